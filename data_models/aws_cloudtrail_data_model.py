@@ -1,0 +1,63 @@
+from ipaddress import ip_address
+
+# Named by the mappings role_principal and role_target
+from aws_role_activity_helpers import attempt_target, principal_arn  # noqa: F401
+
+# Where the name of the actor stands, by userIdentity.type
+ACTOR_PATHS = {
+    "Root": ("userIdentity", "userName"),
+    "IAMUser": ("userIdentity", "userName"),
+    "Directory": ("userIdentity", "userName"),
+    "Unknown": ("userIdentity", "userName"),
+    "SAMLUser": ("userIdentity", "userName"),
+    "WebIdentityUser": ("userIdentity", "userName"),
+    "AssumedRole": ("userIdentity", "sessionContext", "sessionIssuer", "userName"),
+    "Role": ("userIdentity", "sessionContext", "sessionIssuer", "userName"),
+    "FederatedUser": ("userIdentity", "sessionContext", "sessionIssuer", "userName"),
+    "IdentityCenterUser": ("additionalEventData", "UserName"),
+    "AWSService": ("userIdentity", "sourceIdentity"),
+    "AWSAccount": ("userIdentity", "sourceIdentity"),
+}
+
+
+def get_actor_user(event):
+    kind = _text(event, "userIdentity", "type")
+    if kind == "Root":
+        account = _text(event, "userIdentity", "accountId")
+        return _text(event, *ACTOR_PATHS[kind]) or account or "UnknownRootUser"
+    if kind in ACTOR_PATHS:
+        name = _text(event, *ACTOR_PATHS[kind])
+        if name.startswith("AWSReservedSSO_"):
+            # AROAEXAMPLE:dana@example.com
+            name = _text(event, "userIdentity", "principalId").partition(":")[2]
+        return name or f"Unknown{kind}"
+    if event.get("eventType") == "AwsServiceEvent":
+        return _text(event, "userIdentity", "invokedBy") or "UnknownAwsServiceEvent"
+    return "UnknownUser"
+
+
+def get_event_type(event):
+    name = event.get("eventName")
+    if name == "ConsoleLogin" and event.deep_get("userIdentity", "type") == "IAMUser":
+        outcome = _text(event, "responseElements", "ConsoleLogin")
+        return {"Failure": "failed_login", "Success": "successful_login"}.get(outcome)
+    if name == "CreateUser":
+        return "user_account_created"
+    if name == "CreateAccountResult":
+        return "account_created"
+    return None
+
+
+def load_ip_address(event):
+    """Return the caller's address; for a call by an AWS service a host name stands there instead."""
+    address = _text(event, "sourceIPAddress")
+    try:
+        ip_address(address)
+    except ValueError:
+        return None
+    return address
+
+
+def _text(event, *path):
+    value = event.deep_get(*path)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,211 @@
+"""Counts distinct values in a sliding window of event time, exactly, in one bounded string set.
+
+A *sighting* is a value seen at a time. Every sighting of one subject goes into one string set of
+the key-value store, time and value in the same member, so that a single atomic
+`add_to_string_set` both records it and returns everything that is needed to answer: no read, no
+lost update, and members outside the window (late deletion by DynamoDB, old runs) do not count.
+
+**Why the set stays small and the answer stays exact.** Cut time into blocks as long as the window.
+A window can not lie strictly inside a block, so within a block it covers the block's beginning or
+its end. For the question "at least `threshold` distinct values?" a block's beginning is decided by
+the first sightings of its `threshold` earliest values, and its end by the last sightings of its
+`threshold` latest values. These sightings are *essential*; all others can be left out or removed
+without changing the answer for any window. A sighting that is essential among all sightings is
+essential among any part of them, so a worker that knows only a part never drops one that matters,
+whatever the order of arrival and however many workers share the stream.
+
+Exact while events arrive at most MAX_DELAY out of order; members older than that and the window
+are removed.
+"""
+
+import contextlib
+import hashlib
+import time as wall_clock
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from botocore.exceptions import BotoCoreError, ClientError
+from panther_detection_helpers.caching import add_to_string_set, remove_from_string_set
+
+MAX_DELAY = 2 * 60 * 60  # seconds that an event may arrive out of order
+TTL_SLACK = 60 * 60  # seconds that an item outlives its newest member's use
+
+# An item holds at most 8 x threshold essential members (two ends of four blocks) and this many
+# bytes of others. With a threshold of 10 and members of at most 182 bytes it stays under 16 KB.
+MAX_INESSENTIAL_BYTES = 1536
+MAX_VALUE = 82  # characters; an account ID, ":role/" and a role name of full length fit
+MAX_DETAILS = 88  # characters of all details together
+SEPARATOR = "\t"
+
+# What this process knows of the store: sets that it got back from its own writes. Only ever a part
+# of what is stored, which is all that leaving out a sighting needs.
+MAX_KNOWN_SUBJECTS = 1000
+KNOWN_FOR = 10 * 60  # wall-clock seconds; far less than any item's time to live
+_known: OrderedDict[str, tuple[float, frozenset[str]]] = OrderedDict()
+
+
+class Sighting(NamedTuple):
+    """A value seen at a time, with short texts about it."""
+
+    time: int  # seconds since 1970, event time
+    value: str
+    details: tuple[str, ...] = ()
+
+
+def record(
+    subject: str, sighting: Sighting, window: int, threshold: int, spacing: int = 0
+) -> list[Sighting]:
+    """Record a sighting and return the sightings that are known of the subject, this one included.
+
+    Args:
+        subject: What the values are counted for; the item's key in the key-value store.
+        sighting: What was seen. A value longer than 82 characters is stored with a hash in place of
+            its end; details are cut off where together they are longer than 88.
+        window: Length of the sliding window in seconds, both ends inclusive.
+        threshold: The number of distinct values that matters to the caller.
+        spacing: Leave out a sighting when this process has recorded the same value less than this
+            many seconds of event time away. Zero is exact.
+
+    Returns:
+        The essential sightings of every window that holds this one, and usually more. Distinct
+        values below the threshold are always all there.
+
+    Raises:
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: The key-value store did
+            not answer or refused. Nothing is swallowed: an attempt that can not be recorded must
+            show as a rule error.
+    """
+    member = _encode(sighting)
+    known = _recall(subject)
+    if _adds_nothing(member, known, window, threshold, spacing):
+        return _decode(known | {member})
+    stored = frozenset(add_to_string_set(subject, member, epoch_seconds=_ttl(window)))
+    surplus = _surplus(stored, window, threshold)
+    if surplus:
+        # The sighting is safely stored. A clean-up that fails is done by the next one.
+        with contextlib.suppress(BotoCoreError, ClientError):
+            remove_from_string_set(subject, surplus, epoch_seconds=_ttl(window))
+        stored -= surplus
+    _remember(subject, stored)
+    return _decode(stored)
+
+
+def known(subject: str) -> list[Sighting]:
+    """Return what this process knows of a subject from its last `record`, without asking the store."""
+    return _decode(_recall(subject))
+
+
+def fullest_window(sightings: Iterable[Sighting], time: int, window: int) -> list[Sighting]:
+    """Return the sightings of the window with the most distinct values among those that hold `time`.
+
+    Args:
+        sightings: Any sightings, in any order.
+        time: Seconds since 1970.
+        window: Length of the window in seconds, both ends inclusive.
+
+    Returns:
+        The sightings of the earliest such window, in order of time; none where none is near.
+    """
+    near = sorted(s for s in sightings if abs(s.time - time) <= window)
+    starts = sorted({s.time for s in near if s.time <= time})
+    windows = ([s for s in near if start <= s.time <= start + window] for start in starts)
+    return max(windows, key=lambda found: len({s.value for s in found}), default=[])
+
+
+def essential(members: Iterable[str], window: int, threshold: int) -> set[str]:
+    """Return the members that decide, for every window, whether it holds `threshold` values.
+
+    The first sightings of the earliest `threshold` values and the last sightings of the latest
+    ones, in each block of `window` seconds. Members in no known form are not essential.
+    """
+    blocks: dict[int, list[tuple[int, str, str]]] = defaultdict(list)
+    for member in members:
+        sighting = parse(member)
+        if sighting:
+            blocks[sighting.time // window].append((sighting.time, sighting.value, member))
+    found: set[str] = set()
+    for block in blocks.values():
+        block.sort()
+        found.update(_first_of_each(block, threshold))
+        found.update(_first_of_each(reversed(block), threshold))
+    return found
+
+
+def _first_of_each(block: Iterable[tuple[int, str, str]], limit: int) -> list[str]:
+    first: dict[str, str] = {}
+    for _, value, member in block:
+        if len(first) == limit:
+            break
+        first.setdefault(value, member)
+    return list(first.values())
+
+
+def _adds_nothing(
+    member: str, known: frozenset[str], window: int, threshold: int, spacing: int
+) -> bool:
+    if member in known:
+        return True
+    if spacing:
+        new = parse(member)
+        for old in _decode(known):
+            if new and old.value == new.value and abs(old.time - new.time) < spacing:
+                return True
+    return bool(known) and member not in essential(known | {member}, window, threshold)
+
+
+def _surplus(members: frozenset[str], window: int, threshold: int) -> set[str]:
+    """Return the members to remove: those that left the horizon, and inessential ones in bulk."""
+    sightings = {member: parse(member) for member in members}
+    newest = max((s.time for s in sightings.values() if s), default=0)
+    horizon = newest - window - MAX_DELAY
+    expired = {member for member, s in sightings.items() if s and s.time < horizon}
+    inessential = members - essential(members - expired, window, threshold)
+    too_much = sum(len(member) for member in inessential) > MAX_INESSENTIAL_BYTES
+    return set(inessential) if too_much else set()
+
+
+def _encode(sighting: Sighting) -> str:
+    details = SEPARATOR.join(_clean(detail, MAX_DETAILS) for detail in sighting.details)
+    fields = [str(sighting.time), shorten(sighting.value), details[:MAX_DETAILS]]
+    return SEPARATOR.join(field for field in fields if field)
+
+
+def parse(member: str) -> Sighting | None:
+    """Read a stored member; None where it has no known form."""
+    time, _, rest = member.partition(SEPARATOR)
+    value, *details = rest.split(SEPARATOR)
+    return Sighting(int(time), value, tuple(details)) if time.isdecimal() and value else None
+
+
+def _decode(members: Iterable[str]) -> list[Sighting]:
+    return [sighting for sighting in map(parse, members) if sighting]
+
+
+def shorten(value: str, limit: int = MAX_VALUE) -> str:
+    """Write a value in at most `limit` printable ASCII characters, still distinct from all others."""
+    plain = _clean(value, limit)
+    if plain == value:
+        return plain
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"{plain[: limit - len(digest) - 1]}~{digest}"
+
+
+def _clean(text: str, limit: int) -> str:
+    return "".join(char if " " <= char <= "~" else "?" for char in text[:limit])
+
+
+def _ttl(window: int) -> int:
+    return window + MAX_DELAY + TTL_SLACK
+
+
+def _recall(subject: str) -> frozenset[str]:
+    written_at, members = _known.get(subject, (0.0, frozenset()))
+    return members if wall_clock.time() - written_at < KNOWN_FOR else frozenset()
+
+
+def _remember(subject: str, members: frozenset[str]) -> None:
+    _known[subject] = (wall_clock.time(), members)
+    _known.move_to_end(subject)
+    while len(_known) > MAX_KNOWN_SUBJECTS:
+        _known.popitem(last=False)

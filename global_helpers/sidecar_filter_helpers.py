@@ -1,0 +1,106 @@
+"""Applies a rule's own InlineFilters where no Panther instance does.
+
+An instance evaluates `InlineFilters` before it calls `rule()`. panther_analysis_tool without an API
+token skips them, and a rule whose YAML holds its configuration would match everything in its unit
+tests. There, and only there, the YAML file lies beside the rule: so where it does, its filters are
+applied here, and where it does not, an instance has applied them already.
+
+https://docs.panther.com/detections/rules/inline-filters
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+# Condition in YAML -> operator of panther_core.filter.
+OPERATORS = {
+    "Equals": "==",
+    "DoesNotEqual": "!=",
+    "IsGreaterThan": ">",
+    "IsGreaterThanOrEquals": ">=",
+    "IsGreaterThanOrEqual": ">=",
+    "IsLessThan": "<",
+    "IsLessThanOrEquals": "<=",
+    "IsLessThanOrEqual": "<=",
+    "Contains": "contains",
+    "DoesNotContain": "!contains",
+    "IsIn": "in",
+    "IsNotIn": "!in",
+    "StartsWith": "starts_with",
+    "DoesNotStartWith": "!starts_with",
+    "EndsWith": "ends_with",
+    "DoesNotEndWith": "!ends_with",
+    "IEquals": "insensitive_equals",
+    "IDoesNotEqual": "!insensitive_equals",
+    "IContains": "insensitive_contains",
+    "IDoesNotContain": "!insensitive_contains",
+    "IStartsWith": "insensitive_starts_with",
+    "IDoesNotStartWith": "!insensitive_starts_with",
+    "IEndsWith": "insensitive_ends_with",
+    "IDoesNotEndWith": "!insensitive_ends_with",
+    "IsIPAddressInCIDR": "in_cidr",
+    "IsIPAddressNotInCIDR": "!in_cidr",
+    "CIDRContainsIPAddresses": "contains_ip",
+    "CIDRDoesNotContainIPAddresses": "!contains_ip",
+    "IsIPAddressPublic": "is_public",
+    "IsIPAddressPrivate": "is_private",
+    "IsNullOrEmpty": "empty",
+    "IsNotNullOrEmpty": "!empty",
+}
+COMBINATORS = {"All": "and", "Any": "or"}
+
+Predicate = Callable[[Any], bool]
+
+
+def offline_filters(rule_file: str) -> Predicate:
+    """Return a test that tells whether an event passes the InlineFilters beside a rule.
+
+    Args:
+        rule_file: The rule's own `__file__`.
+
+    Returns:
+        A function of one event. It says True for every event where no YAML file lies beside the
+        rule (on an instance) or the file has no filters, and never raises: an event that a filter
+        can not be applied to does not pass, as on an instance.
+
+    Raises:
+        ValueError: A filter has no known form; the message names it. Offline only.
+    """
+    path = Path(rule_file)
+    sidecars = [path.with_suffix(suffix) for suffix in (".yml", ".yaml")]
+    filters = next((_read(file, path.name) for file in sidecars if file.is_file()), None)
+    return _predicate(filters) if filters else lambda event: True
+
+
+def _read(sidecar: Path, rule_name: str) -> list | None:
+    import yaml  # pylint: disable=import-outside-toplevel  # offline only: not part of an instance
+
+    with open(sidecar, encoding="utf-8") as file:
+        spec = yaml.safe_load(file)
+    is_own = isinstance(spec, Mapping) and spec.get("Filename") == rule_name
+    return spec.get("InlineFilters") if is_own else None
+
+
+def _predicate(filters: list) -> Predicate:
+    from panther_core.filter import Filter  # pylint: disable=import-outside-toplevel
+
+    compiled = Filter(_translate({"All": filters}))
+
+    def passes(event: Any) -> bool:
+        try:
+            return compiled.filter(event)
+        except Exception:  # pylint: disable=broad-except
+            return False
+
+    return passes
+
+
+def _translate(expression: Mapping) -> dict:
+    for name, operator in COMBINATORS.items():
+        if name in expression:
+            return {operator: [_translate(part) for part in expression[name]]}
+    operator = OPERATORS.get(expression.get("Condition"))
+    if operator is None or "KeyPath" not in expression:
+        raise ValueError(f"InlineFilters: {dict(expression)} has no known Condition or no KeyPath")
+    value = expression.get("Value", expression.get("Values", ""))
+    return {"target": expression["KeyPath"], "operator": operator, "value": value}

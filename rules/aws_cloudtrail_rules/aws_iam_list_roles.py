@@ -1,0 +1,21 @@
+from aws_role_activity_helpers import cloudtrail_context, is_role_discovery, principal_arn
+from aws_role_attempt_helpers import remember_discovery
+
+
+def rule(event):
+    if not is_role_discovery(event):
+        return False
+    principal = principal_arn(event)
+    if principal is None:
+        return False
+    # For the context of failed attempts that follow. Never fails: without it the signal is the same
+    remember_discovery(event, principal)
+    return True
+
+
+def title(event):
+    return f"[{principal_arn(event)}] listed IAM roles"
+
+
+def alert_context(event):
+    return cloudtrail_context(event) | {"principal": principal_arn(event)}

@@ -1,0 +1,35 @@
+from aws_role_activity_helpers import (
+    attempt_target,
+    cloudtrail_context,
+    is_failed_role_attempt,
+    principal_arn,
+)
+from aws_role_attempt_helpers import burst_context, discovery_times, is_burst
+
+# Distinct roles that one principal must fail on, and the time within which it does: minutes between
+# the first and the last attempt, by the time of the events.
+THRESHOLD = 10
+WINDOW_MINUTES = 60
+
+
+def rule(event):
+    if not is_failed_role_attempt(event):
+        return False
+    principal = principal_arn(event)
+    if principal is None or attempt_target(event) is None:
+        return False
+    return is_burst(event, principal, WINDOW_MINUTES, THRESHOLD)
+
+
+def title(event):
+    principal = principal_arn(event)
+    return f"[{principal}] failed on {THRESHOLD} or more IAM roles by {event.get('eventName')}"
+
+
+def alert_context(event):
+    principal = principal_arn(event)
+    return (
+        cloudtrail_context(event)
+        | {"principal": principal, "api": event.get("eventName")}
+        | burst_context(event, principal, WINDOW_MINUTES, discovery_times(event, principal))
+    )
