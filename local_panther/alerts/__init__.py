@@ -1,0 +1,1 @@
+"""Alerts: what an analyst gets, made from signals and from correlation matches."""

@@ -1,0 +1,86 @@
+"""Groups the matches of rules into alerts: threshold, unique values, dedup string and period."""
+
+from dataclasses import dataclass, field
+
+from local_panther.alerts.model import Alert
+from local_panther.content.model import StreamingRule
+from local_panther.detection.signals import Signal
+
+
+@dataclass
+class _Group:
+    """Matches of one rule with one dedup string, within one dedup period from the first of them."""
+
+    started: float
+    signals: list[Signal] = field(default_factory=list)  # only until the alert is made
+    uniques: set[str] = field(default_factory=set)
+    alert: Alert | None = None
+
+
+class AlertGrouper:
+    """Makes alerts from signals, as an instance does, on the clock of event time.
+
+    An alert is made once `Threshold` matches (or as many distinct values of `unique()`) have come
+    within the dedup period. Matches that follow within the period, counted from its first match,
+    join it; the next one after that begins anew.
+    """
+
+    def __init__(self, rules: list[StreamingRule]) -> None:
+        self._rules = {rule.metadata.rule_id: rule for rule in rules}
+        self._groups: dict[tuple[str, str], _Group] = {}
+        self.alerts: list[Alert] = []
+
+    def add(self, signal: Signal) -> None:
+        """Take a signal; one of a rule with `CreateAlert: false` makes no alert."""
+        if not signal.metadata.creates_alert:
+            return
+        rule = self._rules[signal.metadata.rule_id]
+        key = signal.metadata.rule_id, signal.dedup
+        group = self._groups.get(key)
+        if group is None or not self._belongs(signal, group, rule):
+            group = self._groups[key] = _Group(signal.time)
+        if group.alert:
+            _join(group.alert, signal)
+            return
+        group.signals.append(signal)
+        if signal.unique is not None:
+            group.uniques.add(signal.unique)
+        reached = len(group.uniques) if rule.counts_unique else len(group.signals)
+        if reached >= rule.threshold:
+            group.alert = _make(group.signals, signal.time)
+            group.signals = []
+            self.alerts.append(group.alert)
+
+    @staticmethod
+    def _belongs(signal: Signal, group: _Group, rule: StreamingRule) -> bool:
+        return abs(signal.time - group.started) < rule.dedup_seconds
+
+
+def _make(signals: list[Signal], created_at: float) -> Alert:
+    first = signals[0]
+    alert = Alert(
+        metadata=first.metadata,
+        severity=first.severity,
+        title=first.title,
+        dedup=first.dedup,
+        created_at=created_at,
+        first=first.time,
+        last=first.time,
+        event_ids={},
+        context=first.context,
+        event=first.event,
+        description=first.description,
+        runbook=first.runbook,
+        reference=first.reference,
+    )
+    for signal in signals:
+        _join(alert, signal)
+    return alert
+
+
+def _join(alert: Alert, signal: Signal) -> None:
+    alert.event_count += 1
+    if signal.event_id:
+        alert.event_ids[signal.event_id] = None
+    alert.first = min(alert.first, signal.time)
+    alert.last = max(alert.last, signal.time)

@@ -1,0 +1,52 @@
+"""What an analyst gets."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_panther.content.model import Metadata
+
+
+@dataclass
+class Alert:
+    """One alert, with everything that has joined it.
+
+    Attributes:
+        metadata: Of the rule that made it.
+        dedup: The string that groups matches; for a correlation rule the matched value.
+        created_at: When an instance would have made it: event time in seconds since 1970.
+        first: When the first of its events happened, and `last` the latest.
+        event_ids: Of the events behind it, each once, in the order of their arrival.
+        context: The `p_alert_context` of its first match; for a correlation rule, by step ID, that
+            of the step's latest signal.
+        event: The event of its first match; for a correlation rule that of its latest signal.
+        match_value: For a correlation rule the value that was matched on.
+        signals: For a correlation rule the number of signals by step ID.
+    """
+
+    metadata: Metadata
+    severity: str
+    title: str
+    dedup: str
+    created_at: float
+    first: float
+    last: float
+    event_ids: dict[str, None]
+    context: Mapping[str, Any]
+    event: Mapping[str, Any]
+    description: str
+    runbook: str
+    reference: str
+    match_value: str | None = None
+    signals: Mapping[str, int] = field(default_factory=dict)
+    event_count: int = 0
+
+    @property
+    def is_correlation(self) -> bool:
+        """True where a correlation rule made it."""
+        return self.metadata.analysis_type == "correlation_rule"
+
+
+def in_order(alerts: Sequence[Alert]) -> list[Alert]:
+    """Sort alerts by when they were made; equal times by rule and dedup, to be repeatable."""
+    return sorted(alerts, key=lambda a: (a.created_at, a.metadata.rule_id, a.dedup))

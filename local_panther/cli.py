@@ -1,0 +1,165 @@
+"""The command line: `local-panther`.
+
+Exit status: 0 everything was read; 1 some input could not be read or a rule failed; 2 the arguments
+or the content can not be used.
+"""
+
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from local_panther.errors import ContentError
+from local_panther.simulate.delivery import deliver, write
+from local_panther.simulate.identities import PrincipalKind
+from local_panther.simulate.scenario import Api, Scenario, attack
+from local_panther.simulate.scenario import background as ordinary_records
+
+OK, INCOMPLETE, UNUSABLE = 0, 1, 2
+PIPE_WIDTH = 120
+DEFAULT_START = datetime(2026, 1, 5, 10, 0, 0)
+
+app = typer.Typer(
+    help="A local Panther: test and replay Panther content without an instance.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class Format(StrEnum):
+    """How alerts are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@app.command()
+def replay(
+    paths: Annotated[
+        list[str],
+        typer.Argument(help="CloudTrail files or folders, plain or gzipped; - for standard input."),
+    ],
+    content: Annotated[
+        Path, typer.Option(help="Root of the content repository: the folder with rules/.")
+    ] = Path(),
+    include_disabled: Annotated[
+        bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
+    ] = False,
+    format: Annotated[Format, typer.Option(help="How to print the alerts.")] = Format.TEXT,
+) -> None:
+    """Run content over recorded CloudTrail and print the alerts that an instance would make."""
+    from local_panther.output.jsonlines import write_alerts
+    from local_panther.output.terminal import print_alerts, print_summary
+    from local_panther.replay import replay as run
+
+    messages = Console(stderr=True, soft_wrap=True)
+    try:
+        with _progress(messages) as watch:
+            outcome = run(paths, content, include_disabled, watch)
+    except ContentError as error:
+        for problem in error.problems:
+            messages.print(Text.assemble(("content: ", "red"), str(problem)))
+        raise typer.Exit(UNUSABLE) from error
+    if format is Format.JSON:
+        write_alerts(outcome.alerts, sys.stdout)
+        print_summary(outcome, messages)
+    else:
+        console = _console()
+        print_alerts(outcome.alerts, console)
+        print_summary(outcome, console)
+    raise typer.Exit(OK if outcome.complete else INCOMPLETE)
+
+
+@app.command()
+def simulate(
+    output: Annotated[
+        str,
+        typer.Argument(help="A folder, a file (.json, .jsonl, .ndjson, also .gz) or - for lines."),
+    ],
+    roles: Annotated[int, typer.Option(min=1, help="Distinct roles that are failed on.")] = 12,
+    api: Annotated[Api, typer.Option(help="How they are tried.")] = Api.ASSUME_ROLE,
+    principal: Annotated[
+        PrincipalKind, typer.Option(help="Who attacks.")
+    ] = PrincipalKind.USER,
+    principals: Annotated[int, typer.Option(min=1, help="Attackers that take turns.")] = 1,
+    rotate_sessions: Annotated[
+        bool, typer.Option("--rotate-sessions", help="Another session name for every call.")
+    ] = False,
+    retries: Annotated[int, typer.Option(min=0, help="Further attempts on the same roles.")] = 0,
+    minutes: Annotated[float, typer.Option(min=0, help="Time from first to last attempt.")] = 10,
+    no_discovery: Annotated[bool, typer.Option("--no-discovery", help="No ListRoles.")] = False,
+    blocklisted: Annotated[
+        str | None, typer.Option(metavar="ARN", help="A role that a person assumes meanwhile.")
+    ] = None,
+    background: Annotated[int, typer.Option(min=0, help="Ordinary records around it.")] = 500,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="Deliver up to 15 minutes late, out of order.")
+    ] = False,
+    duplicates: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the records that come twice.")
+    ] = 0,
+    start: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%dT%H:%M:%S"], help="Time of the attack, UTC.")
+    ] = DEFAULT_START,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same records.")] = 1,
+) -> None:
+    """Write generated CloudTrail: a role attack among ordinary records."""
+    epoch = start.replace(tzinfo=UTC).timestamp()
+    scenario = Scenario(
+        roles=roles,
+        api=api,
+        principal=principal,
+        retries=retries,
+        minutes=minutes,
+        principals=principals,
+        rotate_sessions=rotate_sessions,
+        discovery=not no_discovery,
+        blocklisted=blocklisted,
+        start=epoch,
+    )
+    random = Random(seed)
+    records = [*attack(scenario, random), *ordinary_records(background, epoch, random)]
+    try:
+        files = write(deliver(records, random, shuffle, duplicates), output)
+    except OSError as error:
+        Console(stderr=True).print(Text(f"{output}: can not be written: {error.strerror}"))
+        raise typer.Exit(UNUSABLE) from error
+    if files:
+        Console(stderr=True).print(Text(f"{output}: {len(records):,} records in {files:,} files"))
+
+
+def _console() -> Console:
+    """Return standard output; in a pipe, where nobody says how wide it is, wide enough."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+
+
+@contextmanager
+def _progress(console: Console):
+    """Show how far the reading is, when a person looks on."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("reading", total=None)
+
+        def watch(tally, files: int) -> None:
+            text = f"{tally.files:,} of {files:,} files, {tally.records:,} records"
+            progress.update(task, total=files, completed=tally.files, description=text)
+
+        yield watch
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

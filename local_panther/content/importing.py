@@ -1,0 +1,92 @@
+"""Makes bodies importable as an instance does: from the body alone, with no sidecar beside it."""
+
+import importlib
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import panther_core.data_model
+from panther_core.data_model import DataModel
+from panther_core.detection import RawStringImporter
+from panther_core.rule import Rule
+
+
+class BodyRule(Rule):
+    """A rule that is imported from a folder of its own.
+
+    panther_core writes every body to one fixed folder; two runs at once would overwrite each other.
+    """
+
+    @staticmethod
+    def _load_detection(identifier: str, config: Mapping) -> ModuleType:
+        return RawStringImporter(config["folder"]).get_module(identifier, config["body"])
+
+
+class Importer:
+    """Imports the bodies of one content repository; a context manager that undoes it at the end."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="local-panther-")
+        self._root = Path(self._folder.name)
+        self._helpers: list[str] = []
+        self._replaced: dict[str, ModuleType] = {}
+
+    def __enter__(self) -> "Importer":
+        (self._root / "helpers").mkdir()
+        sys.path.insert(0, str(self._root / "helpers"))
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        sys.path.remove(str(self._root / "helpers"))
+        for name in self._helpers:
+            sys.modules.pop(name, None)
+        sys.modules.update(self._replaced)
+        self._folder.cleanup()
+
+    def add_helper(self, name: str, body: str) -> None:
+        """Make a global helper importable by its ID; rules and other helpers import it by name."""
+        (self._root / "helpers" / f"{name}.py").write_text(body, encoding="utf-8")
+        if name in sys.modules:
+            self._replaced[name] = sys.modules.pop(name)
+        self._helpers.append(name)
+        importlib.invalidate_caches()
+
+    def rule(self, spec: Mapping[str, Any], body: str, filters: dict | None) -> Rule:
+        """Import a rule's body and attach its translated filters.
+
+        Raises:
+            Exception: Whatever the body raises when it is imported.
+        """
+        rule = BodyRule(
+            {
+                "id": spec["RuleID"],
+                "analysisType": spec["AnalysisType"].upper(),
+                "versionId": "local",
+                "body": body,
+                "folder": str(self._root / "rules"),
+                "filters": filters,
+                "severity": spec["Severity"].upper(),
+                "dedupPeriodMinutes": spec.get("DedupPeriodMinutes"),
+                "suppressAlert": not spec.get("CreateAlert", True),
+            }
+        )
+        if rule.setup_exception:
+            raise rule.setup_exception
+        return rule
+
+    def data_model(self, model_id: str, mappings: list[Mapping], body: str | None) -> DataModel:
+        """Import a data model.
+
+        Raises:
+            Exception: Whatever the body raises when it is imported, or a mapping that it lacks.
+        """
+        lower = [{key.lower(): value for key, value in mapping.items()} for mapping in mappings]
+        config: dict[str, Any] = {"id": model_id, "mappings": lower, "versionId": "local"}
+        if body is not None:
+            config["body"] = body
+        # Fixed in panther_core, as for rules.
+        panther_core.data_model._DATAMODEL_FOLDER = str(self._root / "data_models")
+        return DataModel(config)

@@ -1,0 +1,148 @@
+"""Loads a folder of Panther content, checked with panther_analysis_tool's own schemas."""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
+from panther_analysis_tool.core.definitions import ClassifiedAnalysis
+
+from local_panther.content.filters import possible_values, translate
+from local_panther.content.importing import Importer
+from local_panther.content.model import DEFAULT_DEDUP_MINUTES, Content, Metadata, StreamingRule
+from local_panther.correlation.grammar import parse_rule
+from local_panther.errors import ContentError, FieldError, Problem
+
+NOT_REPLAYED = ("scheduled_rule", "scheduled_query", "policy", "lookup_table")
+
+
+@contextlib.contextmanager
+def loaded_content(folder: Path, include_disabled: bool = False) -> Iterator[Content]:
+    """Load the content of a folder and keep it importable as on an instance while in use.
+
+    Args:
+        folder: The root of a content repository, as panther_analysis_tool takes it.
+        include_disabled: Load items with `Enabled: false` too.
+
+    Raises:
+        ContentError: Something does not load; every problem is named with file and field.
+    """
+    specs = _read_specs(folder)
+    with Importer() as importer:
+        yield _Loader(folder, importer, include_disabled).load(specs)
+
+
+def _read_specs(folder: Path) -> list[ClassifiedAnalysis]:
+    if not folder.is_dir():
+        raise ContentError([Problem(str(folder), "is not a folder; name one with --content")])
+    # panther_analysis_tool looks for content in the current folder only by its folders' names.
+    with contextlib.chdir(folder):
+        found = list(load_analysis_specs(["."], ignore_files=[]))
+        items, invalid = classify_analysis(
+            found, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
+        )
+    problems = [Problem(_relative(name, folder), _one_line(error)) for name, error in invalid]
+    if problems:
+        raise ContentError(problems)
+    if items.empty():
+        hint = "holds no Panther content (rules/, correlation_rules/, …); name a folder that does"
+        raise ContentError([Problem(str(folder), f"{hint} with --content")])
+    return list(items.items())
+
+
+class _Loader:
+    """Turns checked specifications into content that runs, and collects what is wrong with them."""
+
+    def __init__(self, folder: Path, importer: Importer, include_disabled: bool) -> None:
+        self._folder = folder
+        self._importer = importer
+        self._include_disabled = include_disabled
+        self._problems: list[Problem] = []
+        self._content = Content()
+
+    def load(self, items: list[ClassifiedAnalysis]) -> Content:
+        # A rule's body imports helpers, so these come first.
+        order = {"global": 0, "datamodel": 1}
+        for item in sorted(items, key=lambda item: order.get(item.analysis_type(), 2)):
+            try:
+                self._add(item)
+            except (FieldError, OSError) as error:
+                self._problem(item, str(error))
+            except Exception as error:
+                # A body can raise anything when it is imported.
+                logging.debug("loading %s", item.file_name, exc_info=True)
+                self._problem(item, f"Filename: does not import: {type(error).__name__}: {error}")
+        self._check_steps()
+        if self._problems:
+            raise ContentError(self._problems)
+        return self._content
+
+    def _add(self, item: ClassifiedAnalysis) -> None:
+        spec, kind = item.analysis_spec, item.analysis_type()
+        if not spec.get("Enabled", True) and not self._include_disabled:
+            self._content.disabled.append(item.analysis_id())
+        elif kind == "global":
+            self._importer.add_helper(spec["GlobalID"], self._body(item))
+        elif kind == "datamodel":
+            self._add_data_model(item)
+        elif kind == "rule" and "Filename" in spec:
+            self._content.rules.append(self._rule(item))
+        elif kind == "correlation_rule":
+            rule = parse_rule(spec)
+            self._content.correlation_rules.append((Metadata.from_spec(spec), rule))
+        elif kind in NOT_REPLAYED or kind == "rule":
+            self._content.not_replayed.append(item.analysis_id())
+
+    def _add_data_model(self, item: ClassifiedAnalysis) -> None:
+        spec = item.analysis_spec
+        body = self._body(item) if "Filename" in spec else None
+        model = self._importer.data_model(spec["DataModelID"], spec["Mappings"], body)
+        for log_type in spec["LogTypes"]:
+            if log_type in self._content.data_models:
+                raise FieldError(f"LogTypes: {log_type} already has an enabled data model")
+            self._content.data_models[log_type] = model
+
+    def _rule(self, item: ClassifiedAnalysis) -> StreamingRule:
+        spec = item.analysis_spec
+        filters = translate(spec.get("InlineFilters"))
+        detection = self._importer.rule(spec, self._body(item), filters)
+        return StreamingRule(
+            metadata=Metadata.from_spec(spec),
+            detection=detection,
+            log_types=frozenset(spec["LogTypes"]),
+            event_names=possible_values(spec.get("InlineFilters"), "eventName"),
+            threshold=spec.get("Threshold", 1),
+            dedup_seconds=spec.get("DedupPeriodMinutes", DEFAULT_DEDUP_MINUTES) * 60,
+        )
+
+    def _check_steps(self) -> None:
+        known = {rule.metadata.rule_id for rule in self._content.rules}
+        known.update(metadata.rule_id for metadata, _ in self._content.correlation_rules)
+        known.update(self._content.disabled, self._content.not_replayed)
+        for metadata, rule in self._content.correlation_rules:
+            for step in rule.steps:
+                if step.rule_id not in known:
+                    message = f"step {step.id}: RuleID: {step.rule_id} is not in this content"
+                    self._problems.append(Problem(metadata.rule_id, message))
+
+    def _body(self, item: ClassifiedAnalysis) -> str:
+        path = Path(item.dir_name if os.path.isabs(item.dir_name) else self._folder / item.dir_name)
+        try:
+            return (path / item.analysis_spec["Filename"]).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            name = item.analysis_spec["Filename"]
+            raise FieldError(f"Filename: {name} can not be read: {error}") from error
+
+    def _problem(self, item: ClassifiedAnalysis, message: str) -> None:
+        self._problems.append(Problem(_relative(item.file_name, self._folder), message))
+
+
+def _relative(file_name: str, folder: Path) -> str:
+    return os.path.relpath(file_name, folder.resolve())
+
+
+def _one_line(error: Any) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,83 @@
+"""The kinds of content that the local Panther runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from panther_core.data_model import DataModel
+from panther_core.rule import Rule
+
+from local_panther.correlation.grammar import CorrelationRule
+
+DEFAULT_DEDUP_MINUTES = 60
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What an alert takes from the YAML of the rule that made it.
+
+    Attributes:
+        rule_id: The rule's ID.
+        analysis_type: "rule" or "correlation_rule".
+        display_name: What people call it; the ID where it has no other name.
+        severity: INFO, LOW, MEDIUM, HIGH or CRITICAL.
+        creates_alert: False for a rule that makes signals only.
+    """
+
+    rule_id: str
+    analysis_type: str
+    display_name: str
+    severity: str
+    creates_alert: bool
+    description: str
+    runbook: str
+    reference: str
+
+    @classmethod
+    def from_spec(cls, spec: Mapping[str, Any]) -> "Metadata":
+        """Take the metadata from a checked YAML specification."""
+        return cls(
+            rule_id=spec["RuleID"],
+            analysis_type=spec["AnalysisType"],
+            display_name=spec.get("DisplayName") or spec["RuleID"],
+            severity=spec["Severity"].upper(),
+            creates_alert=spec.get("CreateAlert", True),
+            description=spec.get("Description", "").strip(),
+            runbook=spec.get("Runbook", "").strip(),
+            reference=spec.get("Reference", "").strip(),
+        )
+
+
+@dataclass(frozen=True)
+class StreamingRule:
+    """A rule that is called for every event of its log types.
+
+    Attributes:
+        detection: The rule's body, loaded, with its filters: the instance's own code runs it.
+        event_names: The only values of `eventName` that its filters let through; None for any.
+        threshold: Matches (or distinct values of `unique()`) that make an alert.
+        dedup_seconds: Time from the first match of an alert in which further ones belong to it.
+    """
+
+    metadata: Metadata
+    detection: Rule
+    log_types: frozenset[str]
+    event_names: frozenset[str] | None
+    threshold: int
+    dedup_seconds: int
+
+    @property
+    def counts_unique(self) -> bool:
+        """True where the threshold counts distinct values of `unique()`, not matches."""
+        return hasattr(self.detection.module, "unique")
+
+
+@dataclass
+class Content:
+    """Everything in a repository that runs, and the names of what does not."""
+
+    rules: list[StreamingRule] = field(default_factory=list)
+    correlation_rules: list[tuple[Metadata, CorrelationRule]] = field(default_factory=list)
+    data_models: dict[str, DataModel] = field(default_factory=dict)
+    disabled: list[str] = field(default_factory=list)
+    not_replayed: list[str] = field(default_factory=list)

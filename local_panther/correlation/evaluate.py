@@ -1,0 +1,69 @@
+"""Evaluates correlation rules over signals: the one evaluator of replay and unit tests."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from local_panther.correlation.grammar import CorrelationRule
+from local_panther.correlation.group import group_match
+from local_panther.correlation.sequence import sequence_match
+from local_panther.correlation.signals import Binding, StepSignal, bound_signals
+
+
+@dataclass(frozen=True)
+class Match:
+    """Signals that satisfy a correlation rule.
+
+    Attributes:
+        binding: The value of each match criterion, in the rule's order.
+        signals: By step ID, the signals that take part, in order of time.
+        settled: Seconds since 1970 from when on no absent signal can undo the match.
+    """
+
+    binding: Binding
+    signals: Mapping[str, Sequence[StepSignal]]
+    settled: float
+
+    @property
+    def first(self) -> float:
+        """When the earliest signal happened."""
+        return min(signal.time for signals in self.signals.values() for signal in signals)
+
+    @property
+    def last(self) -> float:
+        """When the latest signal happened."""
+        return max(signal.time for signals in self.signals.values() for signal in signals)
+
+
+def find_matches(
+    rule: CorrelationRule, signals: Mapping[str, Sequence[StepSignal]]
+) -> Iterable[Match]:
+    """Find one match for each binding that satisfies a rule.
+
+    Args:
+        rule: What to look for.
+        signals: By step ID, in any order.
+
+    Yields:
+        The earliest match of each binding; the latest for `ReverseChronological`, which is read as
+        an order of search and so never decides whether there is a match (low confidence).
+    """
+    for binding, by_step in bound_signals(rule, signals).items():
+        if match := first_match(rule, binding, by_step):
+            yield match
+
+
+def first_match(
+    rule: CorrelationRule,
+    binding: Binding,
+    by_step: Mapping[str, Sequence[StepSignal]],
+    since: float = float("-inf"),
+) -> Match | None:
+    """Find the first match of one binding that begins at or after a time, None where there is none.
+
+    Args:
+        by_step: By step ID the signals of the binding, in order of time.
+        since: Seconds since 1970.
+    """
+    search = sequence_match if rule.ordered else group_match
+    found = search(rule, by_step, since)
+    return Match(binding, *found) if found else None

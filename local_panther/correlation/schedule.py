@@ -1,0 +1,65 @@
+"""When a correlation rule runs, on the clock of event time."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cronsim import CronSim, CronSimError
+
+from local_panther.errors import FieldError
+
+MIN_RATE = 2
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Runs every so many minutes, or by a cron expression in UTC.
+
+    Where in the hour a rate falls is the instance's affair and not known here; local runs fall on
+    multiples of the rate since 1970.
+    """
+
+    rate: int | None = None  # seconds
+    cron: str | None = None
+
+    def next_run(self, time: float) -> float:
+        """Return the first run at or after a time, both in seconds since 1970."""
+        if self.rate:
+            return math.ceil(time / self.rate) * self.rate
+        # CronSim gives the runs after a moment; the run at that very minute counts too.
+        before = datetime.fromtimestamp(math.ceil(time), UTC) - timedelta(seconds=1)
+        return next(CronSim(self.cron, before)).timestamp()
+
+
+def parse_schedule(entry: Any, where: str) -> Schedule:
+    """Read a `Schedule`.
+
+    Raises:
+        FieldError: It names neither a rate nor a cron expression, or a wrong one.
+    """
+    if not isinstance(entry, Mapping):
+        raise FieldError(f"{where}: is missing")
+    rate, cron, timeout = (
+        entry.get(key) for key in ("RateMinutes", "CronExpression", "TimeoutMinutes")
+    )
+    if (rate is None) == (cron is None):
+        raise FieldError(f"{where}: needs either RateMinutes or CronExpression")
+    if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 1:
+        raise FieldError(f"{where}.TimeoutMinutes: {timeout!r} is not a number of minutes")
+    if cron is not None:
+        return Schedule(cron=_checked_cron(cron, where))
+    if isinstance(rate, bool) or not isinstance(rate, int) or rate < MIN_RATE:
+        raise FieldError(f"{where}.RateMinutes: {rate!r} is not a number of {MIN_RATE} or more")
+    if timeout > rate:
+        raise FieldError(f"{where}.TimeoutMinutes: {timeout} is more than RateMinutes {rate}")
+    return Schedule(rate=rate * 60)
+
+
+def _checked_cron(cron: Any, where: str) -> str:
+    try:
+        next(CronSim(str(cron), datetime(2026, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration) as error:
+        raise FieldError(f"{where}.CronExpression: {cron!r} is not a schedule: {error}") from error
+    return str(cron)

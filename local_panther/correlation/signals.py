@@ -1,0 +1,124 @@
+"""Signals as correlation sees them, and the values that bind them together."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_panther.correlation.grammar import CorrelationRule, Criterion
+
+# One value for each criterion of a rule.
+Binding = tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class StepSignal:
+    """A signal of one step of a correlation rule.
+
+    Attributes:
+        time: Event time in seconds since 1970.
+        values: By field path the values that it holds; a list field holds each of its entries.
+        event_id: The CloudTrail event behind it.
+        context: Its `p_alert_context`.
+        event: The event itself.
+        number: Tells it from every other signal.
+    """
+
+    time: float
+    values: Mapping[str, frozenset[str]]
+    event_id: str = ""
+    context: Mapping[str, Any] = field(default_factory=dict)
+    event: Mapping[str, Any] = field(default_factory=dict)
+    number: int = field(default_factory=itertools.count().__next__)
+
+
+def values_at(fields: Mapping[str, Any], path: str) -> frozenset[str]:
+    """Return the values at a dotted path that can be matched on.
+
+    A list stands for each of its entries. Objects cannot be matched. Null and empty text are no
+    value: that two records both lack something does not connect them (a low-confidence reading).
+    """
+    value: Any = fields
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    is_list = isinstance(value, Sequence) and not isinstance(value, str)
+    entries = value if is_list else [value]
+    return frozenset(
+        str(entry) for entry in entries if isinstance(entry, (str, int, float)) and entry != ""
+    )
+
+
+def bound_signals(
+    rule: CorrelationRule, signals: Mapping[str, Sequence[StepSignal]]
+) -> dict[Binding, dict[str, list[StepSignal]]]:
+    """Sort the signals of each step by the values that bind them.
+
+    Args:
+        rule: The rule whose criteria bind.
+        signals: By step ID.
+
+    Returns:
+        By binding, the signals of each step in order of time. A step that no criterion names takes
+        part in every binding. Without criteria there is one binding, the empty one.
+    """
+    found: dict[Binding, dict[str, list[StepSignal]]] = {(): {}}
+    for criterion in rule.criteria:
+        by_value = _by_value(criterion, signals)
+        found = {
+            (*binding, value): _narrowed(by_step, criterion, by_value[value])
+            for binding, by_step in found.items()
+            for value in _candidates(by_step, criterion, by_value)
+        }
+    for by_step in found.values():
+        for step in rule.steps:
+            by_step.setdefault(step.id, list(signals.get(step.id, ())))
+            by_step[step.id].sort(key=lambda signal: signal.time)
+    return found
+
+
+def _by_value(
+    criterion: Criterion, signals: Mapping[str, Sequence[StepSignal]]
+) -> dict[str, dict[str, list[StepSignal]]]:
+    found: dict[str, dict[str, list[StepSignal]]] = defaultdict(lambda: defaultdict(list))
+    for step in criterion.fields:
+        for signal in signals.get(step, ()):
+            for value in _held(signal, criterion, step):
+                found[value][step].append(signal)
+    return found
+
+
+def _held(signal: StepSignal, criterion: Criterion, step: str) -> frozenset[str]:
+    held = (signal.values.get(path, frozenset()) for path in criterion.fields[step])
+    return frozenset.intersection(*held)
+
+
+def _candidates(
+    by_step: Mapping[str, list[StepSignal]], criterion: Criterion, by_value: Mapping[str, Any]
+) -> Iterable[str]:
+    """Return the values worth combining with a binding: those that its own signals hold."""
+    shared = by_step.keys() & criterion.fields.keys()
+    if not shared:
+        return list(by_value)
+    return {
+        value
+        for step in shared
+        for signal in by_step[step]
+        for value in _held(signal, criterion, step)
+    }
+
+
+def _narrowed(
+    by_step: Mapping[str, list[StepSignal]],
+    criterion: Criterion,
+    with_value: Mapping[str, list[StepSignal]],
+) -> dict[str, list[StepSignal]]:
+    narrowed = dict(by_step)
+    for step in criterion.fields:
+        holding = with_value.get(step, [])
+        if step in narrowed:
+            numbers = {signal.number for signal in holding}
+            narrowed[step] = [signal for signal in narrowed[step] if signal.number in numbers]
+        else:
+            narrowed[step] = list(holding)
+    return narrowed

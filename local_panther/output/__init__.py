@@ -1,0 +1,1 @@
+"""Alerts and the summary, for a person or for a program."""

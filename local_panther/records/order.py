@@ -1,0 +1,53 @@
+"""Puts records in order of time and tells duplicates, both in bounded memory."""
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+from local_panther.records.model import Record, Tally
+
+BUFFER_RECORDS = 20_000
+REMEMBERED_IDS = 200_000
+
+
+def in_time_order(
+    records: Iterable[Record], tally: Tally, size: int = BUFFER_RECORDS
+) -> Iterator[Record]:
+    """Yield records in order of eventTime.
+
+    Holds `size` records at a time. One that comes after a later record has left the buffer is
+    handed on at once and counted as late.
+
+    Args:
+        records: In order of reading.
+        tally: Counts late records.
+        size: Records to hold, each with its JSON.
+    """
+    heap: list[Record] = []
+    newest = float("-inf")
+    for record in records:
+        heapq.heappush(heap, record)
+        if len(heap) > size:
+            record = heapq.heappop(heap)
+            tally.late += record.time < newest
+            newest = max(newest, record.time)
+            yield record
+    while heap:
+        yield heapq.heappop(heap)
+
+
+class RecentIds:
+    """Remembers the last eventIDs, at least `capacity` and at most twice as many of them."""
+
+    def __init__(self, capacity: int = REMEMBERED_IDS) -> None:
+        self._capacity = capacity
+        self._current: set[str] = set()
+        self._previous: set[str] = set()
+
+    def is_repeated(self, event_id: str) -> bool:
+        """Tell whether an ID was seen before, and remember it."""
+        if event_id in self._current or event_id in self._previous:
+            return True
+        self._current.add(event_id)
+        if len(self._current) >= self._capacity:
+            self._previous, self._current = self._current, set()
+        return False

@@ -1,0 +1,85 @@
+"""How records reach whoever reads them: late, out of order, twice, and in files."""
+
+import gzip
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+from local_panther.simulate.shapes import ACCOUNT, STS_REGION, Record
+
+MAX_DELAY = 15 * 60  # seconds; CloudTrail's usual delivery
+FILE_EVERY = 5 * 60
+
+
+def deliver(
+    records: Iterable[Record], random: Random, shuffle: bool, duplicates: float
+) -> list[tuple[float, Record]]:
+    """Return records with the times of their delivery, in the order of delivery.
+
+    Args:
+        records: In any order.
+        random: Decides delays and duplicates.
+        shuffle: Deliver each up to 15 minutes late; otherwise in the order of their times.
+        duplicates: Share of the records (0 to 1) that come twice.
+    """
+    delivered = []
+    for record in records:
+        time = datetime.fromisoformat(record["eventTime"]).timestamp()
+        copies = 2 if random.random() < duplicates else 1
+        for _ in range(copies):
+            delay = random.uniform(0, MAX_DELAY) if shuffle else 0
+            delivered.append((time + delay, record))
+    return sorted(delivered, key=lambda pair: pair[0])
+
+
+def write(delivered: list[tuple[float, Record]], output: str) -> int:
+    """Write records to a folder, a file or standard output.
+
+    Args:
+        delivered: Records with the times of their delivery.
+        output: A folder, which gets gzipped files named as AWS names them; a file that ends in
+            .jsonl, .ndjson or .json, with .gz or without; or "-" for one record a line.
+
+    Returns:
+        The number of files written.
+    """
+    records = [record for _, record in delivered]
+    if output == "-":
+        sys.stdout.write(_lines(records))
+        return 0
+    path = Path(output)
+    name = path.name.removesuffix(".gz")
+    if name.endswith((".jsonl", ".ndjson", ".json")):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = _envelope(records) if name.endswith(".json") else _lines(records)
+        path.write_bytes(_packed(text) if path.suffix == ".gz" else text.encode())
+        return 1
+    return _write_folder(delivered, path)
+
+
+def _write_folder(delivered: list[tuple[float, Record]], folder: Path) -> int:
+    folder.mkdir(parents=True, exist_ok=True)
+    files: dict[float, list[Record]] = defaultdict(list)
+    for time, record in delivered:
+        files[time // FILE_EVERY * FILE_EVERY + FILE_EVERY].append(record)
+    for number, (time, records) in enumerate(files.items()):
+        stamp = datetime.fromtimestamp(time, UTC).strftime("%Y%m%dT%H%MZ")
+        name = f"{ACCOUNT}_CloudTrail_{STS_REGION}_{stamp}_Generated{number:07}.json.gz"
+        (folder / name).write_bytes(_packed(_envelope(records)))
+    return len(files)
+
+
+def _envelope(records: list[Record]) -> str:
+    return json.dumps({"Records": records}, separators=(",", ":"))
+
+
+def _lines(records: list[Record]) -> str:
+    return "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records)
+
+
+def _packed(text: str) -> bytes:
+    return gzip.compress(text.encode(), mtime=0)

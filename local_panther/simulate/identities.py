@@ -1,0 +1,78 @@
+"""Callers: `userIdentity` of each kind, as AWS writes it."""
+
+from enum import StrEnum
+from typing import Any
+
+from local_panther.simulate.shapes import ACCOUNT
+
+SSO_ROLE = "AWSReservedSSO_PowerUserAccess_0123456789abcdef"
+SSO_PATH = "aws-reserved/sso.amazonaws.com/"
+
+
+class PrincipalKind(StrEnum):
+    """Kinds of callers."""
+
+    USER = "user"
+    ROLE = "role"
+    SSO = "sso"
+    FEDERATED = "federated"
+    ROOT = "root"
+
+
+def identity(kind: PrincipalKind, name: str, session: str) -> dict[str, Any]:
+    """Return the `userIdentity` of a caller.
+
+    Args:
+        kind: What kind of caller it is.
+        name: The user's, role's or person's name. People of `SSO` share one role.
+        session: The session name of a `ROLE`.
+    """
+    if kind is PrincipalKind.USER:
+        arn, extra = f"arn:aws:iam::{ACCOUNT}:user/{name}", {"userName": name}
+        return _identity("IAMUser", f"AIDA{_digits(name)}", arn, "AKIA", name, extra)
+    if kind is PrincipalKind.ROOT:
+        return _identity("Root", ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", "AKIA", "root", {})
+    if kind is PrincipalKind.FEDERATED:
+        arn = f"arn:aws:sts::{ACCOUNT}:federated-user/{name}"
+        issuer = _issuer("IAMUser", f"arn:aws:iam::{ACCOUNT}:user/broker", "broker", "AIDA")
+        return _identity("FederatedUser", f"{ACCOUNT}:{name}", arn, "ASIA", name, issuer)
+    role, path, session = (SSO_ROLE, SSO_PATH, name) if kind is PrincipalKind.SSO else (name, "", session)
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{session}"
+    issuer = _issuer("Role", f"arn:aws:iam::{ACCOUNT}:role/{path}{role}", role, "AROA")
+    return _identity("AssumedRole", f"AROA{_digits(role)}:{session}", arn, "ASIA", role, issuer)
+
+
+def service(name: str) -> dict[str, Any]:
+    """Return the `userIdentity` of an AWS service; it has no ARN."""
+    return {"type": "AWSService", "invokedBy": name}
+
+
+def _identity(
+    kind: str, principal_id: str, arn: str, key_prefix: str, name: str, extra: dict
+) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "principalId": principal_id,
+        "arn": arn,
+        "accountId": ACCOUNT,
+        "accessKeyId": f"{key_prefix}{_digits(name)}",
+        **extra,
+    }
+
+
+def _issuer(kind: str, arn: str, name: str, prefix: str) -> dict[str, Any]:
+    issuer = {
+        "type": kind,
+        "principalId": f"{prefix}{_digits(name)}",
+        "arn": arn,
+        "accountId": ACCOUNT,
+        "userName": name,
+    }
+    attributes = {"creationDate": "2026-01-05T08:00:00Z", "mfaAuthenticated": "false"}
+    return {"sessionContext": {"sessionIssuer": issuer, "attributes": attributes}}
+
+
+def _digits(name: str) -> str:
+    """Return 16 characters like those of an AWS ID that show whose it is."""
+    plain = "".join(char for char in name.upper() if char.isalnum())
+    return ("EXAMPLE" + plain)[:16].ljust(16, "0")
