@@ -49,7 +49,7 @@ def get_event_type(event):
 
 
 def load_ip_address(event):
-    """Return the caller's address; for a call by an AWS service a host name stands there instead."""
+    """Return the caller's address; a call by an AWS service has a host name there instead."""
     address = _text(event, "sourceIPAddress")
     try:
         ip_address(address)

@@ -12,7 +12,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 ASSUME_ROLE = "AssumeRole"
@@ -178,7 +178,7 @@ def event_epoch(event: Any) -> int | None:
             moment = datetime.fromisoformat(value)
         except ValueError:
             continue
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         epoch = math.floor(moment.timestamp())
         if 0 <= epoch <= LATEST_EPOCH:
             return epoch
@@ -187,7 +187,7 @@ def event_epoch(event: Any) -> int | None:
 
 def iso_time(epoch: int) -> str:
     """Write seconds since 1970 as CloudTrail writes times."""
-    return datetime.fromtimestamp(epoch, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def cloudtrail_context(event: Any) -> dict:
@@ -214,7 +214,7 @@ def bounded(value: Any) -> Any:
 
 
 def _plain(value: Any, depth: int) -> Any:
-    if value is None or isinstance(value, int) and abs(value) < 2**63:
+    if value is None or (isinstance(value, int) and abs(value) < 2**63):
         return value
     if isinstance(value, str):
         return value if len(value) <= MAX_TEXT else value[:MAX_TEXT] + "…"

@@ -87,7 +87,7 @@ def burst_context(event: Any, principal: str | None, window_minutes: int, discov
 
 
 def remember_discovery(event: Any, principal: str) -> None:
-    """Store when a principal called ListRoles. Never raises: it is for the context of alerts only."""
+    """Store when a principal called ListRoles. Never raises: only alert contexts need it."""
     time = event_epoch(event)
     if time is None:
         return

@@ -92,16 +92,16 @@ def record(
 
 
 def known(subject: str) -> list[Sighting]:
-    """Return what this process knows of a subject from its last `record`, without asking the store."""
+    """Return what this process knows of a subject from its last `record`; asks no store."""
     return _decode(_recall(subject))
 
 
 def fullest_window(sightings: Iterable[Sighting], time: int, window: int) -> list[Sighting]:
-    """Return the sightings of the window with the most distinct values among those that hold `time`.
+    """Return the sightings of the window around a time that has the most distinct values.
 
     Args:
         sightings: Any sightings, in any order.
-        time: Seconds since 1970.
+        time: Seconds since 1970; only windows that hold it are looked at.
         window: Length of the window in seconds, both ends inclusive.
 
     Returns:
@@ -183,7 +183,7 @@ def _decode(members: Iterable[str]) -> list[Sighting]:
 
 
 def shorten(value: str, limit: int = MAX_VALUE) -> str:
-    """Write a value in at most `limit` printable ASCII characters, still distinct from all others."""
+    """Write a value in at most `limit` printable ASCII characters, distinct from all others."""
     plain = _clean(value, limit)
     if plain == value:
         return plain

@@ -75,8 +75,7 @@ def offline_filters(rule_file: str) -> Predicate:
 def _read(sidecar: Path, rule_name: str) -> list | None:
     import yaml  # pylint: disable=import-outside-toplevel  # offline only: not part of an instance
 
-    with open(sidecar, encoding="utf-8") as file:
-        spec = yaml.safe_load(file)
+    spec = yaml.safe_load(sidecar.read_text(encoding="utf-8"))
     is_own = isinstance(spec, Mapping) and spec.get("Filename") == rule_name
     return spec.get("InlineFilters") if is_own else None
 

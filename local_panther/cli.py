@@ -87,9 +87,7 @@ def simulate(
     ],
     roles: Annotated[int, typer.Option(min=1, help="Distinct roles that are failed on.")] = 12,
     api: Annotated[Api, typer.Option(help="How they are tried.")] = Api.ASSUME_ROLE,
-    principal: Annotated[
-        PrincipalKind, typer.Option(help="Who attacks.")
-    ] = PrincipalKind.USER,
+    principal: Annotated[PrincipalKind, typer.Option(help="Who attacks.")] = PrincipalKind.USER,
     principals: Annotated[int, typer.Option(min=1, help="Attackers that take turns.")] = 1,
     rotate_sessions: Annotated[
         bool, typer.Option("--rotate-sessions", help="Another session name for every call.")

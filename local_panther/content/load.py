@@ -61,6 +61,7 @@ class _Loader:
         self._importer = importer
         self._include_disabled = include_disabled
         self._problems: list[Problem] = []
+        self._files: dict[str, str] = {}
         self._content = Content()
 
     def load(self, items: list[ClassifiedAnalysis]) -> Content:
@@ -91,6 +92,7 @@ class _Loader:
         elif kind == "rule" and "Filename" in spec:
             self._content.rules.append(self._rule(item))
         elif kind == "correlation_rule":
+            self._files[spec["RuleID"]] = _relative(item.file_name, self._folder)
             rule = parse_rule(spec)
             self._content.correlation_rules.append((Metadata.from_spec(spec), rule))
         elif kind in NOT_REPLAYED or kind == "rule":
@@ -125,13 +127,16 @@ class _Loader:
         for metadata, rule in self._content.correlation_rules:
             for step in rule.steps:
                 if step.rule_id not in known:
-                    message = f"step {step.id}: RuleID: {step.rule_id} is not in this content"
-                    self._problems.append(Problem(metadata.rule_id, message))
+                    message = (
+                        f"Detection: step {step.id}: rule {step.rule_id} is not in this content"
+                    )
+                    self._problems.append(Problem(self._files[metadata.rule_id], message))
 
     def _body(self, item: ClassifiedAnalysis) -> str:
-        path = Path(item.dir_name if os.path.isabs(item.dir_name) else self._folder / item.dir_name)
         try:
-            return (path / item.analysis_spec["Filename"]).read_text(encoding="utf-8")
+            return (Path(item.file_name).parent / item.analysis_spec["Filename"]).read_text(
+                encoding="utf-8"
+            )
         except (OSError, UnicodeDecodeError) as error:
             name = item.analysis_spec["Filename"]
             raise FieldError(f"Filename: {name} can not be read: {error}") from error

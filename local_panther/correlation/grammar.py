@@ -166,7 +166,9 @@ def _match_criteria(entries: Any, ids: set[str]) -> tuple[Criterion, ...]:
     where = "Detection[0].MatchCriteria"
     if not isinstance(entries, Mapping):
         raise FieldError(f"{where}: must be a mapping of names to lists of GroupID and Match")
-    return tuple(_criterion(str(name), parts, f"{where}.{name}", ids) for name, parts in entries.items())
+    return tuple(
+        _criterion(str(name), parts, f"{where}.{name}", ids) for name, parts in entries.items()
+    )
 
 
 def _criterion(name: str, parts: Any, where: str, ids: set[str]) -> Criterion:
@@ -249,7 +251,9 @@ def _lookback(detection: Mapping) -> int:
 def _group_minimum(detection: Mapping, steps: int) -> int:
     minimum = _number(detection, "MinMatchCount", "Detection[0]", steps)
     if not MIN_STEPS <= minimum <= steps:
-        raise FieldError(f"Detection[0].MinMatchCount: {minimum} is not between 2 and {steps} steps")
+        raise FieldError(
+            f"Detection[0].MinMatchCount: {minimum} is not between 2 and {steps} steps"
+        )
     return minimum
 
 

@@ -1,1 +1,1 @@
-"""Running rules over records as an instance does: signals for every match, alerts for those that alert."""
+"""Running rules over records as an instance does: every match is a signal."""

@@ -64,8 +64,10 @@ def _headline(alert: Alert) -> Iterator[tuple[str, str]]:
     yield "Rule", f"{alert.metadata.rule_id} ({alert.metadata.display_name})"
     yield "Alert at", iso(alert.created_at)
     length = alert.last - alert.first
-    yield "Events", f"{alert.event_count} from {iso(alert.first)}" + (
-        f" to {iso(alert.last)} ({span(length)})" if length else ""
+    yield (
+        "Events",
+        f"{alert.event_count} from {iso(alert.first)}"
+        + (f" to {iso(alert.last)} ({span(length)})" if length else ""),
     )
     identity = alert.event.get("userIdentity")
     identity = identity if isinstance(identity, Mapping) else {}
@@ -106,7 +108,9 @@ def _short(value: Any) -> str:
 
 def printable(text: str) -> str:
     """Return text from a log as it can be shown: no control character reaches the terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
 
 
 def _reading(outcome: Outcome) -> Table:

@@ -36,7 +36,9 @@ def identity(kind: PrincipalKind, name: str, session: str) -> dict[str, Any]:
         arn = f"arn:aws:sts::{ACCOUNT}:federated-user/{name}"
         issuer = _issuer("IAMUser", f"arn:aws:iam::{ACCOUNT}:user/broker", "broker", "AIDA")
         return _identity("FederatedUser", f"{ACCOUNT}:{name}", arn, "ASIA", name, issuer)
-    role, path, session = (SSO_ROLE, SSO_PATH, name) if kind is PrincipalKind.SSO else (name, "", session)
+    role, path, session = (
+        (SSO_ROLE, SSO_PATH, name) if kind is PrincipalKind.SSO else (name, "", session)
+    )
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{session}"
     issuer = _issuer("Role", f"arn:aws:iam::{ACCOUNT}:role/{path}{role}", role, "AROA")
     return _identity("AssumedRole", f"AROA{_digits(role)}:{session}", arn, "ASIA", role, issuer)

@@ -28,7 +28,7 @@ class Call:
 
 
 class Shapes:
-    """Builds records. Request and event IDs come from the generator, so that a seed repeats them."""
+    """Builds records. Their IDs come from the random generator, so that a seed repeats them."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
@@ -43,9 +43,7 @@ class Shapes:
 
     def denied_trust_update(self, call: Call, role_name: str) -> Record:
         """Return an UpdateAssumeRolePolicy call that is denied."""
-        reason = (
-            " because no identity-based policy allows the iam:UpdateAssumeRolePolicy action"
-        )
+        reason = " because no identity-based policy allows the iam:UpdateAssumeRolePolicy action"
         return self._denied(call, "iam", "UpdateAssumeRolePolicy", f"role {role_name}", reason)
 
     def assumed_role(self, call: Call, role_arn: str, session: str) -> Record:

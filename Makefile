@@ -1,0 +1,47 @@
+# make demo   a generated attack, replayed: both detections fire
+# make test   format, lint, panther_analysis_tool test, pytest
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+DEMO := build/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint content-test pytest format clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+demo: .venv/ready
+	@rm -rf $(DEMO)
+	$(BIN)/local-panther simulate $(DEMO) --shuffle --duplicates 0.1 --background 5000 \
+		--blocklisted arn:aws:iam::123456789012:role/FullAdminRole
+	$(BIN)/local-panther replay $(DEMO) --include-disabled
+
+test: lint content-test pytest
+
+lint: .venv/ready-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+content-test: .venv/ready
+	$(BIN)/panther_analysis_tool test
+
+pytest: .venv/ready-dev
+	$(BIN)/pytest
+
+format: .venv/ready-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build
+
+.venv/ready: requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+.venv/ready-dev: requirements-dev.txt .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@

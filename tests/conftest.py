@@ -1,0 +1,56 @@
+"""What tests of all kinds share."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from panther_core.enriched_event import PantherEvent
+
+from local_panther.detection.store import key_value_store
+from tests.shapes import CONTENT_FOLDERS, REPO
+
+RECORDED = REPO.parent / "shared" / "data"
+
+
+@pytest.fixture
+def store() -> Iterator[None]:
+    """An empty key-value store behind panther_detection_helpers, and helpers that know nothing."""
+    import distinct_window_helpers
+
+    distinct_window_helpers._known.clear()
+    with key_value_store():
+        yield
+
+
+@pytest.fixture
+def content_copy(tmp_path: Path) -> Path:
+    """A copy of this repository's content, to be edited."""
+    copy = tmp_path / "content"
+    for folder in CONTENT_FOLDERS:
+        shutil.copytree(REPO / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPO / ".panther_settings.yml", copy)
+    return copy
+
+
+def recorded_files() -> list[Path]:
+    """The files of recorded CloudTrail, none where they do not lie beside the repository."""
+    return sorted(RECORDED.glob("*.jsonl"))
+
+
+@pytest.fixture(params=[path.name for path in recorded_files()] or ["missing"])
+def recorded_file(request: pytest.FixtureRequest) -> Path:
+    """Each file of recorded CloudTrail in turn."""
+    if not recorded_files():
+        pytest.skip(f"no recorded CloudTrail in {RECORDED}")
+    return RECORDED / request.param
+
+
+@pytest.fixture(scope="session")
+def recorded_events() -> list[PantherEvent]:
+    """All recorded CloudTrail events."""
+    if not recorded_files():
+        pytest.skip(f"no recorded CloudTrail in {RECORDED}")
+    lines = (line for path in recorded_files() for line in path.open())
+    return [PantherEvent(json.loads(line)) for line in lines]

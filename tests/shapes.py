@@ -1,0 +1,66 @@
+"""CloudTrail events in the shapes of recorded ones, for tests; all of them are generated."""
+
+from pathlib import Path
+from typing import Any
+
+from panther_core.enriched_event import PantherEvent
+
+from local_panther.simulate.identities import PrincipalKind, identity
+from local_panther.simulate.shapes import ACCOUNT, event_time
+
+REPO = Path(__file__).parent.parent
+CONTENT_FOLDERS = ("rules", "correlation_rules", "global_helpers", "data_models")
+START = 1_767_607_200  # 2026-01-05T10:00:00Z
+
+ALICE = identity(PrincipalKind.USER, "alice", "")
+
+
+def role_arn(name: str, account: str = ACCOUNT) -> str:
+    return f"arn:aws:iam::{account}:role/{name}"
+
+
+def call(name: str, who: dict[str, Any] | None = None, time: float = START, **fields: Any) -> dict:
+    """An API call that succeeded, unless fields say otherwise."""
+    source = "sts" if name == "AssumeRole" else "iam"
+    return {
+        "userIdentity": ALICE if who is None else who,
+        "eventTime": event_time(time),
+        "eventSource": f"{source}.amazonaws.com",
+        "eventName": name,
+        "awsRegion": "us-east-1",
+        "sourceIPAddress": "203.0.113.10",
+        "userAgent": "generated for a test",
+        "requestParameters": None,
+        "responseElements": None,
+        "recipientAccountId": ACCOUNT,
+        "eventType": "AwsApiCall",
+        **fields,
+    }
+
+
+def denied(
+    target: str, who: dict[str, Any] | None = None, time: float = START, tail: str = "", **fields: Any
+) -> dict:
+    """An AssumeRole that AWS denied: the role stands only in the message."""
+    who = ALICE if who is None else who
+    message = f"User: {who.get('arn')} is not authorized to perform: sts:AssumeRole on resource: "
+    error = {"errorCode": "AccessDenied", "errorMessage": f"{message}{target}{tail}"}
+    return call("AssumeRole", who, time, **{**error, **fields})
+
+
+def denied_update(
+    name: str, who: dict[str, Any] | None = None, time: float = START, **fields: Any
+) -> dict:
+    """An UpdateAssumeRolePolicy that AWS denied: the bare role name stands only in the message."""
+    who = ALICE if who is None else who
+    action = "iam:UpdateAssumeRolePolicy"
+    message = (
+        f"User: {who.get('arn')} is not authorized to perform: {action} on resource: role {name} "
+        f"because no identity-based policy allows the {action} action"
+    )
+    error = {"errorCode": "AccessDenied", "errorMessage": message}
+    return call("UpdateAssumeRolePolicy", who, time, **{**error, **fields})
+
+
+def event(record: dict) -> PantherEvent:
+    return PantherEvent(record)
