@@ -1,0 +1,188 @@
+"""The two signals, through panther_core, loaded in both ways, on moto's DynamoDB."""
+
+import json
+
+import pytest
+from panther_detection_helpers import caching
+
+from local_panther.simulate.identities import PrincipalKind, identity, service
+from tests.content.loading import FAILED_ATTEMPTS, LIST_ROLES, from_body, in_place, matches
+from tests.shapes import ALICE, START, call, denied, denied_update, event, role_arn
+
+
+@pytest.fixture(params=["in place", "from body"])
+def load(request, tmp_path, store):
+    if request.param == "in place":
+        return in_place
+    return lambda name: from_body(name, tmp_path)
+
+
+def burst(count, who=ALICE, start=START, step=30, make=denied, prefix="Role"):
+    """Denied calls of one caller on so many distinct roles."""
+    target = (lambda name: role_arn(name)) if make is denied else (lambda name: name)
+    return [make(target(f"{prefix}{i}"), who, start + i * step) for i in range(count)]
+
+
+def verdicts(rule, records):
+    return [matches(rule, event(record)) for record in records]
+
+
+def last_context(rule, records):
+    for record in records[:-1]:
+        matches(rule, event(record))
+    result = rule.run(event(records[-1]), {}, {}, batch_mode=True)
+    assert result.trigger_alert
+    return json.loads(result.alert_context_output)
+
+
+class TestFailedAttempts:
+    def test_match_from_the_tenth_distinct_role_on(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        assert verdicts(rule, burst(12)) == [False] * 9 + [True] * 3
+
+    def test_count_trust_policy_changes_by_the_name_in_the_message(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        assert verdicts(rule, burst(10, make=denied_update)) == [False] * 9 + [True]
+
+    def test_count_the_two_apis_apart(self, load):
+        mixed = burst(9) + burst(9, make=denied_update)
+        assert not any(verdicts(load(FAILED_ATTEMPTS), mixed))
+
+    def test_count_repeats_of_one_role_once(self, load):
+        assert not any(verdicts(load(FAILED_ATTEMPTS), burst(9, step=1) * 5))
+
+    def test_count_one_role_through_parameters_and_message_once(self, load):
+        with_parameters = [
+            denied("", requestParameters={"roleArn": role_arn(f"Role{i}")}) for i in range(9)
+        ]
+        assert not any(verdicts(load(FAILED_ATTEMPTS), burst(9) + with_parameters))
+
+    def test_count_the_sessions_of_a_role_together(self, load):
+        records = []
+        for i, record in enumerate(burst(10)):
+            who = identity(PrincipalKind.ROLE, "Deploy", f"s{i}")
+            records.append(denied(role_arn(f"Role{i}"), who) | {"eventTime": record["eventTime"]})
+        assert verdicts(load(FAILED_ATTEMPTS), records)[-1]
+
+    def test_count_people_of_one_identity_center_role_apart(self, load):
+        people = [identity(PrincipalKind.SSO, f"p{i}@example.com", "") for i in range(12)]
+        records = [denied(role_arn(f"Role{i}"), who) for i, who in enumerate(people)]
+        assert not any(verdicts(load(FAILED_ATTEMPTS), records))
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            denied(role_arn("X"), service("lambda.amazonaws.com")),
+            denied(role_arn("X"), errorCode="ThrottlingException"),
+            denied("", errorMessage="MultiFactorAuthentication failed"),
+            denied(role_arn("X"), eventTime="soon"),
+            call("AssumeRole", requestParameters={"roleArn": role_arn("X")}),
+            call("DescribeInstances"),
+            {},
+        ],
+    )
+    def test_store_nothing_for_what_does_not_count(self, load, record):
+        assert not matches(load(FAILED_ATTEMPTS), event(record))
+        assert caching.kv_table().scan()["Items"] == []
+
+    def test_a_store_that_fails_is_a_visible_error_on_an_attempt_only(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        caching.kv_table().delete()
+        result = rule.run(event(denied(role_arn("X"))), {}, {}, batch_mode=True)
+        assert result.detection_exception is not None
+        assert not matches(rule, event(call("DescribeInstances")))
+        assert not matches(rule, event(call("AssumeRole")))
+
+    def test_context_tells_the_story_of_the_burst(self, load):
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        for offset in (-200, -150):
+            assert matches(lists, event(call("ListRoles", time=START + offset)))
+        records = burst(12, step=10)
+        records[3]["sourceIPAddress"] = "192.0.2.9"
+        records[3]["errorCode"] = "ExpiredToken"
+        context = last_context(rule, records)
+        assert context["principal"] == ALICE["arn"]
+        assert context["api"] == "AssumeRole"
+        assert context["distinctTargets"] == 12
+        assert context["targets"] == [role_arn(f"Role{i}") for i in range(12)]
+        assert context["targetAccounts"] == ["123456789012"]
+        assert context["firstAttempt"] == "2026-01-05T10:00:00Z"
+        assert context["lastAttempt"] == "2026-01-05T10:01:50Z"
+        assert context["errorCodes"] == ["AccessDenied", "ExpiredToken"]
+        assert context["sourceIPAddresses"] == ["192.0.2.9", "203.0.113.10"]
+        assert context["discoveryTimes"][0] == "2026-01-05T09:56:40Z"
+        assert context["discoveryCameFirst"] is True
+        assert context["secondsFromDiscoveryToFirstAttempt"] == 200
+
+    def test_context_says_when_discovery_came_only_afterwards(self, load):
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        matches(lists, event(call("ListRoles", time=START + 60)))
+        context = last_context(rule, burst(10))
+        assert context["discoveryTimes"] == ["2026-01-05T10:01:00Z"]
+        assert context["discoveryCameFirst"] is False
+        assert context["secondsFromDiscoveryToFirstAttempt"] is None
+
+    def test_context_leaves_out_discovery_of_another_day(self, load):
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        matches(lists, event(call("ListRoles", time=START - 86_400)))
+        assert last_context(rule, burst(10))["discoveryTimes"] == []
+
+    def test_context_names_sessions_and_targets_in_full(self, load):
+        name = "n" * 64
+        records = []
+        for i in range(10):
+            who = identity(PrincipalKind.ROLE, "Deploy", f"session-{i}")
+            records.append(denied(role_arn(f"{name[:62]}{i:02}"), who, START + i))
+        context = last_context(load(FAILED_ATTEMPTS), records)
+        assert context["sessionNames"] == [f"session-{i}" for i in range(10)]
+        assert context["targets"][9] == role_arn(f"{name[:62]}09")
+
+    def test_context_is_complete_without_the_store(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        for record in burst(10):
+            matches(rule, event(record))
+        caching.kv_table().delete()
+        context = rule.module.alert_context(event(burst(10)[-1]))
+        assert context["distinctTargets"] == 10
+        assert context["discoveryTimes"] == []
+
+
+class TestListRoles:
+    def test_matches_people_roles_and_denied_calls(self, load):
+        rule = load(LIST_ROLES)
+        for kind in PrincipalKind:
+            assert matches(rule, event(call("ListRoles", identity(kind, "mallory", "s"))))
+        assert matches(rule, event(call("ListRoles", errorCode="AccessDenied")))
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            call("ListRoles", service("config.amazonaws.com")),
+            call("ListRoles", {"type": "AWSAccount"}),
+            call("ListRoles", eventSource="rolesanywhere.amazonaws.com"),
+            call("ListUsers"),
+            {},
+        ],
+    )
+    def test_matches_and_stores_nothing_else(self, load, record):
+        assert not matches(load(LIST_ROLES), event(record))
+        assert caching.kv_table().scan()["Items"] == []
+
+    def test_matches_where_the_store_fails(self, load):
+        rule = load(LIST_ROLES)
+        caching.kv_table().delete()
+        assert matches(rule, event(call("ListRoles")))
+
+    def test_writes_a_paged_listing_once(self, load):
+        rule = load(LIST_ROLES)
+        for second in range(20):
+            matches(rule, event(call("ListRoles", time=START + second)))
+        (item,) = caching.kv_table().scan()["Items"]
+        assert len(item["stringSet"]) == 1
+
+    def test_names_the_principal_as_the_attempts_do(self, load):
+        who = identity(PrincipalKind.ROLE, "Deploy", "one")
+        other = identity(PrincipalKind.ROLE, "Deploy", "two")
+        listed = load(LIST_ROLES).module.alert_context(event(call("ListRoles", who)))
+        failed = load(FAILED_ATTEMPTS).module.alert_context(event(denied(role_arn("X"), other)))
+        assert listed["principal"] == failed["principal"] == role_arn("Deploy")
