@@ -45,9 +45,10 @@ class RecentIds:
 
     def is_repeated(self, event_id: str) -> bool:
         """Tell whether an ID was seen before, and remember it."""
-        if event_id in self._current or event_id in self._previous:
+        if event_id in self._current:
             return True
+        repeated = event_id in self._previous
         self._current.add(event_id)
         if len(self._current) >= self._capacity:
             self._previous, self._current = self._current, set()
-        return False
+        return repeated

@@ -18,6 +18,7 @@ NOT_AN_OBJECT = "record is not an object"
 NO_TIME = "missing or malformed eventTime"
 EMPTY = "empty file"
 
+REFUSED = (ValueError, RuntimeError)  # what simdjson raises on text that it does not take
 ARRAY_START = re.compile(r'\s*(?:\{\s*"Records"\s*:\s*)?\[')
 MAX_KNOWN_TIMES = 10_000
 
@@ -75,7 +76,7 @@ class Reader:
             joined = b"[" + b",".join(line for _, line in filled) + b"]"
             try:
                 array = simdjson.Parser().parse(joined)
-            except ValueError:
+            except REFUSED:
                 pass  # one line by one, to find the broken one
             else:
                 if len(array) == len(filled):
@@ -90,7 +91,7 @@ class Reader:
         where = name if line is None else f"{name}, line {line}"
         try:
             document = simdjson.Parser().parse(text)
-        except ValueError as error:
+        except REFUSED as error:
             yield from self._salvage(text, where, str(error))
             return
         if isinstance(document, simdjson.Array):

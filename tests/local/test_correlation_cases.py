@@ -1,0 +1,190 @@
+"""What correlation rules match: a table of cases, each with the sentence that it rests on."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from local_panther.correlation.unit_tests import run_tests
+from tests.local.correlations import FIELD, group, sequence, spec
+
+ABSENT_B = {"ID": "b", "Absence": True}
+THREE_A = {"ID": "a", "MinMatchCount": 3}
+AT_MOST_TWO_B = {"ID": "b", "MaxMatchCount": 2}
+
+
+def outputs(**by_step):
+    """RuleOutputs from the minutes of one user, or from users and their minutes."""
+    return [
+        {"ID": step, "Matches": {FIELD: times if isinstance(times, dict) else {"alice": times}}}
+        for step, times in by_step.items()
+    ]
+
+
+def iso(minute):
+    return datetime.fromtimestamp(minute * 60, UTC).isoformat()
+
+
+CASES = [
+    # "A Group is unordered within the lookback"
+    ("either order", group("a", "b"), outputs(a=[5], b=[0]), True),
+    ("both needed", group("a", "b"), outputs(a=[0]), False),
+    # "a step that is not listed has no signals"
+    ("nothing listed", group("a", "b"), [], False),
+    # "one value must hold through the whole chain"
+    ("another value", group("a", "b"), outputs(a={"alice": [0]}, b={"bob": [0]}), False),
+    (
+        "one value among several",
+        group("a", "b"),
+        outputs(a={"alice": [0], "bob": [1]}, b={"bob": [2], "carol": [3]}),
+        True,
+    ),
+    # "A Group without MatchCriteria correlates everything together"
+    (
+        "no criteria",
+        group("a", "b", matched=False),
+        outputs(a={"alice": [0]}, b={"bob": [5]}),
+        True,
+    ),
+    # "The lookback is a span: all signals of one match lie within LookbackWindowMinutes"
+    ("span of exactly the lookback", group("a", "b"), outputs(a=[100], b=[160]), True),
+    ("span of more than the lookback", group("a", "b"), outputs(a=[100], b=[161]), False),
+    ("a later pair is near enough", group("a", "b"), outputs(a=[0, 150], b=[100]), True),
+    # "Counts are per matched value"
+    ("count reached", group(THREE_A, "b"), outputs(a=[0, 1, 2], b=[3]), True),
+    ("count not reached", group(THREE_A, "b"), outputs(a=[0, 1], b=[3]), False),
+    ("the same time counts twice", group(THREE_A, "b"), outputs(a=[0, 0, 0], b=[3]), True),
+    (
+        "count spread over values",
+        group(THREE_A, "b"),
+        outputs(a={"alice": [0, 1], "bob": [2]}, b=[3]),
+        False,
+    ),
+    ("count spread beyond the lookback", group(THREE_A, "b"), outputs(a=[0, 1, 61], b=[3]), False),
+    ("maximum kept", group("a", AT_MOST_TWO_B), outputs(a=[0], b=[1, 2]), True),
+    ("maximum exceeded", group("a", AT_MOST_TWO_B), outputs(a=[0], b=[1, 2, 3]), False),
+    # group MinMatchCount: steps that must hold
+    ("two of three", group("a", "b", "c", MinMatchCount=2), outputs(a=[0], c=[1]), True),
+    ("one of three", group("a", "b", "c", MinMatchCount=2), outputs(c=[1]), False),
+    ("all by default", group("a", "b", "c"), outputs(a=[0], c=[1]), False),
+    # "Absence means no signal of that step for that value"
+    ("absent", group("a", ABSENT_B), outputs(a=[0]), True),
+    ("present before", group("a", ABSENT_B), outputs(a=[5], b=[0]), False),
+    ("present after", group("a", ABSENT_B), outputs(a=[5], b=[9]), False),
+    ("present for another", group("a", ABSENT_B), outputs(a=[5], b={"bob": [5]}), True),
+    ("present beyond the lookback", group("a", ABSENT_B), outputs(a=[0], b=[61]), True),
+    ("only absence", group("a", ABSENT_B), outputs(), False),
+    # "a Sequence is ordered, not strictly (equal times count as in order)"
+    ("in order", sequence("a", "b"), outputs(a=[0], b=[5]), True),
+    ("out of order", sequence("a", "b"), outputs(a=[5], b=[0]), False),
+    ("equal times", sequence("a", "b"), outputs(a=[5], b=[5]), True),
+    ("a later one is in order", sequence("a", "b"), outputs(a=[5], b=[0, 9]), True),
+    ("three in order", sequence("a", "b", "c"), outputs(a=[0], b=[5], c=[9]), True),
+    ("middle out of order", sequence("a", "b", "c"), outputs(a=[0], b=[10], c=[9]), False),
+    ("all of a count come first", sequence(THREE_A, "b"), outputs(a=[0, 1, 9], b=[5]), False),
+    ("a count, then the next", sequence(THREE_A, "b"), outputs(a=[0, 1, 2], b=[5]), True),
+    # "WithinTimeFrameMinutes is inclusive", default: the lookback
+    ("within", sequence("a", "b", within=5), outputs(a=[0], b=[5]), True),
+    ("not within", sequence("a", "b", within=5), outputs(a=[0], b=[6]), False),
+    ("within the lookback", sequence("a", "b"), outputs(a=[0], b=[60]), True),
+    ("not within the lookback", sequence("a", "b"), outputs(a=[0], b=[61]), False),
+    ("chain longer than lookback", sequence("a", "b", "c"), outputs(a=[0], b=[40], c=[61]), False),
+    ("the right pair is found", sequence("a", "b", within=5), outputs(a=[0, 8], b=[7, 12]), True),
+    # values through a Sequence
+    ("another user", sequence("a", "b"), outputs(a={"alice": [0]}, b={"bob": [5]}), False),
+    (
+        "no match asked for",
+        sequence("a", "b", matched=False),
+        outputs(a={"alice": [0]}, b={"bob": [5]}),
+        True,
+    ),
+    # "Absence … works first or last in a sequence"
+    ("not before", sequence(ABSENT_B, "a", within=10), outputs(a=[20]), True),
+    ("before", sequence(ABSENT_B, "a", within=10), outputs(a=[20], b=[10]), False),
+    ("long before", sequence(ABSENT_B, "a", within=10), outputs(a=[20], b=[9]), True),
+    ("not after", sequence("a", ABSENT_B, within=10), outputs(a=[20]), True),
+    ("after", sequence("a", ABSENT_B, within=10), outputs(a=[20], b=[30]), False),
+    ("long after", sequence("a", ABSENT_B, within=10), outputs(a=[20], b=[31]), True),
+    ("not between", sequence("a", ABSENT_B, "c"), outputs(a=[0], c=[9]), True),
+    ("between", sequence("a", ABSENT_B, "c"), outputs(a=[0], b=[5], c=[9]), False),
+    ("outside", sequence("a", ABSENT_B, "c"), outputs(a=[2], b=[1, 10], c=[9]), True),
+    # the order of evaluation finds another match, never another answer
+    (
+        "newest first",
+        sequence("a", "b", EventEvaluationOrder="ReverseChronological"),
+        outputs(a=[0, 50], b=[5, 55]),
+        True,
+    ),
+    # "the times … of the signals": minute offsets or ISO 8601
+    ("ISO times", sequence("a", "b"), outputs(a=[iso(0)], b=[iso(5)]), True),
+    ("ISO times out of order", sequence("a", "b"), outputs(a=[iso(5)], b=[iso(0)]), False),
+    ("ISO times too far apart", group("a", "b"), outputs(a=[iso(0)], b=[iso(61)]), False),
+]
+
+
+@pytest.mark.parametrize("name, rule, signals, expected", CASES, ids=[case[0] for case in CASES])
+def test_case(name, rule, signals, expected):
+    test = {"Name": name, "ExpectedResult": expected, "RuleOutputs": signals}
+    (result,) = run_tests(rule | {"Tests": [test]})
+    assert result.error is None
+    assert result.passed, f"{name}: expected {expected}"
+
+
+def test_a_wrong_expectation_fails():
+    test = {"Name": "wrong", "ExpectedResult": False, "RuleOutputs": outputs(a=[0], b=[1])}
+    (result,) = run_tests(group("a", "b") | {"Tests": [test]})
+    assert not result.passed and result.error is None
+
+
+def differing_fields(transition_match):
+    steps = [{"RuleID": "A", "ID": "a"}, {"RuleID": "B", "ID": "b"}]
+    transition = {"From": "a", "To": "b", "Match": transition_match}
+    return spec({"Sequence": steps, "Transitions": [transition]})
+
+
+@pytest.mark.parametrize("value, expected", [("alice", True), ("bob", False)])
+def test_a_value_may_stand_under_fields_of_different_names(value, expected):
+    rule = differing_fields([{"From": "user.created", "To": "userIdentity.arn"}])
+    signals = [
+        {"ID": "a", "Matches": {"user.created": {"alice": [0]}}},
+        {"ID": "b", "Matches": {"userIdentity.arn": {value: [1]}}},
+    ]
+    test = {"Name": "t", "ExpectedResult": expected, "RuleOutputs": signals}
+    assert run_tests(rule | {"Tests": [test]})[0].passed
+
+
+def test_a_step_between_two_matches_must_hold_the_value_under_both_fields():
+    steps = [{"RuleID": name.upper(), "ID": name} for name in "abc"]
+    transitions = [
+        {"From": "a", "To": "b", "Match": [{"From": "x", "To": "y"}]},
+        {"From": "b", "To": "c", "Match": [{"On": "z"}]},
+    ]
+    rule = spec({"Sequence": steps, "Transitions": transitions})
+
+    def result(middle):
+        signals = [
+            {"ID": "a", "Matches": {"x": {"v": [0]}}},
+            {"ID": "b", "Matches": middle},
+            {"ID": "c", "Matches": {"z": {"v": [2]}}},
+        ]
+        test = {"Name": "t", "ExpectedResult": True, "RuleOutputs": signals}
+        return run_tests(rule | {"Tests": [test]})[0].passed
+
+    assert result({"y": {"v": [1]}, "z": {"v": [1]}})
+    assert not result({"y": {"v": [1]}, "z": {"w": [1]}})
+
+
+@pytest.mark.parametrize(
+    "signals, message",
+    [
+        ([{"ID": "x"}], "Tests[0].RuleOutputs[0].ID: 'x' is not a step; they are a, b"),
+        ("text", "Tests[0].RuleOutputs: must be a list"),
+        ([{"ID": "a", "Matches": []}], None),
+        ([{"ID": "a", "Matches": [1]}], "Matches: must be a mapping"),
+        ([{"ID": "a", "Matches": {"f": [1]}}], "Matches.f: must be a mapping"),
+        ([{"ID": "a", "Matches": {"f": {"v": ["soon"]}}}], "Matches.f.v: 'soon' is neither"),
+    ],
+)
+def test_a_wrong_test_is_told_what_is_wrong(signals, message):
+    test = {"Name": "wrong", "ExpectedResult": False, "RuleOutputs": signals}
+    (result,) = run_tests(group("a", "b") | {"Tests": [test]})
+    assert (message is None and result.error is None) or message in result.error
