@@ -39,7 +39,11 @@ def call(name: str, who: dict[str, Any] | None = None, time: float = START, **fi
 
 
 def denied(
-    target: str, who: dict[str, Any] | None = None, time: float = START, tail: str = "", **fields: Any
+    target: str,
+    who: dict[str, Any] | None = None,
+    time: float = START,
+    tail: str = "",
+    **fields: Any,
 ) -> dict:
     """An AssumeRole that AWS denied: the role stands only in the message."""
     who = ALICE if who is None else who

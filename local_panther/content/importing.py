@@ -47,7 +47,12 @@ class Importer:
         self._folder.cleanup()
 
     def add_helper(self, name: str, body: str) -> None:
-        """Make a global helper importable by its ID; rules and other helpers import it by name."""
+        """Make a global helper importable by its ID; rules and other helpers import it by name.
+
+        Raises:
+            SyntaxError: The body is no Python.
+        """
+        compile(body, f"{name}.py", "exec")
         (self._root / "helpers" / f"{name}.py").write_text(body, encoding="utf-8")
         if name in sys.modules:
             self._replaced[name] = sys.modules.pop(name)

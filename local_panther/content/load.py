@@ -76,7 +76,8 @@ class _Loader:
                 # A body can raise anything when it is imported.
                 logging.debug("loading %s", item.file_name, exc_info=True)
                 self._problem(item, f"Filename: does not import: {type(error).__name__}: {error}")
-        self._check_steps()
+        if not self._problems:
+            self._check_steps()
         if self._problems:
             raise ContentError(self._problems)
         return self._content

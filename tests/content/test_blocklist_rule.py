@@ -149,8 +149,10 @@ class TestOfflineReading:
         )
         return st.recursive(
             single | many,
-            lambda inner: st.fixed_dictionaries({"Any": st.lists(inner, min_size=1, max_size=3)})
-            | st.fixed_dictionaries({"All": st.lists(inner, min_size=1, max_size=3)}),
+            lambda inner: (
+                st.fixed_dictionaries({"Any": st.lists(inner, min_size=1, max_size=3)})
+                | st.fixed_dictionaries({"All": st.lists(inner, min_size=1, max_size=3)})
+            ),
             max_leaves=5,
         )
 

@@ -61,7 +61,7 @@ class TestVerdict:
         subject = next(SUBJECTS)
         arriving = stream + random.sample(stream, len(stream) // 3)
         random.shuffle(arriving)
-        assert any([is_hit(s, subject) for s in arriving]) == reaches(stream)
+        assert any(is_hit(s, subject) for s in arriving) == reaches(stream)
 
     @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
     @given(streams, st.randoms(use_true_random=False))
@@ -83,7 +83,7 @@ class TestVerdict:
         subject = next(SUBJECTS)
         random.shuffle(stream)
         with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
-            assert any([is_hit(s, subject) for s in stream]) == reaches(stream)
+            assert any(is_hit(s, subject) for s in stream) == reaches(stream)
 
     def test_counts_both_ends_of_the_window(self, store):
         spread = [Sighting(START + i * WINDOW // 3, f"role-{i}") for i in range(4)]
@@ -91,7 +91,7 @@ class TestVerdict:
 
     def test_does_not_count_a_second_more(self, store):
         spread = [Sighting(START + i * (WINDOW // 3 + 1), f"role-{i}") for i in range(4)]
-        assert not any([is_hit(s) for s in spread])
+        assert not any(is_hit(s) for s in spread)
 
     def test_ignores_stale_members_that_were_never_deleted(self, store):
         stale = {f"{START - 2 * 86_400 + i}\trole-{i}" for i in range(20)}
@@ -182,7 +182,7 @@ class TestStore:
         )
         with failing, patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
             stream = [Sighting(START + i, f"role-{i % 4}") for i in range(30)]
-            assert any([is_hit(s) for s in stream])
+            assert any(is_hit(s) for s in stream)
 
 
 class TestShorten:

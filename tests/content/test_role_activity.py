@@ -27,7 +27,10 @@ class TestTarget:
                 denied("arn:aws-us-gov:iam::123456789012:role/A"),
                 "arn:aws-us-gov:iam::123456789012:role/A",
             ),
-            (denied(ADMIN).copy() | {"requestParameters": {"roleArn": role_arn("B")}}, role_arn("B")),
+            (
+                denied(ADMIN).copy() | {"requestParameters": {"roleArn": role_arn("B")}},
+                role_arn("B"),
+            ),
             (denied_update("Admin"), "123456789012:role/Admin"),
             (
                 call(

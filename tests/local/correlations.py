@@ -1,5 +1,7 @@
 """Builders for correlation rules and their signals."""
 
+import itertools
+
 from local_panther.correlation.grammar import CorrelationRule, parse_rule
 from local_panther.correlation.signals import StepSignal
 
@@ -31,7 +33,7 @@ def sequence(*steps, matched=True, lookback=60, within=None, **fields) -> dict:
     """A Sequence of steps with a transition between neighbours."""
     entries = [_step(step) for step in steps]
     transitions = []
-    for first, second in zip(entries, entries[1:], strict=False):
+    for first, second in itertools.pairwise(entries):
         transition = {"From": first["ID"], "To": second["ID"]}
         transition |= {"Match": [{"On": FIELD}]} if matched else {}
         transition |= {"WithinTimeFrameMinutes": within} if within else {}

@@ -29,7 +29,7 @@ def test_the_key_on_is_read_as_yaml_1_1_loaders_give_it():
 
 def test_transitions_that_share_a_step_bind_one_value_through_the_chain():
     rule = parsed(sequence("a", "b", "c"))
-    assert [dict(c.fields) for c in rule.criteria] == [{s: (FIELD,) for s in "abc"}]
+    assert [dict(c.fields) for c in rule.criteria] == [dict.fromkeys("abc", (FIELD,))]
 
 
 def transition(**fields):

@@ -169,7 +169,9 @@ class TestBroken:
         path.write_bytes(envelope([*records(1), intruder, *records(1, start=1)]))
         self.check(path, ["event-0", "event-1"], "not an object", f"{path}, record 2")
 
-    @pytest.mark.parametrize("time", [None, "", "soon", 1767607200, "2026-01-05", "2026-13-05T0:0Z"])
+    @pytest.mark.parametrize(
+        "time", [None, "", "soon", 1767607200, "2026-01-05", "2026-13-05T0:0Z"]
+    )
     def test_missing_or_malformed_time(self, tmp_path, time):
         path = tmp_path / "a.jsonl"
         bad = call("ListRoles", eventTime=time) if time is not None else {"eventName": "ListRoles"}

@@ -1,0 +1,141 @@
+"""Correlation rules on their schedules: when alerts are made and what joins them."""
+
+from dataclasses import replace
+
+import pytest
+
+from local_panther.content.model import Metadata
+from local_panther.correlation.engine import CorrelationEngine
+from local_panther.detection.signals import Signal
+from tests.local.correlations import group, parsed, sequence
+
+
+def metadata(rule_id, **fields):
+    spec = {"RuleID": rule_id, "AnalysisType": "rule", "Severity": "High", **fields}
+    return Metadata.from_spec(spec)
+
+
+def signal(step, minute, user="alice"):
+    return Signal(
+        metadata=metadata(f"Rule.{step}"),
+        time=minute * 60,
+        event_id=f"{step}-{minute}-{user}",
+        event={"sourceIPAddress": "203.0.113.10"},
+        context={"user": user, "minute": minute},
+        title="",
+        dedup="",
+        unique=None,
+        severity="INFO",
+        description="",
+        runbook="",
+        reference="",
+    )
+
+
+def run(document, *signals, also=()):
+    """Run a rule over signals in their order; minutes of the alerts come back with the alerts."""
+    documents = [document, *also]
+    engine = CorrelationEngine([(metadata(d["RuleID"]), parsed(d)) for d in documents])
+    for one in signals:
+        engine.advance(one.time)
+        engine.add(one)
+    engine.finish()
+    return engine
+
+
+class TestAlert:
+    def test_is_made_by_the_first_run_after_the_last_signal(self):
+        (alert,) = run(group("a", "b"), signal("a", 1), signal("b", 12)).alerts
+        assert alert.created_at == 20 * 60
+
+    def test_tells_who_and_what(self):
+        (alert,) = run(group("a", "b"), signal("a", 1), signal("b", 12), signal("b", 13)).alerts
+        assert alert.match_value == alert.dedup == "alice"
+        assert alert.signals == {"a": 1, "b": 2}
+        assert alert.context == {
+            "a": {"user": "alice", "minute": 1},
+            "b": {"user": "alice", "minute": 13},
+        }
+        assert list(alert.event_ids) == ["a-1-alice", "b-12-alice", "b-13-alice"]
+        assert (alert.first, alert.last, alert.event_count) == (60, 780, 3)
+
+    def test_takes_in_what_goes_on(self):
+        """Matches that overlap the alert join it; a burst of another time makes a new one."""
+        stream = [signal("a", 0), *(signal("b", minute) for minute in range(5, 60, 5))]
+        later = [signal("a", 500), signal("b", 501)]
+        first, second = run(group("a", "b"), *stream, *later).alerts
+        assert first.signals == {"a": 1, "b": 11}
+        assert second.signals == {"a": 1, "b": 1} and second.created_at == 510 * 60
+
+    def test_is_one_for_each_value(self):
+        stream = [signal(step, i, user) for i, step in enumerate("ab") for user in ("eve", "bob")]
+        assert [a.match_value for a in run(group("a", "b"), *stream).alerts] == ["eve", "bob"]
+
+    def test_is_not_made_for_signals_in_different_runs_beyond_the_lookback(self):
+        assert not run(group("a", "b"), signal("a", 0), signal("b", 61)).alerts
+
+    @pytest.mark.parametrize("phase", range(0, 60, 7))
+    def test_depends_in_no_way_on_the_phase_of_the_schedule(self, phase):
+        stream = [signal("a", 1000 + phase), signal("b", 1060 + phase)]
+        assert len(run(group("a", "b"), *stream).alerts) == 1
+
+    def test_is_made_for_signals_out_of_order(self):
+        assert len(run(group("a", "b"), signal("b", 30), signal("a", 1)).alerts) == 1
+
+    def test_waits_for_an_absent_last_step(self):
+        rule = sequence("a", {"ID": "b", "Absence": True}, within=30)
+        (alert,) = run(rule, signal("a", 5)).alerts
+        assert alert.created_at == 40 * 60  # 5 + 30 minutes, and the next run
+        assert not run(rule, signal("a", 5), signal("b", 33)).alerts
+
+    def test_is_not_made_by_a_rule_that_makes_signals_only(self):
+        engine = CorrelationEngine(
+            [(metadata("Test.Correlation", CreateAlert=False), parsed(group("a", "b")))]
+        )
+        engine.add(signal("a", 0))
+        engine.add(signal("b", 1))
+        engine.finish()
+        assert not engine.alerts and engine.signals["Test.Correlation"] == 1
+
+
+class TestChains:
+    def outer(self, **fields):
+        steps = [{"ID": "inner", "RuleID": "Test.Correlation"}, "c"]
+        return group(*steps, **fields) | {"RuleID": "Test.Outer"}
+
+    def test_a_correlation_rule_can_be_a_step_of_another(self):
+        stream = [signal("a", 1), signal("b", 2), signal("c", 3)]
+        alerts = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert {alert.metadata.rule_id for alert in alerts} == {"Test.Correlation", "Test.Outer"}
+
+    def test_its_signal_holds_the_value_that_it_matched_on(self):
+        stream = [signal("a", 1), signal("b", 2), signal("c", 3, "bob")]
+        alerts = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert [alert.metadata.rule_id for alert in alerts] == ["Test.Correlation"]
+
+
+def test_old_signals_are_forgotten():
+    engine = CorrelationEngine([(metadata("Test.Correlation"), parsed(group("a", "b")))])
+    for minute in range(0, 5000, 5):
+        engine.advance(minute * 60)
+        engine.add(signal("a", minute))
+    (state,) = engine._states
+    assert len(state.signals["a"]) <= (2 * 60 + 10) / 5 + 2
+
+
+def test_a_signal_may_serve_two_steps():
+    steps = [{"ID": "one", "RuleID": "Rule.a"}, {"ID": "two", "RuleID": "Rule.a"}]
+    (alert,) = run(group(*steps), signal("a", 1)).alerts
+    assert alert.signals == {"one": 1, "two": 1} and alert.event_count == 1
+
+
+def test_a_list_field_holds_each_of_its_entries():
+    listed = replace(signal("a", 0), context={"user": ["eve", "alice"]})
+    (alert,) = run(group("a", "b"), listed, signal("b", 1)).alerts
+    assert alert.match_value == "alice"
+
+
+@pytest.mark.parametrize("value", [None, "", {"name": "alice"}])
+def test_no_value_connects_nothing(value):
+    both = [replace(signal(step, 0), context={"user": value}) for step in "ab"]
+    assert not run(group("a", "b"), *both).alerts
