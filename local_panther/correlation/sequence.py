@@ -5,7 +5,7 @@ signal of the earlier step to the first of the later one; a step with MaxMatchCo
 over all its signals within the lookback of the match; an absent step at the end is waited for.
 """
 
-from bisect import bisect_left
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class _Block:
 
 
 def sequence_match(
-    rule: CorrelationRule, signals: Signals, since: float = float("-inf")
+    rule: CorrelationRule, signals: Signals, since: float = -math.inf
 ) -> tuple[dict[str, Sequence[StepSignal]], float] | None:
     """Find a chain of signals that satisfies a Sequence.
 
@@ -101,21 +101,22 @@ def _state(rule: CorrelationRule, chain: list[_Block]) -> tuple:
 def _blocks(search: _Search, chain: list[_Block]) -> Iterator[_Block]:
     """Yield the runs of signals that can continue a chain.
 
-    The first block may begin anywhere. A later one begins with the first signal after its
-    predecessor: a later beginning could satisfy no limit that this one does not.
+    A step that needs one signal takes one. A step that needs more takes all from a first to a last
+    one; after another step it begins with the first signal that comes after it, for a later
+    beginning could satisfy no limit that this one does not.
     """
     rule, step = search.rule, search.present[len(chain)]
     signals = search.signals[step.id]
-    after = chain[-1].last if chain else search.since
-    earliest = bisect_left(signals, after, key=lambda signal: signal.time)
-    starts = list(range(earliest, len(signals)))
-    end_limit = float("inf")
-    if chain:
-        latest = min(_latest(rule, block, step) for block in chain)
-        starts = [start for start in starts[:1] if signals[start].time <= latest]
-        end_limit = chain[0].first + rule.lookback
+    latest = min((_latest(rule, block, step) for block in chain), default=math.inf)
+    possible = between(signals, chain[-1].last if chain else search.since, latest)
+    first = signals.index(possible[0]) if possible else 0
+    starts = list(range(first, first + len(possible)))
+    if chain and step.min_count > 1:
+        starts = starts[:1]
+    end_limit = chain[0].first + rule.lookback if chain else math.inf
     for start in reversed(starts) if rule.newest_first else starts:
-        for end in range(start + step.min_count, len(signals) + 1):
+        last_end = start + 1 if step.min_count == 1 else len(signals)
+        for end in range(start + step.min_count, last_end + 1):
             last = signals[end - 1].time
             if last > end_limit or last - signals[start].time > rule.lookback:
                 break

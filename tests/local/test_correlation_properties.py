@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_panther.correlation.evaluate import find_matches
@@ -42,6 +42,7 @@ steps_of_a_group = st.tuples(
 )
 
 
+@settings(max_examples=400)
 @given(steps_of_a_group, st.integers(2, 3), minutes, minutes, minutes)
 def test_a_group_matches_as_the_definition_says(steps, min_steps, a, b, c):
     rule = parsed(group(*steps, lookback=LOOKBACK, MinMatchCount=min_steps))
@@ -61,6 +62,7 @@ def chain_exists(steps, times, within, chosen=()) -> bool:
     return False
 
 
+@settings(max_examples=400)
 @given(minutes, minutes, minutes, st.integers(1, LOOKBACK), st.booleans())
 def test_a_sequence_matches_where_a_chain_can_be_chosen(a, b, c, within, newest_first):
     order = "ReverseChronological" if newest_first else "Chronological"
