@@ -70,6 +70,10 @@ def translate(filters: Any) -> dict | None:
 def possible_values(filters: Any, key: str) -> frozenset[str] | None:
     """Tell which values of a top-level field can pass the filters at all.
 
+    Args:
+        filters: InlineFilters, or the match expressions of a simple detection.
+        key: The field's name.
+
     Returns:
         The values, or None where the filters do not limit the field to a known set.
     """
@@ -112,13 +116,19 @@ def _value(expression: Mapping, operator: str, where: str) -> Any:
     return expression["Value"]
 
 
+def _paths(expression: Mapping) -> list:
+    deep = expression.get("DeepKey")
+    single = deep[0] if isinstance(deep, list) and len(deep) == 1 else None
+    return [expression.get("KeyPath"), expression.get("Key"), single]
+
+
 def _values_of(expression: Any, key: str) -> frozenset[str] | None:
     if "All" in expression:
         return possible_values(expression["All"], key)
     if "Any" in expression:
         limits = [_values_of(part, key) for part in expression["Any"]]
         return None if None in limits else frozenset().union(*limits)
-    if expression.get("KeyPath") != key:
+    if not isinstance(expression, Mapping) or key not in _paths(expression):
         return None
     if expression.get("Condition") == "Equals":
         return frozenset([expression.get("Value")])

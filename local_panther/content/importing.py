@@ -13,6 +13,8 @@ from panther_core.data_model import DataModel
 from panther_core.detection import RawStringImporter
 from panther_core.rule import Rule
 
+from local_panther.errors import FieldError
+
 
 class BodyRule(Rule):
     """A rule that is imported from a folder of its own.
@@ -51,7 +53,10 @@ class Importer:
 
         Raises:
             SyntaxError: The body is no Python.
+            FieldError: The name can not be imported.
         """
+        if not name.isidentifier():
+            raise FieldError(f"GlobalID: {name} can not be imported; use letters, digits and _")
         compile(body, f"{name}.py", "exec")
         (self._root / "helpers" / f"{name}.py").write_text(body, encoding="utf-8")
         if name in sys.modules:

@@ -13,6 +13,7 @@ from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 from local_panther.content.filters import possible_values, translate
 from local_panther.content.importing import Importer
 from local_panther.content.model import DEFAULT_DEDUP_MINUTES, Content, Metadata, StreamingRule
+from local_panther.content.simple import transpile_detection
 from local_panther.correlation.grammar import parse_rule
 from local_panther.errors import ContentError, FieldError, Problem
 
@@ -90,7 +91,7 @@ class _Loader:
             self._importer.add_helper(spec["GlobalID"], self._body(item))
         elif kind == "datamodel":
             self._add_data_model(item)
-        elif kind == "rule" and "Filename" in spec:
+        elif kind == "rule" and ("Filename" in spec or "Detection" in spec):
             self._content.rules.append(self._rule(item))
         elif kind == "correlation_rule":
             self._files[spec["RuleID"]] = _relative(item.file_name, self._folder)
@@ -111,12 +112,15 @@ class _Loader:
     def _rule(self, item: ClassifiedAnalysis) -> StreamingRule:
         spec = item.analysis_spec
         filters = translate(spec.get("InlineFilters"))
-        detection = self._importer.rule(spec, self._body(item), filters)
+        is_simple = "Detection" in spec
+        body = transpile_detection(spec) if is_simple else self._body(item)
+        detection = self._importer.rule(spec, body, filters)
+        conditions = [*(spec.get("InlineFilters") or []), *(spec.get("Detection") or [])]
         return StreamingRule(
             metadata=Metadata.from_spec(spec),
             detection=detection,
             log_types=frozenset(spec["LogTypes"]),
-            event_names=possible_values(spec.get("InlineFilters"), "eventName"),
+            event_names=possible_values(conditions, "eventName"),
             threshold=spec.get("Threshold", 1),
             dedup_seconds=spec.get("DedupPeriodMinutes", DEFAULT_DEDUP_MINUTES) * 60,
         )

@@ -1,0 +1,146 @@
+"""Runs a simple detection: the part that is the same in each.
+
+`local_panther.content.simple` puts this file's text and a detection's own settings together to one
+Python body, as an instance answers `transpileSimpleDetectionsToPython`. So it may import nothing
+but the standard library and what an instance has.
+
+Source: https://docs.panther.com/detections/rules/writing-simple-detections
+"""
+
+import re
+
+import jmespath
+from panther_core.filter import Filter
+
+PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
+
+
+class Expression:
+    """A match expression, compiled once."""
+
+    def __init__(self, spec):
+        self.holds = self._compiled(spec)
+
+    def _compiled(self, spec):
+        for name, judge in COMBINATORS.items():
+            if name in spec:
+                parts = [Expression(part) for part in spec[name]]
+                return lambda event: judge([part.holds(event) for part in parts])
+        if spec["Condition"] == "AlwaysTrue":
+            return lambda event: True
+        if spec["Condition"] == "AlwaysFalse":
+            return lambda event: False
+        if "Expressions" in spec:
+            return self._over_elements(spec)
+        if "Operands" in spec:
+            return self._between_two_fields(spec)
+        return self._on_a_field(spec)
+
+    @staticmethod
+    def _over_elements(spec):
+        get, judge = getter(spec), ELEMENTS[spec["Condition"]]
+        parts = [Expression(part) for part in spec["Expressions"]]
+
+        def holds(event):
+            elements = get(event)
+            if not isinstance(elements, list):
+                return False
+            return judge([all(part.holds(element) for part in parts) for element in elements])
+
+        return holds
+
+    @staticmethod
+    def _between_two_fields(spec):
+        first, second = (getter(key) for key in spec["Operands"])
+
+        def holds(event):
+            return compare(spec["Operator"], first(event), second(event))
+
+        return holds
+
+    @staticmethod
+    def _on_a_field(spec):
+        get = getter(spec)
+        if spec["Condition"] in PRESENCE:
+            judge = PRESENCE[spec["Condition"]]
+            return lambda event: judge(get(event, MISSING))
+        statement = {"target": "value", "operator": spec["Operator"], "value": spec["Operand"]}
+        compiled = Filter(statement)
+
+        def holds(event):
+            return compiled.filter({"value": get(event)})
+
+        return holds
+
+
+MISSING = object()
+
+COMBINATORS = {
+    "All": all,
+    "Any": any,
+    "OnlyOne": lambda results: sum(results) == 1,
+    "None": lambda results: not any(results),
+}
+ELEMENTS = {
+    "AllElements": all,
+    "AnyElement": any,
+    "NoElement": lambda results: not any(results),
+    "OnlyOneElement": lambda results: sum(results) == 1,
+}
+PRESENCE = {
+    "Exists": lambda value: value is not MISSING,
+    "DoesNotExist": lambda value: value is MISSING,
+    "IsNull": lambda value: value is None or value is MISSING,
+    "IsNotNull": lambda value: value is not None and value is not MISSING,
+}
+
+
+def compare(operator, first, second):
+    return Filter({"target": "value", "operator": operator, "value": second}).filter(
+        {"value": first}
+    )
+
+
+def getter(spec):
+    """Return a function that takes the value of Key, DeepKey or KeyPath from an event."""
+    if "KeyPath" in spec:
+        search = jmespath.compile(spec["KeyPath"]).search
+
+        def get(event, default=None):
+            value = search(event)
+            return (
+                default if value is None and not stands_at_path(event, spec["KeyPath"]) else value
+            )
+
+        return get
+    keys = spec["DeepKey"] if "DeepKey" in spec else [spec["Key"]]
+    return lambda event, default=None: deep_value(event, keys, default)
+
+
+def deep_value(value, keys, default=None):
+    for key in keys:
+        if (isinstance(value, dict) and key in value) or (isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value)):
+            value = value[key]
+        else:
+            return default
+    return value
+
+
+def stands_at_path(event, path):
+    """Tell a null that stands in the event from a field that is missing; plain paths only."""
+    return deep_value(event, path.split("."), MISSING) is not MISSING
+
+
+def plain(event):
+    return event.to_dict() if hasattr(event, "to_dict") else event
+
+
+def rule(event):
+    event = plain(event)
+    return all(expression.holds(event) for expression in MATCHES)
+
+
+def fill(template, event):
+    """Fill in the {path} placeholders of an alert title."""
+    event = plain(event)
+    return PLACEHOLDER.sub(lambda found: str(getter({"KeyPath": found[1]})(event)), template)
