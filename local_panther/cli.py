@@ -4,12 +4,18 @@ Exit status: 0 everything was read; 1 some input could not be read or a rule fai
 or the content can not be used.
 """
 
+import asyncio
+import os
+import secrets
+import shlex
+import subprocess
 import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -25,6 +31,7 @@ from local_panther.simulate.scenario import background as ordinary_records
 
 OK, INCOMPLETE, UNUSABLE = 0, 1, 2
 PIPE_WIDTH = 120
+STATE = Path(".local-panther")
 DEFAULT_START = datetime(2026, 1, 5, 10, 0, 0)
 
 app = typer.Typer(
@@ -49,7 +56,11 @@ def replay(
         typer.Argument(help="CloudTrail files or folders, plain or gzipped; - for standard input."),
     ],
     content: Annotated[
-        Path, typer.Option(help="Root of the content repository: the folder with rules/.")
+        Path,
+        typer.Option(
+            help="Root of the content repository (the folder with rules/), "
+            "or the state folder of `serve` for what was uploaded."
+        ),
     ] = Path(),
     include_disabled: Annotated[
         bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
@@ -57,6 +68,7 @@ def replay(
     format: Annotated[Format, typer.Option(help="How to print the alerts.")] = Format.TEXT,
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
+    from local_panther.instance.library import stored_content
     from local_panther.output.jsonlines import write_alerts
     from local_panther.output.terminal import print_alerts, print_summary
     from local_panther.replay import replay as run
@@ -64,7 +76,7 @@ def replay(
     messages = Console(stderr=True, soft_wrap=True)
     try:
         with _progress(messages) as watch:
-            outcome = run(paths, content, include_disabled, watch)
+            outcome = run(paths, stored_content(content), include_disabled, watch)
     except ContentError as error:
         for problem in error.problems:
             messages.print(Text.assemble(("content: ", "red"), str(problem)))
@@ -133,6 +145,58 @@ def simulate(
         raise typer.Exit(UNUSABLE) from error
     if files:
         Console(stderr=True).print(Text(f"{output}: {len(records):,} records in {files:,} files"))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8097,
+    token: Annotated[
+        str | None, typer.Option(help="What clients must send; made up where not given.")
+    ] = None,
+    state: Annotated[Path, typer.Option(help="Folder that keeps what is uploaded.")] = STATE,
+) -> None:
+    """Be an instance for panther_analysis_tool: test, validate, upload, delete."""
+    from local_panther.instance.server import serve as run
+
+    token = token or secrets.token_urlsafe(24)
+    messages = Console(stderr=True, soft_wrap=True)
+
+    def ready(url: str) -> None:
+        print(f"export PANTHER_API_HOST={url}")
+        print(f"export PANTHER_API_TOKEN={shlex.quote(token)}", flush=True)
+        messages.print(Text(f"{url}\nuploads are kept in {state}; Ctrl-C stops"))
+
+    try:
+        asyncio.run(run(state, host, port, token, ready))
+    except KeyboardInterrupt:
+        messages.print(Text(f"stopped; uploads are in {state}"))
+    except OSError as error:
+        messages.print(Text(f"{host} port {port}, {state}: {error}"))
+        raise typer.Exit(UNUSABLE) from error
+
+
+@app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)
+def test(context: typer.Context) -> None:
+    """Run panther_analysis_tool test with an instance for the length of the run.
+
+    All arguments are panther_analysis_tool's. So are the output and the exit status.
+    """
+    from local_panther.instance.server import running
+
+    token = secrets.token_urlsafe(24)
+    start = "from panther_analysis_tool.main import run; run()"
+    with TemporaryDirectory(prefix="local-panther-") as state, running(Path(state), token) as url:
+        instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
+        command = [sys.executable, "-c", start, "test", *context.args]
+        done = subprocess.run(command, env=os.environ | instance)
+    raise typer.Exit(done.returncode)
 
 
 def _console() -> Console:

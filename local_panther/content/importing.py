@@ -87,6 +87,15 @@ class Importer:
             raise rule.setup_exception
         return rule
 
+    def import_body(self, identifier: str, body: str) -> ModuleType:
+        """Import a body that is not run here.
+
+        Raises:
+            Exception: Whatever the body raises when it is imported.
+        """
+        folder = str(self._root / "others")
+        return RawStringImporter(folder).get_module(identifier, body)
+
     def data_model(self, model_id: str, mappings: list[Mapping], body: str | None) -> DataModel:
         """Import a data model.
 

@@ -17,6 +17,7 @@ from local_panther.content.simple import transpile_detection
 from local_panther.correlation.grammar import parse_rule
 from local_panther.errors import ContentError, FieldError, Problem
 
+WITH_BODY = ("scheduled_rule", "policy")
 NOT_REPLAYED = ("scheduled_rule", "scheduled_query", "policy", "lookup_table")
 
 
@@ -63,11 +64,13 @@ class _Loader:
         self._include_disabled = include_disabled
         self._problems: list[Problem] = []
         self._files: dict[str, str] = {}
+        self._ids: set[str] = set()
         self._content = Content()
 
     def load(self, items: list[ClassifiedAnalysis]) -> Content:
         # A rule's body imports helpers, so these come first.
         order = {"global": 0, "datamodel": 1}
+        self._ids = {item.analysis_id() for item in items}
         for item in sorted(items, key=lambda item: order.get(item.analysis_type(), 2)):
             try:
                 self._add(item)
@@ -77,15 +80,16 @@ class _Loader:
                 # A body can raise anything when it is imported.
                 logging.debug("loading %s", item.file_name, exc_info=True)
                 self._problem(item, f"Filename: does not import: {type(error).__name__}: {error}")
-        if not self._problems:
-            self._check_steps()
+        self._check_steps()
         if self._problems:
             raise ContentError(self._problems)
         return self._content
 
     def _add(self, item: ClassifiedAnalysis) -> None:
         spec, kind = item.analysis_spec, item.analysis_type()
-        if not spec.get("Enabled", True) and not self._include_disabled:
+        # A log type has one enabled data model: a disabled one is never asked for.
+        asked_for = self._include_disabled and kind != "datamodel"
+        if not spec.get("Enabled", True) and not asked_for:
             self._content.disabled.append(item.analysis_id())
         elif kind == "global":
             self._importer.add_helper(spec["GlobalID"], self._body(item))
@@ -98,6 +102,8 @@ class _Loader:
             rule = parse_rule(spec)
             self._content.correlation_rules.append((Metadata.from_spec(spec), rule))
         elif kind in NOT_REPLAYED or kind == "rule":
+            if kind in WITH_BODY and "Filename" in spec:
+                self._importer.import_body(item.analysis_id(), self._body(item))
             self._content.not_replayed.append(item.analysis_id())
 
     def _add_data_model(self, item: ClassifiedAnalysis) -> None:
@@ -126,12 +132,9 @@ class _Loader:
         )
 
     def _check_steps(self) -> None:
-        known = {rule.metadata.rule_id for rule in self._content.rules}
-        known.update(metadata.rule_id for metadata, _ in self._content.correlation_rules)
-        known.update(self._content.disabled, self._content.not_replayed)
         for metadata, rule in self._content.correlation_rules:
             for step in rule.steps:
-                if step.rule_id not in known:
+                if step.rule_id not in self._ids:
                     message = (
                         f"Detection: step {step.id}: rule {step.rule_id} is not in this content"
                     )

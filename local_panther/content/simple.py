@@ -69,7 +69,7 @@ def _severity_function(entries: list) -> str:
         for i, entry in enumerate(entries)
     ]
     return (
-        f"SEVERITIES = [(to, [Expression(s) for s in specs]) for to, specs in {_literal(severities)}]"
+        f"SEVERITIES = [(to, [Expression(s) for s in ss]) for to, ss in {_literal(severities)}]"
         "\n\n\n"
         "def severity(event):\n"
         "    event = plain(event)\n"

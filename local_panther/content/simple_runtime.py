@@ -12,6 +12,7 @@ import re
 import jmespath
 from panther_core.filter import Filter
 
+MATCHES = []  # each detection's own follow below
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
@@ -64,13 +65,7 @@ class Expression:
         if spec["Condition"] in PRESENCE:
             judge = PRESENCE[spec["Condition"]]
             return lambda event: judge(get(event, MISSING))
-        statement = {"target": "value", "operator": spec["Operator"], "value": spec["Operand"]}
-        compiled = Filter(statement)
-
-        def holds(event):
-            return compiled.filter({"value": get(event)})
-
-        return holds
+        return lambda event: compare(spec["Operator"], get(event), spec["Operand"])
 
 
 MISSING = object()
@@ -96,9 +91,12 @@ PRESENCE = {
 
 
 def compare(operator, first, second):
-    return Filter({"target": "value", "operator": operator, "value": second}).filter(
-        {"value": first}
-    )
+    """Compare as inline filters do. Values that can not be compared do not satisfy a condition."""
+    statement = {"target": "value", "operator": operator, "value": second}
+    try:
+        return Filter(statement).filter({"value": first})
+    except Exception:  # pylint: disable=broad-except
+        return False
 
 
 def getter(spec):
@@ -108,9 +106,9 @@ def getter(spec):
 
         def get(event, default=None):
             value = search(event)
-            return (
-                default if value is None and not stands_at_path(event, spec["KeyPath"]) else value
-            )
+            if value is None and not stands_at_path(event, spec["KeyPath"]):
+                return default
+            return value
 
         return get
     keys = spec["DeepKey"] if "DeepKey" in spec else [spec["Key"]]
@@ -119,7 +117,9 @@ def getter(spec):
 
 def deep_value(value, keys, default=None):
     for key in keys:
-        if (isinstance(value, dict) and key in value) or (isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value)):
+        if (isinstance(value, dict) and key in value) or (
+            isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value)
+        ):
             value = value[key]
         else:
             return default

@@ -2,7 +2,10 @@
 
 import hashlib
 import json
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from typing import Any
 
 import simdjson
@@ -12,20 +15,31 @@ from local_panther.records.reader import REFUSED
 
 LOG_TYPE = "AWS.CloudTrail"
 
+ARN = re.compile(r"arn:[a-z0-9-]+:[a-z0-9-]+:[^:\s]*:(\d{12})?:\S+")
+ACCOUNT_ID = re.compile(r"\d{12}")
+ACCOUNT_FIELDS = ("accountid", "recipientaccountid", "account")
+USER_FIELDS = ("username",)
+
 _parser = simdjson.Parser()
 
 
 def build(record: Record) -> dict[str, Any]:
     """Build the event that rules get from a record, with the fields that Panther adds.
 
-    https://docs.panther.com/data-onboarding/supported-logs/standard-fields
+    The p_any fields are taken from the whole record: every value that is an ARN, the accounts in
+    ARNs and in account fields, every value that is an address, and values of userName fields.
+    Panther's own list of fields is not documented to the letter (low confidence).
+    https://docs.panther.com/search/panther-fields
     """
     event = _parsed(record.raw)
     moment = datetime.fromtimestamp(record.time, UTC)
-    event["p_log_type"] = LOG_TYPE
-    event["p_event_time"] = moment.strftime("%Y-%m-%d %H:%M:%S.%f")
-    event["p_row_id"] = hashlib.sha256(record.raw).hexdigest()[:32]
-    return event
+    indicators = _indicators(event)
+    return event | {
+        "p_log_type": LOG_TYPE,
+        "p_event_time": moment.strftime("%Y-%m-%d %H:%M:%S.%f"),
+        "p_row_id": hashlib.sha256(record.raw).hexdigest()[:32],
+        **{name: sorted(found) for name, found in indicators.items() if found},
+    }
 
 
 def _parsed(raw: bytes) -> dict[str, Any]:
@@ -33,3 +47,47 @@ def _parsed(raw: bytes) -> dict[str, Any]:
         return _parser.parse(raw, recursive=True)
     except REFUSED:
         return json.loads(raw)  # numbers of many digits, lone surrogates
+
+
+def _indicators(event: dict[str, Any]) -> dict[str, set[str]]:
+    arns, accounts, addresses, users = set(), set(), set(), set()
+    for field, text in _texts(event):
+        name = field.lower()
+        if text.startswith("arn:") and (arn := ARN.fullmatch(text)):
+            arns.add(text)
+            accounts.update(filter(None, [arn[1]]))
+        elif name in ACCOUNT_FIELDS and ACCOUNT_ID.fullmatch(text):
+            accounts.add(text)
+        elif name in USER_FIELDS and text:
+            users.add(text)
+        elif _is_address(text):
+            addresses.add(text)
+    return {
+        "p_any_aws_arns": arns,
+        "p_any_aws_account_ids": accounts,
+        "p_any_ip_addresses": addresses,
+        "p_any_usernames": users,
+    }
+
+
+def _texts(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield every text in an event, however deep, with the name of the field that it stands in."""
+    waiting: list[tuple[str, Any]] = list(event.items())
+    while waiting:
+        field, value = waiting.pop()
+        if isinstance(value, str):
+            yield field, value
+        elif isinstance(value, dict):
+            waiting.extend(value.items())
+        elif isinstance(value, list):
+            waiting.extend((field, inner) for inner in value)
+
+
+def _is_address(text: str) -> bool:
+    if not 2 < len(text) < 46 or (text.count(".") != 3 and ":" not in text):
+        return False
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,229 @@
+"""The operations of the public API: what each answers."""
+
+import asyncio
+import importlib.metadata
+import json
+import logging
+import uuid
+from collections import OrderedDict
+from importlib import resources
+from typing import Any
+
+import yaml
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    Source,
+    build_schema,
+    execute,
+    parse,
+    specified_rules,
+    validate,
+)
+from graphql.validation import MaxIntrospectionDepthRule
+
+from local_panther.content.filters import translate
+from local_panther.content.simple import transpile_detection
+from local_panther.correlation.unit_tests import run_tests
+from local_panther.errors import FieldError
+from local_panther.instance.library import Library, UploadOutcome, no_statistics
+
+MAX_TOKENS = 2000  # of a query; those of panther_analysis_tool have some 400 at the most
+MAX_RECEIPTS = 100
+NOTHING_TO_FILTER = {"statement": {}}
+
+
+class Api:
+    """A GraphQL schema whose fields are answered by a library of content."""
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self._jobs: OrderedDict[str, asyncio.Task[UploadOutcome]] = OrderedDict()
+        self.schema = load_schema()
+        queries, mutations = self.schema.query_type, self.schema.mutation_type
+        for kind in filter(None, (queries, mutations)):
+            for name, field in kind.fields.items():
+                field.resolve = getattr(self, f"_{name}")
+
+    async def answer(self, query: str, variables: dict | None, operation: str | None) -> dict:
+        """Run one GraphQL request and return the response as plain JSON.
+
+        Whatever is wrong with a request becomes an error in the response. One that names what the
+        schema does not have is refused with the code that clients read as "not supported".
+        """
+        try:
+            document = parse(Source(query), max_tokens=MAX_TOKENS)
+            errors = validate(self.schema, document, [*specified_rules, MaxIntrospectionDepthRule])
+        except GraphQLError as error:
+            return {"errors": [_with_code(error, "GRAPHQL_PARSE_FAILED")]}
+        except RecursionError:
+            return {"errors": [{"message": "the query is nested too deeply"}]}
+        if errors:
+            return {"errors": [_unsupported(error) for error in errors]}
+        result = execute(self.schema, document, variable_values=variables, operation_name=operation)
+        if not isinstance(result, ExecutionResult):
+            result = await result
+        return result.formatted
+
+    # One method for each field of Query and Mutation, named as the field. -----------------------
+
+    def _generalSettings(self, *_: Any) -> dict:
+        core = importlib.metadata.version("panther_core")
+        return {"pantherVersion": f"local (panther_core {core})"}
+
+    def _schemas(self, *_: Any, **__: Any) -> dict:
+        # Panther's managed schemas are not public; without any, clients check no log types.
+        return {"edges": []}
+
+    def _featureFlags(self, *_: Any, input: dict) -> dict:
+        return {"flags": [{"flag": flag["flag"], "treatment": True} for flag in input["flags"]]}
+
+    def _transpileFilters(self, *_: Any, input: dict) -> dict:
+        filters = [translate(_json(text)) or NOTHING_TO_FILTER for text in input["data"]]
+        return {"transpiledFilters": [json.dumps(statement) for statement in filters]}
+
+    def _transpileSimpleDetectionsToPython(self, *_: Any, input: dict) -> dict:
+        return {"transpiledPython": [transpile_detection(_json(text)) for text in input["data"]]}
+
+    async def _testCorrelationRuleYAML(self, *_: Any, input: dict) -> dict:
+        return {"results": await asyncio.to_thread(_correlation_results, input["yaml"])}
+
+    def _rulePythonBody(self, *_: Any, input: str) -> dict:
+        if input not in self._library.items:
+            raise GraphQLError(f"{input}: no such rule is stored")
+        spec = self._library.spec(input)
+        is_simple = "Detection" in spec and spec["AnalysisType"] == "rule"
+        body = transpile_detection(spec) if is_simple else self._library.body(input)
+        return {"pythonBody": body, "tests": [_test(test) for test in spec.get("Tests") or []]}
+
+    async def _uploadDetectionEntities(self, *_: Any, input: dict) -> dict:
+        outcome = await self._library.upload(input["data"])
+        if outcome.problems:
+            raise GraphQLError("; ".join(_text(*problem) for problem in outcome.problems))
+        return outcome.statistics
+
+    def _uploadDetectionEntitiesAsync(self, *_: Any, input: dict) -> dict:
+        return self._receipt(self._library.upload(input["data"]))
+
+    def _validateBulkUpload(self, *_: Any, input: dict) -> dict:
+        return self._receipt(self._library.upload(input["data"], store=False))
+
+    def _detectionEntitiesUploadStatus(self, *_: Any, receiptId: str) -> dict:
+        outcome = self._outcome(receiptId)
+        if outcome is None:
+            return {"status": "NOT_PROCESSED"}
+        if outcome.problems:
+            issues = _issues(outcome)
+            return {"status": "FAILED", "error": json.dumps({"error": "", "issues": issues})}
+        return {"status": "COMPLETED", "result": outcome.statistics or no_statistics()}
+
+    def _validateBulkUploadStatus(self, *_: Any, receiptId: str) -> dict:
+        outcome = self._outcome(receiptId)
+        if outcome is None:
+            return {"status": "NOT_PROCESSED"}
+        status = "FAILED" if outcome.problems else "COMPLETED"
+        return {"status": status, "result": {"issues": _issues(outcome)}}
+
+    async def _deleteDetections(self, *_: Any, input: dict) -> dict:
+        dry_run, library = bool(input.get("dryRun")), self._library
+        linked = library.linked(input["ids"], queries=False)
+        linked = linked if input.get("includeSavedQueries") else []
+        ids = await library.delete(input["ids"], queries=False, dry_run=dry_run)
+        names = await library.delete(linked, queries=True, dry_run=dry_run)
+        return {"ids": ids, "savedQueryNames": names}
+
+    async def _deleteSavedQueriesByName(self, *_: Any, input: dict) -> dict:
+        dry_run, library = bool(input.get("dryRun")), self._library
+        linked = library.linked(input["names"], queries=True)
+        linked = linked if input.get("includeDetections") else []
+        names = await library.delete(input["names"], queries=True, dry_run=dry_run)
+        ids = await library.delete(linked, queries=False, dry_run=dry_run)
+        return {"names": names, "detectionIDs": ids}
+
+    def _receipt(self, job: Any) -> dict:
+        receipt = str(uuid.uuid4())
+        self._jobs[receipt] = asyncio.ensure_future(job)
+        while len(self._jobs) > MAX_RECEIPTS and next(iter(self._jobs.values())).done():
+            self._jobs.popitem(last=False)
+        return {"receiptId": receipt}
+
+    def _outcome(self, receipt: str) -> UploadOutcome | None:
+        if receipt not in self._jobs:
+            raise GraphQLError(f"{receipt}: no such receipt")
+        job = self._jobs[receipt]
+        if not job.done():
+            return None
+        if error := job.exception():
+            logging.error("an upload failed", exc_info=error)
+            return UploadOutcome([("", f"{type(error).__name__}: {error}")])
+        return job.result()
+
+
+def load_schema() -> GraphQLSchema:
+    """Return the schema in `schema.graphql`."""
+    return build_schema(resources.files(__package__).joinpath("schema.graphql").read_text("utf-8"))
+
+
+def _correlation_results(text: str) -> list[dict]:
+    """Run the unit tests of a correlation rule.
+
+    panther_analysis_tool skips a rule that the API answers with an error, and prints nothing of a
+    result but its name. So a rule that is wrong fails each of its tests by a name that says why.
+    """
+    try:
+        spec = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise GraphQLError(f"the rule is no YAML: {error}") from error
+    if not isinstance(spec, dict):
+        raise GraphQLError("the rule is no mapping of keys")
+    try:
+        results = run_tests(spec)
+    except FieldError as error:
+        names = [
+            str(test.get("Name")) for test in spec.get("Tests") or [] if isinstance(test, dict)
+        ]
+        return [_result(name, False, str(error)) for name in names or [str(spec.get("RuleID"))]]
+    return [_result(result.name, result.passed, result.error) for result in results]
+
+
+def _result(name: str, passed: bool, error: str | None) -> dict:
+    return {"name": f"{name}: {error}" if error else name, "passed": passed, "error": error}
+
+
+def _test(test: dict) -> dict:
+    mocks = [
+        {"objectName": mock["objectName"], "returnValue": str(mock["returnValue"])}
+        for mock in test.get("Mocks") or []
+    ]
+    log = test.get("Log", test.get("Resource"))
+    return {
+        "name": test["Name"],
+        "expectedResult": test["ExpectedResult"],
+        "resource": json.dumps(log, default=str),
+        "mocks": mocks,
+    }
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise GraphQLError(f"not JSON: {error}") from error
+
+
+def _issues(outcome: UploadOutcome) -> list[dict]:
+    return [{"path": path, "errorMessage": message} for path, message in outcome.problems]
+
+
+def _text(path: str, message: str) -> str:
+    return f"{path}: {message}" if path else message
+
+
+def _with_code(error: GraphQLError, code: str) -> dict:
+    return {**error.formatted, "extensions": {"code": code}}
+
+
+def _unsupported(error: GraphQLError) -> dict:
+    refused = _with_code(error, "GRAPHQL_VALIDATION_FAILED")
+    return {**refused, "message": f"not supported by the local Panther: {error.message}"}

@@ -1,0 +1,70 @@
+"""Unpacks an uploaded archive, sound or hostile, into a folder and nowhere else."""
+
+import base64
+import binascii
+import io
+import stat
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+MAX_ARCHIVE = 5 * 1024 * 1024  # bytes; an instance's own limit
+MAX_UNPACKED = 100 * 1024 * 1024
+MAX_FILES = 20_000
+
+
+class ArchiveError(Exception):
+    """An archive that can not be taken; the message says why."""
+
+
+def unpack(data: str, folder: Path) -> None:
+    """Unpack a base64 encoded zip archive into an empty folder.
+
+    Raises:
+        ArchiveError: It is no such archive, too large, or would write outside the folder.
+    """
+    try:
+        packed = base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ArchiveError(f"the archive is not base64: {error}") from error
+    if len(packed) > MAX_ARCHIVE:
+        size, limit = len(packed) / 2**20, MAX_ARCHIVE >> 20
+        raise ArchiveError(f"the archive has {size:.1f} MB; the limit is {limit} MB")
+    try:
+        with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+            _extract(archive, folder)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        raise ArchiveError(f"the archive is no sound zip file: {error}") from error
+
+
+def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
+    members = [member for member in archive.infolist() if not member.is_dir()]
+    if len(members) > MAX_FILES:
+        raise ArchiveError(f"the archive has more than {MAX_FILES:,} files")
+    left = MAX_UNPACKED
+    for member in members:
+        target = folder / _safe_name(member)
+        if target.exists():
+            raise ArchiveError(f"{member.filename}: is in the archive twice")
+        with archive.open(member) as file:
+            content = file.read(left + 1)
+        left -= len(content)
+        if left < 0:
+            raise ArchiveError(f"the archive unpacks to more than {MAX_UNPACKED >> 20} MB")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        except OSError as error:
+            raise ArchiveError(f"{member.filename!r}: can not be stored: {error}") from error
+
+
+def _safe_name(member: zipfile.ZipInfo) -> PurePosixPath:
+    name = member.filename
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name or "\0" in name:
+        raise ArchiveError(f"{name!r}: would be written outside the content")
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise ArchiveError(f"{name!r}: is a link")
+    if member.flag_bits & 0x1:
+        raise ArchiveError(f"{name!r}: is encrypted")
+    return path

@@ -1,0 +1,137 @@
+"""Checks an upload as an instance does, in a process of its own.
+
+It imports the uploaded bodies, as an instance must: one that never ends, or eats all memory, takes
+this process with it and not the server.
+
+    python -m local_panther.instance.check UPLOAD STORED CANDIDATE RESULT
+
+UPLOAD is an unpacked archive, STORED the content so far (may be missing), CANDIDATE an empty folder
+that gets both together in the local Panther's own layout, RESULT the file for the outcome as JSON:
+`{"problems": [[path, message]…], "items": {id: {kind, spec file, body file, digest}…}}`, the items
+being those of the upload.
+"""
+
+import hashlib
+import json
+import re
+import resource
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
+from panther_analysis_tool.core.definitions import ClassifiedAnalysis
+
+from local_panther.content.load import loaded_content
+from local_panther.errors import ContentError
+from local_panther.instance.kinds import KINDS
+
+MAX_MEMORY = 4 * 1024**3  # bytes
+MAX_NAME = 100
+LOG_TYPE = re.compile(r"[A-Za-z0-9]+(\.[A-Za-z0-9_-]+)+")
+
+
+class _Refused(ValueError):
+    """An item that can not be stored."""
+
+
+def check(upload: Path, stored: Path, candidate: Path) -> dict[str, Any]:
+    """Check an upload and put the content together that it would make.
+
+    Problems of items that were stored before are none of the upload's and are left out.
+    """
+    items, problems = _read(upload)
+    if stored.is_dir():
+        shutil.copytree(stored, candidate, dirs_exist_ok=True)
+    entries: dict[str, dict[str, str]] = {}
+    sources: dict[str, str] = {}
+    for item in items:
+        source = str(Path(item.file_name).relative_to(upload))
+        try:
+            entry = _place(item, upload, candidate)
+        except (_Refused, OSError, UnicodeDecodeError) as error:
+            problems.append((source, str(error)))
+            continue
+        entries[item.analysis_id()] = entry
+        sources[entry["spec"]] = source
+    if not problems:
+        try:
+            with loaded_content(candidate, include_disabled=True):
+                pass
+        except ContentError as error:
+            found = [(sources.get(p.where), p.message) for p in error.problems]
+            problems += [(path, message) for path, message in found if path]
+    return {"problems": problems, "items": entries}
+
+
+def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[tuple[str, str]]]:
+    found = list(load_analysis_specs([str(upload)], ignore_files=[]))
+    container, invalid = classify_analysis(
+        found, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
+    )
+    problems = [
+        (str(Path(name).relative_to(upload)), " ".join(str(error).split()))
+        for name, error in invalid
+    ]
+    refused = {name for name, _ in invalid}
+    items = [item for item in container.items() if item.file_name not in refused]
+    if not items and not problems:
+        problems.append(("", "the archive holds no content: no YAML file has an AnalysisType"))
+    return items, problems
+
+
+def _place(item: ClassifiedAnalysis, upload: Path, candidate: Path) -> dict[str, str]:
+    """Write an item into the candidate under a name made of its ID."""
+    spec, kind = dict(item.analysis_spec), item.analysis_type()
+    for log_type in spec.get("LogTypes") or []:
+        if not LOG_TYPE.fullmatch(log_type):
+            raise _Refused(f"LogTypes: {log_type} is no log type")
+    folder = KINDS[kind].folder
+    name = file_name(item.analysis_id())
+    entry = {"kind": kind, "spec": f"{folder}/{name}.yml", "body": ""}
+    body = b""
+    if isinstance(spec.get("Filename"), str):
+        body = _body(item, upload)
+        suffix = Path(spec["Filename"]).suffix or ".py"
+        entry["body"] = f"{folder}/{name}{suffix}"
+        spec["Filename"] = f"{name}{suffix}"
+    text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+    for path, content in ((entry["spec"], text.encode()), (entry["body"], body)):
+        if path:
+            (candidate / path).parent.mkdir(parents=True, exist_ok=True)
+            (candidate / path).write_bytes(content)
+    entry["digest"] = hashlib.sha256(text.encode() + b"\0" + body).hexdigest()
+    return entry
+
+
+def _body(item: ClassifiedAnalysis, upload: Path) -> bytes:
+    name = item.analysis_spec["Filename"]
+    path = (Path(item.file_name).parent / name).resolve()
+    if not path.is_relative_to(upload.resolve()):
+        raise _Refused(f"Filename: {name} lies outside the archive")
+    if not path.is_file():
+        raise _Refused(f"Filename: {name} is not in the archive")
+    return path.read_bytes()
+
+
+def file_name(item_id: str) -> str:
+    """Return a file name for an ID: the same for the same ID, safe in any folder."""
+    safe = quote(item_id, safe=" ")[:MAX_NAME].lstrip(".")
+    if safe == item_id:
+        return safe
+    return f"{safe}-{hashlib.sha256(item_id.encode()).hexdigest()[:12]}"
+
+
+def main() -> None:
+    """Run the check and write its outcome."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    upload, stored, candidate, result = map(Path, sys.argv[1:5])
+    outcome = check(upload.resolve(), stored, candidate)
+    result.write_text(json.dumps(outcome), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
