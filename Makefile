@@ -1,15 +1,18 @@
+# make setup  the virtual environment in .venv, with everything in it
 # make demo   a generated attack, replayed: both detections fire
-# make test   format, lint, panther_analysis_tool test, pytest
+# make test   format, lint, panther_analysis_tool test without and with an instance, pytest
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint content-test pytest format clean
+.PHONY: help setup demo test lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+setup: .venv/ready
 
 demo: .venv/ready
 	@rm -rf $(DEMO)
@@ -24,7 +27,8 @@ lint: .venv/ready-dev
 	$(BIN)/ruff check .
 
 content-test: .venv/ready
-	$(BIN)/panther_analysis_tool test
+	$(BIN)/panther_analysis_tool test --show-failures-only
+	$(BIN)/local-panther test --show-failures-only
 
 pytest: .venv/ready-dev
 	$(BIN)/pytest

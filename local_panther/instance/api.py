@@ -1,22 +1,21 @@
 """The operations of the public API: what each answers."""
 
-import asyncio
 import importlib.metadata
 import json
 import logging
 import uuid
 from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib import resources
 from typing import Any
 
 import yaml
 from graphql import (
-    ExecutionResult,
     GraphQLError,
     GraphQLSchema,
     Source,
     build_schema,
-    execute,
+    execute_sync,
     parse,
     specified_rules,
     validate,
@@ -28,6 +27,7 @@ from local_panther.content.simple import transpile_detection
 from local_panther.correlation.unit_tests import run_tests
 from local_panther.errors import FieldError
 from local_panther.instance.library import Library, UploadOutcome, no_statistics
+from local_panther.instance.limits import is_too_large
 
 MAX_TOKENS = 2000  # of a query; those of panther_analysis_tool have some 400 at the most
 MAX_RECEIPTS = 100
@@ -39,14 +39,15 @@ class Api:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._jobs: OrderedDict[str, asyncio.Task[UploadOutcome]] = OrderedDict()
+        self._jobs: OrderedDict[str, Future[UploadOutcome]] = OrderedDict()
+        self._worker = ThreadPoolExecutor(max_workers=1)
         self.schema = load_schema()
         queries, mutations = self.schema.query_type, self.schema.mutation_type
         for kind in filter(None, (queries, mutations)):
             for name, field in kind.fields.items():
                 field.resolve = getattr(self, f"_{name}")
 
-    async def answer(self, query: str, variables: dict | None, operation: str | None) -> dict:
+    def answer(self, query: str, variables: dict | None, operation: str | None) -> dict:
         """Run one GraphQL request and return the response as plain JSON.
 
         Whatever is wrong with a request becomes an error in the response. One that names what the
@@ -61,10 +62,15 @@ class Api:
             return {"errors": [{"message": "the query is nested too deeply"}]}
         if errors:
             return {"errors": [_unsupported(error) for error in errors]}
-        result = execute(self.schema, document, variable_values=variables, operation_name=operation)
-        if not isinstance(result, ExecutionResult):
-            result = await result
+        result = execute_sync(
+            self.schema, document, variable_values=variables, operation_name=operation
+        )
         return result.formatted
+
+    def close(self) -> None:
+        """Take no more uploads, and stop the one that is under way."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._library.close()
 
     # One method for each field of Query and Mutation, named as the field. -----------------------
 
@@ -86,8 +92,8 @@ class Api:
     def _transpileSimpleDetectionsToPython(self, *_: Any, input: dict) -> dict:
         return {"transpiledPython": [transpile_detection(_json(text)) for text in input["data"]]}
 
-    async def _testCorrelationRuleYAML(self, *_: Any, input: dict) -> dict:
-        return {"results": await asyncio.to_thread(_correlation_results, input["yaml"])}
+    def _testCorrelationRuleYAML(self, *_: Any, input: dict) -> dict:
+        return {"results": _correlation_results(input["yaml"])}
 
     def _rulePythonBody(self, *_: Any, input: str) -> dict:
         if input not in self._library.items:
@@ -97,17 +103,17 @@ class Api:
         body = transpile_detection(spec) if is_simple else self._library.body(input)
         return {"pythonBody": body, "tests": [_test(test) for test in spec.get("Tests") or []]}
 
-    async def _uploadDetectionEntities(self, *_: Any, input: dict) -> dict:
-        outcome = await self._library.upload(input["data"])
+    def _uploadDetectionEntities(self, *_: Any, input: dict) -> dict:
+        outcome = self._library.upload(input["data"])
         if outcome.problems:
             raise GraphQLError("; ".join(_text(*problem) for problem in outcome.problems))
         return outcome.statistics
 
     def _uploadDetectionEntitiesAsync(self, *_: Any, input: dict) -> dict:
-        return self._receipt(self._library.upload(input["data"]))
+        return self._receipt(input["data"], store=True)
 
     def _validateBulkUpload(self, *_: Any, input: dict) -> dict:
-        return self._receipt(self._library.upload(input["data"], store=False))
+        return self._receipt(input["data"], store=False)
 
     def _detectionEntitiesUploadStatus(self, *_: Any, receiptId: str) -> dict:
         outcome = self._outcome(receiptId)
@@ -125,25 +131,25 @@ class Api:
         status = "FAILED" if outcome.problems else "COMPLETED"
         return {"status": status, "result": {"issues": _issues(outcome)}}
 
-    async def _deleteDetections(self, *_: Any, input: dict) -> dict:
+    def _deleteDetections(self, *_: Any, input: dict) -> dict:
         dry_run, library = bool(input.get("dryRun")), self._library
         linked = library.linked(input["ids"], queries=False)
         linked = linked if input.get("includeSavedQueries") else []
-        ids = await library.delete(input["ids"], queries=False, dry_run=dry_run)
-        names = await library.delete(linked, queries=True, dry_run=dry_run)
+        ids = library.delete(input["ids"], queries=False, dry_run=dry_run)
+        names = library.delete(linked, queries=True, dry_run=dry_run)
         return {"ids": ids, "savedQueryNames": names}
 
-    async def _deleteSavedQueriesByName(self, *_: Any, input: dict) -> dict:
+    def _deleteSavedQueriesByName(self, *_: Any, input: dict) -> dict:
         dry_run, library = bool(input.get("dryRun")), self._library
         linked = library.linked(input["names"], queries=True)
         linked = linked if input.get("includeDetections") else []
-        names = await library.delete(input["names"], queries=True, dry_run=dry_run)
-        ids = await library.delete(linked, queries=False, dry_run=dry_run)
+        names = library.delete(input["names"], queries=True, dry_run=dry_run)
+        ids = library.delete(linked, queries=False, dry_run=dry_run)
         return {"names": names, "detectionIDs": ids}
 
-    def _receipt(self, job: Any) -> dict:
+    def _receipt(self, data: str, store: bool) -> dict:
         receipt = str(uuid.uuid4())
-        self._jobs[receipt] = asyncio.ensure_future(job)
+        self._jobs[receipt] = self._worker.submit(self._library.upload, data, store)
         while len(self._jobs) > MAX_RECEIPTS and next(iter(self._jobs.values())).done():
             self._jobs.popitem(last=False)
         return {"receiptId": receipt}
@@ -175,6 +181,8 @@ def _correlation_results(text: str) -> list[dict]:
         spec = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise GraphQLError(f"the rule is no YAML: {error}") from error
+    if is_too_large(spec):
+        raise GraphQLError("the rule has too many values when its aliases are written out")
     if not isinstance(spec, dict):
         raise GraphQLError("the rule is no mapping of keys")
     try:

@@ -28,6 +28,7 @@ from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 from local_panther.content.load import loaded_content
 from local_panther.errors import ContentError
 from local_panther.instance.kinds import KINDS
+from local_panther.instance.limits import is_too_large
 
 MAX_MEMORY = 4 * 1024**3  # bytes
 MAX_NAME = 100
@@ -69,12 +70,19 @@ def check(upload: Path, stored: Path, candidate: Path) -> dict[str, Any]:
 
 def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[tuple[str, str]]]:
     found = list(load_analysis_specs([str(upload)], ignore_files=[]))
+    sound, too_large = [], []
+    for entry in found:
+        name, _, spec, _ = entry
+        if is_too_large(spec):
+            too_large.append((name, "has too many values when its aliases are written out"))
+        else:
+            sound.append(entry)
     container, invalid = classify_analysis(
-        found, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
+        sound, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
     )
     problems = [
         (str(Path(name).relative_to(upload)), " ".join(str(error).split()))
-        for name, error in invalid
+        for name, error in [*invalid, *too_large]
     ]
     refused = {name for name, _ in invalid}
     items = [item for item in container.items() if item.file_name not in refused]

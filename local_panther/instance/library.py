@@ -1,13 +1,14 @@
 """The content that an instance stores: in a folder, so that it survives a restart."""
 
-import asyncio
 import json
 import shutil
+import subprocess
 import sys
-import tempfile
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -50,7 +51,8 @@ class Library:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = asyncio.Lock()
+        self._lock = threading.Lock()
+        self._check: subprocess.Popen | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._index: dict[str, Any] = {"content": "content-0", "items": {}}
         if (folder / INDEX).is_file():
@@ -66,26 +68,31 @@ class Library:
         """The folder of the content in use."""
         return self._folder / self._index["content"]
 
-    async def upload(self, data: str, store: bool = True) -> UploadOutcome:
+    def close(self) -> None:
+        """Stop a check that is under way; its upload comes to nothing."""
+        if self._check and self._check.poll() is None:
+            self._check.kill()
+            self._check.communicate()
+
+    def upload(self, data: str, store: bool = True) -> UploadOutcome:
         """Check an archive and, where nothing is wrong with it, store all that is in it.
 
         Args:
             data: A base64 encoded zip archive.
             store: False to check only.
         """
-        async with self._lock:
-            with tempfile.TemporaryDirectory(dir=self._folder, prefix=".upload-") as work:
-                return await self._upload(data, Path(work), store)
+        with self._lock, TemporaryDirectory(dir=self._folder, prefix=".upload-") as work:
+            return self._upload(data, Path(work), store)
 
-    async def _upload(self, data: str, work: Path, store: bool) -> UploadOutcome:
+    def _upload(self, data: str, work: Path, store: bool) -> UploadOutcome:
         unpacked, candidate = work / "unpacked", work / "candidate"
         unpacked.mkdir()
         candidate.mkdir()
         try:
-            await asyncio.to_thread(unpack, data, unpacked)
+            unpack(data, unpacked)
         except ArchiveError as error:
             return UploadOutcome([("", str(error))])
-        outcome = await self._checked(work, unpacked, candidate)
+        outcome = self._checked(work, unpacked, candidate)
         problems = [tuple(problem) for problem in outcome["problems"]]
         for item_id, item in outcome["items"].items():
             known = self.items.get(item_id, item)["kind"]
@@ -99,29 +106,26 @@ class Library:
             self._replace(candidate, {**self.items, **outcome["items"]})
         return UploadOutcome(statistics=statistics)
 
-    async def _checked(self, work: Path, unpacked: Path, candidate: Path) -> dict[str, Any]:
+    def _checked(self, work: Path, unpacked: Path, candidate: Path) -> dict[str, Any]:
         result = work / "result.json"
-        arguments = (unpacked, self.content, candidate, result)
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "local_panther.instance.check", *map(str, arguments)),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+        arguments = map(str, (unpacked, self.content, candidate, result))
+        self._check = subprocess.Popen(
+            [sys.executable, "-m", "local_panther.instance.check", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
         try:
-            _, errors = await asyncio.wait_for(process.communicate(), CHECK_SECONDS)
-        except TimeoutError:
+            _, errors = self._check.communicate(timeout=CHECK_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.close()
             message = f"checking took more than {CHECK_SECONDS} s: does a body loop on import?"
             return {"problems": [("", message)], "items": {}}
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
         try:
             return json.loads(result.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             last = (errors.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
-            message = f"checking broke off (status {process.returncode}): {last}"
+            message = f"checking broke off (status {self._check.returncode}): {last}"
             return {"problems": [("", message)], "items": {}}
 
     def _statistics(self, uploaded: dict[str, dict[str, str]]) -> dict[str, dict[str, int]]:
@@ -151,18 +155,18 @@ class Library:
         self._index = index
         shutil.rmtree(old, ignore_errors=True)
 
-    async def delete(self, ids: Iterable[str], queries: bool, dry_run: bool) -> list[str]:
+    def delete(self, ids: Iterable[str], queries: bool, dry_run: bool) -> list[str]:
         """Delete detections, or queries, by ID and return those that there are.
 
         Args:
             queries: Delete queries; otherwise everything else.
             dry_run: Only tell which there are.
         """
-        async with self._lock:
+        with self._lock:
             wanted = dict.fromkeys(ids)
             found = [i for i in wanted if i in self.items and self._is_query(i) == queries]
             if found and not dry_run:
-                with tempfile.TemporaryDirectory(dir=self._folder, prefix=".delete-") as work:
+                with TemporaryDirectory(dir=self._folder, prefix=".delete-") as work:
                     candidate = Path(work) / "candidate"
                     shutil.copytree(self.content, candidate)
                     for item_id in found:

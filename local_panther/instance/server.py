@@ -43,10 +43,16 @@ def make_app(library: Library, token: str) -> web.Application:
         query, variables, operation = _request(body)
         if query is None:
             return _refused(400, "The request needs a query, and variables as an object")
-        return web.json_response(await api.answer(query, variables, operation))
+        answer = await asyncio.to_thread(api.answer, query, variables, operation)
+        return web.json_response(answer)
 
     app = web.Application(client_max_size=MAX_REQUEST)
     app.router.add_post(PATH, handle)
+
+    async def close(_: web.Application) -> None:
+        api.close()
+
+    app.on_shutdown.append(close)
     return app
 
 

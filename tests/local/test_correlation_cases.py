@@ -1,4 +1,10 @@
-"""What correlation rules match: a table of cases, each with the sentence that it rests on."""
+"""What correlation rules match: a table of cases, each with the sentence that it rests on.
+
+Readings of low confidence, where the sentence leaves something open: what lies beyond the lookback
+breaks no absence and exceeds no maximum; an absence in a Sequence reaches as far as its
+transition's time, else the lookback; the order of evaluation never decides whether there is a
+match; a step that is listed without `Matches` has no signals; empty values connect nothing.
+"""
 
 from datetime import UTC, datetime
 

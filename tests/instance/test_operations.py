@@ -1,0 +1,231 @@
+"""Every operation that the installed panther_analysis_tool sends is answered or refused."""
+
+import json
+from pathlib import Path
+
+import panther_analysis_tool.backend
+import pytest
+import yaml
+from graphql import GraphQLError, parse, validate
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis_graphql import from_schema
+from panther_core.filter import Filter
+
+from local_panther.instance.api import load_schema
+from tests.instance.conftest import TOKEN
+from tests.local.correlations import FIELD, group
+
+DOCUMENTS = sorted((Path(panther_analysis_tool.backend.__file__).parent / "graphql").iterdir())
+UNSUPPORTED = {
+    "create_or_update_schema",  # update-custom-schemas
+    "create_perf_test",  # benchmark
+    "metrics",
+    "replay",
+    "stop_replay",
+    "generate_enriched_event",  # enrich-test-data
+}
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_documents_of_the_tool_are_valid_unless_refused_on_purpose(path):
+    """A new release of the tool that asks for more is noticed here."""
+    errors = validate(load_schema(), parse(path.read_text()))
+    assert bool(errors) == (path.stem in UNSUPPORTED), errors
+
+
+@pytest.mark.parametrize("name", sorted(UNSUPPORTED))
+def test_unsupported_operations_are_refused_as_an_instance_does(instance, name):
+    (document,) = [path for path in DOCUMENTS if path.stem == name]
+    answer = instance.send(document.read_text())
+    assert answer["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+    assert "not supported by the local Panther" in answer["errors"][0]["message"]
+
+
+class TestAnswers:
+    def test_version(self, instance):
+        assert (
+            "panther_core" in instance.ask("{generalSettings {pantherVersion}}")["pantherVersion"]
+        )
+
+    def test_schemas(self, instance):
+        query = "query($i: SchemasInput!) {schemas(input: $i) {edges {node {name}}}}"
+        assert instance.ask(query, i={"isManaged": True}) == {"edges": []}
+
+    def test_filters(self, instance):
+        found = [{"KeyPath": "a", "Condition": "Equals", "Value": 1}]
+        query = (
+            "mutation($i: TranspileFiltersInput!) {transpileFilters(input: $i) {transpiledFilters}}"
+        )
+        data = [json.dumps(found), "null", "[]"]
+        statements = instance.ask(query, i={"data": data})["transpiledFilters"]
+        first, *others = (Filter(json.loads(text)["statement"]) for text in statements)
+        assert first.filter({"a": 1}) and not first.filter({"a": 2})
+        assert all(other.filter({"a": 2}) for other in others)
+
+    def test_an_unknown_condition_is_an_error_that_names_it(self, instance):
+        query = (
+            "mutation($i: TranspileFiltersInput!) {transpileFilters(input: $i) {transpiledFilters}}"
+        )
+        data = [json.dumps([{"KeyPath": "a", "Condition": "Resembles", "Value": 1}])]
+        (error,) = instance.send(query, i={"data": data})["errors"]
+        assert "InlineFilters[0].Condition: 'Resembles'" in error["message"]
+
+    def test_simple_detections(self, instance):
+        spec = {"Detection": [{"Key": "a", "Condition": "Equals", "Value": 1}]}
+        query = (
+            "mutation($i: TranspileSimpleDetectionsToPythonInput!) "
+            "{transpileSimpleDetectionsToPython(input: $i) {transpiledPython}}"
+        )
+        (body,) = instance.ask(query, i={"data": [json.dumps(spec)]})["transpiledPython"]
+        namespace: dict = {}
+        exec(body, namespace)
+        assert namespace["rule"]({"a": 1}) and not namespace["rule"]({"a": 2})
+
+    TEST_RULE = (
+        "mutation($i: TestCorrelationRuleYAMLInput!) "
+        "{testCorrelationRuleYAML(input: $i) {results {name passed error}}}"
+    )
+
+    def results(self, instance, spec):
+        return instance.ask(self.TEST_RULE, i={"yaml": yaml.safe_dump(spec)})["results"]
+
+    def test_correlation_rules(self, instance):
+        both = [{"ID": s, "Matches": {FIELD: {"alice": [0]}}} for s in "ab"]
+        tests = [
+            {"Name": "right", "ExpectedResult": True, "RuleOutputs": both},
+            {"Name": "wrong", "ExpectedResult": False, "RuleOutputs": both},
+            {"Name": "odd", "ExpectedResult": False, "RuleOutputs": [{"ID": "x"}]},
+        ]
+        right, wrong, odd = self.results(instance, group("a", "b") | {"Tests": tests})
+        assert right == {"name": "right", "passed": True, "error": None}
+        assert wrong == {"name": "wrong", "passed": False, "error": None}
+        assert not odd["passed"] and "'x' is not a step" in odd["error"]
+
+    def test_a_wrong_correlation_rule_fails_each_of_its_tests_by_name(self, instance):
+        """The tool prints only names, and skips a rule that is answered with an error."""
+        tests = [{"Name": name, "ExpectedResult": True, "RuleOutputs": []} for name in ("x", "y")]
+        results = self.results(instance, group("a") | {"Tests": tests})
+        assert [r["name"][:2] for r in results] == ["x:", "y:"]
+        assert all("needs 2 to 50 steps" in r["name"] and not r["passed"] for r in results)
+
+    @pytest.mark.parametrize("text", ["a: [", "- 1", "7"])
+    def test_a_correlation_rule_that_is_no_mapping_is_an_error(self, instance, text):
+        assert "errors" in instance.send(self.TEST_RULE, i={"yaml": text})
+
+    def test_receipts_and_rules_that_there_are_not(self, instance):
+        for query in (
+            '{detectionEntitiesUploadStatus(receiptId: "x") {status}}',
+            '{validateBulkUploadStatus(receiptId: "x") {status}}',
+            '{rulePythonBody(input: "x") {pythonBody}}',
+        ):
+            assert "no such" in instance.send(query)["errors"][0]["message"]
+
+
+class TestAccess:
+    @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", "tökén"])
+    def test_needs_the_token(self, instance, token):
+        token = token.encode().decode("latin-1") if token else token
+        status, answer = instance.post(b'{"query": "{generalSettings {pantherVersion}}"}', token)
+        assert status == 403 and "token" in answer["errors"][0]["message"]
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"",
+            b"{",
+            b"[]",
+            b"7",
+            b"{}",
+            b'{"query": 7}',
+            b'{"query": "{x}", "variables": []}',
+            b'{"query": "{x}", "operationName": 3}',
+            b"\xff\xfe",
+            b"[" * 100_000,
+        ],
+    )
+    def test_a_request_of_no_known_form_is_refused(self, instance, body):
+        status, answer = instance.post(body)
+        assert status == 400 and answer["errors"]
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "",
+            "{",
+            "{nonsense}",
+            "{" + "a{" * 3000,
+            "query($x: " + "[" * 1500 + "Int" + "]" * 400 + ") {a}",
+            "{__schema{types{fields{type{fields{type{fields{type{fields{type{name}}}}}}}}}}}",
+            "query A {generalSettings {pantherVersion}} query B {generalSettings {pantherVersion}}",
+            "fragment f on Query {...f} {...f}",
+        ],
+    )
+    def test_a_query_of_no_known_form_is_an_error(self, instance, query):
+        assert instance.send(query)["errors"]
+
+
+FUZZ = settings(
+    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
+
+
+class TestFuzz:
+    """Whatever is asked, the server answers with data or an error, and goes on."""
+
+    def check(self, instance, query, **variables):
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        status, answer = instance.post(body)
+        assert status == 200
+        assert answer.get("errors") or answer.get("data")
+        assert instance.ask("{generalSettings {pantherVersion}}")
+
+    @FUZZ
+    @given(from_schema(load_schema()))
+    def test_operations_of_the_schema(self, instance, query):
+        self.check(instance, query)
+
+    @FUZZ
+    @given(st.text() | st.text(alphabet="{}()[]:!$@.\"'abc \n", max_size=60))
+    def test_any_text(self, instance, text):
+        self.check(instance, text)
+
+    @FUZZ
+    @given(
+        st.recursive(
+            st.none() | st.integers() | st.text(),
+            lambda s: (
+                st.lists(s, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        [
+                            "RuleID",
+                            "Detection",
+                            "Group",
+                            "Sequence",
+                            "ID",
+                            "Schedule",
+                            "Tests",
+                            "RuleOutputs",
+                            "Matches",
+                            "Transitions",
+                            "Match",
+                        ]
+                    ),
+                    s,
+                    max_size=4,
+                )
+            ),
+        )
+    )
+    def test_any_correlation_rule(self, instance, spec):
+        self.check(instance, TestAnswers.TEST_RULE, i={"yaml": yaml.safe_dump(spec)})
+
+
+def test_the_schema_says_nothing_twice():
+    text = (Path(__file__).parents[2] / "local_panther/instance/schema.graphql").read_text()
+    try:
+        parse(text)
+    except GraphQLError as error:  # pragma: no cover
+        pytest.fail(str(error))
+    assert set(load_schema().mutation_type.fields) & set(load_schema().query_type.fields) == set()

@@ -1,0 +1,192 @@
+"""The unmodified panther_analysis_tool against a running instance, and `local-panther test`."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local_panther.instance.library import stored_content
+from tests.instance.conftest import TOKEN
+from tests.local.correlations import FIELD, sequence
+from tests.local.running import correlation_alerts, replayed, simulated
+
+BIN = Path(sys.executable).parent
+CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
+
+
+def run(*command, cwd, **environment) -> subprocess.CompletedProcess:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
+    return subprocess.run(
+        [BIN / command[0], *map(str, command[1:])],
+        cwd=cwd,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def tool(instance, content_copy, tmp_path):
+    """Run panther_analysis_tool on the content with the instance's address and token."""
+
+    def tool(*arguments, token=TOKEN):
+        out = ["--out", str(tmp_path / "out")] if arguments[0] == "upload" else []
+        instance_of = {"PANTHER_API_HOST": instance.url, "PANTHER_API_TOKEN": token}
+        done = run("panther_analysis_tool", *arguments, *out, cwd=content_copy, **instance_of)
+        return done.returncode, done.stdout + done.stderr
+
+    return tool
+
+
+def test_a_life_of_some_content(tool, instance, tmp_path):
+    status, out = tool("check-connection")
+    assert status == 0 and "connection successful" in out
+
+    status, out = tool("validate")
+    assert status == 0 and "Validation success" in out
+
+    status, out = tool("upload")
+    assert status == 0 and "Upload succeeded" in out
+    assert "Skipped: 0" in out and "New: 3" in out and "Correlation Rules" in out
+
+    status, out = tool("upload")
+    assert status == 0 and "New: 0" in out and "Total: 3" in out and "New: 3" not in out
+
+    trail = simulated(tmp_path / "trail")
+    assert len(correlation_alerts(replayed(trail, content=stored_content(instance.state)))) == 1
+
+    rule = "AWS.CloudTrail.IAMListRoles"
+    status, out = tool("delete", "--no-confirm", "--analysis-id", rule)
+    assert status == 0 and "1 detections" in out
+    assert not (stored_content(instance.state) / "rules" / f"{rule}.yml").exists()
+
+
+def test_what_is_wrong_is_told_with_file_and_field(tool, content_copy):
+    rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
+    rule.write_text("import no_such_module\n")
+    for command in ("validate", "upload"):
+        skip = ["--skip-tests"] if command == "upload" else []
+        status, out = tool(command, *skip)
+        assert status == 1
+        assert "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml" in out
+        assert "Filename: does not import: ModuleNotFoundError" in out
+
+
+def test_a_wrong_token_is_told_so(tool, instance):
+    status, out = tool("upload", "--skip-tests", token="wrong")
+    assert status == 1 and "token is missing or wrong" in out and not instance.files()
+
+
+def test_enrichment_and_benchmarks_are_refused_as_not_supported(tool):
+    _, out = tool("enrich-test-data")
+    assert "GRAPHQL_VALIDATION_FAILED" in out and "not supported by the local Panther" in out
+
+
+class TestLocalTest:
+    def test_runs_every_correlation_rule(self, content_copy):
+        done = run("local-panther", "test", cwd=content_copy)
+        assert done.returncode == 0
+        assert "Passed: 4" in done.stdout and "Skipped: 0" in done.stdout
+        assert "Several principals, one of which does both" in done.stdout
+
+    def test_fails_where_a_correlation_test_expects_something_else(self, content_copy):
+        path = content_copy / CORRELATION
+        spec = yaml.safe_load(path.read_text())
+        spec["Tests"][0]["ExpectedResult"] = False
+        path.write_text(yaml.safe_dump(spec))
+        done = run("local-panther", "test", cwd=content_copy)
+        assert done.returncode == 1
+        assert "FAIL" in done.stdout and "Failed: 1" in done.stdout
+
+    def test_fails_where_a_correlation_rule_is_wrong_and_says_why(self, content_copy):
+        path = content_copy / CORRELATION
+        text = path.read_text().replace("LookbackWindowMinutes: 90", "LookbackWindowMinutes: 9")
+        path.write_text(text)
+        done = run("local-panther", "test", cwd=content_copy)
+        assert done.returncode == 1
+        assert "LookbackWindowMinutes: 9 is not between 15 and 21600" in done.stdout
+
+    def test_hands_arguments_through(self, content_copy):
+        done = run("local-panther", "test", "--filter", "Severity=Info", cwd=content_copy)
+        assert done.returncode == 0 and "Passed: 1" in done.stdout
+        helped = run("local-panther", "test", "--help", cwd=content_copy)
+        assert "Validate analysis specifications" in helped.stdout
+
+    def test_serves_any_content_repository(self, tmp_path):
+        """Simple detections, inline filters and sequences of another repository."""
+        rules = tmp_path / "rules"
+        rules.mkdir()
+        simple = {
+            "AnalysisType": "rule",
+            "RuleID": "Rule.a",
+            "Enabled": True,
+            "LogTypes": ["Okta.SystemLog"],
+            "Severity": "Low",
+            "Detection": [{"KeyPath": "actor.id", "Condition": "Equals", "Value": "x"}],
+            "InlineFilters": [{"KeyPath": "kind", "Condition": "Equals", "Value": "login"}],
+            "Tests": [
+                {
+                    "Name": "hit",
+                    "ExpectedResult": True,
+                    "Log": {"kind": "login", "actor": {"id": "x"}},
+                },
+                {"Name": "kept out", "ExpectedResult": False, "Log": {"actor": {"id": "x"}}},
+            ],
+        }
+        matches = [{"ID": s, "Matches": {FIELD: {"eve": [i]}}} for i, s in enumerate("ab")]
+        tests = [{"Name": "chain", "ExpectedResult": True, "RuleOutputs": matches}]
+        chain = sequence("a", "b") | {"Tests": tests}
+        (rules / "simple.yml").write_text(yaml.safe_dump(simple))
+        (tmp_path / "correlation_rules").mkdir()
+        (tmp_path / "correlation_rules" / "chain.yml").write_text(yaml.safe_dump(chain))
+        done = run("local-panther", "test", cwd=tmp_path)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Passed: 2" in done.stdout and "Skipped: 0" in done.stdout
+        assert "kept out" in done.stdout
+
+
+class TestServe:
+    def start(self, folder, *arguments):
+        command = [BIN / "local-panther", "serve", "--port", "0", *arguments]
+        return subprocess.Popen(
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def test_prints_two_lines_to_copy_and_stops_cleanly(self, tmp_path):
+        process = self.start(tmp_path, "--state", "kept", "--token", "my token")
+        lines = [process.stdout.readline() for _ in range(2)]
+        settings = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
+        settings["PANTHER_API_TOKEN"] = "my token"
+        assert settings["PANTHER_API_HOST"].startswith("http://127.0.0.1:")
+        done = run("panther_analysis_tool", "check-connection", cwd=tmp_path, **settings)
+        assert done.returncode == 0
+        process.send_signal(signal.SIGINT)
+        _, messages = process.communicate(timeout=20)
+        assert process.returncode == 0 and "stopped; uploads are in kept" in messages
+        assert "Traceback" not in messages
+
+    def test_makes_up_a_token(self, tmp_path):
+        process = self.start(tmp_path)
+        process.stdout.readline()
+        token = process.stdout.readline().split("=")[1].strip()
+        process.terminate()
+        process.communicate(timeout=20)
+        assert len(token) >= 32
+
+    def test_has_status_2_for_a_port_that_is_taken(self, tmp_path, instance):
+        port = instance.url.split(":")[2].split("/")[0]
+        done = run("local-panther", "serve", "--port", port, cwd=tmp_path)
+        assert done.returncode == 2 and f"port {port}" in done.stderr
+
+
+def test_a_copied_repository_needs_no_git_and_no_settings(content_copy):
+    (content_copy / ".panther_settings.yml").unlink()
+    shutil.rmtree(content_copy / "data_models")
+    done = run("local-panther", "test", cwd=content_copy)
+    assert done.returncode == 0, done.stdout
