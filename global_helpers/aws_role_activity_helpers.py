@@ -49,9 +49,10 @@ IDENTITY_CENTER_ROLE_PREFIX = "AWSReservedSSO_"
 
 # The characters of IAM paths and names:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-ROLE_ARN = r"arn:[a-z0-9-]{1,32}:iam::\d{12}:role/[\x21-\x7e]{1,580}"
-ROLE_NAME = r"[A-Za-z0-9_+=,.@-]{1,64}"
-DENIED = r"User: \S{1,2048} is not authorized to perform: [a-z]{2,8}:[A-Za-z]{1,64} on resource: "
+# The same patterns stand in the queries, in SQL.
+ROLE_ARN = r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/[!-~]+"
+ROLE_NAME = r"[A-Za-z0-9_+=,.@-]+"
+DENIED = r"User: \S+ is not authorized to perform: [a-z]+:[A-Za-z]+ on resource: "
 
 ROLE_ARN_ONLY = re.compile(ROLE_ARN)
 ROLE_NAME_ONLY = re.compile(ROLE_NAME)
@@ -59,9 +60,9 @@ ROLE_NAME_ONLY = re.compile(ROLE_NAME)
 # attacker writes into the role's own name can not pass for the resource.
 DENIED_ROLE_ARN = re.compile(DENIED + rf"({ROLE_ARN})(?: |\Z)")
 DENIED_ROLE_NAME = re.compile(DENIED + rf"role ({ROLE_NAME})(?: |\Z)")
-ACCOUNT_ID = re.compile(r"\d{12}")
+ACCOUNT_ID = re.compile(r"[0-9]{12}")
 # arn:aws:sts::123456789012:assumed-role/RoleName/SessionName
-ASSUMED_ROLE_ARN = re.compile(r"(arn:[a-z0-9-]{1,32}):sts::(\d{12}):assumed-role/([^/\s]+)/(\S+)")
+ASSUMED_ROLE_ARN = re.compile(r"(arn:[a-z0-9-]+):sts::([0-9]{12}):assumed-role/([^/\s]+)/(\S+)")
 
 LATEST_EPOCH = 253402300799  # 9999-12-31T23:59:59Z, the last moment that can be written as a date
 

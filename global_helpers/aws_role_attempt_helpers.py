@@ -22,7 +22,7 @@ DISCOVERY_SPACING = 60  # seconds; a paged or repeated ListRoles is stored once 
 DISCOVERY_WITHIN = 90 * 60
 
 COMMON_PREFIX = "arn:aws:iam::"  # left out of what is stored
-TARGET_ACCOUNT = re.compile(r"(?:^|::)(\d{12}):role/")
+TARGET_ACCOUNT = re.compile(r"(?:^|::)([0-9]{12}):role/")
 MAX_KEY = 512
 MAX_TARGETS_SHOWN = 50
 

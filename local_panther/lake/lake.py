@@ -1,0 +1,109 @@
+"""CloudTrail in DuckDB, under the lake's table names and column shapes."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from local_panther.lake.dialect import timestamp_text
+from local_panther.records.model import Record
+
+TEXT = "eventVersion eventSource eventName awsRegion sourceIPAddress userAgent errorCode errorMessage"
+TEXT += " requestID eventID eventType recipientAccountId sharedEventID vpcEndpointId eventCategory"
+TEXT += " apiVersion"
+VARIANT = "userIdentity requestParameters responseElements additionalEventData resources"
+VARIANT += " serviceEventDetails tlsDetails addendum"
+BOOLEAN = "readOnly managementEvent"
+PANTHER_TEXT = "p_log_type p_row_id"
+PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
+
+BATCH = 2000  # records that wait for one insert
+MEMORY = "1GB"  # beyond it DuckDB uses the disk
+
+
+class Lake:
+    """The table `panther_logs.public.aws_cloudtrail`; a context manager that drops it at the end."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="local-panther-lake-")
+        self._connection = duckdb.connect()
+        self._waiting: list[str] = []
+        self._connection.execute(f"SET memory_limit = '{MEMORY}'")
+        path = Path(self._folder.name) / "lake.duckdb"
+        self._connection.execute(f"ATTACH '{path}' AS panther_logs")
+        # Queries come with the content: they read the lake and nothing else.
+        self._connection.execute("SET enable_external_access = false")
+        self._connection.execute("CREATE SCHEMA panther_logs.public")
+        self._connection.execute(_create_table())
+
+    def __enter__(self) -> "Lake":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._connection.close()
+        self._folder.cleanup()
+
+    def add(self, record: Record, event: Mapping[str, Any]) -> None:
+        """Store a record.
+
+        Args:
+            event: The record as built, with the fields that Panther adds.
+        """
+        added = {key: value for key, value in event.items() if key.startswith("p_")}
+        added["p_event_time"] = timestamp_text(record.time)
+        raw = record.raw.decode("utf-8", "replace")
+        self._waiting.append(f'{{"p":{json.dumps(added)},"r":{raw}}}')
+        if len(self._waiting) >= BATCH:
+            self._flush()
+
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """Run a query in DuckDB's dialect and return its rows by column name.
+
+        Raises:
+            duckdb.Error: The query can not be run.
+        """
+        self._flush()
+        cursor = self._connection.execute(sql)
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def _flush(self) -> None:
+        if self._waiting:
+            lines = f"[{','.join(self._waiting)}]"
+            self._waiting.clear()
+            self._connection.execute(_insert(), [lines])
+
+
+def _columns() -> list[tuple[str, str, str]]:
+    """Return the columns: name, type, and how the value is taken from a line."""
+    text = [(name, "VARCHAR", f"line->>'$.r.{name}'") for name in TEXT.split()]
+    variant = [
+        (name, "JSON", f"NULLIF(line->'$.r.{name}', 'null'::JSON)") for name in VARIANT.split()
+    ]
+    boolean = [
+        (name, "BOOLEAN", f"TRY_CAST(line->>'$.r.{name}' AS BOOLEAN)") for name in BOOLEAN.split()
+    ]
+    times = [
+        (name, "TIMESTAMP", "CAST(line->>'$.p.p_event_time' AS TIMESTAMP)")
+        for name in ("eventTime", "p_event_time", "p_parse_time")
+    ]
+    panther = [(name, "VARCHAR", f"line->>'$.p.{name}'") for name in PANTHER_TEXT.split()]
+    lists = [
+        (name, "VARCHAR[]", f"CAST(line->'$.p.{name}' AS VARCHAR[])")
+        for name in PANTHER_LISTS.split()
+    ]
+    return [*text, *variant, *boolean, *times, *panther, *lists]
+
+
+def _create_table() -> str:
+    columns = ", ".join(f'"{name}" {kind}' for name, kind, _ in _columns())
+    return f"CREATE TABLE panther_logs.public.aws_cloudtrail ({columns})"
+
+
+def _insert() -> str:
+    values = ", ".join(value for _, _, value in _columns())
+    lines = "SELECT unnest(CAST(CAST(? AS JSON) AS JSON[])) AS line"
+    return f"INSERT INTO panther_logs.public.aws_cloudtrail SELECT {values} FROM ({lines})"
