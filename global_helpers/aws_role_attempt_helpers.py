@@ -26,6 +26,14 @@ TARGET_ACCOUNT = re.compile(r"(?:^|::)([0-9]{12}):role/")
 MAX_KEY = 512
 MAX_TARGETS_SHOWN = 50
 
+# Automation tries one role, or a few, in every account of an organisation; a search for a way in
+# tries what it has found in one account.
+ACCOUNTS_PER_NAME = 5
+FAN_OUT = "few role names in many accounts"
+
+# severity() and alert_context() ask for the same event: the second gets the answer of the first.
+_discovery_of_this_event: dict[str, str] = {}
+
 
 def is_burst(event: Any, principal: str, window_minutes: int, threshold: int) -> bool:
     """Record a failed attempt and tell whether it belongs to a burst.
@@ -45,6 +53,7 @@ def is_burst(event: Any, principal: str, window_minutes: int, threshold: int) ->
         botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: The key-value store did
             not answer; the attempt is not counted, and the rule error shows it.
     """
+    _discovery_of_this_event.clear()
     attempt = _attempt(event)
     if attempt is None:
         return False
@@ -73,11 +82,13 @@ def burst_context(event: Any, principal: str | None, window_minutes: int, discov
     seen = [*known(_attempts_key(event, principal)), attempt]
     burst = fullest_window(seen, attempt.time, window_minutes * 60)
     targets = list(dict.fromkeys(_target(event, sighting.value) for sighting in burst))
-    accounts = (TARGET_ACCOUNT.search(target) for target in targets)
+    found = (TARGET_ACCOUNT.search(target) for target in targets)
+    accounts = sorted({account.group(1) for account in found if account})
     return {
         "distinctTargets": len(targets),
         "targets": targets[:MAX_TARGETS_SHOWN],
-        "targetAccounts": sorted({account.group(1) for account in accounts if account}),
+        "targetAccounts": accounts,
+        "pattern": _pattern(targets, accounts),
         "firstAttempt": iso_time(burst[0].time),
         "lastAttempt": iso_time(burst[-1].time),
         "errorCodes": _details(burst, 0),
@@ -106,6 +117,12 @@ def discovery_times(event: Any, principal: str | None) -> str:
     """
     if principal is None or not is_failed_role_attempt(event):
         return ""
+    if principal not in _discovery_of_this_event:
+        _discovery_of_this_event[principal] = _stored_discovery_times(principal)
+    return _discovery_of_this_event[principal]
+
+
+def _stored_discovery_times(principal: str) -> str:
     try:
         members = get_string_set(_discovery_key(principal))
         sightings = [sighting for sighting in map(parse, members) if sighting]
@@ -123,6 +140,13 @@ def _discovery_context(discovery: str, first_attempt: int) -> dict:
         "discoveryCameFirst": bool(before),
         "secondsFromDiscoveryToFirstAttempt": first_attempt - max(before) if before else None,
     }
+
+
+def _pattern(targets: list[str], accounts: list[str]) -> str:
+    names = {target.rsplit("/", 1)[-1] for target in targets}
+    if len(accounts) >= ACCOUNTS_PER_NAME * len(names):
+        return FAN_OUT
+    return f"many roles in {'one account' if len(accounts) <= 1 else 'several accounts'}"
 
 
 def _attempt(event: Any) -> Sighting | None:

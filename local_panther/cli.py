@@ -106,6 +106,9 @@ def simulate(
     ] = False,
     retries: Annotated[int, typer.Option(min=0, help="Further attempts on the same roles.")] = 0,
     minutes: Annotated[float, typer.Option(min=0, help="Time from first to last attempt.")] = 10,
+    succeed: Annotated[
+        int, typer.Option(min=0, help="Roles that the attacker gets into afterwards.")
+    ] = 0,
     no_discovery: Annotated[bool, typer.Option("--no-discovery", help="No ListRoles.")] = False,
     blocklisted: Annotated[
         str | None, typer.Option(metavar="ARN", help="A role that a person assumes meanwhile.")
@@ -133,6 +136,7 @@ def simulate(
         principals=principals,
         rotate_sessions=rotate_sessions,
         discovery=not no_discovery,
+        succeed=succeed,
         blocklisted=blocklisted,
         start=epoch,
     )

@@ -1,5 +1,6 @@
 """The replay: recorded CloudTrail in, the alerts that an instance would have made out."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,11 @@ from local_panther.content.load import loaded_content
 from local_panther.content.model import Content
 from local_panther.correlation.engine import CorrelationEngine
 from local_panther.detection.engine import Engine, RuleErrors
+from local_panther.detection.events import build
+from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
+from local_panther.lake.lake import Lake
+from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.records.files import find_files
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
@@ -60,35 +65,81 @@ def replay(
     Raises:
         ContentError: The content does not load.
     """
-    tally = Tally()
-    with key_value_store(), loaded_content(folder, include_disabled) as content:
-        engine = Engine(content)
-        grouper = AlertGrouper(content.rules)
-        correlation = CorrelationEngine(content.correlation_rules)
+    tally, errors = Tally(), RuleErrors()
+    with (
+        key_value_store(),
+        loaded_content(folder, include_disabled) as content,
+        Lake() as lake,
+    ):
+        stream = _Stream(content, lake, errors)
         files = find_files(paths, tally)
-        reader = Reader(engine.wants, tally)
+        reader = Reader(stream.wants, tally)
         interrupted = False
         try:
             records = reader.read(_watched(files, tally, watch))
             for record in in_time_order(records, tally):
-                _process(record, engine, grouper, correlation)
+                stream.process(record)
         except KeyboardInterrupt:
             interrupted = True
-        correlation.finish()
-        signals = Counter({rule.metadata.rule_id: 0 for rule in content.rules})
-        signals.update({metadata.rule_id: 0 for metadata, _ in content.correlation_rules})
-        signals.update(engine.signals + correlation.signals)
-        alerts = in_order([*grouper.alerts, *correlation.alerts])
-        return Outcome(tally, alerts, signals, engine.errors, content, interrupted)
+        stream.finish()
+        if lake.refused:
+            errors.add("data lake", "", f"{lake.refused} records could not be stored")
+        return Outcome(tally, stream.alerts, stream.signals, errors, content, interrupted)
 
 
-def _process(
-    record: Record, engine: Engine, grouper: AlertGrouper, correlation: CorrelationEngine
-) -> None:
-    correlation.advance(record.time)
-    for signal in engine.run(record):
-        grouper.add(signal)
-        correlation.add(signal)
+class _Stream:
+    """Records in, alerts out: all that happens to one record after the other."""
+
+    def __init__(self, content: Content, lake: Lake, errors: RuleErrors) -> None:
+        self._engine = Engine(content, errors)
+        self._lake = lake
+        self._scheduled = ScheduledQueries(content, lake, errors)
+        self._grouper = AlertGrouper([*content.rules, *(r for r, _ in content.scheduled_rules)])
+        self._correlation = CorrelationEngine(content.correlation_rules)
+        rules = [*content.rules, *(rule for rule, _ in content.scheduled_rules)]
+        self._signals = Counter({rule.metadata.rule_id: 0 for rule in rules})
+        self._signals.update({metadata.rule_id: 0 for metadata, _ in content.correlation_rules})
+
+    def wants(self, event_name: str) -> bool:
+        """Tell whether a record of this eventName makes a difference."""
+        return self._engine.wants(event_name) or self._scheduled.wants(event_name)
+
+    def process(self, record: Record) -> None:
+        """Take one record, after everything that is due before it."""
+        self._advance(record.time)
+        event = build(record)
+        if self._scheduled.wants(record.name):
+            self._lake.add(record, event)
+            self._scheduled.note(record.name, record.time)
+        for signal in self._engine.run(record, event):
+            self._take(signal)
+
+    def finish(self) -> None:
+        """Do everything that is still due."""
+        self._advance(math.inf)
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """The alerts so far, in the order in which they were made."""
+        return in_order([*self._grouper.alerts, *self._correlation.alerts])
+
+    @property
+    def signals(self) -> Counter[str]:
+        """The number of matches by rule ID, of rules that never matched too."""
+        found = self._signals.copy()
+        found.update(self._correlation.signals)
+        return found
+
+    def _advance(self, now: float) -> None:
+        for signal in self._scheduled.advance(now):
+            self._correlation.advance(signal.time)
+            self._take(signal)
+        self._correlation.advance(now)
+
+    def _take(self, signal: Signal) -> None:
+        self._signals[signal.metadata.rule_id] += 1
+        self._grouper.add(signal)
+        self._correlation.add(signal)
 
 
 def _watched(files: list[str], tally: Tally, watch: Watch | None) -> Iterator[str]:

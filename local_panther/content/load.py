@@ -12,13 +12,22 @@ from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 
 from local_panther.content.filters import possible_values, translate
 from local_panther.content.importing import Importer
-from local_panther.content.model import DEFAULT_DEDUP_MINUTES, Content, Metadata, StreamingRule
+from local_panther.content.model import (
+    DEFAULT_DEDUP_MINUTES,
+    Content,
+    Metadata,
+    Query,
+    StreamingRule,
+)
 from local_panther.content.simple import transpile_detection
 from local_panther.correlation.grammar import parse_rule
+from local_panther.correlation.schedule import parse_schedule
 from local_panther.errors import ContentError, FieldError, Problem
+from local_panther.lake.dialect import parse_sql, reads_only_cloudtrail, scanned_event_names
 
-WITH_BODY = ("scheduled_rule", "policy")
-NOT_REPLAYED = ("scheduled_rule", "scheduled_query", "policy", "lookup_table")
+QUERY_KINDS = ("saved_query", "scheduled_query")
+SQL_FIELDS = ("SnowflakeQuery", "Query")
+NOT_REPLAYED = ("policy", "lookup_table", "rule")
 
 
 @contextlib.contextmanager
@@ -101,10 +110,33 @@ class _Loader:
             self._files[spec["RuleID"]] = _relative(item.file_name, self._folder)
             rule = parse_rule(spec)
             self._content.correlation_rules.append((Metadata.from_spec(spec), rule))
-        elif kind in NOT_REPLAYED or kind == "rule":
-            if kind in WITH_BODY and "Filename" in spec:
-                self._importer.import_body(item.analysis_id(), self._body(item))
+        elif kind == "scheduled_rule" and "Filename" in spec:
+            rule = self._rule(item), spec["ScheduledQueries"]
+            self._content.scheduled_rules.append(rule)
+        elif kind in QUERY_KINDS:
+            self._add_query(item)
+        elif kind in NOT_REPLAYED:
             self._content.not_replayed.append(item.analysis_id())
+            if kind == "policy" and "Filename" in spec:
+                self._importer.import_body(item.analysis_id(), self._body(item))
+
+    def _add_query(self, item: ClassifiedAnalysis) -> None:
+        """Add a query that the lake can run; one over other tables is not replayed."""
+        spec, name = item.analysis_spec, item.analysis_id()
+        key = next((key for key in SQL_FIELDS if key in spec), None)
+        if key is None:
+            self._content.not_replayed.append(name)
+            return
+        try:
+            sql = parse_sql(spec[key])
+        except FieldError as error:
+            raise FieldError(f"{key}: {error}") from error
+        if not reads_only_cloudtrail(sql):
+            self._content.not_replayed.append(name)
+            return
+        schedule = parse_schedule(spec["Schedule"], "Schedule") if "Schedule" in spec else None
+        tags = tuple(spec.get("Tags") or ())
+        self._content.queries[name] = Query(name, sql, schedule, tags, scanned_event_names(sql))
 
     def _add_data_model(self, item: ClassifiedAnalysis) -> None:
         spec = item.analysis_spec
@@ -125,7 +157,7 @@ class _Loader:
         return StreamingRule(
             metadata=Metadata.from_spec(spec),
             detection=detection,
-            log_types=frozenset(spec["LogTypes"]),
+            log_types=frozenset(spec.get("LogTypes") or ()),
             event_names=possible_values(conditions, "eventName"),
             threshold=spec.get("Threshold", 1),
             dedup_seconds=spec.get("DedupPeriodMinutes", DEFAULT_DEDUP_MINUTES) * 60,

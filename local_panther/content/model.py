@@ -6,8 +6,10 @@ from typing import Any
 
 from panther_core.data_model import DataModel
 from panther_core.rule import Rule
+from sqlglot.expressions import Expression
 
 from local_panther.correlation.grammar import CorrelationRule
+from local_panther.correlation.schedule import Schedule
 
 DEFAULT_DEDUP_MINUTES = 60
 
@@ -18,7 +20,7 @@ class Metadata:
 
     Attributes:
         rule_id: The rule's ID.
-        analysis_type: "rule" or "correlation_rule".
+        analysis_type: "rule", "scheduled_rule" or "correlation_rule".
         display_name: What people call it; the ID where it has no other name.
         severity: INFO, LOW, MEDIUM, HIGH or CRITICAL.
         creates_alert: False for a rule that makes signals only.
@@ -72,11 +74,39 @@ class StreamingRule:
         return hasattr(self.detection.module, "unique")
 
 
+@dataclass(frozen=True)
+class Query:
+    """A saved or scheduled query over CloudTrail.
+
+    Attributes:
+        sql: Parsed; Snowflake's dialect with Panther's macros.
+        schedule: When it runs; None for one that only people run.
+        event_names: The only values of `eventName` that it can see; None for any.
+    """
+
+    name: str
+    sql: Expression
+    schedule: Schedule | None
+    tags: tuple[str, ...]
+    event_names: frozenset[str] | None
+
+    def sees(self, event_name: str) -> bool:
+        """Tell whether a record of this eventName makes a difference to the query."""
+        return self.event_names is None or event_name in self.event_names
+
+
 @dataclass
 class Content:
-    """Everything in a repository that runs, and the names of what does not."""
+    """Everything in a repository that runs, and the names of what does not.
+
+    Attributes:
+        scheduled_rules: With the names of the queries whose rows they look at.
+        queries: By name.
+    """
 
     rules: list[StreamingRule] = field(default_factory=list)
+    scheduled_rules: list[tuple[StreamingRule, list[str]]] = field(default_factory=list)
+    queries: dict[str, Query] = field(default_factory=dict)
     correlation_rules: list[tuple[Metadata, CorrelationRule]] = field(default_factory=list)
     data_models: dict[str, DataModel] = field(default_factory=dict)
     disabled: list[str] = field(default_factory=list)

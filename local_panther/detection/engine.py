@@ -10,7 +10,7 @@ from panther_core.detection import DetectionResult
 from panther_core.enriched_event import PantherEvent
 
 from local_panther.content.model import Content, StreamingRule
-from local_panther.detection.events import LOG_TYPE, build
+from local_panther.detection.events import LOG_TYPE
 from local_panther.detection.signals import Signal
 from local_panther.errors import Problem
 from local_panther.records.model import Record
@@ -35,33 +35,30 @@ class RuleErrors:
 class Engine:
     """The streaming rules of some content."""
 
-    def __init__(self, content: Content) -> None:
-        self._content = content
+    def __init__(self, content: Content, errors: RuleErrors) -> None:
         self._rules = [rule for rule in content.rules if LOG_TYPE in rule.log_types]
         self._by_name: dict[str, list[StreamingRule]] = {}
         self._model = content.data_models.get(LOG_TYPE)
-        self.errors = RuleErrors()
-        self.signals: Counter[str] = Counter()
+        self._errors = errors
 
     def wants(self, event_name: str) -> bool:
         """Tell whether any rule can match a record of this eventName, by the rules' filters."""
         return bool(self._for_name(event_name))
 
-    def run(self, record: Record) -> Iterator[Signal]:
-        """Run the rules that can match a record and yield a signal for each match."""
-        rules = self._for_name(record.name)
-        if not rules:
-            return
-        event = build(record)
-        for rule in rules:
+    def run(self, record: Record, event: Mapping[str, Any]) -> Iterator[Signal]:
+        """Run the rules that can match a record and yield a signal for each match.
+
+        Args:
+            event: The record as built, with the fields that Panther adds.
+        """
+        for rule in self._for_name(record.name):
             # Every rule gets an event of its own: what one does to it is not seen by the next.
             result = rule.detection.run(PantherEvent(event, self._model), {}, {}, batch_mode=True)
             if result.detection_evaluation_failed:
                 message = result.error_message or "unknown error"
-                self.errors.add(rule.metadata.rule_id, record.where, message)
+                self._errors.add(rule.metadata.rule_id, record.where, message)
             if result.trigger_alert:
-                self.signals[rule.metadata.rule_id] += 1
-                yield _signal(rule, record, event, result)
+                yield make_signal(rule, record.time, event, result)
 
     def _for_name(self, name: str) -> list[StreamingRule]:
         rules = self._by_name.get(name)
@@ -71,13 +68,19 @@ class Engine:
         return rules
 
 
-def _signal(
-    rule: StreamingRule, record: Record, event: Mapping[str, Any], result: DetectionResult
+def make_signal(
+    rule: StreamingRule, time: float, event: Mapping[str, Any], result: DetectionResult
 ) -> Signal:
+    """Return the signal of a match.
+
+    Args:
+        time: When it happened, in seconds since 1970.
+        result: What running the rule on the event came to.
+    """
     metadata = rule.metadata
     return Signal(
         metadata=metadata,
-        time=record.time,
+        time=time,
         event_id=str(event.get("eventID", "")),
         event=event,
         context=json.loads(result.alert_context_output or "{}"),

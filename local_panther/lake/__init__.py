@@ -1,1 +1,1 @@
-"""The data lake: SQL over the replayed records, in the dialect and with the tables of an instance."""
+"""The data lake: SQL over the replayed records, as it runs on an instance."""

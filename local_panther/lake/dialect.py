@@ -57,6 +57,13 @@ def translate_sql(
     return query.transform(lambda node: _translated(node, now)).sql("duckdb")
 
 
+def reads_only_cloudtrail(query: exp.Expression) -> bool:
+    """Tell whether a query reads CloudTrail and no other table of the lake."""
+    own = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+    tables = {table.name.lower() for table in query.find_all(exp.Table)}
+    return tables - own == {CLOUDTRAIL}
+
+
 def scanned_event_names(query: exp.Expression) -> frozenset[str] | None:
     """Tell which values of eventName a query can see of CloudTrail at all; None for any."""
     names: frozenset[str] = frozenset()

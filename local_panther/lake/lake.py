@@ -11,7 +11,9 @@ import duckdb
 from local_panther.lake.dialect import timestamp_text
 from local_panther.records.model import Record
 
-TEXT = "eventVersion eventSource eventName awsRegion sourceIPAddress userAgent errorCode errorMessage"
+TEXT = (
+    "eventVersion eventSource eventName awsRegion sourceIPAddress userAgent errorCode errorMessage"
+)
 TEXT += " requestID eventID eventType recipientAccountId sharedEventID vpcEndpointId eventCategory"
 TEXT += " apiVersion"
 VARIANT = "userIdentity requestParameters responseElements additionalEventData resources"
@@ -25,12 +27,13 @@ MEMORY = "1GB"  # beyond it DuckDB uses the disk
 
 
 class Lake:
-    """The table `panther_logs.public.aws_cloudtrail`; a context manager that drops it at the end."""
+    """The table `panther_logs.public.aws_cloudtrail`; a context manager that drops it."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="local-panther-lake-")
         self._connection = duckdb.connect()
         self._waiting: list[str] = []
+        self.refused = 0  # records that hold what DuckDB takes for no JSON
         self._connection.execute(f"SET memory_limit = '{MEMORY}'")
         path = Path(self._folder.name) / "lake.duckdb"
         self._connection.execute(f"ATTACH '{path}' AS panther_logs")
@@ -71,10 +74,20 @@ class Lake:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
     def _flush(self) -> None:
-        if self._waiting:
-            lines = f"[{','.join(self._waiting)}]"
-            self._waiting.clear()
-            self._connection.execute(_insert(), [lines])
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        try:
+            self._insert(waiting)
+        except duckdb.Error:
+            for line in waiting:
+                try:
+                    self._insert([line])
+                except duckdb.Error:
+                    self.refused += 1
+
+    def _insert(self, lines: list[str]) -> None:
+        self._connection.execute(_insert(), [f"[{','.join(lines)}]"])
 
 
 def _columns() -> list[tuple[str, str, str]]:

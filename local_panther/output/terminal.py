@@ -71,9 +71,10 @@ def _headline(alert: Alert) -> Iterator[tuple[str, str]]:
     )
     identity = alert.event.get("userIdentity")
     identity = identity if isinstance(identity, Mapping) else {}
-    yield "Who", str(identity.get("arn") or identity.get("invokedBy") or "unknown")
+    who = identity.get("arn") or identity.get("invokedBy")
     names = ("sourceIPAddress", "awsRegion", "recipientAccountId")
-    yield "Where", ", ".join(str(alert.event[name]) for name in names if alert.event.get(name))
+    where = ", ".join(str(alert.event[name]) for name in names if alert.event.get(name))
+    yield from ((name, str(text)) for name, text in (("Who", who), ("Where", where)) if text)
 
 
 def _context(alert: Alert) -> Iterator[tuple[str, str]]:

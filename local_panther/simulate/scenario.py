@@ -12,6 +12,7 @@ ATTACKER_ADDRESS = "198.51.100.23"
 OFFICE_ADDRESSES = tuple(f"203.0.113.{i}" for i in range(10, 20))
 DISCOVERY_PAGES = 3
 DISCOVERY_LEAD = 150  # seconds from the first ListRoles to the first attempt
+SUCCESS_LAG = 240  # seconds from the last failure to the first success
 BACKGROUND_HOURS = 4
 
 NAMES = {
@@ -43,6 +44,7 @@ class Scenario:
         principals: Callers that take turns, attempt by attempt.
         rotate_sessions: Give every call of a ROLE caller another session name.
         discovery: Call ListRoles first.
+        succeed: Roles among those failed on that the attacker gets into afterwards.
         blocklisted: A role that a person assumes successfully meanwhile; None for nobody.
         start: Time of the first ListRoles in seconds since 1970.
     """
@@ -55,6 +57,7 @@ class Scenario:
     principals: int = 1
     rotate_sessions: bool = False
     discovery: bool = True
+    succeed: int = 0
     blocklisted: str | None = None
     start: float = 0
 
@@ -80,6 +83,10 @@ def attack(scenario: Scenario, random: Random) -> Iterator[Record]:
             yield shapes.denied_assume_role(call, f"arn:aws:iam::{ACCOUNT}:role/{names[role]}")
         else:
             yield shapes.denied_trust_update(call, names[role])
+    for number in range(min(scenario.succeed, scenario.roles)):
+        time = first + scenario.minutes * 60 + SUCCESS_LAG * (number + 1)
+        role_arn = f"arn:aws:iam::{ACCOUNT}:role/{names[-1 - number]}"
+        yield shapes.assumed_role(callers.call(0, time), role_arn, "mallory")
 
 
 def background(count: int, start: float, random: Random) -> Iterator[Record]:

@@ -1,4 +1,9 @@
-from aws_role_activity_helpers import bounded, cloudtrail_context, is_failed_call
+from aws_role_activity_helpers import (
+    bounded,
+    cloudtrail_context,
+    is_failed_call,
+    principal_arn,
+)
 from sidecar_filter_helpers import offline_filters
 
 # Workloads and services take roles through AssumedRole and AWSService. These two are people.
@@ -27,7 +32,11 @@ def dedup(event):
 
 
 def alert_context(event):
-    names = {"person": person(event), "roleArn": role_arn(event)}
+    names = {
+        "principal": principal_arn(event),
+        "person": person(event),
+        "roleArn": role_arn(event),
+    }
     return cloudtrail_context(event) | bounded(names)
 
 

@@ -4,7 +4,7 @@ from aws_role_activity_helpers import (
     is_failed_role_attempt,
     principal_arn,
 )
-from aws_role_attempt_helpers import burst_context, discovery_times, is_burst
+from aws_role_attempt_helpers import FAN_OUT, burst_context, discovery_times, is_burst
 
 # Distinct roles that one principal must fail on, and the time within which it does: minutes between
 # the first and the last attempt, by the time of the events.
@@ -26,10 +26,18 @@ def title(event):
     return f"[{principal}] failed on {THRESHOLD} or more IAM roles by {event.get('eventName')}"
 
 
+def severity(event):
+    burst = describe_burst(event)
+    if burst.get("pattern") == FAN_OUT:
+        return "LOW"  # automation, usually
+    return "HIGH" if burst.get("discoveryCameFirst") else "DEFAULT"
+
+
 def alert_context(event):
+    names = {"principal": principal_arn(event), "api": event.get("eventName")}
+    return cloudtrail_context(event) | names | describe_burst(event)
+
+
+def describe_burst(event):
     principal = principal_arn(event)
-    return (
-        cloudtrail_context(event)
-        | {"principal": principal, "api": event.get("eventName")}
-        | burst_context(event, principal, WINDOW_MINUTES, discovery_times(event, principal))
-    )
+    return burst_context(event, principal, WINDOW_MINUTES, discovery_times(event, principal))
