@@ -16,7 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -28,6 +28,9 @@ from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.simulate.scenario import Api, Scenario, attack
 from local_panther.simulate.scenario import background as ordinary_records
+
+if TYPE_CHECKING:
+    from local_panther.replay import Outcome
 
 OK, INCOMPLETE, UNUSABLE = 0, 1, 2
 PIPE_WIDTH = 120
@@ -65,6 +68,9 @@ def replay(
     include_disabled: Annotated[
         bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
     ] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write the alerts as one page too.")
+    ] = None,
     format: Annotated[Format, typer.Option(help="How to print the alerts.")] = Format.TEXT,
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
@@ -74,9 +80,12 @@ def replay(
     from local_panther.replay import replay as run
 
     messages = Console(stderr=True, soft_wrap=True)
+    if report and not report.parent.is_dir():
+        messages.print(Text(f"{report}: there is no folder {report.parent}"))
+        raise typer.Exit(UNUSABLE)
     try:
         with _progress(messages) as watch:
-            outcome = run(paths, stored_content(content), include_disabled, watch)
+            outcome = run(paths, stored_content(content), include_disabled, watch, bool(report))
     except ContentError as error:
         for problem in error.problems:
             messages.print(Text.assemble(("content: ", "red"), str(problem)))
@@ -88,7 +97,20 @@ def replay(
         console = _console()
         print_alerts(outcome.alerts, console)
         print_summary(outcome, console)
+    if report:
+        _write_report(outcome, report, messages)
     raise typer.Exit(OK if outcome.complete else INCOMPLETE)
+
+
+def _write_report(outcome: "Outcome", path: Path, messages: Console) -> None:
+    from local_panther.report.page import write_report
+
+    try:
+        write_report(outcome, path)
+    except OSError as error:
+        messages.print(Text(f"{path}: can not be written: {error.strerror}"))
+        raise typer.Exit(UNUSABLE) from error
+    messages.print(Text(f"report: {path}"))
 
 
 @app.command()

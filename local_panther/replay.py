@@ -3,8 +3,9 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from local_panther.alerts.grouping import AlertGrouper
 from local_panther.alerts.model import Alert, in_order
@@ -17,6 +18,7 @@ from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
 from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import ScheduledQueries
+from local_panther.lake.timelines import Timelines
 from local_panther.records.files import find_files
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
@@ -33,6 +35,7 @@ class Outcome:
         alerts: In the order in which they would have been made.
         signals: Matches by rule ID, of rules that never matched too.
         interrupted: True where the reading was stopped before its end.
+        timelines: For each alert the rows of its timeline query, where they were asked for.
     """
 
     tally: Tally
@@ -41,6 +44,7 @@ class Outcome:
     errors: RuleErrors
     content: Content
     interrupted: bool = False
+    timelines: list[list[dict[str, Any]]] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
@@ -53,6 +57,7 @@ def replay(
     folder: Path,
     include_disabled: bool = False,
     watch: Watch | None = None,
+    with_timelines: bool = False,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
@@ -60,6 +65,7 @@ def replay(
         paths: Files and folders of CloudTrail, "-" for standard input.
         folder: The root of the content repository.
         include_disabled: Run items with `Enabled: false` too.
+        with_timelines: Run the content's timeline queries for each alert at the end.
         watch: Called now and then with the counts so far and the number of files.
 
     Raises:
@@ -71,7 +77,8 @@ def replay(
         loaded_content(folder, include_disabled) as content,
         Lake() as lake,
     ):
-        stream = _Stream(content, lake, errors)
+        timelines = Timelines(content, lake, errors) if with_timelines else None
+        stream = _Stream(content, lake, errors, timelines)
         files = find_files(paths, tally)
         reader = Reader(stream.wants, tally)
         interrupted = False
@@ -84,13 +91,18 @@ def replay(
         stream.finish()
         if lake.refused:
             errors.add("data lake", "", f"{lake.refused} records could not be stored")
-        return Outcome(tally, stream.alerts, stream.signals, errors, content, interrupted)
+        alerts = stream.alerts
+        rows = [timelines.rows(alert) for alert in alerts] if timelines else []
+        return Outcome(tally, alerts, stream.signals, errors, content, interrupted, rows)
 
 
 class _Stream:
     """Records in, alerts out: all that happens to one record after the other."""
 
-    def __init__(self, content: Content, lake: Lake, errors: RuleErrors) -> None:
+    def __init__(
+        self, content: Content, lake: Lake, errors: RuleErrors, timelines: Timelines | None
+    ) -> None:
+        self._timelines = timelines
         self._engine = Engine(content, errors)
         self._lake = lake
         self._scheduled = ScheduledQueries(content, lake, errors)
@@ -102,17 +114,21 @@ class _Stream:
 
     def wants(self, event_name: str) -> bool:
         """Tell whether a record of this eventName makes a difference."""
-        return self._engine.wants(event_name) or self._scheduled.wants(event_name)
+        return self._engine.wants(event_name) or self._is_for_lake(event_name)
 
     def process(self, record: Record) -> None:
         """Take one record, after everything that is due before it."""
         self._advance(record.time)
         event = build(record)
-        if self._scheduled.wants(record.name):
+        if self._is_for_lake(record.name):
             self._lake.add(record, event)
             self._scheduled.note(record.name, record.time)
         for signal in self._engine.run(record, event):
             self._take(signal)
+
+    def _is_for_lake(self, event_name: str) -> bool:
+        is_drawn = self._timelines is not None and self._timelines.wants(event_name)
+        return is_drawn or self._scheduled.wants(event_name)
 
     def finish(self) -> None:
         """Do everything that is still due."""

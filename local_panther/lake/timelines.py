@@ -1,0 +1,63 @@
+"""Runs the saved queries that tell the timeline of an alert.
+
+A saved query with the tag `Timeline:<RuleID>` is run for each alert of that rule. The columns of
+its CTE `parameters` are set from the alert: `alert_time`, `match_value`, and fields of the alert's
+context by name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import duckdb
+
+from local_panther.alerts.model import Alert
+from local_panther.content.model import Content, Query
+from local_panther.detection.engine import RuleErrors
+from local_panther.errors import FieldError
+from local_panther.lake.dialect import timestamp_text, translate_sql
+from local_panther.lake.lake import Lake
+from local_panther.lake.scheduled import plain_row
+
+TAG = "Timeline:"
+
+
+class Timelines:
+    """The timeline queries of some content."""
+
+    def __init__(self, content: Content, lake: Lake, errors: RuleErrors) -> None:
+        self._lake = lake
+        self._errors = errors
+        self._queries: dict[str, Query] = {}
+        for query in content.queries.values():
+            for tag in query.tags:
+                if tag.startswith(TAG):
+                    self._queries[tag.removeprefix(TAG).strip()] = query
+
+    def wants(self, event_name: str) -> bool:
+        """Tell whether any timeline can show a record of this eventName."""
+        return any(query.sees(event_name) for query in self._queries.values())
+
+    def rows(self, alert: Alert) -> list[dict[str, Any]]:
+        """Return the rows of an alert's timeline; none where its rule has no such query."""
+        query = self._queries.get(alert.metadata.rule_id)
+        if query is None:
+            return []
+        try:
+            sql = translate_sql(query.sql, alert.created_at, parameters_of(alert))
+            return [plain_row(row) for row in self._lake.query(sql)]
+        except (duckdb.Error, FieldError) as error:
+            self._errors.add(query.name, alert.title, " ".join(str(error).split()))
+            return []
+
+
+def parameters_of(alert: Alert) -> dict[str, str]:
+    """Return what the CTE `parameters` of a timeline query can ask for."""
+    contexts = alert.context.values() if alert.is_correlation else [alert.context]
+    found: dict[str, str] = {}
+    for context in contexts:
+        if isinstance(context, Mapping):
+            found |= {key: value for key, value in context.items() if isinstance(value, str)}
+    return found | {
+        "match_value": alert.match_value or "",
+        "alert_time": timestamp_text(alert.created_at),
+    }

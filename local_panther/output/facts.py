@@ -1,0 +1,108 @@
+"""What is worth telling of an alert and of a run, in words: for the terminal and for the report."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from local_panther.alerts.model import Alert
+from local_panther.output.times import iso, span
+from local_panther.replay import Outcome
+
+Fact = tuple[str, list[str]]
+
+MAX_VALUE = 400
+# Told above the context already, or noise to a person; JSON output has everything.
+TOLD_BEFORE = {"sourceIPAddress", "awsRegion", "recipientAccountId", "eventSource"}
+
+
+def alert_facts(alert: Alert) -> Iterator[Fact]:
+    """Yield name and lines of everything that an analyst asks first about an alert."""
+    yield "Rule", [f"{alert.metadata.rule_id} ({alert.metadata.display_name})"]
+    yield "Alert at", [iso(alert.created_at)]
+    length = f" to {iso(alert.last)} ({span(alert.last - alert.first)})"
+    what = f"{alert.event_count} from {iso(alert.first)}"
+    yield "Events", [what + (length if alert.last > alert.first else "")]
+    identity = alert.event.get("userIdentity")
+    identity = identity if isinstance(identity, Mapping) else {}
+    who = identity.get("arn") or identity.get("invokedBy")
+    names = ("sourceIPAddress", "awsRegion", "recipientAccountId")
+    where = ", ".join(str(alert.event[name]) for name in names if alert.event.get(name))
+    yield from ((name, [short(text)]) for name, text in (("Who", who), ("Where", where)) if text)
+    yield from _context(alert)
+
+
+def reading_facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Yield name and value of what was read."""
+    tally = outcome.tally
+    yield "files", f"{tally.files:,}"
+    yield "records", f"{tally.records:,}"
+    if tally.first is not None and tally.last is not None:
+        length = span(tally.last - tally.first)
+        yield "from, to", f"{iso(tally.first)}, {iso(tally.last)} ({length})"
+    yield "duplicates dropped", f"{tally.duplicates:,}"
+    yield "looked at by rules", f"{tally.wanted:,}"
+    if tally.late:
+        yield "out of order beyond the buffer", f"{tally.late:,}"
+    for reason, count in sorted(tally.skipped.items()):
+        yield f"skipped: {reason}", f"{count:,}"
+
+
+def detection_facts(outcome: Outcome) -> Iterator[tuple[str, int, int, int]]:
+    """Yield rule ID, signals, alerts and errors of everything that ran."""
+    made = [alert.metadata.rule_id for alert in outcome.alerts]
+    names = sorted(outcome.signals.keys() | outcome.errors.counts.keys())
+    for rule_id in names:
+        errors = outcome.errors.counts.get(rule_id, 0)
+        yield rule_id, outcome.signals.get(rule_id, 0), made.count(rule_id), errors
+
+
+def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
+    """Yield what was left out ("dim") and what went wrong ("warning"), a line each."""
+    for rule_id in outcome.content.disabled:
+        yield "dim", f"disabled: {rule_id} (--include-disabled runs it)"
+    for item in outcome.content.not_replayed:
+        yield "dim", f"not replayed: {item}"
+    for problem in outcome.tally.problems:
+        yield "warning", f"not read: {problem}"
+    hidden = sum(outcome.tally.skipped.values()) - len(outcome.tally.problems)
+    if hidden > 0:
+        yield "warning", f"not read: {hidden:,} more"
+    for problem in outcome.errors.examples:
+        yield "warning", f"rule error: {problem}"
+    if outcome.interrupted:
+        yield "warning", "interrupted: the rest was not read"
+
+
+def short(value: Any) -> str:
+    """Return a value from a log in few characters, without any that a terminal would obey."""
+    text = printable(str(value))
+    return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
+
+
+def printable(text: str) -> str:
+    """Return text from a log as it can be shown: no control character reaches the terminal."""
+    return "".join(
+        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
+    )
+
+
+def _context(alert: Alert) -> Iterator[Fact]:
+    if not alert.is_correlation:
+        yield from _flat(alert.context)
+        return
+    for step, context in alert.context.items():
+        count = alert.signals.get(step, 0)
+        yield step, [f"{count} signal{'s' * (count != 1)}; the latest one's context:"]
+        yield from ((f"  {name}", lines) for name, lines in _flat(context))
+
+
+def _flat(context: Mapping[str, Any]) -> Iterator[Fact]:
+    for name, value in context.items():
+        if name in TOLD_BEFORE or value in (None, "", [], {}):
+            continue
+        if isinstance(value, list):
+            yield name, [short(entry) for entry in value]
+        elif isinstance(value, Mapping):
+            scalars = {k: v for k, v in value.items() if not isinstance(v, (Mapping, list))}
+            yield name, [short("  ".join(f"{key}={entry}" for key, entry in scalars.items()))]
+        else:
+            yield name, [short(value)]
