@@ -10,13 +10,14 @@ import secrets
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -28,9 +29,6 @@ from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.simulate.scenario import Api, Scenario, attack
 from local_panther.simulate.scenario import background as ordinary_records
-
-if TYPE_CHECKING:
-    from local_panther.replay import Outcome
 
 OK, INCOMPLETE, UNUSABLE = 0, 1, 2
 PIPE_WIDTH = 120
@@ -52,25 +50,30 @@ class Format(StrEnum):
     JSON = "json"
 
 
+Paths = Annotated[
+    list[str],
+    typer.Argument(help="CloudTrail files or folders, plain or gzipped; - for standard input."),
+]
+ContentFolder = Annotated[
+    Path,
+    typer.Option(
+        help="Root of the content repository (the folder with rules/), "
+        "or the state folder of `serve` for what was uploaded."
+    ),
+]
+ReportFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.html", help="Write it all as one page too.")
+]
+
+
 @app.command()
 def replay(
-    paths: Annotated[
-        list[str],
-        typer.Argument(help="CloudTrail files or folders, plain or gzipped; - for standard input."),
-    ],
-    content: Annotated[
-        Path,
-        typer.Option(
-            help="Root of the content repository (the folder with rules/), "
-            "or the state folder of `serve` for what was uploaded."
-        ),
-    ] = Path(),
+    paths: Paths,
+    content: ContentFolder = Path(),
     include_disabled: Annotated[
         bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
     ] = False,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE.html", help="Write the alerts as one page too.")
-    ] = None,
+    report: ReportFile = None,
     format: Annotated[Format, typer.Option(help="How to print the alerts.")] = Format.TEXT,
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
@@ -78,18 +81,11 @@ def replay(
     from local_panther.output.jsonlines import write_alerts
     from local_panther.output.terminal import print_alerts, print_summary
     from local_panther.replay import replay as run
+    from local_panther.report.page import write_report
 
-    messages = Console(stderr=True, soft_wrap=True)
-    if report and not report.parent.is_dir():
-        messages.print(Text(f"{report}: there is no folder {report.parent}"))
-        raise typer.Exit(UNUSABLE)
-    try:
-        with _progress(messages) as watch:
-            outcome = run(paths, stored_content(content), include_disabled, watch, bool(report))
-    except ContentError as error:
-        for problem in error.problems:
-            messages.print(Text.assemble(("content: ", "red"), str(problem)))
-        raise typer.Exit(UNUSABLE) from error
+    messages = _messages(report)
+    with _content_errors(messages), _progress(messages) as watch:
+        outcome = run(paths, stored_content(content), include_disabled, watch, bool(report))
     if format is Format.JSON:
         write_alerts(outcome.alerts, sys.stdout)
         print_summary(outcome, messages)
@@ -98,19 +94,32 @@ def replay(
         print_alerts(outcome.alerts, console)
         print_summary(outcome, console)
     if report:
-        _write_report(outcome, report, messages)
+        _write(lambda: write_report(outcome, report), report, messages)
     raise typer.Exit(OK if outcome.complete else INCOMPLETE)
 
 
-def _write_report(outcome: "Outcome", path: Path, messages: Console) -> None:
-    from local_panther.report.page import write_report
+@app.command()
+def tune(
+    paths: Paths,
+    rule: Annotated[
+        str | None, typer.Option(help="Rule ID; not needed where only one can be tuned.")
+    ] = None,
+    content: ContentFolder = Path(),
+    report: ReportFile = None,
+) -> None:
+    """Tell how many alerts each threshold and window would have given, and which to set."""
+    from local_panther.instance.library import stored_content
+    from local_panther.report.tuning import write_tuning_report
+    from local_panther.tuning.run import tune as run
+    from local_panther.tuning.tables import print_tuning
 
-    try:
-        write_report(outcome, path)
-    except OSError as error:
-        messages.print(Text(f"{path}: can not be written: {error.strerror}"))
-        raise typer.Exit(UNUSABLE) from error
-    messages.print(Text(f"report: {path}"))
+    messages = _messages(report)
+    with _content_errors(messages), _progress(messages) as watch:
+        tuning = run(paths, stored_content(content), rule, watch)
+    print_tuning(tuning, _console())
+    if report:
+        _write(lambda: write_tuning_report(tuning, report), report, messages)
+    raise typer.Exit(INCOMPLETE if tuning.tally.skipped else OK)
 
 
 @app.command()
@@ -225,6 +234,35 @@ def test(context: typer.Context) -> None:
     raise typer.Exit(done.returncode)
 
 
+def _messages(report: Path | None) -> Console:
+    """Return the console for messages; a report that has no place ends the command at once."""
+    messages = Console(stderr=True, soft_wrap=True)
+    if report and not report.parent.is_dir():
+        messages.print(Text(f"{report}: there is no folder {report.parent}"))
+        raise typer.Exit(UNUSABLE)
+    return messages
+
+
+@contextmanager
+def _content_errors(messages: Console) -> Iterator[None]:
+    """Tell what is wrong with the content, and end the command."""
+    try:
+        yield
+    except ContentError as error:
+        for problem in error.problems:
+            messages.print(Text.assemble(("content: ", "red"), str(problem)))
+        raise typer.Exit(UNUSABLE) from error
+
+
+def _write(report: Callable[[], None], path: Path, messages: Console) -> None:
+    try:
+        report()
+    except OSError as error:
+        messages.print(Text(f"{path}: can not be written: {error.strerror}"))
+        raise typer.Exit(UNUSABLE) from error
+    messages.print(Text(f"report: {path}"))
+
+
 def _console() -> Console:
     """Return standard output; in a pipe, where nobody says how wide it is, wide enough."""
     console = Console()
@@ -232,7 +270,7 @@ def _console() -> Console:
 
 
 @contextmanager
-def _progress(console: Console):
+def _progress(console: Console) -> Iterator[Callable[..., None] | None]:
     """Show how far the reading is, when a person looks on."""
     if not console.is_terminal:
         yield None

@@ -9,7 +9,7 @@ from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.shapes import ACCOUNT, event_time
 
 REPO = Path(__file__).parent.parent
-CONTENT_FOLDERS = ("rules", "correlation_rules", "global_helpers", "data_models")
+CONTENT_FOLDERS = ("rules", "correlation_rules", "global_helpers", "data_models", "queries")
 START = 1_767_607_200  # 2026-01-05T10:00:00Z
 
 ALICE = identity(PrincipalKind.USER, "alice", "")

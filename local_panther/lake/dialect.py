@@ -39,7 +39,10 @@ def parse_sql(sql: str) -> exp.Expression:
 
 
 def translate_sql(
-    query: exp.Expression, now: float, parameters: Mapping[str, str] | None = None
+    query: exp.Expression,
+    now: float,
+    parameters: Mapping[str, str] | None = None,
+    reach: str | None = None,
 ) -> str:
     """Write a query for DuckDB.
 
@@ -47,6 +50,7 @@ def translate_sql(
         query: From `parse_sql`.
         now: What macros and CURRENT_TIMESTAMP mean by now, in seconds since 1970.
         parameters: Values for the columns of the CTE named `parameters`, by name.
+        reach: A length of time, such as '3 h', in place of every one in p_occurs_since.
 
     Raises:
         FieldError: A macro has arguments of no known form.
@@ -54,6 +58,9 @@ def translate_sql(
     query = query.copy()
     if parameters:
         _set_parameters(query, parameters)
+    for macro in query.find_all(exp.Anonymous):
+        if reach and macro.name.lower() == "p_occurs_since":
+            macro.expressions[0].replace(exp.Literal.string(reach))
     return query.transform(lambda node: _translated(node, now)).sql("duckdb")
 
 

@@ -1,0 +1,1 @@
+"""Tuning: what each threshold and window would have given on recorded CloudTrail."""

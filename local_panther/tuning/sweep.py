@@ -1,0 +1,147 @@
+"""Counts distinct values in sliding windows, for every threshold and window at once.
+
+Its rows come from the saved query with the tag `Tuning:<RuleID>`: `event_time`; `subject`, who is
+counted; `counter`, what is counted apart; `value`; and `part`, which is "counted", or "companion"
+for an event that must come near a burst before it alerts.
+"""
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from local_panther.records.reader import parse_time
+
+COMPANION = "companion"
+# A companion is near within one and a half windows, as the lookback of a correlation rule is.
+COMPANION_WINDOWS = 1.5
+
+
+@dataclass(frozen=True)
+class Series:
+    """What one subject did by one counter.
+
+    Attributes:
+        sightings: Time in seconds since 1970 and value, in order of time.
+        companions: Times of the subject's companion events, in order.
+    """
+
+    subject: str
+    counter: str
+    sightings: list[tuple[float, str]]
+    companions: list[float]
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most distinct values of one series in any window.
+
+    Attributes:
+        time: When the window ends, in seconds since 1970.
+        paired: True where a companion event is near the window's end.
+    """
+
+    subject: str
+    counter: str
+    count: int
+    time: float
+    paired: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one threshold and window would have given.
+
+    Attributes:
+        alerts: Bursts with a companion near; `bursts` counts all.
+        subjects: Who would have caused the alerts.
+    """
+
+    threshold: int
+    window: int
+    alerts: int
+    bursts: int
+    subjects: tuple[str, ...]
+
+
+def read_series(rows: Iterable[Mapping[str, Any]]) -> list[Series]:
+    """Sort the rows of a tuning query by subject and counter."""
+    sightings: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
+    companions: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        time = parse_time(str(row.get("event_time")))
+        if time is None:
+            continue
+        if row.get("part") == COMPANION:
+            companions[str(row["subject"])].append(time)
+        else:
+            key = str(row["subject"]), str(row["counter"])
+            sightings[key].append((time, str(row["value"])))
+    return [
+        Series(subject, counter, sorted(found), sorted(companions[subject]))
+        for (subject, counter), found in sorted(sightings.items())
+    ]
+
+
+def trailing_counts(series: Series, window: int) -> list[tuple[float, int]]:
+    """Return for each sighting the distinct values in the window that ends with it, inclusive."""
+    inside: Counter[str] = Counter()
+    counts: list[tuple[float, int]] = []
+    first = 0
+    for time, value in series.sightings:
+        inside[value] += 1
+        while series.sightings[first][0] < time - window:
+            left = series.sightings[first][1]
+            inside[left] -= 1
+            if not inside[left]:
+                del inside[left]
+            first += 1
+        counts.append((time, len(inside)))
+    return counts
+
+
+def peak(series: Series, window: int) -> Peak:
+    """Return the most distinct values of a series in any window, the earliest of equals."""
+    time, count = max(trailing_counts(series, window), key=lambda found: found[1])
+    return Peak(series.subject, series.counter, count, time, _is_near(series, time, window))
+
+
+def sweep(
+    found: Iterable[Series], thresholds: Iterable[int], windows: Iterable[int]
+) -> list[Verdict]:
+    """Return what every threshold and window would have given.
+
+    Hits of one series that lie no more than a window apart are one burst.
+    """
+    found, thresholds = list(found), list(thresholds)
+    verdicts = []
+    for window in windows:
+        counted = [(series, trailing_counts(series, window)) for series in found]
+        for threshold in thresholds:
+            alerts, bursts, subjects = 0, 0, set()
+            for series, counts in counted:
+                hits = [time for time, count in counts if count >= threshold]
+                for burst in _bursts(hits, window):
+                    bursts += 1
+                    if any(_is_near(series, time, window) for time in burst):
+                        alerts += 1
+                        subjects.add(series.subject)
+            verdicts.append(Verdict(threshold, window, alerts, bursts, tuple(sorted(subjects))))
+    return verdicts
+
+
+def _bursts(hits: list[float], window: int) -> list[list[float]]:
+    bursts: list[list[float]] = []
+    for time in hits:
+        if bursts and time - bursts[-1][-1] <= window:
+            bursts[-1].append(time)
+        else:
+            bursts.append([time])
+    return bursts
+
+
+def _is_near(series: Series, time: float, window: int) -> bool:
+    reach = window * COMPANION_WINDOWS
+    place = bisect_left(series.companions, time - reach)
+    return place < len(series.companions) and series.companions[place] <= time + reach

@@ -1,0 +1,131 @@
+"""Panther's SQL: Snowflake with macros, as DuckDB runs it."""
+
+import duckdb
+import pytest
+
+from local_panther.errors import FieldError
+from local_panther.lake.dialect import (
+    parse_sql,
+    reads_only_cloudtrail,
+    scanned_event_names,
+    timestamp_text,
+    translate_sql,
+)
+from tests.shapes import START
+
+TABLE = "panther_logs.public.aws_cloudtrail"
+
+
+def value(sql, now=START, **options):
+    (row,) = duckdb.sql(translate_sql(parse_sql(f"SELECT {sql}"), now, **options)).fetchall()
+    return row[0]
+
+
+def holds(macro, minutes):
+    """Tell whether a macro takes an event so many minutes from now."""
+    time = timestamp_text(START + minutes * 60)
+    return value(f"{macro} FROM (SELECT '{time}'::timestamp AS p_event_time) AS t")
+
+
+@pytest.mark.parametrize(
+    "macro, inside, outside",
+    [
+        ("p_occurs_since('3 h')", [-180, -1, 0], [-181, 1]),
+        ("p_occurs_since('30 m')", [-30], [-31]),
+        ("p_occurs_since('30 minutes', t)", [-30], [-31]),
+        ("p_occurs_since('1 d')", [-1440], [-1441]),
+        ("p_occurs_since('1 week')", [-10080], [-10081]),
+        ("p_occurs_since(3600)", [-60], [-61]),
+        ("P_OCCURS_SINCE('1 hour')", [-60], [-61]),
+        ("p_occurs_around('2026-01-05 10:00:00', '10 m')", [-10, 10], [-11, 11]),
+        ("p_occurs_between('2026-01-05 09:00:00', '2026-01-05 10:00:00')", [-60, 0], [-61, 1]),
+        ("p_occurs_after('2026-01-05 10:00:00')", [0, 9], [-1]),
+        ("p_occurs_before('2026-01-05 10:00:00')", [-1], [0]),
+        ("p_event_time > DATEADD('minute', -5, CURRENT_TIMESTAMP())", [-4, 9], [-5]),
+    ],
+)
+def test_times(macro, inside, outside):
+    assert all(holds(macro, minutes) for minutes in inside)
+    assert not any(holds(macro, minutes) for minutes in outside)
+
+
+def test_a_length_of_time_of_no_known_form_is_refused():
+    with pytest.raises(FieldError, match="soon"):
+        value("p_occurs_since('soon')")
+
+
+def test_every_reach_can_be_replaced():
+    sql = "p_occurs_since('1 m') FROM (SELECT '2026-01-05 08:00:00'::timestamp AS p_event_time)"
+    assert not value(sql)
+    assert value(sql, reach="3 h")
+
+
+def test_paths_into_objects_give_text_without_quotes():
+    sql = (
+        """d:a.b::string || '/' || d:c::string FROM (SELECT '{"a": {"b": "x"}, "c": 7}'::json d)"""
+    )
+    assert value(sql) == "x/7"
+
+
+def test_parameters_are_set_by_name_and_quoted():
+    sql = "WITH parameters AS (SELECT 'a' AS who, '2026-01-01'::timestamp AS at, 1 AS n) "
+    query = parse_sql(sql + "SELECT who, at, n FROM parameters")
+    given = {"who": "it's; DROP TABLE x --", "at": "2026-01-05 10:00:00", "other": "x"}
+    (row,) = duckdb.sql(translate_sql(query, 0, given)).fetchall()
+    assert row[0] == given["who"] and str(row[1]) == given["at"] and row[2] == 1
+
+
+@pytest.mark.parametrize(
+    "sql, names",
+    [
+        (f"SELECT 1 FROM {TABLE} WHERE eventName = 'A'", {"A"}),
+        (f"SELECT 1 FROM {TABLE} WHERE x > 1 AND eventName IN ('A', 'B') AND y", {"A", "B"}),
+        (f"SELECT 1 FROM {TABLE} t WHERE t.eventName = 'A'", {"A"}),
+        (f"SELECT 1 FROM {TABLE} WHERE eventName = 'A' OR x", None),
+        (f"SELECT 1 FROM {TABLE} WHERE eventName LIKE 'A%'", None),
+        (f"SELECT 1 FROM {TABLE}", None),
+        (
+            f"WITH a AS (SELECT 1 FROM {TABLE} WHERE eventName = 'A') "
+            f"SELECT 1 FROM a JOIN (SELECT 2 FROM {TABLE} WHERE eventName = 'B') ON true",
+            {"A", "B"},
+        ),
+        (f"WITH a AS (SELECT 1 FROM {TABLE} WHERE eventName = 'A') SELECT * FROM {TABLE}", None),
+        (
+            f"SELECT 1 FROM {TABLE} WHERE eventName = 'A' "
+            f"UNION ALL SELECT 1 FROM {TABLE} WHERE eventName = 'B'",
+            {"A", "B"},
+        ),
+        (f"SELECT 1 FROM x JOIN {TABLE} ON true WHERE eventName = 'A'", {"A"}),
+    ],
+)
+def test_the_event_names_that_a_query_can_see(sql, names):
+    assert scanned_event_names(parse_sql(sql)) == names
+
+
+@pytest.mark.parametrize(
+    "sql, expected",
+    [
+        (f"SELECT 1 FROM {TABLE}", True),
+        (f"WITH a AS (SELECT 1 FROM {TABLE}) SELECT * FROM a", True),
+        (f"SELECT 1 FROM {TABLE}, panther_logs.public.okta_systemlog", False),
+        ("SELECT 1 FROM panther_logs.public.okta_systemlog", False),
+        ("SELECT 1", False),
+    ],
+)
+def test_queries_over_other_tables_are_told_apart(sql, expected):
+    assert reads_only_cloudtrail(parse_sql(sql)) == expected
+
+
+@pytest.mark.parametrize(
+    "sql, message",
+    [
+        ("SELECT FROM WHERE", "no query in the Snowflake dialect"),
+        ("SELECT 1; SELECT 2", "must be one SELECT"),
+        ("DROP TABLE x", "must be one SELECT"),
+        ("", "must be one SELECT"),
+    ],
+)
+def test_what_is_no_query_is_refused(sql, message):
+    with pytest.raises(FieldError) as caught:
+        parse_sql(sql)
+    assert message in str(caught.value)

@@ -1,0 +1,143 @@
+"""Scheduled queries and rules in the replay."""
+
+import json
+
+import yaml
+
+from local_panther.detection.events import build
+from local_panther.lake.dialect import parse_sql, translate_sql
+from local_panther.lake.lake import Lake
+from local_panther.records.model import Record
+from local_panther.simulate.identities import PrincipalKind
+from tests.local.running import replayed, simulated
+from tests.shapes import START, call, role_arn
+
+SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
+
+
+def critical(outcome):
+    return [alert for alert in outcome.alerts if alert.metadata.rule_id == SUCCEEDED]
+
+
+def test_an_attack_that_succeeds_raises_one_critical_alert_for_each_role(tmp_path):
+    trail = simulated(tmp_path / "t", succeed=2, principal=PrincipalKind.ROLE, shuffle=True)
+    alerts = critical(replayed(trail))
+    assert {alert.severity for alert in alerts} == {"CRITICAL"}
+    assert [alert.context["role"] for alert in alerts] == [
+        role_arn("DeployOperatorRole"),
+        role_arn("NetworkOperatorRole"),
+    ]
+    assert alerts[0].title.endswith("that it had failed on")
+    assert alerts[0].context["seconds_after_first_failure"] == 535
+
+
+def test_an_attack_that_fails_raises_none(tmp_path):
+    assert not critical(replayed(simulated(tmp_path / "t")))
+
+
+def test_later_runs_that_see_the_same_success_join_the_alert(tmp_path):
+    """Ordinary role calls go on for hours: each half hour has a run."""
+    trail = simulated(tmp_path / "t", succeed=1, ordinary=2000)
+    (alert,) = critical(replayed(trail))
+    assert alert.event_count > 1
+
+
+def add_query(content, sql, rule="def rule(event):\n    return True\n", **fields):
+    query = {
+        "AnalysisType": "scheduled_query",
+        "QueryName": "Own Query",
+        "Enabled": True,
+        "Query": sql,
+        "Schedule": {"RateMinutes": 60, "TimeoutMinutes": 5},
+    }
+    spec = {
+        "AnalysisType": "scheduled_rule",
+        "RuleID": "Own.Rule",
+        "Enabled": True,
+        "Filename": "own.py",
+        "ScheduledQueries": ["Own Query"],
+        "Severity": "Low",
+    }
+    (content / "queries" / "own.yml").write_text(yaml.safe_dump(query | fields))
+    (content / "rules" / "own.yml").write_text(yaml.safe_dump(spec))
+    (content / "rules" / "own.py").write_text(rule)
+
+
+def own(outcome):
+    return [alert for alert in outcome.alerts if alert.metadata.rule_id == "Own.Rule"]
+
+
+def test_any_query_over_cloudtrail_runs_on_its_schedule(tmp_path, content_copy):
+    table = "panther_logs.public.aws_cloudtrail"
+    add_query(
+        content_copy,
+        f"SELECT eventName, COUNT(*) AS calls FROM {table} "
+        "WHERE p_occurs_since('1 h') AND eventName = 'ListBuckets' GROUP BY eventName",
+        "def rule(event):\n    return event['calls'] > 5\n",
+    )
+    outcome = replayed(simulated(tmp_path / "t", ordinary=2000), content=content_copy)
+    assert own(outcome)
+    assert all(alert.created_at % 3600 == 0 for alert in own(outcome))
+    assert outcome.tally.wanted > 100
+
+
+def test_a_query_that_can_not_run_is_reported_and_the_rest_goes_on(tmp_path, content_copy):
+    table = "panther_logs.public.aws_cloudtrail"
+    add_query(content_copy, f"SELECT no_such_column FROM {table} WHERE eventName = 'ListRoles'")
+    outcome = replayed(simulated(tmp_path / "t", succeed=1), content=content_copy)
+    assert not outcome.complete and outcome.errors.counts["Own Query"]
+    assert "no_such_column" in outcome.errors.examples[0].message
+    assert critical(outcome)
+
+
+def test_a_query_over_other_tables_is_listed_as_not_replayed(tmp_path, content_copy):
+    add_query(content_copy, "SELECT * FROM panther_logs.public.okta_systemlog")
+    outcome = replayed(simulated(tmp_path / "t"), content=content_copy)
+    assert "Own Query" in outcome.content.not_replayed and outcome.complete
+
+
+def stored(*records):
+    lake = Lake()
+    for i, record in enumerate(records):
+        raw = record if isinstance(record, bytes) else json.dumps(record).encode()
+        entry = Record(START + i, i, "ListRoles", raw, "")
+        lake.add(entry, build(entry))
+    return lake
+
+
+def test_the_lake_has_the_columns_of_an_instance():
+    record = call(
+        "ListRoles",
+        readOnly=True,
+        requestParameters={"a": {"b": [1, "x"]}},
+        resources=[{"ARN": "arn:aws:iam::123456789012:role/x"}],
+    )
+    with stored(record) as lake:
+        sql = """SELECT eventName, readOnly, p_event_time, requestParameters:a.b[1]::string AS b,
+            resources[0]:ARN::string AS arn, responseElements IS NULL AS nothing, p_log_type,
+            p_any_usernames FROM panther_logs.public.aws_cloudtrail"""
+        (row,) = lake.query(translate_sql(parse_sql(sql), START))
+    assert row["eventName"] == "ListRoles" and row["readOnly"] is True and row["nothing"] is True
+    assert str(row["p_event_time"]) == "2026-01-05 10:00:00"
+    assert row["b"] == "x" and row["arn"].endswith("role/x")
+    assert row["p_log_type"] == "AWS.CloudTrail" and row["p_any_usernames"] == ["alice"]
+
+
+def test_a_record_that_duckdb_takes_for_no_json_is_counted_and_the_others_are_stored():
+    odd = b'{"eventName": "ListRoles", "n": NaN}'
+    with stored(call("ListRoles"), odd, call("ListRoles")) as lake:
+        count = "SELECT COUNT(*) AS n FROM panther_logs.public.aws_cloudtrail"
+        assert lake.query(count) == [{"n": 2}]
+        assert lake.refused == 1
+
+
+def test_queries_read_nothing_but_the_lake(tmp_path, content_copy):
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    with stored(call("ListRoles")) as lake:
+        try:
+            rows = lake.query(f"SELECT * FROM read_csv('{secret}')")
+        except Exception as error:
+            assert "disabled" in str(error)
+        else:
+            raise AssertionError(rows)
