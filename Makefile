@@ -1,5 +1,5 @@
 # make setup  the virtual environment in .venv, with everything in it
-# make demo   a generated attack, replayed: both detections fire
+# make demo   generated attacks, replayed: the detections fire, and a report shows how
 # make test   format, lint, panther_analysis_tool test without and with an instance, pytest
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -16,9 +16,11 @@ setup: .venv/ready
 
 demo: .venv/ready
 	@rm -rf $(DEMO)
-	$(BIN)/local-panther simulate $(DEMO) --shuffle --duplicates 0.1 --background 5000 \
+	$(BIN)/local-panther simulate $(DEMO)/denied --shuffle --duplicates 0.1 --background 5000 \
 		--blocklisted arn:aws:iam::123456789012:role/FullAdminRole
-	$(BIN)/local-panther replay $(DEMO) --include-disabled
+	$(BIN)/local-panther simulate $(DEMO)/succeeded --principal role --rotate-sessions --succeed 2 \
+		--start 2026-01-05T14:00:00 --seed 2 --background 0
+	$(BIN)/local-panther replay $(DEMO) --include-disabled --report $(DEMO)/report.html
 
 test: lint content-test pytest
 

@@ -14,6 +14,16 @@ from sqlglot.errors import SqlglotError
 from local_panther.errors import FieldError
 
 CLOUDTRAIL = "aws_cloudtrail"
+VARIANT = (  # its columns that hold objects and lists
+    "userIdentity",
+    "requestParameters",
+    "responseElements",
+    "additionalEventData",
+    "resources",
+    "serviceEventDetails",
+    "tlsDetails",
+    "addendum",
+)
 PARAMETERS = "parameters"
 TIME_COLUMN = "p_event_time"
 
@@ -61,6 +71,7 @@ def translate_sql(
     for macro in query.find_all(exp.Anonymous):
         if reach and macro.name.lower() == "p_occurs_since":
             macro.expressions[0].replace(exp.Literal.string(reach))
+    _open_variants(query)
     return query.transform(lambda node: _translated(node, now)).sql("duckdb")
 
 
@@ -111,6 +122,20 @@ def _translated(node: exp.Expression, now: float) -> exp.Expression:
         path = node.this
         return exp.JSONExtractScalar(this=path.this, expression=path.expression)
     return node
+
+
+def _open_variants(query: exp.Expression) -> None:
+    """Turn brackets behind variant columns, resources[0]['ARN'], into paths, inner ones first."""
+    for bracket in reversed(list(query.find_all(exp.Bracket))):
+        base, keys = bracket.this, bracket.expressions
+        is_variant = isinstance(base, exp.Column) and base.name in VARIANT
+        if not (is_variant or isinstance(base, exp.JSONExtract)) or len(keys) != 1:
+            continue
+        if isinstance(keys[0], exp.Literal):
+            is_name, name = keys[0].is_string, keys[0].name
+            step = exp.JSONPathKey(this=name) if is_name else exp.JSONPathSubscript(this=int(name))
+            path = exp.JSONPath(expressions=[exp.JSONPathRoot(), step])
+            bracket.replace(exp.JSONExtract(this=base.copy(), expression=path))
 
 
 def _since(arguments: list[exp.Expression], now: float) -> exp.Expression:

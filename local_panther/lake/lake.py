@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from local_panther.lake.dialect import timestamp_text
+from local_panther.lake.dialect import VARIANT, timestamp_text
 from local_panther.records.model import Record
 
 TEXT = (
@@ -16,8 +16,6 @@ TEXT = (
 )
 TEXT += " requestID eventID eventType recipientAccountId sharedEventID vpcEndpointId eventCategory"
 TEXT += " apiVersion"
-VARIANT = "userIdentity requestParameters responseElements additionalEventData resources"
-VARIANT += " serviceEventDetails tlsDetails addendum"
 BOOLEAN = "readOnly managementEvent"
 PANTHER_TEXT = "p_log_type p_row_id"
 PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
@@ -93,9 +91,7 @@ class Lake:
 def _columns() -> list[tuple[str, str, str]]:
     """Return the columns: name, type, and how the value is taken from a line."""
     text = [(name, "VARCHAR", f"line->>'$.r.{name}'") for name in TEXT.split()]
-    variant = [
-        (name, "JSON", f"NULLIF(line->'$.r.{name}', 'null'::JSON)") for name in VARIANT.split()
-    ]
+    variant = [(name, "JSON", f"NULLIF(line->'$.r.{name}', 'null'::JSON)") for name in VARIANT]
     boolean = [
         (name, "BOOLEAN", f"TRY_CAST(line->>'$.r.{name}' AS BOOLEAN)") for name in BOOLEAN.split()
     ]

@@ -53,10 +53,10 @@ def test_a_life_of_some_content(tool, instance, tmp_path):
 
     status, out = tool("upload")
     assert status == 0 and "Upload succeeded" in out
-    assert "Skipped: 0" in out and "New: 3" in out and "Correlation Rules" in out
+    assert "Skipped: 0" in out and "New: 4" in out and "Correlation Rules" in out
 
     status, out = tool("upload")
-    assert status == 0 and "New: 0" in out and "Total: 3" in out and "New: 3" not in out
+    assert status == 0 and "New: 0" in out and "Total: 4" in out and "New: 4" not in out
 
     trail = simulated(tmp_path / "trail")
     assert len(correlation_alerts(replayed(trail, content=stored_content(instance.state)))) == 1
@@ -92,7 +92,7 @@ class TestLocalTest:
     def test_runs_every_correlation_rule(self, content_copy):
         done = run("local-panther", "test", cwd=content_copy)
         assert done.returncode == 0
-        assert "Passed: 4" in done.stdout and "Skipped: 0" in done.stdout
+        assert "Passed: 5" in done.stdout and "Skipped: 0" in done.stdout
         assert "Several principals, one of which does both" in done.stdout
 
     def test_fails_where_a_correlation_test_expects_something_else(self, content_copy):

@@ -29,7 +29,7 @@ class TestReplay:
     def test_prints_alerts_and_a_summary(self, trail):
         status, out, err = run("replay", trail, "--include-disabled")
         assert status == 0 and err == ""
-        assert "HIGH  [trent] assumed the blocklisted role [FullAdminRole]" in out
+        assert " HIGH " in out and "[trent] assumed the blocklisted role [FullAdminRole]" in out
         assert "Multiple AWS Roles: arn:aws:iam::123456789012:user/mallory" in out
         for text in ("distinctTargets", "198.51.100.23", "Runbook", "duplicates dropped"):
             assert text in out
