@@ -23,7 +23,12 @@ from local_panther.content.simple import transpile_detection
 from local_panther.correlation.grammar import parse_rule
 from local_panther.correlation.schedule import parse_schedule
 from local_panther.errors import ContentError, FieldError, Problem
-from local_panther.lake.dialect import parse_sql, reads_only_cloudtrail, scanned_event_names
+from local_panther.lake.dialect import (
+    parse_sql,
+    reads_only_cloudtrail,
+    scanned_event_names,
+    translate_sql,
+)
 
 QUERY_KINDS = ("saved_query", "scheduled_query")
 SQL_FIELDS = ("SnowflakeQuery", "Query")
@@ -129,6 +134,7 @@ class _Loader:
             return
         try:
             sql = parse_sql(spec[key])
+            translate_sql(sql)
         except FieldError as error:
             raise FieldError(f"{key}: {error}") from error
         if not reads_only_cloudtrail(sql):

@@ -49,16 +49,12 @@ def parse_sql(sql: str) -> exp.Expression:
 
 
 def translate_sql(
-    query: exp.Expression,
-    now: float,
-    parameters: Mapping[str, str] | None = None,
-    reach: str | None = None,
+    query: exp.Expression, parameters: Mapping[str, str] | None = None, reach: str | None = None
 ) -> str:
-    """Write a query for DuckDB.
+    """Write a query for DuckDB, in which `$now` stands for what Panther means by now.
 
     Args:
         query: From `parse_sql`.
-        now: What macros and CURRENT_TIMESTAMP mean by now, in seconds since 1970.
         parameters: Values for the columns of the CTE named `parameters`, by name.
         reach: A length of time, such as '3 h', in place of every one in p_occurs_since.
 
@@ -72,7 +68,7 @@ def translate_sql(
         if reach and macro.name.lower() == "p_occurs_since":
             macro.expressions[0].replace(exp.Literal.string(reach))
     _open_variants(query)
-    return query.transform(lambda node: _translated(node, now)).sql("duckdb")
+    return query.transform(_translated).sql("duckdb")
 
 
 def reads_only_cloudtrail(query: exp.Expression) -> bool:
@@ -111,11 +107,11 @@ def _limited_names(where: exp.Expression | None) -> frozenset[str] | None:
     return None
 
 
-def _translated(node: exp.Expression, now: float) -> exp.Expression:
+def _translated(node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.CurrentTimestamp):
-        return _timestamp(now)
+        return _now()
     if isinstance(node, exp.Anonymous) and node.name.lower() in MACROS:
-        return MACROS[node.name.lower()](node.expressions, now)
+        return MACROS[node.name.lower()](node.expressions)
     is_text = isinstance(node, exp.Cast) and node.to.is_type(*exp.DataType.TEXT_TYPES)
     if is_text and isinstance(node.this, exp.JSONExtract):
         # A cast of a JSON text to text would keep its quotes.
@@ -138,29 +134,29 @@ def _open_variants(query: exp.Expression) -> None:
             bracket.replace(exp.JSONExtract(this=base.copy(), expression=path))
 
 
-def _since(arguments: list[exp.Expression], now: float) -> exp.Expression:
+def _since(arguments: list[exp.Expression]) -> exp.Expression:
     offset, column = _seconds(arguments[0]), _column(arguments[1:])
-    return _between(column, _timestamp(now - offset), _timestamp(now))
+    return _between(column, _shifted(_now(), -offset), _now())
 
 
-def _around(arguments: list[exp.Expression], now: float) -> exp.Expression:
+def _around(arguments: list[exp.Expression]) -> exp.Expression:
     moment, offset, column = arguments[0], _seconds(arguments[1]), _column(arguments[2:])
     return _between(column, _shifted(moment, -offset), _shifted(moment, offset))
 
 
-def _range(arguments: list[exp.Expression], now: float) -> exp.Expression:
+def _range(arguments: list[exp.Expression]) -> exp.Expression:
     return _between(_column(arguments[2:]), *(_shifted(moment, 0) for moment in arguments[:2]))
 
 
-def _after(arguments: list[exp.Expression], now: float) -> exp.Expression:
+def _after(arguments: list[exp.Expression]) -> exp.Expression:
     return exp.GTE(this=_column(arguments[1:]), expression=_shifted(arguments[0], 0))
 
 
-def _before(arguments: list[exp.Expression], now: float) -> exp.Expression:
+def _before(arguments: list[exp.Expression]) -> exp.Expression:
     return exp.LT(this=_column(arguments[1:]), expression=_shifted(arguments[0], 0))
 
 
-MACROS: dict[str, Callable[[list[exp.Expression], float], exp.Expression]] = {
+MACROS: dict[str, Callable[[list[exp.Expression]], exp.Expression]] = {
     "p_occurs_since": _since,
     "p_occurs_around": _around,
     "p_occurs_between": _range,
@@ -195,8 +191,8 @@ def _shifted(moment: exp.Expression, seconds: float) -> exp.Expression:
     return exp.Add(this=base, expression=interval)
 
 
-def _timestamp(epoch: float) -> exp.Expression:
-    return exp.cast(exp.Literal.string(timestamp_text(epoch)), "timestamp")
+def _now() -> exp.Expression:
+    return exp.cast(exp.Placeholder(this="now"), "timestamp")
 
 
 def timestamp_text(epoch: float) -> str:

@@ -60,14 +60,19 @@ class Lake:
         if len(self._waiting) >= BATCH:
             self._flush()
 
-    def query(self, sql: str) -> list[dict[str, Any]]:
+    def query(self, sql: str, now: float = 0) -> list[dict[str, Any]]:
         """Run a query in DuckDB's dialect and return its rows by column name.
+
+        Args:
+            sql: As `translate_sql` writes it.
+            now: What `$now` stands for, in seconds since 1970.
 
         Raises:
             duckdb.Error: The query can not be run.
         """
         self._flush()
-        cursor = self._connection.execute(sql)
+        values = {"now": timestamp_text(now)} if "$now" in sql else None
+        cursor = self._connection.execute(sql, values)
         names = [column[0] for column in cursor.description]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -85,25 +90,20 @@ class Lake:
                     self.refused += 1
 
     def _insert(self, lines: list[str]) -> None:
-        self._connection.execute(_insert(), [f"[{','.join(lines)}]"])
+        self._connection.execute(INSERT, [f"[{','.join(lines)}]"])
 
 
 def _columns() -> list[tuple[str, str, str]]:
     """Return the columns: name, type, and how the value is taken from a line."""
-    text = [(name, "VARCHAR", f"line->>'$.r.{name}'") for name in TEXT.split()]
-    variant = [(name, "JSON", f"NULLIF(line->'$.r.{name}', 'null'::JSON)") for name in VARIANT]
-    boolean = [
-        (name, "BOOLEAN", f"TRY_CAST(line->>'$.r.{name}' AS BOOLEAN)") for name in BOOLEAN.split()
-    ]
+    text = [(name, "VARCHAR", f"line.r.{name}") for name in TEXT.split()]
+    variant = [(name, "JSON", f"NULLIF(line.r.{name}, 'null'::JSON)") for name in VARIANT]
+    boolean = [(name, "BOOLEAN", f"line.r.{name}") for name in BOOLEAN.split()]
     times = [
-        (name, "TIMESTAMP", "CAST(line->>'$.p.p_event_time' AS TIMESTAMP)")
+        (name, "TIMESTAMP", "line.p.p_event_time")
         for name in ("eventTime", "p_event_time", "p_parse_time")
     ]
-    panther = [(name, "VARCHAR", f"line->>'$.p.{name}'") for name in PANTHER_TEXT.split()]
-    lists = [
-        (name, "VARCHAR[]", f"CAST(line->'$.p.{name}' AS VARCHAR[])")
-        for name in PANTHER_LISTS.split()
-    ]
+    panther = [(name, "VARCHAR", f"line.p.{name}") for name in PANTHER_TEXT.split()]
+    lists = [(name, "VARCHAR[]", f"line.p.{name}") for name in PANTHER_LISTS.split()]
     return [*text, *variant, *boolean, *times, *panther, *lists]
 
 
@@ -113,6 +113,17 @@ def _create_table() -> str:
 
 
 def _insert() -> str:
+    """Return the statement that takes lines: it reads each once, whatever the number of columns."""
+    fields = [f'"{name}": "VARCHAR"' for name in TEXT.split()]
+    fields += [f'"{name}": "JSON"' for name in VARIANT]
+    fields += [f'"{name}": "BOOLEAN"' for name in BOOLEAN.split()]
+    added = [f'"{name}": "VARCHAR"' for name in PANTHER_TEXT.split()]
+    added += [f'"{name}": ["VARCHAR"]' for name in PANTHER_LISTS.split()]
+    added += ['"p_event_time": "TIMESTAMP"']
+    shape = f'[{{"p": {{{", ".join(added)}}}, "r": {{{", ".join(fields)}}}}}]'
     values = ", ".join(value for _, _, value in _columns())
-    lines = "SELECT unnest(CAST(CAST(? AS JSON) AS JSON[])) AS line"
+    lines = f"SELECT unnest(from_json(?, '{shape}')) AS line"
     return f"INSERT INTO panther_logs.public.aws_cloudtrail SELECT {values} FROM ({lines})"
+
+
+INSERT = _insert()

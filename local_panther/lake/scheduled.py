@@ -12,7 +12,6 @@ from panther_core.enriched_event import PantherEvent
 from local_panther.content.model import Content, Query, StreamingRule
 from local_panther.detection.engine import RuleErrors, make_signal
 from local_panther.detection.signals import Signal
-from local_panther.errors import FieldError
 from local_panther.lake.dialect import translate_sql
 from local_panther.lake.lake import Lake
 
@@ -22,6 +21,7 @@ class _Job:
     """A scheduled query, the rules for its rows, and when it runs next (None: nothing is new)."""
 
     query: Query
+    sql: str
     rules: list[StreamingRule]
     next_run: float | None = None
 
@@ -40,7 +40,7 @@ class ScheduledQueries:
         for query in content.queries.values():
             rules = [rule for rule, names in content.scheduled_rules if query.name in names]
             if query.schedule and rules:
-                self._jobs.append(_Job(query, rules))
+                self._jobs.append(_Job(query, translate_sql(query.sql), rules))
 
     def wants(self, event_name: str) -> bool:
         """Tell whether any of the queries can see a record of this eventName."""
@@ -61,8 +61,8 @@ class ScheduledQueries:
 
     def _run(self, job: _Job, run_at: float) -> Iterator[Signal]:
         try:
-            rows = self._lake.query(translate_sql(job.query.sql, run_at))
-        except (duckdb.Error, FieldError) as error:
+            rows = self._lake.query(job.sql, run_at)
+        except duckdb.Error as error:
             message = " ".join(str(error).split())
             self._errors.add(job.query.name, f"run at {run_at:.0f}", message)
             return

@@ -43,8 +43,8 @@ class Timelines:
         if query is None:
             return []
         try:
-            sql = translate_sql(query.sql, alert.created_at, parameters_of(alert))
-            return [plain_row(row) for row in self._lake.query(sql)]
+            sql = translate_sql(query.sql, parameters_of(alert))
+            return [plain_row(row) for row in self._lake.query(sql, alert.created_at)]
         except (duckdb.Error, FieldError) as error:
             self._errors.add(query.name, alert.title, " ".join(str(error).split()))
             return []

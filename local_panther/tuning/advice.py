@@ -29,11 +29,12 @@ def advise(peaks: Sequence[Peak], threshold: int) -> Advice:
     if below is None:
         reason = f"{who}Nobody else failed at all, so {threshold} is as good as any."
         return Advice(threshold, reason)
-    comes_to = f"the busiest of the others, {below.subject}, comes to {below.count} of {threshold}"
+    others = "The busiest of the others" if alerting else "The busiest"
+    comes_to = f"{others}, {below.subject}, comes to {below.count} of {threshold}"
     if below.count * 2 > threshold:
         return Advice(
             threshold,
-            f"{who}But {comes_to}: look at it. If it is automation, leave it out with an inline "
+            f"{who}{comes_to}: look at it. If it is automation, leave it out with an inline "
             f"filter and keep {threshold}; if nobody can explain it, {below.count} would have "
             "caught it.",
         )
@@ -41,7 +42,7 @@ def advise(peaks: Sequence[Peak], threshold: int) -> Advice:
     if lower < threshold:
         return Advice(
             lower,
-            f"{who}{comes_to.capitalize()}. Twice that is {lower}: it sees smaller bursts and "
+            f"{who}{comes_to}. Twice that is {lower}: it sees smaller bursts and "
             "still leaves ordinary work alone.",
         )
-    return Advice(threshold, f"{who}{comes_to.capitalize()}, no more than half.")
+    return Advice(threshold, f"{who}{comes_to}, no more than half.")

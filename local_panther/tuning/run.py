@@ -89,7 +89,7 @@ def tune(
                 watch(tally, len(files))
         # Everything that was read: a tuning query's own reach is meant for the data lake.
         end = (tally.last or 0) + 1
-        rows = lake.query(translate_sql(query.sql, end, reach=f"{end:.0f} s"))
+        rows = lake.query(translate_sql(query.sql, reach=f"{end:.0f} s"), end)
     series = read_series(map(plain_row, rows))
     peaks = sorted((peak(s, window * 60) for s in series), key=lambda p: (-p.count, p.subject))
     advice = advise(peaks, threshold)

@@ -17,8 +17,14 @@ TABLE = "panther_logs.public.aws_cloudtrail"
 
 
 def value(sql, now=START, **options):
-    (row,) = duckdb.sql(translate_sql(parse_sql(f"SELECT {sql}"), now, **options)).fetchall()
-    return row[0]
+    return run(f"SELECT {sql}", now, **options)[0]
+
+
+def run(sql, now=START, **options):
+    translated = translate_sql(parse_sql(sql), **options)
+    values = {"now": timestamp_text(now)} if "$now" in translated else None
+    (row,) = duckdb.connect().execute(translated, values).fetchall()
+    return row
 
 
 def holds(macro, minutes):
@@ -69,9 +75,8 @@ def test_paths_into_objects_give_text_without_quotes():
 
 def test_parameters_are_set_by_name_and_quoted():
     sql = "WITH parameters AS (SELECT 'a' AS who, '2026-01-01'::timestamp AS at, 1 AS n) "
-    query = parse_sql(sql + "SELECT who, at, n FROM parameters")
     given = {"who": "it's; DROP TABLE x --", "at": "2026-01-05 10:00:00", "other": "x"}
-    (row,) = duckdb.sql(translate_sql(query, 0, given)).fetchall()
+    row = run(sql + "SELECT who, at, n FROM parameters", parameters=given)
     assert row[0] == given["who"] and str(row[1]) == given["at"] and row[2] == 1
 
 

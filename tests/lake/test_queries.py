@@ -39,7 +39,8 @@ def rows_of(name, records, now=START + 7200, **options):
             time = parse_time(record["eventTime"])
             stored = Record(time, number, record["eventName"], json.dumps(record).encode(), "")
             lake.add(stored, build(stored))
-        return [plain_row(row) for row in lake.query(translate_sql(sql_of(name), now, **options))]
+        sql = translate_sql(sql_of(name), **options)
+        return [plain_row(row) for row in lake.query(sql, now)]
 
 
 def burst(count=12, who=ALICE, start=START, step=30):

@@ -116,7 +116,7 @@ def test_the_lake_has_the_columns_of_an_instance():
         sql = """SELECT eventName, readOnly, p_event_time, requestParameters:a.b[1]::string AS b,
             resources[0]:ARN::string AS arn, responseElements IS NULL AS nothing, p_log_type,
             p_any_usernames FROM panther_logs.public.aws_cloudtrail"""
-        (row,) = lake.query(translate_sql(parse_sql(sql), START))
+        (row,) = lake.query(translate_sql(parse_sql(sql)))
     assert row["eventName"] == "ListRoles" and row["readOnly"] is True and row["nothing"] is True
     assert str(row["p_event_time"]) == "2026-01-05 10:00:00"
     assert row["b"] == "x" and row["arn"].endswith("role/x")
