@@ -27,10 +27,10 @@ from local_panther.lake.dialect import (
     parse_sql,
     reads_only_cloudtrail,
     scanned_event_names,
-    translate_sql,
 )
 
 QUERY_KINDS = ("saved_query", "scheduled_query")
+RUN_HERE = ("Timeline:", "Tuning:")  # tags of saved queries that the local Panther runs
 SQL_FIELDS = ("SnowflakeQuery", "Query")
 NOT_REPLAYED = ("policy", "lookup_table", "rule")
 
@@ -128,20 +128,21 @@ class _Loader:
     def _add_query(self, item: ClassifiedAnalysis) -> None:
         """Add a query that the lake can run; one over other tables is not replayed."""
         spec, name = item.analysis_spec, item.analysis_id()
+        tags = tuple(spec.get("Tags") or ())
+        if "Schedule" not in spec and not any(tag.startswith(RUN_HERE) for tag in tags):
+            return  # a saved query that only people run
         key = next((key for key in SQL_FIELDS if key in spec), None)
         if key is None:
             self._content.not_replayed.append(name)
             return
         try:
             sql = parse_sql(spec[key])
-            translate_sql(sql)
         except FieldError as error:
             raise FieldError(f"{key}: {error}") from error
         if not reads_only_cloudtrail(sql):
             self._content.not_replayed.append(name)
             return
         schedule = parse_schedule(spec["Schedule"], "Schedule") if "Schedule" in spec else None
-        tags = tuple(spec.get("Tags") or ())
         self._content.queries[name] = Query(name, sql, schedule, tags, scanned_event_names(sql))
 
     def _add_data_model(self, item: ClassifiedAnalysis) -> None:

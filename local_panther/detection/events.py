@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from typing import Any
@@ -16,6 +15,7 @@ from local_panther.records.reader import REFUSED
 LOG_TYPE = "AWS.CloudTrail"
 
 ARN = re.compile(r"arn:[a-z0-9-]+:[a-z0-9-]+:[^:\s]*:(\d{12})?:\S+")
+ADDRESS_LIKE = re.compile(r"[0-9a-fA-F:.]{3,45}")  # of account IDs too
 ACCOUNT_ID = re.compile(r"\d{12}")
 ACCOUNT_FIELDS = ("accountid", "recipientaccountid", "account")
 USER_FIELDS = ("username",)
@@ -51,17 +51,26 @@ def _parsed(raw: bytes) -> dict[str, Any]:
 
 def _indicators(event: dict[str, Any]) -> dict[str, set[str]]:
     arns, accounts, addresses, users = set(), set(), set(), set()
-    for field, text in _texts(event):
-        name = field.lower()
-        if text.startswith("arn:") and (arn := ARN.fullmatch(text)):
-            arns.add(text)
-            accounts.update(filter(None, [arn[1]]))
-        elif name in ACCOUNT_FIELDS and ACCOUNT_ID.fullmatch(text):
-            accounts.add(text)
-        elif name in USER_FIELDS and text:
-            users.add(text)
-        elif _is_address(text):
-            addresses.add(text)
+    waiting: list[tuple[str, Any]] = list(event.items())
+    while waiting:
+        field, value = waiting.pop()
+        if type(value) is dict:
+            waiting.extend(value.items())
+        elif type(value) is list:
+            waiting.extend((field, inner) for inner in value)
+        elif type(value) is not str:
+            continue
+        elif value.startswith("arn:"):
+            if arn := ARN.fullmatch(value):
+                arns.add(value)
+                accounts.update(filter(None, [arn[1]]))
+        elif ADDRESS_LIKE.fullmatch(value):
+            if _is_address(value):
+                addresses.add(value)
+            elif field.lower() in ACCOUNT_FIELDS and ACCOUNT_ID.fullmatch(value):
+                accounts.add(value)
+        if type(value) is str and value and field.lower() in USER_FIELDS:
+            users.add(value)
     return {
         "p_any_aws_arns": arns,
         "p_any_aws_account_ids": accounts,
@@ -70,22 +79,7 @@ def _indicators(event: dict[str, Any]) -> dict[str, set[str]]:
     }
 
 
-def _texts(event: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield every text in an event, however deep, with the name of the field that it stands in."""
-    waiting: list[tuple[str, Any]] = list(event.items())
-    while waiting:
-        field, value = waiting.pop()
-        if isinstance(value, str):
-            yield field, value
-        elif isinstance(value, dict):
-            waiting.extend(value.items())
-        elif isinstance(value, list):
-            waiting.extend((field, inner) for inner in value)
-
-
 def _is_address(text: str) -> bool:
-    if not 2 < len(text) < 46 or (text.count(".") != 3 and ":" not in text):
-        return False
     try:
         ip_address(text)
     except ValueError:
