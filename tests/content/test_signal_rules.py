@@ -147,6 +147,50 @@ class TestFailedAttempts:
         assert context["discoveryTimes"] == []
 
 
+class TestSeverity:
+    def severity(self, rule, records):
+        for record in records[:-1]:
+            matches(rule, event(record))
+        result = rule.run(event(records[-1]), {}, {}, batch_mode=True)
+        return result.severity_output, json.loads(result.alert_context_output)["pattern"]
+
+    def test_is_high_after_discovery_and_the_rules_own_without(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        bob = identity(PrincipalKind.USER, "bob", "")
+        assert self.severity(rule, burst(10, bob)) == (None, "many roles in one account")
+        matches(load(LIST_ROLES), event(call("ListRoles", time=START - 60)))
+        assert self.severity(rule, burst(10)) == ("HIGH", "many roles in one account")
+
+    def test_is_low_for_one_role_name_in_many_accounts(self, load):
+        accounts = [f"1111222233{i:02}" for i in range(10)]
+        records = [
+            denied(role_arn("OrganizationAccountAccessRole", account), time=START + i)
+            for i, account in enumerate(accounts)
+        ]
+        matches(load(LIST_ROLES), event(call("ListRoles", time=START - 60)))
+        expected = ("LOW", "few role names in many accounts")
+        assert self.severity(load(FAILED_ATTEMPTS), records) == expected
+
+    def test_tells_many_roles_of_several_accounts_apart(self, load):
+        records = [
+            denied(role_arn(f"R{i}", f"11112222333{i % 3}"), time=START + i) for i in range(10)
+        ]
+        _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
+        assert pattern == "many roles in several accounts"
+
+    def test_asks_the_store_for_discovery_once_an_event(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        asked = []
+        helper = rule.module.discovery_times.__globals__
+        original = helper["get_string_set"]
+        helper["get_string_set"] = lambda key: asked.append(key) or original(key)
+        try:
+            self.severity(rule, burst(10))
+        finally:
+            helper["get_string_set"] = original
+        assert len(asked) == 1
+
+
 class TestListRoles:
     def test_matches_people_roles_and_denied_calls(self, load):
         rule = load(LIST_ROLES)
