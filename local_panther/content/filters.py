@@ -64,7 +64,10 @@ def translate(filters: Any) -> dict | None:
     """
     if filters in (None, []):
         return None
-    return {"statement": _translate_all(filters, "and", "InlineFilters")}
+    statement = _translate_all(filters, "and", "InlineFilters")
+    # A single condition needs no combinator, which would cost every event a call.
+    only = statement["and"][0] if len(filters) == 1 else statement
+    return {"statement": only}
 
 
 def possible_values(filters: Any, key: str) -> frozenset[str] | None:

@@ -1,0 +1,127 @@
+"""What the state costs: calls, write units and bytes, beside adding every target to one set."""
+
+import math
+from collections import Counter
+from random import Random
+from unittest.mock import patch
+
+import botocore.client
+from panther_core.enriched_event import PantherEvent
+from panther_detection_helpers import caching
+
+from benchmarks.data import REPO, mixed_lines
+from benchmarks.measure import Figure
+from local_panther.content.load import loaded_content
+from local_panther.detection.store import key_value_store
+from local_panther.simulate.identities import PrincipalKind, identity
+from local_panther.simulate.shapes import ACCOUNT, Call, Shapes
+
+KB = 1024
+MALLORY = identity(PrincipalKind.USER, "mallory", "")
+MAX_ORDINARY = 1000  # distinct roles beyond which the ordinary way takes too long to measure
+
+
+class _Meter:
+    """Counts calls and write units: one for each KB of the whole item that is written."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.units = 0
+        self.largest = 0
+
+    def __enter__(self) -> "_Meter":
+        original = botocore.client.BaseClient._make_api_call
+
+        def metered(client, operation, arguments):
+            self.calls[operation] += 1
+            try:
+                return original(client, operation, arguments)
+            finally:
+                if operation == "UpdateItem":
+                    item = caching.kv_table().meta.client
+                    size = _size(
+                        original(
+                            item,
+                            "GetItem",
+                            {"TableName": arguments["TableName"], "Key": arguments["Key"]},
+                        ).get("Item", {})
+                    )
+                    self.units += max(math.ceil(size / KB), 1)
+                    self.largest = max(self.largest, size)
+
+        self._patch = patch.object(botocore.client.BaseClient, "_make_api_call", metered)
+        self._patch.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._patch.stop()
+
+    @property
+    def total(self) -> int:
+        """All calls."""
+        return self.calls.total()
+
+
+def _size(item: dict) -> int:
+    return sum(len(str(key)) + _length(value) for key, value in item.items())
+
+
+def _length(value) -> int:
+    return sum(map(len, value)) if isinstance(value, (set, list)) else len(str(value))
+
+
+def measure(records: int) -> list[Figure]:
+    """Return calls on the mix, and write units of bursts of growing size."""
+    figures = [_mix()]
+    for roles in (10, 100, 1000, 10_000):
+        ours, largest = _burst(roles, roles, _rule())
+        beside = _burst(roles, roles, _ordinary)[0] if roles <= MAX_ORDINARY else None
+        ratio = beside / ours if beside else None
+        name = f"{roles:,} distinct roles"
+        figures.append(Figure(name, ours, "write units", beside, ratio))
+        met = largest < 16 * KB
+        figures.append(Figure(f"{name}: largest item", largest, "bytes", goal="< 16 KB", met=met))
+    ours, largest = _burst(1, 10_000, _rule())
+    beside, _ = _burst(1, 10_000, _ordinary)
+    figures.append(Figure("one role, 10,000 times", ours, "write units", beside, beside / ours))
+    return figures
+
+
+def _mix() -> Figure:
+    events = [PantherEvent(record) for record in mixed_lines()]
+    with key_value_store(), loaded_content(REPO) as content, _Meter() as meter:
+        rules = [rule.detection for rule in content.rules]
+        others = [e for e in events if not e.get("errorCode") and e.get("eventName") != "ListRoles"]
+        for event in others:
+            for rule in rules:
+                rule.run(event, {}, {}, batch_mode=True)
+    calls = 1000 * meter.total / len(others)
+    name = "calls per 1,000 events that are no attempt or discovery"
+    return Figure(name, calls, "calls", goal="0", met=calls == 0)
+
+
+def _rule():
+    def prepare(content):
+        (rule,) = [r for r in content.rules if r.metadata.rule_id.endswith("FailedRoleAttempts")]
+        return lambda event: rule.detection.module.rule(event)
+
+    return prepare
+
+
+def _ordinary(content):
+    def add(event):
+        target = event.get("errorMessage").rsplit(" ", 1)[-1]
+        caching.add_to_string_set("ordinary", target, epoch_seconds=3600)
+
+    return add
+
+
+def _burst(roles: int, attempts: int, prepare) -> tuple[int, int]:
+    shapes = Shapes(Random(1))
+    with key_value_store(), loaded_content(REPO) as content, _Meter() as meter:
+        take = prepare(content)
+        for i in range(attempts):
+            call = Call(MALLORY, 1_767_607_200 + i * 3600 / max(attempts, 3600), "198.51.100.23")
+            arn = f"arn:aws:iam::{ACCOUNT}:role/TeamRole{i % roles:05}"
+            take(PantherEvent(shapes.denied_assume_role(call, arn)))
+    return meter.units, meter.largest

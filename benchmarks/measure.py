@@ -1,0 +1,43 @@
+"""Measuring ways of doing one thing side by side."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+RUNS = 5
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table.
+
+    Attributes:
+        name: What was measured.
+        value: The figure, and `beside` that of the alternative, in `unit`.
+        ratio: How they compare; None where there is no alternative.
+        goal: What the ratio or value should be, in words; "" where there is none.
+        met: Whether it is.
+    """
+
+    name: str
+    value: float
+    unit: str
+    beside: float | None = None
+    ratio: float | None = None
+    goal: str = ""
+    met: bool = True
+
+
+def best_seconds(ways: Mapping[str, Callable[[], Any]], runs: int = RUNS) -> dict[str, float]:
+    """Run all ways in turns and return the best time of each in seconds.
+
+    In turns, so that whatever else the machine does hits all of them alike.
+    """
+    best = dict.fromkeys(ways, float("inf"))
+    for _ in range(runs):
+        for name, run in ways.items():
+            start = time.perf_counter()
+            run()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best

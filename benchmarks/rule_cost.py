@@ -1,0 +1,72 @@
+"""What each rule costs an event, beside a plain Python rule with the same logic."""
+
+import os
+
+# As on an instance, which discards what rules print. panther_core reads it when it is imported.
+os.environ["DISABLE_DETECTION_OUTPUT"] = "true"
+
+from panther_core.enriched_event import PantherEvent
+from panther_core.rule import Rule
+
+from benchmarks.data import REPO, mixed_lines
+from benchmarks.measure import Figure, best_seconds
+from local_panther.content.load import loaded_content
+from local_panther.detection.store import key_value_store
+
+PLAIN = {
+    "AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored": """
+BLOCKLIST = ["arn:aws:iam::123456789012:role/FullAdminRole"]
+
+def rule(event):
+    if event.get("eventName") != "AssumeRole":
+        return False
+    if event.get("errorCode") or event.get("errorMessage"):
+        return False
+    if event.deep_get("userIdentity", "type") not in ("IAMUser", "FederatedUser"):
+        return False
+    return event.deep_get("requestParameters", "roleArn") in BLOCKLIST
+""",
+    "AWS.CloudTrail.IAMListRoles": """
+def rule(event):
+    if event.get("eventName") != "ListRoles":
+        return False
+    return event.get("eventSource") == "iam.amazonaws.com"
+""",
+    "AWS.CloudTrail.MultipleFailedRoleAttempts": """
+def rule(event):
+    if event.get("eventName") not in ("AssumeRole", "UpdateAssumeRolePolicy"):
+        return False
+    return bool(event.get("errorCode") or event.get("errorMessage"))
+""",
+}
+
+
+def measure(records: int) -> list[Figure]:
+    """Return events per second of each rule and of all together."""
+    events = [PantherEvent(record) for record in mixed_lines()]
+    plain = {name: Rule({"id": name, "versionId": "", "body": b}) for name, b in PLAIN.items()}
+
+    def running(rules):
+        def run():
+            for event in events:
+                for rule in rules:
+                    rule.run(event, {}, {}, batch_mode=True)
+
+        return run
+
+    with key_value_store(), loaded_content(REPO, include_disabled=True) as content:
+        ours = {rule.metadata.rule_id: rule.detection for rule in content.rules}
+        ways = {f"ours {name}": running([rule]) for name, rule in ours.items()}
+        ways |= {f"plain {name}": running([rule]) for name, rule in plain.items()}
+        ways["ours"] = running(ours.values())
+        best = {name: len(events) / seconds for name, seconds in best_seconds(ways, 9).items()}
+    figures = []
+    for name in ours:
+        value, beside = best[f"ours {name}"], best[f"plain {name}"]
+        ratio = value / beside
+        figures.append(Figure(name, value, "events/s", beside, ratio, "≥ 1.3", ratio >= 1.3))
+    average = sum(best[f"plain {name}"] for name in plain) / len(plain)
+    cost = average / best["ours"]
+    goal = "cost < 2 plain rules"
+    figures.append(Figure("all rules", best["ours"], "events/s", average, cost, goal, cost < 2))
+    return figures
