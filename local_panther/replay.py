@@ -18,7 +18,7 @@ from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
 from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import ScheduledQueries
-from local_panther.lake.timelines import Timelines
+from local_panther.lake.timelines import TAG, Timelines
 from local_panther.records.files import find_files
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
@@ -74,7 +74,7 @@ def replay(
     tally, errors = Tally(), RuleErrors()
     with (
         key_value_store(),
-        loaded_content(folder, include_disabled) as content,
+        loaded_content(folder, include_disabled, TAG if with_timelines else "") as content,
         Lake() as lake,
     ):
         timelines = Timelines(content, lake, errors) if with_timelines else None

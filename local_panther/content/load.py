@@ -30,25 +30,27 @@ from local_panther.lake.dialect import (
 )
 
 QUERY_KINDS = ("saved_query", "scheduled_query")
-RUN_HERE = ("Timeline:", "Tuning:")  # tags of saved queries that the local Panther runs
 SQL_FIELDS = ("SnowflakeQuery", "Query")
 NOT_REPLAYED = ("policy", "lookup_table", "rule")
 
 
 @contextlib.contextmanager
-def loaded_content(folder: Path, include_disabled: bool = False) -> Iterator[Content]:
+def loaded_content(
+    folder: Path, include_disabled: bool = False, saved_queries: str = ""
+) -> Iterator[Content]:
     """Load the content of a folder and keep it importable as on an instance while in use.
 
     Args:
         folder: The root of a content repository, as panther_analysis_tool takes it.
         include_disabled: Load items with `Enabled: false` too.
+        saved_queries: Load the saved queries that have a tag which begins so; none by default.
 
     Raises:
         ContentError: Something does not load; every problem is named with file and field.
     """
     specs = _read_specs(folder)
     with Importer() as importer:
-        yield _Loader(folder, importer, include_disabled).load(specs)
+        yield _Loader(folder, importer, include_disabled, saved_queries).load(specs)
 
 
 def _read_specs(folder: Path) -> list[ClassifiedAnalysis]:
@@ -72,7 +74,10 @@ def _read_specs(folder: Path) -> list[ClassifiedAnalysis]:
 class _Loader:
     """Turns checked specifications into content that runs, and collects what is wrong with them."""
 
-    def __init__(self, folder: Path, importer: Importer, include_disabled: bool) -> None:
+    def __init__(
+        self, folder: Path, importer: Importer, include_disabled: bool, saved_queries: str
+    ) -> None:
+        self._saved_queries = saved_queries
         self._folder = folder
         self._importer = importer
         self._include_disabled = include_disabled
@@ -129,8 +134,10 @@ class _Loader:
         """Add a query that the lake can run; one over other tables is not replayed."""
         spec, name = item.analysis_spec, item.analysis_id()
         tags = tuple(spec.get("Tags") or ())
-        if "Schedule" not in spec and not any(tag.startswith(RUN_HERE) for tag in tags):
-            return  # a saved query that only people run
+        prefix = self._saved_queries
+        is_wanted = prefix and any(tag.startswith(prefix) for tag in tags)
+        if "Schedule" not in spec and not is_wanted:
+            return  # a saved query that nobody runs here
         key = next((key for key in SQL_FIELDS if key in spec), None)
         if key is None:
             self._content.not_replayed.append(name)

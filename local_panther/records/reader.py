@@ -126,7 +126,7 @@ class Reader:
 
     def _scan(self, records: Iterable[Any], place: Callable[[int], str]) -> Iterator[Record]:
         """Look at records and yield the wanted ones. The hot loop of the replay."""
-        tally, decisions, ids = self._tally, self._decisions, self._ids
+        tally, decisions, times = self._tally, self._decisions, self._times
         for index, record in enumerate(records):
             kind = type(record)
             if kind is not simdjson.Object and kind is not dict:
@@ -138,32 +138,31 @@ class Reader:
                 yield from self._scan(record["Records"], _inside(place(index)))
                 continue
             tally.records += 1
-            time = self._time(record.get("eventTime"))
+            text = record.get("eventTime")
+            # Looked up only as text: anything else may not even be hashable.
+            time = times.get(text) if type(text) is str else None
             if time is None:
-                tally.skip(place(index), NO_TIME, repr(_plain(record.get("eventTime")))[:60])
-                continue
-            name = name if isinstance(name, str) else ""
+                time = self._new_time(text)
+                if time is None:
+                    tally.skip(place(index), NO_TIME, repr(_plain(text))[:60])
+                    continue
+            if type(name) is not str:
+                name = ""
             wanted = decisions.get(name)
             if wanted is None:
                 wanted = decisions[name] = self._wanted(name)
             event_id = record.get("eventID")
-            if type(event_id) is str and ids[wanted].is_repeated(event_id):
+            if type(event_id) is str and self._ids[wanted].is_repeated(event_id):
                 tally.duplicates += 1
-                continue
-            if wanted:
+            elif wanted:
                 tally.wanted += 1
                 raw = record.mini if kind is simdjson.Object else json.dumps(record).encode()
                 yield Record(time, tally.records, name, raw, place(index))
 
-    def _time(self, text: Any) -> float | None:
-        """Return an eventTime in seconds since 1970; None where it is none."""
-        if type(text) is not str:
-            return None
-        time = self._times.get(text)
-        if time is None:
-            time = parse_time(text)
-            if time is None:
-                return None
+    def _new_time(self, text: Any) -> float | None:
+        """Return an eventTime that was not seen before, in seconds since 1970; None for no time."""
+        time = parse_time(text) if isinstance(text, str) else None
+        if time is not None:
             if len(self._times) > MAX_KNOWN_TIMES:
                 self._times.clear()
             self._times[text] = time

@@ -76,7 +76,7 @@ def tune(
     tally = Tally()
     with (
         key_value_store(),
-        loaded_content(folder, include_disabled=True) as content,
+        loaded_content(folder, include_disabled=True, saved_queries=TAG) as content,
         Lake() as lake,
     ):
         rule, query = _chosen(content, rule_id)
