@@ -1,5 +1,6 @@
 # make setup  the virtual environment in .venv, with everything in it
 # make demo   generated attacks, replayed: the detections fire, and a report shows how
+# make bench  speed and cost, each figure beside its alternative
 # make test   format, lint, panther_analysis_tool test without and with an instance, pytest
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -7,7 +8,7 @@ BIN := .venv/bin
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint content-test pytest format clean
+.PHONY: help setup demo bench test lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -21,6 +22,9 @@ demo: .venv/ready
 	$(BIN)/local-panther simulate $(DEMO)/succeeded --principal role --rotate-sessions --succeed 2 \
 		--start 2026-01-05T14:00:00 --seed 2 --background 0
 	$(BIN)/local-panther replay $(DEMO) --include-disabled --report $(DEMO)/report.html
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks
 
 test: lint content-test pytest
 

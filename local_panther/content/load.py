@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from local_panther.content.model import (
     StreamingRule,
 )
 from local_panther.content.simple import transpile_detection
-from local_panther.correlation.grammar import parse_rule
+from local_panther.correlation.grammar import CorrelationRule, parse_rule
 from local_panther.correlation.schedule import parse_schedule
 from local_panther.errors import ContentError, FieldError, Problem
 from local_panther.lake.dialect import (
@@ -29,6 +29,7 @@ from local_panther.lake.dialect import (
     scanned_event_names,
 )
 
+MIN_DEDUP_MINUTES = 5
 QUERY_KINDS = ("saved_query", "scheduled_query")
 SQL_FIELDS = ("SnowflakeQuery", "Query")
 NOT_REPLAYED = ("policy", "lookup_table", "rule")
@@ -100,6 +101,7 @@ class _Loader:
                 logging.debug("loading %s", item.file_name, exc_info=True)
                 self._problem(item, f"Filename: does not import: {type(error).__name__}: {error}")
         self._check_steps()
+        self._check_queries()
         if self._problems:
             raise ContentError(self._problems)
         return self._content
@@ -173,18 +175,31 @@ class _Loader:
             detection=detection,
             log_types=frozenset(spec.get("LogTypes") or ()),
             event_names=possible_values(conditions, "eventName"),
-            threshold=spec.get("Threshold", 1),
-            dedup_seconds=spec.get("DedupPeriodMinutes", DEFAULT_DEDUP_MINUTES) * 60,
+            threshold=max(spec.get("Threshold", 1), 1),
+            dedup_seconds=_dedup_seconds(spec),
         )
 
     def _check_steps(self) -> None:
-        for metadata, rule in self._content.correlation_rules:
+        rules = {metadata.rule_id: rule for metadata, rule in self._content.correlation_rules}
+        for rule_id, rule in rules.items():
             for step in rule.steps:
                 if step.rule_id not in self._ids:
-                    message = (
-                        f"Detection: step {step.id}: rule {step.rule_id} is not in this content"
-                    )
-                    self._problems.append(Problem(self._files[metadata.rule_id], message))
+                    wrong = f"rule {step.rule_id} is not in this content"
+                elif _leads_to(step.rule_id, rule_id, rules):
+                    wrong = f"rule {step.rule_id} leads back to {rule_id}"
+                else:
+                    continue
+                message = f"Detection: step {step.id}: {wrong}"
+                self._problems.append(Problem(self._files[rule_id], message))
+
+    def _check_queries(self) -> None:
+        """Set aside scheduled rules whose queries are not replayed: they never get a row."""
+        running, idle = [], []
+        for rule, names in self._content.scheduled_rules:
+            is_fed = any(name in self._content.queries for name in names)
+            (running if is_fed else idle).append((rule, names))
+        self._content.scheduled_rules = running
+        self._content.not_replayed += [rule.metadata.rule_id for rule, _ in idle]
 
     def _body(self, item: ClassifiedAnalysis) -> str:
         try:
@@ -197,6 +212,25 @@ class _Loader:
 
     def _problem(self, item: ClassifiedAnalysis, message: str) -> None:
         self._problems.append(Problem(_relative(item.file_name, self._folder), message))
+
+
+def _leads_to(start: str, goal: str, rules: Mapping[str, CorrelationRule]) -> bool:
+    """Tell whether a rule is another one, or has it among its steps' steps."""
+    waiting, seen = [start], set()
+    while waiting:
+        rule_id = waiting.pop()
+        if rule_id == goal:
+            return True
+        if rule_id in rules and rule_id not in seen:
+            seen.add(rule_id)
+            waiting.extend(step.rule_id for step in rules[rule_id].steps)
+    return False
+
+
+def _dedup_seconds(spec: Mapping[str, Any]) -> int:
+    """Return the dedup period: an instance ignores 0 and takes less than 5 minutes for 5."""
+    minutes = spec.get("DedupPeriodMinutes") or DEFAULT_DEDUP_MINUTES
+    return max(minutes, MIN_DEDUP_MINUTES) * 60
 
 
 def _relative(file_name: str, folder: Path) -> str:

@@ -147,6 +147,27 @@ def test_a_step_that_names_no_rule_is_refused(content_copy):
     assert CORRELATION in found and "rule AWS.CloudTrail.IAMListRoles is not in this" in found
 
 
+def test_correlation_rules_that_lead_back_to_themselves_are_refused(content_copy):
+    first = yaml.safe_load((content_copy / CORRELATION).read_text())
+    second = first | {"RuleID": "Second", "Tests": []}
+    own = first["Detection"][0]["Group"]
+    circle = [own[0], {"ID": "FailedAttempts", "RuleID": "Second"}]
+    back = [own[0], {"ID": "FailedAttempts", "RuleID": first["RuleID"]}]
+    edit(content_copy / CORRELATION, Detection=[first["Detection"][0] | {"Group": circle}])
+    second["Detection"] = [first["Detection"][0] | {"Group": back}]
+    (content_copy / "correlation_rules" / "second.yml").write_text(yaml.safe_dump(second))
+    found = problems(content_copy)
+    assert f"{CORRELATION}: Detection: step FailedAttempts: rule Second leads back to" in found
+
+
+@pytest.mark.parametrize("minutes, seconds", [(None, 3600), (0, 3600), (1, 300), (30, 1800)])
+def test_dedup_periods_are_bounded_as_on_an_instance(content_copy, minutes, seconds):
+    edit(content_copy / f"{LIST_ROLES}.yml", DedupPeriodMinutes=minutes)
+    with loaded_content(content_copy) as content:
+        (rule,) = [r for r in content.rules if r.metadata.rule_id.endswith("ListRoles")]
+        assert rule.dedup_seconds == seconds
+
+
 def test_a_wrong_correlation_rule_is_told_which_key(content_copy):
     path = content_copy / CORRELATION
     path.write_text(
