@@ -1,6 +1,7 @@
 # make setup  the virtual environment in .venv, with everything in it
 # make demo   generated attacks, replayed: the detections fire, and a report shows how
 # make bench  speed and cost, each figure beside its alternative
+# make test-full  the random tests of make test with many more examples
 # make test   format, lint, panther_analysis_tool test without and with an instance, pytest
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -8,7 +9,7 @@ BIN := .venv/bin
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint content-test pytest format clean
+.PHONY: help setup demo bench test test-full lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -27,6 +28,9 @@ bench: .venv/ready
 	$(BIN)/python -m benchmarks
 
 test: lint content-test pytest
+
+test-full: .venv/ready-dev
+	TEST_SCALE=full $(BIN)/pytest
 
 lint: .venv/ready-dev
 	$(BIN)/ruff format --check .

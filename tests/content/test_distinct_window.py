@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from panther_detection_helpers import caching
 
+from tests.scale import examples
 from tests.shapes import START
 
 WINDOW = 3600
@@ -50,11 +51,22 @@ times = st.builds(
 )
 values = st.sampled_from([f"role-{i}" for i in range(7)])
 streams = st.lists(st.builds(Sighting, times, values, st.just(())), max_size=30)
+long_streams = st.lists(
+    st.builds(
+        lambda blocks, offset, value: Sighting(START + blocks * WINDOW // 2 + offset, value),
+        st.integers(0, 48),
+        st.integers(-2, 2) | st.integers(0, WINDOW // 2),
+        values,
+    ),
+    max_size=60,
+)
 SUBJECTS = (f"subject {i}" for i in itertools.count())
 
 
 class TestVerdict:
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples(150, 10_000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(streams, st.randoms(use_true_random=False))
     def test_equals_the_definition_in_any_order_with_duplicates(self, store, stream, random):
         forget()
@@ -63,7 +75,24 @@ class TestVerdict:
         random.shuffle(arriving)
         assert any(is_hit(s, subject) for s in arriving) == reaches(stream)
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples(60, 5000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(long_streams, st.data())
+    def test_is_exact_over_a_day_of_deliveries_up_to_two_hours_late(self, store, stream, data):
+        """Nothing is stale for good: what is removed has left every window that can still come."""
+        forget()
+        subject = next(SUBJECTS)
+        delays = st.sampled_from([0, 1, 60, 3600, helpers.MAX_DELAY])
+        delivered = [(s.time + data.draw(delays), i, s) for i, s in enumerate(stream)]
+        allowance = data.draw(st.sampled_from([-1, helpers.MAX_INESSENTIAL_BYTES]))
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", allowance):
+            hits = [is_hit(s, subject) for _, _, s in sorted(delivered)]
+        assert any(hits) == reaches(stream)
+
+    @settings(
+        max_examples=examples(100, 3000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(streams, st.randoms(use_true_random=False))
     def test_is_the_same_when_workers_share_the_stream(self, store, stream, random):
         subject = next(SUBJECTS)
@@ -75,7 +104,9 @@ class TestVerdict:
                 hits.append(is_hit(sighting, subject))
         assert any(hits) == reaches(stream)
 
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples(100, 3000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
     @given(streams, st.randoms(use_true_random=False))
     def test_survives_eager_cleaning(self, store, stream, random):
         """With no allowance for others, every write removes all that is not essential."""
