@@ -1,4 +1,9 @@
-from aws_role_activity_helpers import cloudtrail_context, is_role_discovery, principal_arn
+from aws_role_activity_helpers import (
+    bounded,
+    cloudtrail_context,
+    is_role_discovery,
+    principal_arn,
+)
 from aws_role_attempt_helpers import remember_discovery
 
 
@@ -18,4 +23,4 @@ def title(event):
 
 
 def alert_context(event):
-    return cloudtrail_context(event) | {"principal": principal_arn(event)}
+    return cloudtrail_context(event) | bounded({"principal": principal_arn(event)})
