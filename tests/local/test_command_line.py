@@ -1,8 +1,10 @@
 """The command line: what it prints where, and its exit status."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,26 @@ class TestReplay:
     def test_has_status_2_where_there_is_no_content(self, trail, tmp_path):
         status, _, err = run("replay", trail, cwd=tmp_path)
         assert status == 2 and "--content" in err
+
+    def test_says_what_was_done_when_it_is_interrupted(self, tmp_path):
+        report = tmp_path / "report.html"
+        lines = simulated(tmp_path / "t.jsonl").read_bytes()
+        process = subprocess.Popen(
+            [COMMAND, "replay", "-", "--report", report],
+            cwd=REPO,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        process.stdin.write(lines)
+        process.stdin.flush()
+        time.sleep(3)  # it waits for more
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 1 and b"Traceback" not in err
+        assert b"interrupted: the rest was not read" in out
+        assert report.read_text().endswith("</html>")
+        assert {path.name for path in tmp_path.iterdir()} == {"t.jsonl", "report.html"}
 
     def test_lets_no_control_character_of_a_log_through_to_the_terminal(self, tmp_path):
         trail = simulated(tmp_path / "t.jsonl", roles=1, blocklisted=role_arn("FullAdminRole"))

@@ -210,6 +210,42 @@ class TestBroken:
         found, tally = read(path)
         assert ids(found) == ["event-0", "event-1"] and not tally.problems
 
+    @pytest.mark.parametrize(
+        "content",
+        [
+            b'{"Records": ' + b"[" * 200_000,
+            b'{"a": ' * 100_000,
+            gzip.compress(gzip.compress(b"{}")),
+            gzip.compress(b'{"Records": []}') + b"rubbish behind it",
+            b'{"eventName": "\xff\xfe", "eventTime": "2026-01-05T10:00:00Z"',
+            b'{"n": 1' + b"0" * 5000 + b"}",
+            b"\x00" * 1000,
+            b"\xef\xbb\xbf{",
+        ],
+    )
+    def test_hostile_content_is_named_and_the_next_file_is_read(self, tmp_path, content):
+        (tmp_path / "a.json").write_bytes(content)
+        (tmp_path / "b.jsonl").write_bytes(lines(records(2)))
+        found, tally = read(tmp_path)
+        assert ids(found) == ["event-0", "event-1"]
+        assert tally.problems and all("a.json" in problem.where for problem in tally.problems)
+
+    def test_records_nested_deeply_are_read_where_they_can_be(self, tmp_path):
+        deep = "[" * 900 + "]" * 900
+        line = json.dumps(records(1)[0])[:-1] + f', "deep": {deep}}}\n'
+        (tmp_path / "a.jsonl").write_text(line + lines(records(1, start=1)).decode())
+        assert ids(read(tmp_path)[0]) == ["event-0", "event-1"]
+
+    def test_a_file_that_shrinks_while_it_is_read_is_no_trouble(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(documents, "PIECE", 1000)
+        path = tmp_path / "a.jsonl"
+        path.write_bytes(lines(records(50)))
+        tally = Tally()
+        reading = Reader(lambda name: True, tally).read([str(path)])
+        first = next(reading)
+        path.write_bytes(b"")
+        assert ids([first, *reading])[0] == "event-0"
+
     @given(st.binary(max_size=300))
     def test_no_bytes_at_all_stop_the_reading(self, tmp_path_factory, content):
         path = tmp_path_factory.mktemp("fuzz") / "a.json"
