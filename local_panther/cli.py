@@ -55,10 +55,12 @@ Paths = Annotated[
     typer.Argument(help="CloudTrail files or folders, plain or gzipped; - for standard input."),
 ]
 ContentFolder = Annotated[
-    Path,
+    Path | None,
     typer.Option(
-        help="Root of the content repository (the folder with rules/), "
-        "or the state folder of `serve` for what was uploaded."
+        help="Root of a content repository (the folder with rules/), or the state folder of "
+        "`serve` for what was uploaded. By default this folder where it holds content, else the "
+        "repository that local-panther was set up in.",
+        show_default=False,
     ),
 ]
 ReportFile = Annotated[
@@ -69,7 +71,7 @@ ReportFile = Annotated[
 @app.command()
 def replay(
     paths: Paths,
-    content: ContentFolder = Path(),
+    content: ContentFolder = None,
     include_disabled: Annotated[
         bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
     ] = False,
@@ -77,7 +79,6 @@ def replay(
     format: Annotated[Format, typer.Option(help="How to print the alerts.")] = Format.TEXT,
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
-    from local_panther.instance.library import stored_content
     from local_panther.output.jsonlines import write_alerts
     from local_panther.output.terminal import print_alerts, print_summary
     from local_panther.replay import replay as run
@@ -85,7 +86,7 @@ def replay(
 
     messages = _messages(report)
     with _content_errors(messages), _progress(messages) as watch:
-        outcome = run(paths, stored_content(content), include_disabled, watch, bool(report))
+        outcome = run(paths, _content_folder(content), include_disabled, watch, bool(report))
     if format is Format.JSON:
         write_alerts(outcome.alerts, sys.stdout)
         print_summary(outcome, messages)
@@ -104,18 +105,17 @@ def tune(
     rule: Annotated[
         str | None, typer.Option(help="Rule ID; not needed where only one can be tuned.")
     ] = None,
-    content: ContentFolder = Path(),
+    content: ContentFolder = None,
     report: ReportFile = None,
 ) -> None:
     """Tell how many alerts each threshold and window would have given, and which to set."""
-    from local_panther.instance.library import stored_content
     from local_panther.report.tuning import write_tuning_report
     from local_panther.tuning.run import tune as run
     from local_panther.tuning.tables import print_tuning
 
     messages = _messages(report)
     with _content_errors(messages), _progress(messages) as watch:
-        tuning = run(paths, stored_content(content), rule, watch)
+        tuning = run(paths, _content_folder(content), rule, watch)
     print_tuning(tuning, _console())
     if report:
         _write(lambda: write_tuning_report(tuning, report), report, messages)
@@ -232,6 +232,18 @@ def test(context: typer.Context) -> None:
         command = [sys.executable, "-c", start, "test", *context.args]
         done = subprocess.run(command, env=os.environ | instance)
     raise typer.Exit(done.returncode)
+
+
+def _content_folder(given: Path | None) -> Path:
+    """Return the folder of the content to run."""
+    from local_panther.instance.kinds import KINDS
+    from local_panther.instance.library import stored_content
+
+    if given:
+        return stored_content(given)
+    folders = {kind.folder for kind in KINDS.values()}
+    own = Path(__file__).parent.parent
+    return next((p for p in (Path(), own) if any((p / f).is_dir() for f in folders)), Path())
 
 
 def _messages(report: Path | None) -> Console:

@@ -78,8 +78,16 @@ class TestReplay:
         assert "aws_iam_list_roles.yml: Filename: does not import" in err
 
     def test_has_status_2_where_there_is_no_content(self, trail, tmp_path):
-        status, _, err = run("replay", trail, cwd=tmp_path)
-        assert status == 2 and "--content" in err
+        (tmp_path / "rules").mkdir()
+        for arguments in ([], ["--content", tmp_path / "rules"]):
+            status, _, err = run("replay", trail, *arguments, cwd=tmp_path)
+            assert status == 2 and "holds no Panther content" in err
+
+    def test_runs_this_repository_where_the_folder_holds_no_content(self, trail, tmp_path):
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        status, out, _ = run("replay", trail, "--format", "json", cwd=elsewhere)
+        assert status == 0 and json.loads(out)["rule_id"] == CORRELATION
 
     def test_says_what_was_done_when_it_is_interrupted(self, tmp_path):
         report = tmp_path / "report.html"
