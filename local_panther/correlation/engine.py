@@ -40,6 +40,10 @@ class _State:
     next_run: float | None = None
     open: dict[Binding, _OpenAlert] = field(default_factory=dict)
 
+    def run_by(self, time: float) -> None:
+        """Set the next run to a time, unless it is earlier already."""
+        self.next_run = time if self.next_run is None else min(self.next_run, time)
+
 
 class CorrelationEngine:
     """The correlation rules of some content.
@@ -82,8 +86,7 @@ class CorrelationEngine:
                 )
                 state.signals.setdefault(step.id, []).append(signal)
                 state.fresh.add(signal.number)
-            known_at = max(source.time, self._clock)
-            state.next_run = state.next_run or state.rule.schedule.next_run(known_at)
+            state.run_by(state.rule.schedule.next_run(max(source.time, self._clock)))
 
     def _run(self, state: _State) -> None:
         now, rule = state.next_run, state.rule
@@ -96,8 +99,7 @@ class CorrelationEngine:
                     self._report(state, match, now)
                     continue
                 unsettled |= bound & state.fresh
-                run = rule.schedule.next_run(match.settled)
-                state.next_run = min(run, state.next_run or run)
+                state.run_by(rule.schedule.next_run(match.settled))
         state.fresh = unsettled
         _forget(state, now)
 

@@ -165,9 +165,7 @@ class TestAccess:
         assert instance.send(query)["errors"]
 
 
-FUZZ = settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
+FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class TestFuzz:

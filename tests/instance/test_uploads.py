@@ -273,9 +273,7 @@ class TestRefusing:
         instance.refused(archive(one_rule("raise SystemExit")))
         assert instance.upload(archive(one_rule()))["result"]["rules"]["new"] == 1
 
-    @settings(
-        max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-    )
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def test_archives_with_any_bytes_changed(self, tmp_path_factory, data):
         """Unpacking fails with a message or writes into its folder, whatever the bytes."""

@@ -88,6 +88,13 @@ class TestAlert:
         assert alert.created_at == 40 * 60  # 5 + 30 minutes, and the next run
         assert not run(rule, signal("a", 5), signal("b", 33)).alerts
 
+    def test_of_one_value_does_not_wait_for_the_absence_of_another(self):
+        rule = sequence("a", {"ID": "b", "Absence": True}, "c", {"ID": "d", "Absence": True})
+        waiting = [signal("a", 0, "eve"), signal("c", 1, "eve")]
+        other = [signal("a", 5, "bob"), signal("c", 6, "bob")]
+        alerts = run(rule, *waiting, *other).alerts
+        assert [(a.match_value, a.created_at / 60) for a in alerts] == [("eve", 60), ("bob", 70)]
+
     def test_is_not_made_by_a_rule_that_makes_signals_only(self):
         engine = CorrelationEngine(
             [(metadata("Test.Correlation", CreateAlert=False), parsed(group("a", "b")))]
