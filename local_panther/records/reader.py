@@ -21,6 +21,7 @@ EMPTY = "empty file"
 REFUSED = (ValueError, RuntimeError)  # what simdjson raises on text that it does not take
 ARRAY_START = re.compile(r'\s*(?:\{\s*"Records"\s*:\s*)?\[')
 MAX_KNOWN_TIMES = 10_000
+MAX_KNOWN_NAMES = 10_000
 
 
 class Reader:
@@ -37,7 +38,7 @@ class Reader:
     def __init__(self, wanted: Callable[[str], bool], tally: Tally) -> None:
         self._wanted = wanted
         self._tally = tally
-        self._decisions: dict[str, bool] = {}
+        self._unwanted: set[str] = set()  # eventNames
         self._times: dict[str, float] = {}
         # Wanted records are few, so that their IDs are remembered for far longer.
         self._ids = {True: RecentIds(), False: RecentIds()}
@@ -70,6 +71,9 @@ class Reader:
 
     def _read_lines(self, document: Document, name: str) -> Iterator[Record]:
         """Read a document a line, all of them as one array where they are sound."""
+        if b"\n" not in document.text:  # as AWS delivers them; splitting would copy it all
+            yield from self._read_one(document.text, name, None)
+            return
         lines = document.text.split(b"\n")
         filled = [(i, line) for i, line in enumerate(lines, document.line) if line.strip()]
         if len(filled) > 1:
@@ -125,43 +129,66 @@ class Reader:
         yield from self._scan(records, lambda i: f"{where}, record {i + 1}")
 
     def _scan(self, records: Iterable[Any], place: Callable[[int], str]) -> Iterator[Record]:
-        """Look at records and yield the wanted ones. The hot loop of the replay."""
-        tally, decisions, times = self._tally, self._decisions, self._times
-        for index, record in enumerate(records):
-            kind = type(record)
-            if kind is not simdjson.Object and kind is not dict:
-                tally.records += 1
-                tally.skip(place(index), NOT_AN_OBJECT, f"it is {json.dumps(_plain(record))[:60]}")
-                continue
-            name = record.get("eventName")
-            if name is None and _is_envelope(record):
-                yield from self._scan(record["Records"], _inside(place(index)))
-                continue
-            tally.records += 1
-            text = record.get("eventTime")
-            # Looked up only as text: anything else may not even be hashable.
-            time = times.get(text) if type(text) is str else None
-            if time is None:
-                time = self._new_time(text)
-                if time is None:
-                    tally.skip(place(index), NO_TIME, repr(_plain(text))[:60])
-                    continue
-            if type(name) is not str:
-                name = ""
-            wanted = decisions.get(name)
-            if wanted is None:
-                wanted = decisions[name] = self._wanted(name)
-            event_id = record.get("eventID")
-            if type(event_id) is str and self._ids[wanted].is_repeated(event_id):
-                tally.duplicates += 1
-            elif wanted:
-                tally.wanted += 1
-                raw = record.mini if kind is simdjson.Object else json.dumps(record).encode()
-                yield Record(time, tally.records, name, raw, place(index))
+        """Look at records and yield the wanted ones. The hot loop of the replay.
 
-    def _new_time(self, text: Any) -> float | None:
-        """Return an eventTime that was not seen before, in seconds since 1970; None for no time."""
-        time = parse_time(text) if isinstance(text, str) else None
+        Most records are objects with a text for an ID, of a known time and name, that no rule wants
+        and that were not seen before: these are done with in a few look-ups.
+        """
+        times, unwanted, ids = self._times, self._unwanted, self._ids[False]
+        passed = 0
+        for index, record in enumerate(records):
+            try:
+                if record["eventName"] in unwanted and record["eventTime"] in times:
+                    event_id = record["eventID"]
+                    is_new = event_id not in ids.current and event_id not in ids.previous
+                    if is_new and type(event_id) is str:
+                        ids.is_repeated(event_id)
+                        passed += 1
+                        continue
+            except (KeyError, TypeError):
+                pass  # something is missing or of another type
+            self._tally.records += passed
+            passed = 0
+            yield from self._look_at(record, index, place)
+        self._tally.records += passed
+
+    def _look_at(self, record: Any, index: int, place: Callable[[int], str]) -> Iterator[Record]:
+        """Look at one record of any form."""
+        tally, kind = self._tally, type(record)
+        if kind is not simdjson.Object and kind is not dict:
+            tally.records += 1
+            tally.skip(place(index), NOT_AN_OBJECT, f"it is {json.dumps(_plain(record))[:60]}")
+            return
+        name = record.get("eventName")
+        if name is None and _is_envelope(record):
+            yield from self._scan(record["Records"], _inside(place(index)))
+            return
+        tally.records += 1
+        text = record.get("eventTime")
+        time = self._time(text) if isinstance(text, str) else None
+        if time is None:
+            tally.skip(place(index), NO_TIME, repr(_plain(text))[:60])
+            return
+        name = name if isinstance(name, str) else ""
+        wanted = name not in self._unwanted and self._wanted(name)
+        if not wanted:
+            if len(self._unwanted) > MAX_KNOWN_NAMES:
+                self._unwanted.clear()
+            self._unwanted.add(name)
+        event_id = record.get("eventID")
+        if isinstance(event_id, str) and self._ids[wanted].is_repeated(event_id):
+            tally.duplicates += 1
+        elif wanted:
+            tally.wanted += 1
+            raw = record.mini if kind is simdjson.Object else json.dumps(record).encode()
+            yield Record(time, tally.records, name, raw, place(index))
+
+    def _time(self, text: str) -> float | None:
+        """Return an eventTime in seconds since 1970; None where it is none."""
+        time = self._times.get(text)
+        if time is not None:
+            return time
+        time = parse_time(text)
         if time is not None:
             if len(self._times) > MAX_KNOWN_TIMES:
                 self._times.clear()
