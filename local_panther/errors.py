@@ -31,5 +31,10 @@ class ContentError(Exception):
         self.problems = problems
 
 
+def one_line(error: object) -> str:
+    """Return what an error says on one line, however its library broke it."""
+    return " ".join(str(error).split())
+
+
 class FieldError(ValueError):
     """A field of a content item that has no meaning; the message names the key and says why."""

@@ -106,9 +106,9 @@ class _Stream:
         self._engine = Engine(content, errors)
         self._lake = lake
         self._scheduled = ScheduledQueries(content, lake, errors)
-        self._grouper = AlertGrouper([*content.rules, *(r for r, _ in content.scheduled_rules)])
-        self._correlation = CorrelationEngine(content.correlation_rules)
         rules = [*content.rules, *(rule for rule, _ in content.scheduled_rules)]
+        self._grouper = AlertGrouper(rules)
+        self._correlation = CorrelationEngine(content.correlation_rules)
         self._signals = Counter({rule.metadata.rule_id: 0 for rule in rules})
         self._signals.update({metadata.rule_id: 0 for metadata, _ in content.correlation_rules})
 

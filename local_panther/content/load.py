@@ -22,7 +22,7 @@ from local_panther.content.model import (
 from local_panther.content.simple import transpile_detection
 from local_panther.correlation.grammar import CorrelationRule, parse_rule
 from local_panther.correlation.schedule import parse_schedule
-from local_panther.errors import ContentError, FieldError, Problem
+from local_panther.errors import ContentError, FieldError, Problem, one_line
 from local_panther.lake.dialect import (
     parse_sql,
     reads_only_cloudtrail,
@@ -63,7 +63,7 @@ def _read_specs(folder: Path) -> list[ClassifiedAnalysis]:
         items, invalid = classify_analysis(
             found, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
         )
-    problems = [Problem(_relative(name, folder), _one_line(error)) for name, error in invalid]
+    problems = [Problem(_relative(name, folder), one_line(error)) for name, error in invalid]
     if problems:
         raise ContentError(problems)
     if items.empty():
@@ -235,7 +235,3 @@ def _dedup_seconds(spec: Mapping[str, Any]) -> int:
 
 def _relative(file_name: str, folder: Path) -> str:
     return os.path.relpath(file_name, folder.resolve())
-
-
-def _one_line(error: Any) -> str:
-    return " ".join(str(error).split())

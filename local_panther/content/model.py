@@ -94,6 +94,10 @@ class Query:
         """Tell whether a record of this eventName makes a difference to the query."""
         return self.event_names is None or event_name in self.event_names
 
+    def names_tagged(self, prefix: str) -> list[str]:
+        """Return what stands behind a prefix in the tags: the IDs of rules that it is for."""
+        return [t.removeprefix(prefix).strip() for t in self.tags if t.startswith(prefix)]
+
 
 @dataclass
 class Content:

@@ -55,7 +55,8 @@ class Expression:
         first, second = (getter(key) for key in spec["Operands"])
 
         def holds(event):
-            return compare(spec["Operator"], first(event), second(event))
+            # The second field's value differs from event to event: nothing to compile once.
+            return applies(compiled_filter(spec["Operator"], second(event)), first(event))
 
         return holds
 
@@ -65,7 +66,8 @@ class Expression:
         if spec["Condition"] in PRESENCE:
             judge = PRESENCE[spec["Condition"]]
             return lambda event: judge(get(event, MISSING))
-        return lambda event: compare(spec["Operator"], get(event), spec["Operand"])
+        compiled = compiled_filter(spec["Operator"], spec["Operand"])
+        return lambda event: applies(compiled, get(event))
 
 
 MISSING = object()
@@ -90,11 +92,14 @@ PRESENCE = {
 }
 
 
-def compare(operator, first, second):
+def compiled_filter(operator, operand):
+    return Filter({"target": "value", "operator": operator, "value": operand})
+
+
+def applies(compiled, value):
     """Compare as inline filters do. Values that can not be compared do not satisfy a condition."""
-    statement = {"target": "value", "operator": operator, "value": second}
     try:
-        return Filter(statement).filter({"value": first})
+        return compiled.filter({"value": value})
     except Exception:  # pylint: disable=broad-except
         return False
 

@@ -132,20 +132,23 @@ class Api:
         return {"status": status, "result": {"issues": _issues(outcome)}}
 
     def _deleteDetections(self, *_: Any, input: dict) -> dict:
-        dry_run, library = bool(input.get("dryRun")), self._library
-        linked = library.linked(input["ids"], queries=False)
-        linked = linked if input.get("includeSavedQueries") else []
-        ids = library.delete(input["ids"], queries=False, dry_run=dry_run)
-        names = library.delete(linked, queries=True, dry_run=dry_run)
+        is_along = input.get("includeSavedQueries")
+        ids, names = self._delete(input["ids"], False, is_along, input.get("dryRun"))
         return {"ids": ids, "savedQueryNames": names}
 
     def _deleteSavedQueriesByName(self, *_: Any, input: dict) -> dict:
-        dry_run, library = bool(input.get("dryRun")), self._library
-        linked = library.linked(input["names"], queries=True)
-        linked = linked if input.get("includeDetections") else []
-        names = library.delete(input["names"], queries=True, dry_run=dry_run)
-        ids = library.delete(linked, queries=False, dry_run=dry_run)
+        is_along = input.get("includeDetections")
+        names, ids = self._delete(input["names"], True, is_along, input.get("dryRun"))
         return {"names": names, "detectionIDs": ids}
+
+    def _delete(
+        self, ids: list[str], queries: bool, with_linked: bool | None, dry_run: bool | None
+    ) -> tuple[list[str], list[str]]:
+        """Delete items, and those that are linked to them; returns both."""
+        library = self._library
+        linked = library.linked(ids, queries) if with_linked else []
+        own = library.delete(ids, queries, bool(dry_run))
+        return own, library.delete(linked, not queries, bool(dry_run))
 
     def _receipt(self, data: str, store: bool) -> dict:
         receipt = str(uuid.uuid4())

@@ -7,8 +7,8 @@ this process with it and not the server.
 
 UPLOAD is an unpacked archive, STORED the content so far (may be missing), CANDIDATE an empty folder
 that gets both together in the local Panther's own layout, RESULT the file for the outcome as JSON:
-`{"problems": [[path, message]…], "items": {id: {kind, spec file, body file, digest}…}}`, the items
-being those of the upload.
+`{"problems": [[path, message]…], "items": {id: {kind, spec file, body file, digest}…}, "files":
+{id: file in the archive…}}`, the items being those of the upload.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from panther_analysis_tool.analysis_utils import classify_analysis, load_analysi
 from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 
 from local_panther.content.load import loaded_content
-from local_panther.errors import ContentError
+from local_panther.errors import ContentError, one_line
 from local_panther.instance.kinds import KINDS
 from local_panther.instance.limits import is_too_large
 
@@ -65,7 +65,8 @@ def check(upload: Path, stored: Path, candidate: Path) -> dict[str, Any]:
         except ContentError as error:
             found = [(sources.get(p.where), p.message) for p in error.problems]
             problems += [(path, message) for path, message in found if path]
-    return {"problems": problems, "items": entries}
+    files = {item_id: sources[entry["spec"]] for item_id, entry in entries.items()}
+    return {"problems": problems, "items": entries, "files": files}
 
 
 def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[tuple[str, str]]]:
@@ -81,7 +82,7 @@ def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[tuple[str, str]]
         sound, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
     )
     problems = [
-        (str(Path(name).relative_to(upload)), " ".join(str(error).split()))
+        (str(Path(name).relative_to(upload)), one_line(error))
         for name, error in [*invalid, *too_large]
     ]
     refused = {name for name, _ in invalid}

@@ -98,7 +98,7 @@ class Library:
             known = self.items.get(item_id, item)["kind"]
             if known != item["kind"]:
                 message = f"{item_id}: is stored as a {known}, not as a {item['kind']}"
-                problems.append((item["spec"], message))
+                problems.append((outcome["files"][item_id], message))
         if problems:
             return UploadOutcome(problems)
         statistics = self._statistics(outcome["items"])
@@ -120,13 +120,13 @@ class Library:
         except subprocess.TimeoutExpired:
             self.close()
             message = f"checking took more than {CHECK_SECONDS} s: does a body loop on import?"
-            return {"problems": [("", message)], "items": {}}
+            return {"problems": [("", message)], "items": {}, "files": {}}
         try:
             return json.loads(result.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             last = (errors.decode(errors="replace").strip().splitlines() or ["no message"])[-1]
             message = f"checking broke off (status {self._check.returncode}): {last}"
-            return {"problems": [("", message)], "items": {}}
+            return {"problems": [("", message)], "items": {}, "files": {}}
 
     def _statistics(self, uploaded: dict[str, dict[str, str]]) -> dict[str, dict[str, int]]:
         counts = no_statistics()

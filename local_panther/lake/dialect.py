@@ -11,7 +11,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from local_panther.errors import FieldError
+from local_panther.errors import FieldError, one_line
 
 CLOUDTRAIL = "aws_cloudtrail"
 VARIANT = (  # its columns that hold objects and lists
@@ -42,7 +42,7 @@ def parse_sql(sql: str) -> exp.Expression:
     try:
         found = [part for part in sqlglot.parse(sql, read="snowflake") if part is not None]
     except SqlglotError as error:
-        raise FieldError(f"no query in the Snowflake dialect: {_one_line(error)}") from error
+        raise FieldError(f"no query in the Snowflake dialect: {_uncoloured(error)}") from error
     if len(found) != 1 or not isinstance(found[0], exp.Query):
         raise FieldError("must be one SELECT")
     return found[0]
@@ -212,5 +212,5 @@ def _set_parameters(query: exp.Expression, values: Mapping[str, str]) -> None:
                 projection.set("this", exp.cast(literal, kind) if kind else literal)
 
 
-def _one_line(error: Exception) -> str:
-    return re.sub(r"\x1b\[[0-9;]*m", "", " ".join(str(error).split()))
+def _uncoloured(error: Exception) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", one_line(error))

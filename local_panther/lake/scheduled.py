@@ -12,6 +12,7 @@ from panther_core.enriched_event import PantherEvent
 from local_panther.content.model import Content, Query, StreamingRule
 from local_panther.detection.engine import RuleErrors, make_signal
 from local_panther.detection.signals import Signal
+from local_panther.errors import one_line
 from local_panther.lake.dialect import translate_sql
 from local_panther.lake.lake import Lake
 
@@ -63,8 +64,7 @@ class ScheduledQueries:
         try:
             rows = self._lake.query(job.sql, run_at)
         except duckdb.Error as error:
-            message = " ".join(str(error).split())
-            self._errors.add(job.query.name, f"run at {run_at:.0f}", message)
+            self._errors.add(job.query.name, f"run at {run_at:.0f}", one_line(error))
             return
         for row in map(plain_row, rows):
             for rule in job.rules:

@@ -13,7 +13,7 @@ import duckdb
 from local_panther.alerts.model import Alert
 from local_panther.content.model import Content, Query
 from local_panther.detection.engine import RuleErrors
-from local_panther.errors import FieldError
+from local_panther.errors import FieldError, one_line
 from local_panther.lake.dialect import timestamp_text, translate_sql
 from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import plain_row
@@ -29,9 +29,7 @@ class Timelines:
         self._errors = errors
         self._queries: dict[str, Query] = {}
         for query in content.queries.values():
-            for tag in query.tags:
-                if tag.startswith(TAG):
-                    self._queries[tag.removeprefix(TAG).strip()] = query
+            self._queries |= dict.fromkeys(query.names_tagged(TAG), query)
 
     def wants(self, event_name: str) -> bool:
         """Tell whether any timeline can show a record of this eventName."""
@@ -46,7 +44,7 @@ class Timelines:
             sql = translate_sql(query.sql, parameters_of(alert))
             return [plain_row(row) for row in self._lake.query(sql, alert.created_at)]
         except (duckdb.Error, FieldError) as error:
-            self._errors.add(query.name, alert.title, " ".join(str(error).split()))
+            self._errors.add(query.name, alert.title, one_line(error))
             return []
 
 

@@ -19,7 +19,8 @@ NO_TIME = "missing or malformed eventTime"
 EMPTY = "empty file"
 
 REFUSED = (ValueError, RuntimeError)  # what simdjson raises on text that it does not take
-ARRAY_START = re.compile(r'\s*(?:\{\s*"Records"\s*:\s*)?\[')
+ARRAY_START = re.compile(r'\s*(?:\{\s*"Records"\s*:\s*)?\[\s*')
+SPACE = re.compile(r"\s*")
 MAX_KNOWN_TIMES = 10_000
 MAX_KNOWN_NAMES = 10_000
 
@@ -71,7 +72,8 @@ class Reader:
 
     def _read_lines(self, document: Document, name: str) -> Iterator[Record]:
         """Read a document a line, all of them as one array where they are sound."""
-        if b"\n" not in document.text:  # as AWS delivers them; splitting would copy it all
+        if document.line == 1 and b"\n" not in document.text:
+            # The whole file, as AWS delivers it: splitting would copy it all.
             yield from self._read_one(document.text, name, None)
             return
         lines = document.text.split(b"\n")
@@ -88,7 +90,8 @@ class Reader:
                     yield from self._scan(array, lambda i: f"{name}, line {numbers[i]}")
                     return
         for number, line in filled:
-            yield from self._read_one(line, name, number if len(filled) > 1 else None)
+            is_whole_file = document.line == 1 and len(filled) == 1
+            yield from self._read_one(line, name, None if is_whole_file else number)
 
     def _read_one(self, text: bytes, name: str, line: int | None) -> Iterator[Record]:
         """Read one document: a record, a list of records, or AWS's `{"Records": […]}`."""
@@ -119,8 +122,7 @@ class Reader:
                 while True:
                     record, position = decoder.raw_decode(decoded, position)
                     records.append(record)
-                    position = decoded.index(",", position) + 1
-                    position += len(decoded[position:]) - len(decoded[position:].lstrip())
+                    position = SPACE.match(decoded, decoded.index(",", position) + 1).end()
             except (ValueError, RecursionError):
                 place = f"{where}, record {len(records) + 1}" if start else where
                 self._tally.skip(place, NOT_JSON, error)

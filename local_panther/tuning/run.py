@@ -111,8 +111,8 @@ def _chosen(content: Content, rule_id: str | None) -> tuple[StreamingRule, Query
     found = {
         name: query
         for query in content.queries.values()
-        for tag in query.tags
-        if tag.startswith(TAG) and (name := tag.removeprefix(TAG).strip()) in rules
+        for name in query.names_tagged(TAG)
+        if name in rules
     }
     if rule_id is None and len(found) == 1:
         rule_id = next(iter(found))

@@ -114,6 +114,10 @@ class TestFailedAttempts:
         assert context["discoveryCameFirst"] is True
         assert context["secondsFromDiscoveryToFirstAttempt"] == 200
 
+    def test_context_counts_exactly_up_to_thirty_targets(self, load):
+        """What the README says of the number of targets."""
+        assert last_context(load(FAILED_ATTEMPTS), burst(30, step=10))["distinctTargets"] == 30
+
     def test_context_says_when_discovery_came_only_afterwards(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         matches(lists, event(call("ListRoles", time=START + 60)))

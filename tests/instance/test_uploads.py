@@ -252,8 +252,9 @@ class TestRefusing:
 
     def test_an_id_that_exists_as_another_kind(self, instance):
         instance.upload(archive(one_rule()))
-        found = instance.refused(archive({"queries/q.yml": query("Test.Rule")}))
-        assert "Test.Rule: is stored as a rule, not as a saved_query" in found
+        found = instance.refused(archive({"queries/own.yml": query("Test.Rule")}))
+        message = "Test.Rule: is stored as a rule, not as a saved_query"
+        assert f"queries/own.yml: {message}" in found
 
     def test_a_body_that_never_ends(self, instance, monkeypatch):
         monkeypatch.setattr(library, "CHECK_SECONDS", 4)

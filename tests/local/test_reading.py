@@ -158,6 +158,17 @@ class TestBroken:
         path.write_bytes(lines(records(1)) + b'{"eventName": \n' + lines(records(1, start=1)))
         self.check(path, ["event-0", "event-1"], "broken JSON", f"{path}, line 2")
 
+    def test_a_broken_last_line_of_a_long_file(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(documents, "PIECE", 500)
+        path = tmp_path / "a.jsonl"
+        path.write_bytes(lines(records(3)) + b'{"eventName": ')
+        self.check(path, [f"event-{i}" for i in range(3)], "broken JSON", f"{path}, line 4")
+
+    def test_a_long_list_that_breaks_off_is_salvaged_whatever_its_spaces(self, tmp_path):
+        path = tmp_path / "a.json"
+        path.write_bytes(envelope(records(3), indent=3)[:-60])
+        self.check(path, ["event-0", "event-1"], "broken JSON", f"{path}, record 3")
+
     def test_no_json_at_all(self, tmp_path):
         path = tmp_path / "a.json"
         path.write_text("hello")
