@@ -10,7 +10,7 @@ from typing import Any
 from local_panther.alerts.grouping import AlertGrouper
 from local_panther.alerts.model import Alert, in_order
 from local_panther.content.load import loaded_content
-from local_panther.content.model import Content
+from local_panther.content.model import Content, EventNames, includes, united
 from local_panther.correlation.engine import CorrelationEngine
 from local_panther.detection.engine import Engine, RuleErrors
 from local_panther.detection.events import build
@@ -58,6 +58,7 @@ def replay(
     include_disabled: bool = False,
     watch: Watch | None = None,
     with_timelines: bool = False,
+    workers: int = 1,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
@@ -67,6 +68,7 @@ def replay(
         include_disabled: Run items with `Enabled: false` too.
         with_timelines: Run the content's timeline queries for each alert at the end.
         watch: Called now and then with the counts so far and the number of files.
+        workers: Processes that look through files; what is found is the same.
 
     Raises:
         ContentError: The content does not load.
@@ -80,7 +82,7 @@ def replay(
         timelines = Timelines(content, lake, errors) if with_timelines else None
         stream = _Stream(content, lake, errors, timelines)
         files = find_files(paths, tally)
-        reader = Reader(stream.wants, tally)
+        reader = Reader(stream.event_names, tally, workers)
         interrupted = False
         try:
             records = reader.read(_watched(files, tally, watch))
@@ -102,33 +104,31 @@ class _Stream:
     def __init__(
         self, content: Content, lake: Lake, errors: RuleErrors, timelines: Timelines | None
     ) -> None:
-        self._timelines = timelines
         self._engine = Engine(content, errors)
         self._lake = lake
         self._scheduled = ScheduledQueries(content, lake, errors)
+        users = [self._scheduled, timelines] if timelines else [self._scheduled]
+        self._lake_names = united(user.event_names for user in users)
         rules = [*content.rules, *(rule for rule, _ in content.scheduled_rules)]
         self._grouper = AlertGrouper(rules)
         self._correlation = CorrelationEngine(content.correlation_rules)
         self._signals = Counter({rule.metadata.rule_id: 0 for rule in rules})
         self._signals.update({metadata.rule_id: 0 for metadata, _ in content.correlation_rules})
 
-    def wants(self, event_name: str) -> bool:
-        """Tell whether a record of this eventName makes a difference."""
-        return self._engine.wants(event_name) or self._is_for_lake(event_name)
+    @property
+    def event_names(self) -> EventNames:
+        """The eventNames of records that make a difference."""
+        return united([self._engine.event_names, self._lake_names])
 
     def process(self, record: Record) -> None:
         """Take one record, after everything that is due before it."""
         self._advance(record.time)
         event = build(record)
-        if self._is_for_lake(record.name):
+        if includes(self._lake_names, record.name):
             self._lake.add(record, event)
             self._scheduled.note(record.name, record.time)
         for signal in self._engine.run(record, event):
             self._take(signal)
-
-    def _is_for_lake(self, event_name: str) -> bool:
-        is_drawn = self._timelines is not None and self._timelines.wants(event_name)
-        return is_drawn or self._scheduled.wants(event_name)
 
     def finish(self) -> None:
         """Do everything that is still due."""

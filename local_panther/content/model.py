@@ -1,6 +1,6 @@
 """The kinds of content that the local Panther runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,8 @@ from local_panther.correlation.grammar import CorrelationRule
 from local_panther.correlation.schedule import Schedule
 
 DEFAULT_DEDUP_MINUTES = 60
+
+EventNames = frozenset[str] | None  # values of `eventName`; None for any
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class StreamingRule:
     metadata: Metadata
     detection: Rule
     log_types: frozenset[str]
-    event_names: frozenset[str] | None
+    event_names: EventNames
     threshold: int
     dedup_seconds: int
 
@@ -88,11 +90,7 @@ class Query:
     sql: Expression
     schedule: Schedule | None
     tags: tuple[str, ...]
-    event_names: frozenset[str] | None
-
-    def sees(self, event_name: str) -> bool:
-        """Tell whether a record of this eventName makes a difference to the query."""
-        return self.event_names is None or event_name in self.event_names
+    event_names: EventNames
 
     def names_tagged(self, prefix: str) -> list[str]:
         """Return what stands behind a prefix in the tags: the IDs of rules that it is for."""
@@ -115,3 +113,18 @@ class Content:
     data_models: dict[str, DataModel] = field(default_factory=dict)
     disabled: list[str] = field(default_factory=list)
     not_replayed: list[str] = field(default_factory=list)
+
+
+def includes(event_names: EventNames, name: str) -> bool:
+    """Tell whether an eventName is one of these."""
+    return event_names is None or name in event_names
+
+
+def united(several: Iterable[EventNames]) -> EventNames:
+    """Return the eventNames that are among any of several."""
+    found: set[str] = set()
+    for event_names in several:
+        if event_names is None:
+            return None
+        found |= event_names
+    return frozenset(found)

@@ -9,7 +9,7 @@ from typing import Any
 from panther_core.detection import DetectionResult
 from panther_core.enriched_event import PantherEvent
 
-from local_panther.content.model import Content, StreamingRule
+from local_panther.content.model import Content, EventNames, StreamingRule, includes, united
 from local_panther.detection.events import LOG_TYPE
 from local_panther.detection.signals import Signal
 from local_panther.errors import Problem
@@ -41,9 +41,10 @@ class Engine:
         self._model = content.data_models.get(LOG_TYPE)
         self._errors = errors
 
-    def wants(self, event_name: str) -> bool:
-        """Tell whether any rule can match a record of this eventName, by the rules' filters."""
-        return bool(self._for_name(event_name))
+    @property
+    def event_names(self) -> EventNames:
+        """The eventNames of records that any rule can match, by the rules' filters."""
+        return united(rule.event_names for rule in self._rules)
 
     def run(self, record: Record, event: Mapping[str, Any]) -> Iterator[Signal]:
         """Run the rules that can match a record and yield a signal for each match.
@@ -63,7 +64,7 @@ class Engine:
     def _for_name(self, name: str) -> list[StreamingRule]:
         rules = self._by_name.get(name)
         if rules is None:
-            rules = [r for r in self._rules if r.event_names is None or name in r.event_names]
+            rules = [rule for rule in self._rules if includes(rule.event_names, name)]
             self._by_name[name] = rules
         return rules
 

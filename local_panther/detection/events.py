@@ -3,19 +3,22 @@
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
 import simdjson
 
 from local_panther.records.model import Record
-from local_panther.records.reader import REFUSED
+from local_panther.records.scan import REFUSED
 
 LOG_TYPE = "AWS.CloudTrail"
 
 ARN = re.compile(r"arn:[a-z0-9-]+:[a-z0-9-]+:[^:\s]*:(\d{12})?:\S+")
 ADDRESS_LIKE = re.compile(r"[0-9a-fA-F:.]{3,45}")  # of account IDs too
+ADDRESS_START = frozenset("0123456789abcdefABCDEF:.")
 ACCOUNT_ID = re.compile(r"\d{12}")
 ACCOUNT_FIELDS = ("accountid", "recipientaccountid", "account")
 USER_FIELDS = ("username",)
@@ -51,26 +54,27 @@ def _parsed(raw: bytes) -> dict[str, Any]:
 
 def _indicators(event: dict[str, Any]) -> dict[str, set[str]]:
     arns, accounts, addresses, users = set(), set(), set(), set()
-    waiting: list[tuple[str, Any]] = list(event.items())
-    while waiting:
-        field, value = waiting.pop()
-        if type(value) is dict:
-            waiting.extend(value.items())
-        elif type(value) is list:
-            waiting.extend((field, inner) for inner in value)
-        elif type(value) is not str:
-            continue
-        elif value.startswith("arn:"):
-            if arn := ARN.fullmatch(value):
-                arns.add(value)
-                accounts.update(filter(None, [arn[1]]))
-        elif ADDRESS_LIKE.fullmatch(value):
-            if _is_address(value):
-                addresses.add(value)
-            elif field.lower() in ACCOUNT_FIELDS and ACCOUNT_ID.fullmatch(value):
-                accounts.add(value)
-        if type(value) is str and value and field.lower() in USER_FIELDS:
-            users.add(value)
+    levels: list[Iterable[tuple[str, Any]]] = [event.items()]
+    for level in levels:
+        for field, value in level:
+            kind = type(value)
+            if kind is dict:
+                levels.append(value.items())
+            elif kind is list:
+                levels.append([(field, inner) for inner in value])
+            if kind is not str or not value:
+                continue
+            if value.startswith("arn:"):
+                if arn := ARN.fullmatch(value):
+                    arns.add(value)
+                    accounts.update(filter(None, [arn[1]]))
+            elif value[0] in ADDRESS_START and ADDRESS_LIKE.fullmatch(value):
+                if _is_address(value):
+                    addresses.add(value)
+                elif field.lower() in ACCOUNT_FIELDS and ACCOUNT_ID.fullmatch(value):
+                    accounts.add(value)
+            if field.lower() in USER_FIELDS:
+                users.add(value)
     return {
         "p_any_aws_arns": arns,
         "p_any_aws_account_ids": accounts,
@@ -79,6 +83,7 @@ def _indicators(event: dict[str, Any]) -> dict[str, set[str]]:
     }
 
 
+@lru_cache(10_000)
 def _is_address(text: str) -> bool:
     try:
         ip_address(text)

@@ -21,6 +21,7 @@ PANTHER_TEXT = "p_log_type p_row_id"
 PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
 
 BATCH = 2000  # records that wait for one insert
+LINE = 16 * 1024 * 1024  # bytes of a line that DuckDB makes room for where none is longer
 MEMORY = "1GB"  # beyond it DuckDB uses the disk
 
 
@@ -33,9 +34,11 @@ class Lake:
         self._waiting: list[str] = []
         self.refused = 0  # records that hold what DuckDB takes for no JSON
         self._connection.execute(f"SET memory_limit = '{MEMORY}'")
-        path = Path(self._folder.name) / "lake.duckdb"
-        self._connection.execute(f"ATTACH '{path}' AS panther_logs")
+        self._batch = Path(self._folder.name) / "batch.ndjson"
+        self._connection.execute(f"ATTACH '{self._batch.parent / 'lake.duckdb'}' AS panther_logs")
         # Queries come with the content: they read the lake and nothing else.
+        self._connection.execute(f"SET temp_directory = '{self._batch.parent}'")
+        self._connection.execute(f"SET allowed_directories = ['{self._batch.parent}']")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("CREATE SCHEMA panther_logs.public")
         self._connection.execute(_create_table())
@@ -90,20 +93,24 @@ class Lake:
                     self.refused += 1
 
     def _insert(self, lines: list[str]) -> None:
-        self._connection.execute(INSERT, [f"[{','.join(lines)}]"])
+        # By way of a file, which DuckDB reads faster than a parameter.
+        text = "\n".join(lines).encode()
+        self._batch.write_bytes(text)
+        room = LINE if len(text) < LINE else max(len(line.encode()) for line in lines) + 1
+        self._connection.execute(INSERT, [str(self._batch), room])
 
 
 def _columns() -> list[tuple[str, str, str]]:
     """Return the columns: name, type, and how the value is taken from a line."""
-    text = [(name, "VARCHAR", f"line.r.{name}") for name in TEXT.split()]
-    variant = [(name, "JSON", f"NULLIF(line.r.{name}, 'null'::JSON)") for name in VARIANT]
-    boolean = [(name, "BOOLEAN", f"line.r.{name}") for name in BOOLEAN.split()]
+    text = [(name, "VARCHAR", f"r.{name}") for name in TEXT.split()]
+    variant = [(name, "JSON", f"NULLIF(r.{name}, 'null'::JSON)") for name in VARIANT]
+    boolean = [(name, "BOOLEAN", f"r.{name}") for name in BOOLEAN.split()]
     times = [
-        (name, "TIMESTAMP", "line.p.p_event_time")
+        (name, "TIMESTAMP", "p.p_event_time")
         for name in ("eventTime", "p_event_time", "p_parse_time")
     ]
-    panther = [(name, "VARCHAR", f"line.p.{name}") for name in PANTHER_TEXT.split()]
-    lists = [(name, "VARCHAR[]", f"line.p.{name}") for name in PANTHER_LISTS.split()]
+    panther = [(name, "VARCHAR", f"p.{name}") for name in PANTHER_TEXT.split()]
+    lists = [(name, "VARCHAR[]", f"p.{name}") for name in PANTHER_LISTS.split()]
     return [*text, *variant, *boolean, *times, *panther, *lists]
 
 
@@ -113,17 +120,19 @@ def _create_table() -> str:
 
 
 def _insert() -> str:
-    """Return the statement that takes lines: it reads each once, whatever the number of columns."""
-    fields = [f'"{name}": "VARCHAR"' for name in TEXT.split()]
-    fields += [f'"{name}": "JSON"' for name in VARIANT]
-    fields += [f'"{name}": "BOOLEAN"' for name in BOOLEAN.split()]
-    added = [f'"{name}": "VARCHAR"' for name in PANTHER_TEXT.split()]
-    added += [f'"{name}": ["VARCHAR"]' for name in PANTHER_LISTS.split()]
-    added += ['"p_event_time": "TIMESTAMP"']
-    shape = f'[{{"p": {{{", ".join(added)}}}, "r": {{{", ".join(fields)}}}}}]'
+    """Return the statement that takes a file of lines: a record `r`, its p_ fields `p`."""
+    record = [f'"{name}" VARCHAR' for name in TEXT.split()]
+    record += [f'"{name}" JSON' for name in VARIANT]
+    record += [f'"{name}" BOOLEAN' for name in BOOLEAN.split()]
+    added = [f'"{name}" VARCHAR' for name in PANTHER_TEXT.split()]
+    added += [f'"{name}" VARCHAR[]' for name in PANTHER_LISTS.split()]
+    added += ['"p_event_time" TIMESTAMP']
+    columns = f"{{p: 'STRUCT({', '.join(added)})', r: 'STRUCT({', '.join(record)})'}}"
     values = ", ".join(value for _, _, value in _columns())
-    lines = f"SELECT unnest(from_json(?, '{shape}')) AS line"
-    return f"INSERT INTO panther_logs.public.aws_cloudtrail SELECT {values} FROM ({lines})"
+    read = (
+        f"read_json(?, format = 'newline_delimited', columns = {columns}, maximum_object_size = ?)"
+    )
+    return f"INSERT INTO panther_logs.public.aws_cloudtrail SELECT {values} FROM {read}"
 
 
 INSERT = _insert()

@@ -9,7 +9,14 @@ from typing import Any
 import duckdb
 from panther_core.enriched_event import PantherEvent
 
-from local_panther.content.model import Content, Query, StreamingRule
+from local_panther.content.model import (
+    Content,
+    EventNames,
+    Query,
+    StreamingRule,
+    includes,
+    united,
+)
 from local_panther.detection.engine import RuleErrors, make_signal
 from local_panther.detection.signals import Signal
 from local_panther.errors import one_line
@@ -43,14 +50,15 @@ class ScheduledQueries:
             if query.schedule and rules:
                 self._jobs.append(_Job(query, translate_sql(query.sql), rules))
 
-    def wants(self, event_name: str) -> bool:
-        """Tell whether any of the queries can see a record of this eventName."""
-        return any(job.query.sees(event_name) for job in self._jobs)
+    @property
+    def event_names(self) -> EventNames:
+        """The eventNames of records that any of the queries can see."""
+        return united(job.query.event_names for job in self._jobs)
 
     def note(self, event_name: str, time: float) -> None:
         """Take note that the lake has got a record."""
         for job in self._jobs:
-            if job.next_run is None and job.query.sees(event_name):
+            if job.next_run is None and includes(job.query.event_names, event_name):
                 job.next_run = job.query.schedule.next_run(time)
 
     def advance(self, now: float) -> Iterator[Signal]:

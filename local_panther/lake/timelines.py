@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from local_panther.alerts.model import Alert
-from local_panther.content.model import Content, Query
+from local_panther.content.model import Content, EventNames, Query, united
 from local_panther.detection.engine import RuleErrors
 from local_panther.errors import FieldError, one_line
 from local_panther.lake.dialect import timestamp_text, translate_sql
@@ -31,9 +31,10 @@ class Timelines:
         for query in content.queries.values():
             self._queries |= dict.fromkeys(query.names_tagged(TAG), query)
 
-    def wants(self, event_name: str) -> bool:
-        """Tell whether any timeline can show a record of this eventName."""
-        return any(query.sees(event_name) for query in self._queries.values())
+    @property
+    def event_names(self) -> EventNames:
+        """The eventNames of records that any timeline can show."""
+        return united(query.event_names for query in self._queries.values())
 
     def rows(self, alert: Alert) -> list[dict[str, Any]]:
         """Return the rows of an alert's timeline; none where its rule has no such query."""

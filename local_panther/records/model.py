@@ -1,6 +1,7 @@
 """What reading yields."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ class Tally:
     Attributes:
         records: Records read, duplicates among them.
         wanted: Records handed on to rules.
-        duplicates: Records whose eventID was seen before.
+        duplicates: Records that rules may want, but whose eventID was seen before.
         skipped: Records and files that could not be read, by reason.
         problems: Each of them, with its place; not more than MAX_PROBLEMS.
         late: Records that came too late for their place in time.
@@ -56,3 +57,18 @@ class Tally:
         self.skipped[reason] += 1
         if len(self.problems) < self.MAX_PROBLEMS:
             self.problems.append(Problem(where, f"{reason}: {detail}" if detail else reason))
+
+    def note_times(self, times: Collection[float]) -> None:
+        """Let the first and last time reach to these, in seconds since 1970."""
+        if times:
+            earliest, latest = min(times), max(times)
+            self.first = earliest if self.first is None else min(self.first, earliest)
+            self.last = latest if self.last is None else max(self.last, latest)
+
+    def add(self, other: "Tally") -> None:
+        """Count what another tally counted too."""
+        for name in ("files", "records", "wanted", "duplicates", "late"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.skipped.update(other.skipped)
+        self.problems += other.problems[: self.MAX_PROBLEMS - len(self.problems)]
+        self.note_times([time for time in (other.first, other.last) if time is not None])

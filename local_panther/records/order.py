@@ -36,23 +36,19 @@ def in_time_order(
 
 
 class RecentIds:
-    """Remembers the last eventIDs, at least `capacity` and at most twice as many of them.
-
-    Attributes:
-        current: The latest IDs, and `previous` those before them; the hot loop looks into both.
-    """
+    """Remembers the last eventIDs, at least `capacity` and at most twice as many of them."""
 
     def __init__(self, capacity: int = REMEMBERED_IDS) -> None:
         self._capacity = capacity
-        self.current: set[str] = set()
-        self.previous: set[str] = set()
+        self._current: set[str] = set()
+        self._previous: set[str] = set()
 
     def is_repeated(self, event_id: str) -> bool:
         """Tell whether an ID was seen before, and remember it."""
-        if event_id in self.current:
+        if event_id in self._current:
             return True
-        self.current.add(event_id)
-        repeated = event_id in self.previous
-        if len(self.current) >= self._capacity:
-            self.previous, self.current = self.current, set()
+        self._current.add(event_id)
+        repeated = event_id in self._previous
+        if len(self._current) >= self._capacity:
+            self._previous, self._current = self._current, set()
         return repeated

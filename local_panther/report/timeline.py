@@ -11,7 +11,7 @@ from typing import Any
 
 from local_panther.alerts.model import Alert
 from local_panther.lake.dialect import timestamp_text
-from local_panther.records.reader import parse_time
+from local_panther.records.scan import parse_time
 
 CROSSING = "crossing"
 FAILURE, SUCCESS = "failure", "success"

@@ -61,6 +61,7 @@ def tune(
     folder: Path,
     rule_id: str | None = None,
     watch: Callable[[Tally, int], None] | None = None,
+    workers: int = 1,
 ) -> Tuning:
     """Count what each threshold and window would have given.
 
@@ -69,6 +70,7 @@ def tune(
         folder: The root of the content repository.
         rule_id: The rule to tune; may be left out where only one can be.
         watch: Called now and then with the counts so far and the number of files.
+        workers: Processes that look through files; what is found is the same.
 
     Raises:
         ContentError: The content does not load, or has no such rule to tune.
@@ -83,7 +85,7 @@ def tune(
         threshold = int(getattr(rule.detection.module, "THRESHOLD", rule.threshold))
         window = int(getattr(rule.detection.module, "WINDOW_MINUTES", 60))
         files = find_files(paths, tally)
-        for record in Reader(query.sees, tally).read(files):
+        for record in Reader(query.event_names, tally, workers).read(files):
             lake.add(record, build(record))
             if watch and tally.wanted % 1000 == 0:
                 watch(tally, len(files))

@@ -14,7 +14,7 @@ from local_panther.lake.dialect import parse_sql, scanned_event_names, translate
 from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import plain_row
 from local_panther.records.model import Record
-from local_panther.records.reader import parse_time
+from local_panther.records.scan import parse_time
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.local.running import correlation_alerts, replayed
 from tests.shapes import ALICE, REPO, START, call, denied, denied_update, role_arn
