@@ -17,6 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from time import monotonic
 from typing import Annotated
 
 import typer
@@ -32,6 +33,7 @@ from local_panther.simulate.scenario import background as ordinary_records
 
 OK, INCOMPLETE, UNUSABLE = 0, 1, 2
 PIPE_WIDTH = 120
+REFRESH_SECONDS = 0.1
 STATE = Path(".local-panther")
 DEFAULT_START = datetime(2026, 1, 5, 10, 0, 0)
 
@@ -63,6 +65,13 @@ ContentFolder = Annotated[
         show_default=False,
     ),
 ]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Processes that look through files, 0 for one a core; what is found is the same.",
+    ),
+]
 ReportFile = Annotated[
     Path | None, typer.Option(metavar="FILE.html", help="Write it all as one page too.")
 ]
@@ -76,17 +85,26 @@ def replay(
         bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
     ] = False,
     report: ReportFile = None,
+    workers: Workers = 0,
     format: Annotated[Format, typer.Option(help="How to print the alerts.")] = Format.TEXT,
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
     from local_panther.output.jsonlines import write_alerts
     from local_panther.output.terminal import print_alerts, print_summary
+    from local_panther.records.workers import usable_cores
     from local_panther.replay import replay as run
     from local_panther.report.page import write_report
 
     messages = _messages(report)
     with _content_errors(messages), _progress(messages) as watch:
-        outcome = run(paths, _content_folder(content), include_disabled, watch, bool(report))
+        outcome = run(
+            paths,
+            _content_folder(content),
+            include_disabled,
+            watch,
+            with_timelines=bool(report),
+            workers=workers or usable_cores(),
+        )
     if format is Format.JSON:
         write_alerts(outcome.alerts, sys.stdout)
         print_summary(outcome, messages)
@@ -107,15 +125,17 @@ def tune(
     ] = None,
     content: ContentFolder = None,
     report: ReportFile = None,
+    workers: Workers = 0,
 ) -> None:
     """Tell how many alerts each threshold and window would have given, and which to set."""
+    from local_panther.records.workers import usable_cores
     from local_panther.report.tuning import write_tuning_report
     from local_panther.tuning.run import tune as run
     from local_panther.tuning.tables import print_tuning
 
     messages = _messages(report)
     with _content_errors(messages), _progress(messages) as watch:
-        tuning = run(paths, _content_folder(content), rule, watch)
+        tuning = run(paths, _content_folder(content), rule, watch, workers or usable_cores())
     print_tuning(tuning, _console())
     if report:
         _write(lambda: write_tuning_report(tuning, report), report, messages)
@@ -288,12 +308,19 @@ def _progress(console: Console) -> Iterator[Callable[..., None] | None]:
         yield None
         return
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True) as progress:
+    # Without a thread that refreshes: the workers are forked from this process.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         task = progress.add_task("reading", total=None)
+        shown = 0.0
 
         def watch(tally, files: int) -> None:
-            text = f"{tally.files:,} of {files:,} files, {tally.records:,} records"
-            progress.update(task, total=files, completed=tally.files, description=text)
+            nonlocal shown
+            if monotonic() - shown > REFRESH_SECONDS:
+                shown = monotonic()
+                text = f"{tally.files:,} of {files:,} files, {tally.records:,} records"
+                progress.update(
+                    task, total=files, completed=tally.files, description=text, refresh=True
+                )
 
         yield watch
 

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,6 @@ from local_panther.content.load import loaded_content
 from local_panther.content.model import Content, EventNames, includes, united
 from local_panther.correlation.engine import CorrelationEngine
 from local_panther.detection.engine import Engine, RuleErrors
-from local_panther.detection.events import build
 from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
 from local_panther.lake.lake import Lake
@@ -85,9 +85,9 @@ def replay(
         reader = Reader(stream.event_names, tally, workers)
         interrupted = False
         try:
-            records = reader.read(_watched(files, tally, watch))
-            for record in in_time_order(records, tally):
-                stream.process(record)
+            with closing(reader.read(_watched(files, tally, watch))) as records:
+                for record in in_time_order(records, tally):
+                    stream.process(record)
         except KeyboardInterrupt:
             interrupted = True
         stream.finish()
@@ -123,11 +123,10 @@ class _Stream:
     def process(self, record: Record) -> None:
         """Take one record, after everything that is due before it."""
         self._advance(record.time)
-        event = build(record)
         if includes(self._lake_names, record.name):
-            self._lake.add(record, event)
+            self._lake.add(record)
             self._scheduled.note(record.name, record.time)
-        for signal in self._engine.run(record, event):
+        for signal in self._engine.run(record):
             self._take(signal)
 
     def finish(self) -> None:

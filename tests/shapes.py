@@ -1,10 +1,14 @@
 """CloudTrail events in the shapes of recorded ones, for tests; all of them are generated."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 from panther_core.enriched_event import PantherEvent
 
+from local_panther.records.model import Record
+from local_panther.records.panther_fields import panther_fields
+from local_panther.records.scan import parse_time
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.shapes import ACCOUNT, event_time
 
@@ -68,3 +72,12 @@ def denied_update(
 
 def event(record: dict) -> PantherEvent:
     return PantherEvent(record)
+
+
+def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
+    """A record as the reader yields it; bytes for one that is JSON in a form of its own."""
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    values = json.loads(raw)
+    time = parse_time(values.get("eventTime", "")) or START
+    added = json.dumps(panther_fields(values, raw, time)).encode()
+    return Record(time, sequence, values.get("eventName", ""), raw, added, "test")

@@ -10,10 +10,10 @@ from panther_core.detection import DetectionResult
 from panther_core.enriched_event import PantherEvent
 
 from local_panther.content.model import Content, EventNames, StreamingRule, includes, united
-from local_panther.detection.events import LOG_TYPE
 from local_panther.detection.signals import Signal
 from local_panther.errors import Problem
 from local_panther.records.model import Record
+from local_panther.records.panther_fields import LOG_TYPE
 
 MAX_ERRORS_SHOWN = 20
 
@@ -46,13 +46,11 @@ class Engine:
         """The eventNames of records that any rule can match, by the rules' filters."""
         return united(rule.event_names for rule in self._rules)
 
-    def run(self, record: Record, event: Mapping[str, Any]) -> Iterator[Signal]:
-        """Run the rules that can match a record and yield a signal for each match.
-
-        Args:
-            event: The record as built, with the fields that Panther adds.
-        """
-        for rule in self._for_name(record.name):
+    def run(self, record: Record) -> Iterator[Signal]:
+        """Run the rules that can match a record and yield a signal for each match."""
+        rules = self._for_name(record.name)
+        event = record.event() if rules else {}
+        for rule in rules:
             # Every rule gets an event of its own: what one does to it is not seen by the next.
             result = rule.detection.run(PantherEvent(event, self._model), {}, {}, batch_mode=True)
             if result.detection_evaluation_failed:

@@ -1,21 +1,29 @@
 """What reading yields."""
 
+import json
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import simdjson
 
 from local_panther.errors import Problem
 
+REFUSED = (ValueError, RuntimeError)  # what simdjson raises on text that it does not take
+
+_parser = simdjson.Parser()
+
 
 class Record(NamedTuple):
-    """One CloudTrail record that a rule may want, not yet built.
+    """One CloudTrail record that a rule may want.
 
     Attributes:
         time: Its eventTime in seconds since 1970.
         sequence: Its place in the order of reading, which decides between equal times.
         name: Its eventName, or "" where it has none.
         raw: The record as JSON.
+        added: The fields that Panther adds, as JSON.
         where: The file and the place in it.
     """
 
@@ -23,7 +31,19 @@ class Record(NamedTuple):
     sequence: int
     name: str
     raw: bytes
+    added: bytes
     where: str
+
+    def event(self) -> dict[str, Any]:
+        """Return the event that rules get: the record with the fields that Panther adds."""
+        return _parsed(self.raw) | _parsed(self.added)
+
+
+def _parsed(text: bytes) -> dict[str, Any]:
+    try:
+        return _parser.parse(text, recursive=True)
+    except REFUSED:
+        return json.loads(text)  # numbers of many digits, lone surrogates
 
 
 @dataclass

@@ -34,9 +34,9 @@ class Reader:
     def _records(self, scan: Scan) -> Iterator[Record]:
         tally = self._tally
         tally.add(scan.tally)
-        for time, name, event_id, raw, where in scan.sightings:
+        for time, name, event_id, raw, added, where in scan.sightings:
             if event_id is not None and self._ids.is_repeated(event_id):
                 tally.duplicates += 1
             else:
                 tally.wanted += 1
-                yield Record(time, tally.wanted, name, raw, where)
+                yield Record(time, tally.wanted, name, raw, added, where)

@@ -11,14 +11,14 @@ import simdjson
 
 from local_panther.records.documents import Document, UnreadableFile, documents
 from local_panther.records.files import STANDARD_INPUT, opened
-from local_panther.records.model import Tally
+from local_panther.records.model import REFUSED, Tally
+from local_panther.records.panther_fields import panther_fields
 
 NOT_JSON = "broken JSON"
 NOT_AN_OBJECT = "record is not an object"
 NO_TIME = "missing or malformed eventTime"
 EMPTY = "empty file"
 
-REFUSED = (ValueError, RuntimeError)  # what simdjson raises on text that it does not take
 ARRAY_START = re.compile(r'\s*(?:\{\s*"Records"\s*:\s*)?\[\s*')
 SPACE = re.compile(r"\s*")
 MAX_KNOWN_TIMES = 10_000
@@ -34,6 +34,7 @@ class Sighting(NamedTuple):
         name: Its eventName, or "" where it has none.
         event_id: Its eventID, None where it has none.
         raw: The record as JSON.
+        added: The fields that Panther adds, as JSON.
         where: The file and the place in it.
     """
 
@@ -41,6 +42,7 @@ class Sighting(NamedTuple):
     name: str
     event_id: str | None
     raw: bytes
+    added: bytes
     where: str
 
 
@@ -227,8 +229,12 @@ class Scanner:
     def _take(self, record: Any, time: float, name: str, where: str) -> None:
         event_id = record.get("eventID")
         event_id = event_id if isinstance(event_id, str) else None
-        raw = record.mini if type(record) is simdjson.Object else json.dumps(record).encode()
-        self._scan.sightings.append(Sighting(time, name, event_id, raw, where))
+        if isinstance(record, simdjson.Object):
+            raw, values = record.mini, record.as_dict()
+        else:
+            raw, values = json.dumps(record).encode(), record
+        added = json.dumps(panther_fields(values, raw, time)).encode()
+        self._scan.sightings.append(Sighting(time, name, event_id, raw, added, where))
 
     def _time(self, text: str) -> float | None:
         """Return an eventTime in seconds since 1970; None where it is none."""
@@ -247,7 +253,7 @@ def parse_time(text: str) -> float | None:
     """
     try:
         moment = datetime.fromisoformat(text)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
         return moment.timestamp() if len(text) > len("2026-01-05") else None
     except (ValueError, OverflowError):
         return None

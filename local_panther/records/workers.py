@@ -1,22 +1,35 @@
 """Looks through files in several processes at once, with results in the order of the files."""
 
+import gc
 import os
 import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import NamedTuple
 
 from local_panther.records.files import STANDARD_INPUT
 from local_panther.records.scan import Scan, Scanner
 
-LOAD_BYTES = 1024 * 1024  # of files that a worker gets at once
+LOAD_BYTES = 1024 * 1024  # of small files that a worker gets at once
 LOAD_FILES = 64
 LOADS_AHEAD = 3  # for each worker
 LARGE_FILE = 32 * 1024 * 1024  # read in pieces, which only one process can do
+GARBAGE_CHECK = 100_000  # new objects; a file has thousands, and next to no cycles
 MAX_RESULT = 256 * 1024 * 1024  # bytes that a load may come to; more is read in pieces
 
-Load = list[str]
+
+class Load(NamedTuple):
+    """Files that are read together, and their size in bytes."""
+
+    files: list[str]
+    size: int
+
+    @property
+    def is_large(self) -> bool:
+        """True for a file that this process has to read itself."""
+        return self.size > LARGE_FILE
 
 
 def usable_cores() -> int:
@@ -44,7 +57,7 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
     waiting: deque[tuple[Load, Future[list[Scan] | None] | None]] = deque()
     try:
         for load in _loads(files):
-            waiting.append((load, None if _is_large(load[0]) else _submitted(pool, load)))
+            waiting.append((load, _submitted(pool, load)))
             if len(waiting) > workers * LOADS_AHEAD:
                 yield from _result(*waiting.popleft(), scanner)
         while waiting:
@@ -55,7 +68,7 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
 
 def _submitted(pool: ProcessPoolExecutor, load: Load) -> Future[list[Scan] | None] | None:
     try:
-        return pool.submit(_scan, load)
+        return None if load.is_large else pool.submit(_scan, load.files)
     except BrokenProcessPool:
         return None
 
@@ -74,36 +87,31 @@ def _result(
     if found is not None:
         yield from found
         return
-    for path in load:
+    for path in load.files:
         yield from scanner.scan(path)
 
 
 def _loads(files: Iterable[str]) -> Iterator[Load]:
-    """Group files, as one alone is too little for a worker; a large one stays alone."""
-    load: Load = []
-    size = 0
+    """Group files, as a small one alone is too little for a worker; a large one stays alone."""
+    load = Load([], 0)
     for path in files:
-        if load and (_is_large(path) or size > LOAD_BYTES or len(load) == LOAD_FILES):
+        size = _size(path)
+        is_full = load.size + size > LOAD_BYTES or len(load.files) == LOAD_FILES
+        if load.files and is_full:
             yield load
-            load, size = [], 0
-        load.append(path)
-        size += _size(path)
-        if _is_large(path):
-            yield load
-            load, size = [], 0
-    if load:
+            load = Load([], 0)
+        load = Load([*load.files, path], load.size + size)
+    if load.files:
         yield load
 
 
-def _is_large(path: str) -> bool:
-    return path == STANDARD_INPUT or _size(path) > LARGE_FILE
-
-
 def _size(path: str) -> int:
+    if path == STANDARD_INPUT:
+        return LARGE_FILE + 1  # which no worker has
     try:
         return os.stat(path).st_size  # noqa: PTH116 - twice as fast on big folders
     except OSError:
-        return 0  # it is missed, and told, when it is read
+        return 0  # that it is missing is told when it is read
 
 
 # In the worker:
@@ -114,13 +122,15 @@ _scanner: Scanner
 def _start(wanted: frozenset[str] | None) -> None:
     global _scanner
     _scanner = Scanner(wanted)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's to take
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
+    gc.freeze()  # what the main process holds is no garbage
+    gc.set_threshold(GARBAGE_CHECK)
 
 
-def _scan(load: Load) -> list[Scan] | None:
-    """Return what a load holds; None where it is so much that it has to be read in pieces."""
+def _scan(files: list[str]) -> list[Scan] | None:
+    """Return what files hold; None where it is so much that it has to be read in pieces."""
     found, size = [], 0
-    for path in load:
+    for path in files:
         for scan in _scanner.scan(path):
             found.append(scan)
             size += scan.size

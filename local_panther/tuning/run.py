@@ -6,7 +6,6 @@ from pathlib import Path
 
 from local_panther.content.load import loaded_content
 from local_panther.content.model import Content, Query, StreamingRule
-from local_panther.detection.events import build
 from local_panther.detection.store import key_value_store
 from local_panther.errors import ContentError, Problem
 from local_panther.lake.dialect import translate_sql
@@ -86,7 +85,7 @@ def tune(
         window = int(getattr(rule.detection.module, "WINDOW_MINUTES", 60))
         files = find_files(paths, tally)
         for record in Reader(query.event_names, tally, workers).read(files):
-            lake.add(record, build(record))
+            lake.add(record)
             if watch and tally.wanted % 1000 == 0:
                 watch(tally, len(files))
         # Everything that was read: a tuning query's own reach is meant for the data lake.

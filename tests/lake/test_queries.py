@@ -9,15 +9,12 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_panther.detection.events import build
 from local_panther.lake.dialect import parse_sql, scanned_event_names, translate_sql
 from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import plain_row
-from local_panther.records.model import Record
-from local_panther.records.scan import parse_time
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.local.running import correlation_alerts, replayed
-from tests.shapes import ALICE, REPO, START, call, denied, denied_update, role_arn
+from tests.shapes import ALICE, REPO, START, call, denied, denied_update, read_record, role_arn
 
 FILES = sorted((REPO / "queries").glob("*.yml"))
 SPECS = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
@@ -35,10 +32,7 @@ def sql_of(name):
 def rows_of(name, records, now=START + 7200, **options):
     with Lake() as lake:
         for number, record in enumerate(records):
-            record = {"eventID": str(number), **record}
-            time = parse_time(record["eventTime"])
-            stored = Record(time, number, record["eventName"], json.dumps(record).encode(), "")
-            lake.add(stored, build(stored))
+            lake.add(read_record({"eventID": str(number), **record}))
         sql = translate_sql(sql_of(name), **options)
         return [plain_row(row) for row in lake.query(sql, now)]
 

@@ -1,16 +1,12 @@
 """Scheduled queries and rules in the replay."""
 
-import json
-
 import yaml
 
-from local_panther.detection.events import build
 from local_panther.lake.dialect import parse_sql, translate_sql
 from local_panther.lake.lake import Lake
-from local_panther.records.model import Record
 from local_panther.simulate.identities import PrincipalKind
 from tests.local.running import replayed, simulated
-from tests.shapes import START, call, role_arn
+from tests.shapes import call, read_record, role_arn
 
 SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
 
@@ -98,10 +94,8 @@ def test_a_query_over_other_tables_is_listed_as_not_replayed(tmp_path, content_c
 
 def stored(*records):
     lake = Lake()
-    for i, record in enumerate(records):
-        raw = record if isinstance(record, bytes) else json.dumps(record).encode()
-        entry = Record(START + i, i, "ListRoles", raw, "")
-        lake.add(entry, build(entry))
+    for record in records:
+        lake.add(read_record(record))
     return lake
 
 

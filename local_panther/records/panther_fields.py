@@ -1,18 +1,12 @@
-"""Records as an instance sees them."""
+"""The fields that Panther adds to a record."""
 
 import hashlib
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
-
-import simdjson
-
-from local_panther.records.model import Record
-from local_panther.records.scan import REFUSED
 
 LOG_TYPE = "AWS.CloudTrail"
 
@@ -23,38 +17,32 @@ ACCOUNT_ID = re.compile(r"\d{12}")
 ACCOUNT_FIELDS = ("accountid", "recipientaccountid", "account")
 USER_FIELDS = ("username",)
 
-_parser = simdjson.Parser()
 
-
-def build(record: Record) -> dict[str, Any]:
-    """Build the event that rules get from a record, with the fields that Panther adds.
+def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[str, Any]:
+    """Return the fields that Panther adds to a record.
 
     The p_any fields are taken from the whole record: every value that is an ARN, the accounts in
     ARNs and in account fields, every value that is an address, and values of userName fields.
     Panther's own list of fields is not documented to the letter (low confidence).
     https://docs.panther.com/search/panther-fields
+
+    Args:
+        record: As CloudTrail wrote it.
+        raw: The same as JSON, which tells records without an eventID apart.
+        time: Its eventTime in seconds since 1970.
     """
-    event = _parsed(record.raw)
-    moment = datetime.fromtimestamp(record.time, UTC)
-    indicators = _indicators(event)
-    return event | {
+    moment = datetime.fromtimestamp(time, UTC).replace(tzinfo=None)
+    return {
         "p_log_type": LOG_TYPE,
-        "p_event_time": moment.strftime("%Y-%m-%d %H:%M:%S.%f"),
-        "p_row_id": hashlib.sha256(record.raw).hexdigest()[:32],
-        **{name: sorted(found) for name, found in indicators.items() if found},
+        "p_event_time": moment.isoformat(" ", "microseconds"),
+        "p_row_id": hashlib.sha256(raw).hexdigest()[:32],
+        **{name: sorted(found) for name, found in _indicators(record).items() if found},
     }
 
 
-def _parsed(raw: bytes) -> dict[str, Any]:
-    try:
-        return _parser.parse(raw, recursive=True)
-    except REFUSED:
-        return json.loads(raw)  # numbers of many digits, lone surrogates
-
-
-def _indicators(event: dict[str, Any]) -> dict[str, set[str]]:
+def _indicators(record: Mapping[str, Any]) -> dict[str, set[str]]:
     arns, accounts, addresses, users = set(), set(), set(), set()
-    levels: list[Iterable[tuple[str, Any]]] = [event.items()]
+    levels: list[Iterable[tuple[str, Any]]] = [record.items()]
     for level in levels:
         for field, value in level:
             kind = type(value)

@@ -1,14 +1,10 @@
 """Records as an instance sees them: with the fields that Panther adds."""
 
-import json
-
-from local_panther.detection.events import build
-from local_panther.records.model import Record
-from tests.shapes import START, call, role_arn
+from tests.shapes import call, read_record, role_arn
 
 
-def built(record, time=START):
-    return build(Record(time, 1, record["eventName"], json.dumps(record).encode(), "test"))
+def built(record):
+    return read_record(record).event()
 
 
 def test_events_keep_the_record_and_say_what_they_are():
