@@ -24,7 +24,9 @@ def mixed_lines() -> list[dict]:
     if not RECORDED.is_dir():
         sys.exit(f"{RECORDED}: no recorded CloudTrail there to make the data from")
     recorded = [json.loads(line) for p in sorted(RECORDED.glob("*.jsonl")) for line in p.open()]
-    role_calls = itertools.cycle([r for r in recorded if r["eventName"] in ROLE_CALLS])
+    role_calls = [r for r in recorded if r["eventName"] in ROLE_CALLS]
+    Random(1).shuffle(role_calls)  # or those of the first file would be all
+    role_calls = itertools.cycle(role_calls)
     others = [r for r in recorded if r["eventName"] not in ROLE_CALLS]
     every = 1000 // ROLE_CALLS_A_THOUSAND
     mixed = []

@@ -12,10 +12,12 @@ LOG_TYPE = "AWS.CloudTrail"
 
 ARN = re.compile(r"arn:[a-z0-9-]+:[a-z0-9-]+:[^:\s]*:(\d{12})?:\S+")
 ADDRESS_LIKE = re.compile(r"[0-9a-fA-F:.]{3,45}")  # of account IDs too
-ADDRESS_START = frozenset("0123456789abcdefABCDEF:.")
 ACCOUNT_ID = re.compile(r"\d{12}")
 ACCOUNT_FIELDS = ("accountid", "recipientaccountid", "account")
 USER_FIELDS = ("username",)
+
+KNOWN_VALUES = 20_000
+LONG = 256  # characters; longer values are not remembered
 
 
 def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[str, Any]:
@@ -36,42 +38,47 @@ def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[s
         "p_log_type": LOG_TYPE,
         "p_event_time": moment.isoformat(" ", "microseconds"),
         "p_row_id": hashlib.sha256(raw).hexdigest()[:32],
-        **{name: sorted(found) for name, found in _indicators(record).items() if found},
+        **{name: sorted(found) for name, found in _indicators(record).items()},
     }
 
 
 def _indicators(record: Mapping[str, Any]) -> dict[str, set[str]]:
-    arns, accounts, addresses, users = set(), set(), set(), set()
+    found: dict[str, set[str]] = {}
     levels: list[Iterable[tuple[str, Any]]] = [record.items()]
     for level in levels:
         for field, value in level:
             kind = type(value)
-            if kind is dict:
+            if kind is str:
+                told = _known if len(value) < LONG else _told
+                for name, indicator in told(field, value):
+                    found.setdefault(name, set()).add(indicator)
+            elif kind is dict:
                 levels.append(value.items())
             elif kind is list:
                 levels.append([(field, inner) for inner in value])
-            if kind is not str or not value:
-                continue
-            if value.startswith("arn:"):
-                if arn := ARN.fullmatch(value):
-                    arns.add(value)
-                    accounts.update(filter(None, [arn[1]]))
-            elif value[0] in ADDRESS_START and ADDRESS_LIKE.fullmatch(value):
-                if _is_address(value):
-                    addresses.add(value)
-                elif field.lower() in ACCOUNT_FIELDS and ACCOUNT_ID.fullmatch(value):
-                    accounts.add(value)
-            if field.lower() in USER_FIELDS:
-                users.add(value)
-    return {
-        "p_any_aws_arns": arns,
-        "p_any_aws_account_ids": accounts,
-        "p_any_ip_addresses": addresses,
-        "p_any_usernames": users,
-    }
+    return found
 
 
-@lru_cache(10_000)
+def _told(field: str, value: str) -> list[tuple[str, str]]:
+    """Return what a value indicates, by the name of the p_any field."""
+    told = []
+    if value.startswith("arn:"):
+        if arn := ARN.fullmatch(value):
+            told.append(("p_any_aws_arns", value))
+            told += [("p_any_aws_account_ids", arn[1])] if arn[1] else []
+    elif ADDRESS_LIKE.fullmatch(value):
+        if _is_address(value):
+            told.append(("p_any_ip_addresses", value))
+        elif field.lower() in ACCOUNT_FIELDS and ACCOUNT_ID.fullmatch(value):
+            told.append(("p_any_aws_account_ids", value))
+    if value and field.lower() in USER_FIELDS:
+        told.append(("p_any_usernames", value))
+    return told
+
+
+_known = lru_cache(KNOWN_VALUES)(_told)  # most values come again and again
+
+
 def _is_address(text: str) -> bool:
     try:
         ip_address(text)

@@ -53,6 +53,7 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
         for path in files:
             yield from scanner.scan(path)
         return
+    gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
     pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(wanted,))
     waiting: deque[tuple[Load, Future[list[Scan] | None] | None]] = deque()
     try:
@@ -64,6 +65,7 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
             yield from _result(*waiting.popleft(), scanner)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        gc.unfreeze()
 
 
 def _submitted(pool: ProcessPoolExecutor, load: Load) -> Future[list[Scan] | None] | None:
@@ -123,7 +125,6 @@ def _start(wanted: frozenset[str] | None) -> None:
     global _scanner
     _scanner = Scanner(wanted)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
-    gc.freeze()  # what the main process holds is no garbage
     gc.set_threshold(GARBAGE_CHECK)
 
 
