@@ -223,7 +223,8 @@ def serve(
         messages.print(Text(f"{url}\nuploads are kept in {state}; Ctrl-C stops"))
 
     try:
-        asyncio.run(run(state, host, port, token, ready))
+        with _content_errors(messages):
+            asyncio.run(run(state, host, port, token, ready))
     except KeyboardInterrupt:
         messages.print(Text(f"stopped; uploads are in {state}"))
     except OSError as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from local_panther.errors import ContentError, Problem, one_line
 from local_panther.instance.archive import ArchiveError, unpack
 from local_panther.instance.kinds import KINDS, QUERY_KINDS, STATISTICS
 
@@ -47,6 +48,9 @@ class Library:
 
     A change is first made in a folder beside the content in use; the index, which names the folder
     in use, is then replaced in one step. A reader finds the one or the other, never half of it.
+
+    Raises:
+        ContentError: The folder holds an index that is none.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -54,9 +58,8 @@ class Library:
         self._lock = threading.Lock()
         self._check: subprocess.Popen | None = None
         folder.mkdir(parents=True, exist_ok=True)
-        self._index: dict[str, Any] = {"content": "content-0", "items": {}}
-        if (folder / INDEX).is_file():
-            self._index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        self._index = _read_index(folder / INDEX)
+        self._remove_leftovers()
 
     @property
     def items(self) -> dict[str, dict[str, str]]:
@@ -67,6 +70,13 @@ class Library:
     def content(self) -> Path:
         """The folder of the content in use."""
         return self._folder / self._index["content"]
+
+    def _remove_leftovers(self) -> None:
+        """Remove what a server left that was killed within a change."""
+        for pattern in (".upload-*", ".delete-*", "content-*"):
+            for path in self._folder.glob(pattern):
+                if path != self.content:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def close(self) -> None:
         """Stop a check that is under way; its upload comes to nothing."""
@@ -203,6 +213,17 @@ class Library:
 
     def _is_query(self, item_id: str) -> bool:
         return self.items[item_id]["kind"] in QUERY_KINDS
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {"content": "content-0", "items": {}}
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        return {"content": str(index["content"]), "items": dict(index["items"])}
+    except (ValueError, LookupError, TypeError) as error:
+        message = f"is no index of uploads ({one_line(error)}); name another --state or remove it"
+        raise ContentError([Problem(str(path), message)]) from error
 
 
 def no_statistics() -> dict[str, dict[str, int]]:

@@ -2,6 +2,7 @@
 
 import json
 
+import aws_role_attempt_helpers as helpers
 import pytest
 from panther_detection_helpers import caching
 
@@ -182,16 +183,13 @@ class TestSeverity:
         _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
         assert pattern == "many roles in several accounts"
 
-    def test_asks_the_store_for_discovery_once_an_event(self, load):
-        rule = load(FAILED_ATTEMPTS)
+    def test_asks_the_store_for_discovery_once_an_event(self, load, monkeypatch):
         asked = []
-        helper = rule.module.discovery_times.__globals__
-        original = helper["get_string_set"]
-        helper["get_string_set"] = lambda key: asked.append(key) or original(key)
-        try:
-            self.severity(rule, burst(10))
-        finally:
-            helper["get_string_set"] = original
+        original = helpers.get_string_set
+        monkeypatch.setattr(
+            helpers, "get_string_set", lambda key: asked.append(key) or original(key)
+        )
+        self.severity(load(FAILED_ATTEMPTS), burst(10))
         assert len(asked) == 1
 
 

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import yaml
 from local_panther.instance.library import stored_content
 from tests.instance.conftest import TOKEN
 from tests.local.correlations import FIELD, sequence
-from tests.local.running import correlation_alerts, replayed, simulated
+from tests.local.running import correlation_alerts, replayed, simulated, started
 
 BIN = Path(sys.executable).parent
 CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
@@ -154,9 +155,47 @@ class TestLocalTest:
 class TestServe:
     def start(self, folder, *arguments):
         command = [BIN / "local-panther", "serve", "--port", "0", *arguments]
-        return subprocess.Popen(
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        return started(command, cwd=folder, text=True)
+
+    def upload_to(self, process, state, content):
+        """Start an upload and return when the server is in the middle of it."""
+        host, token = (process.stdout.readline().strip().split("=", 1)[1] for _ in range(2))
+        environment = os.environ | {"PANTHER_API_HOST": host, "PANTHER_API_TOKEN": token}
+        command = [BIN / "panther_analysis_tool", "upload", "--max-retries", "0"]
+        upload = started([*command, "--out", content.parent], cwd=content, env=environment)
+        deadline = time.monotonic() + 60
+        while not list(state.glob(".upload-*/unpacked/*")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return upload
+
+    @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+    def test_stopped_within_an_upload_keeps_all_that_it_had_and_no_more(
+        self, tmp_path, content_copy, stop
+    ):
+        state = tmp_path / "kept"
+        process = self.start(tmp_path, "--state", "kept", "--token", "token")
+        upload = self.upload_to(process, state, content_copy)
+        process.send_signal(stop)
+        process.communicate(timeout=30)
+        upload.communicate(timeout=60)
+        assert upload.returncode != 0
+        if stop == signal.SIGINT:
+            assert process.returncode == 0 and not list(state.iterdir())
+
+        process = self.start(tmp_path, "--state", "kept", "--token", "token")
+        upload = self.upload_to(process, state, content_copy)
+        out, _ = upload.communicate(timeout=60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert b"New: 4" in out
+        assert {path.name for path in state.iterdir()} == {"state.json", "content-1"}
+
+    @pytest.mark.parametrize("index", ["{", "[]", '{"items": 7, "content": "content-1"}'])
+    def test_has_status_2_for_a_state_that_is_none(self, tmp_path, index):
+        (tmp_path / "state.json").write_text(index)
+        done = run("local-panther", "serve", "--port", "0", "--state", tmp_path, cwd=tmp_path)
+        assert done.returncode == 2 and "is no index of uploads" in done.stderr
+        assert (tmp_path / "state.json").read_text() == index
 
     def test_prints_two_lines_to_copy_and_stops_cleanly(self, tmp_path):
         process = self.start(tmp_path, "--state", "kept", "--token", "my token")

@@ -1,5 +1,7 @@
 """Runs simulations and replays in tests."""
 
+import signal
+import subprocess
 from pathlib import Path
 from random import Random
 
@@ -25,9 +27,25 @@ def simulated(
     return output
 
 
-def replayed(*paths: Path, content: Path = REPO, include_disabled: bool = False) -> Outcome:
-    return replay([str(path) for path in paths], content, include_disabled)
+def replayed(
+    *paths: Path, content: Path = REPO, include_disabled: bool = False, workers: int = 1
+) -> Outcome:
+    return replay([str(path) for path in paths], content, include_disabled, workers=workers)
 
 
 def correlation_alerts(outcome: Outcome) -> list[Alert]:
     return [alert for alert in outcome.alerts if alert.metadata.rule_id == CORRELATION]
+
+
+def started(command: list, **options) -> subprocess.Popen:
+    """Start a command that a test will interrupt, with pipes.
+
+    A test run in the background ignores Ctrl-C, and what it starts would too.
+    """
+    return subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.local.running import BLOCKLIST, CORRELATION, simulated
+from tests.local.running import BLOCKLIST, CORRELATION, simulated, started
 from tests.shapes import REPO, role_arn
 
 COMMAND = Path(sys.executable).parent / "local-panther"
@@ -89,16 +89,12 @@ class TestReplay:
         status, out, _ = run("replay", trail, "--format", "json", cwd=elsewhere)
         assert status == 0 and json.loads(out)["rule_id"] == CORRELATION
 
-    def test_says_what_was_done_when_it_is_interrupted(self, tmp_path):
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_says_what_was_done_when_it_is_interrupted(self, tmp_path, workers):
         report = tmp_path / "report.html"
         lines = simulated(tmp_path / "t.jsonl").read_bytes()
-        process = subprocess.Popen(
-            [COMMAND, "replay", "-", "--report", report],
-            cwd=REPO,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        command = [COMMAND, "replay", "-", tmp_path, "--report", report, "--workers", workers]
+        process = started(command, cwd=REPO, stdin=subprocess.PIPE)
         process.stdin.write(lines)
         process.stdin.flush()
         time.sleep(3)  # it waits for more
