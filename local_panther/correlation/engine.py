@@ -10,7 +10,7 @@ from local_panther.alerts.model import Alert
 from local_panther.content.model import Metadata
 from local_panther.correlation.evaluate import Match, first_match
 from local_panther.correlation.grammar import CorrelationRule
-from local_panther.correlation.signals import Binding, StepSignal, bound_signals, values_at
+from local_panther.correlation.signals import Binding, StepSignal, bound_signals, numbers, values_at
 from local_panther.detection.signals import Signal
 
 
@@ -93,13 +93,18 @@ class CorrelationEngine:
         state.next_run = None
         unsettled: set[int] = set()
         for binding, by_step in bound_signals(rule, state.signals).items():
-            bound = {signal.number for found in by_step.values() for signal in found}
-            for match in _fresh_matches(rule, binding, by_step, bound & state.fresh):
+            fresh = numbers(by_step) & state.fresh
+            reported: set[int] = set()
+            waits = False
+            for match in _fresh_matches(rule, binding, by_step, fresh):
                 if match.settled <= now:
                     self._report(state, match, now)
-                    continue
-                unsettled |= bound & state.fresh
-                state.run_by(rule.schedule.next_run(match.settled))
+                    reported |= numbers(match.signals)
+                else:
+                    waits = True
+                    state.run_by(rule.schedule.next_run(match.settled))
+            if waits:
+                unsettled |= fresh - reported
         state.fresh = unsettled
         _forget(state, now)
 
@@ -129,7 +134,7 @@ def _fresh_matches(
     times = [s.time for found in by_step.values() for s in found if s.number in fresh]
     since = min(times, default=math.inf) - rule.lookback
     while fresh and (match := first_match(rule, binding, by_step, since)):
-        members = {signal.number for found in match.signals.values() for signal in found}
+        members = numbers(match.signals)
         if members & fresh:
             fresh = fresh - members
             yield match

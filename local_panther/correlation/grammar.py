@@ -42,7 +42,6 @@ class Criterion:
         fields: By step ID the paths (`userIdentity.arn`, `p_alert_context.user`) that hold it.
     """
 
-    name: str
     fields: Mapping[str, tuple[str, ...]]
 
 
@@ -70,7 +69,6 @@ class CorrelationRule:
         newest_first: EventEvaluationOrder ReverseChronological.
     """
 
-    rule_id: str
     ordered: bool
     steps: tuple[Step, ...]
     criteria: tuple[Criterion, ...]
@@ -109,7 +107,6 @@ def parse_rule(spec: Mapping[str, Any]) -> CorrelationRule:
         detection, "EventEvaluationOrder", ("Chronological", "ReverseChronological"), "Detection[0]"
     )
     return CorrelationRule(
-        rule_id=str(spec.get("RuleID")),
         ordered=ordered,
         steps=steps,
         criteria=criteria,
@@ -151,7 +148,9 @@ def _step(entry: Any, where: str) -> Step:
         raise FieldError(f"{where}.RuleID: every step names a rule")
     rule_id = entry["RuleID"]
     step_id = entry.get("ID") or rule_id
-    if entry.get("Absence", False):
+    if not isinstance(step_id, str):
+        raise FieldError(f"{where}.ID: {step_id!r} is not a name")
+    if entry.get("Absence"):
         return Step(step_id, rule_id, min_count=0, max_count=0)
     minimum = _number(entry, "MinMatchCount", where, 1)
     maximum = _number(entry, "MaxMatchCount", where, None)
@@ -166,12 +165,10 @@ def _match_criteria(entries: Any, ids: set[str]) -> tuple[Criterion, ...]:
     where = "Detection[0].MatchCriteria"
     if not isinstance(entries, Mapping):
         raise FieldError(f"{where}: must be a mapping of names to lists of GroupID and Match")
-    return tuple(
-        _criterion(str(name), parts, f"{where}.{name}", ids) for name, parts in entries.items()
-    )
+    return tuple(_criterion(parts, f"{where}.{name}", ids) for name, parts in entries.items())
 
 
-def _criterion(name: str, parts: Any, where: str, ids: set[str]) -> Criterion:
+def _criterion(parts: Any, where: str, ids: set[str]) -> Criterion:
     if not isinstance(parts, list) or not parts:
         raise FieldError(f"{where}: must be a list of GroupID and Match")
     fields: dict[str, tuple[str, ...]] = {}
@@ -180,7 +177,7 @@ def _criterion(name: str, parts: Any, where: str, ids: set[str]) -> Criterion:
             raise FieldError(f"{where}[{i}]: needs GroupID and Match")
         step = _known_step(part["GroupID"], ids, f"{where}[{i}].GroupID")
         fields[step] = (*fields.get(step, ()), str(part["Match"]))
-    return Criterion(name, fields)
+    return Criterion(fields)
 
 
 def _transitions(
@@ -193,6 +190,8 @@ def _transitions(
     criteria: list[Criterion] = []
     for i, entry in enumerate(entries):
         where = f"Detection[0].Transitions[{i}]"
+        if not isinstance(entry, Mapping):
+            raise FieldError(f"{where}: must be a mapping with From and To")
         source = _known_step(entry.get("From"), set(order), f"{where}.From")
         target = _known_step(entry.get("To"), set(order), f"{where}.To")
         if order[source] >= order[target]:
@@ -203,7 +202,7 @@ def _transitions(
         transitions.append(Transition(source, target, None if within is None else within * 60))
         if entry.get("Match"):
             fields = _transition_match(entry["Match"], f"{where}.Match")
-            criteria.append(Criterion(where, {source: (fields[0],), target: (fields[1],)}))
+            criteria.append(Criterion({source: (fields[0],), target: (fields[1],)}))
     return tuple(transitions), tuple(_joined(criteria))
 
 
@@ -235,7 +234,7 @@ def _joined(criteria: list[Criterion]) -> list[Criterion]:
             else:
                 separate.append(other)
         joined = [*separate, merged]
-    return [Criterion(f"chain {i}", fields) for i, fields in enumerate(joined)]
+    return [Criterion(fields) for fields in joined]
 
 
 def _lookback(detection: Mapping) -> int:
@@ -258,7 +257,7 @@ def _group_minimum(detection: Mapping, steps: int) -> int:
 
 
 def _known_step(name: Any, ids: set[str], where: str) -> str:
-    if name not in ids:
+    if not isinstance(name, str) or name not in ids:
         raise FieldError(f"{where}: {name!r} is not a step; the steps are {', '.join(sorted(ids))}")
     return name
 

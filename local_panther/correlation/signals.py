@@ -33,6 +33,11 @@ class StepSignal:
     number: int = field(default_factory=itertools.count().__next__)
 
 
+def numbers(signals: Mapping[str, Sequence[StepSignal]]) -> set[int]:
+    """Return the numbers of all signals of several steps."""
+    return {signal.number for found in signals.values() for signal in found}
+
+
 def values_at(fields: Mapping[str, Any], path: str) -> frozenset[str]:
     """Return the values at a dotted path that can be matched on.
 

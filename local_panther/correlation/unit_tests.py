@@ -42,8 +42,10 @@ def run_tests(spec: Mapping[str, Any]) -> list[TestResult]:
 
 
 def _run(rule: CorrelationRule, test: Mapping[str, Any], where: str) -> TestResult:
-    name = str(test.get("Name", where))
+    name = str(test.get("Name", where)) if isinstance(test, Mapping) else where
     try:
+        if not isinstance(test, Mapping):
+            raise FieldError(f"{where}: must be a mapping with Name, ExpectedResult, RuleOutputs")
         signals = _signals(rule, test.get("RuleOutputs"), f"{where}.RuleOutputs")
     except FieldError as error:
         return TestResult(name, False, str(error))

@@ -6,16 +6,22 @@ transition's time, else the lookback; the order of evaluation never decides whet
 match; a step that is listed without `Matches` has no signals; empty values connect nothing.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 
+from local_panther.correlation.evaluate import find_matches
 from local_panther.correlation.unit_tests import run_tests
-from tests.local.correlations import FIELD, group, sequence, spec
+from tests.local.correlations import FIELD, group, parsed, sequence, spec
+from tests.local.correlations import signals as step_signals
 
 ABSENT_B = {"ID": "b", "Absence": True}
 THREE_A = {"ID": "a", "MinMatchCount": 3}
 AT_MOST_TWO_B = {"ID": "b", "MaxMatchCount": 2}
+AT_MOST_ONE_B = {"ID": "b", "MaxMatchCount": 1}
+AT_FIVE = datetime(1970, 1, 1, 0, 5)
+NAIVE = AT_FIVE.isoformat()
+BERLIN = "1970-01-01T01:05:00+01:00"
 
 
 def outputs(**by_step):
@@ -24,6 +30,27 @@ def outputs(**by_step):
         {"ID": step, "Matches": {FIELD: times if isinstance(times, dict) else {"alice": times}}}
         for step, times in by_step.items()
     ]
+
+
+def both(**users_and_groups):
+    """RuleOutputs of one signal a step, which holds a user and another value at minute 0."""
+    return [
+        {"ID": step, "Matches": {FIELD: {user: [0]}, OTHER: {other: [0]}}}
+        for step, (user, other) in users_and_groups.items()
+    ]
+
+
+def criteria(user_steps, other_steps):
+    """Match the user over some steps and the other value over others."""
+    return {
+        name: [{"GroupID": step, "Match": field} for step in steps]
+        for name, field, steps in (("user", FIELD, user_steps), ("other", OTHER, other_steps))
+    }
+
+
+OTHER = "sourceIPAddress"
+TWO_VALUES = group("a", "b", matched=False, MatchCriteria=criteria("ab", "ab"))
+TWO_VALUES_OF_THREE = group("a", "b", "c", matched=False, MatchCriteria=criteria("ab", "abc"))
 
 
 def iso(minute):
@@ -79,6 +106,28 @@ CASES = [
     ("present for another", group("a", ABSENT_B), outputs(a=[5], b={"bob": [5]}), True),
     ("present beyond the lookback", group("a", ABSENT_B), outputs(a=[0], b=[61]), True),
     ("only absence", group("a", ABSENT_B), outputs(), False),
+    # two criteria: both must hold, for the same signals
+    ("two values", TWO_VALUES, both(a=("alice", "x"), b=("alice", "x")), True),
+    ("one of two values", TWO_VALUES, both(a=("alice", "x"), b=("alice", "y")), False),
+    (
+        "two values crosswise",
+        TWO_VALUES,
+        both(a=("alice", "x"), b=("alice", "y")) + both(a=("bob", "y"), b=("bob", "x")),
+        False,
+    ),
+    (
+        "a step that one criterion leaves out",
+        TWO_VALUES_OF_THREE,
+        both(a=("alice", "x"), b=("alice", "x"), c=("bob", "x")),
+        True,
+    ),
+    (
+        "a step that holds another value of its one criterion",
+        TWO_VALUES_OF_THREE,
+        both(a=("alice", "x"), b=("alice", "x"), c=("alice", "y")),
+        False,
+    ),
+    ("a value under a field that is not asked for", TWO_VALUES, outputs(a=[0], b=[1]), False),
     # "a Sequence is ordered, not strictly (equal times count as in order)"
     ("in order", sequence("a", "b"), outputs(a=[0], b=[5]), True),
     ("out of order", sequence("a", "b"), outputs(a=[5], b=[0]), False),
@@ -113,6 +162,14 @@ CASES = [
     ("not between", sequence("a", ABSENT_B, "c"), outputs(a=[0], c=[9]), True),
     ("between", sequence("a", ABSENT_B, "c"), outputs(a=[0], b=[5], c=[9]), False),
     ("outside", sequence("a", ABSENT_B, "c"), outputs(a=[2], b=[1, 10], c=[9]), True),
+    # MaxMatchCount in a Sequence: over all signals of the step within the lookback of the match
+    ("maximum kept in a sequence", sequence("a", AT_MOST_TWO_B), outputs(a=[0], b=[1, 2]), True),
+    ("maximum exceeded", sequence("a", AT_MOST_TWO_B), outputs(a=[9], b=[1, 10, 11]), False),
+    ("maximum, long ago", sequence("a", AT_MOST_TWO_B), outputs(a=[90], b=[1, 99, 100]), True),
+    ("one at the most", sequence("a", AT_MOST_ONE_B), outputs(a=[0], b=[1]), True),
+    # Absence: false is a step like any other
+    ("no absence", group("a", {"ID": "b", "Absence": False}), outputs(a=[0], b=[1]), True),
+    ("no absence, none there", group("a", {"ID": "b", "Absence": False}), outputs(a=[0]), False),
     # the order of evaluation finds another match, never another answer
     (
         "newest first",
@@ -123,15 +180,34 @@ CASES = [
     # "the times … of the signals": minute offsets or ISO 8601
     ("ISO times", sequence("a", "b"), outputs(a=[iso(0)], b=[iso(5)]), True),
     ("ISO times out of order", sequence("a", "b"), outputs(a=[iso(5)], b=[iso(0)]), False),
+    ("local times", sequence("a", "b"), outputs(a=[4], b=[BERLIN]), True),
+    (
+        "local times, before",
+        sequence("a", "b"),
+        outputs(a=[BERLIN], b=[4]),
+        False,
+    ),
+    ("times without a zone are UTC", sequence("a", "b"), outputs(a=[4], b=[NAIVE]), True),
+    ("times without a zone, before", sequence("a", "b"), outputs(a=[NAIVE], b=[4]), False),
+    ("a time that YAML reads as one", sequence("a", "b"), outputs(a=[4], b=[AT_FIVE]), True),
+    ("a day", sequence("a", "b"), outputs(a=[date(1970, 1, 1)], b=[4]), True),
+    ("a day after", sequence("a", "b"), outputs(a=[date(1970, 1, 2)], b=[4]), False),
+    (
+        "a single time, not in a list",
+        group("a", "b"),
+        outputs(a={"alice": 0}, b={"alice": 1}),
+        True,
+    ),
+    ("the same time many times", group(THREE_A, "b"), outputs(a=[0, 0], b=[3]), False),
     ("ISO times too far apart", group("a", "b"), outputs(a=[iso(0)], b=[iso(61)]), False),
 ]
 
 
 @pytest.mark.parametrize("name, rule, signals, expected", CASES, ids=[case[0] for case in CASES])
-def test_case(name, rule, signals, expected):
+def test_case(name, rule, signals, expected, far_from_greenwich):
     test = {"Name": name, "ExpectedResult": expected, "RuleOutputs": signals}
     (result,) = run_tests(rule | {"Tests": [test]})
-    assert result.error is None
+    assert result.error is None and result.name == name
     assert result.passed, f"{name}: expected {expected}"
 
 
@@ -193,4 +269,21 @@ def test_a_step_between_two_matches_must_hold_the_value_under_both_fields():
 def test_a_wrong_test_is_told_what_is_wrong(signals, message):
     test = {"Name": "wrong", "ExpectedResult": False, "RuleOutputs": signals}
     (result,) = run_tests(group("a", "b") | {"Tests": [test]})
-    assert (message is None and result.error is None) or message in result.error
+    if message is None:
+        assert result.error is None and result.passed
+    else:
+        assert message in result.error and result.passed is False and result.name == "wrong"
+
+
+def test_a_test_without_a_name_is_called_by_its_place():
+    results = run_tests(group("a", "b") | {"Tests": [{}, "text", {"Name": "n"}]})
+    assert [result.name for result in results] == ["Tests[0]", "Tests[1]", "n"]
+    assert not any(result.passed for result in results) and all(r.error for r in results)
+
+
+@pytest.mark.parametrize("order, first", [("Chronological", 0), ("ReverseChronological", 3000)])
+@pytest.mark.parametrize("kind", [sequence, group])
+def test_the_order_of_evaluation_says_which_match_is_found(kind, order, first):
+    rule = parsed(kind("a", "b", lookback=20, EventEvaluationOrder=order))
+    (match,) = find_matches(rule, step_signals(a=[0, 50], b=[5, 55]))
+    assert match.first == first

@@ -7,7 +7,7 @@ import pytest
 from local_panther.content.model import Metadata
 from local_panther.correlation.engine import CorrelationEngine
 from local_panther.detection.signals import Signal
-from tests.local.correlations import group, parsed, sequence
+from tests.local.correlations import FIELD, group, parsed, sequence
 
 
 def metadata(rule_id, **fields):
@@ -20,7 +20,7 @@ def signal(step, minute, user="alice"):
         metadata=metadata(f"Rule.{step}"),
         time=minute * 60,
         event_id=f"{step}-{minute}-{user}",
-        event={"sourceIPAddress": "203.0.113.10"},
+        event={"sourceIPAddress": "203.0.113.10", "minute": minute},
         context={"user": user, "minute": minute},
         title="",
         dedup="",
@@ -58,6 +58,44 @@ class TestAlert:
         }
         assert list(alert.event_ids) == ["a-1-alice", "b-12-alice", "b-13-alice"]
         assert (alert.first, alert.last, alert.event_count) == (60, 780, 3)
+        assert alert.event["minute"] == 13
+        assert (alert.title, alert.severity) == ("Test.Correlation: alice", "HIGH")
+
+    def test_carries_what_the_rule_says_of_it(self):
+        said = {"DisplayName": "Name", "Description": "d", "Runbook": "r", "Reference": "l"}
+        document = group("a", "b", matched=False)
+        engine = CorrelationEngine([(metadata("Test.Correlation", **said), parsed(document))])
+        for one in (signal("a", 0), signal("b", 1)):
+            engine.add(one)
+        engine.finish()
+        (alert,) = engine.alerts
+        assert (alert.description, alert.runbook, alert.reference) == ("d", "r", "l")
+        assert (alert.title, alert.dedup, alert.match_value) == ("Name", "Test.Correlation", None)
+
+    def test_names_every_value_that_its_signals_share(self):
+        criteria = {
+            name: [{"GroupID": step, "Match": field} for step in "ab"]
+            for name, field in (("user", FIELD), ("address", "sourceIPAddress"))
+        }
+        rule = group("a", "b", matched=False, MatchCriteria=criteria)
+        (alert,) = run(rule, signal("a", 0), signal("b", 1)).alerts
+        assert alert.match_value == "alice, 203.0.113.10"
+
+    def test_is_made_for_each_of_the_bursts_that_one_run_sees(self):
+        rule = group("a", "b", lookback=15, Schedule={"RateMinutes": 120, "TimeoutMinutes": 5})
+        stream = [signal("a", 1), signal("b", 2), signal("a", 60), signal("b", 61)]
+        alerts = run(rule, *stream).alerts
+        assert [(a.first / 60, a.created_at / 60) for a in alerts] == [(1, 120), (60, 120)]
+
+    def test_counts_each_match_as_one_signal(self):
+        """A run makes no signal again of what an earlier one has made one of."""
+        stream = [signal("a", 1), signal("b", 2), signal("a", 30), signal("b", 31)]
+        assert run(group("a", "b", lookback=15), *stream).signals["Test.Correlation"] == 2
+
+    def test_counts_once_what_stands_while_another_match_still_waits(self):
+        rule = sequence("a", {"ID": "b", "Absence": True}, within=30)
+        engine = run(rule, signal("a", 5), signal("a", 33))
+        assert engine.signals["Test.Correlation"] == 2
 
     def test_takes_in_what_goes_on(self):
         """Matches that overlap the alert join it; a burst of another time makes a new one."""
@@ -87,6 +125,19 @@ class TestAlert:
         (alert,) = run(rule, signal("a", 5)).alerts
         assert alert.created_at == 40 * 60  # 5 + 30 minutes, and the next run
         assert not run(rule, signal("a", 5), signal("b", 33)).alerts
+
+    def test_takes_in_a_signal_of_the_time_of_the_run(self):
+        rule = sequence("a", {"ID": "b", "Absence": True}, within=9)
+        assert not run(rule, signal("a", 1), signal("b", 10)).alerts
+
+    def test_waits_for_every_absence_where_the_last_step_is_one(self):
+        steps = ({"ID": "b", "Absence": True}, "a", {"ID": "c", "Absence": True})
+        limits = [
+            {"From": "b", "To": "a", "WithinTimeFrameMinutes": 5},
+            {"From": "a", "To": "c", "WithinTimeFrameMinutes": 30},
+        ]
+        (alert,) = run(sequence(*steps, Transitions=limits), signal("a", 5)).alerts
+        assert alert.created_at == 40 * 60
 
     def test_of_one_value_does_not_wait_for_the_absence_of_another(self):
         rule = sequence("a", {"ID": "b", "Absence": True}, "c", {"ID": "d", "Absence": True})
@@ -120,6 +171,12 @@ class TestChains:
         alerts = run(group("a", "b"), *stream, also=[self.outer()]).alerts
         assert [alert.metadata.rule_id for alert in alerts] == ["Test.Correlation"]
 
+    def test_its_signal_stands_for_its_latest_event(self):
+        stream = [signal("a", 1), signal("b", 2), signal("c", 3)]
+        inner, outer = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert list(outer.event_ids) == ["b-2-alice", "c-3-alice"]
+        assert outer.context["inner"] == inner.context and outer.first == inner.last == 120
+
 
 def test_old_signals_are_forgotten():
     engine = CorrelationEngine([(metadata("Test.Correlation"), parsed(group("a", "b")))])
@@ -140,6 +197,12 @@ def test_a_list_field_holds_each_of_its_entries():
     listed = replace(signal("a", 0), context={"user": ["eve", "alice"]})
     (alert,) = run(group("a", "b"), listed, signal("b", 1)).alerts
     assert alert.match_value == "alice"
+
+
+@pytest.mark.parametrize("context", ["text", None, {}])
+def test_a_path_that_leads_nowhere_holds_no_value(context):
+    both = [replace(signal(step, 0), context=context) for step in "ab"]
+    assert not run(group("a", "b"), *both).alerts
 
 
 @pytest.mark.parametrize("value", [None, "", {"name": "alice"}])

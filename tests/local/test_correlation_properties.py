@@ -1,15 +1,17 @@
 """The evaluator against definitions that are written down plainly."""
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_panther.correlation.evaluate import find_matches
 from tests.local.correlations import at, group, parsed, sequence, signals
+from tests.scale import examples
 
 LOOKBACK = 20
 minutes = st.lists(st.integers(0, 60), max_size=8)
+few_minutes = st.lists(st.integers(0, 40), max_size=5)
 
 
 def matched(rule, found) -> bool:
@@ -50,26 +52,86 @@ def test_a_group_matches_as_the_definition_says(steps, min_steps, a, b, c):
     assert matched(rule, signals(a=a, b=b, c=c)) == expected
 
 
-def chain_exists(steps, times, within, chosen=()) -> bool:
-    """The definition: signals can be chosen step by step, in order and within the limits."""
-    if len(chosen) == len(steps):
-        return True
-    for time in times[steps[len(chosen)]]:
-        in_order = not chosen or chosen[-1] <= time <= chosen[-1] + within
-        in_span = not chosen or time - chosen[0] <= LOOKBACK
-        if in_order and in_span and chain_exists(steps, times, within, (*chosen, time)):
-            return True
+def run_holds(rule, run, chosen) -> bool:
+    """Tell whether a run of signals of one step may follow the runs of the steps before it."""
+    step, taken = run
+    limits = {(t.source, t.target): t.within for t in rule.transitions}
+    for earlier, times in chosen:
+        within = limits.get((earlier.id, step.id))
+        if taken[0] < times[-1] or taken[0] > times[-1] + (within or rule.lookback):
+            return False
+    return taken[-1] - (chosen[0][1] if chosen else taken)[0] <= rule.lookback
+
+
+def forbidden_times(rule, step, chosen) -> tuple[float, float]:
+    """The first and last time at which a signal of an absent step breaks a chain."""
+    place = rule.steps.index(step)
+    before = [run for run in chosen if rule.steps.index(run[0]) < place]
+    after = [run for run in chosen if rule.steps.index(run[0]) > place]
+    limits = {(t.source, t.target): t.within for t in rule.transitions if t.within}
+    starts = [before[-1][1][-1] if before else chosen[-1][1][-1] - rule.lookback]
+    ends = [after[0][1][0] if after else chosen[0][1][0] + rule.lookback]
+    ends += [t[-1] + limits[s.id, step.id] for s, t in before if (s.id, step.id) in limits]
+    starts += [t[0] - limits[step.id, s.id] for s, t in after if (step.id, s.id) in limits]
+    return max(starts), min(ends)
+
+
+def chain_stands(rule, times, chosen) -> bool:
+    low, high = chosen[-1][1][-1] - rule.lookback, chosen[0][1][0] + rule.lookback
+    for step in rule.steps:
+        if step.absent:
+            first, last = forbidden_times(rule, step, chosen)
+            found, allowed = [t for t in times[step.id] if first <= t <= last], 0
+        else:
+            found, allowed = [t for t in times[step.id] if low <= t <= high], step.max_count
+        if allowed is not None and len(found) > allowed:
+            return False
+    return True
+
+
+def chain_exists(rule, times, chosen=()) -> bool:
+    """The definition: runs of signals can be chosen step by step, in order and within all limits.
+
+    Tries all there are, one after the other. A step takes one signal, or as many in a row as it
+    needs or more.
+    """
+    present = [step for step in rule.steps if not step.absent]
+    if len(chosen) == len(present):
+        return chain_stands(rule, times, chosen)
+    step = present[len(chosen)]
+    found = sorted(times[step.id])
+    for start in range(len(found)):
+        ends = range(start + step.min_count, len(found) + 1)
+        for end in [start + 1] if step.min_count == 1 else ends:
+            run = (step, found[start:end])
+            if run_holds(rule, run, chosen) and chain_exists(rule, times, (*chosen, run)):
+                return True
     return False
 
 
-@settings(max_examples=400)
-@given(minutes, minutes, minutes, st.integers(1, LOOKBACK), st.booleans())
-def test_a_sequence_matches_where_a_chain_can_be_chosen(a, b, c, within, newest_first):
-    order = "ReverseChronological" if newest_first else "Chronological"
-    options = {"lookback": LOOKBACK, "within": within, "EventEvaluationOrder": order}
-    rule = parsed(sequence("a", "b", "c", **options))
-    expected = chain_exists("abc", {"a": a, "b": b, "c": c}, within)
-    assert matched(rule, signals(a=a, b=b, c=c)) == expected
+@st.composite
+def sequences(draw):
+    """A Sequence of three or four steps, with limits between any two of them."""
+    names = "abcd"[: draw(st.integers(3, 4))]
+    kinds = st.sampled_from([{}, {}, {"MinMatchCount": 2}, {"MaxMatchCount": 2}, {"Absence": True}])
+    steps = [{"ID": name, **draw(kinds)} for name in names]
+    steps[draw(st.integers(0, len(names) - 1))].pop("Absence", None)
+    pairs = draw(st.lists(st.sampled_from(list(combinations(names, 2))), unique=True, max_size=4))
+    transitions = [
+        {"From": first, "To": second, "WithinTimeFrameMinutes": draw(st.integers(1, LOOKBACK))}
+        for first, second in pairs
+    ]
+    transitions += [{"From": "a", "To": "c"}] if ("a", "c") not in pairs else []
+    order = draw(st.sampled_from(["Chronological", "ReverseChronological"]))
+    options = {"lookback": LOOKBACK, "EventEvaluationOrder": order, "Transitions": transitions}
+    return parsed(sequence(*steps, **options))
+
+
+@settings(max_examples=examples(1500, 50_000))
+@given(sequences(), st.fixed_dictionaries(dict.fromkeys("abcd", few_minutes)))
+def test_a_sequence_matches_where_a_chain_can_be_chosen(rule, times):
+    seconds = {step.id: [minute * 60 for minute in times[step.id]] for step in rule.steps}
+    assert matched(rule, signals(**times)) == chain_exists(rule, seconds)
 
 
 @given(st.data(), st.integers(2, 6))
