@@ -8,14 +8,18 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import patch
 
+import boto3
 import distinct_window_helpers
 import pytest
+from botocore.config import Config
 from panther_detection_helpers import caching
 
+from local_panther.simulate.identities import PrincipalKind, identity
 from tests.content.loading import BLOCKLIST, FAILED_ATTEMPTS, LIST_ROLES, in_place, matches
 from tests.shapes import call, denied, event, role_arn
 
@@ -25,6 +29,7 @@ ERRORS = {
     "not allowed": (400, "AccessDeniedException"),
     "broken": (500, "InternalServerError"),
 }
+PATIENCE = 0.3  # seconds that boto3 waits for the store here; on an instance it is a minute
 
 
 def refusing(status: int, code: str) -> type[BaseHTTPRequestHandler]:
@@ -43,6 +48,28 @@ def refusing(status: int, code: str) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
+class Silent(BaseHTTPRequestHandler):
+    """Takes a request and says nothing."""
+
+    def do_POST(self) -> None:
+        time.sleep(3 * PATIENCE)
+
+
+class BreaksOff(BaseHTTPRequestHandler):
+    """Begins an answer and goes away."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n{")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+HANDLERS = {kind: refusing(*error) for kind, error in ERRORS.items()}
+HANDLERS |= {"silent": Silent, "breaks off": BreaksOff}
+
+
 @contextlib.contextmanager
 def failing_store(kind: str) -> Iterator[str]:
     """Give the address of a store that fails."""
@@ -52,7 +79,7 @@ def failing_store(kind: str) -> Iterator[str]:
             port = closed.getsockname()[1]
         yield f"http://127.0.0.1:{port}"
         return
-    server = ThreadingHTTPServer(("127.0.0.1", 0), refusing(*ERRORS[kind]))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), HANDLERS[kind])
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
@@ -61,9 +88,17 @@ def failing_store(kind: str) -> Iterator[str]:
         server.server_close()
 
 
-@pytest.fixture(params=["unreachable", *ERRORS])
-def failing(request):
+def impatient_session() -> boto3.Session:
+    session = boto3.Session()
+    timeouts = Config(read_timeout=PATIENCE, connect_timeout=PATIENCE)
+    session._session.set_default_client_config(timeouts)
+    return session
+
+
+@pytest.fixture(params=["unreachable", *HANDLERS])
+def failing(request, monkeypatch):
     distinct_window_helpers._known.clear()
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", impatient_session())
     with failing_store(request.param) as address:
         settings = {
             "AWS_ENDPOINT_URL_DYNAMODB": address,
@@ -95,3 +130,15 @@ def test_the_context_of_a_burst_does_without_discovery(failing):
     module = in_place(FAILED_ATTEMPTS).module
     context = module.alert_context(event(denied(role_arn("X"))))
     assert context["distinctTargets"] == 1 and context["discoveryTimes"] == []
+
+
+def test_an_item_that_is_no_string_set_is_an_error_for_its_principal_only(store):
+    rule, attempt = in_place(FAILED_ATTEMPTS), event(denied(role_arn("X")))
+    assert not matches(rule, attempt)
+    (item,) = caching.kv_table().scan()["Items"]
+    caching.kv_table().put_item(Item=item | {"stringSet": 7})
+    distinct_window_helpers._known.clear()
+    result = rule.run(attempt, {}, {}, batch_mode=True)
+    assert "ValidationException" in str(result.detection_exception) and not result.trigger_alert
+    other = event(denied(role_arn("X"), identity(PrincipalKind.USER, "bob", "")))
+    assert not matches(rule, other)

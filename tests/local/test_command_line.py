@@ -1,6 +1,7 @@
 """The command line: what it prints where, and its exit status."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from isal import igzip
 
 from tests.local.running import BLOCKLIST, CORRELATION, simulated, started
 from tests.shapes import REPO, role_arn
@@ -104,6 +106,21 @@ class TestReplay:
         assert b"interrupted: the rest was not read" in out
         assert report.read_text().endswith("</html>")
         assert {path.name for path in tmp_path.iterdir()} == {"t.jsonl", "report.html"}
+
+    @pytest.mark.parametrize("begin", [b'{"eventName": "', b'{\n"eventName": "'])
+    def test_reads_past_a_line_of_a_gigabyte_in_bounded_memory(self, tmp_path, begin):
+        piece = b"x" * 2**24
+        with igzip.open(tmp_path / "a.json.gz", "wb", compresslevel=0) as file:
+            file.write(begin)
+            for _ in range(64):
+                file.write(piece)
+        simulated(tmp_path / "b.jsonl")
+        process = started([COMMAND, "replay", tmp_path, "--format", "json"], cwd=REPO)
+        err = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 1 and b"more than 256 MB" in err
+        assert json.loads(process.stdout.read())["rule_id"] == CORRELATION
+        assert usage.ru_maxrss < 1024 * 1024  # KB
 
     def test_lets_no_control_character_of_a_log_through_to_the_terminal(self, tmp_path):
         trail = simulated(tmp_path / "t.jsonl", roles=1, blocklisted=role_arn("FullAdminRole"))
