@@ -1,5 +1,6 @@
 """Scheduled queries and the rules that look at their rows."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,6 +45,7 @@ class ScheduledQueries:
     def __init__(self, content: Content, lake: Lake, errors: RuleErrors) -> None:
         self._lake = lake
         self._errors = errors
+        self._clock = -math.inf  # time of the latest run
         self._jobs = []
         for query in content.queries.values():
             rules = [rule for rule, names in content.scheduled_rules if query.name in names]
@@ -56,16 +58,17 @@ class ScheduledQueries:
         return united(job.query.event_names for job in self._jobs)
 
     def note(self, event_name: str, time: float) -> None:
-        """Take note that the lake has got a record."""
+        """Take note that the lake has a record; a late one is for a run that is still to come."""
         for job in self._jobs:
             if job.next_run is None and includes(job.query.event_names, event_name):
-                job.next_run = job.query.schedule.next_run(time)
+                job.next_run = job.query.schedule.next_run(max(time, self._clock))
 
     def advance(self, now: float) -> Iterator[Signal]:
         """Do the runs that are due before a time, and yield a signal for each match."""
         while due := [job for job in self._jobs if job.next_run is not None and job.next_run < now]:
             job = min(due, key=lambda job: job.next_run)
             run_at, job.next_run = job.next_run, None
+            self._clock = max(self._clock, run_at)
             yield from self._run(job, run_at)
 
     def _run(self, job: _Job, run_at: float) -> Iterator[Signal]:

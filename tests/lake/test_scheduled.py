@@ -1,12 +1,17 @@
 """Scheduled queries and rules in the replay."""
 
+import math
+
 import yaml
 
+from local_panther.content.load import loaded_content
+from local_panther.detection.engine import RuleErrors
 from local_panther.lake.dialect import parse_sql, translate_sql
 from local_panther.lake.lake import Lake
+from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.simulate.identities import PrincipalKind
 from tests.local.running import replayed, simulated
-from tests.shapes import call, read_record, role_arn
+from tests.shapes import START, call, read_record, role_arn
 
 SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
 
@@ -135,3 +140,18 @@ def test_queries_read_nothing_but_the_lake(tmp_path, content_copy):
             assert "disabled" in str(error)
         else:
             raise AssertionError(rows)
+
+
+def test_a_record_that_comes_late_is_seen_by_a_run_that_is_still_to_come(content_copy):
+    table = "panther_logs.public.aws_cloudtrail"
+    add_query(content_copy, f"SELECT eventID FROM {table} WHERE eventName = 'ListBuckets'")
+    with loaded_content(content_copy) as content, Lake() as lake:
+        scheduled = ScheduledQueries(content, lake, RuleErrors())
+        runs = []
+        for name, minutes in (("ListBuckets", 10), ("ListUsers", 70), ("ListBuckets", -50)):
+            record = read_record(call(name, time=START + minutes * 60))
+            runs += [signal.time for signal in scheduled.advance(record.time)]
+            lake.add(record)
+            scheduled.note(record.name, record.time)
+        runs += [signal.time for signal in scheduled.advance(math.inf)]
+    assert [(run - START) / 3600 for run in runs] == [1, 1, 1]  # the second run has both rows
