@@ -92,6 +92,17 @@ class TestAlert:
         stream = [signal("a", 1), signal("b", 2), signal("a", 30), signal("b", 31)]
         assert run(group("a", "b", lookback=15), *stream).signals["Test.Correlation"] == 2
 
+    def test_that_touches_another_of_its_value_joins_it(self):
+        stream = [signal("a", 1), signal("b", 2), signal("c", 11), signal("a", 2), signal("b", 16)]
+        (alert,) = run(group("a", "b", lookback=15), *stream, also=[group("c", "d")]).alerts
+        assert alert.signals == {"a": 2, "b": 2}
+
+    def test_counts_once_all_that_stands_while_another_match_still_waits(self):
+        schedule = {"RateMinutes": 60, "TimeoutMinutes": 5}
+        rule = sequence("a", {"ID": "b", "Absence": True}, within=30, Schedule=schedule)
+        engine = run(rule, signal("a", 1), signal("a", 20), signal("a", 40))
+        assert engine.signals["Test.Correlation"] == 3
+
     def test_counts_once_what_stands_while_another_match_still_waits(self):
         rule = sequence("a", {"ID": "b", "Absence": True}, within=30)
         engine = run(rule, signal("a", 5), signal("a", 33))
@@ -176,6 +187,16 @@ class TestChains:
         inner, outer = run(group("a", "b"), *stream, also=[self.outer()]).alerts
         assert list(outer.event_ids) == ["b-2-alice", "c-3-alice"]
         assert outer.context["inner"] == inner.context and outer.first == inner.last == 120
+
+    def test_its_signal_carries_its_latest_event(self):
+        stream = [signal("c", 1), signal("a", 2), signal("b", 3)]
+        _, outer = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert outer.event["minute"] == 3
+
+    def test_signals_without_event_ids_are_signals_all_the_same(self):
+        stream = [replace(signal(step, i), event_id="") for i, step in enumerate("abc")]
+        _, outer = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert outer.event_ids == {} and outer.signals == {"inner": 1, "c": 1}
 
 
 def test_old_signals_are_forgotten():
