@@ -93,7 +93,7 @@ class TestAlert:
         assert run(group("a", "b", lookback=15), *stream).signals["Test.Correlation"] == 2
 
     def test_that_touches_another_of_its_value_joins_it(self):
-        stream = [signal("a", 1), signal("b", 2), signal("c", 11), signal("a", 2), signal("b", 16)]
+        stream = [signal("a", 1), signal("b", 2), signal("c", 11), signal("a", 2), signal("b", 17)]
         (alert,) = run(group("a", "b", lookback=15), *stream, also=[group("c", "d")]).alerts
         assert alert.signals == {"a": 2, "b": 2}
 
