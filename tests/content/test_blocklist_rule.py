@@ -180,6 +180,14 @@ class TestOfflineReading:
         passes = sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
         assert passes(event({}))
 
+    @pytest.mark.parametrize("suffix", ["yml", "yaml"])
+    def test_reads_a_sidecar_by_either_of_its_names(self, tmp_path, suffix):
+        own = {"Filename": "rule.py", "InlineFilters": [role_filter("Equals", "Rôle")]}
+        text = yaml.safe_dump(own, allow_unicode=True)
+        (tmp_path / f"rule.{suffix}").write_text(text, encoding="utf-8")
+        passes = sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
+        assert passes(event({"requestParameters": {"roleArn": "Rôle"}})) and not passes(event({}))
+
     def test_leaves_a_yaml_file_alone_that_is_not_the_rules_own(self, tmp_path):
         other = {"Filename": "other.py", "InlineFilters": [role_filter("Equals", "never")]}
         (tmp_path / "rule.yml").write_text(yaml.safe_dump(other))

@@ -80,6 +80,20 @@ class TestTarget:
         record = denied(ADMIN, errorMessage=f"Value '{quoted}' failed to satisfy constraint")
         assert helpers.attempt_target(event(record)) is None
 
+    @pytest.mark.parametrize(
+        "recipient, own, account",
+        [
+            ("111122223333", "444455556666", "111122223333"),
+            (None, "444455556666", "444455556666"),
+            ("1111", "444455556666", "444455556666"),
+            (None, None, None),
+        ],
+    )
+    def test_of_a_trust_policy_lies_in_the_account_of_the_record(self, recipient, own, account):
+        who = ALICE | {"accountId": own}
+        record = event(denied_update("Deploy", who, recipientAccountId=recipient))
+        assert helpers.attempt_target(record) == (account and f"{account}:role/Deploy")
+
     def test_is_the_same_for_two_denials_of_one_role(self):
         first, second = denied(ADMIN), denied(ADMIN, tail=" because of a policy", time=START + 9)
         assert helpers.attempt_target(event(first)) == helpers.attempt_target(event(second))
@@ -170,6 +184,9 @@ class TestPrincipal:
 
 
 class TestTime:
+    def test_is_written_in_utc(self, far_from_greenwich):
+        assert helpers.iso_time(START) == "2026-01-05T10:00:00Z"
+
     @pytest.mark.parametrize(
         "text", ["2026-01-05T10:00:00Z", "2026-01-05 10:00:00.000", "2026-01-05 10:00:00.000000000"]
     )

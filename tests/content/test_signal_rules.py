@@ -46,8 +46,34 @@ class TestFailedAttempts:
         assert verdicts(rule, burst(10, make=denied_update)) == [False] * 9 + [True]
 
     def test_count_the_two_apis_apart(self, load):
-        mixed = burst(9) + burst(9, make=denied_update)
+        mixed = burst(9) + burst(9, make=denied_update, prefix="Other")
         assert not any(verdicts(load(FAILED_ATTEMPTS), mixed))
+
+    @pytest.mark.parametrize("late, expected", [(0, True), (1, False)])
+    def test_match_within_an_hour_to_the_second(self, load, late, expected):
+        records = [*burst(9), denied(role_arn("Last"), time=START + 3600 + late)]
+        assert verdicts(load(FAILED_ATTEMPTS), records)[-1] is expected
+
+    def test_take_little_room_however_many_roles_there_are(self, load):
+        verdicts(load(FAILED_ATTEMPTS), burst(150, step=20))
+        (item,) = caching.kv_table().scan()["Items"]
+        assert len(item["stringSet"]) < 80 and sum(map(len, item["stringSet"])) < 16 * 1024
+
+    def test_are_kept_under_the_whole_name_of_the_principal(self, load):
+        path = "long-path/" * 12
+        people = [identity(PrincipalKind.USER, f"{path}{name}", "") for name in ("eve", "bob")]
+        for who in people:
+            matches(load(FAILED_ATTEMPTS), event(denied(role_arn("X"), who)))
+        keys = {item["key"] for item in caching.kv_table().scan()["Items"]}
+        assert keys == {f"aws-role-attempts AssumeRole {who['arn']}" for who in people}
+
+    @pytest.mark.parametrize("rule, record", [(FAILED_ATTEMPTS, denied), (LIST_ROLES, None)])
+    def test_keys_have_the_length_that_a_key_may_have(self, load, rule, record):
+        """DynamoDB takes partition keys of up to 2,048 bytes."""
+        who = identity(PrincipalKind.USER, "x" * 5000, "")
+        matches(load(rule), event(denied(role_arn("X"), who) if record else call("ListRoles", who)))
+        (item,) = caching.kv_table().scan()["Items"]
+        assert len(item["key"]) < 1000
 
     def test_count_repeats_of_one_role_once(self, load):
         assert not any(verdicts(load(FAILED_ATTEMPTS), burst(9, step=1) * 5))
@@ -111,7 +137,8 @@ class TestFailedAttempts:
         assert context["lastAttempt"] == "2026-01-05T10:01:50Z"
         assert context["errorCodes"] == ["AccessDenied", "ExpiredToken"]
         assert context["sourceIPAddresses"] == ["192.0.2.9", "203.0.113.10"]
-        assert context["discoveryTimes"][0] == "2026-01-05T09:56:40Z"
+        assert context["discoveryTimes"] == ["2026-01-05T09:56:40Z"]  # not the same again
+        assert context["sessionNames"] == []
         assert context["discoveryCameFirst"] is True
         assert context["secondsFromDiscoveryToFirstAttempt"] == 200
 
@@ -126,6 +153,31 @@ class TestFailedAttempts:
         assert context["discoveryTimes"] == ["2026-01-05T10:01:00Z"]
         assert context["discoveryCameFirst"] is False
         assert context["secondsFromDiscoveryToFirstAttempt"] is None
+
+    def test_context_names_every_discovery_and_which_came_last_before(self, load):
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        for offset in (-5400, -5401, -900, 0):
+            matches(lists, event(call("ListRoles", time=START + offset)))
+        context = last_context(rule, burst(10))
+        assert context["discoveryTimes"] == [
+            "2026-01-05T08:30:00Z",  # 90 minutes before, which is the most
+            "2026-01-05T09:45:00Z",
+            "2026-01-05T10:00:00Z",
+        ]
+        assert context["discoveryCameFirst"] is True
+        assert context["secondsFromDiscoveryToFirstAttempt"] == 0
+
+    def test_context_of_an_hour_tells_of_no_earlier_attempt(self, load):
+        early = denied(role_arn("Early"), time=START - 1)
+        late = denied(role_arn("Late"), time=START + 3600)
+        context = last_context(load(FAILED_ATTEMPTS), [early, *burst(9), late])
+        assert context["firstAttempt"] == "2026-01-05T10:00:00Z"
+        assert context["distinctTargets"] == 10
+
+    def test_context_names_roles_whose_trust_was_to_change_by_account(self, load):
+        context = last_context(load(FAILED_ATTEMPTS), burst(10, make=denied_update))
+        assert context["targets"][0] == "123456789012:role/Role0"
+        assert context["targetAccounts"] == ["123456789012"]
 
     def test_context_leaves_out_discovery_of_another_day(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
@@ -175,6 +227,21 @@ class TestSeverity:
         matches(load(LIST_ROLES), event(call("ListRoles", time=START - 60)))
         expected = ("LOW", "few role names in many accounts")
         assert self.severity(load(FAILED_ATTEMPTS), records) == expected
+
+    @pytest.mark.parametrize("path", ["team-{}/", "one-path/", ""])
+    @pytest.mark.parametrize("accounts, expected", [(10, "LOW"), (9, None)])
+    def test_is_low_from_five_accounts_for_each_role_name_on(self, load, path, accounts, expected):
+        records = [
+            denied(role_arn(path.format(i) + name, f"1111222233{i:02}"), time=START + i)
+            for i in range(accounts)
+            for name in ("Audit", "Deploy")
+        ]
+        assert self.severity(load(FAILED_ATTEMPTS), records)[0] == expected
+
+    def test_tells_roles_of_two_accounts_from_those_of_one(self, load):
+        records = [denied(role_arn(f"R{i}", f"11112222333{i % 2}")) for i in range(10)]
+        _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
+        assert pattern == "many roles in several accounts"
 
     def test_tells_many_roles_of_several_accounts_apart(self, load):
         records = [

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from unittest.mock import patch
 
+import aws_role_attempt_helpers as attempts
 import boto3
 import distinct_window_helpers
 import pytest
@@ -21,7 +22,7 @@ from panther_detection_helpers import caching
 
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.content.loading import BLOCKLIST, FAILED_ATTEMPTS, LIST_ROLES, in_place, matches
-from tests.shapes import call, denied, event, role_arn
+from tests.shapes import ALICE, call, denied, event, role_arn
 
 ERRORS = {
     "throttled": (400, "ProvisionedThroughputExceededException"),
@@ -130,6 +131,7 @@ def test_the_context_of_a_burst_does_without_discovery(failing):
     module = in_place(FAILED_ATTEMPTS).module
     context = module.alert_context(event(denied(role_arn("X"))))
     assert context["distinctTargets"] == 1 and context["discoveryTimes"] == []
+    assert attempts.discovery_times(event(denied(role_arn("X"))), ALICE["arn"]) == ""
 
 
 def test_an_item_that_is_no_string_set_is_an_error_for_its_principal_only(store):
