@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from itertools import chain, islice
 from typing import NamedTuple
 
 from local_panther.records.files import STANDARD_INPUT
@@ -46,18 +47,22 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
     Args:
         files: Paths, taken as they are needed.
         wanted: The eventNames that some rule may want; None for all.
-        workers: Processes; with 1, and for large files, this process reads itself.
+        workers: Processes; with 1, for large files, and for less than two loads, this process
+            reads itself.
     """
     scanner = Scanner(wanted)
-    if workers == 1:
-        for path in files:
-            yield from scanner.scan(path)
+    rest = _loads(files)
+    first = list(islice(rest, 2))
+    loads = chain(first, rest)
+    if workers == 1 or len(first) < 2:
+        for load in loads:
+            yield from _result(load, None, scanner)
         return
     gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
     pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(wanted,))
     waiting: deque[tuple[Load, Future[list[Scan] | None] | None]] = deque()
     try:
-        for load in _loads(files):
+        for load in loads:
             waiting.append((load, _submitted(pool, load)))
             if len(waiting) > workers * LOADS_AHEAD:
                 yield from _result(*waiting.popleft(), scanner)

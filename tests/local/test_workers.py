@@ -25,6 +25,11 @@ def read(folder, count, wanted=frozenset({"AssumeRole", "ListRoles"})):
     return list(Reader(wanted, tally, count).read(files)), tally
 
 
+@pytest.fixture(autouse=True)
+def a_load_for_each_file(monkeypatch):
+    monkeypatch.setattr(workers, "LOAD_BYTES", 1)
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Files of all kinds, sound and broken, whose records come twice here and there."""
@@ -61,8 +66,14 @@ class TestWorkers:
 
     def test_leave_large_files_to_the_main_process(self, folder, monkeypatch):
         expected = read(folder, 1)
-        monkeypatch.setattr(workers, "LARGE_FILE", 100)
+        monkeypatch.setattr(workers, "LARGE_FILE", -1)
         monkeypatch.setattr(workers, "_scan", None)  # nothing is left for it
+        assert read(folder, 2) == expected
+
+    def test_are_not_started_for_what_one_load_holds(self, folder, monkeypatch):
+        expected = read(folder, 1)
+        monkeypatch.setattr(workers, "LOAD_BYTES", 1_000_000)
+        monkeypatch.setattr(workers, "ProcessPoolExecutor", None)
         assert read(folder, 2) == expected
 
     @needs_fork
@@ -81,7 +92,6 @@ class TestWorkers:
                 os._exit(9)
             return scan(scanner, path)
 
-        monkeypatch.setattr(workers, "LOAD_BYTES", 1)
         monkeypatch.setattr(workers.Scanner, "scan", deadly)
         assert read(folder, 2) == expected
 
