@@ -101,7 +101,7 @@ def _columns() -> list[tuple[str, str, str]]:
     """Return the columns: name, type, and how the value is taken from a line."""
     text = [(name, "VARCHAR", f"r.{name}") for name in TEXT.split()]
     variant = [(name, "JSON", f"NULLIF(r.{name}, 'null'::JSON)") for name in VARIANT]
-    boolean = [(name, "BOOLEAN", f"r.{name}") for name in BOOLEAN.split()]
+    boolean = [(name, "BOOLEAN", f"TRY_CAST(r.{name} AS BOOLEAN)") for name in BOOLEAN.split()]
     times = [
         (name, "TIMESTAMP", "p.p_event_time")
         for name in ("eventTime", "p_event_time", "p_parse_time")
@@ -118,9 +118,8 @@ def _create_table() -> str:
 
 def _insert() -> str:
     """Return the statement that takes a file of lines: a record `r`, its p_ fields `p`."""
-    record = [f'"{name}" VARCHAR' for name in TEXT.split()]
+    record = [f'"{name}" VARCHAR' for name in (TEXT + " " + BOOLEAN).split()]
     record += [f'"{name}" JSON' for name in VARIANT]
-    record += [f'"{name}" BOOLEAN' for name in BOOLEAN.split()]
     added = [f'"{name}" VARCHAR' for name in PANTHER_TEXT.split()]
     added += [f'"{name}" VARCHAR[]' for name in PANTHER_LISTS.split()]
     added += ['"p_event_time" TIMESTAMP']

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import yaml
 
 from local_panther.content.load import loaded_content
@@ -128,6 +129,15 @@ def test_a_record_that_duckdb_takes_for_no_json_is_counted_and_the_others_are_st
         count = "SELECT COUNT(*) AS n FROM panther_logs.public.aws_cloudtrail"
         assert lake.query(count) == [{"n": 2}]
         assert lake.refused == 1
+
+
+@pytest.mark.parametrize("value", [None, 2.5, 2**64, "", "x", "\0", [1], {"a": {"b": [None]}}])
+def test_fields_of_any_type_are_stored(value):
+    odd = {name: value for name in call("ListRoles") if name not in ("eventTime", "eventName")}
+    more = dict.fromkeys(("readOnly", "errorCode", "p_event_time", "EVENTNAME"), value)
+    with stored(call("ListRoles", **odd, **more)) as lake:
+        rows = lake.query("SELECT readOnly FROM panther_logs.public.aws_cloudtrail")
+        assert rows == [{"readOnly": None}] and lake.refused == 0
 
 
 def test_queries_read_nothing_but_the_lake(tmp_path, content_copy):
