@@ -2,6 +2,7 @@
 # make demo   generated attacks, replayed: the detections fire, and a report shows how
 # make bench  speed and cost, each figure beside its alternative
 # make test-full  the random tests of make test with many more examples
+# make mutants  mutation testing of the helpers and the correlation evaluator
 # make test   format, lint, panther_analysis_tool test without and with an instance, pytest
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -9,7 +10,7 @@ BIN := .venv/bin
 DEMO := build/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-full lint content-test pytest format clean
+.PHONY: help setup demo bench test test-full mutants lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -31,6 +32,12 @@ test: lint content-test pytest
 
 test-full: .venv/ready-dev
 	TEST_SCALE=full $(BIN)/pytest
+
+mutants:
+	$(PYTHON) -m venv build/mutation/venv
+	build/mutation/venv/bin/pip install --quiet --disable-pip-version-check \
+		-r tests/mutation/requirements.txt
+	build/mutation/venv/bin/python tests/mutation/run.py
 
 lint: .venv/ready-dev
 	$(BIN)/ruff format --check .

@@ -7,18 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from panther_core.enriched_event import PantherEvent
 
 from local_panther.detection.store import key_value_store
-from tests.scale import FULL
+from tests.scale import FULL, MUTATION
 from tests.shapes import CONTENT_FOLDERS, REPO
 
 # The sample is the same in every run, so that it judges a change and not a throw of dice; the full
 # run looks further each time. Neither fails for being slow on a busy machine.
 settings.register_profile("sample", derandomize=True, deadline=None)
 settings.register_profile("full", deadline=None)
-settings.load_profile("full" if FULL else "sample")
+# mutmut runs the tests again and again in one process.
+rerun = [HealthCheck.differing_executors]
+settings.register_profile("mutation", settings.get_profile("sample"), suppress_health_check=rerun)
+settings.load_profile("full" if FULL else "mutation" if MUTATION else "sample")
 
 RECORDED = REPO.parent / "shared" / "data"
 

@@ -1,10 +1,13 @@
-"""How long the random tests run: a fast sample, or everything with `make test-full`."""
+"""How many random examples are tried: a fast sample, everything, or few for many runs."""
 
 import os
 
-FULL = os.environ.get("TEST_SCALE") == "full"
+FULL = os.environ.get("TEST_SCALE") == "full"  # make test-full
+MUTATION = os.environ.get("TEST_SCALE") == "mutation"  # make mutants
 
 
 def examples(sample: int, full: int) -> int:
     """Return the number of random examples to try."""
-    return full if FULL else sample
+    if FULL:
+        return full
+    return max(sample // 4, 10) if MUTATION else sample
