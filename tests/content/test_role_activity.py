@@ -1,6 +1,7 @@
 """Who tried what on which role, from every shape that CloudTrail records."""
 
 import json
+import math
 
 import aws_role_activity_helpers as helpers
 import pytest
@@ -256,6 +257,66 @@ def test_an_event_of_any_shape_gives_answers_not_exceptions(damaged):
     helpers.event_epoch(damaged)
     context = helpers.cloudtrail_context(damaged)
     assert len(json.dumps(context, allow_nan=False)) < 200_000
+
+
+class TestBounded:
+    """What is copied from an event into an alert context."""
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            None,
+            True,
+            0,
+            -5,
+            2**63 - 1,
+            1 - 2**63,
+            0.5,
+            -1e300,
+            "",
+            "x" * 1024,
+            {"a": [1, {"b": 2}]},
+        ],
+    )
+    def test_ordinary_values_are_kept(self, value):
+        assert helpers.bounded(value) == value
+
+    @pytest.mark.parametrize(
+        "value, kept",
+        [
+            ("x" * 1025, "x" * 1024 + "…"),
+            (2**63, "(int)"),
+            (-(2**63), "(int)"),
+            (math.inf, "inf"),
+            (math.nan, "nan"),
+            (object(), "(object)"),
+            ({1: 2}, {"1": 2}),
+            ({"k" * 1025: 1}, {"k" * 1024: 1}),
+            ((1, 2), [1, 2]),
+            (list(range(51)), list(range(50))),
+            ({f"{i:03}": i for i in range(51)}, {f"{i:03}": i for i in range(50)}),
+        ],
+    )
+    def test_others_are_cut_or_named(self, value, kept):
+        assert helpers.bounded(value) == kept
+
+    @pytest.mark.parametrize("nest", [lambda inner: [inner], lambda inner: {"a": inner}])
+    def test_six_levels_are_kept_and_what_is_deeper_is_named(self, nest):
+        levels = [nest(0)]
+        for _ in range(7):
+            levels.append(nest(levels[-1]))
+        assert helpers.bounded(levels[5]) == levels[5]
+        cut = helpers.bounded(levels[6])
+        for _ in range(6):
+            (cut,) = cut.values() if isinstance(cut, dict) else cut
+        assert cut == f"({type(levels[0]).__name__})"
+
+    @pytest.mark.parametrize("more, kept", [(0, True), (1, False)])
+    def test_sixteen_kilobytes_are_kept_whole(self, more, kept):
+        value = ["x" * 1020] * 16  # 1,024 bytes each as JSON, brackets and separators included
+        value[0] = "x" * (1020 - len(json.dumps(value)) + 16 * 1024 + more)
+        assert len(json.dumps(value)) == 16 * 1024 + more
+        assert (helpers.bounded(value) == value) is kept
 
 
 def test_a_context_stays_small_whatever_the_caller_puts_in():

@@ -184,6 +184,21 @@ class TestFailedAttempts:
         matches(lists, event(call("ListRoles", time=START - 86_400)))
         assert last_context(rule, burst(10))["discoveryTimes"] == []
 
+    @pytest.mark.parametrize(
+        "address, told",
+        [
+            (
+                "2001:0db8:0000:0000:0000:ffff:192.0.2.128",
+                "2001:0db8:0000:0000:0000:ffff:192.0.2.1",
+            ),
+            (None, None),
+        ],
+    )
+    def test_context_tells_an_address_of_up_to_39_characters(self, load, address, told):
+        records = [record | {"sourceIPAddress": address} for record in burst(10)]
+        context = last_context(load(FAILED_ATTEMPTS), records)
+        assert context["sourceIPAddresses"] == ([told] if told else [])
+
     def test_context_names_sessions_and_targets_in_full(self, load):
         name = "n" * 64
         records = []
