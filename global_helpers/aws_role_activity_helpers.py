@@ -205,7 +205,12 @@ def cloudtrail_context(event: Any) -> dict:
         "userAgent",
         "userIdentity",
     )
-    return {field: bounded(event.get(field)) for field in fields}
+    return bounded_fields({field: event.get(field) for field in fields})
+
+
+def bounded_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy values from an event, each bounded by itself: a huge one takes no other with it."""
+    return {name: bounded(value) for name, value in fields.items()}
 
 
 def bounded(value: Any) -> Any:

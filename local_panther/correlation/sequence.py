@@ -103,7 +103,8 @@ def _blocks(search: _Search, chain: list[_Block]) -> Iterator[_Block]:
 
     A step that needs one signal takes one. A step that needs more takes all from a first to a last
     one; after another step it begins with the first signal that comes after it, for a later
-    beginning could satisfy no limit that this one does not.
+    beginning could satisfy no limit that this one does not: none but that of an absent step, which
+    reaches back from it.
     """
     rule, step = search.rule, search.present[len(chain)]
     signals = search.signals[step.id]
@@ -111,7 +112,9 @@ def _blocks(search: _Search, chain: list[_Block]) -> Iterator[_Block]:
     possible = between(signals, chain[-1].last if chain else search.since, latest)
     first = signals.index(possible[0]) if possible else 0
     starts = list(range(first, first + len(possible)))
-    if chain and step.min_count > 1:
+    absent = {other.id for other in rule.steps if other.absent}
+    reaches_back = any(t.target == step.id and t.source in absent for t in rule.transitions)
+    if chain and step.min_count > 1 and not reaches_back:
         starts = starts[:1]
     end_limit = chain[0].first + rule.lookback if chain else math.inf
     for start in reversed(starts) if rule.newest_first else starts:

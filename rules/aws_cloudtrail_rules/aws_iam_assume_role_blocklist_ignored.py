@@ -1,5 +1,5 @@
 from aws_role_activity_helpers import (
-    bounded,
+    bounded_fields,
     cloudtrail_context,
     is_failed_call,
     principal_arn,
@@ -37,7 +37,7 @@ def alert_context(event):
         "person": person(event),
         "roleArn": role_arn(event),
     }
-    return cloudtrail_context(event) | bounded(names)
+    return cloudtrail_context(event) | bounded_fields(names)
 
 
 def role_arn(event):

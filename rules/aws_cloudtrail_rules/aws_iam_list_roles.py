@@ -1,5 +1,5 @@
 from aws_role_activity_helpers import (
-    bounded,
+    bounded_fields,
     cloudtrail_context,
     is_role_discovery,
     principal_arn,
@@ -23,4 +23,4 @@ def title(event):
 
 
 def alert_context(event):
-    return cloudtrail_context(event) | bounded({"principal": principal_arn(event)})
+    return cloudtrail_context(event) | bounded_fields({"principal": principal_arn(event)})

@@ -1,6 +1,6 @@
 from aws_role_activity_helpers import (
     attempt_target,
-    bounded,
+    bounded_fields,
     cloudtrail_context,
     is_failed_role_attempt,
     principal_arn,
@@ -36,7 +36,7 @@ def severity(event):
 
 def alert_context(event):
     names = {"principal": principal_arn(event), "api": event.get("eventName")}
-    return cloudtrail_context(event) | bounded(names) | describe_burst(event)
+    return cloudtrail_context(event) | bounded_fields(names) | describe_burst(event)
 
 
 def describe_burst(event):

@@ -1,4 +1,4 @@
-from aws_role_activity_helpers import bounded
+from aws_role_activity_helpers import bounded_fields
 
 # The query has decided: each of its rows is a role that a principal got into.
 FIELDS = (
@@ -30,4 +30,4 @@ def dedup(event):
 
 
 def alert_context(event):
-    return {field: bounded(event.get(field)) for field in FIELDS}
+    return bounded_fields({field: event.get(field) for field in FIELDS})

@@ -219,6 +219,14 @@ class TestFailedAttempts:
         assert context["discoveryTimes"] == []
 
 
+@pytest.mark.parametrize("name", [FAILED_ATTEMPTS, LIST_ROLES])
+def test_a_field_of_any_size_leaves_the_other_names_in_the_context(load, name):
+    huge = call({"x": ["y" * 1000] * 40}, identity(PrincipalKind.USER, "z" * 3000, ""))
+    context = load(name).module.alert_context(event(huge))
+    assert context["principal"].startswith("arn:aws:iam::123456789012:user/zzz")
+    assert len(json.dumps(context)) < 50_000
+
+
 class TestSeverity:
     def severity(self, rule, records):
         for record in records[:-1]:
