@@ -147,13 +147,16 @@ def _is_broken(
     """Tell whether a signal of an absent step lies where there must be none.
 
     Args:
-        inside_only: Look only at absent steps between two steps of the chain.
+        inside_only: Look only at absent steps between two steps of the chain, and where no step
+            that is still to come can narrow the time in which there must be none.
     """
+    placed = {block.step.id for block in chain}
     for step in rule.steps:
         if not step.absent:
             continue
         before, after = _neighbours(rule, chain, step)
-        if inside_only and not (before and after):
+        narrows = any(t.source == step.id and t.target not in placed for t in rule.transitions)
+        if inside_only and (narrows or not (before and after)):
             continue
         if between(signals[step.id], *_forbidden(rule, chain, step)):
             return True

@@ -61,6 +61,7 @@ def limits(*steps, **minutes):
 LIMIT_FROM_BETWEEN = limits("a", "b", "c", "d", bd=12)
 LIMITED_ABSENCE = limits("a", ABSENT_B, "c", ac=None, bc=5)
 COUNT_AFTER_ABSENCE = limits("a", ABSENT_B, {"ID": "c", "MinMatchCount": 2}, bc=1)
+TWICE_LIMITED = limits("a", ABSENT_B, "c", "d", ab=1, bd=1)
 OTHER = "sourceIPAddress"
 TWO_VALUES = group("a", "b", matched=False, MatchCriteria=criteria("ab", "ab"))
 TWO_VALUES_OF_THREE = group("a", "b", "c", matched=False, MatchCriteria=criteria("ab", "abc"))
@@ -196,6 +197,12 @@ CASES = [
     ("an absence within its limit", LIMITED_ABSENCE, outputs(a=[0], b=[5], c=[10]), False),
     ("a count beyond an absence", COUNT_AFTER_ABSENCE, outputs(a=[0], b=[0], c=[0, 2, 2]), True),
     ("a count within an absence", COUNT_AFTER_ABSENCE, outputs(a=[0], b=[1], c=[2, 2]), False),
+    (
+        "an absence that a later step limits",
+        TWICE_LIMITED,
+        outputs(a=[0], b=[0], c=[0], d=[2]),
+        True,
+    ),
     # the order of evaluation finds another match, never another answer
     (
         "newest first",
