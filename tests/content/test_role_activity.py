@@ -5,7 +5,7 @@ import math
 
 import aws_role_activity_helpers as helpers
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from panther_core.enriched_event import PantherEvent
 
@@ -114,6 +114,16 @@ class TestFailedAttempt:
         assert helpers.is_failed_role_attempt(event(record))
 
     @pytest.mark.parametrize(
+        "code, name", [("AccessDenied", "AccessDenied"), ("NoSuchEntityException", "NoSuchEntity")]
+    )
+    def test_has_the_name_of_its_error(self, code, name):
+        assert helpers.error_name({"errorCode": code}) == name
+
+    @pytest.mark.parametrize("code", [None, 7, ["AccessDenied"], {}])
+    def test_has_no_name_where_the_error_has_none(self, code):
+        assert helpers.error_name({"errorCode": code}) == ""
+
+    @pytest.mark.parametrize(
         "code",
         [
             "Throttling",
@@ -155,6 +165,18 @@ class TestPrincipal:
         first, second = (identity(PrincipalKind.ROLE, "Deploy", name) for name in ("one", "two"))
         assert self.principal(first) == self.principal(second) == role_arn("Deploy")
 
+    def test_of_the_sessions_of_a_role_with_a_path_is_its_whole_arn(self):
+        """Only the issuer has the path; the session's own ARN has not."""
+        who = identity(PrincipalKind.ROLE, "Deploy", "one")
+        who["sessionContext"]["sessionIssuer"]["arn"] = role_arn("team-a/Deploy")
+        assert self.principal(who) == role_arn("team-a/Deploy")
+
+    @pytest.mark.parametrize("issuer", [None, " ", 7, {}])
+    def test_is_told_by_the_session_where_the_issuer_is_none(self, issuer):
+        who = identity(PrincipalKind.ROLE, "Deploy", "one")
+        who["sessionContext"]["sessionIssuer"]["arn"] = issuer
+        assert self.principal(who) == role_arn("Deploy")
+
     def test_of_a_role_session_without_an_issuer_is_the_role_all_the_same(self):
         who = identity(PrincipalKind.ROLE, "Deploy", "one")
         del who["sessionContext"]
@@ -191,11 +213,13 @@ class TestTime:
     @pytest.mark.parametrize(
         "text", ["2026-01-05T10:00:00Z", "2026-01-05 10:00:00.000", "2026-01-05 10:00:00.000000000"]
     )
-    def test_is_read_in_the_forms_of_cloudtrail_and_panther(self, text):
+    def test_is_read_in_the_forms_of_cloudtrail_and_panther(self, text, far_from_greenwich):
         assert helpers.event_epoch({"eventTime": text}) == START
 
     def test_falls_back_to_panthers_field(self):
-        assert helpers.event_epoch({"eventTime": 1, "p_event_time": "2026-01-05 10:00:00"}) == START
+        for unusable in (None, 1, "soon", "1969-12-31T23:59:59Z"):
+            record = {"eventTime": unusable, "p_event_time": "2026-01-05 10:00:00"}
+            assert helpers.event_epoch(record) == START
 
     @pytest.mark.parametrize(
         "text", [None, "", "soon", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
@@ -204,6 +228,8 @@ class TestTime:
         assert helpers.event_epoch({"eventTime": text}) is None
 
     @given(st.integers(0, helpers.LATEST_EPOCH))
+    @example(0)
+    @example(helpers.LATEST_EPOCH)
     def test_survives_being_written(self, epoch):
         assert helpers.event_epoch({"eventTime": helpers.iso_time(epoch)}) == epoch
 
