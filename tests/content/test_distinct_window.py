@@ -7,7 +7,7 @@ from unittest.mock import patch
 import botocore.client
 import distinct_window_helpers as helpers
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from distinct_window_helpers import Sighting, essential, fullest_window, record, shorten
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -189,11 +189,86 @@ class TestStore:
             is_hit(Sighting(START + 5, "role-0"))
             assert calls == {"UpdateItem": 1}
 
-    def test_memory_of_this_process_is_bounded(self, store):
+    def written(self, sighting, **options) -> bool:
+        """Record a sighting and tell whether the store was written."""
+        before = set(caching.get_string_set("subject"))
+        record("subject", sighting, WINDOW, THRESHOLD, **options)
+        return set(caching.get_string_set("subject")) != before
+
+    def test_is_not_written_for_one_value_more_between_many(self, store):
+        block = START - START % WINDOW
+        for i in range(0, 100, 10):
+            assert self.written(Sighting(block + i, f"role-{i}"))
+        assert not self.written(Sighting(block + 45, "role-between"))
+        assert self.written(Sighting(block + 95, "role-at-the-end"))
+
+    def test_keeps_details_of_the_same_second_apart(self, store):
+        assert self.written(Sighting(START, "role", ("AccessDenied",)))
+        assert self.written(Sighting(START, "role", ("ExpiredToken",)))
+
+    @pytest.mark.parametrize("direction", [1, -1])
+    def test_leaves_out_what_comes_again_within_the_spacing(self, store, direction):
+        assert self.written(Sighting(START, "role"), spacing=60)
+        assert not self.written(Sighting(START + 59 * direction, "role"), spacing=60)
+        assert self.written(Sighting(START + 59 * direction, "other"), spacing=60)
+        assert self.written(Sighting(START + 60 * direction, "role"), spacing=60)
+
+    def test_answers_from_memory_with_all_that_is_known(self, store):
+        for i in range(THRESHOLD):
+            record("subject", Sighting(START + i, f"role-{i}"), WINDOW, THRESHOLD)
+        caching.kv_table().delete()
+        seen = record("subject", Sighting(START, "role-0"), WINDOW, THRESHOLD)
+        assert set(seen) == {Sighting(START + i, f"role-{i}") for i in range(THRESHOLD)}
+
+    def test_asks_again_when_what_is_known_is_old(self, store):
+        assert self.written(Sighting(START, "role"))
+        caching.kv_table().delete_item(Key={"key": "subject"})
+        with patch.object(helpers.wall_clock, "time", lambda: 0.0):
+            assert helpers.known("subject")  # written_at lies in the future of this clock
+        later = helpers.wall_clock.time() + helpers.KNOWN_FOR + 1
+        with patch.object(helpers.wall_clock, "time", lambda: later):
+            assert not helpers.known("subject")
+            assert self.written(Sighting(START, "role"))
+
+    def test_a_clean_up_leaves_the_same_in_store_memory_and_answer(self, store):
+        everything = set()
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            for i in range(40):
+                sighting = Sighting(START + i, f"role-{i}")
+                everything.add(helpers._encode(sighting))
+                answer = record("subject", sighting, WINDOW, THRESHOLD)
+                stored = caching.get_string_set("subject")
+                assert set(answer) == set(helpers._decode(stored)) == set(helpers.known("subject"))
+                assert set(stored) == essential(everything, WINDOW, THRESHOLD)
+
+    def test_is_cleaned_up_in_bulk_only(self, store):
+        with patch.object(
+            helpers, "remove_from_string_set", wraps=helpers.remove_from_string_set
+        ) as m:
+            for i in range(150):
+                record("subject", Sighting(START + i, f"role-{i}"), WINDOW, THRESHOLD)
+        assert 1 <= removal.call_count <= 5
+
+    def test_removes_what_no_delay_can_bring_back_and_nothing_younger(self):
+        oldest = START - WINDOW - helpers.MAX_DELAY
+        young, old, new = f"{oldest}\ta", f"{oldest - 1}\tb", f"{START}\tc"
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            assert helpers._surplus(frozenset([young, old, new]), WINDOW, THRESHOLD) == {old}
+
+    def test_lives_as_long_as_a_late_event_can_need_it(self, store):
+        now = helpers.wall_clock.time()
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            for i in range(30):
+                is_hit(Sighting(START + i, f"role-{i}"))
+                (item,) = caching.kv_table().scan()["Items"]
+                life = WINDOW + helpers.MAX_DELAY + helpers.TTL_SLACK
+                assert life <= int(item["expiresAt"]) - int(now) <= life + 120
+
+    def test_memory_of_this_process_is_bounded_and_holds_the_latest(self, store):
         with patch.object(helpers, "MAX_KNOWN_SUBJECTS", 3):
             for i in range(10):
                 is_hit(Sighting(START, "role-0"), f"subject {i}")
-            assert len(helpers._known) == 3
+            assert list(helpers._known) == ["subject 7", "subject 8", "subject 9"]
 
     def test_an_item_that_is_no_string_set_raises(self, store):
         caching.kv_table().put_item(Item={"key": "subject", "stringSet": 7})
@@ -205,15 +280,29 @@ class TestStore:
         with pytest.raises(ClientError):
             is_hit(Sighting(START, "role-0"))
 
-    def test_a_clean_up_that_fails_loses_no_verdict(self, store):
-        failing = patch.object(
-            helpers,
-            "remove_from_string_set",
-            side_effect=ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem"),
-        )
-        with failing, patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
-            stream = [Sighting(START + i, f"role-{i % 4}") for i in range(30)]
-            assert any(is_hit(s) for s in stream)
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem"),
+            EndpointConnectionError(endpoint_url="https://example.com"),
+        ],
+    )
+    def test_a_clean_up_that_fails_loses_no_verdict(self, store, error):
+        failing = patch.object(helpers, "remove_from_string_set", side_effect=error)
+        with failing as removal, patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            hits = [is_hit(Sighting(START + i, f"role-{i}")) for i in range(30)]
+        assert hits == [False] * (THRESHOLD - 1) + [True] * (31 - THRESHOLD)
+        assert removal.called
+
+
+class TestFullestWindow:
+    def test_of_a_sighting_alone_is_that(self):
+        alone = Sighting(START, "role")
+        assert fullest_window([alone], START, WINDOW) == [alone]
+
+    def test_is_empty_where_nothing_is_near(self):
+        assert fullest_window([], START, WINDOW) == []
+        assert fullest_window([Sighting(START + WINDOW + 1, "role")], START, WINDOW) == []
 
 
 class TestShorten:
