@@ -242,9 +242,8 @@ class TestStore:
                 assert set(stored) == essential(everything, WINDOW, THRESHOLD)
 
     def test_is_cleaned_up_in_bulk_only(self, store):
-        with patch.object(
-            helpers, "remove_from_string_set", wraps=helpers.remove_from_string_set
-        ) as m:
+        original = helpers.remove_from_string_set
+        with patch.object(helpers, "remove_from_string_set", wraps=original) as removal:
             for i in range(150):
                 record("subject", Sighting(START + i, f"role-{i}"), WINDOW, THRESHOLD)
         assert 1 <= removal.call_count <= 5
