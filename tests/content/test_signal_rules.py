@@ -273,6 +273,14 @@ class TestSeverity:
         _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
         assert pattern == "many roles in several accounts"
 
+    def test_asks_for_discovery_only_where_somebody_tried_a_role(self, load):
+        matches(load(LIST_ROLES), event(call("ListRoles")))
+        attempt = event(denied(role_arn("X")))
+        matches(load(FAILED_ATTEMPTS), attempt)
+        assert helpers.discovery_times(attempt, ALICE["arn"]) == "2026-01-05T10:00:00Z"
+        assert helpers.discovery_times(attempt, None) == ""
+        assert helpers.discovery_times(event(call("ListRoles")), ALICE["arn"]) == ""
+
     def test_asks_the_store_for_discovery_once_an_event(self, load, monkeypatch):
         asked = []
         original = helpers.get_string_set
