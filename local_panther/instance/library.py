@@ -72,8 +72,11 @@ class Library:
         return self._folder / self._index["content"]
 
     def _remove_leftovers(self) -> None:
-        """Remove what a server left that was killed within a change."""
-        for pattern in (".upload-*", ".delete-*", "content-*"):
+        """Remove what a server left that was killed within a change, and nothing else."""
+        patterns = [".upload-*", ".delete-*"]
+        if (self._folder / INDEX).is_file():  # or it is no state folder, and what is in it not ours
+            patterns.append("content-[0-9]*")
+        for pattern in patterns:
             for path in self._folder.glob(pattern):
                 if path != self.content:
                     shutil.rmtree(path, ignore_errors=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local_panther.instance.library import stored_content
+from local_panther.instance.library import Library, stored_content
 from tests.instance.conftest import TOKEN
 from tests.local.correlations import FIELD, sequence
 from tests.local.running import correlation_alerts, replayed, simulated, started
@@ -189,6 +189,12 @@ class TestServe:
         process.communicate(timeout=30)
         assert b"New: 4" in out
         assert {path.name for path in state.iterdir()} == {"state.json", "content-1"}
+
+    def test_leaves_alone_what_lies_in_a_folder_that_holds_no_state(self, tmp_path):
+        (tmp_path / "content-1").mkdir()
+        (tmp_path / "content-1" / "mine").write_text("")
+        Library(tmp_path)
+        assert (tmp_path / "content-1" / "mine").exists()
 
     @pytest.mark.parametrize("index", ["{", "[]", '{"items": 7, "content": "content-1"}'])
     def test_has_status_2_for_a_state_that_is_none(self, tmp_path, index):
