@@ -18,6 +18,7 @@ from tests.local.correlations import signals as step_signals
 ABSENT_B = {"ID": "b", "Absence": True}
 THREE_A = {"ID": "a", "MinMatchCount": 3}
 TWO_A = {"ID": "a", "MinMatchCount": 2}
+TWO_B = {"ID": "b", "MinMatchCount": 2}
 AT_MOST_TWO_B = {"ID": "b", "MaxMatchCount": 2}
 AT_MOST_ONE_B = {"ID": "b", "MaxMatchCount": 1}
 AT_FIVE = datetime(1970, 1, 1, 0, 5)
@@ -62,6 +63,7 @@ LIMIT_FROM_BETWEEN = limits("a", "b", "c", "d", bd=12)
 LIMITED_ABSENCE = limits("a", ABSENT_B, "c", ac=None, bc=5)
 COUNT_AFTER_ABSENCE = limits("a", ABSENT_B, {"ID": "c", "MinMatchCount": 2}, bc=1)
 TWICE_LIMITED = limits("a", ABSENT_B, "c", "d", ab=1, bd=1)
+LATER_LIMITED = limits("a", ABSENT_B, "c", "d", bd=1)
 OTHER = "sourceIPAddress"
 TWO_VALUES = group("a", "b", matched=False, MatchCriteria=criteria("ab", "ab"))
 TWO_VALUES_OF_THREE = group("a", "b", "c", matched=False, MatchCriteria=criteria("ab", "abc"))
@@ -203,6 +205,10 @@ CASES = [
         outputs(a=[0], b=[0], c=[0], d=[2]),
         True,
     ),
+    ("an absence limited from behind", LATER_LIMITED, outputs(a=[0], b=[0], c=[0], d=[2]), True),
+    ("an absence not limited enough", LATER_LIMITED, outputs(a=[0], b=[1], c=[1], d=[2]), False),
+    ("a count that ends too late", sequence("a", TWO_B), outputs(a=[0], b=[59, 61]), False),
+    ("a count that just ends in time", sequence("a", TWO_B), outputs(a=[0], b=[59, 60]), True),
     # the order of evaluation finds another match, never another answer
     (
         "newest first",
