@@ -182,6 +182,19 @@ class TestPrincipal:
         del who["sessionContext"]
         assert self.principal(who) == role_arn("Deploy")
 
+    @pytest.mark.parametrize(
+        "issuer, principal",
+        [
+            (role_arn("team-a/Deploy"), role_arn("team-a/Deploy")),
+            (role_arn("aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0"), "odd"),
+            (None, "odd"),
+        ],
+    )
+    def test_of_a_session_whose_own_arn_is_odd_is_told_by_the_issuer(self, issuer, principal):
+        who = identity(PrincipalKind.ROLE, "Deploy", "one") | {"arn": "odd"}
+        who["sessionContext"]["sessionIssuer"]["arn"] = issuer
+        assert self.principal(who) == principal
+
     def test_of_identity_center_is_the_person(self):
         dana, eve = (identity(PrincipalKind.SSO, name, "") for name in ("dana@x.org", "eve@x.org"))
         assert self.principal(dana) == dana["arn"] != self.principal(eve)
