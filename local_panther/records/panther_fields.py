@@ -17,7 +17,7 @@ ACCOUNT_FIELDS = ("accountid", "recipientaccountid", "account")
 USER_FIELDS = ("username",)
 
 KNOWN_VALUES = 20_000
-LONG = 256  # characters; longer values are not remembered
+LONG = 256  # characters of name and value; longer ones are not remembered
 
 
 def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def _indicators(record: Mapping[str, Any]) -> dict[str, set[str]]:
         for field, value in level:
             kind = type(value)
             if kind is str:
-                told = _known if len(value) < LONG else _told
+                told = _known if len(field) + len(value) < LONG else _told
                 for name, indicator in told(field, value):
                     found.setdefault(name, set()).add(indicator)
             elif kind is dict:
