@@ -34,10 +34,10 @@ test-full: .venv/ready-dev
 	TEST_SCALE=full $(BIN)/pytest
 
 mutants:
-	$(PYTHON) -m venv build/mutation/venv
-	build/mutation/venv/bin/pip install --quiet --disable-pip-version-check \
+	$(PYTHON) -m venv .venv/mutation
+	.venv/mutation/bin/pip install --quiet --disable-pip-version-check \
 		-r tests/mutation/requirements.txt
-	build/mutation/venv/bin/python tests/mutation/run.py
+	.venv/mutation/bin/python tests/mutation/run.py
 
 lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
