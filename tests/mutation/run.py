@@ -1,18 +1,20 @@
 """Mutation testing: changes the code in small ways and names the changes that no test notices.
 
 Of the two parts whose answers everything rests on: the global helpers and the correlation
-evaluator. Each is mutated in a copy of the repository under build/mutation; `mutmut show NAME`
-there prints a change that survived.
+evaluator. Each is mutated in a copy of the repository outside it; `mutmut show NAME` there
+prints a change that survived.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 REPO = Path(__file__).parent.parent.parent
-COPIES = REPO / "build" / "mutation"
+# Not in the repository: it would be content a second time, to every tool that looks for some.
+COPIES = Path(tempfile.gettempdir()) / "local-panther-mutation"
 
 CONFIG = """
 [tool.mutmut]
