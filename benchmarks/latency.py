@@ -9,9 +9,9 @@ from random import Random
 
 from benchmarks.data import REPO
 from benchmarks.measure import Figure
-from local_panther.output.times import iso
 from local_panther.replay import replay
 from local_panther.simulate.scenario import Scenario, attack
+from local_panther.times import iso
 
 START = 1_767_607_200  # 2026-01-05T10:00:00Z
 CYCLE = 60 * 60  # seconds; every schedule of the content begins anew with it

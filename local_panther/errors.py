@@ -1,6 +1,9 @@
-"""What can go wrong with what a user hands over."""
+"""Errors in user input, and the errors that a run collects."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+
+MAX_EXAMPLES = 20
 
 
 @dataclass(frozen=True)
@@ -8,33 +11,62 @@ class Problem:
     """One thing that is wrong, and where.
 
     Attributes:
-        where: The file, and the record or line in it.
-        message: What is wrong and, where it is not plain, what to do.
+        where: The file, and the record or line in it; "" if the input as a whole is meant.
+        message: What is wrong and, unless that is obvious, what to do.
     """
 
     where: str
     message: str
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}"
+        """Return both on one line."""
+        return f"{self.where}: {self.message}" if self.where else self.message
 
 
 class ContentError(Exception):
-    """Content that can not be loaded as an instance would load it.
+    """Content that cannot be loaded as an instance would load it.
 
     Attributes:
-        problems: Every problem that was found, each with file and field.
+        problems: Every problem that was found, each with its file and field.
     """
 
     def __init__(self, problems: list[Problem]) -> None:
+        """Take all the problems."""
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
 
 
-def one_line(error: object) -> str:
-    """Return what an error says on one line, however its library broke it."""
-    return " ".join(str(error).split())
-
-
 class FieldError(ValueError):
-    """A field of a content item that has no meaning; the message names the key and says why."""
+    """An invalid field of a content item; the message names the key and the reason."""
+
+
+@dataclass
+class RunErrors:
+    """The errors of rules, queries and the data lake during a run.
+
+    They are results to report, not crashes: the run goes on without the event or the query.
+
+    Attributes:
+        counts: Number of errors by rule ID or query name.
+        examples: The first errors, each with its place.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: list[Problem] = field(default_factory=list)
+
+    def add(self, name: str, where: str, message: str) -> None:
+        """Count an error.
+
+        Args:
+            name: The ID of the rule, or the name of the query, that failed.
+            where: The record, row or run that it failed on.
+            message: What it raised.
+        """
+        self.counts[name] += 1
+        if len(self.examples) < MAX_EXAMPLES:
+            self.examples.append(Problem(where, f"{name}: {message}"))
+
+
+def one_line(error: object) -> str:
+    """Return the text of an error on one line, however its library wrapped it."""
+    return " ".join(str(error).split())

@@ -4,21 +4,22 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from local_panther.alerts.correlation import CorrelationAlerts
 from local_panther.alerts.grouping import AlertGrouper
 from local_panther.alerts.model import Alert, in_order
+from local_panther.alerts.timelines import TAG, Timelines
 from local_panther.content.load import loaded_content
 from local_panther.content.model import Content, EventNames, includes, united
 from local_panther.correlation.engine import CorrelationEngine
-from local_panther.detection.engine import Engine, RuleErrors
+from local_panther.detection.engine import Engine
 from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
+from local_panther.errors import RunErrors
 from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import ScheduledQueries
-from local_panther.lake.timelines import TAG, Timelines
 from local_panther.records.files import find_files
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
@@ -32,32 +33,34 @@ class Outcome:
     """What a replay found.
 
     Attributes:
+        tally: What was read.
         alerts: In the order in which they would have been made.
         signals: Matches by rule ID, of rules that never matched too.
-        interrupted: True where the reading was stopped before its end.
-        timelines: For each alert the rows of its timeline query, where they were asked for.
+        errors: What rules and queries raised.
+        content: What ran.
+        interrupted: True if the reading was stopped before its end.
     """
 
     tally: Tally
     alerts: list[Alert]
     signals: Counter[str]
-    errors: RuleErrors
+    errors: RunErrors
     content: Content
     interrupted: bool = False
-    timelines: list[list[dict[str, Any]]] = field(default_factory=list)
 
     @property
     def complete(self) -> bool:
-        """True where everything was read and no rule failed."""
+        """True if everything was read and no rule failed."""
         return not (self.tally.skipped or self.errors.counts or self.interrupted)
 
 
 def replay(
     paths: Iterable[str],
     folder: Path,
+    *,
     include_disabled: bool = False,
-    watch: Watch | None = None,
     with_timelines: bool = False,
+    watch: Watch | None = None,
     workers: int = 1,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
@@ -68,12 +71,12 @@ def replay(
         include_disabled: Run items with `Enabled: false` too.
         with_timelines: Run the content's timeline queries for each alert at the end.
         watch: Called now and then with the counts so far and the number of files.
-        workers: Processes that look through files; what is found is the same.
+        workers: Processes that scan files; the result is the same.
 
     Raises:
         ContentError: The content does not load.
     """
-    tally, errors = Tally(), RuleErrors()
+    tally, errors = Tally(), RunErrors()
     with (
         key_value_store(),
         loaded_content(folder, include_disabled, TAG if with_timelines else "") as content,
@@ -94,31 +97,38 @@ def replay(
         if lake.refused:
             errors.add("data lake", "", f"{lake.refused} records could not be stored")
         alerts = stream.alerts
-        rows = [timelines.rows(alert) for alert in alerts] if timelines else []
-        return Outcome(tally, alerts, stream.signals, errors, content, interrupted, rows)
+        if timelines:
+            for alert in alerts:
+                alert.timeline = timelines.rows(alert)
+        return Outcome(tally, alerts, stream.signals, errors, content, interrupted)
 
 
 class _Stream:
     """Records in, alerts out: all that happens to one record after the other."""
 
     def __init__(
-        self, content: Content, lake: Lake, errors: RuleErrors, timelines: Timelines | None
+        self, content: Content, lake: Lake, errors: RunErrors, timelines: Timelines | None
     ) -> None:
         self._engine = Engine(content, errors)
         self._lake = lake
         self._scheduled = ScheduledQueries(content, lake, errors)
-        users = [self._scheduled, timelines] if timelines else [self._scheduled]
-        self._lake_names = united(user.event_names for user in users)
-        rules = [*content.rules, *(rule for rule, _ in content.scheduled_rules)]
-        self._grouper = AlertGrouper(rules)
+        readers = [self._scheduled, timelines] if timelines else [self._scheduled]
+        self._lake_names = united(reader.event_names for reader in readers)
         self._correlation = CorrelationEngine(content.correlation_rules)
-        self._signals = Counter({rule.metadata.rule_id: 0 for rule in rules})
-        self._signals.update({metadata.rule_id: 0 for metadata, _ in content.correlation_rules})
+        self._rule_alerts = AlertGrouper(content.python_rules)
+        self._correlation_alerts = CorrelationAlerts()
+        everything = [*content.python_rules, *content.correlation_rules]
+        self.signals = Counter({rule.metadata.rule_id: 0 for rule in everything})
 
     @property
     def event_names(self) -> EventNames:
         """The eventNames of records that make a difference."""
         return united([self._engine.event_names, self._lake_names])
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """The alerts so far, in the order in which they were made."""
+        return in_order([*self._rule_alerts.alerts, *self._correlation_alerts.alerts])
 
     def process(self, record: Record) -> None:
         """Take one record, after everything that is due before it."""
@@ -133,28 +143,21 @@ class _Stream:
         """Do everything that is still due."""
         self._advance(math.inf)
 
-    @property
-    def alerts(self) -> list[Alert]:
-        """The alerts so far, in the order in which they were made."""
-        return in_order([*self._grouper.alerts, *self._correlation.alerts])
-
-    @property
-    def signals(self) -> Counter[str]:
-        """The number of matches by rule ID, of rules that never matched too."""
-        found = self._signals.copy()
-        found.update(self._correlation.signals)
-        return found
-
     def _advance(self, now: float) -> None:
         for signal in self._scheduled.advance(now):
-            self._correlation.advance(signal.time)
+            self._correlate(signal.time)
             self._take(signal)
-        self._correlation.advance(now)
+        self._correlate(now)
 
     def _take(self, signal: Signal) -> None:
-        self._signals[signal.metadata.rule_id] += 1
-        self._grouper.add(signal)
+        self.signals[signal.metadata.rule_id] += 1
+        self._rule_alerts.add(signal)
         self._correlation.add(signal)
+
+    def _correlate(self, now: float) -> None:
+        for match in self._correlation.advance(now):
+            self.signals[match.metadata.rule_id] += 1
+            self._correlation_alerts.add(match)
 
 
 def _watched(files: list[str], tally: Tally, watch: Watch | None) -> Iterator[str]:

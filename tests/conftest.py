@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from panther_core.enriched_event import PantherEvent
 
 from local_panther.detection.store import key_value_store
+from tests.builders.events import CONTENT_FOLDERS, REPO
 from tests.scale import FULL, MUTATION
-from tests.shapes import CONTENT_FOLDERS, REPO
 
 # The sample is the same in every run, so that it judges a change and not a throw of dice; the full
 # run looks further each time. Neither fails for being slow on a busy machine.
@@ -58,7 +58,7 @@ def content_copy(tmp_path: Path) -> Path:
 
 def recorded_files() -> list[Path]:
     """The files of recorded CloudTrail, none where they do not lie beside the repository."""
-    return sorted(RECORDED.glob("*.jsonl"))
+    return sorted(RECORDED.glob("cloudtrail-*.jsonl"))
 
 
 @pytest.fixture(params=[path.name for path in recorded_files()] or ["missing"])

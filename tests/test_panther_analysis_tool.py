@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.shapes import CONTENT_FOLDERS, REPO
+from tests.builders.events import CONTENT_FOLDERS, REPO
 
 TOOL = Path(sys.executable).parent / "panther_analysis_tool"
 BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from local_panther.alerts.model import Alert
-from local_panther.content.model import StreamingRule
+from local_panther.content.model import PythonRule
 from local_panther.detection.signals import Signal
 
 
@@ -25,7 +25,7 @@ class AlertGrouper:
     join it; the next one after that begins anew.
     """
 
-    def __init__(self, rules: list[StreamingRule]) -> None:
+    def __init__(self, rules: list[PythonRule]) -> None:
         self._rules = {rule.metadata.rule_id: rule for rule in rules}
         self._groups: dict[tuple[str, str], _Group] = {}
         self.alerts: list[Alert] = []
@@ -52,7 +52,7 @@ class AlertGrouper:
             self.alerts.append(group.alert)
 
     @staticmethod
-    def _belongs(signal: Signal, group: _Group, rule: StreamingRule) -> bool:
+    def _belongs(signal: Signal, group: _Group, rule: PythonRule) -> bool:
         return abs(signal.time - group.started) < rule.dedup_seconds
 
 

@@ -1,4 +1,4 @@
-"""What an analyst gets."""
+"""Alerts: what an analyst gets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,15 +13,21 @@ class Alert:
 
     Attributes:
         metadata: Of the rule that made it.
+        severity: INFO, LOW, MEDIUM, HIGH or CRITICAL.
+        title: What it is called.
         dedup: The string that groups matches; for a correlation rule the matched value.
         created_at: When an instance would have made it: event time in seconds since 1970.
-        first: When the first of its events happened, and `last` the latest.
+        first: When the first of its events happened, in seconds since 1970.
+        last: When the latest of them happened.
         event_ids: Of the events behind it, each once, in the order of their arrival.
         context: The `p_alert_context` of its first match; for a correlation rule, by step ID, that
             of the step's latest signal.
         event: The event of its first match; for a correlation rule that of its latest signal.
+        description: What the rule, or its `description()`, says; `runbook` and `reference` alike.
         match_value: For a correlation rule the value that was matched on.
         signals: For a correlation rule the number of signals by step ID.
+        event_count: Number of matches; for a correlation rule, of events.
+        timeline: The rows of the rule's timeline query, if they were asked for.
     """
 
     metadata: Metadata
@@ -40,10 +46,11 @@ class Alert:
     match_value: str | None = None
     signals: Mapping[str, int] = field(default_factory=dict)
     event_count: int = 0
+    timeline: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def is_correlation(self) -> bool:
-        """True where a correlation rule made it."""
+        """True if a correlation rule made it."""
         return self.metadata.analysis_type == "correlation_rule"
 
 

@@ -49,7 +49,7 @@ WITHOUT_VALUE = {"is_public", "is_private", "empty", "!empty"}
 WITH_LIST = {"in", "!in"}
 
 
-def translate(filters: Any) -> dict | None:
+def transpile_filters(filters: Any) -> dict | None:
     """Translate a rule's `InlineFilters` to a statement for `panther_core.filter.Filter`.
 
     Args:

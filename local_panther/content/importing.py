@@ -53,10 +53,10 @@ class Importer:
 
         Raises:
             SyntaxError: The body is no Python.
-            FieldError: The name can not be imported.
+            FieldError: The name cannot be imported.
         """
         if not name.isidentifier():
-            raise FieldError(f"GlobalID: {name} can not be imported; use letters, digits and _")
+            raise FieldError(f"GlobalID: {name} cannot be imported; use letters, digits and _")
         compile(body, f"{name}.py", "exec")
         (self._root / "helpers" / f"{name}.py").write_text(body, encoding="utf-8")
         if name in sys.modules:

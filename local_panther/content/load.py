@@ -3,48 +3,46 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
 from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 
-from local_panther.content.filters import possible_values, translate
+from local_panther.content.checks import check_steps, set_idle_rules_aside
+from local_panther.content.correlation import parse_correlation
+from local_panther.content.filters import possible_values, transpile_filters
 from local_panther.content.importing import Importer
 from local_panther.content.model import (
     DEFAULT_DEDUP_MINUTES,
     Content,
+    CorrelationRule,
     Metadata,
+    PythonRule,
     Query,
-    StreamingRule,
+    ScheduledRule,
 )
+from local_panther.content.schedule import parse_schedule
 from local_panther.content.simple import transpile_detection
-from local_panther.correlation.grammar import CorrelationRule, parse_rule
-from local_panther.correlation.schedule import parse_schedule
+from local_panther.content.sql import parse_sql, reads_only_cloudtrail, scanned_event_names
 from local_panther.errors import ContentError, FieldError, Problem, one_line
-from local_panther.lake.dialect import (
-    parse_sql,
-    reads_only_cloudtrail,
-    scanned_event_names,
-)
 
 MIN_DEDUP_MINUTES = 5
-QUERY_KINDS = ("saved_query", "scheduled_query")
 SQL_FIELDS = ("SnowflakeQuery", "Query")
-NOT_REPLAYED = ("policy", "lookup_table", "rule")
+LOADED_FIRST = {"global": 0, "datamodel": 1}  # a rule's body imports helpers
 
 
 @contextlib.contextmanager
 def loaded_content(
     folder: Path, include_disabled: bool = False, saved_queries: str = ""
 ) -> Iterator[Content]:
-    """Load the content of a folder and keep it importable as on an instance while in use.
+    """Load the content of a folder; its helpers can be imported while the context lasts.
 
     Args:
         folder: The root of a content repository, as panther_analysis_tool takes it.
         include_disabled: Load items with `Enabled: false` too.
-        saved_queries: Load the saved queries that have a tag which begins so; none by default.
+        saved_queries: Load the saved queries with a tag that has this prefix; none by default.
 
     Raises:
         ContentError: Something does not load; every problem is named with file and field.
@@ -83,54 +81,79 @@ class _Loader:
         self._importer = importer
         self._include_disabled = include_disabled
         self._problems: list[Problem] = []
-        self._files: dict[str, str] = {}
-        self._ids: set[str] = set()
+        self._files: dict[str, str] = {}  # of correlation rules, by rule ID
         self._content = Content()
+        self._add_by_kind: dict[str, Callable[[ClassifiedAnalysis], None]] = {
+            "global": self._add_helper,
+            "datamodel": self._add_data_model,
+            "rule": self._add_rule,
+            "scheduled_rule": self._add_scheduled_rule,
+            "correlation_rule": self._add_correlation_rule,
+            "saved_query": self._add_query,
+            "scheduled_query": self._add_query,
+            "policy": self._add_policy,
+            "lookup_table": self._set_aside,
+        }
 
     def load(self, items: list[ClassifiedAnalysis]) -> Content:
-        # A rule's body imports helpers, so these come first.
-        order = {"global": 0, "datamodel": 1}
-        self._ids = {item.analysis_id() for item in items}
-        for item in sorted(items, key=lambda item: order.get(item.analysis_type(), 2)):
-            try:
-                self._add(item)
-            except (FieldError, OSError) as error:
-                self._problem(item, str(error))
-            except Exception as error:
-                # A body can raise anything when it is imported.
-                logging.debug("loading %s", item.file_name, exc_info=True)
-                self._problem(item, f"Filename: does not import: {type(error).__name__}: {error}")
-        self._check_steps()
-        self._check_queries()
+        known_ids = {item.analysis_id() for item in items}
+        for item in sorted(items, key=lambda item: LOADED_FIRST.get(item.analysis_type(), 2)):
+            self._add(item)
+        self._problems += check_steps(self._content, known_ids, self._files)
+        set_idle_rules_aside(self._content)
         if self._problems:
             raise ContentError(self._problems)
         return self._content
 
     def _add(self, item: ClassifiedAnalysis) -> None:
-        spec, kind = item.analysis_spec, item.analysis_type()
+        kind = item.analysis_type()
         # A log type has one enabled data model: a disabled one is never asked for.
-        asked_for = self._include_disabled and kind != "datamodel"
-        if not spec.get("Enabled", True) and not asked_for:
+        wants_disabled = self._include_disabled and kind != "datamodel"
+        if not item.analysis_spec.get("Enabled", True) and not wants_disabled:
             self._content.disabled.append(item.analysis_id())
-        elif kind == "global":
-            self._importer.add_helper(spec["GlobalID"], self._body(item))
-        elif kind == "datamodel":
-            self._add_data_model(item)
-        elif kind == "rule" and ("Filename" in spec or "Detection" in spec):
-            self._content.rules.append(self._rule(item))
-        elif kind == "correlation_rule":
-            self._files[spec["RuleID"]] = _relative(item.file_name, self._folder)
-            rule = parse_rule(spec)
-            self._content.correlation_rules.append((Metadata.from_spec(spec), rule))
-        elif kind == "scheduled_rule" and "Filename" in spec:
-            rule = self._rule(item), spec["ScheduledQueries"]
-            self._content.scheduled_rules.append(rule)
-        elif kind in QUERY_KINDS:
-            self._add_query(item)
-        elif kind in NOT_REPLAYED:
-            self._content.not_replayed.append(item.analysis_id())
-            if kind == "policy" and "Filename" in spec:
-                self._importer.import_body(item.analysis_id(), self._body(item))
+            return
+        add = self._add_by_kind.get(kind)
+        if add is None:
+            return  # packs and the like: nothing to run
+        try:
+            add(item)
+        except (FieldError, OSError) as error:
+            self._problem(item, str(error))
+        except Exception as error:
+            # A body can raise anything when it is imported.
+            logging.debug("loading %s", item.file_name, exc_info=True)
+            self._problem(item, f"Filename: import failed: {type(error).__name__}: {error}")
+
+    def _add_helper(self, item: ClassifiedAnalysis) -> None:
+        self._importer.add_helper(item.analysis_spec["GlobalID"], self._body(item))
+
+    def _add_data_model(self, item: ClassifiedAnalysis) -> None:
+        spec = item.analysis_spec
+        body = self._body(item) if "Filename" in spec else None
+        model = self._importer.data_model(spec["DataModelID"], spec["Mappings"], body)
+        for log_type in spec["LogTypes"]:
+            if log_type in self._content.data_models:
+                raise FieldError(f"LogTypes: {log_type} already has an enabled data model")
+            self._content.data_models[log_type] = model
+
+    def _add_rule(self, item: ClassifiedAnalysis) -> None:
+        if "Filename" in item.analysis_spec or "Detection" in item.analysis_spec:
+            self._content.rules.append(self._python_rule(item))
+        else:
+            self._set_aside(item)
+
+    def _add_scheduled_rule(self, item: ClassifiedAnalysis) -> None:
+        if "Filename" in item.analysis_spec:
+            names = tuple(item.analysis_spec["ScheduledQueries"])
+            self._content.scheduled_rules.append(ScheduledRule(self._python_rule(item), names))
+        else:
+            self._set_aside(item)
+
+    def _add_correlation_rule(self, item: ClassifiedAnalysis) -> None:
+        spec = item.analysis_spec
+        self._files[spec["RuleID"]] = _relative(item.file_name, self._folder)
+        rule = CorrelationRule(Metadata.from_spec(spec), parse_correlation(spec))
+        self._content.correlation_rules.append(rule)
 
     def _add_query(self, item: ClassifiedAnalysis) -> None:
         """Add a query that the lake can run; one over other tables is not replayed."""
@@ -142,35 +165,33 @@ class _Loader:
             return  # a saved query that nobody runs here
         key = next((key for key in SQL_FIELDS if key in spec), None)
         if key is None:
-            self._content.not_replayed.append(name)
+            self._set_aside(item)
             return
         try:
             sql = parse_sql(spec[key])
         except FieldError as error:
             raise FieldError(f"{key}: {error}") from error
         if not reads_only_cloudtrail(sql):
-            self._content.not_replayed.append(name)
+            self._set_aside(item)
             return
         schedule = parse_schedule(spec["Schedule"], "Schedule") if "Schedule" in spec else None
         self._content.queries[name] = Query(name, sql, schedule, tags, scanned_event_names(sql))
 
-    def _add_data_model(self, item: ClassifiedAnalysis) -> None:
-        spec = item.analysis_spec
-        body = self._body(item) if "Filename" in spec else None
-        model = self._importer.data_model(spec["DataModelID"], spec["Mappings"], body)
-        for log_type in spec["LogTypes"]:
-            if log_type in self._content.data_models:
-                raise FieldError(f"LogTypes: {log_type} already has an enabled data model")
-            self._content.data_models[log_type] = model
+    def _add_policy(self, item: ClassifiedAnalysis) -> None:
+        self._set_aside(item)
+        if "Filename" in item.analysis_spec:
+            self._importer.import_body(item.analysis_id(), self._body(item))
 
-    def _rule(self, item: ClassifiedAnalysis) -> StreamingRule:
+    def _set_aside(self, item: ClassifiedAnalysis) -> None:
+        self._content.not_replayed.append(item.analysis_id())
+
+    def _python_rule(self, item: ClassifiedAnalysis) -> PythonRule:
         spec = item.analysis_spec
-        filters = translate(spec.get("InlineFilters"))
-        is_simple = "Detection" in spec
-        body = transpile_detection(spec) if is_simple else self._body(item)
+        filters = transpile_filters(spec.get("InlineFilters"))
+        body = transpile_detection(spec) if "Detection" in spec else self._body(item)
         detection = self._importer.rule(spec, body, filters)
         conditions = [*(spec.get("InlineFilters") or []), *(spec.get("Detection") or [])]
-        return StreamingRule(
+        return PythonRule(
             metadata=Metadata.from_spec(spec),
             detection=detection,
             log_types=frozenset(spec.get("LogTypes") or ()),
@@ -179,56 +200,19 @@ class _Loader:
             dedup_seconds=_dedup_seconds(spec),
         )
 
-    def _check_steps(self) -> None:
-        rules = {metadata.rule_id: rule for metadata, rule in self._content.correlation_rules}
-        for rule_id, rule in rules.items():
-            for step in rule.steps:
-                if step.rule_id not in self._ids:
-                    wrong = f"rule {step.rule_id} is not in this content"
-                elif _leads_to(step.rule_id, rule_id, rules):
-                    wrong = f"rule {step.rule_id} leads back to {rule_id}"
-                else:
-                    continue
-                message = f"Detection: step {step.id}: {wrong}"
-                self._problems.append(Problem(self._files[rule_id], message))
-
-    def _check_queries(self) -> None:
-        """Set aside scheduled rules whose queries are not replayed: they never get a row."""
-        running, idle = [], []
-        for rule, names in self._content.scheduled_rules:
-            is_fed = any(name in self._content.queries for name in names)
-            (running if is_fed else idle).append((rule, names))
-        self._content.scheduled_rules = running
-        self._content.not_replayed += [rule.metadata.rule_id for rule, _ in idle]
-
     def _body(self, item: ClassifiedAnalysis) -> str:
+        name = item.analysis_spec["Filename"]
         try:
-            return (Path(item.file_name).parent / item.analysis_spec["Filename"]).read_text(
-                encoding="utf-8"
-            )
+            return (Path(item.file_name).parent / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            name = item.analysis_spec["Filename"]
-            raise FieldError(f"Filename: {name} can not be read: {error}") from error
+            raise FieldError(f"Filename: {name} cannot be read: {error}") from error
 
     def _problem(self, item: ClassifiedAnalysis, message: str) -> None:
         self._problems.append(Problem(_relative(item.file_name, self._folder), message))
 
 
-def _leads_to(start: str, goal: str, rules: Mapping[str, CorrelationRule]) -> bool:
-    """Tell whether a rule is another one, or has it among its steps' steps."""
-    waiting, seen = [start], set()
-    while waiting:
-        rule_id = waiting.pop()
-        if rule_id == goal:
-            return True
-        if rule_id in rules and rule_id not in seen:
-            seen.add(rule_id)
-            waiting.extend(step.rule_id for step in rules[rule_id].steps)
-    return False
-
-
 def _dedup_seconds(spec: Mapping[str, Any]) -> int:
-    """Return the dedup period: an instance ignores 0 and takes less than 5 minutes for 5."""
+    """Return the dedup period: an instance ignores 0, and 5 minutes is the minimum."""
     minutes = spec.get("DedupPeriodMinutes") or DEFAULT_DEDUP_MINUTES
     return max(minutes, MIN_DEDUP_MINUTES) * 60
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from panther_core.data_model import DataModel
 from panther_core.rule import Rule
-from sqlglot.expressions import Expression
+from sqlglot.expressions import Query as Select
 
-from local_panther.correlation.grammar import CorrelationRule
-from local_panther.correlation.schedule import Schedule
+from local_panther.content.correlation import CorrelationLogic
+from local_panther.content.schedule import Schedule
 
 DEFAULT_DEDUP_MINUTES = 60
 
@@ -23,9 +23,12 @@ class Metadata:
     Attributes:
         rule_id: The rule's ID.
         analysis_type: "rule", "scheduled_rule" or "correlation_rule".
-        display_name: What people call it; the ID where it has no other name.
+        display_name: What people call it; the ID if it has no other name.
         severity: INFO, LOW, MEDIUM, HIGH or CRITICAL.
         creates_alert: False for a rule that makes signals only.
+        description: What it detects; "" if not given, as for the two below.
+        runbook: How to triage its alerts.
+        reference: An address to read more at.
     """
 
     rule_id: str
@@ -53,11 +56,13 @@ class Metadata:
 
 
 @dataclass(frozen=True)
-class StreamingRule:
-    """A rule that is called for every event of its log types.
+class PythonRule:
+    """A rule with a Python body, or with one that was transpiled from a simple detection.
 
     Attributes:
-        detection: The rule's body, loaded, with its filters: the instance's own code runs it.
+        metadata: What its alerts are called.
+        detection: The body, loaded, with its filters: the instance's own code runs it.
+        log_types: The log types whose events a streaming rule is called for.
         event_names: The only values of `eventName` that its filters let through; None for any.
         threshold: Matches (or distinct values of `unique()`) that make an alert.
         dedup_seconds: Time from the first match of an alert in which further ones belong to it.
@@ -72,8 +77,29 @@ class StreamingRule:
 
     @property
     def counts_unique(self) -> bool:
-        """True where the threshold counts distinct values of `unique()`, not matches."""
+        """True if the threshold counts distinct values of `unique()`, not matches."""
         return hasattr(self.detection.module, "unique")
+
+
+@dataclass(frozen=True)
+class ScheduledRule:
+    """A rule that is called for the rows of scheduled queries.
+
+    Attributes:
+        rule: The rule itself.
+        query_names: The queries whose rows it gets.
+    """
+
+    rule: PythonRule
+    query_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CorrelationRule:
+    """A correlation rule: its metadata and what its `Detection` says."""
+
+    metadata: Metadata
+    logic: CorrelationLogic
 
 
 @dataclass(frozen=True)
@@ -81,19 +107,21 @@ class Query:
     """A saved or scheduled query over CloudTrail.
 
     Attributes:
+        name: Its QueryName.
         sql: Parsed; Snowflake's dialect with Panther's macros.
         schedule: When it runs; None for one that only people run.
+        tags: As in its YAML.
         event_names: The only values of `eventName` that it can see; None for any.
     """
 
     name: str
-    sql: Expression
+    sql: Select
     schedule: Schedule | None
     tags: tuple[str, ...]
     event_names: EventNames
 
     def names_tagged(self, prefix: str) -> list[str]:
-        """Return what stands behind a prefix in the tags: the IDs of rules that it is for."""
+        """Return what follows a prefix in the tags: the IDs of the rules that it is for."""
         return [t.removeprefix(prefix).strip() for t in self.tags if t.startswith(prefix)]
 
 
@@ -102,21 +130,31 @@ class Content:
     """Everything in a repository that runs, and the names of what does not.
 
     Attributes:
-        scheduled_rules: With the names of the queries whose rows they look at.
+        rules: The streaming rules.
+        scheduled_rules: Those with a query that runs here.
+        correlation_rules: All that are enabled.
         queries: By name.
+        data_models: By log type.
+        disabled: IDs of items with `Enabled: false`.
+        not_replayed: IDs of items that do not run here.
     """
 
-    rules: list[StreamingRule] = field(default_factory=list)
-    scheduled_rules: list[tuple[StreamingRule, list[str]]] = field(default_factory=list)
+    rules: list[PythonRule] = field(default_factory=list)
+    scheduled_rules: list[ScheduledRule] = field(default_factory=list)
+    correlation_rules: list[CorrelationRule] = field(default_factory=list)
     queries: dict[str, Query] = field(default_factory=dict)
-    correlation_rules: list[tuple[Metadata, CorrelationRule]] = field(default_factory=list)
     data_models: dict[str, DataModel] = field(default_factory=dict)
     disabled: list[str] = field(default_factory=list)
     not_replayed: list[str] = field(default_factory=list)
 
+    @property
+    def python_rules(self) -> list[PythonRule]:
+        """All rules with a Python body, streaming and scheduled."""
+        return [*self.rules, *(scheduled.rule for scheduled in self.scheduled_rules)]
+
 
 def includes(event_names: EventNames, name: str) -> bool:
-    """Tell whether an eventName is one of these."""
+    """Return whether an eventName is one of these."""
     return event_names is None or name in event_names
 
 

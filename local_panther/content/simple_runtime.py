@@ -97,7 +97,7 @@ def compiled_filter(operator, operand):
 
 
 def applies(compiled, value):
-    """Compare as inline filters do. Values that can not be compared do not satisfy a condition."""
+    """Compare as inline filters do. Values that cannot be compared do not satisfy a condition."""
     try:
         return compiled.filter({"value": value})
     except Exception:  # pylint: disable=broad-except

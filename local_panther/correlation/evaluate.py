@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from local_panther.correlation.grammar import CorrelationRule
+from local_panther.content.correlation import CorrelationLogic
 from local_panther.correlation.group import group_match
 from local_panther.correlation.sequence import sequence_match
 from local_panther.correlation.signals import Binding, StepSignal, bound_signals
@@ -35,7 +35,7 @@ class Match:
 
 
 def find_matches(
-    rule: CorrelationRule, signals: Mapping[str, Sequence[StepSignal]]
+    rule: CorrelationLogic, signals: Mapping[str, Sequence[StepSignal]]
 ) -> Iterable[Match]:
     """Find one match for each binding that satisfies a rule.
 
@@ -53,7 +53,7 @@ def find_matches(
 
 
 def first_match(
-    rule: CorrelationRule,
+    rule: CorrelationLogic,
     binding: Binding,
     by_step: Mapping[str, Sequence[StepSignal]],
     since: float = float("-inf"),

@@ -3,14 +3,14 @@
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
-from local_panther.correlation.grammar import CorrelationRule, Step
+from local_panther.content.correlation import CorrelationLogic, Step
 from local_panther.correlation.signals import StepSignal
 
 Signals = Mapping[str, Sequence[StepSignal]]
 
 
 def group_match(
-    rule: CorrelationRule, signals: Signals, since: float = float("-inf")
+    rule: CorrelationLogic, signals: Signals, since: float = float("-inf")
 ) -> tuple[dict[str, Sequence[StepSignal]], float] | None:
     """Find a window of the lookback's length in which a Group holds.
 
@@ -43,7 +43,7 @@ def group_match(
 
 
 def _holds(
-    step: Step, window: Signals, signals: Signals, start: float, last: float, rule: CorrelationRule
+    step: Step, window: Signals, signals: Signals, start: float, last: float, rule: CorrelationLogic
 ) -> bool:
     if not step.absent and len(window[step.id]) < step.min_count:
         return False

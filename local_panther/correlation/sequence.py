@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from local_panther.correlation.grammar import CorrelationRule, Step
+from local_panther.content.correlation import CorrelationLogic, Step
 from local_panther.correlation.group import between
 from local_panther.correlation.signals import StepSignal
 
@@ -33,7 +33,7 @@ class _Block:
 
 
 def sequence_match(
-    rule: CorrelationRule, signals: Signals, since: float = -math.inf
+    rule: CorrelationLogic, signals: Signals, since: float = -math.inf
 ) -> tuple[dict[str, Sequence[StepSignal]], float] | None:
     """Find a chain of signals that satisfies a Sequence.
 
@@ -60,7 +60,7 @@ def sequence_match(
 class _Search:
     """What stays the same while a chain is looked for, and the states that lead nowhere."""
 
-    rule: CorrelationRule
+    rule: CorrelationLogic
     present: list[Step]
     signals: Signals
     since: float
@@ -68,7 +68,7 @@ class _Search:
 
 
 def _search(search: _Search, chain: list[_Block]) -> list[_Block] | None:
-    """Extend a chain to all the present steps, depth first; None where it can not be."""
+    """Extend a chain to all the present steps, depth first; None where it cannot be."""
     rule, signals = search.rule, search.signals
     if len(chain) == len(search.present):
         complete = _keeps_maxima(rule, chain, signals) and not _is_broken(rule, chain, signals)
@@ -85,7 +85,7 @@ def _search(search: _Search, chain: list[_Block]) -> list[_Block] | None:
     return None
 
 
-def _state(rule: CorrelationRule, chain: list[_Block]) -> tuple:
+def _state(rule: CorrelationLogic, chain: list[_Block]) -> tuple:
     """Return all that the rest of a search depends on: chains alike in it end alike.
 
     The first signal bounds the lookback, the last block the next one, and any block may bound a
@@ -126,13 +126,13 @@ def _blocks(search: _Search, chain: list[_Block]) -> Iterator[_Block]:
             yield _Block(step, signals[start:end])
 
 
-def _latest(rule: CorrelationRule, block: _Block, step: Step) -> float:
+def _latest(rule: CorrelationLogic, block: _Block, step: Step) -> float:
     pair = (block.step.id, step.id)
     limits = [t.within for t in rule.transitions if (t.source, t.target) == pair]
     return block.last + min([w for w in limits if w is not None], default=rule.lookback)
 
 
-def _keeps_maxima(rule: CorrelationRule, chain: list[_Block], signals: Signals) -> bool:
+def _keeps_maxima(rule: CorrelationLogic, chain: list[_Block], signals: Signals) -> bool:
     low, high = chain[-1].last - rule.lookback, chain[0].first + rule.lookback
     return all(
         block.step.max_count is None
@@ -142,7 +142,7 @@ def _keeps_maxima(rule: CorrelationRule, chain: list[_Block], signals: Signals) 
 
 
 def _is_broken(
-    rule: CorrelationRule, chain: list[_Block], signals: Signals, inside_only: bool = False
+    rule: CorrelationLogic, chain: list[_Block], signals: Signals, inside_only: bool = False
 ) -> bool:
     """Tell whether a signal of an absent step lies where there must be none.
 
@@ -164,7 +164,7 @@ def _is_broken(
 
 
 def _neighbours(
-    rule: CorrelationRule, chain: list[_Block], step: Step
+    rule: CorrelationLogic, chain: list[_Block], step: Step
 ) -> tuple[list[_Block], list[_Block]]:
     order = {other.id: i for i, other in enumerate(rule.steps)}
     before = [block for block in chain if order[block.step.id] < order[step.id]]
@@ -172,7 +172,7 @@ def _neighbours(
     return before, after
 
 
-def _forbidden(rule: CorrelationRule, chain: list[_Block], step: Step) -> tuple[float, float]:
+def _forbidden(rule: CorrelationLogic, chain: list[_Block], step: Step) -> tuple[float, float]:
     """Return the times within which an absent step breaks a chain, both inclusive."""
     before, after = _neighbours(rule, chain, step)
     low = before[-1].last if before else chain[-1].last - rule.lookback
@@ -189,7 +189,7 @@ def _forbidden(rule: CorrelationRule, chain: list[_Block], step: Step) -> tuple[
     return low, high
 
 
-def _settled(rule: CorrelationRule, chain: list[_Block]) -> float:
+def _settled(rule: CorrelationLogic, chain: list[_Block]) -> float:
     ends = [chain[-1].last]
     if rule.steps[-1].absent:
         ends += [_forbidden(rule, chain, step)[1] for step in rule.steps if step.absent]

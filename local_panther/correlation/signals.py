@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_panther.correlation.grammar import CorrelationRule, Criterion
+from local_panther.content.correlation import CorrelationLogic, Criterion
 
 # One value for each criterion of a rule.
 Binding = tuple[str, ...]
@@ -55,7 +55,7 @@ def values_at(fields: Mapping[str, Any], path: str) -> frozenset[str]:
 
 
 def bound_signals(
-    rule: CorrelationRule, signals: Mapping[str, Sequence[StepSignal]]
+    rule: CorrelationLogic, signals: Mapping[str, Sequence[StepSignal]]
 ) -> dict[Binding, dict[str, list[StepSignal]]]:
     """Sort the signals of each step by the values that bind them.
 

@@ -6,6 +6,7 @@ import logging
 import uuid
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
 from importlib import resources
 from typing import Any
 
@@ -22,12 +23,14 @@ from graphql import (
 )
 from graphql.validation import MaxIntrospectionDepthRule
 
-from local_panther.content.filters import translate
+from local_panther.content.filters import transpile_filters
 from local_panther.content.simple import transpile_detection
-from local_panther.correlation.unit_tests import run_tests
-from local_panther.errors import FieldError
-from local_panther.instance.library import Library, UploadOutcome, no_statistics
+from local_panther.correlation.rule_tests import run_tests
+from local_panther.errors import FieldError, Problem
+from local_panther.instance.library import Library
 from local_panther.instance.limits import is_too_large
+from local_panther.instance.model import Counts, UploadOutcome
+from local_panther.instance.statistics import no_statistics
 
 MAX_TOKENS = 2000  # of a query; those of panther_analysis_tool have some 400 at the most
 MAX_RECEIPTS = 100
@@ -86,7 +89,7 @@ class Api:
         return {"flags": [{"flag": flag["flag"], "treatment": True} for flag in input["flags"]]}
 
     def _transpileFilters(self, *_: Any, input: dict) -> dict:
-        filters = [translate(_json(text)) or NOTHING_TO_FILTER for text in input["data"]]
+        filters = [transpile_filters(_json(text)) or NOTHING_TO_FILTER for text in input["data"]]
         return {"transpiledFilters": [json.dumps(statement) for statement in filters]}
 
     def _transpileSimpleDetectionsToPython(self, *_: Any, input: dict) -> dict:
@@ -106,8 +109,8 @@ class Api:
     def _uploadDetectionEntities(self, *_: Any, input: dict) -> dict:
         outcome = self._library.upload(input["data"])
         if outcome.problems:
-            raise GraphQLError("; ".join(_text(*problem) for problem in outcome.problems))
-        return outcome.statistics
+            raise GraphQLError("; ".join(map(str, outcome.problems)))
+        return _plain(outcome.statistics)
 
     def _uploadDetectionEntitiesAsync(self, *_: Any, input: dict) -> dict:
         return self._receipt(input["data"], store=True)
@@ -122,7 +125,8 @@ class Api:
         if outcome.problems:
             issues = _issues(outcome)
             return {"status": "FAILED", "error": json.dumps({"error": "", "issues": issues})}
-        return {"status": "COMPLETED", "result": outcome.statistics or no_statistics()}
+        statistics = _plain(outcome.statistics or no_statistics())
+        return {"status": "COMPLETED", "result": statistics}
 
     def _validateBulkUploadStatus(self, *_: Any, receiptId: str) -> dict:
         outcome = self._outcome(receiptId)
@@ -132,27 +136,31 @@ class Api:
         return {"status": status, "result": {"issues": _issues(outcome)}}
 
     def _deleteDetections(self, *_: Any, input: dict) -> dict:
-        is_along = input.get("includeSavedQueries")
-        ids, names = self._delete(input["ids"], False, is_along, input.get("dryRun"))
+        with_linked, dry_run = input.get("includeSavedQueries"), input.get("dryRun")
+        ids, names = self._delete(
+            input["ids"], queries=False, with_linked=bool(with_linked), dry_run=bool(dry_run)
+        )
         return {"ids": ids, "savedQueryNames": names}
 
     def _deleteSavedQueriesByName(self, *_: Any, input: dict) -> dict:
-        is_along = input.get("includeDetections")
-        names, ids = self._delete(input["names"], True, is_along, input.get("dryRun"))
+        with_linked, dry_run = input.get("includeDetections"), input.get("dryRun")
+        names, ids = self._delete(
+            input["names"], queries=True, with_linked=bool(with_linked), dry_run=bool(dry_run)
+        )
         return {"names": names, "detectionIDs": ids}
 
     def _delete(
-        self, ids: list[str], queries: bool, with_linked: bool | None, dry_run: bool | None
+        self, ids: list[str], *, queries: bool, with_linked: bool, dry_run: bool
     ) -> tuple[list[str], list[str]]:
         """Delete items, and those that are linked to them; returns both."""
         library = self._library
-        linked = library.linked(ids, queries) if with_linked else []
-        own = library.delete(ids, queries, bool(dry_run))
-        return own, library.delete(linked, not queries, bool(dry_run))
+        linked = library.linked(ids, queries=queries) if with_linked else []
+        own = library.delete(ids, queries=queries, dry_run=dry_run)
+        return own, library.delete(linked, queries=not queries, dry_run=dry_run)
 
-    def _receipt(self, data: str, store: bool) -> dict:
+    def _receipt(self, data: str, *, store: bool) -> dict:
         receipt = str(uuid.uuid4())
-        self._jobs[receipt] = self._worker.submit(self._library.upload, data, store)
+        self._jobs[receipt] = self._worker.submit(self._library.upload, data, store=store)
         while len(self._jobs) > MAX_RECEIPTS and next(iter(self._jobs.values())).done():
             self._jobs.popitem(last=False)
         return {"receiptId": receipt}
@@ -165,7 +173,7 @@ class Api:
             return None
         if error := job.exception():
             logging.error("an upload failed", exc_info=error)
-            return UploadOutcome([("", f"{type(error).__name__}: {error}")])
+            return UploadOutcome([Problem("", f"{type(error).__name__}: {error}")])
         return job.result()
 
 
@@ -183,11 +191,11 @@ def _correlation_results(text: str) -> list[dict]:
     try:
         spec = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise GraphQLError(f"the rule is no YAML: {error}") from error
+        raise GraphQLError(f"the rule is not valid YAML: {error}") from error
     if is_too_large(spec):
         raise GraphQLError("the rule has too many values when its aliases are written out")
     if not isinstance(spec, dict):
-        raise GraphQLError("the rule is no mapping of keys")
+        raise GraphQLError("the rule is not a mapping of keys")
     try:
         results = run_tests(spec)
     except FieldError as error:
@@ -224,11 +232,13 @@ def _json(text: str) -> Any:
 
 
 def _issues(outcome: UploadOutcome) -> list[dict]:
-    return [{"path": path, "errorMessage": message} for path, message in outcome.problems]
+    return [
+        {"path": problem.where, "errorMessage": problem.message} for problem in outcome.problems
+    ]
 
 
-def _text(path: str, message: str) -> str:
-    return f"{path}: {message}" if path else message
+def _plain(statistics: dict[str, Counts]) -> dict[str, dict[str, int]]:
+    return {name: asdict(counts) for name, counts in statistics.items()}
 
 
 def _with_code(error: GraphQLError, code: str) -> dict:

@@ -1,4 +1,4 @@
-"""Unpacks an uploaded archive, sound or hostile, into a folder and nowhere else."""
+"""Unpacks an uploaded archive, valid or hostile, into a folder and nowhere else."""
 
 import base64
 import binascii
@@ -8,40 +8,40 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-MAX_ARCHIVE = 5 * 1024 * 1024  # bytes; an instance's own limit
-MAX_UNPACKED = 100 * 1024 * 1024
+MAX_ARCHIVE_BYTES = 5 * 1024 * 1024  # bytes; an instance's own limit
+MAX_UNPACKED_BYTES = 100 * 1024 * 1024
 MAX_FILES = 20_000
 
 
 class ArchiveError(Exception):
-    """An archive that can not be taken; the message says why."""
+    """An archive that is refused; the message says why."""
 
 
 def unpack(data: str, folder: Path) -> None:
     """Unpack a base64 encoded zip archive into an empty folder.
 
     Raises:
-        ArchiveError: It is no such archive, too large, or would write outside the folder.
+        ArchiveError: It is not such an archive, is too large, or would write outside the folder.
     """
     try:
         packed = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
         raise ArchiveError(f"the archive is not base64: {error}") from error
-    if len(packed) > MAX_ARCHIVE:
-        size, limit = len(packed) / 2**20, MAX_ARCHIVE >> 20
+    if len(packed) > MAX_ARCHIVE_BYTES:
+        size, limit = len(packed) / 2**20, MAX_ARCHIVE_BYTES >> 20
         raise ArchiveError(f"the archive has {size:.1f} MB; the limit is {limit} MB")
     try:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             _extract(archive, folder)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise ArchiveError(f"the archive is no sound zip file: {error}") from error
+        raise ArchiveError(f"the archive is not a valid zip file: {error}") from error
 
 
 def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
     members = [member for member in archive.infolist() if not member.is_dir()]
     if len(members) > MAX_FILES:
         raise ArchiveError(f"the archive has more than {MAX_FILES:,} files")
-    left = MAX_UNPACKED
+    left = MAX_UNPACKED_BYTES
     for member in members:
         target = folder / _safe_name(member)
         if target.exists():
@@ -50,12 +50,12 @@ def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
             content = file.read(left + 1)
         left -= len(content)
         if left < 0:
-            raise ArchiveError(f"the archive unpacks to more than {MAX_UNPACKED >> 20} MB")
+            raise ArchiveError(f"the archive unpacks to more than {MAX_UNPACKED_BYTES >> 20} MB")
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
         except OSError as error:
-            raise ArchiveError(f"{member.filename!r}: can not be stored: {error}") from error
+            raise ArchiveError(f"{member.filename!r}: cannot be stored: {error}") from error
 
 
 def _safe_name(member: zipfile.ZipInfo) -> PurePosixPath:

@@ -6,9 +6,8 @@ this process with it and not the server.
     python -m local_panther.instance.check UPLOAD STORED CANDIDATE RESULT
 
 UPLOAD is an unpacked archive, STORED the content so far (may be missing), CANDIDATE an empty folder
-that gets both together in the local Panther's own layout, RESULT the file for the outcome as JSON:
-`{"problems": [[path, message]…], "items": {id: {kind, spec file, body file, digest}…}, "files":
-{id: file in the archive…}}`, the items being those of the upload.
+that gets both together in the local Panther's own layout, RESULT the file for the outcome as JSON
+(`CheckedUpload`).
 """
 
 import hashlib
@@ -18,58 +17,59 @@ import resource
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 import yaml
 from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
 from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 
+from local_panther.content.kinds import FOLDERS
 from local_panther.content.load import loaded_content
-from local_panther.errors import ContentError, one_line
-from local_panther.instance.kinds import KINDS
+from local_panther.errors import ContentError, Problem, one_line
 from local_panther.instance.limits import is_too_large
+from local_panther.instance.model import CheckedUpload, StoredItem
 
-MAX_MEMORY = 4 * 1024**3  # bytes
-MAX_NAME = 100
+MAX_MEMORY_BYTES = 4 * 1024**3
+MAX_NAME_LENGTH = 100
 LOG_TYPE = re.compile(r"[A-Za-z0-9]+(\.[A-Za-z0-9_-]+)+")
 
 
 class _Refused(ValueError):
-    """An item that can not be stored."""
+    """An item that cannot be stored."""
 
 
-def check(upload: Path, stored: Path, candidate: Path) -> dict[str, Any]:
-    """Check an upload and put the content together that it would make.
+def check(upload: Path, stored: Path, candidate: Path) -> CheckedUpload:
+    """Check an upload and assemble the content that it would lead to.
 
-    Problems of items that were stored before are none of the upload's and are left out.
+    Problems of items that were stored before are not the upload's and are left out.
     """
     items, problems = _read(upload)
     if stored.is_dir():
         shutil.copytree(stored, candidate, dirs_exist_ok=True)
-    entries: dict[str, dict[str, str]] = {}
+    entries: dict[str, StoredItem] = {}
     sources: dict[str, str] = {}
     for item in items:
         source = str(Path(item.file_name).relative_to(upload))
         try:
             entry = _place(item, upload, candidate)
         except (_Refused, OSError, UnicodeDecodeError) as error:
-            problems.append((source, str(error)))
+            problems.append(Problem(source, str(error)))
             continue
         entries[item.analysis_id()] = entry
-        sources[entry["spec"]] = source
+        sources[entry.spec] = source
     if not problems:
         try:
             with loaded_content(candidate, include_disabled=True):
                 pass
         except ContentError as error:
-            found = [(sources.get(p.where), p.message) for p in error.problems]
-            problems += [(path, message) for path, message in found if path]
-    files = {item_id: sources[entry["spec"]] for item_id, entry in entries.items()}
-    return {"problems": problems, "items": entries, "files": files}
+            problems += [
+                Problem(sources[p.where], p.message) for p in error.problems if p.where in sources
+            ]
+    files = {item_id: sources[entry.spec] for item_id, entry in entries.items()}
+    return CheckedUpload(problems, entries, files)
 
 
-def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[tuple[str, str]]]:
+def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[Problem]]:
     found = list(load_analysis_specs([str(upload)], ignore_files=[]))
     sound, too_large = [], []
     for entry in found:
@@ -82,38 +82,39 @@ def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[tuple[str, str]]
         sound, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
     )
     problems = [
-        (str(Path(name).relative_to(upload)), one_line(error))
+        Problem(str(Path(name).relative_to(upload)), one_line(error))
         for name, error in [*invalid, *too_large]
     ]
     refused = {name for name, _ in invalid}
     items = [item for item in container.items() if item.file_name not in refused]
     if not items and not problems:
-        problems.append(("", "the archive holds no content: no YAML file has an AnalysisType"))
+        problems.append(
+            Problem("", "the archive holds no content: no YAML file has an AnalysisType")
+        )
     return items, problems
 
 
-def _place(item: ClassifiedAnalysis, upload: Path, candidate: Path) -> dict[str, str]:
+def _place(item: ClassifiedAnalysis, upload: Path, candidate: Path) -> StoredItem:
     """Write an item into the candidate under a name made of its ID."""
     spec, kind = dict(item.analysis_spec), item.analysis_type()
     for log_type in spec.get("LogTypes") or []:
         if not LOG_TYPE.fullmatch(log_type):
-            raise _Refused(f"LogTypes: {log_type} is no log type")
-    folder = KINDS[kind].folder
+            raise _Refused(f"LogTypes: {log_type} is not a log type")
+    folder = FOLDERS[kind]
     name = file_name(item.analysis_id())
-    entry = {"kind": kind, "spec": f"{folder}/{name}.yml", "body": ""}
-    body = b""
+    spec_file, body_file, body = f"{folder}/{name}.yml", "", b""
     if isinstance(spec.get("Filename"), str):
         body = _body(item, upload)
         suffix = Path(spec["Filename"]).suffix or ".py"
-        entry["body"] = f"{folder}/{name}{suffix}"
+        body_file = f"{folder}/{name}{suffix}"
         spec["Filename"] = f"{name}{suffix}"
     text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
-    for path, content in ((entry["spec"], text.encode()), (entry["body"], body)):
+    for path, content in ((spec_file, text.encode()), (body_file, body)):
         if path:
             (candidate / path).parent.mkdir(parents=True, exist_ok=True)
             (candidate / path).write_bytes(content)
-    entry["digest"] = hashlib.sha256(text.encode() + b"\0" + body).hexdigest()
-    return entry
+    digest = hashlib.sha256(text.encode() + b"\0" + body).hexdigest()
+    return StoredItem(kind, spec_file, body_file, digest)
 
 
 def _body(item: ClassifiedAnalysis, upload: Path) -> bytes:
@@ -128,7 +129,7 @@ def _body(item: ClassifiedAnalysis, upload: Path) -> bytes:
 
 def file_name(item_id: str) -> str:
     """Return a file name for an ID: the same for the same ID, safe in any folder."""
-    safe = quote(item_id, safe=" ")[:MAX_NAME].lstrip(".")
+    safe = quote(item_id, safe=" ")[:MAX_NAME_LENGTH].lstrip(".")
     if safe == item_id:
         return safe
     return f"{safe}-{hashlib.sha256(item_id.encode()).hexdigest()[:12]}"
@@ -136,10 +137,10 @@ def file_name(item_id: str) -> str:
 
 def main() -> None:
     """Run the check and write its outcome."""
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     upload, stored, candidate, result = map(Path, sys.argv[1:5])
     outcome = check(upload.resolve(), stored, candidate)
-    result.write_text(json.dumps(outcome), encoding="utf-8")
+    result.write_text(json.dumps(outcome.as_json()), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from typing import Any
 from aiohttp import web
 
 from local_panther.instance.api import Api
-from local_panther.instance.archive import MAX_ARCHIVE
+from local_panther.instance.archive import MAX_ARCHIVE_BYTES
 from local_panther.instance.library import Library
 
 PATH = "/public/graphql"
 TOKEN_HEADER = "X-API-Key"
 # Beyond the limit of an archive, so that one that is too large is told so by name.
-MAX_REQUEST = 8 * MAX_ARCHIVE
+MAX_REQUEST_BYTES = 8 * MAX_ARCHIVE_BYTES
 
 
 def make_app(library: Library, token: str) -> web.Application:
@@ -37,7 +37,7 @@ def make_app(library: Library, token: str) -> web.Application:
         try:
             body = json.loads(await request.text())
         except web.HTTPRequestEntityTooLarge:
-            return _refused(413, f"Request larger than {MAX_REQUEST >> 20} MB")
+            return _refused(413, f"Request larger than {MAX_REQUEST_BYTES >> 20} MB")
         except (ValueError, LookupError, RecursionError):
             return _refused(400, "The request is not JSON")
         query, variables, operation = _request(body)
@@ -46,7 +46,7 @@ def make_app(library: Library, token: str) -> web.Application:
         answer = await asyncio.to_thread(api.answer, query, variables, operation)
         return web.json_response(answer)
 
-    app = web.Application(client_max_size=MAX_REQUEST)
+    app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app.router.add_post(PATH, handle)
 
     async def close(_: web.Application) -> None:
@@ -81,7 +81,7 @@ async def serve(
         ready: Called with the URL once requests are taken.
 
     Raises:
-        OSError: The address can not be used.
+        OSError: The address cannot be used.
     """
     runner = web.AppRunner(make_app(Library(state), token))
     await runner.setup()

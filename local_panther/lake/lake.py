@@ -1,14 +1,17 @@
 """CloudTrail in DuckDB, under the lake's table names and column shapes."""
 
 import tempfile
+from datetime import datetime
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from local_panther.lake.dialect import VARIANT, timestamp_text
+from local_panther.lake.dialect import VARIANT
 from local_panther.records.model import Record
+from local_panther.times import sql_timestamp
 
 TEXT = (
     "eventVersion eventSource eventName awsRegion sourceIPAddress userAgent errorCode errorMessage"
@@ -19,34 +22,41 @@ BOOLEAN = "readOnly managementEvent"
 PANTHER_TEXT = "p_log_type p_row_id"
 PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
 
-BATCH = 2000  # records that wait for one insert
-LINE = 16 * 1024 * 1024  # bytes of a line that DuckDB makes room for where none is longer
-MEMORY = "1GB"  # beyond it DuckDB uses the disk
+BATCH_RECORDS = 2000  # that wait for one insert
+LINE_BYTES = 16 * 1024 * 1024  # that DuckDB reserves for a line, unless one is longer
+MEMORY_LIMIT = "1GB"  # beyond it DuckDB uses the disk
 
 
 class Lake:
-    """The table `panther_logs.public.aws_cloudtrail`; a context manager that drops it."""
+    """The table `panther_logs.public.aws_cloudtrail`; a context manager that drops it.
+
+    Attributes:
+        refused: Number of records that DuckDB does not accept as JSON.
+    """
 
     def __init__(self) -> None:
+        """Start with an empty table; the database itself is made when it is first needed."""
         self._waiting: list[bytes] = []
         self._folder = tempfile.TemporaryDirectory(prefix="local-panther-lake-")
         self._batch = Path(self._folder.name) / "batch.ndjson"
-        self.refused = 0  # records that hold what DuckDB takes for no JSON
+        self.refused = 0
 
     def __enter__(self) -> "Lake":
+        """Return the lake itself."""
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        """Close the database and remove its files."""
         if "_connection" in vars(self):
             self._connection.close()
         self._folder.cleanup()
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
-        """The database, made when it is first needed: its threads start after all workers."""
+        """The database: its threads must start after all workers have been forked."""
         connection = duckdb.connect()
         connection.execute("ATTACH ':memory:' AS panther_logs")
-        connection.execute(f"SET memory_limit = '{MEMORY}'")
+        connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"SET temp_directory = '{self._folder.name}'")
         # Queries come with the content: they read the lake and nothing else.
         connection.execute(f"SET allowed_directories = ['{self._folder.name}']")
@@ -58,24 +68,27 @@ class Lake:
     def add(self, record: Record) -> None:
         """Store a record."""
         self._waiting.append(b'{"p":%b,"r":%b}' % (record.added, record.raw))
-        if len(self._waiting) >= BATCH:
+        if len(self._waiting) >= BATCH_RECORDS:
             self._flush()
 
     def query(self, sql: str, now: float = 0) -> list[dict[str, Any]]:
-        """Run a query in DuckDB's dialect and return its rows by column name.
+        """Run a query and return its rows by column name, as the JSON that an instance returns.
 
         Args:
-            sql: As `translate_sql` writes it.
+            sql: As `transpile_sql` writes it.
             now: What `$now` stands for, in seconds since 1970.
 
         Raises:
-            duckdb.Error: The query can not be run.
+            duckdb.Error: The query cannot be run.
         """
         self._flush()
-        values = {"now": timestamp_text(now)} if "$now" in sql else None
+        values = {"now": sql_timestamp(now)} if "$now" in sql else None
         cursor = self._connection.execute(sql, values)
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        return [
+            {name: _plain(value) for name, value in zip(names, row, strict=True)}
+            for row in cursor.fetchall()
+        ]
 
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -93,8 +106,18 @@ class Lake:
     def _insert(self, lines: list[bytes]) -> None:
         # By way of a file, which DuckDB reads faster than a parameter.
         self._batch.write_bytes(b"\n".join(lines))
-        room = max(LINE, *map(len, lines)) + 1
+        room = max(LINE_BYTES, *map(len, lines)) + 1
         self._connection.execute(INSERT, [str(self._batch), room])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(" ", "milliseconds")
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value if isinstance(value, (str, int, float, type(None))) else str(value)
 
 
 def _columns() -> list[tuple[str, str, str]]:
@@ -117,7 +140,7 @@ def _create_table() -> str:
 
 
 def _insert() -> str:
-    """Return the statement that takes a file of lines: a record `r`, its p_ fields `p`."""
+    """Return the statement that inserts a file: on each line a record `r` and its p_ fields `p`."""
     record = [f'"{name}" VARCHAR' for name in (TEXT + " " + BOOLEAN).split()]
     record += [f'"{name}" JSON' for name in VARIANT]
     added = [f'"{name}" VARCHAR' for name in PANTHER_TEXT.split()]

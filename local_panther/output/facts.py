@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local_panther.alerts.model import Alert
-from local_panther.output.times import iso, span
 from local_panther.replay import Outcome
+from local_panther.times import iso, span
 
 Fact = tuple[str, list[str]]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, TextIO
 
 from local_panther.alerts.model import Alert
-from local_panther.output.times import iso
+from local_panther.times import iso
 
 
 def write_alerts(alerts: Iterable[Alert], out: TextIO) -> None:

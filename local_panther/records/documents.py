@@ -6,9 +6,9 @@ from typing import BinaryIO, NamedTuple
 
 from isal import isal_zlib
 
-PIECE = 16 * 1024 * 1024
-SMALL_PIECE = 4 * 1024
-MAX_DOCUMENT = 256 * 1024 * 1024  # AWS delivers files of some 50 MB at the most
+PIECE_BYTES = 16 * 1024 * 1024
+SMALL_PIECE_BYTES = 4 * 1024
+MAX_DOCUMENT_BYTES = 256 * 1024 * 1024  # AWS delivers files of some 50 MB at the most
 
 BROKEN_GZIP = (EOFError, OSError, zlib.error, isal_zlib.error)
 
@@ -57,11 +57,11 @@ def _whole(first: bytes, pieces: Iterator[bytes]) -> Iterator[Document]:
         for piece in pieces:
             parts.append(piece)
             size += len(piece)
-            if size > MAX_DOCUMENT:
-                raise UnreadableFile(f"one document of more than {MAX_DOCUMENT >> 20} MB")
+            if size > MAX_DOCUMENT_BYTES:
+                raise UnreadableFile(f"one document of more than {MAX_DOCUMENT_BYTES >> 20} MB")
     except UnreadableFile as caught:
         error = caught
-    if size <= MAX_DOCUMENT:
+    if size <= MAX_DOCUMENT_BYTES:
         yield Document(1, b"".join(parts), is_lines=False)
     if error:
         raise error
@@ -79,9 +79,9 @@ def _lines(rest: bytes, pieces: Iterator[bytes]) -> Iterator[Document]:
                 parts, size = [], 0
             parts.append(piece[cut:])
             size += len(piece) - cut
-            if size > MAX_DOCUMENT:
+            if size > MAX_DOCUMENT_BYTES:
                 parts, size = [], 0
-                raise UnreadableFile(f"line {number} has more than {MAX_DOCUMENT >> 20} MB")
+                raise UnreadableFile(f"line {number} has more than {MAX_DOCUMENT_BYTES >> 20} MB")
     except UnreadableFile as caught:
         error = caught
     if size:
@@ -94,7 +94,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
     """Read a file in pieces, and what can be had of one whose gzip stream breaks off."""
     read = 0
     try:
-        while piece := file.read1(PIECE):
+        while piece := file.read1(PIECE_BYTES):
             read += len(piece)
             yield piece
     except BROKEN_GZIP as error:
@@ -106,7 +106,7 @@ def _salvaged(file: BinaryIO, skip: int) -> Iterator[bytes]:
     """Read a broken stream again in small steps: a large one is lost whole with its last byte."""
     try:
         file.seek(skip)
-        while piece := file.read1(SMALL_PIECE):
+        while piece := file.read1(SMALL_PIECE_BYTES):
             yield piece
     except BROKEN_GZIP:
         return

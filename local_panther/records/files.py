@@ -50,7 +50,7 @@ def opened(path: str) -> Iterator[BinaryIO]:
     """Open a file for reading, decompressed where it begins as gzip does, whatever its name.
 
     Raises:
-        OSError: The file can not be opened.
+        OSError: The file cannot be opened.
     """
     if path == STANDARD_INPUT:
         yield _plain(sys.stdin.buffer)

@@ -16,8 +16,8 @@ ACCOUNT_ID = re.compile(r"\d{12}")
 ACCOUNT_FIELDS = ("accountid", "recipientaccountid", "account")
 USER_FIELDS = ("username",)
 
-KNOWN_VALUES = 20_000
-LONG = 256  # characters of name and value; longer ones are not remembered
+CACHED_VALUES = 20_000
+MAX_CACHED_LENGTH = 256  # characters of name and value; longer ones are not remembered
 
 
 def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[str, Any]:
@@ -49,8 +49,9 @@ def _indicators(record: Mapping[str, Any]) -> dict[str, set[str]]:
         for field, value in level:
             kind = type(value)
             if kind is str:
-                told = _known if len(field) + len(value) < LONG else _told
-                for name, indicator in told(field, value):
+                is_short = len(field) + len(value) < MAX_CACHED_LENGTH
+                read = _cached_indicators_in if is_short else _indicators_in
+                for name, indicator in read(field, value):
                     found.setdefault(name, set()).add(indicator)
             elif kind is dict:
                 levels.append(value.items())
@@ -59,24 +60,24 @@ def _indicators(record: Mapping[str, Any]) -> dict[str, set[str]]:
     return found
 
 
-def _told(field: str, value: str) -> list[tuple[str, str]]:
+def _indicators_in(field: str, value: str) -> list[tuple[str, str]]:
     """Return what a value indicates, by the name of the p_any field."""
-    told = []
+    found = []
     if value.startswith("arn:"):
         if arn := ARN.fullmatch(value):
-            told.append(("p_any_aws_arns", value))
-            told += [("p_any_aws_account_ids", arn[1])] if arn[1] else []
+            found.append(("p_any_aws_arns", value))
+            found += [("p_any_aws_account_ids", arn[1])] if arn[1] else []
     elif ADDRESS_LIKE.fullmatch(value):
         if _is_address(value):
-            told.append(("p_any_ip_addresses", value))
+            found.append(("p_any_ip_addresses", value))
         elif field.lower() in ACCOUNT_FIELDS and ACCOUNT_ID.fullmatch(value):
-            told.append(("p_any_aws_account_ids", value))
+            found.append(("p_any_aws_account_ids", value))
     if value and field.lower() in USER_FIELDS:
-        told.append(("p_any_usernames", value))
-    return told
+        found.append(("p_any_usernames", value))
+    return found
 
 
-_known = lru_cache(KNOWN_VALUES)(_told)  # most values come again and again
+_cached_indicators_in = lru_cache(CACHED_VALUES)(_indicators_in)  # most values come again and again
 
 
 def _is_address(text: str) -> bool:

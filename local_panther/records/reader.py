@@ -34,7 +34,7 @@ class Reader:
     def _records(self, scan: Scan) -> Iterator[Record]:
         tally = self._tally
         tally.add(scan.tally)
-        for time, name, event_id, raw, added, where in scan.sightings:
+        for time, name, event_id, raw, added, where in scan.records:
             if event_id is not None and self._ids.is_repeated(event_id):
                 tally.duplicates += 1
             else:

@@ -13,15 +13,15 @@ from typing import NamedTuple
 from local_panther.records.files import STANDARD_INPUT
 from local_panther.records.scan import Scan, Scanner
 
-LOAD_BYTES = 1024 * 1024  # of small files that a worker gets at once
-LOAD_FILES = 64
-LOADS_AHEAD = 3  # for each worker
-LARGE_FILE = 32 * 1024 * 1024  # read in pieces, which only one process can do
-GARBAGE_CHECK = 100_000  # new objects; a file has thousands, and next to no cycles
-MAX_RESULT = 256 * 1024 * 1024  # bytes that a load may come to; more is read in pieces
+BATCH_BYTES = 1024 * 1024  # of small files that a worker gets at once
+BATCH_FILES = 64
+BATCHES_AHEAD = 3  # for each worker
+LARGE_FILE_BYTES = 32 * 1024 * 1024  # read in pieces, which only one process can do
+GARBAGE_THRESHOLD = 100_000  # new objects; a file has thousands, and next to no cycles
+MAX_RESULT_BYTES = 256 * 1024 * 1024  # bytes that a batch may come to; more is read in pieces
 
 
-class Load(NamedTuple):
+class FileBatch(NamedTuple):
     """Files that are read together, and their size in bytes."""
 
     files: list[str]
@@ -30,7 +30,7 @@ class Load(NamedTuple):
     @property
     def is_large(self) -> bool:
         """True for a file that this process has to read itself."""
-        return self.size > LARGE_FILE
+        return self.size > LARGE_FILE_BYTES
 
 
 def usable_cores() -> int:
@@ -47,24 +47,24 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
     Args:
         files: Paths, taken as they are needed.
         wanted: The eventNames that some rule may want; None for all.
-        workers: Processes; with 1, for large files, and for less than two loads, this process
+        workers: Processes; with 1, for large files, and for less than two batches, this process
             reads itself.
     """
     scanner = Scanner(wanted)
-    rest = _loads(files)
+    rest = _batches(files)
     first = list(islice(rest, 2))
-    loads = chain(first, rest)
+    batches = chain(first, rest)
     if workers == 1 or len(first) < 2:
-        for load in loads:
-            yield from _result(load, None, scanner)
+        for batch in batches:
+            yield from _result(batch, None, scanner)
         return
     gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
     pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(wanted,))
-    waiting: deque[tuple[Load, Future[list[Scan] | None] | None]] = deque()
+    waiting: deque[tuple[FileBatch, Future[list[Scan] | None] | None]] = deque()
     try:
-        for load in loads:
-            waiting.append((load, _submitted(pool, load)))
-            if len(waiting) > workers * LOADS_AHEAD:
+        for batch in batches:
+            waiting.append((batch, _submitted(pool, batch)))
+            if len(waiting) > workers * BATCHES_AHEAD:
                 yield from _result(*waiting.popleft(), scanner)
         while waiting:
             yield from _result(*waiting.popleft(), scanner)
@@ -73,17 +73,17 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
         gc.unfreeze()
 
 
-def _submitted(pool: ProcessPoolExecutor, load: Load) -> Future[list[Scan] | None] | None:
+def _submitted(pool: ProcessPoolExecutor, batch: FileBatch) -> Future[list[Scan] | None] | None:
     try:
-        return None if load.is_large else pool.submit(_scan, load.files)
+        return None if batch.is_large else pool.submit(_scan, batch.files)
     except BrokenProcessPool:
         return None
 
 
 def _result(
-    load: Load, future: Future[list[Scan] | None] | None, scanner: Scanner
+    batch: FileBatch, future: Future[list[Scan] | None] | None, scanner: Scanner
 ) -> Iterator[Scan]:
-    """Yield what a load holds; this process reads it where no worker did.
+    """Yield what a batch holds; this process reads it where no worker did.
 
     A worker can die, as when the system is short of memory: this process alone needs less of it.
     """
@@ -94,27 +94,27 @@ def _result(
     if found is not None:
         yield from found
         return
-    for path in load.files:
+    for path in batch.files:
         yield from scanner.scan(path)
 
 
-def _loads(files: Iterable[str]) -> Iterator[Load]:
+def _batches(files: Iterable[str]) -> Iterator[FileBatch]:
     """Group files, as a small one alone is too little for a worker; a large one stays alone."""
-    load = Load([], 0)
+    batch = FileBatch([], 0)
     for path in files:
         size = _size(path)
-        is_full = load.size + size > LOAD_BYTES or len(load.files) == LOAD_FILES
-        if load.files and is_full:
-            yield load
-            load = Load([], 0)
-        load = Load([*load.files, path], load.size + size)
-    if load.files:
-        yield load
+        is_full = batch.size + size > BATCH_BYTES or len(batch.files) == BATCH_FILES
+        if batch.files and is_full:
+            yield batch
+            batch = FileBatch([], 0)
+        batch = FileBatch([*batch.files, path], batch.size + size)
+    if batch.files:
+        yield batch
 
 
 def _size(path: str) -> int:
     if path == STANDARD_INPUT:
-        return LARGE_FILE + 1  # which no worker has
+        return LARGE_FILE_BYTES + 1  # which no worker has
     try:
         return os.stat(path).st_size  # noqa: PTH116 - twice as fast on big folders
     except OSError:
@@ -130,7 +130,7 @@ def _start(wanted: frozenset[str] | None) -> None:
     global _scanner
     _scanner = Scanner(wanted)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
-    gc.set_threshold(GARBAGE_CHECK)
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def _scan(files: list[str]) -> list[Scan] | None:
@@ -140,6 +140,6 @@ def _scan(files: list[str]) -> list[Scan] | None:
         for scan in _scanner.scan(path):
             found.append(scan)
             size += scan.size
-            if size > MAX_RESULT:
+            if size > MAX_RESULT_BYTES:
                 return None
     return found

@@ -14,9 +14,9 @@ from local_panther.output.facts import (
     printable,
     reading_facts,
 )
-from local_panther.output.times import iso, span
 from local_panther.replay import Outcome
 from local_panther.report.timeline import MAX_MARKS, lay_out
+from local_panther.times import iso, span
 
 FOLDED_FROM = 12  # lines of one value, and rows of a table
 
@@ -25,11 +25,15 @@ def write_report(outcome: Outcome, path: Path) -> None:
     """Write the report of a replay as one HTML file.
 
     Raises:
-        OSError: The file can not be written; one that was there before is as it was.
+        OSError: The file cannot be written; one that was there before is as it was.
     """
     alerts = [
-        {"alert": alert, "facts": list(alert_facts(alert)), "timeline": lay_out(rows, alert)}
-        for alert, rows in zip(outcome.alerts, outcome.timelines, strict=True)
+        {
+            "alert": alert,
+            "facts": list(alert_facts(alert)),
+            "timeline": lay_out(alert.timeline, alert),
+        }
+        for alert in outcome.alerts
     ]
     write_page(
         path,

@@ -6,12 +6,10 @@ crossing or any other word; `detail`, the error or the like.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from local_panther.alerts.model import Alert
-from local_panther.lake.dialect import timestamp_text
-from local_panther.records.scan import parse_time
+from local_panther.times import clock, parse_time
 
 CROSSING = "crossing"
 FAILURE, SUCCESS = "failure", "success"
@@ -92,7 +90,7 @@ class Timeline:
 
 
 def lay_out(rows: Iterable[Mapping[str, Any]], alert: Alert) -> Timeline | None:
-    """Lay out the rows of a timeline query; None where there is nothing to draw."""
+    """Lay out the rows of a timeline query; None if there is nothing to draw."""
     events = [(time, row) for row in rows if (time := _time(row.get("event_time"))) is not None]
     if not events:
         return None
@@ -124,13 +122,9 @@ def _ticks(start: float, length: float) -> list[tuple[float, str]]:
     count = int((start + length - first) // step) + 1
     form = "%H:%M:%S" if step < 60 else "%H:%M" if length < 86_400 else "%m-%d %H:%M"
     return [
-        (round(100 * (first + i * step - start) / length, 3), _clock(first + i * step, form))
+        (round(100 * (first + i * step - start) / length, 3), clock(first + i * step, form))
         for i in range(min(count, 2 * MAX_TICKS))
     ]
-
-
-def _clock(epoch: float, form: str) -> str:
-    return datetime.fromisoformat(timestamp_text(epoch)).strftime(form)
 
 
 def _time(value: Any) -> float | None:

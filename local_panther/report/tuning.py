@@ -10,7 +10,7 @@ def write_tuning_report(tuning: Tuning, path: Path) -> None:
     """Write the plot and tables of a tuning as one HTML file.
 
     Raises:
-        OSError: The file can not be written; one that was there before is as it was.
+        OSError: The file cannot be written; one that was there before is as it was.
     """
     windows = sorted({verdict.window for verdict in tuning.verdicts})
     most = max((verdict.bursts for verdict in tuning.verdicts), default=0)

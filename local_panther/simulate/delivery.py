@@ -5,14 +5,14 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
 from local_panther.simulate.shapes import ACCOUNT, STS_REGION, Record
+from local_panther.times import clock, parse_time
 
-MAX_DELAY = 15 * 60  # seconds; CloudTrail's usual delivery
-FILE_EVERY = 5 * 60
+MAX_DELAY_SECONDS = 15 * 60  # CloudTrail's usual delivery
+FILE_SECONDS = 5 * 60  # of records in one file
 
 
 def deliver(
@@ -28,10 +28,10 @@ def deliver(
     """
     delivered = []
     for record in records:
-        time = datetime.fromisoformat(record["eventTime"]).timestamp()
+        time = parse_time(record["eventTime"]) or 0
         copies = 2 if random.random() < duplicates else 1
         for _ in range(copies):
-            delay = random.uniform(0, MAX_DELAY) if shuffle else 0
+            delay = random.uniform(0, MAX_DELAY_SECONDS) if shuffle else 0
             delivered.append((time + delay, record))
     return sorted(delivered, key=lambda pair: pair[0])
 
@@ -65,9 +65,9 @@ def _write_folder(delivered: list[tuple[float, Record]], folder: Path) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[float, list[Record]] = defaultdict(list)
     for time, record in delivered:
-        files[time // FILE_EVERY * FILE_EVERY + FILE_EVERY].append(record)
+        files[time // FILE_SECONDS * FILE_SECONDS + FILE_SECONDS].append(record)
     for number, (time, records) in enumerate(files.items()):
-        stamp = datetime.fromtimestamp(time, UTC).strftime("%Y%m%dT%H%MZ")
+        stamp = clock(time, "%Y%m%dT%H%MZ")
         name = f"{ACCOUNT}_CloudTrail_{STS_REGION}_{stamp}_Generated{number:07}.json.gz"
         (folder / name).write_bytes(_packed(_envelope(records)))
     return len(files)

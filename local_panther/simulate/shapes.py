@@ -6,9 +6,10 @@ and no resources, and only its error message names the role.
 
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
+
+from local_panther.times import clock, event_time
 
 ACCOUNT = "123456789012"
 IAM_REGION = "us-east-1"  # IAM records its events there, wherever the caller is
@@ -130,10 +131,5 @@ class Shapes:
         return prefix + "".join(self._random.choices("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", k=16))
 
 
-def event_time(time: float) -> str:
-    """Write seconds since 1970 as an eventTime."""
-    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _long_time(time: float) -> str:
-    return datetime.fromtimestamp(time, UTC).strftime("%b %d, %Y, %I:%M:%S %p")
+    return clock(time, "%b %d, %Y, %I:%M:%S %p")

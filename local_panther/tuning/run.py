@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_panther.content.load import loaded_content
-from local_panther.content.model import Content, Query, StreamingRule
+from local_panther.content.model import Content, PythonRule, Query
 from local_panther.detection.store import key_value_store
 from local_panther.errors import ContentError, Problem
-from local_panther.lake.dialect import translate_sql
+from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
-from local_panther.lake.scheduled import plain_row
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
@@ -90,8 +89,8 @@ def tune(
                 watch(tally, len(files))
         # Everything that was read: a tuning query's own reach is meant for the data lake.
         end = (tally.last or 0) + 1
-        rows = lake.query(translate_sql(query.sql, reach=f"{end:.0f} s"), end)
-    series = read_series(map(plain_row, rows))
+        rows = lake.query(transpile_sql(query.sql, reach=f"{end:.0f} s"), end)
+    series = read_series(rows)
     peaks = sorted((peak(s, window * 60) for s in series), key=lambda p: (-p.count, p.subject))
     advice = advise(peaks, threshold)
     thresholds = sorted({*DEFAULT_THRESHOLDS, threshold, advice.threshold})
@@ -107,7 +106,7 @@ def tune(
     )
 
 
-def _chosen(content: Content, rule_id: str | None) -> tuple[StreamingRule, Query]:
+def _chosen(content: Content, rule_id: str | None) -> tuple[PythonRule, Query]:
     rules = {rule.metadata.rule_id: rule for rule in content.rules}
     found = {
         name: query

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local_panther.records.scan import parse_time
+from local_panther.times import parse_time
 
 COMPANION = "companion"
 # A companion is near within one and a half windows, as the lookback of a correlation rule is.

@@ -13,8 +13,8 @@ from hypothesis_graphql import from_schema
 from panther_core.filter import Filter
 
 from local_panther.instance.api import load_schema
+from tests.builders.correlations import FIELD, group
 from tests.instance.conftest import TOKEN
-from tests.local.correlations import FIELD, group
 
 DOCUMENTS = sorted((Path(panther_analysis_tool.backend.__file__).parent / "graphql").iterdir())
 UNSUPPORTED = {

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local_panther.instance.library import Library, stored_content
+from local_panther.instance.library import Library
+from local_panther.instance.store import stored_content
+from tests.builders.correlations import FIELD, sequence
+from tests.builders.replays import correlation_alerts, replayed, simulated, started
 from tests.instance.conftest import TOKEN
-from tests.local.correlations import FIELD, sequence
-from tests.local.running import correlation_alerts, replayed, simulated, started
 
 BIN = Path(sys.executable).parent
 CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
@@ -76,7 +77,7 @@ def test_what_is_wrong_is_told_with_file_and_field(tool, content_copy):
         status, out = tool(command, *skip)
         assert status == 1
         assert "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml" in out
-        assert "Filename: does not import: ModuleNotFoundError" in out
+        assert "Filename: import failed: ModuleNotFoundError" in out
 
 
 def test_a_wrong_token_is_told_so(tool, instance):
@@ -202,7 +203,7 @@ class TestServe:
     def test_has_status_2_for_a_state_that_is_none(self, tmp_path, index):
         (tmp_path / "state.json").write_text(index)
         done = run("local-panther", "serve", "--port", "0", "--state", tmp_path, cwd=tmp_path)
-        assert done.returncode == 2 and "is no index of uploads" in done.stderr
+        assert done.returncode == 2 and "invalid index of uploads" in done.stderr
         assert (tmp_path / "state.json").read_text() == index
 
     def test_prints_two_lines_to_copy_and_stops_cleanly(self, tmp_path):

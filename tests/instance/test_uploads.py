@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local_panther.instance import archive as archives
-from local_panther.instance import library
+from local_panther.instance import checker
 from local_panther.instance.check import file_name
-from local_panther.instance.library import stored_content
 from local_panther.instance.server import running
+from local_panther.instance.store import stored_content
+from tests.builders.replays import correlation_alerts, replayed, simulated
 from tests.instance.conftest import TOKEN, Client, archive, repo_files
-from tests.local.running import correlation_alerts, replayed, simulated
 
 RULE = {
     "AnalysisType": "rule",
@@ -172,9 +172,9 @@ class TestRefusing:
     @pytest.mark.parametrize(
         "packed, message",
         [
-            (b"", "no sound zip file"),
-            (b"PK\x03\x04 broken", "no sound zip file"),
-            (archive(one_rule())[:-30], "no sound zip file"),
+            (b"", "not a valid zip file"),
+            (b"PK\x03\x04 broken", "not a valid zip file"),
+            (archive(one_rule())[:-30], "not a valid zip file"),
             (archive({}), "holds no content"),
             (archive({"README.md": "hello"}), "holds no content"),
             (member("../outside.yml"), "'../outside.yml': would be written outside"),
@@ -183,14 +183,14 @@ class TestRefusing:
             (member("..\\outside.yml"), "would be written outside"),
             (member("C:outside.yml"), "would be written outside"),
             (member("link", b"/etc", external_attr=(stat.S_IFLNK | 0o777) << 16), "is a link"),
-            (b"x" * (archives.MAX_ARCHIVE + 1), "the limit is 5 MB"),
+            (b"x" * (archives.MAX_ARCHIVE_BYTES + 1), "the limit is 5 MB"),
         ],
     )
     def test_hostile_archives(self, instance, packed, message):
         assert message in instance.refused(packed)
 
     def test_bombs(self, instance, monkeypatch):
-        monkeypatch.setattr(archives, "MAX_UNPACKED", 1_000_000)
+        monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 1_000_000)
         assert "unpacks to more than" in instance.refused(member("a.yml", b"0" * 2_000_000))
         monkeypatch.setattr(archives, "MAX_FILES", 5)
         many = archive({f"{i}.yml": "" for i in range(6)})
@@ -205,10 +205,10 @@ class TestRefusing:
             (one_rule(Colour="red"), "Colour"),
             (one_rule(Filename="other.py"), "Filename: other.py is not in the archive"),
             (one_rule(Filename="../../../../etc/passwd"), "lies outside the archive"),
-            (one_rule(LogTypes=["nonsense"]), "LogTypes: nonsense is no log type"),
-            (one_rule("import no_such"), "rules/rule.yml: Filename: does not import: Module"),
+            (one_rule(LogTypes=["nonsense"]), "LogTypes: nonsense is not a log type"),
+            (one_rule("import no_such"), "rules/rule.yml: Filename: import failed: Module"),
             (one_rule("x = 1"), "method named 'rule'"),
-            (one_rule("raise SystemExit(3)"), "checking broke off"),
+            (one_rule("raise SystemExit(3)"), "the check failed"),
             (one_rule("1 +"), "SyntaxError"),
             (
                 one_rule(InlineFilters=[{"KeyPath": "a", "Condition": "Resembles", "Value": 1}]),
@@ -225,7 +225,7 @@ class TestRefusing:
                     ),
                     "global_helpers/x.py": "",
                 },
-                "GlobalID: ../../x can not be imported",
+                "GlobalID: ../../x cannot be imported",
             ),
         ],
     )
@@ -257,7 +257,7 @@ class TestRefusing:
         assert f"queries/own.yml: {message}" in found
 
     def test_a_body_that_never_ends(self, instance, monkeypatch):
-        monkeypatch.setattr(library, "CHECK_SECONDS", 4)
+        monkeypatch.setattr(checker, "CHECK_SECONDS", 4)
         assert "does a body loop" in instance.refused(archive(one_rule("while True: pass")))
 
     def test_a_body_that_eats_all_memory(self, instance):

@@ -3,15 +3,11 @@
 import duckdb
 import pytest
 
+from local_panther.content.sql import parse_sql, reads_only_cloudtrail, scanned_event_names
 from local_panther.errors import FieldError
-from local_panther.lake.dialect import (
-    parse_sql,
-    reads_only_cloudtrail,
-    scanned_event_names,
-    timestamp_text,
-    translate_sql,
-)
-from tests.shapes import START
+from local_panther.lake.dialect import transpile_sql
+from local_panther.times import sql_timestamp
+from tests.builders.events import START
 
 TABLE = "panther_logs.public.aws_cloudtrail"
 
@@ -21,15 +17,15 @@ def value(sql, now=START, **options):
 
 
 def run(sql, now=START, **options):
-    translated = translate_sql(parse_sql(sql), **options)
-    values = {"now": timestamp_text(now)} if "$now" in translated else None
+    translated = transpile_sql(parse_sql(sql), **options)
+    values = {"now": sql_timestamp(now)} if "$now" in translated else None
     (row,) = duckdb.connect().execute(translated, values).fetchall()
     return row
 
 
 def holds(macro, minutes):
     """Tell whether a macro takes an event so many minutes from now."""
-    time = timestamp_text(START + minutes * 60)
+    time = sql_timestamp(START + minutes * 60)
     return value(f"{macro} FROM (SELECT '{time}'::timestamp AS p_event_time) AS t")
 
 
@@ -124,7 +120,7 @@ def test_queries_over_other_tables_are_told_apart(sql, expected):
 @pytest.mark.parametrize(
     "sql, message",
     [
-        ("SELECT FROM WHERE", "no query in the Snowflake dialect"),
+        ("SELECT FROM WHERE", "not a query in the Snowflake dialect"),
         ("SELECT 1; SELECT 2", "must be one SELECT"),
         ("DROP TABLE x", "must be one SELECT"),
         ("", "must be one SELECT"),

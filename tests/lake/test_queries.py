@@ -9,12 +9,21 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_panther.lake.dialect import parse_sql, scanned_event_names, translate_sql
+from local_panther.content.sql import parse_sql, scanned_event_names
+from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
-from local_panther.lake.scheduled import plain_row
 from local_panther.simulate.identities import PrincipalKind, identity, service
-from tests.local.running import correlation_alerts, replayed
-from tests.shapes import ALICE, REPO, START, call, denied, denied_update, read_record, role_arn
+from tests.builders.events import (
+    ALICE,
+    REPO,
+    START,
+    call,
+    denied,
+    denied_update,
+    read_record,
+    role_arn,
+)
+from tests.builders.replays import correlation_alerts, replayed
 
 FILES = sorted((REPO / "queries").glob("*.yml"))
 SPECS = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
@@ -33,8 +42,8 @@ def rows_of(name, records, now=START + 7200, **options):
     with Lake() as lake:
         for number, record in enumerate(records):
             lake.add(read_record({"eventID": str(number), **record}))
-        sql = translate_sql(sql_of(name), **options)
-        return [plain_row(row) for row in lake.query(sql, now)]
+        sql = transpile_sql(sql_of(name), **options)
+        return lake.query(sql, now)
 
 
 def burst(count=12, who=ALICE, start=START, step=30):

@@ -6,13 +6,14 @@ import pytest
 import yaml
 
 from local_panther.content.load import loaded_content
-from local_panther.detection.engine import RuleErrors
-from local_panther.lake.dialect import parse_sql, translate_sql
+from local_panther.content.sql import parse_sql
+from local_panther.errors import RunErrors
+from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.simulate.identities import PrincipalKind
-from tests.local.running import replayed, simulated
-from tests.shapes import START, call, read_record, role_arn
+from tests.builders.events import START, call, read_record, role_arn
+from tests.builders.replays import replayed, simulated
 
 SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
 
@@ -116,9 +117,9 @@ def test_the_lake_has_the_columns_of_an_instance():
         sql = """SELECT eventName, readOnly, p_event_time, requestParameters:a.b[1]::string AS b,
             resources[0]:ARN::string AS arn, responseElements IS NULL AS nothing, p_log_type,
             p_any_usernames FROM panther_logs.public.aws_cloudtrail"""
-        (row,) = lake.query(translate_sql(parse_sql(sql)))
+        (row,) = lake.query(transpile_sql(parse_sql(sql)))
     assert row["eventName"] == "ListRoles" and row["readOnly"] is True and row["nothing"] is True
-    assert str(row["p_event_time"]) == "2026-01-05 10:00:00"
+    assert row["p_event_time"] == "2026-01-05 10:00:00.000"
     assert row["b"] == "x" and row["arn"].endswith("role/x")
     assert row["p_log_type"] == "AWS.CloudTrail" and row["p_any_usernames"] == ["alice"]
 
@@ -156,7 +157,7 @@ def test_a_record_that_comes_late_is_seen_by_a_run_that_is_still_to_come(content
     table = "panther_logs.public.aws_cloudtrail"
     add_query(content_copy, f"SELECT eventID FROM {table} WHERE eventName = 'ListBuckets'")
     with loaded_content(content_copy) as content, Lake() as lake:
-        scheduled = ScheduledQueries(content, lake, RuleErrors())
+        scheduled = ScheduledQueries(content, lake, RunErrors())
         runs = []
         for name, minutes in (("ListBuckets", 10), ("ListUsers", 70), ("ListBuckets", -50)):
             record = read_record(call(name, time=START + minutes * 60))

@@ -10,8 +10,8 @@ from local_panther.replay import replay
 from local_panther.report.page import write_report
 from local_panther.report.tuning import write_tuning_report
 from local_panther.tuning.run import tune
-from tests.local.running import simulated
-from tests.shapes import REPO, START, call, denied, role_arn
+from tests.builders.events import REPO, START, call, denied, role_arn
+from tests.builders.replays import simulated
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local_panther.alerts.model import Alert
-from local_panther.lake.dialect import timestamp_text
 from local_panther.report.timeline import MAX_LANES, lay_out
-from tests.local.test_correlation_engine import metadata
-from tests.shapes import START
+from local_panther.times import sql_timestamp
+from tests.builders.events import START
+from tests.builders.signals import metadata
 
 
 def alert(created_at=START + 1800):
@@ -19,7 +19,7 @@ def alert(created_at=START + 1800):
 
 
 def row(minute, lane="role/A", mark="failure", detail="AccessDenied"):
-    time = timestamp_text(START + minute * 60)
+    time = sql_timestamp(START + minute * 60)
     return {"event_time": time, "lane": lane, "mark": mark, "detail": detail}
 
 

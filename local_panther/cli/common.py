@@ -1,0 +1,93 @@
+"""What several commands share: exit statuses, consoles, content folders and progress."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from local_panther.errors import ContentError
+
+if TYPE_CHECKING:
+    from local_panther.records.model import Tally
+
+OK, INCOMPLETE, UNUSABLE = 0, 1, 2
+PIPE_WIDTH = 120
+REFRESH_SECONDS = 0.1
+
+
+def content_folder(given: Path | None) -> Path:
+    """Return the folder of the content to run: the given one, this one, or the repository's."""
+    from local_panther.content.kinds import FOLDERS
+    from local_panther.instance.store import stored_content
+
+    if given:
+        return stored_content(given)
+    own = Path(__file__).parents[2]
+    folders = set(FOLDERS.values())
+    return next((p for p in (Path(), own) if any((p / f).is_dir() for f in folders)), Path())
+
+
+def message_console(report: Path | None = None) -> Console:
+    """Return the console for messages; a report in a missing folder ends the command at once."""
+    messages = Console(stderr=True, soft_wrap=True)
+    if report and not report.parent.is_dir():
+        messages.print(Text(f"{report}: there is no folder {report.parent}"))
+        raise typer.Exit(UNUSABLE)
+    return messages
+
+
+def output_console() -> Console:
+    """Return standard output; a pipe has no width of its own and gets enough."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+
+
+@contextmanager
+def content_errors(messages: Console) -> Iterator[None]:
+    """Print what is wrong with the content, and end the command."""
+    try:
+        yield
+    except ContentError as error:
+        for problem in error.problems:
+            messages.print(Text.assemble(("content: ", "red"), str(problem)))
+        raise typer.Exit(UNUSABLE) from error
+
+
+def write_file(write: Callable[[], None], path: Path, messages: Console) -> None:
+    """Write a report and print where it is; a failure ends the command."""
+    try:
+        write()
+    except OSError as error:
+        messages.print(Text(f"{path}: cannot be written: {error.strerror}"))
+        raise typer.Exit(UNUSABLE) from error
+    messages.print(Text(f"report: {path}"))
+
+
+@contextmanager
+def reading_progress(console: Console) -> "Iterator[Callable[[Tally, int], None] | None]":
+    """Show progress while files are read, if the console is a terminal."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    # Without a thread that refreshes: the workers are forked from this process.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
+        task = progress.add_task("reading", total=None)
+        shown = 0.0
+
+        def watch(tally: "Tally", files: int) -> None:
+            nonlocal shown
+            if monotonic() - shown > REFRESH_SECONDS:
+                shown = monotonic()
+                text = f"{tally.files:,} of {files:,} files, {tally.records:,} records"
+                progress.update(
+                    task, total=files, completed=tally.files, description=text, refresh=True
+                )
+
+        yield watch

@@ -1,0 +1,29 @@
+"""Arguments and options that several commands take."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(help="CloudTrail files or folders, plain or gzipped; - for standard input."),
+]
+ContentFolder = Annotated[
+    Path | None,
+    typer.Option(
+        help="Root of a content repository (the folder with rules/), or the state folder of "
+        "`serve` for what was uploaded. By default this folder if it holds content, else the "
+        "repository that local-panther was set up in.",
+        show_default=False,
+    ),
+]
+Workers = Annotated[
+    int,
+    typer.Option(
+        min=0, help="Processes that scan files, 0 for one per core; the result is the same."
+    ),
+]
+ReportFile = Annotated[
+    Path | None, typer.Option(metavar="FILE.html", help="Also write everything as one HTML page.")
+]

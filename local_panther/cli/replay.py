@@ -1,0 +1,68 @@
+"""`local-panther replay`."""
+
+import sys
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from local_panther.cli.common import (
+    INCOMPLETE,
+    OK,
+    content_errors,
+    content_folder,
+    message_console,
+    output_console,
+    reading_progress,
+    write_file,
+)
+from local_panther.cli.options import ContentFolder, Paths, ReportFile, Workers
+
+
+class Format(StrEnum):
+    """How alerts are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+def replay(
+    paths: Paths,
+    *,
+    content: ContentFolder = None,
+    include_disabled: Annotated[
+        bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
+    ] = False,
+    report: ReportFile = None,
+    workers: Workers = 0,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="How to print the alerts.")
+    ] = Format.TEXT,
+) -> None:
+    """Run content over recorded CloudTrail and print the alerts that an instance would make."""
+    from local_panther.output.jsonlines import write_alerts
+    from local_panther.output.terminal import print_alerts, print_summary
+    from local_panther.records.workers import usable_cores
+    from local_panther.replay import replay as run
+    from local_panther.report.page import write_report
+
+    messages = message_console(report)
+    with content_errors(messages), reading_progress(messages) as watch:
+        outcome = run(
+            paths,
+            content_folder(content),
+            include_disabled=include_disabled,
+            with_timelines=bool(report),
+            watch=watch,
+            workers=workers or usable_cores(),
+        )
+    if output_format is Format.JSON:
+        write_alerts(outcome.alerts, sys.stdout)
+        print_summary(outcome, messages)
+    else:
+        console = output_console()
+        print_alerts(outcome.alerts, console)
+        print_summary(outcome, console)
+    if report:
+        write_file(lambda: write_report(outcome, report), report, messages)
+    raise typer.Exit(OK if outcome.complete else INCOMPLETE)

@@ -1,0 +1,86 @@
+"""`local-panther simulate`."""
+
+from datetime import UTC, datetime
+from random import Random
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from local_panther.cli.common import UNUSABLE, message_console
+from local_panther.simulate.delivery import deliver, write
+from local_panther.simulate.identities import PrincipalKind
+from local_panther.simulate.scenario import Api, Scenario, attack
+from local_panther.simulate.scenario import background as ordinary_records
+
+DEFAULT_START = datetime(2026, 1, 5, 10, 0, 0)
+
+
+def simulate(
+    output: Annotated[
+        str,
+        typer.Argument(help="A folder, a file (.json, .jsonl, .ndjson, also .gz) or - for lines."),
+    ],
+    *,
+    roles: Annotated[int, typer.Option(min=1, help="Distinct roles that deny the attacker.")] = 12,
+    api: Annotated[Api, typer.Option(help="How the attacker tries them.")] = Api.ASSUME_ROLE,
+    principal: Annotated[
+        PrincipalKind, typer.Option(help="The kind of attacker.")
+    ] = PrincipalKind.USER,
+    principals: Annotated[
+        int, typer.Option(min=1, help="Number of attackers, who take turns.")
+    ] = 1,
+    rotate_sessions: Annotated[
+        bool, typer.Option("--rotate-sessions", help="Use a new session name for every call.")
+    ] = False,
+    retries: Annotated[int, typer.Option(min=0, help="Further attempts on the same roles.")] = 0,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Minutes from the first to the last attempt.")
+    ] = 10,
+    succeed: Annotated[
+        int, typer.Option(min=0, help="Roles that the attacker then gets into.")
+    ] = 0,
+    no_discovery: Annotated[bool, typer.Option("--no-discovery", help="No ListRoles.")] = False,
+    blocklisted: Annotated[
+        str | None,
+        typer.Option(metavar="ARN", help="A role that a person assumes in the meantime."),
+    ] = None,
+    background: Annotated[
+        int, typer.Option(min=0, help="Number of ordinary records around it.")
+    ] = 500,
+    shuffle: Annotated[
+        bool, typer.Option("--shuffle", help="Deliver records up to 15 minutes late, out of order.")
+    ] = False,
+    duplicates: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of the records delivered twice.")
+    ] = 0,
+    start: Annotated[
+        datetime, typer.Option(formats=["%Y-%m-%dT%H:%M:%S"], help="Time of the attack, UTC.")
+    ] = DEFAULT_START,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same records.")] = 1,
+) -> None:
+    """Write generated CloudTrail: a role attack among ordinary records."""
+    epoch = start.replace(tzinfo=UTC).timestamp()
+    scenario = Scenario(
+        roles=roles,
+        api=api,
+        principal=principal,
+        retries=retries,
+        minutes=minutes,
+        principals=principals,
+        rotate_sessions=rotate_sessions,
+        discovery=not no_discovery,
+        succeed=succeed,
+        blocklisted=blocklisted,
+        start=epoch,
+    )
+    random = Random(seed)
+    records = [*attack(scenario, random), *ordinary_records(background, epoch, random)]
+    messages = message_console()
+    try:
+        files = write(deliver(records, random, shuffle=shuffle, duplicates=duplicates), output)
+    except OSError as error:
+        messages.print(Text(f"{output}: cannot be written: {error.strerror}"))
+        raise typer.Exit(UNUSABLE) from error
+    if files:
+        messages.print(Text(f"{output}: {len(records):,} records in {files:,} files"))

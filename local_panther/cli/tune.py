@@ -1,0 +1,42 @@
+"""`local-panther tune`."""
+
+from typing import Annotated
+
+import typer
+
+from local_panther.cli.common import (
+    INCOMPLETE,
+    OK,
+    content_errors,
+    content_folder,
+    message_console,
+    output_console,
+    reading_progress,
+    write_file,
+)
+from local_panther.cli.options import ContentFolder, Paths, ReportFile, Workers
+
+
+def tune(
+    paths: Paths,
+    *,
+    rule: Annotated[
+        str | None, typer.Option(help="Rule ID; not needed if only one rule can be tuned.")
+    ] = None,
+    content: ContentFolder = None,
+    report: ReportFile = None,
+    workers: Workers = 0,
+) -> None:
+    """Count the alerts that each threshold and window would have given, and advise which to set."""
+    from local_panther.output.tuning import print_tuning
+    from local_panther.records.workers import usable_cores
+    from local_panther.report.tuning import write_tuning_report
+    from local_panther.tuning.run import tune as run
+
+    messages = message_console(report)
+    with content_errors(messages), reading_progress(messages) as watch:
+        tuning = run(paths, content_folder(content), rule, watch, workers or usable_cores())
+    print_tuning(tuning, output_console())
+    if report:
+        write_file(lambda: write_tuning_report(tuning, report), report, messages)
+    raise typer.Exit(INCOMPLETE if tuning.tally.skipped else OK)

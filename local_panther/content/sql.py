@@ -1,0 +1,67 @@
+"""SQL of saved and scheduled queries: Snowflake's dialect, parsed, and what a query reads."""
+
+import re
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from local_panther.errors import FieldError, one_line
+
+CLOUDTRAIL = "aws_cloudtrail"
+ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def parse_sql(sql: str) -> exp.Query:
+    """Parse one query.
+
+    Raises:
+        FieldError: It is not one query in the Snowflake dialect.
+    """
+    try:
+        found = [part for part in sqlglot.parse(sql, read="snowflake") if part is not None]
+    except SqlglotError as error:
+        raise FieldError(f"not a query in the Snowflake dialect: {_uncoloured(error)}") from error
+    if len(found) != 1 or not isinstance(found[0], exp.Query):
+        raise FieldError("must be one SELECT")
+    return found[0]
+
+
+def reads_only_cloudtrail(query: exp.Expr) -> bool:
+    """Return whether a query reads CloudTrail and no other table of the lake."""
+    own = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+    tables = {table.name.lower() for table in query.find_all(exp.Table)}
+    return tables - own == {CLOUDTRAIL}
+
+
+def scanned_event_names(query: exp.Expr) -> frozenset[str] | None:
+    """Return the only values of eventName that a query can see of CloudTrail; None for any."""
+    names: frozenset[str] = frozenset()
+    for select in query.find_all(exp.Select):
+        source = select.args.get("from_") or select.args.get("from")
+        tables = [source.this] if source else []
+        tables += [join.this for join in select.args.get("joins") or []]
+        if not any(isinstance(t, exp.Table) and t.name.lower() == CLOUDTRAIL for t in tables):
+            continue
+        limit = _limited_names(select.args.get("where"))
+        if limit is None:
+            return None
+        names |= limit
+    return names
+
+
+def _limited_names(where: exp.Expr | None) -> frozenset[str] | None:
+    if where is None:
+        return None
+    for part in where.this.flatten() if isinstance(where.this, exp.And) else [where.this]:
+        column = part.this if isinstance(part, (exp.EQ, exp.In)) else None
+        if not isinstance(column, exp.Column) or column.name.lower() != "eventname":
+            continue
+        values = part.expressions if isinstance(part, exp.In) else [part.expression]
+        if values and all(isinstance(v, exp.Literal) and v.is_string for v in values):
+            return frozenset(value.name for value in values)
+    return None
+
+
+def _uncoloured(error: Exception) -> str:
+    return ANSI_COLOURS.sub("", one_line(error))

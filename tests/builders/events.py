@@ -1,0 +1,83 @@
+"""CloudTrail events in the shapes of recorded ones, for tests; all of them are generated."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from panther_core.enriched_event import PantherEvent
+
+from local_panther.records.model import Record
+from local_panther.records.panther_fields import panther_fields
+from local_panther.simulate.identities import PrincipalKind, identity
+from local_panther.simulate.shapes import ACCOUNT
+from local_panther.times import event_time, parse_time
+
+REPO = Path(__file__).parents[2]
+CONTENT_FOLDERS = ("rules", "correlation_rules", "global_helpers", "data_models", "queries")
+START = 1_767_607_200  # 2026-01-05T10:00:00Z
+
+ALICE = identity(PrincipalKind.USER, "alice", "")
+
+
+def role_arn(name: str, account: str = ACCOUNT) -> str:
+    return f"arn:aws:iam::{account}:role/{name}"
+
+
+def call(name: str, who: dict[str, Any] | None = None, time: float = START, **fields: Any) -> dict:
+    """An API call that succeeded, unless fields say otherwise."""
+    source = "sts" if name == "AssumeRole" else "iam"
+    return {
+        "userIdentity": ALICE if who is None else who,
+        "eventTime": event_time(time),
+        "eventSource": f"{source}.amazonaws.com",
+        "eventName": name,
+        "awsRegion": "us-east-1",
+        "sourceIPAddress": "203.0.113.10",
+        "userAgent": "generated for a test",
+        "requestParameters": None,
+        "responseElements": None,
+        "recipientAccountId": ACCOUNT,
+        "eventType": "AwsApiCall",
+        **fields,
+    }
+
+
+def denied(
+    target: str,
+    who: dict[str, Any] | None = None,
+    time: float = START,
+    tail: str = "",
+    **fields: Any,
+) -> dict:
+    """An AssumeRole that AWS denied: the role stands only in the message."""
+    who = ALICE if who is None else who
+    message = f"User: {who.get('arn')} is not authorized to perform: sts:AssumeRole on resource: "
+    error = {"errorCode": "AccessDenied", "errorMessage": f"{message}{target}{tail}"}
+    return call("AssumeRole", who, time, **{**error, **fields})
+
+
+def denied_update(
+    name: str, who: dict[str, Any] | None = None, time: float = START, **fields: Any
+) -> dict:
+    """An UpdateAssumeRolePolicy that AWS denied: the bare role name stands only in the message."""
+    who = ALICE if who is None else who
+    action = "iam:UpdateAssumeRolePolicy"
+    message = (
+        f"User: {who.get('arn')} is not authorized to perform: {action} on resource: role {name} "
+        f"because no identity-based policy allows the {action} action"
+    )
+    error = {"errorCode": "AccessDenied", "errorMessage": message}
+    return call("UpdateAssumeRolePolicy", who, time, **{**error, **fields})
+
+
+def event(record: dict) -> PantherEvent:
+    return PantherEvent(record)
+
+
+def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
+    """A record as the reader yields it; bytes for one that is JSON in a form of its own."""
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    values = json.loads(raw)
+    time = parse_time(values.get("eventTime", "")) or START
+    added = json.dumps(panther_fields(values, raw, time)).encode()
+    return Record(time, sequence, values.get("eventName", ""), raw, added, "test")

@@ -1,0 +1,53 @@
+"""Runs simulations and replays in tests."""
+
+import signal
+import subprocess
+from pathlib import Path
+from random import Random
+
+from local_panther.alerts.model import Alert
+from local_panther.replay import Outcome, replay
+from local_panther.simulate.delivery import deliver, write
+from local_panther.simulate.scenario import Scenario, attack, background
+from tests.builders.events import REPO, START
+
+CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
+BLOCKLIST = "AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"
+FAILED_ATTEMPTS = "AWS.CloudTrail.MultipleFailedRoleAttempts"
+
+
+def simulated(
+    output: Path, seed: int = 1, ordinary: int = 100, shuffle=False, duplicates=0.0, **scenario
+) -> Path:
+    """Write a simulation to a file or folder."""
+    random = Random(seed)
+    options = {"start": START, **scenario}
+    records = [*attack(Scenario(**options), random), *background(ordinary, START, random)]
+    write(deliver(records, random, shuffle, duplicates), str(output))
+    return output
+
+
+def replayed(
+    *paths: Path, content: Path = REPO, include_disabled: bool = False, workers: int = 1
+) -> Outcome:
+    return replay(
+        [str(path) for path in paths], content, include_disabled=include_disabled, workers=workers
+    )
+
+
+def correlation_alerts(outcome: Outcome) -> list[Alert]:
+    return [alert for alert in outcome.alerts if alert.metadata.rule_id == CORRELATION]
+
+
+def started(command: list, **options) -> subprocess.Popen:
+    """Start a command that a test will interrupt, with pipes.
+
+    A test run in the background ignores Ctrl-C, and what it starts would too.
+    """
+    return subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
+    )

@@ -1,0 +1,159 @@
+"""The command line: what it prints where, and its exit status."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from isal import igzip
+
+from tests.builders.events import REPO, role_arn
+from tests.builders.replays import BLOCKLIST, CORRELATION, simulated, started
+
+COMMAND = Path(sys.executable).parent / "local-panther"
+
+
+def run(*arguments, cwd=REPO, stdin=None):
+    done = subprocess.run(
+        [COMMAND, *map(str, arguments)], cwd=cwd, input=stdin, capture_output=True, timeout=120
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.fixture
+def trail(tmp_path):
+    return simulated(tmp_path / "trail", blocklisted=role_arn("FullAdminRole"))
+
+
+class TestReplay:
+    def test_prints_alerts_and_a_summary(self, trail):
+        status, out, err = run("replay", trail, "--include-disabled")
+        assert status == 0 and err == ""
+        assert " HIGH " in out and "[trent] assumed the blocklisted role [FullAdminRole]" in out
+        assert "Multiple AWS Roles: arn:aws:iam::123456789012:user/mallory" in out
+        for text in ("distinctTargets", "198.51.100.23", "Runbook", "duplicates dropped"):
+            assert text in out
+
+    def test_json_is_one_object_a_line_and_nothing_else(self, trail):
+        status, out, err = run("replay", trail, "--include-disabled", "--format", "json")
+        assert status == 0 and "records" in err
+        alerts = [json.loads(line) for line in out.splitlines()]
+        assert [alert["rule_id"] for alert in alerts] == [BLOCKLIST, CORRELATION]
+        keys = ["rule_id", "analysis_type", "severity", "title", "dedup", "created_at"]
+        keys += ["event_count", "event_ids", "context"]
+        assert list(alerts[0]) == keys
+        assert list(alerts[1]) == [*keys, "match_value", "signals"]
+        assert alerts[0]["analysis_type"] == "rule" and alerts[0]["severity"] == "HIGH"
+        assert alerts[0]["created_at"] == "2026-01-05T10:01:00Z"
+        assert alerts[0]["event_count"] == len(alerts[0]["event_ids"]) == 1
+        assert alerts[1]["analysis_type"] == "correlation_rule"
+        assert alerts[1]["match_value"] == "arn:aws:iam::123456789012:user/mallory"
+        assert alerts[1]["signals"] == {"Discovery": 3, "FailedAttempts": 3}
+
+    def test_reads_standard_input(self, tmp_path):
+        lines = simulated(tmp_path / "t.jsonl").read_bytes()
+        status, out, _ = run("replay", "-", "--format", "json", stdin=lines)
+        assert status == 0 and json.loads(out)["rule_id"] == CORRELATION
+
+    def test_has_status_1_where_something_could_not_be_read_and_reads_the_rest(self, trail):
+        broken = trail / "broken.json"
+        broken.write_text('{"Records": [7]}')
+        status, out, err = run("replay", trail, trail / "missing", "--format", "json")
+        assert status == 1 and json.loads(out)["rule_id"] == CORRELATION
+        assert f"{broken}, record 1: record is not an object" in " ".join(err.split())
+        assert "missing: no such file or folder" in " ".join(err.split())
+
+    @pytest.mark.parametrize("arguments", [[], ["--format", "xml", "x"], ["--nonsense", "x"]])
+    def test_has_status_2_for_unusable_arguments(self, arguments):
+        status, out, err = run("replay", *arguments)
+        assert status == 2 and out == "" and err
+
+    def test_has_status_2_for_content_that_does_not_load(self, trail, content_copy):
+        rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
+        rule.write_text("import no_such_module")
+        status, out, err = run("replay", trail, "--content", content_copy)
+        assert status == 2 and out == ""
+        assert "aws_iam_list_roles.yml: Filename: import failed" in err
+
+    def test_has_status_2_where_there_is_no_content(self, trail, tmp_path):
+        (tmp_path / "rules").mkdir()
+        for arguments in ([], ["--content", tmp_path / "rules"]):
+            status, _, err = run("replay", trail, *arguments, cwd=tmp_path)
+            assert status == 2 and "holds no Panther content" in err
+
+    def test_runs_this_repository_where_the_folder_holds_no_content(self, trail, tmp_path):
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        status, out, _ = run("replay", trail, "--format", "json", cwd=elsewhere)
+        assert status == 0 and json.loads(out)["rule_id"] == CORRELATION
+
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_says_what_was_done_when_it_is_interrupted(self, tmp_path, workers):
+        report = tmp_path / "report.html"
+        lines = simulated(tmp_path / "t.jsonl").read_bytes()
+        command = [COMMAND, "replay", "-", tmp_path, "--report", report, "--workers", workers]
+        process = started(command, cwd=REPO, stdin=subprocess.PIPE)
+        process.stdin.write(lines)
+        process.stdin.flush()
+        time.sleep(3)  # it waits for more
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 1 and b"Traceback" not in err
+        assert b"interrupted: the rest was not read" in out
+        assert report.read_text().endswith("</html>")
+        assert {path.name for path in tmp_path.iterdir()} == {"t.jsonl", "report.html"}
+
+    @pytest.mark.parametrize("begin", [b'{"eventName": "', b'{\n"eventName": "'])
+    def test_reads_past_a_line_of_a_gigabyte_in_bounded_memory(self, tmp_path, begin):
+        piece = b"x" * 2**24
+        with igzip.open(tmp_path / "a.json.gz", "wb", compresslevel=0) as file:
+            file.write(begin)
+            for _ in range(64):
+                file.write(piece)
+        simulated(tmp_path / "b.jsonl")
+        process = started([COMMAND, "replay", tmp_path, "--format", "json"], cwd=REPO)
+        err = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        assert os.waitstatus_to_exitcode(status) == 1 and b"more than 256 MB" in err
+        assert json.loads(process.stdout.read())["rule_id"] == CORRELATION
+        assert usage.ru_maxrss < 1024 * 1024  # KB
+
+    def test_lets_no_control_character_of_a_log_through_to_the_terminal(self, tmp_path):
+        trail = simulated(tmp_path / "t.jsonl", roles=1, blocklisted=role_arn("FullAdminRole"))
+        hostile = (
+            trail.read_text()
+            .replace("trent-laptop", "x")
+            .replace("aws-cli/2.17.32", "\\u001b]0;owned\\u0007\\u001b[2J[red]")
+        )
+        trail.write_text(hostile)
+        status, out, _ = run("replay", trail, "--include-disabled")
+        assert status == 0 and "\x1b" not in out and "\x07" not in out and "[red]" in out
+
+
+class TestSimulate:
+    def test_repeats_itself_with_the_same_seed(self):
+        first, second, other = (run("simulate", "-", "--seed", seed)[1] for seed in (7, 7, 8))
+        assert first == second != other
+
+    def test_says_in_every_record_that_it_is_generated(self):
+        records = [json.loads(line) for line in run("simulate", "-")[1].splitlines()]
+        assert len(records) == 500 + 12 + 3
+        assert all("generated-by/local-panther-simulate" in r["userAgent"] for r in records)
+
+    def test_writes_denials_as_aws_records_them(self):
+        for api in ("assume-role", "update-trust-policy"):
+            lines = run("simulate", "-", "--api", api, "--background", 0)[1].splitlines()
+            failed = [r for r in map(json.loads, lines) if r.get("errorCode")]
+            assert len(failed) == 12
+            for record in failed:
+                assert record["requestParameters"] is None and "resources" not in record
+                assert record["errorMessage"].startswith("User: arn:aws:iam::")
+
+    def test_has_status_2_where_it_can_not_write(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        status, _, err = run("simulate", tmp_path / "file" / "trail.jsonl")
+        assert status == 2 and "cannot be written" in err

@@ -1,0 +1,191 @@
+"""InlineFilters: what they let through, and what a wrong one is told."""
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from panther_core.filter import Filter
+
+from local_panther.content.filters import OPERATORS, possible_values, transpile_filters
+from local_panther.errors import FieldError
+
+TEXTS = ["ListRoles", "listroles", "List", "Roles", "AssumeRole", "", "10.1.2.3", "8.8.8.8"]
+
+
+def direct(expression, event) -> bool:
+    """Read the YAML directly, for texts and lists of texts."""
+    if "All" in expression:
+        return all(direct(part, event) for part in expression["All"])
+    if "Any" in expression:
+        return any(direct(part, event) for part in expression["Any"])
+    actual, condition = event.get(expression["KeyPath"]), expression["Condition"]
+    value = expression.get("Value", expression.get("Values"))
+    negated = {"DoesNotEqual": "Equals", "IsNotIn": "IsIn", "DoesNotContain": "Contains"}
+    negated |= {"DoesNotStartWith": "StartsWith", "DoesNotEndWith": "EndsWith"}
+    negated |= {"IsNotNullOrEmpty": "IsNullOrEmpty", "IsIPAddressNotInCIDR": "IsIPAddressInCIDR"}
+    negated |= {f"I{k}": f"I{v}" for k, v in list(negated.items()) if f"I{v}" in OPERATORS}
+    if condition in negated:
+        return not direct(expression | {"Condition": negated[condition]}, event)
+    if condition.startswith("I") and condition[1:] in OPERATORS:
+        lower = [text.lower() if isinstance(text, str) else text for text in (actual, value)]
+        fields = {expression["KeyPath"]: lower[0]}
+        return direct(expression | {"Condition": condition[1:], "Value": lower[1]}, fields)
+    if condition == "IsNullOrEmpty":
+        return actual in (None, "", [])
+    if condition == "Equals":
+        return actual == value
+    if actual is None:
+        return False
+    if condition == "IsIn":
+        return actual in value
+    if condition == "Contains":
+        return value in actual
+    if condition in ("StartsWith", "EndsWith"):
+        return actual[: len(value)] == value if condition[0] == "S" else actual.endswith(value)
+    if condition.startswith("IsIPAddressIn"):
+        return ipaddress.ip_address(actual) in ipaddress.ip_network(value)
+    address = ipaddress.ip_address(actual)
+    return address.is_global if condition == "IsIPAddressPublic" else address.is_private
+
+
+TEXT_CONDITIONS = sorted(
+    name
+    for name in OPERATORS
+    if not any(part in name for part in ("CIDR", "IPAddress", "Than", "IsIn", "IsNotIn"))
+)
+path = st.sampled_from(["eventName", "userAgent", "missing"])
+text = st.sampled_from(TEXTS)
+single = st.fixed_dictionaries(
+    {"KeyPath": path, "Condition": st.sampled_from(TEXT_CONDITIONS), "Value": text}
+)
+several = st.fixed_dictionaries(
+    {
+        "KeyPath": path,
+        "Condition": st.sampled_from(["IsIn", "IsNotIn"]),
+        "Values": st.lists(text, min_size=1, max_size=3),
+    }
+)
+conditions = st.recursive(
+    single | several,
+    lambda inner: (
+        st.fixed_dictionaries({"Any": st.lists(inner, min_size=1, max_size=3)})
+        | st.fixed_dictionaries({"All": st.lists(inner, min_size=1, max_size=3)})
+    ),
+    max_leaves=6,
+)
+filters = st.lists(conditions, min_size=1, max_size=3)
+events = st.fixed_dictionaries({"eventName": text | st.none()}, optional={"userAgent": text})
+
+
+def passes(found, event) -> bool:
+    return Filter(transpile_filters(found)["statement"]).filter(event)
+
+
+@given(filters, events)
+def test_a_translation_decides_as_the_yaml_reads(found, event):
+    assert passes(found, event) == all(direct(part, event) for part in found)
+
+
+@pytest.mark.parametrize(
+    "condition, address, cidr, expected",
+    [
+        ("IsIPAddressInCIDR", "10.1.2.3", "10.0.0.0/8", True),
+        ("IsIPAddressInCIDR", "8.8.8.8", "10.0.0.0/8", False),
+        ("IsIPAddressNotInCIDR", "8.8.8.8", "10.0.0.0/8", True),
+        ("CIDRContainsIPAddresses", ["8.8.8.8", "10.1.2.3"], "10.0.0.0/8", True),
+        ("CIDRContainsIPAddresses", ["8.8.8.8"], "10.0.0.0/8", False),
+        ("CIDRDoesNotContainIPAddresses", ["8.8.8.8"], "10.0.0.0/8", True),
+        ("IsIPAddressPublic", "8.8.8.8", None, True),
+        ("IsIPAddressPublic", "10.1.2.3", None, False),
+        ("IsIPAddressPrivate", "10.1.2.3", None, True),
+    ],
+)
+def test_addresses(condition, address, cidr, expected):
+    found = [{"KeyPath": "ip", "Condition": condition} | ({"Value": cidr} if cidr else {})]
+    assert passes(found, {"ip": address}) == expected
+
+
+@pytest.mark.parametrize(
+    "condition, passing",
+    [
+        ("IsGreaterThan", {6}),
+        ("IsGreaterThanOrEquals", {5, 6}),
+        ("IsGreaterThanOrEqual", {5, 6}),
+        ("IsLessThan", {4}),
+        ("IsLessThanOrEquals", {4, 5}),
+        ("IsLessThanOrEqual", {4, 5}),
+    ],
+)
+def test_numbers(condition, passing):
+    found = [{"KeyPath": "n", "Condition": condition, "Value": 5}]
+    assert {n for n in (4, 5, 6) if passes(found, {"n": n})} == passing
+
+
+def test_nested_paths_and_values_of_any_type():
+    found = [
+        {"KeyPath": "a.b", "Condition": "Equals", "Value": True},
+        {"KeyPath": "list[0].name", "Condition": "Equals", "Value": "x"},
+    ]
+    assert passes(found, {"a": {"b": True}, "list": [{"name": "x"}]})
+    assert not passes(found, {"a": {"b": False}, "list": [{"name": "x"}]})
+
+
+@given(filters, events)
+def test_an_event_that_passes_has_one_of_the_possible_names(found, event):
+    names = possible_values(found, "eventName")
+    if names is not None and passes(found, event):
+        assert event["eventName"] in names
+
+
+@pytest.mark.parametrize(
+    "found, names",
+    [
+        ([{"KeyPath": "eventName", "Condition": "Equals", "Value": "a"}], {"a"}),
+        ([{"KeyPath": "eventName", "Condition": "IsIn", "Values": ["a", "b"]}], {"a", "b"}),
+        ([{"KeyPath": "eventName", "Condition": "StartsWith", "Value": "a"}], None),
+        ([{"KeyPath": "userAgent", "Condition": "Equals", "Value": "a"}], None),
+        ([{"Key": "eventName", "Condition": "Equals", "Value": "a"}], {"a"}),
+        ([{"DeepKey": ["eventName"], "Condition": "Equals", "Value": "a"}], {"a"}),
+        (None, None),
+    ],
+)
+def test_possible_names(found, names):
+    assert possible_values(found, "eventName") == names
+
+
+@pytest.mark.parametrize("found", [None, []])
+def test_nothing_to_filter(found):
+    assert transpile_filters(found) is None
+
+
+@pytest.mark.parametrize(
+    "found, message",
+    [
+        ("text", "InlineFilters: must be a list of conditions"),
+        (["text"], "InlineFilters[0]: must be a condition"),
+        ([{"Condition": "Equals"}], "InlineFilters[0]: needs KeyPath, All or Any"),
+        ([{"KeyPath": "a"}], "InlineFilters[0].Condition: None is not a known condition"),
+        (
+            [{"KeyPath": "a", "Condition": "Resembles", "Value": "b"}],
+            "InlineFilters[0].Condition: 'Resembles' is not a known condition",
+        ),
+        (
+            [{"KeyPath": "a", "Condition": "Equals"}],
+            "InlineFilters[0].Value: Equals needs one value",
+        ),
+        (
+            [{"KeyPath": "a", "Condition": "IsIn", "Value": "b"}],
+            "InlineFilters[0].Values: IsIn needs",
+        ),
+        (
+            [{"Any": [{"All": [{"KeyPath": "a", "Condition": "?"}]}]}],
+            "InlineFilters[0].Any[0].All[0].Condition",
+        ),
+        ([{"Any": []}], "InlineFilters[0].Any: must be a list"),
+    ],
+)
+def test_a_wrong_filter_is_told_where_and_why(found, message):
+    with pytest.raises(FieldError) as caught:
+        transpile_filters(found)
+    assert message in str(caught.value)

@@ -1,0 +1,181 @@
+"""Loading content as an instance does, and naming what does not load."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local_panther.content.load import loaded_content
+from local_panther.errors import ContentError
+from tests.builders.events import REPO
+
+RULES = "rules/aws_cloudtrail_rules"
+BLOCKLIST = f"{RULES}/aws_iam_assume_role_blocklist_ignored.yml"
+LIST_ROLES = f"{RULES}/aws_iam_list_roles"
+CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
+
+
+def edit(path: Path, **fields) -> None:
+    spec = yaml.safe_load(path.read_text()) | fields
+    path.write_text(yaml.safe_dump({k: v for k, v in spec.items() if v is not None}))
+
+
+def problems(folder: Path) -> str:
+    with pytest.raises(ContentError) as caught, loaded_content(folder):
+        pass
+    return str(caught.value)
+
+
+def test_this_repository_loads():
+    with loaded_content(REPO) as content:
+        assert {rule.metadata.rule_id for rule in content.rules} == {
+            "AWS.CloudTrail.IAMListRoles",
+            "AWS.CloudTrail.MultipleFailedRoleAttempts",
+        }
+        assert content.disabled == ["AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"]
+        assert content.data_models.keys() == {"AWS.CloudTrail"}
+        assert [rule.metadata.rule_id for rule in content.correlation_rules] == [
+            "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
+        ]
+
+
+def test_disabled_items_load_when_asked_for():
+    with loaded_content(REPO, include_disabled=True) as content:
+        assert len(content.rules) == 3 and not content.disabled
+
+
+def test_rules_want_only_the_events_that_their_filters_let_through():
+    with loaded_content(REPO, include_disabled=True) as content:
+        wanted = {rule.metadata.rule_id: rule.event_names for rule in content.rules}
+    assert wanted["AWS.CloudTrail.IAMListRoles"] == {"ListRoles"}
+    assert wanted["AWS.CloudTrail.MultipleFailedRoleAttempts"] == {
+        "AssumeRole",
+        "UpdateAssumeRolePolicy",
+    }
+
+
+def test_bodies_run_without_their_sidecars():
+    with loaded_content(REPO, include_disabled=True) as content:
+        for rule in content.rules:
+            body = Path(rule.detection.module.__file__)
+            assert body.exists() and not list(body.parent.glob("*.yml"))
+
+
+def test_nothing_is_left_behind():
+    before, path = set(sys.modules), list(sys.path)
+    with loaded_content(REPO) as content:
+        folder = Path(content.rules[0].detection.module.__file__).parent
+    assert sys.path == path and not folder.exists()
+    assert {name for name in set(sys.modules) - before if "helpers" in name} == set()
+
+
+def test_content_of_two_folders_does_not_mix(content_copy):
+    helper = content_copy / "global_helpers" / "aws_role_activity_helpers.py"
+    changed = helper.read_text().replace('LIST_ROLES = "ListRoles"', 'LIST_ROLES = "Changed"')
+    helper.write_text(changed)
+    with loaded_content(content_copy) as content:
+        assert content.rules[0].detection.module.is_role_discovery.__globals__["LIST_ROLES"]
+    with loaded_content(REPO) as content:
+        rule = content.rules[0].detection.module
+        assert rule.is_role_discovery.__globals__["LIST_ROLES"] == "ListRoles"
+
+
+@pytest.mark.parametrize(
+    "file, fields, named",
+    [
+        (BLOCKLIST, {"Severity": "Terrible"}, "Severity"),
+        (BLOCKLIST, {"Severity": None}, "Severity"),
+        (BLOCKLIST, {"Colour": "red"}, "Colour"),
+        (f"{LIST_ROLES}.yml", {"Filename": "missing.py"}, "Filename: missing.py cannot be read"),
+        (
+            f"{LIST_ROLES}.yml",
+            {"InlineFilters": [{"KeyPath": "a", "Condition": "Resembles", "Value": "b"}]},
+            "InlineFilters[0].Condition: 'Resembles'",
+        ),
+        (
+            f"{LIST_ROLES}.yml",
+            {"RuleID": "AWS.CloudTrail.MultipleFailedRoleAttempts"},
+            "Conflicting AnalysisID",
+        ),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_file(content_copy, file, fields, named):
+    edit(content_copy / file, **fields)
+    found = problems(content_copy)
+    assert named in found and ".yml: " in found
+
+
+def test_a_body_that_does_not_import_is_named(content_copy):
+    (content_copy / f"{LIST_ROLES}.py").write_text("import no_such_module\n")
+    found = problems(content_copy)
+    assert f"{LIST_ROLES}.yml: Filename: import failed: ModuleNotFoundError" in found
+
+
+def test_a_body_without_a_rule_is_named(content_copy):
+    (content_copy / f"{LIST_ROLES}.py").write_text("x = 1\n")
+    assert "method named 'rule'" in problems(content_copy)
+
+
+def test_broken_yaml_is_named(content_copy):
+    (content_copy / BLOCKLIST).write_text("RuleID: [")
+    assert BLOCKLIST in problems(content_copy)
+
+
+def test_every_problem_is_told_at_once(content_copy):
+    edit(content_copy / f"{LIST_ROLES}.yml", Filename="missing.py")
+    (content_copy / "global_helpers" / "sidecar_filter_helpers.py").write_text("1 +")
+    found = problems(content_copy)
+    assert "missing.py" in found and "SyntaxError" in found
+
+
+def test_a_second_data_model_of_one_log_type_is_refused(content_copy):
+    second = {
+        "AnalysisType": "datamodel",
+        "DataModelID": "Another",
+        "Enabled": True,
+        "LogTypes": ["AWS.CloudTrail"],
+        "Mappings": [{"Name": "x", "Path": "y"}],
+    }
+    (content_copy / "data_models" / "second.yml").write_text(yaml.safe_dump(second))
+    assert "AWS.CloudTrail already has an enabled data model" in problems(content_copy)
+
+
+def test_a_step_that_names_no_rule_is_refused(content_copy):
+    (content_copy / f"{LIST_ROLES}.yml").unlink()
+    found = problems(content_copy)
+    assert CORRELATION in found and "rule AWS.CloudTrail.IAMListRoles is not in this" in found
+
+
+def test_correlation_rules_that_lead_back_to_themselves_are_refused(content_copy):
+    first = yaml.safe_load((content_copy / CORRELATION).read_text())
+    second = first | {"RuleID": "Second", "Tests": []}
+    own = first["Detection"][0]["Group"]
+    circle = [own[0], {"ID": "FailedAttempts", "RuleID": "Second"}]
+    back = [own[0], {"ID": "FailedAttempts", "RuleID": first["RuleID"]}]
+    edit(content_copy / CORRELATION, Detection=[first["Detection"][0] | {"Group": circle}])
+    second["Detection"] = [first["Detection"][0] | {"Group": back}]
+    (content_copy / "correlation_rules" / "second.yml").write_text(yaml.safe_dump(second))
+    found = problems(content_copy)
+    assert f"{CORRELATION}: Detection: step FailedAttempts: rule Second leads back to" in found
+
+
+@pytest.mark.parametrize("minutes, seconds", [(None, 3600), (0, 3600), (1, 300), (30, 1800)])
+def test_dedup_periods_are_bounded_as_on_an_instance(content_copy, minutes, seconds):
+    edit(content_copy / f"{LIST_ROLES}.yml", DedupPeriodMinutes=minutes)
+    with loaded_content(content_copy) as content:
+        (rule,) = [r for r in content.rules if r.metadata.rule_id.endswith("ListRoles")]
+        assert rule.dedup_seconds == seconds
+
+
+def test_a_wrong_correlation_rule_is_told_which_key(content_copy):
+    path = content_copy / CORRELATION
+    path.write_text(
+        path.read_text().replace("LookbackWindowMinutes: 90", "LookbackWindowMinutes: 9")
+    )
+    assert "LookbackWindowMinutes: 9 is not between" in problems(content_copy)
+
+
+def test_a_folder_without_content_is_told_so(tmp_path):
+    assert "holds no Panther content" in problems(tmp_path)
+    assert "is not a folder" in problems(tmp_path / "missing")

@@ -1,0 +1,220 @@
+"""Correlation rules on their schedules: when alerts are made and what joins them."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from local_panther.alerts.correlation import CorrelationAlerts
+from local_panther.content.model import CorrelationRule
+from local_panther.correlation.engine import CorrelationEngine
+from tests.builders.correlations import FIELD, group, parsed, sequence
+from tests.builders.signals import metadata, signal
+
+
+def rule(document, **fields):
+    return CorrelationRule(metadata(document["RuleID"], **fields), parsed(document))
+
+
+class Run:
+    """What correlation rules make of signals: the alerts, and the number of matches by rule."""
+
+    def __init__(self, rules, signals):
+        self.signals = Counter()
+        self._engine, self._alerts = CorrelationEngine(rules), CorrelationAlerts()
+        for one in signals:
+            self._advance(one.time)
+            self._engine.add(one)
+        self._advance(math.inf)
+        self.alerts = self._alerts.alerts
+
+    def _advance(self, now):
+        for match in self._engine.advance(now):
+            self.signals[match.metadata.rule_id] += 1
+            self._alerts.add(match)
+
+
+def run(document, *signals, also=(), **fields):
+    """Run a rule, and others, over signals in their order."""
+    return Run([rule(document, **fields), *map(rule, also)], signals)
+
+
+class TestAlert:
+    def test_is_made_by_the_first_run_after_the_last_signal(self):
+        (alert,) = run(group("a", "b"), signal("a", 1), signal("b", 12)).alerts
+        assert alert.created_at == 20 * 60
+
+    def test_tells_who_and_what(self):
+        (alert,) = run(group("a", "b"), signal("a", 1), signal("b", 12), signal("b", 13)).alerts
+        assert alert.match_value == alert.dedup == "alice"
+        assert alert.signals == {"a": 1, "b": 2}
+        assert alert.context == {
+            "a": {"user": "alice", "minute": 1},
+            "b": {"user": "alice", "minute": 13},
+        }
+        assert list(alert.event_ids) == ["a-1-alice", "b-12-alice", "b-13-alice"]
+        assert (alert.first, alert.last, alert.event_count) == (60, 780, 3)
+        assert alert.event["minute"] == 13
+        assert (alert.title, alert.severity) == ("Test.Correlation: alice", "HIGH")
+
+    def test_carries_what_the_rule_says_of_it(self):
+        said = {"DisplayName": "Name", "Description": "d", "Runbook": "r", "Reference": "l"}
+        document = group("a", "b", matched=False)
+        (alert,) = run(document, signal("a", 0), signal("b", 1), **said).alerts
+        assert (alert.description, alert.runbook, alert.reference) == ("d", "r", "l")
+        assert (alert.title, alert.dedup, alert.match_value) == ("Name", "Test.Correlation", None)
+
+    def test_names_every_value_that_its_signals_share(self):
+        criteria = {
+            name: [{"GroupID": step, "Match": field} for step in "ab"]
+            for name, field in (("user", FIELD), ("address", "sourceIPAddress"))
+        }
+        document = group("a", "b", matched=False, MatchCriteria=criteria)
+        (alert,) = run(document, signal("a", 0), signal("b", 1)).alerts
+        assert alert.match_value == "alice, 203.0.113.10"
+
+    def test_is_made_for_each_of_the_bursts_that_one_run_sees(self):
+        document = group("a", "b", lookback=15, Schedule={"RateMinutes": 120, "TimeoutMinutes": 5})
+        stream = [signal("a", 1), signal("b", 2), signal("a", 60), signal("b", 61)]
+        alerts = run(document, *stream).alerts
+        assert [(a.first / 60, a.created_at / 60) for a in alerts] == [(1, 120), (60, 120)]
+
+    def test_counts_each_match_as_one_signal(self):
+        """A run makes no signal again of what an earlier one has made one of."""
+        stream = [signal("a", 1), signal("b", 2), signal("a", 30), signal("b", 31)]
+        assert run(group("a", "b", lookback=15), *stream).signals["Test.Correlation"] == 2
+
+    def test_that_touches_another_of_its_value_joins_it(self):
+        stream = [signal("a", 1), signal("b", 2), signal("c", 11), signal("a", 2), signal("b", 17)]
+        (alert,) = run(group("a", "b", lookback=15), *stream, also=[group("c", "d")]).alerts
+        assert alert.signals == {"a": 2, "b": 2}
+
+    def test_counts_once_all_that_stands_while_another_match_still_waits(self):
+        schedule = {"RateMinutes": 60, "TimeoutMinutes": 5}
+        document = sequence("a", {"ID": "b", "Absence": True}, within=30, Schedule=schedule)
+        engine = run(document, signal("a", 1), signal("a", 20), signal("a", 40))
+        assert engine.signals["Test.Correlation"] == 3
+
+    def test_counts_once_what_stands_while_another_match_still_waits(self):
+        document = sequence("a", {"ID": "b", "Absence": True}, within=30)
+        engine = run(document, signal("a", 5), signal("a", 33))
+        assert engine.signals["Test.Correlation"] == 2
+
+    def test_takes_in_what_goes_on(self):
+        """Matches that overlap the alert join it; a burst of another time makes a new one."""
+        stream = [signal("a", 0), *(signal("b", minute) for minute in range(5, 60, 5))]
+        later = [signal("a", 500), signal("b", 501)]
+        first, second = run(group("a", "b"), *stream, *later).alerts
+        assert first.signals == {"a": 1, "b": 11}
+        assert second.signals == {"a": 1, "b": 1} and second.created_at == 510 * 60
+
+    def test_is_one_for_each_value(self):
+        stream = [signal(step, i, user) for i, step in enumerate("ab") for user in ("eve", "bob")]
+        assert [a.match_value for a in run(group("a", "b"), *stream).alerts] == ["eve", "bob"]
+
+    def test_is_not_made_for_signals_in_different_runs_beyond_the_lookback(self):
+        assert not run(group("a", "b"), signal("a", 0), signal("b", 61)).alerts
+
+    @pytest.mark.parametrize("phase", range(0, 60, 7))
+    def test_depends_in_no_way_on_the_phase_of_the_schedule(self, phase):
+        stream = [signal("a", 1000 + phase), signal("b", 1060 + phase)]
+        assert len(run(group("a", "b"), *stream).alerts) == 1
+
+    def test_is_made_for_signals_out_of_order(self):
+        assert len(run(group("a", "b"), signal("b", 30), signal("a", 1)).alerts) == 1
+
+    def test_waits_for_an_absent_last_step(self):
+        document = sequence("a", {"ID": "b", "Absence": True}, within=30)
+        (alert,) = run(document, signal("a", 5)).alerts
+        assert alert.created_at == 40 * 60  # 5 + 30 minutes, and the next run
+        assert not run(document, signal("a", 5), signal("b", 33)).alerts
+
+    def test_takes_in_a_signal_of_the_time_of_the_run(self):
+        document = sequence("a", {"ID": "b", "Absence": True}, within=9)
+        assert not run(document, signal("a", 1), signal("b", 10)).alerts
+
+    def test_waits_for_every_absence_where_the_last_step_is_one(self):
+        steps = ({"ID": "b", "Absence": True}, "a", {"ID": "c", "Absence": True})
+        limits = [
+            {"From": "b", "To": "a", "WithinTimeFrameMinutes": 5},
+            {"From": "a", "To": "c", "WithinTimeFrameMinutes": 30},
+        ]
+        (alert,) = run(sequence(*steps, Transitions=limits), signal("a", 5)).alerts
+        assert alert.created_at == 40 * 60
+
+    def test_of_one_value_does_not_wait_for_the_absence_of_another(self):
+        document = sequence("a", {"ID": "b", "Absence": True}, "c", {"ID": "d", "Absence": True})
+        waiting = [signal("a", 0, "eve"), signal("c", 1, "eve")]
+        other = [signal("a", 5, "bob"), signal("c", 6, "bob")]
+        alerts = run(document, *waiting, *other).alerts
+        assert [(a.match_value, a.created_at / 60) for a in alerts] == [("eve", 60), ("bob", 70)]
+
+    def test_is_not_made_by_a_rule_that_makes_signals_only(self):
+        found = run(group("a", "b"), signal("a", 0), signal("b", 1), CreateAlert=False)
+        assert not found.alerts and found.signals["Test.Correlation"] == 1
+
+
+class TestChains:
+    def outer(self, **fields):
+        steps = [{"ID": "inner", "RuleID": "Test.Correlation"}, "c"]
+        return group(*steps, **fields) | {"RuleID": "Test.Outer"}
+
+    def test_a_correlation_rule_can_be_a_step_of_another(self):
+        stream = [signal("a", 1), signal("b", 2), signal("c", 3)]
+        alerts = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert {alert.metadata.rule_id for alert in alerts} == {"Test.Correlation", "Test.Outer"}
+
+    def test_its_signal_holds_the_value_that_it_matched_on(self):
+        stream = [signal("a", 1), signal("b", 2), signal("c", 3, "bob")]
+        alerts = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert [alert.metadata.rule_id for alert in alerts] == ["Test.Correlation"]
+
+    def test_its_signal_stands_for_its_latest_event(self):
+        stream = [signal("a", 1), signal("b", 2), signal("c", 3)]
+        inner, outer = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert list(outer.event_ids) == ["b-2-alice", "c-3-alice"]
+        assert outer.context["inner"] == inner.context and outer.first == inner.last == 120
+
+    def test_its_signal_carries_its_latest_event(self):
+        stream = [signal("c", 1), signal("a", 2), signal("b", 3)]
+        _, outer = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert outer.event["minute"] == 3
+
+    def test_signals_without_event_ids_are_signals_all_the_same(self):
+        stream = [replace(signal(step, i), event_id="") for i, step in enumerate("abc")]
+        _, outer = run(group("a", "b"), *stream, also=[self.outer()]).alerts
+        assert outer.event_ids == {} and outer.signals == {"inner": 1, "c": 1}
+
+
+def test_old_signals_are_forgotten():
+    engine = CorrelationEngine([rule(group("a", "b"))])
+    for minute in range(0, 5000, 5):
+        assert not list(engine.advance(minute * 60))
+        engine.add(signal("a", minute))
+    (state,) = engine._states
+    assert len(state.signals["a"]) <= (2 * 60 + 10) / 5 + 2
+
+
+def test_a_signal_may_serve_two_steps():
+    steps = [{"ID": "one", "RuleID": "Rule.a"}, {"ID": "two", "RuleID": "Rule.a"}]
+    (alert,) = run(group(*steps), signal("a", 1)).alerts
+    assert alert.signals == {"one": 1, "two": 1} and alert.event_count == 1
+
+
+def test_a_list_field_holds_each_of_its_entries():
+    listed = replace(signal("a", 0), context={"user": ["eve", "alice"]})
+    (alert,) = run(group("a", "b"), listed, signal("b", 1)).alerts
+    assert alert.match_value == "alice"
+
+
+@pytest.mark.parametrize("context", ["text", None, {}])
+def test_a_path_that_leads_nowhere_holds_no_value(context):
+    both = [replace(signal(step, 0), context=context) for step in "ab"]
+    assert not run(group("a", "b"), *both).alerts
+
+
+@pytest.mark.parametrize("value", [None, "", {"name": "alice"}])
+def test_no_value_connects_nothing(value):
+    both = [replace(signal(step, 0), context={"user": value}) for step in "ab"]
+    assert not run(group("a", "b"), *both).alerts

@@ -1,0 +1,207 @@
+"""The blocklist: one list, in the YAML, read alike offline and on an instance."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import sidecar_filter_helpers
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from panther_core.filter import Filter
+
+from local_panther.content import filters
+from local_panther.simulate.identities import PrincipalKind, identity, service
+from tests.builders.events import ALICE, call, denied, event, role_arn
+from tests.builders.rules import BLOCKLIST, RULES, from_body, in_place, matches, spec_of
+
+ADMIN = role_arn("FullAdminRole")
+
+
+def assumed(arn, who=ALICE, **fields):
+    parameters = {"roleArn": arn, "roleSessionName": "x"}
+    return event(call("AssumeRole", who, **{"requestParameters": parameters, **fields}))
+
+
+@pytest.fixture(params=["in place", "from body"])
+def load(request, tmp_path):
+    """Load the rule with another blocklist, in either way."""
+
+    def load(*conditions):
+        folder = tmp_path / "edited"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(RULES / f"{BLOCKLIST}.py", folder)
+        spec = spec_of(BLOCKLIST)
+        if conditions:
+            spec["InlineFilters"] = [spec["InlineFilters"][0], *conditions]
+        (folder / f"{BLOCKLIST}.yml").write_text(yaml.safe_dump(spec))
+        if request.param == "in place":
+            return in_place(BLOCKLIST, folder)
+        return from_body(BLOCKLIST, tmp_path, folder)
+
+    return load
+
+
+def role_filter(condition, value):
+    key = "Values" if isinstance(value, list) else "Value"
+    return {"KeyPath": "requestParameters.roleArn", "Condition": condition, key: value}
+
+
+class TestMatches:
+    def test_people_who_assume_a_blocklisted_role(self, load):
+        rule = load()
+        for kind in (PrincipalKind.USER, PrincipalKind.FEDERATED):
+            assert matches(rule, assumed(ADMIN, identity(kind, "carol", "")))
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            assumed(role_arn("ReadOnlyRole")),
+            assumed(ADMIN, identity(PrincipalKind.ROLE, "Deploy", "s")),
+            assumed(ADMIN, identity(PrincipalKind.ROOT, "root", "")),
+            assumed(ADMIN, service("lambda.amazonaws.com")),
+            assumed(ADMIN, errorCode="ExpiredToken"),
+            assumed(ADMIN, errorMessage="an error without a code"),
+            assumed(ADMIN, eventName="PassRole"),
+            assumed(ADMIN, requestParameters=None),
+            assumed(None),
+            assumed([ADMIN]),
+            assumed(""),
+            assumed(ADMIN, {"type": ["IAMUser"]}),
+            assumed(ADMIN, "alice"),
+            event(denied(ADMIN)),
+            event({}),
+        ],
+    )
+    def test_nothing_else(self, load, record):
+        assert not matches(load(), record)
+
+    @pytest.mark.parametrize(
+        "condition, value, hit, miss",
+        [
+            ("IsIn", [role_arn("A"), role_arn("B")], role_arn("B"), ADMIN),
+            ("Equals", role_arn("A"), role_arn("A"), role_arn("AB")),
+            ("StartsWith", role_arn("prod-"), role_arn("prod-x"), role_arn("dev-x")),
+            ("EndsWith", "/Admin", role_arn("x/Admin"), role_arn("Admin2")),
+            ("Contains", "break-glass", role_arn("break-glass/x"), ADMIN),
+            ("IContains", "ADMIN", role_arn("superadmin"), role_arn("Reader")),
+            ("DoesNotContain", "Reader", ADMIN, role_arn("Reader")),
+        ],
+    )
+    def test_what_an_edited_list_says(self, load, condition, value, hit, miss):
+        rule = load(role_filter(condition, value))
+        assert matches(rule, assumed(hit))
+        assert not matches(rule, assumed(miss))
+
+    def test_any_of_several_conditions(self, load):
+        either = [role_filter("Equals", ADMIN), role_filter("EndsWith", "Audit")]
+        rule = load({"Any": either})
+        assert matches(rule, assumed(ADMIN))
+        assert matches(rule, assumed(role_arn("NightAudit")))
+        assert not matches(rule, assumed(role_arn("Other")))
+
+
+class TestAlert:
+    def test_title_names_the_person_and_the_role(self):
+        module = in_place(BLOCKLIST).module
+        title = "[alice] assumed the blocklisted role [FullAdminRole] in [123456789012]"
+        assert module.title(assumed(ADMIN)) == title
+        carol = identity(PrincipalKind.FEDERATED, "carol", "")
+        assert module.title(assumed(ADMIN, carol)).startswith("[carol] ")
+
+    def test_dedup_groups_one_persons_use_of_one_role(self):
+        dedup = in_place(BLOCKLIST).module.dedup
+        again = assumed(ADMIN, eventID="another", sourceIPAddress="192.0.2.1")
+        bob = identity(PrincipalKind.USER, "bob", "")
+        assert dedup(assumed(ADMIN)) == dedup(again)
+        assert len({dedup(r) for r in (again, assumed(ADMIN, bob), assumed(role_arn("B")))}) == 3
+
+    def test_context_has_what_soc_teams_know(self):
+        context = in_place(BLOCKLIST).module.alert_context(assumed(ADMIN))
+        assert context["userIdentity"]["userName"] == context["person"] == "alice"
+        assert context["roleArn"] == ADMIN
+        assert {"eventName", "eventSource", "awsRegion", "recipientAccountId"} < context.keys()
+        assert {"sourceIPAddress", "userAgent"} < context.keys()
+
+    @pytest.mark.parametrize("record", [{}, {"userIdentity": 3}, {"requestParameters": []}])
+    def test_functions_never_raise(self, record):
+        module = in_place(BLOCKLIST).module
+        for function in (module.rule, module.title, module.dedup, module.alert_context):
+            function(event(record))
+
+
+class TestOfflineReading:
+    """What `sidecar_filter_helpers` reads offline is what `panther_core.filter` decides."""
+
+    def test_knows_the_conditions_that_the_local_panther_knows(self):
+        assert sidecar_filter_helpers.OPERATORS == filters.OPERATORS
+        assert sidecar_filter_helpers.COMBINATORS == filters.COMBINATORS
+
+    @staticmethod
+    def conditions():
+        text = st.sampled_from(["a", "A", "aa", "b", "", "role/a", "10.0.0.0/8"])
+        path = st.sampled_from(["eventName", "requestParameters.roleArn", "userIdentity.arn"])
+        lists = st.sampled_from(["IsIn", "IsNotIn"])
+        ones = st.sampled_from(sorted(set(filters.OPERATORS) - {"IsIn", "IsNotIn"}))
+        single = st.fixed_dictionaries({"KeyPath": path, "Condition": ones, "Value": text})
+        many = st.fixed_dictionaries(
+            {"KeyPath": path, "Condition": lists, "Values": st.lists(text, min_size=1, max_size=3)}
+        )
+        return st.recursive(
+            single | many,
+            lambda inner: (
+                st.fixed_dictionaries({"Any": st.lists(inner, min_size=1, max_size=3)})
+                | st.fixed_dictionaries({"All": st.lists(inner, min_size=1, max_size=3)})
+            ),
+            max_leaves=5,
+        )
+
+    @staticmethod
+    def events():
+        value = st.sampled_from(["a", "A", "aa", "b", "role/a", "10.1.2.3", "", None, 1, ["a"]])
+        nested = st.none() | st.just("text") | st.fixed_dictionaries({"roleArn": value})
+        return st.fixed_dictionaries(
+            {"eventName": value, "requestParameters": nested},
+            optional={"userIdentity": st.fixed_dictionaries({"arn": value})},
+        )
+
+    @given(st.data())
+    def test_agrees_with_the_platform_on_every_condition(self, data):
+        conditions = data.draw(st.lists(self.conditions(), min_size=1, max_size=3))
+        record = event(data.draw(self.events()))
+        platform = Filter(filters.transpile_filters(conditions)["statement"])
+        try:
+            expected = platform.filter(record)
+        except Exception:
+            expected = False  # an instance reports the error and does not call the rule
+        assert sidecar_filter_helpers._predicate(conditions)(record) == expected
+
+    def test_passes_everything_where_no_sidecar_lies_beside_the_rule(self, tmp_path):
+        passes = sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
+        assert passes(event({}))
+
+    @pytest.mark.parametrize("suffix", ["yml", "yaml"])
+    def test_reads_a_sidecar_by_either_of_its_names(self, tmp_path, suffix):
+        own = {"Filename": "rule.py", "InlineFilters": [role_filter("Equals", "Rôle")]}
+        text = yaml.safe_dump(own, allow_unicode=True)
+        (tmp_path / f"rule.{suffix}").write_text(text, encoding="utf-8")
+        passes = sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
+        assert passes(event({"requestParameters": {"roleArn": "Rôle"}})) and not passes(event({}))
+
+    def test_leaves_a_yaml_file_alone_that_is_not_the_rules_own(self, tmp_path):
+        other = {"Filename": "other.py", "InlineFilters": [role_filter("Equals", "never")]}
+        (tmp_path / "rule.yml").write_text(yaml.safe_dump(other))
+        assert sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))(event({}))
+
+    def test_names_a_condition_that_it_does_not_know(self, tmp_path):
+        own = {"Filename": "rule.py", "InlineFilters": [role_filter("Resembles", "x")]}
+        (tmp_path / "rule.yml").write_text(yaml.safe_dump(own))
+        with pytest.raises(ValueError, match="Resembles"):
+            sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
+
+    def test_needs_nothing_that_an_instance_lacks(self):
+        """Only the offline branch imports a YAML reader."""
+        imports = (RULES.parent.parent / "global_helpers" / "sidecar_filter_helpers.py").read_text()
+        top = [line for line in imports.splitlines() if line.startswith(("import", "from"))]
+        assert not any("yaml" in line or "panther_core" in line for line in top)
+        assert Path(sidecar_filter_helpers.__file__).name == "sidecar_filter_helpers.py"

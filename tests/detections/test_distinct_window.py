@@ -1,0 +1,315 @@
+"""The sliding window of distinct values: exact and bounded, whatever a stream does to it."""
+
+import itertools
+from collections import Counter
+from unittest.mock import patch
+
+import botocore.client
+import distinct_window_helpers as helpers
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
+from distinct_window_helpers import Sighting, essential, fullest_window, record, shorten
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from panther_detection_helpers import caching
+
+from tests.builders.events import START
+from tests.scale import examples
+
+WINDOW = 3600
+THRESHOLD = 4  # small, so that random streams often come near it
+
+
+def reaches(sightings, window=WINDOW, threshold=THRESHOLD) -> bool:
+    """The definition: some window, both ends inclusive, holds enough distinct values."""
+    return any(
+        len({s.value for s in sightings if start.time <= s.time <= start.time + window})
+        >= threshold
+        for start in sightings
+    )
+
+
+def is_hit(sighting, subject="subject") -> bool:
+    seen = record(subject, sighting, WINDOW, THRESHOLD)
+    found = fullest_window(seen, sighting.time, WINDOW)
+    return len({s.value for s in found}) >= THRESHOLD
+
+
+def forget() -> None:
+    helpers._known.clear()
+
+
+def stored_bytes(subject: str) -> int:
+    return sum(len(member) for member in caching.get_string_set(subject))
+
+
+# Times gather around the edges of windows and blocks, to the second.
+times = st.builds(
+    lambda blocks, offset: START + blocks * WINDOW // 2 + offset,
+    st.integers(0, 5),
+    st.integers(-2, 2) | st.integers(0, WINDOW // 2),
+)
+values = st.sampled_from([f"role-{i}" for i in range(7)])
+streams = st.lists(st.builds(Sighting, times, values, st.just(())), max_size=30)
+long_streams = st.lists(
+    st.builds(
+        lambda blocks, offset, value: Sighting(START + blocks * WINDOW // 2 + offset, value),
+        st.integers(0, 48),
+        st.integers(-2, 2) | st.integers(0, WINDOW // 2),
+        values,
+    ),
+    max_size=60,
+)
+SUBJECTS = (f"subject {i}" for i in itertools.count())
+
+
+class TestVerdict:
+    @settings(
+        max_examples=examples(150, 10_000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(streams, st.randoms(use_true_random=False))
+    def test_equals_the_definition_in_any_order_with_duplicates(self, store, stream, random):
+        forget()
+        subject = next(SUBJECTS)
+        arriving = stream + random.sample(stream, len(stream) // 3)
+        random.shuffle(arriving)
+        assert any(is_hit(s, subject) for s in arriving) == reaches(stream)
+
+    @settings(
+        max_examples=examples(60, 5000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(long_streams, st.data())
+    def test_is_exact_over_a_day_of_deliveries_up_to_two_hours_late(self, store, stream, data):
+        """Nothing is stale for good: what is removed has left every window that can still come."""
+        forget()
+        subject = next(SUBJECTS)
+        delays = st.sampled_from([0, 1, 60, 3600, helpers.MAX_DELAY])
+        delivered = [(s.time + data.draw(delays), i, s) for i, s in enumerate(stream)]
+        allowance = data.draw(st.sampled_from([-1, helpers.MAX_INESSENTIAL_BYTES]))
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", allowance):
+            hits = [is_hit(s, subject) for _, _, s in sorted(delivered)]
+        assert any(hits) == reaches(stream)
+
+    @settings(
+        max_examples=examples(100, 3000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(streams, st.randoms(use_true_random=False))
+    def test_is_the_same_when_workers_share_the_stream(self, store, stream, random):
+        subject = next(SUBJECTS)
+        memories = [helpers.OrderedDict() for _ in range(3)]
+        random.shuffle(stream)
+        hits = []
+        for sighting in stream:
+            with patch.object(helpers, "_known", random.choice(memories)):
+                hits.append(is_hit(sighting, subject))
+        assert any(hits) == reaches(stream)
+
+    @settings(
+        max_examples=examples(100, 3000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(streams, st.randoms(use_true_random=False))
+    def test_survives_eager_cleaning(self, store, stream, random):
+        """With no allowance for others, every write removes all that is not essential."""
+        forget()
+        subject = next(SUBJECTS)
+        random.shuffle(stream)
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            assert any(is_hit(s, subject) for s in stream) == reaches(stream)
+
+    def test_counts_both_ends_of_the_window(self, store):
+        spread = [Sighting(START + i * WINDOW // 3, f"role-{i}") for i in range(4)]
+        assert [is_hit(s) for s in spread] == [False, False, False, True]
+
+    def test_does_not_count_a_second_more(self, store):
+        spread = [Sighting(START + i * (WINDOW // 3 + 1), f"role-{i}") for i in range(4)]
+        assert not any(is_hit(s) for s in spread)
+
+    def test_ignores_stale_members_that_were_never_deleted(self, store):
+        stale = {f"{START - 2 * 86_400 + i}\trole-{i}" for i in range(20)}
+        caching.put_string_set("subject", stale, epoch_seconds=1_000_000_001)
+        assert not is_hit(Sighting(START, "role-new"))
+
+    def test_ignores_members_in_no_known_form(self, store):
+        caching.put_string_set("subject", {"", "x", "12\t", "\trole"} - {""})
+        assert not is_hit(Sighting(START, "role-new"))
+
+    def test_can_not_be_hidden_behind_repeats_of_one_role(self, store):
+        for i in range(400):
+            assert not is_hit(Sighting(START + i, "decoy", ("AccessDenied", "203.0.113.10", "s")))
+        hits = [is_hit(Sighting(START + 400 + i, f"role-{i}")) for i in range(3)]
+        assert hits == [False, False, True]
+
+
+class TestEssential:
+    @given(streams, st.integers(1, 6))
+    def test_members_decide_every_window(self, stream, threshold):
+        """Leaving out the others changes for no window whether it reaches the threshold."""
+        members = {helpers._encode(s) for s in stream}
+        kept = helpers._decode(essential(members, WINDOW, threshold))
+        edges = {s.time + d for s in stream for d in (-WINDOW, -1, 0, 1)}
+        for start in edges:
+            inside = {s.value for s in stream if start <= s.time <= start + WINDOW}
+            left = {s.value for s in kept if start <= s.time <= start + WINDOW}
+            assert (len(inside) >= threshold) == (len(left) >= threshold)
+            assert left == inside or len(inside) >= threshold
+
+    @given(streams, streams)
+    def test_members_are_essential_among_any_part(self, stream, more):
+        part = {helpers._encode(s) for s in stream}
+        whole = part | {helpers._encode(s) for s in more}
+        lost = (essential(whole, WINDOW, THRESHOLD) & part) - essential(part, WINDOW, THRESHOLD)
+        assert not lost
+
+
+class TestStore:
+    def test_item_stays_small_under_a_burst_of_many_roles(self, store):
+        for i in range(600):
+            record("subject", Sighting(START + i * 20, f"{i:012}:role/{'n' * 64}"), WINDOW, 10)
+        assert stored_bytes("subject") < 16 * 1024
+
+    def test_item_stays_small_under_the_largest_members(self, store):
+        details = ("x" * 500, "y" * 500, "z" * 500)
+        for i in range(600):
+            record("subject", Sighting(START + i * 20, f"{i}{'n' * 5000}", details), WINDOW, 10)
+        assert stored_bytes("subject") < 16 * 1024
+
+    def test_is_written_once_for_an_attempt_and_not_at_all_for_what_is_known(self, store):
+        calls = Counter()
+        original = botocore.client.BaseClient._make_api_call
+
+        def counting(client, operation, arguments):
+            calls[operation] += 1
+            return original(client, operation, arguments)
+
+        is_hit(Sighting(START, "role-0"))
+        with patch.object(botocore.client.BaseClient, "_make_api_call", counting):
+            is_hit(Sighting(START + 10, "role-0"))
+            assert calls == {"UpdateItem": 1}
+            is_hit(Sighting(START + 10, "role-0"))
+            is_hit(Sighting(START + 5, "role-0"))
+            assert calls == {"UpdateItem": 1}
+
+    def written(self, sighting, **options) -> bool:
+        """Record a sighting and tell whether the store was written."""
+        before = set(caching.get_string_set("subject"))
+        record("subject", sighting, WINDOW, THRESHOLD, **options)
+        return set(caching.get_string_set("subject")) != before
+
+    def test_is_not_written_for_one_value_more_between_many(self, store):
+        block = START - START % WINDOW
+        for i in range(0, 100, 10):
+            assert self.written(Sighting(block + i, f"role-{i}"))
+        assert not self.written(Sighting(block + 45, "role-between"))
+        assert self.written(Sighting(block + 95, "role-at-the-end"))
+
+    def test_keeps_details_of_the_same_second_apart(self, store):
+        assert self.written(Sighting(START, "role", ("AccessDenied",)))
+        assert self.written(Sighting(START, "role", ("ExpiredToken",)))
+
+    @pytest.mark.parametrize("direction", [1, -1])
+    def test_leaves_out_what_comes_again_within_the_spacing(self, store, direction):
+        assert self.written(Sighting(START, "role"), spacing=60)
+        assert not self.written(Sighting(START + 59 * direction, "role"), spacing=60)
+        assert self.written(Sighting(START + 59 * direction, "other"), spacing=60)
+        assert self.written(Sighting(START + 60 * direction, "role"), spacing=60)
+
+    def test_answers_from_memory_with_all_that_is_known(self, store):
+        for i in range(THRESHOLD):
+            record("subject", Sighting(START + i, f"role-{i}"), WINDOW, THRESHOLD)
+        caching.kv_table().delete()
+        seen = record("subject", Sighting(START, "role-0"), WINDOW, THRESHOLD)
+        assert set(seen) == {Sighting(START + i, f"role-{i}") for i in range(THRESHOLD)}
+
+    def test_asks_again_when_what_is_known_is_old(self, store):
+        assert self.written(Sighting(START, "role"))
+        caching.kv_table().delete_item(Key={"key": "subject"})
+        with patch.object(helpers.wall_clock, "time", lambda: 0.0):
+            assert helpers.known("subject")  # written_at lies in the future of this clock
+        later = helpers.wall_clock.time() + helpers.KNOWN_FOR + 1
+        with patch.object(helpers.wall_clock, "time", lambda: later):
+            assert not helpers.known("subject")
+            assert self.written(Sighting(START, "role"))
+
+    def test_a_clean_up_leaves_the_same_in_store_memory_and_answer(self, store):
+        everything = set()
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            for i in range(40):
+                sighting = Sighting(START + i, f"role-{i}")
+                everything.add(helpers._encode(sighting))
+                answer = record("subject", sighting, WINDOW, THRESHOLD)
+                stored = caching.get_string_set("subject")
+                assert set(answer) == set(helpers._decode(stored)) == set(helpers.known("subject"))
+                assert set(stored) == essential(everything, WINDOW, THRESHOLD)
+
+    def test_is_cleaned_up_in_bulk_only(self, store):
+        original = helpers.remove_from_string_set
+        with patch.object(helpers, "remove_from_string_set", wraps=original) as removal:
+            for i in range(150):
+                record("subject", Sighting(START + i, f"role-{i}"), WINDOW, THRESHOLD)
+        assert 1 <= removal.call_count <= 5
+
+    def test_removes_what_no_delay_can_bring_back_and_nothing_younger(self):
+        oldest = START - WINDOW - helpers.MAX_DELAY
+        young, old, new = f"{oldest}\ta", f"{oldest - 1}\tb", f"{START}\tc"
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            assert helpers._surplus(frozenset([young, old, new]), WINDOW, THRESHOLD) == {old}
+
+    def test_lives_as_long_as_a_late_event_can_need_it(self, store):
+        now = helpers.wall_clock.time()
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            for i in range(30):
+                is_hit(Sighting(START + i, f"role-{i}"))
+                (item,) = caching.kv_table().scan()["Items"]
+                life = WINDOW + helpers.MAX_DELAY + helpers.TTL_SLACK
+                assert life <= int(item["expiresAt"]) - int(now) <= life + 120
+
+    def test_memory_of_this_process_is_bounded_and_holds_the_latest(self, store):
+        with patch.object(helpers, "MAX_KNOWN_SUBJECTS", 3):
+            for i in range(10):
+                is_hit(Sighting(START, "role-0"), f"subject {i}")
+            assert list(helpers._known) == ["subject 7", "subject 8", "subject 9"]
+
+    def test_an_item_that_is_no_string_set_raises(self, store):
+        caching.kv_table().put_item(Item={"key": "subject", "stringSet": 7})
+        with pytest.raises(ClientError):
+            is_hit(Sighting(START, "role-0"))
+
+    def test_a_missing_table_raises(self, store):
+        caching.kv_table().delete()
+        with pytest.raises(ClientError):
+            is_hit(Sighting(START, "role-0"))
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ClientError({"Error": {"Code": "ThrottlingException"}}, "UpdateItem"),
+            EndpointConnectionError(endpoint_url="https://example.com"),
+        ],
+    )
+    def test_a_clean_up_that_fails_loses_no_verdict(self, store, error):
+        failing = patch.object(helpers, "remove_from_string_set", side_effect=error)
+        with failing as removal, patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            hits = [is_hit(Sighting(START + i, f"role-{i}")) for i in range(30)]
+        assert hits == [False] * (THRESHOLD - 1) + [True] * (31 - THRESHOLD)
+        assert removal.called
+
+
+class TestFullestWindow:
+    def test_of_a_sighting_alone_is_that(self):
+        alone = Sighting(START, "role")
+        assert fullest_window([alone], START, WINDOW) == [alone]
+
+    def test_is_empty_where_nothing_is_near(self):
+        assert fullest_window([], START, WINDOW) == []
+        assert fullest_window([Sighting(START + WINDOW + 1, "role")], START, WINDOW) == []
+
+
+class TestShorten:
+    def test_leaves_ordinary_values_as_they_are(self):
+        value = f"123456789012:role/{'n' * 64}"
+        assert shorten(value) == value
+
+    @given(st.text(max_size=300), st.text(max_size=300))
+    def test_keeps_different_values_apart_in_printable_characters(self, one, other):
+        assert shorten(one).isascii() and shorten(one).isprintable() and len(shorten(one)) <= 82
+        assert (shorten(one) == shorten(other)) == (one == other)

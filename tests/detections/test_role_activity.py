@@ -1,0 +1,365 @@
+"""Who tried what on which role, from every shape that CloudTrail records."""
+
+import json
+import math
+
+import aws_role_activity_helpers as helpers
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from panther_core.enriched_event import PantherEvent
+
+from local_panther.simulate.identities import PrincipalKind, identity, service
+from tests.builders.events import ALICE, START, call, denied, denied_update, event, role_arn
+
+ADMIN = role_arn("Admin")
+
+
+class TestTarget:
+    @pytest.mark.parametrize(
+        "record, target",
+        [
+            (denied(ADMIN), ADMIN),
+            (denied(ADMIN, tail=" because no identity-based policy allows it"), ADMIN),
+            (denied(ADMIN, tail=" with an explicit deny in a permissions boundary"), ADMIN),
+            (denied(role_arn("teams/data/Admin")), role_arn("teams/data/Admin")),
+            (denied("arn:aws-cn:iam::123456789012:role/A"), "arn:aws-cn:iam::123456789012:role/A"),
+            (
+                denied("arn:aws-us-gov:iam::123456789012:role/A"),
+                "arn:aws-us-gov:iam::123456789012:role/A",
+            ),
+            (
+                denied(ADMIN).copy() | {"requestParameters": {"roleArn": role_arn("B")}},
+                role_arn("B"),
+            ),
+            (denied_update("Admin"), "123456789012:role/Admin"),
+            (
+                call(
+                    "UpdateAssumeRolePolicy",
+                    errorCode="NoSuchEntityException",
+                    requestParameters={"roleName": "Gone"},
+                ),
+                "123456789012:role/Gone",
+            ),
+        ],
+    )
+    def test_is_found_in_parameters_or_message(self, record, target):
+        assert helpers.attempt_target(event(record)) == target
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            denied(ADMIN, errorMessage="MultiFactorAuthentication failed with invalid MFA code."),
+            denied(ADMIN, errorMessage=None),
+            denied(ADMIN, errorMessage=["not", "text"]),
+            denied("arn:aws:iam::123456789012:user/alice"),
+            denied("arn:aws:iam::12:role/Admin"),
+            denied("role Admin"),
+            denied_update("Admin", recipientAccountId=None, who={"type": "IAMUser"}),
+            call("AssumeRole", requestParameters="roleArn"),
+            call("AssumeRole", requestParameters={"roleArn": ["a"]}),
+            call("DeleteRole", requestParameters={"roleName": "Admin"}),
+        ],
+    )
+    def test_is_none_where_it_can_not_be_told(self, record):
+        assert helpers.attempt_target(event(record)) is None
+
+    @pytest.mark.parametrize(
+        "smuggled",
+        [
+            f"{role_arn('Decoy')}\n{ADMIN}",
+            f"{role_arn('Decoy')}\t{ADMIN}",
+            f"{role_arn('Decoy')}\0{ADMIN}",
+            f"{role_arn('Décoy')}",
+        ],
+    )
+    def test_is_none_for_characters_that_no_role_has(self, smuggled):
+        assert helpers.attempt_target(event(denied(smuggled))) is None
+
+    def test_is_the_resource_of_the_sentence_not_one_quoted_before_it(self):
+        quoted = f"is not authorized to perform: sts:AssumeRole on resource: {role_arn('Decoy')}"
+        record = denied(ADMIN, errorMessage=f"Value '{quoted}' failed to satisfy constraint")
+        assert helpers.attempt_target(event(record)) is None
+
+    @pytest.mark.parametrize(
+        "recipient, own, account",
+        [
+            ("111122223333", "444455556666", "111122223333"),
+            (None, "444455556666", "444455556666"),
+            ("1111", "444455556666", "444455556666"),
+            (None, None, None),
+        ],
+    )
+    def test_of_a_trust_policy_lies_in_the_account_of_the_record(self, recipient, own, account):
+        who = ALICE | {"accountId": own}
+        record = event(denied_update("Deploy", who, recipientAccountId=recipient))
+        assert helpers.attempt_target(record) == (account and f"{account}:role/Deploy")
+
+    def test_is_the_same_for_two_denials_of_one_role(self):
+        first, second = denied(ADMIN), denied(ADMIN, tail=" because of a policy", time=START + 9)
+        assert helpers.attempt_target(event(first)) == helpers.attempt_target(event(second))
+
+
+class TestFailedAttempt:
+    @pytest.mark.parametrize(
+        "record",
+        [
+            denied(ADMIN),
+            denied_update("Admin"),
+            call("AssumeRole", errorMessage="denied, without a code"),
+            call("UpdateAssumeRolePolicy", errorCode="MalformedPolicyDocumentException"),
+        ],
+    )
+    def test_is_a_call_with_any_error_about_the_call(self, record):
+        assert helpers.is_failed_role_attempt(event(record))
+
+    @pytest.mark.parametrize(
+        "code, name", [("AccessDenied", "AccessDenied"), ("NoSuchEntityException", "NoSuchEntity")]
+    )
+    def test_has_the_name_of_its_error(self, code, name):
+        assert helpers.error_name({"errorCode": code}) == name
+
+    @pytest.mark.parametrize("code", [None, 7, ["AccessDenied"], {}])
+    def test_has_no_name_where_the_error_has_none(self, code):
+        assert helpers.error_name({"errorCode": code}) == ""
+
+    @pytest.mark.parametrize(
+        "code",
+        [
+            "Throttling",
+            "ThrottlingException",
+            "RequestLimitExceeded",
+            "Client.RequestLimitExceeded",
+            "InternalFailure",
+            "ServiceUnavailable",
+            "ServiceUnavailableException",
+        ],
+    )
+    def test_is_not_throttling_or_a_fault_of_the_service(self, code):
+        assert not helpers.is_failed_role_attempt(event(denied(ADMIN, errorCode=code)))
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            call("AssumeRole"),
+            call("ListRoles", errorCode="AccessDenied"),
+            denied(ADMIN, eventSource="iam.amazonaws.com"),
+            denied(ADMIN, eventName=None),
+            {},
+        ],
+    )
+    def test_is_no_other_call(self, record):
+        assert not helpers.is_failed_role_attempt(event(record))
+
+
+class TestPrincipal:
+    def principal(self, who):
+        return helpers.principal_arn(event(call("ListRoles", who)))
+
+    def test_of_users_root_and_federated_users_is_their_arn(self):
+        for kind in (PrincipalKind.USER, PrincipalKind.ROOT, PrincipalKind.FEDERATED):
+            who = identity(kind, "mallory", "")
+            assert self.principal(who) == who["arn"]
+
+    def test_of_role_sessions_is_the_role(self):
+        first, second = (identity(PrincipalKind.ROLE, "Deploy", name) for name in ("one", "two"))
+        assert self.principal(first) == self.principal(second) == role_arn("Deploy")
+
+    def test_of_the_sessions_of_a_role_with_a_path_is_its_whole_arn(self):
+        """Only the issuer has the path; the session's own ARN has not."""
+        who = identity(PrincipalKind.ROLE, "Deploy", "one")
+        who["sessionContext"]["sessionIssuer"]["arn"] = role_arn("team-a/Deploy")
+        assert self.principal(who) == role_arn("team-a/Deploy")
+
+    @pytest.mark.parametrize("issuer", [None, " ", 7, {}])
+    def test_is_told_by_the_session_where_the_issuer_is_none(self, issuer):
+        who = identity(PrincipalKind.ROLE, "Deploy", "one")
+        who["sessionContext"]["sessionIssuer"]["arn"] = issuer
+        assert self.principal(who) == role_arn("Deploy")
+
+    def test_of_a_role_session_without_an_issuer_is_the_role_all_the_same(self):
+        who = identity(PrincipalKind.ROLE, "Deploy", "one")
+        del who["sessionContext"]
+        assert self.principal(who) == role_arn("Deploy")
+
+    @pytest.mark.parametrize(
+        "issuer, principal",
+        [
+            (role_arn("team-a/Deploy"), role_arn("team-a/Deploy")),
+            (role_arn("aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0"), "odd"),
+            (None, "odd"),
+        ],
+    )
+    def test_of_a_session_whose_own_arn_is_odd_is_told_by_the_issuer(self, issuer, principal):
+        who = identity(PrincipalKind.ROLE, "Deploy", "one") | {"arn": "odd"}
+        who["sessionContext"]["sessionIssuer"]["arn"] = issuer
+        assert self.principal(who) == principal
+
+    def test_of_identity_center_is_the_person(self):
+        dana, eve = (identity(PrincipalKind.SSO, name, "") for name in ("dana@x.org", "eve@x.org"))
+        assert self.principal(dana) == dana["arn"] != self.principal(eve)
+
+    def test_is_the_session_where_collapsing_is_turned_off(self):
+        who = identity(PrincipalKind.ROLE, "Deploy", "one")
+        record = event(call("ListRoles", who))
+        assert helpers.principal_arn(record, collapse_sessions=False) == who["arn"]
+
+    @pytest.mark.parametrize(
+        "who",
+        [
+            service("lambda.amazonaws.com"),
+            service("lambda.amazonaws.com") | {"arn": "arn:aws:iam::123456789012:role/x"},
+            {"type": "AWSAccount", "accountId": "111122223333"},
+            {"type": "IAMUser", "arn": ""},
+            {"type": "IAMUser", "arn": 7},
+            "alice",
+        ],
+    )
+    def test_is_none_for_services_and_callers_without_an_arn(self, who):
+        assert self.principal(who) is None
+
+
+class TestTime:
+    def test_is_written_in_utc(self, far_from_greenwich):
+        assert helpers.iso_time(START) == "2026-01-05T10:00:00Z"
+
+    @pytest.mark.parametrize(
+        "text", ["2026-01-05T10:00:00Z", "2026-01-05 10:00:00.000", "2026-01-05 10:00:00.000000000"]
+    )
+    def test_is_read_in_the_forms_of_cloudtrail_and_panther(self, text, far_from_greenwich):
+        assert helpers.event_epoch({"eventTime": text}) == START
+
+    def test_falls_back_to_panthers_field(self):
+        for unusable in (None, 1, "soon", "1969-12-31T23:59:59Z"):
+            record = {"eventTime": unusable, "p_event_time": "2026-01-05 10:00:00"}
+            assert helpers.event_epoch(record) == START
+
+    @pytest.mark.parametrize(
+        "text", [None, "", "soon", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
+    )
+    def test_is_none_where_there_is_none_that_can_be_written(self, text):
+        assert helpers.event_epoch({"eventTime": text}) is None
+
+    @given(st.integers(0, helpers.LATEST_EPOCH))
+    @example(0)
+    @example(helpers.LATEST_EPOCH)
+    def test_survives_being_written(self, epoch):
+        assert helpers.event_epoch({"eventTime": helpers.iso_time(epoch)}) == epoch
+
+
+def test_recorded_denials_all_have_a_target_and_a_principal(recorded_events):
+    attempts = [e for e in recorded_events if helpers.is_failed_role_attempt(e)]
+    assert len(attempts) == 6
+    for attempt in attempts:
+        assert helpers.attempt_target(attempt)
+        assert helpers.principal_arn(attempt)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def damaged_events(draw) -> PantherEvent:
+    """A real shape with anything at all in some of its places."""
+    record = draw(st.sampled_from([denied(ADMIN), denied_update("Admin"), call("ListRoles")]))
+    record = json.loads(json.dumps(record))
+    for path in draw(st.lists(st.sampled_from(PATHS), max_size=4)):
+        node = record
+        for key in path[:-1]:
+            node = node.get(key) if isinstance(node, dict) else None
+        if isinstance(node, dict):
+            node[path[-1]] = draw(JSON)
+    return event(record)
+
+
+PATHS = [
+    ("userIdentity",),
+    *[("userIdentity", key) for key in (*ALICE, "sessionContext")],
+    *[(key,) for key in call("ListRoles")],
+    ("errorCode",),
+    ("errorMessage",),
+    ("p_event_time",),
+]
+
+
+@given(damaged_events())
+def test_an_event_of_any_shape_gives_answers_not_exceptions(damaged):
+    helpers.is_failed_role_attempt(damaged)
+    helpers.is_role_discovery(damaged)
+    for answer in (helpers.attempt_target(damaged), helpers.principal_arn(damaged)):
+        assert answer is None or isinstance(answer, str)
+    helpers.session_name(damaged)
+    helpers.event_epoch(damaged)
+    context = helpers.cloudtrail_context(damaged)
+    assert len(json.dumps(context, allow_nan=False)) < 200_000
+
+
+class TestBounded:
+    """What is copied from an event into an alert context."""
+
+    @pytest.mark.parametrize(
+        "value",
+        [
+            None,
+            True,
+            0,
+            -5,
+            2**63 - 1,
+            1 - 2**63,
+            0.5,
+            -1e300,
+            "",
+            "x" * 1024,
+            {"a": [1, {"b": 2}]},
+        ],
+    )
+    def test_ordinary_values_are_kept(self, value):
+        assert helpers.bounded(value) == value
+
+    @pytest.mark.parametrize(
+        "value, kept",
+        [
+            ("x" * 1025, "x" * 1024 + "…"),
+            (2**63, "(int)"),
+            (-(2**63), "(int)"),
+            (math.inf, "inf"),
+            (math.nan, "nan"),
+            (object(), "(object)"),
+            ({1: 2}, {"1": 2}),
+            ({"k" * 1025: 1}, {"k" * 1024: 1}),
+            ((1, 2), [1, 2]),
+            (list(range(51)), list(range(50))),
+            ({f"{i:03}": i for i in range(51)}, {f"{i:03}": i for i in range(50)}),
+        ],
+    )
+    def test_others_are_cut_or_named(self, value, kept):
+        assert helpers.bounded(value) == kept
+
+    @pytest.mark.parametrize("nest", [lambda inner: [inner], lambda inner: {"a": inner}])
+    def test_six_levels_are_kept_and_what_is_deeper_is_named(self, nest):
+        levels = [nest(0)]
+        for _ in range(7):
+            levels.append(nest(levels[-1]))
+        assert helpers.bounded(levels[5]) == levels[5]
+        cut = helpers.bounded(levels[6])
+        for _ in range(6):
+            (cut,) = cut.values() if isinstance(cut, dict) else cut
+        assert cut == f"({type(levels[0]).__name__})"
+
+    @pytest.mark.parametrize("more, kept", [(0, True), (1, False)])
+    def test_sixteen_kilobytes_are_kept_whole(self, more, kept):
+        value = ["x" * 1020] * 16  # 1,024 bytes each as JSON, brackets and separators included
+        value[0] = "x" * (1020 - len(json.dumps(value)) + 16 * 1024 + more)
+        assert len(json.dumps(value)) == 16 * 1024 + more
+        assert (helpers.bounded(value) == value) is kept
+
+
+def test_a_context_stays_small_whatever_the_caller_puts_in():
+    record = call("ListRoles", ALICE | {"tags": {f"k{i}": "x" * 5000 for i in range(5000)}})
+    context = helpers.cloudtrail_context(event(record))
+    assert len(json.dumps(context)) < 20_000
+    assert context["userIdentity"] == "(left out: too large)"

@@ -1,0 +1,332 @@
+"""The two signals, through panther_core, loaded in both ways, on moto's DynamoDB."""
+
+import json
+
+import aws_role_attempt_helpers as helpers
+import pytest
+from panther_detection_helpers import caching
+
+from local_panther.simulate.identities import PrincipalKind, identity, service
+from tests.builders.events import ALICE, START, call, denied, denied_update, event, role_arn
+from tests.builders.rules import FAILED_ATTEMPTS, LIST_ROLES, from_body, in_place, matches
+
+
+@pytest.fixture(params=["in place", "from body"])
+def load(request, tmp_path, store):
+    if request.param == "in place":
+        return in_place
+    return lambda name: from_body(name, tmp_path)
+
+
+def burst(count, who=ALICE, start=START, step=30, make=denied, prefix="Role"):
+    """Denied calls of one caller on so many distinct roles."""
+    target = (lambda name: role_arn(name)) if make is denied else (lambda name: name)
+    return [make(target(f"{prefix}{i}"), who, start + i * step) for i in range(count)]
+
+
+def verdicts(rule, records):
+    return [matches(rule, event(record)) for record in records]
+
+
+def last_context(rule, records):
+    for record in records[:-1]:
+        matches(rule, event(record))
+    result = rule.run(event(records[-1]), {}, {}, batch_mode=True)
+    assert result.trigger_alert
+    return json.loads(result.alert_context_output)
+
+
+class TestFailedAttempts:
+    def test_match_from_the_tenth_distinct_role_on(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        assert verdicts(rule, burst(12)) == [False] * 9 + [True] * 3
+
+    def test_count_trust_policy_changes_by_the_name_in_the_message(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        assert verdicts(rule, burst(10, make=denied_update)) == [False] * 9 + [True]
+
+    def test_count_the_two_apis_apart(self, load):
+        mixed = burst(9) + burst(9, make=denied_update, prefix="Other")
+        assert not any(verdicts(load(FAILED_ATTEMPTS), mixed))
+
+    @pytest.mark.parametrize("late, expected", [(0, True), (1, False)])
+    def test_match_within_an_hour_to_the_second(self, load, late, expected):
+        records = [*burst(9), denied(role_arn("Last"), time=START + 3600 + late)]
+        assert verdicts(load(FAILED_ATTEMPTS), records)[-1] is expected
+
+    def test_take_little_room_however_many_roles_there_are(self, load):
+        verdicts(load(FAILED_ATTEMPTS), burst(150, step=20))
+        (item,) = caching.kv_table().scan()["Items"]
+        assert len(item["stringSet"]) < 80 and sum(map(len, item["stringSet"])) < 16 * 1024
+
+    def test_are_kept_under_the_whole_name_of_the_principal(self, load):
+        path = "long-path/" * 12
+        people = [identity(PrincipalKind.USER, f"{path}{name}", "") for name in ("eve", "bob")]
+        for who in people:
+            matches(load(FAILED_ATTEMPTS), event(denied(role_arn("X"), who)))
+        keys = {item["key"] for item in caching.kv_table().scan()["Items"]}
+        assert keys == {f"aws-role-attempts AssumeRole {who['arn']}" for who in people}
+
+    @pytest.mark.parametrize("rule, record", [(FAILED_ATTEMPTS, denied), (LIST_ROLES, None)])
+    def test_keys_have_the_length_that_a_key_may_have(self, load, rule, record):
+        """DynamoDB takes partition keys of up to 2,048 bytes."""
+        who = identity(PrincipalKind.USER, "x" * 5000, "")
+        matches(load(rule), event(denied(role_arn("X"), who) if record else call("ListRoles", who)))
+        (item,) = caching.kv_table().scan()["Items"]
+        assert len(item["key"]) < 1000
+
+    def test_count_repeats_of_one_role_once(self, load):
+        assert not any(verdicts(load(FAILED_ATTEMPTS), burst(9, step=1) * 5))
+
+    def test_count_one_role_through_parameters_and_message_once(self, load):
+        with_parameters = [
+            denied("", requestParameters={"roleArn": role_arn(f"Role{i}")}) for i in range(9)
+        ]
+        assert not any(verdicts(load(FAILED_ATTEMPTS), burst(9) + with_parameters))
+
+    def test_count_the_sessions_of_a_role_together(self, load):
+        records = []
+        for i, record in enumerate(burst(10)):
+            who = identity(PrincipalKind.ROLE, "Deploy", f"s{i}")
+            records.append(denied(role_arn(f"Role{i}"), who) | {"eventTime": record["eventTime"]})
+        assert verdicts(load(FAILED_ATTEMPTS), records)[-1]
+
+    def test_count_people_of_one_identity_center_role_apart(self, load):
+        people = [identity(PrincipalKind.SSO, f"p{i}@example.com", "") for i in range(12)]
+        records = [denied(role_arn(f"Role{i}"), who) for i, who in enumerate(people)]
+        assert not any(verdicts(load(FAILED_ATTEMPTS), records))
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            denied(role_arn("X"), service("lambda.amazonaws.com")),
+            denied(role_arn("X"), errorCode="ThrottlingException"),
+            denied("", errorMessage="MultiFactorAuthentication failed"),
+            denied(role_arn("X"), eventTime="soon"),
+            call("AssumeRole", requestParameters={"roleArn": role_arn("X")}),
+            call("DescribeInstances"),
+            {},
+        ],
+    )
+    def test_store_nothing_for_what_does_not_count(self, load, record):
+        assert not matches(load(FAILED_ATTEMPTS), event(record))
+        assert caching.kv_table().scan()["Items"] == []
+
+    def test_a_store_that_fails_is_a_visible_error_on_an_attempt_only(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        caching.kv_table().delete()
+        result = rule.run(event(denied(role_arn("X"))), {}, {}, batch_mode=True)
+        assert result.detection_exception is not None
+        assert not matches(rule, event(call("DescribeInstances")))
+        assert not matches(rule, event(call("AssumeRole")))
+
+    def test_context_tells_the_story_of_the_burst(self, load):
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        for offset in (-200, -150):
+            assert matches(lists, event(call("ListRoles", time=START + offset)))
+        records = burst(12, step=10)
+        records[3]["sourceIPAddress"] = "192.0.2.9"
+        records[3]["errorCode"] = "ExpiredToken"
+        context = last_context(rule, records)
+        assert context["principal"] == ALICE["arn"]
+        assert context["api"] == "AssumeRole"
+        assert context["distinctTargets"] == 12
+        assert context["targets"] == [role_arn(f"Role{i}") for i in range(12)]
+        assert context["targetAccounts"] == ["123456789012"]
+        assert context["firstAttempt"] == "2026-01-05T10:00:00Z"
+        assert context["lastAttempt"] == "2026-01-05T10:01:50Z"
+        assert context["errorCodes"] == ["AccessDenied", "ExpiredToken"]
+        assert context["sourceIPAddresses"] == ["192.0.2.9", "203.0.113.10"]
+        assert context["discoveryTimes"] == ["2026-01-05T09:56:40Z"]  # not the same again
+        assert context["sessionNames"] == []
+        assert context["discoveryCameFirst"] is True
+        assert context["secondsFromDiscoveryToFirstAttempt"] == 200
+
+    def test_context_counts_exactly_up_to_thirty_targets(self, load):
+        """What the README says of the number of targets."""
+        assert last_context(load(FAILED_ATTEMPTS), burst(30, step=10))["distinctTargets"] == 30
+
+    def test_context_says_when_discovery_came_only_afterwards(self, load):
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        matches(lists, event(call("ListRoles", time=START + 60)))
+        context = last_context(rule, burst(10))
+        assert context["discoveryTimes"] == ["2026-01-05T10:01:00Z"]
+        assert context["discoveryCameFirst"] is False
+        assert context["secondsFromDiscoveryToFirstAttempt"] is None
+
+    def test_context_names_every_discovery_and_which_came_last_before(self, load):
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        for offset in (-5400, -5401, -900, 0):
+            matches(lists, event(call("ListRoles", time=START + offset)))
+        context = last_context(rule, burst(10))
+        assert context["discoveryTimes"] == [
+            "2026-01-05T08:30:00Z",  # 90 minutes before, which is the most
+            "2026-01-05T09:45:00Z",
+            "2026-01-05T10:00:00Z",
+        ]
+        assert context["discoveryCameFirst"] is True
+        assert context["secondsFromDiscoveryToFirstAttempt"] == 0
+
+    def test_context_of_an_hour_tells_of_no_earlier_attempt(self, load):
+        early = denied(role_arn("Early"), time=START - 1)
+        late = denied(role_arn("Late"), time=START + 3600)
+        context = last_context(load(FAILED_ATTEMPTS), [early, *burst(9), late])
+        assert context["firstAttempt"] == "2026-01-05T10:00:00Z"
+        assert context["distinctTargets"] == 10
+
+    def test_context_names_roles_whose_trust_was_to_change_by_account(self, load):
+        context = last_context(load(FAILED_ATTEMPTS), burst(10, make=denied_update))
+        assert context["targets"][0] == "123456789012:role/Role0"
+        assert context["targetAccounts"] == ["123456789012"]
+
+    def test_context_leaves_out_discovery_of_another_day(self, load):
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        matches(lists, event(call("ListRoles", time=START - 86_400)))
+        assert last_context(rule, burst(10))["discoveryTimes"] == []
+
+    @pytest.mark.parametrize(
+        "address, told",
+        [
+            (
+                "2001:0db8:0000:0000:0000:ffff:192.0.2.128",
+                "2001:0db8:0000:0000:0000:ffff:192.0.2.1",
+            ),
+            (None, None),
+        ],
+    )
+    def test_context_tells_an_address_of_up_to_39_characters(self, load, address, told):
+        records = [record | {"sourceIPAddress": address} for record in burst(10)]
+        context = last_context(load(FAILED_ATTEMPTS), records)
+        assert context["sourceIPAddresses"] == ([told] if told else [])
+
+    def test_context_names_sessions_and_targets_in_full(self, load):
+        name = "n" * 64
+        records = []
+        for i in range(10):
+            who = identity(PrincipalKind.ROLE, "Deploy", f"session-{i}")
+            records.append(denied(role_arn(f"{name[:62]}{i:02}"), who, START + i))
+        context = last_context(load(FAILED_ATTEMPTS), records)
+        assert context["sessionNames"] == [f"session-{i}" for i in range(10)]
+        assert context["targets"][9] == role_arn(f"{name[:62]}09")
+
+    def test_context_is_complete_without_the_store(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        for record in burst(10):
+            matches(rule, event(record))
+        caching.kv_table().delete()
+        context = rule.module.alert_context(event(burst(10)[-1]))
+        assert context["distinctTargets"] == 10
+        assert context["discoveryTimes"] == []
+
+
+@pytest.mark.parametrize("name", [FAILED_ATTEMPTS, LIST_ROLES])
+def test_a_field_of_any_size_leaves_the_other_names_in_the_context(load, name):
+    huge = call({"x": ["y" * 1000] * 40}, identity(PrincipalKind.USER, "z" * 3000, ""))
+    context = load(name).module.alert_context(event(huge))
+    assert context["principal"].startswith("arn:aws:iam::123456789012:user/zzz")
+    assert len(json.dumps(context)) < 50_000
+
+
+class TestSeverity:
+    def severity(self, rule, records):
+        for record in records[:-1]:
+            matches(rule, event(record))
+        result = rule.run(event(records[-1]), {}, {}, batch_mode=True)
+        return result.severity_output, json.loads(result.alert_context_output)["pattern"]
+
+    def test_is_high_after_discovery_and_the_rules_own_without(self, load):
+        rule = load(FAILED_ATTEMPTS)
+        bob = identity(PrincipalKind.USER, "bob", "")
+        assert self.severity(rule, burst(10, bob)) == (None, "many roles in one account")
+        matches(load(LIST_ROLES), event(call("ListRoles", time=START - 60)))
+        assert self.severity(rule, burst(10)) == ("HIGH", "many roles in one account")
+
+    def test_is_low_for_one_role_name_in_many_accounts(self, load):
+        accounts = [f"1111222233{i:02}" for i in range(10)]
+        records = [
+            denied(role_arn("OrganizationAccountAccessRole", account), time=START + i)
+            for i, account in enumerate(accounts)
+        ]
+        matches(load(LIST_ROLES), event(call("ListRoles", time=START - 60)))
+        expected = ("LOW", "few role names in many accounts")
+        assert self.severity(load(FAILED_ATTEMPTS), records) == expected
+
+    @pytest.mark.parametrize("path", ["team-{}/", "one-path/", ""])
+    @pytest.mark.parametrize("accounts, expected", [(10, "LOW"), (9, None)])
+    def test_is_low_from_five_accounts_for_each_role_name_on(self, load, path, accounts, expected):
+        records = [
+            denied(role_arn(path.format(i) + name, f"1111222233{i:02}"), time=START + i)
+            for i in range(accounts)
+            for name in ("Audit", "Deploy")
+        ]
+        assert self.severity(load(FAILED_ATTEMPTS), records)[0] == expected
+
+    def test_tells_roles_of_two_accounts_from_those_of_one(self, load):
+        records = [denied(role_arn(f"R{i}", f"11112222333{i % 2}")) for i in range(10)]
+        _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
+        assert pattern == "many roles in several accounts"
+
+    def test_tells_many_roles_of_several_accounts_apart(self, load):
+        records = [
+            denied(role_arn(f"R{i}", f"11112222333{i % 3}"), time=START + i) for i in range(10)
+        ]
+        _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
+        assert pattern == "many roles in several accounts"
+
+    def test_asks_for_discovery_only_where_somebody_tried_a_role(self, load):
+        matches(load(LIST_ROLES), event(call("ListRoles")))
+        attempt = event(denied(role_arn("X")))
+        matches(load(FAILED_ATTEMPTS), attempt)
+        assert helpers.discovery_times(attempt, ALICE["arn"]) == "2026-01-05T10:00:00Z"
+        assert helpers.discovery_times(attempt, None) == ""
+        assert helpers.discovery_times(event(call("ListRoles")), ALICE["arn"]) == ""
+
+    def test_asks_the_store_for_discovery_once_an_event(self, load, monkeypatch):
+        asked = []
+        original = helpers.get_string_set
+        monkeypatch.setattr(
+            helpers, "get_string_set", lambda key: asked.append(key) or original(key)
+        )
+        self.severity(load(FAILED_ATTEMPTS), burst(10))
+        assert len(asked) == 1
+
+
+class TestListRoles:
+    def test_matches_people_roles_and_denied_calls(self, load):
+        rule = load(LIST_ROLES)
+        for kind in PrincipalKind:
+            assert matches(rule, event(call("ListRoles", identity(kind, "mallory", "s"))))
+        assert matches(rule, event(call("ListRoles", errorCode="AccessDenied")))
+
+    @pytest.mark.parametrize(
+        "record",
+        [
+            call("ListRoles", service("config.amazonaws.com")),
+            call("ListRoles", {"type": "AWSAccount"}),
+            call("ListRoles", eventSource="rolesanywhere.amazonaws.com"),
+            call("ListUsers"),
+            {},
+        ],
+    )
+    def test_matches_and_stores_nothing_else(self, load, record):
+        assert not matches(load(LIST_ROLES), event(record))
+        assert caching.kv_table().scan()["Items"] == []
+
+    def test_matches_where_the_store_fails(self, load):
+        rule = load(LIST_ROLES)
+        caching.kv_table().delete()
+        assert matches(rule, event(call("ListRoles")))
+
+    def test_writes_a_paged_listing_once(self, load):
+        rule = load(LIST_ROLES)
+        for second in range(20):
+            matches(rule, event(call("ListRoles", time=START + second)))
+        (item,) = caching.kv_table().scan()["Items"]
+        assert len(item["stringSet"]) == 1
+
+    def test_names_the_principal_as_the_attempts_do(self, load):
+        who = identity(PrincipalKind.ROLE, "Deploy", "one")
+        other = identity(PrincipalKind.ROLE, "Deploy", "two")
+        listed = load(LIST_ROLES).module.alert_context(event(call("ListRoles", who)))
+        failed = load(FAILED_ATTEMPTS).module.alert_context(event(denied(role_arn("X"), other)))
+        assert listed["principal"] == failed["principal"] == role_arn("Deploy")

@@ -1,0 +1,232 @@
+"""The replay of generated attacks and of recorded CloudTrail, end to end."""
+
+import gzip
+import itertools
+import json
+from collections import defaultdict
+from random import Random
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local_panther.simulate.identities import PrincipalKind, identity
+from local_panther.simulate.scenario import Api
+from tests.builders.events import START, call, denied, denied_update, role_arn
+from tests.builders.replays import (
+    BLOCKLIST,
+    CORRELATION,
+    FAILED_ATTEMPTS,
+    correlation_alerts,
+    replayed,
+    simulated,
+)
+
+ADMIN = role_arn("FullAdminRole")
+MALLORY = "arn:aws:iam::123456789012:user/mallory"
+
+
+class TestAttack:
+    """Which generated attacks alert."""
+
+    def alerts(self, tmp_path, **scenario):
+        outcome = replayed(simulated(tmp_path / "trail", **scenario))
+        assert outcome.complete
+        return correlation_alerts(outcome)
+
+    def test_on_twelve_roles_after_discovery_alerts(self, tmp_path):
+        (alert,) = self.alerts(tmp_path, roles=12)
+        assert alert.match_value == MALLORY
+        burst = alert.context["FailedAttempts"]
+        assert burst["distinctTargets"] == 12
+        assert burst["discoveryTimes"] == ["2026-01-05T10:00:00Z"]
+        assert burst["discoveryCameFirst"] is True
+        assert alert.severity == "HIGH"
+
+    def test_by_changing_trust_policies_alerts(self, tmp_path):
+        (alert,) = self.alerts(tmp_path, api=Api.UPDATE_TRUST_POLICY)
+        assert alert.context["FailedAttempts"]["api"] == "UpdateAssumeRolePolicy"
+
+    @pytest.mark.parametrize("kind", list(PrincipalKind))
+    def test_by_a_principal_of_any_kind_alerts(self, tmp_path, kind):
+        assert len(self.alerts(tmp_path, principal=kind)) == 1
+
+    def test_on_nine_roles_with_three_hundred_retries_does_not(self, tmp_path):
+        assert not self.alerts(tmp_path, roles=9, retries=300)
+
+    def test_on_twelve_roles_over_three_hours_does_not(self, tmp_path):
+        assert not self.alerts(tmp_path, minutes=180)
+
+    def test_by_twelve_users_does_not(self, tmp_path):
+        assert not self.alerts(tmp_path, principals=12)
+
+    def test_without_discovery_does_not(self, tmp_path):
+        assert not self.alerts(tmp_path, discovery=False, ordinary=0)
+
+    def test_with_rotating_sessions_of_one_role_alerts(self, tmp_path):
+        (alert,) = self.alerts(tmp_path, principal=PrincipalKind.ROLE, rotate_sessions=True)
+        assert alert.match_value == role_arn("BuildRunnerRole")
+        assert len(alert.context["FailedAttempts"]["sessionNames"]) == 12
+
+    def test_by_twelve_people_of_one_identity_center_role_does_not(self, tmp_path):
+        assert not self.alerts(tmp_path, principal=PrincipalKind.SSO, principals=12)
+
+    def test_on_a_blocklisted_role_alerts_when_the_rule_is_on(self, tmp_path):
+        trail = simulated(tmp_path / "trail", roles=1, blocklisted=ADMIN)
+        assert not replayed(trail).alerts
+        (alert,) = replayed(trail, include_disabled=True).alerts
+        assert alert.metadata.rule_id == BLOCKLIST
+        assert (
+            alert.title == "[trent] assumed the blocklisted role [FullAdminRole] in [123456789012]"
+        )
+
+
+class TestDelivery:
+    """The same attack gives the same one alert, however it reaches the reader."""
+
+    def facts(self, *paths):
+        outcome = replayed(*paths)
+        (alert,) = correlation_alerts(outcome)
+        burst = alert.context["FailedAttempts"]
+        return alert.match_value, alert.created_at, burst["distinctTargets"], burst["targets"]
+
+    @pytest.fixture
+    def expected(self, tmp_path):
+        return self.facts(simulated(tmp_path / "plain.jsonl"))
+
+    @pytest.mark.parametrize("name", ["t.json", "t.jsonl.gz", "t.json.gz", "folder"])
+    def test_in_files_of_any_form(self, tmp_path, expected, name):
+        assert self.facts(simulated(tmp_path / name)) == expected
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_shuffled_duplicated_and_split(self, tmp_path, expected, seed):
+        trail = simulated(tmp_path / "t", seed=seed, shuffle=True, duplicates=0.5)
+        assert self.facts(trail) == expected
+
+    def test_read_twice(self, tmp_path, expected):
+        trail = simulated(tmp_path / "t", shuffle=True)
+        copy = simulated(tmp_path / "copy.jsonl.gz", shuffle=True)
+        assert self.facts(trail, trail, copy) == expected
+
+    def test_in_one_file_a_record(self, tmp_path, expected):
+        records = (simulated(tmp_path / "t.jsonl").read_text()).splitlines()
+        folder = tmp_path / "many"
+        folder.mkdir()
+        Random(1).shuffle(records)
+        for i, record in enumerate(records):
+            (folder / f"{i}.json.gz").write_bytes(gzip.compress(record.encode()))
+        assert self.facts(folder) == expected
+
+
+def test_recorded_cloudtrail_raises_no_alert_and_no_error(recorded_file):
+    outcome = replayed(recorded_file, include_disabled=True)
+    lines = [line for line in recorded_file.read_text().splitlines() if line.strip()]
+    assert outcome.tally.records == len(lines)
+    assert outcome.alerts == []
+    assert outcome.complete, (outcome.tally.problems, outcome.errors.examples)
+
+
+def test_editing_only_the_yaml_changes_what_alerts(tmp_path, content_copy):
+    trail = simulated(tmp_path / "trail", blocklisted=role_arn("Other"), discovery=False)
+    assert not replayed(trail, content=content_copy, include_disabled=True).alerts
+    rules = content_copy / "rules" / "aws_cloudtrail_rules"
+    path = rules / "aws_iam_assume_role_blocklist_ignored.yml"
+    spec = yaml.safe_load(path.read_text())
+    spec["InlineFilters"][1] = {
+        "KeyPath": "requestParameters.roleArn",
+        "Condition": "EndsWith",
+        "Value": "/Other",
+    }
+    path.write_text(yaml.safe_dump(spec))
+    (alert,) = replayed(trail, content=content_copy, include_disabled=True).alerts
+    assert alert.metadata.rule_id == BLOCKLIST
+
+
+def test_a_rule_that_raises_is_reported_and_the_others_go_on(tmp_path, content_copy):
+    path = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
+    path.write_text("def rule(event):\n    return 1 / 0\n")
+    outcome = replayed(simulated(tmp_path / "trail"), content=content_copy)
+    assert not outcome.complete
+    assert outcome.errors.counts["AWS.CloudTrail.IAMListRoles"] >= 3
+    assert "division by zero" in outcome.errors.examples[0].message
+    assert outcome.signals[FAILED_ATTEMPTS] == 3
+
+
+PEOPLE = [
+    identity(PrincipalKind.USER, "alice", ""),
+    identity(PrincipalKind.USER, "bob", ""),
+    identity(PrincipalKind.ROLE, "Deploy", "s1"),
+]
+WINDOW, THRESHOLD = 3600, 10
+
+attempts = st.lists(
+    st.tuples(
+        st.sampled_from(PEOPLE),
+        st.sampled_from(["AssumeRole", "UpdateAssumeRolePolicy"]),
+        # Around the edges of the window, to the second.
+        st.builds(
+            lambda half, offset: START + half * WINDOW // 2 + offset,
+            st.integers(0, 3),
+            st.integers(-2, 2) | st.integers(0, WINDOW // 2),
+        ),
+        st.integers(0, 13),
+    ),
+    min_size=20,
+    max_size=90,
+)
+
+
+def guilty(found) -> set[str]:
+    """design.md's definition: some window of event time holds enough distinct targets of one
+    principal by one API."""
+    by_caller = defaultdict(list)
+    for who, api, time, role in found:
+        by_caller[who["principalId"], api].append((time, role))
+    return {
+        principal
+        for (principal, _), seen in by_caller.items()
+        for start, _ in seen
+        if len({role for time, role in seen if start <= time <= start + WINDOW}) >= THRESHOLD
+    }
+
+
+@pytest.fixture
+def alerting_signal(content_copy):
+    """The content with the alert of the failed-attempts signal turned on."""
+    path = content_copy / "rules" / "aws_cloudtrail_rules"
+    path = path / "aws_multiple_failed_role_attempts.yml"
+    path.write_text(path.read_text().replace("CreateAlert: false", "CreateAlert: true"))
+    return content_copy
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(attempts, st.randoms(use_true_random=False))
+def test_the_verdict_per_principal_equals_the_definition(tmp_path, alerting_signal, found, random):
+    records = []
+    for number, (who, api, time, role) in enumerate(found):
+        make, name = (denied, role_arn) if api == "AssumeRole" else (denied_update, str)
+        records.append(make(name(f"role-{role}"), who, time, eventID=f"{number}"))
+    records += random.sample(records, len(records) // 4)
+    random.shuffle(records)
+    trail = tmp_path / f"{next(NUMBERS)}.jsonl"
+    trail.write_text("".join(json.dumps(record) + "\n" for record in records))
+    outcome = replayed(trail, content=alerting_signal)
+    assert outcome.complete
+    alerted = {alert.event["userIdentity"]["principalId"] for alert in outcome.alerts}
+    assert alerted == guilty(found)
+
+
+NUMBERS = itertools.count()
+
+
+def test_discovery_that_comes_long_before_does_not_pair(tmp_path):
+    burst = [denied(role_arn(f"r{i}"), time=START + 7200 + i, eventID=f"{i}") for i in range(10)]
+    for offset, expected in ((7200 - 3600, 1), (0, 0)):
+        listing = call("ListRoles", time=START + offset, eventID="listing")
+        trail = tmp_path / f"{offset}.jsonl"
+        trail.write_text("".join(json.dumps(record) + "\n" for record in [listing, *burst]))
+        alerts = [a for a in replayed(trail).alerts if a.metadata.rule_id == CORRELATION]
+        assert len(alerts) == expected
