@@ -23,7 +23,9 @@ def mixed_lines() -> list[dict]:
     """
     if not RECORDED.is_dir():
         sys.exit(f"{RECORDED}: no recorded CloudTrail there to make the data from")
-    recorded = [json.loads(line) for p in sorted(RECORDED.glob("cloudtrail-*.jsonl")) for line in p.open()]
+    recorded = [
+        json.loads(line) for p in sorted(RECORDED.glob("cloudtrail-*.jsonl")) for line in p.open()
+    ]
     role_calls = [r for r in recorded if r["eventName"] in ROLE_CALLS]
     Random(1).shuffle(role_calls)  # or those of the first file would be all
     role_calls = itertools.cycle(role_calls)

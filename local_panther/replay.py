@@ -79,7 +79,11 @@ def replay(
     tally, errors = Tally(), RunErrors()
     with (
         key_value_store(),
-        loaded_content(folder, include_disabled, TAG if with_timelines else "") as content,
+        loaded_content(
+            folder,
+            include_disabled=include_disabled,
+            saved_queries=TAG if with_timelines else "",
+        ) as content,
         Lake() as lake,
     ):
         timelines = Timelines(content, lake, errors) if with_timelines else None
@@ -112,13 +116,12 @@ class _Stream:
         self._engine = Engine(content, errors)
         self._lake = lake
         self._scheduled = ScheduledQueries(content, lake, errors)
-        readers = [self._scheduled, timelines] if timelines else [self._scheduled]
-        self._lake_names = united(reader.event_names for reader in readers)
+        names = [self._scheduled.event_names, *([timelines.event_names] if timelines else [])]
+        self._lake_names = united(names)
         self._correlation = CorrelationEngine(content.correlation_rules)
         self._rule_alerts = AlertGrouper(content.python_rules)
         self._correlation_alerts = CorrelationAlerts()
-        everything = [*content.python_rules, *content.correlation_rules]
-        self.signals = Counter({rule.metadata.rule_id: 0 for rule in everything})
+        self.signals = Counter(dict.fromkeys(content.rule_ids, 0))
 
     @property
     def event_names(self) -> EventNames:

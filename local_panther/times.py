@@ -41,7 +41,8 @@ def clock(time: float, form: str) -> str:
 
 def span(seconds: float) -> str:
     """Write a length of time in its two largest units: "12 min 5 s"."""
-    left, parts = round(seconds), []
+    left = round(seconds)
+    parts: list[str] = []
     for name, size in UNITS:
         if left >= size and len(parts) < 2:
             parts.append(f"{left // size} {name}")

@@ -7,8 +7,8 @@ from typing import Any
 from local_panther.content.schedule import Schedule, parse_schedule
 from local_panther.errors import FieldError
 
-MIN_LOOKBACK = 15
-MAX_LOOKBACK = 21_600
+MIN_LOOKBACK_MINUTES = 15
+MAX_LOOKBACK_MINUTES = 21_600
 MIN_STEPS = 2
 MAX_STEPS = 50
 
@@ -98,7 +98,8 @@ def parse_correlation(spec: Mapping[str, Any]) -> CorrelationLogic:
     kind = "Sequence" if ordered else "Group"
     steps = _steps(detection[kind], f"Detection[0].{kind}")
     ids = {step.id for step in steps}
-    transitions, criteria = (), ()
+    transitions: tuple[Transition, ...] = ()
+    criteria: tuple[Criterion, ...] = ()
     if ordered:
         transitions, criteria = _transitions(detection.get("Transitions") or [], steps)
     else:
@@ -118,7 +119,7 @@ def parse_correlation(spec: Mapping[str, Any]) -> CorrelationLogic:
     )
 
 
-def _single_detection(detection: Any) -> Mapping:
+def _single_detection(detection: Any) -> Mapping[str, Any]:
     if not isinstance(detection, list) or len(detection) != 1:
         raise FieldError("Detection: must be a list with one entry, a Sequence or a Group")
     entry = detection[0]
@@ -153,7 +154,7 @@ def _step(entry: Any, where: str) -> Step:
     if entry.get("Absence"):
         return Step(step_id, rule_id, min_count=0, max_count=0)
     minimum = _number(entry, "MinMatchCount", where, 1)
-    maximum = _number(entry, "MaxMatchCount", where, None)
+    maximum = _optional_number(entry, "MaxMatchCount", where)
     if minimum < 1:
         raise FieldError(f"{where}.MinMatchCount: {minimum} is less than one; Absence means none")
     if maximum is not None and maximum < minimum:
@@ -196,7 +197,7 @@ def _transitions(
         target = _known_step(entry.get("To"), set(order), f"{where}.To")
         if order[source] >= order[target]:
             raise FieldError(f"{where}.To: {target} does not come after {source}")
-        within = _number(entry, "WithinTimeFrameMinutes", where, None)
+        within = _optional_number(entry, "WithinTimeFrameMinutes", where)
         if within is not None and within < 1:
             raise FieldError(f"{where}.WithinTimeFrameMinutes: {within} is less than one minute")
         transitions.append(Transition(source, target, None if within is None else within * 60))
@@ -237,17 +238,17 @@ def _joined(criteria: list[Criterion]) -> list[Criterion]:
     return [Criterion(fields) for fields in joined]
 
 
-def _lookback(detection: Mapping) -> int:
-    minutes = _number(detection, "LookbackWindowMinutes", "Detection[0]", MIN_LOOKBACK)
-    if not MIN_LOOKBACK <= minutes <= MAX_LOOKBACK:
+def _lookback(detection: Mapping[str, Any]) -> int:
+    minutes = _number(detection, "LookbackWindowMinutes", "Detection[0]", MIN_LOOKBACK_MINUTES)
+    if not MIN_LOOKBACK_MINUTES <= minutes <= MAX_LOOKBACK_MINUTES:
         raise FieldError(
             f"Detection[0].LookbackWindowMinutes: {minutes} is not between "
-            f"{MIN_LOOKBACK} and {MAX_LOOKBACK}"
+            f"{MIN_LOOKBACK_MINUTES} and {MAX_LOOKBACK_MINUTES}"
         )
     return minutes
 
 
-def _group_minimum(detection: Mapping, steps: int) -> int:
+def _group_minimum(detection: Mapping[str, Any], steps: int) -> int:
     minimum = _number(detection, "MinMatchCount", "Detection[0]", steps)
     if not MIN_STEPS <= minimum <= steps:
         raise FieldError(
@@ -262,15 +263,24 @@ def _known_step(name: Any, ids: set[str], where: str) -> str:
     return name
 
 
-def _number(entry: Mapping, key: str, where: str, default: Any) -> Any:
-    value = entry.get(key, default)
-    if value is not default and (isinstance(value, bool) or not isinstance(value, int)):
+def _number(entry: Mapping[str, Any], key: str, where: str, default: int) -> int:
+    if key not in entry:
+        return default
+    number = _optional_number(entry, key, where)
+    if number is None:
+        raise FieldError(f"{where}.{key}: None is not a whole number")
+    return number
+
+
+def _optional_number(entry: Mapping[str, Any], key: str, where: str) -> int | None:
+    value = entry.get(key)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise FieldError(f"{where}.{key}: {value!r} is not a whole number")
     return value
 
 
-def _choice(entry: Mapping, key: str, choices: tuple[str, ...], where: str) -> str:
+def _choice(entry: Mapping[str, Any], key: str, choices: tuple[str, ...], where: str) -> str:
     value = entry.get(key, choices[0])
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise FieldError(f"{where}.{key}: {value!r} is not one of {', '.join(choices)}")
     return value

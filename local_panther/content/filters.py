@@ -49,7 +49,7 @@ WITHOUT_VALUE = {"is_public", "is_private", "empty", "!empty"}
 WITH_LIST = {"in", "!in"}
 
 
-def transpile_filters(filters: Any) -> dict | None:
+def transpile_filters(filters: Any) -> dict[str, Any] | None:
     """Translate a rule's `InlineFilters` to a statement for `panther_core.filter.Filter`.
 
     Args:
@@ -85,13 +85,13 @@ def possible_values(filters: Any, key: str) -> frozenset[str] | None:
     return frozenset.intersection(*limits) if limits else None
 
 
-def _translate_all(parts: Any, operator: str, where: str) -> dict:
+def _translate_all(parts: Any, operator: str, where: str) -> dict[str, Any]:
     if not isinstance(parts, list) or not parts:
         raise FieldError(f"{where}: must be a list of conditions, not {parts!r}")
     return {operator: [_translate(part, f"{where}[{i}]") for i, part in enumerate(parts)]}
 
 
-def _translate(expression: Any, where: str) -> dict:
+def _translate(expression: Any, where: str) -> dict[str, Any]:
     if not isinstance(expression, Mapping):
         raise FieldError(f"{where}: must be a condition, not {expression!r}")
     for name, operator in COMBINATORS.items():
@@ -109,7 +109,7 @@ def _translate(expression: Any, where: str) -> dict:
     return statement
 
 
-def _value(expression: Mapping, operator: str, where: str) -> Any:
+def _value(expression: Mapping[str, Any], operator: str, where: str) -> Any:
     if operator in WITH_LIST:
         if not isinstance(expression.get("Values"), list):
             raise FieldError(f"{where}.Values: {expression['Condition']} needs a list of values")
@@ -119,7 +119,7 @@ def _value(expression: Mapping, operator: str, where: str) -> Any:
     return expression["Value"]
 
 
-def _paths(expression: Mapping) -> list:
+def _paths(expression: Mapping[str, Any]) -> list[Any]:
     deep = expression.get("DeepKey")
     single = deep[0] if isinstance(deep, list) and len(deep) == 1 else None
     return [expression.get("KeyPath"), expression.get("Key"), single]
@@ -129,12 +129,13 @@ def _values_of(expression: Any, key: str) -> frozenset[str] | None:
     if "All" in expression:
         return possible_values(expression["All"], key)
     if "Any" in expression:
-        limits = [_values_of(part, key) for part in expression["Any"]]
-        return None if None in limits else frozenset().union(*limits)
+        parts = [_values_of(part, key) for part in expression["Any"]]
+        limits = [part for part in parts if part is not None]
+        return frozenset[str]().union(*limits) if len(limits) == len(parts) else None
     if not isinstance(expression, Mapping) or key not in _paths(expression):
         return None
     if expression.get("Condition") == "Equals":
-        return frozenset([expression.get("Value")])
+        return frozenset([str(expression.get("Value"))])
     if expression.get("Condition") == "IsIn":
         return frozenset(expression.get("Values", ()))
     return None

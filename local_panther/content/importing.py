@@ -23,7 +23,7 @@ class BodyRule(Rule):
     """
 
     @staticmethod
-    def _load_detection(identifier: str, config: Mapping) -> ModuleType:
+    def _load_detection(identifier: str, config: Mapping[str, Any]) -> ModuleType:
         return RawStringImporter(config["folder"]).get_module(identifier, config["body"])
 
 
@@ -64,7 +64,7 @@ class Importer:
         self._helpers.append(name)
         importlib.invalidate_caches()
 
-    def rule(self, spec: Mapping[str, Any], body: str, filters: dict | None) -> Rule:
+    def rule(self, spec: Mapping[str, Any], body: str, filters: dict[str, Any] | None) -> Rule:
         """Import a rule's body and attach its translated filters.
 
         Raises:
@@ -96,7 +96,9 @@ class Importer:
         folder = str(self._root / "others")
         return RawStringImporter(folder).get_module(identifier, body)
 
-    def data_model(self, model_id: str, mappings: list[Mapping], body: str | None) -> DataModel:
+    def data_model(
+        self, model_id: str, mappings: list[Mapping[str, Any]], body: str | None
+    ) -> DataModel:
         """Import a data model.
 
         Raises:

@@ -35,7 +35,7 @@ LOADED_FIRST = {"global": 0, "datamodel": 1}  # a rule's body imports helpers
 
 @contextlib.contextmanager
 def loaded_content(
-    folder: Path, include_disabled: bool = False, saved_queries: str = ""
+    folder: Path, *, include_disabled: bool = False, saved_queries: str = ""
 ) -> Iterator[Content]:
     """Load the content of a folder; its helpers can be imported while the context lasts.
 
@@ -49,7 +49,10 @@ def loaded_content(
     """
     specs = _read_specs(folder)
     with Importer() as importer:
-        yield _Loader(folder, importer, include_disabled, saved_queries).load(specs)
+        loader = _Loader(
+            folder, importer, include_disabled=include_disabled, saved_queries=saved_queries
+        )
+        yield loader.load(specs)
 
 
 def _read_specs(folder: Path) -> list[ClassifiedAnalysis]:
@@ -74,7 +77,7 @@ class _Loader:
     """Turns checked specifications into content that runs, and collects what is wrong with them."""
 
     def __init__(
-        self, folder: Path, importer: Importer, include_disabled: bool, saved_queries: str
+        self, folder: Path, importer: Importer, *, include_disabled: bool, saved_queries: str
     ) -> None:
         self._saved_queries = saved_queries
         self._folder = folder
@@ -201,7 +204,7 @@ class _Loader:
         )
 
     def _body(self, item: ClassifiedAnalysis) -> str:
-        name = item.analysis_spec["Filename"]
+        name: str = item.analysis_spec["Filename"]
         try:
             return (Path(item.file_name).parent / name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -213,7 +216,7 @@ class _Loader:
 
 def _dedup_seconds(spec: Mapping[str, Any]) -> int:
     """Return the dedup period: an instance ignores 0, and 5 minutes is the minimum."""
-    minutes = spec.get("DedupPeriodMinutes") or DEFAULT_DEDUP_MINUTES
+    minutes: int = spec.get("DedupPeriodMinutes") or DEFAULT_DEDUP_MINUTES
     return max(minutes, MIN_DEDUP_MINUTES) * 60
 
 

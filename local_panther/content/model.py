@@ -152,6 +152,12 @@ class Content:
         """All rules with a Python body, streaming and scheduled."""
         return [*self.rules, *(scheduled.rule for scheduled in self.scheduled_rules)]
 
+    @property
+    def rule_ids(self) -> list[str]:
+        """The IDs of all rules that run."""
+        python = [rule.metadata.rule_id for rule in self.python_rules]
+        return python + [rule.metadata.rule_id for rule in self.correlation_rules]
+
 
 def includes(event_names: EventNames, name: str) -> bool:
     """Return whether an eventName is one of these."""

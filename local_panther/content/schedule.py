@@ -1,4 +1,4 @@
-"""When a correlation rule runs, on the clock of event time."""
+"""When correlation rules and scheduled queries run, on the clock of event time."""
 
 import math
 from collections.abc import Mapping
@@ -10,25 +10,25 @@ from cronsim import CronSim, CronSimError
 
 from local_panther.errors import FieldError
 
-MIN_RATE = 2
+MIN_RATE_MINUTES = 2
 
 
 @dataclass(frozen=True)
 class Schedule:
     """Runs every so many minutes, or by a cron expression in UTC.
 
-    Where in the hour a rate falls is the instance's affair and not known here; local runs fall on
-    multiples of the rate since 1970.
+    An instance does not document at which minutes a rate runs; local runs are at multiples of the
+    rate since 1970 (low confidence).
     """
 
-    rate: int | None = None  # seconds
-    cron: str | None = None
+    rate_seconds: int = 0  # 0 if there is a cron expression
+    cron: str = ""
 
     def next_run(self, time: float) -> float:
         """Return the first run at or after a time, both in seconds since 1970."""
-        if self.rate:
-            return math.ceil(time / self.rate) * self.rate
-        # CronSim gives the runs after a moment; the run at that very minute counts too.
+        if self.rate_seconds:
+            return math.ceil(time / self.rate_seconds) * self.rate_seconds
+        # CronSim returns the runs after a moment; a run at the moment itself counts too.
         before = datetime.fromtimestamp(math.ceil(time), UTC) - timedelta(seconds=1)
         return next(CronSim(self.cron, before)).timestamp()
 
@@ -37,7 +37,7 @@ def parse_schedule(entry: Any, where: str) -> Schedule:
     """Read a `Schedule`.
 
     Raises:
-        FieldError: It names neither a rate nor a cron expression, or a wrong one.
+        FieldError: It has neither a rate nor a cron expression, or an invalid one.
     """
     if not isinstance(entry, Mapping):
         raise FieldError(f"{where}: is missing")
@@ -50,11 +50,13 @@ def parse_schedule(entry: Any, where: str) -> Schedule:
         raise FieldError(f"{where}.TimeoutMinutes: {timeout!r} is not a number of minutes")
     if cron is not None:
         return Schedule(cron=_checked_cron(cron, where))
-    if isinstance(rate, bool) or not isinstance(rate, int) or rate < MIN_RATE:
-        raise FieldError(f"{where}.RateMinutes: {rate!r} is not a number of {MIN_RATE} or more")
+    if isinstance(rate, bool) or not isinstance(rate, int) or rate < MIN_RATE_MINUTES:
+        raise FieldError(
+            f"{where}.RateMinutes: {rate!r} is not a number of {MIN_RATE_MINUTES} or more"
+        )
     if timeout > rate:
         raise FieldError(f"{where}.TimeoutMinutes: {timeout} is more than RateMinutes {rate}")
-    return Schedule(rate=rate * 60)
+    return Schedule(rate_seconds=rate * 60)
 
 
 def _checked_cron(cron: Any, where: str) -> str:

@@ -50,7 +50,7 @@ def transpile_detection(spec: Mapping[str, Any]) -> str:
     return "\n\n\n".join(parts) + "\n"
 
 
-def _context_function(entries: list) -> str:
+def _context_function(entries: list[Any]) -> str:
     named = {
         entry["KeyName"]: _key(entry["KeyValue"], f"AlertContext[{i}].KeyValue")
         for i, entry in enumerate(entries)
@@ -63,7 +63,7 @@ def _context_function(entries: list) -> str:
     )
 
 
-def _severity_function(entries: list) -> str:
+def _severity_function(entries: list[Any]) -> str:
     severities = [
         [entry["ChangeTo"], _expressions(entry["Conditions"], f"DynamicSeverities[{i}].Conditions")]
         for i, entry in enumerate(entries)
@@ -80,13 +80,13 @@ def _severity_function(entries: list) -> str:
     )
 
 
-def _expressions(parts: Any, where: str) -> list[dict]:
+def _expressions(parts: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(parts, list) or not parts:
         raise FieldError(f"{where}: must be a list of match expressions")
     return [_expression(part, f"{where}[{i}]") for i, part in enumerate(parts)]
 
 
-def _expression(part: Any, where: str) -> dict:
+def _expression(part: Any, where: str) -> dict[str, Any]:
     if not isinstance(part, Mapping):
         raise FieldError(f"{where}: must be a match expression, not {part!r}")
     if "Enrichment" in part:
@@ -115,7 +115,7 @@ def _expression(part: Any, where: str) -> dict:
     return {**_key(part, where), "Condition": condition, "Operator": operator, "Operand": operand}
 
 
-def _key(part: Any, where: str) -> dict:
+def _key(part: Any, where: str) -> dict[str, Any]:
     found = {key: part[key] for key in KEYS if isinstance(part, Mapping) and key in part}
     if len(found) != 1:
         raise FieldError(f"{where}: needs one of Key, DeepKey and KeyPath")

@@ -8,25 +8,31 @@ Source: https://docs.panther.com/detections/rules/writing-simple-detections
 """
 
 import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jmespath
 from panther_core.filter import Filter
 
-MATCHES = []  # each detection's own follow below
+Spec = Mapping[str, Any]
+Judge = Callable[[Any], bool]
+
+MATCHES: list["Expression"] = []  # each detection's own follow below
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 class Expression:
     """A match expression, compiled once."""
 
-    def __init__(self, spec):
+    def __init__(self, spec: Spec) -> None:
+        """Compile an expression."""
         self.holds = self._compiled(spec)
 
-    def _compiled(self, spec):
+    def _compiled(self, spec: Spec) -> Judge:
         for name, judge in COMBINATORS.items():
             if name in spec:
                 parts = [Expression(part) for part in spec[name]]
-                return lambda event: judge([part.holds(event) for part in parts])
+                return _combined(judge, parts)
         if spec["Condition"] == "AlwaysTrue":
             return lambda event: True
         if spec["Condition"] == "AlwaysFalse":
@@ -38,11 +44,11 @@ class Expression:
         return self._on_a_field(spec)
 
     @staticmethod
-    def _over_elements(spec):
+    def _over_elements(spec: Spec) -> Judge:
         get, judge = getter(spec), ELEMENTS[spec["Condition"]]
         parts = [Expression(part) for part in spec["Expressions"]]
 
-        def holds(event):
+        def holds(event: Any) -> bool:
             elements = get(event)
             if not isinstance(elements, list):
                 return False
@@ -51,40 +57,44 @@ class Expression:
         return holds
 
     @staticmethod
-    def _between_two_fields(spec):
+    def _between_two_fields(spec: Spec) -> Judge:
         first, second = (getter(key) for key in spec["Operands"])
 
-        def holds(event):
+        def holds(event: Any) -> bool:
             # The second field's value differs from event to event: nothing to compile once.
             return applies(compiled_filter(spec["Operator"], second(event)), first(event))
 
         return holds
 
     @staticmethod
-    def _on_a_field(spec):
+    def _on_a_field(spec: Spec) -> Judge:
         get = getter(spec)
         if spec["Condition"] in PRESENCE:
-            judge = PRESENCE[spec["Condition"]]
-            return lambda event: judge(get(event, MISSING))
+            is_present = PRESENCE[spec["Condition"]]
+            return lambda event: is_present(get(event, MISSING))
         compiled = compiled_filter(spec["Operator"], spec["Operand"])
         return lambda event: applies(compiled, get(event))
 
 
+def _combined(judge: Callable[[list[bool]], bool], parts: list[Expression]) -> Judge:
+    return lambda event: judge([part.holds(event) for part in parts])
+
+
 MISSING = object()
 
-COMBINATORS = {
+COMBINATORS: dict[str, Callable[[list[bool]], bool]] = {
     "All": all,
     "Any": any,
     "OnlyOne": lambda results: sum(results) == 1,
     "None": lambda results: not any(results),
 }
-ELEMENTS = {
+ELEMENTS: dict[str, Callable[[list[bool]], bool]] = {
     "AllElements": all,
     "AnyElement": any,
     "NoElement": lambda results: not any(results),
     "OnlyOneElement": lambda results: sum(results) == 1,
 }
-PRESENCE = {
+PRESENCE: dict[str, Callable[[Any], bool]] = {
     "Exists": lambda value: value is not MISSING,
     "DoesNotExist": lambda value: value is MISSING,
     "IsNull": lambda value: value is None or value is MISSING,
@@ -92,11 +102,12 @@ PRESENCE = {
 }
 
 
-def compiled_filter(operator, operand):
+def compiled_filter(operator: str, operand: Any) -> Filter:
+    """Compile a comparison as inline filters make it."""
     return Filter({"target": "value", "operator": operator, "value": operand})
 
 
-def applies(compiled, value):
+def applies(compiled: Filter, value: Any) -> bool:
     """Compare as inline filters do. Values that cannot be compared do not satisfy a condition."""
     try:
         return compiled.filter({"value": value})
@@ -104,14 +115,14 @@ def applies(compiled, value):
         return False
 
 
-def getter(spec):
+def getter(spec: Spec) -> Callable[..., Any]:
     """Return a function that takes the value of Key, DeepKey or KeyPath from an event."""
     if "KeyPath" in spec:
         search = jmespath.compile(spec["KeyPath"]).search
 
-        def get(event, default=None):
+        def get(event: Any, default: Any = None) -> Any:
             value = search(event)
-            if value is None and not stands_at_path(event, spec["KeyPath"]):
+            if value is None and not is_present_at(event, spec["KeyPath"]):
                 return default
             return value
 
@@ -120,10 +131,12 @@ def getter(spec):
     return lambda event, default=None: deep_value(event, keys, default)
 
 
-def deep_value(value, keys, default=None):
+def deep_value(value: Any, keys: Sequence[str | int], default: Any = None) -> Any:
+    """Return the value at a path of keys and indexes; the default if the path leads nowhere."""
     for key in keys:
-        if (isinstance(value, dict) and key in value) or (
-            isinstance(value, list) and isinstance(key, int) and -len(value) <= key < len(value)
+        is_index = isinstance(value, list) and isinstance(key, int)
+        if (is_index and -len(value) <= int(key) < len(value)) or (
+            isinstance(value, dict) and key in value
         ):
             value = value[key]
         else:
@@ -131,21 +144,23 @@ def deep_value(value, keys, default=None):
     return value
 
 
-def stands_at_path(event, path):
-    """Tell a null that stands in the event from a field that is missing; plain paths only."""
+def is_present_at(event: Any, path: str) -> bool:
+    """Return whether the event has a field, even if it is null; plain paths only."""
     return deep_value(event, path.split("."), MISSING) is not MISSING
 
 
-def plain(event):
+def plain(event: Any) -> Any:
+    """Return the event as a plain mapping."""
     return event.to_dict() if hasattr(event, "to_dict") else event
 
 
-def rule(event):
+def rule(event: Any) -> bool:
+    """Return whether all match expressions hold."""
     event = plain(event)
     return all(expression.holds(event) for expression in MATCHES)
 
 
-def fill(template, event):
+def fill(template: str, event: Any) -> str:
     """Fill in the {path} placeholders of an alert title."""
     event = plain(event)
     return PLACEHOLDER.sub(lambda found: str(getter({"KeyPath": found[1]})(event)), template)

@@ -58,9 +58,11 @@ def first_match(
     by_step: Mapping[str, Sequence[StepSignal]],
     since: float = float("-inf"),
 ) -> Match | None:
-    """Find the first match of one binding that begins at or after a time, None where there is none.
+    """Find the first match of one binding that begins at or after a time; None if there is none.
 
     Args:
+        rule: What to look for.
+        binding: The value of each match criterion.
         by_step: By step ID the signals of the binding, in order of time.
         since: Seconds since 1970.
     """

@@ -48,7 +48,7 @@ def _run(rule: CorrelationLogic, test: Mapping[str, Any], where: str) -> RuleTes
             raise FieldError(f"{where}: must be a mapping with Name, ExpectedResult, RuleOutputs")
         signals = _signals(rule, test.get("RuleOutputs"), f"{where}.RuleOutputs")
     except FieldError as error:
-        return RuleTestResult(name, False, str(error))
+        return RuleTestResult(name, passed=False, error=str(error))
     matched = any(True for _ in find_matches(rule, signals))
     return RuleTestResult(name, matched == test.get("ExpectedResult"))
 

@@ -64,7 +64,7 @@ class _Search:
     present: list[Step]
     signals: Signals
     since: float
-    dead_ends: set[tuple]
+    dead_ends: set[tuple[object, ...]]
 
 
 def _search(search: _Search, chain: list[_Block]) -> list[_Block] | None:
@@ -85,7 +85,7 @@ def _search(search: _Search, chain: list[_Block]) -> list[_Block] | None:
     return None
 
 
-def _state(rule: CorrelationLogic, chain: list[_Block]) -> tuple:
+def _state(rule: CorrelationLogic, chain: list[_Block]) -> tuple[object, ...]:
     """Return all that the rest of a search depends on: chains alike in it end alike.
 
     The first signal bounds the lookback, the last block the next one, and any block may bound a
@@ -142,11 +142,14 @@ def _keeps_maxima(rule: CorrelationLogic, chain: list[_Block], signals: Signals)
 
 
 def _is_broken(
-    rule: CorrelationLogic, chain: list[_Block], signals: Signals, inside_only: bool = False
+    rule: CorrelationLogic, chain: list[_Block], signals: Signals, *, inside_only: bool = False
 ) -> bool:
-    """Tell whether a signal of an absent step lies where there must be none.
+    """Return whether a signal of an absent step lies where there must be none.
 
     Args:
+        rule: The rule that the chain is for.
+        chain: The steps so far.
+        signals: By step ID, in order of time.
         inside_only: Look only at absent steps between two steps of the chain, and where no step
             that is still to come can narrow the time in which there must be none.
     """

@@ -1,8 +1,9 @@
-"""The key-value store of an instance: a DynamoDB table, played by moto in this process."""
+"""The key-value store of an instance: a DynamoDB table, emulated by moto in this process."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from unittest.mock import patch
 
 from moto import mock_aws
@@ -16,7 +17,7 @@ REGION = "us-east-1"
 def key_value_store() -> Iterator[None]:
     """Give `panther_detection_helpers.caching` an empty table while the context lasts.
 
-    Nothing that a rule does with boto3 leaves this process meanwhile.
+    Until then, nothing that a rule does with boto3 leaves this process.
     """
     settings = {
         "AWS_DEFAULT_REGION": REGION,
@@ -26,8 +27,9 @@ def key_value_store() -> Iterator[None]:
         "AWS_SECRET_ACCESS_KEY": "testing",
     }
     with patch.dict(os.environ, settings), mock_aws(), patch.object(caching, "_KV_TABLE", None):
-        # By the helpers' own client: to make one takes longer than all else here.
-        caching.kv_table().meta.client.create_table(
+        # With the helpers' own client: to make another takes longer than everything else here.
+        table: Any = caching.kv_table()
+        table.meta.client.create_table(
             TableName=TABLE,
             AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],

@@ -34,7 +34,7 @@ from local_panther.instance.statistics import no_statistics
 
 MAX_TOKENS = 2000  # of a query; those of panther_analysis_tool have some 400 at the most
 MAX_RECEIPTS = 100
-NOTHING_TO_FILTER = {"statement": {}}
+NOTHING_TO_FILTER: dict[str, Any] = {"statement": {}}
 
 
 class Api:
@@ -50,7 +50,9 @@ class Api:
             for name, field in kind.fields.items():
                 field.resolve = getattr(self, f"_{name}")
 
-    def answer(self, query: str, variables: dict | None, operation: str | None) -> dict:
+    def answer(
+        self, query: str, variables: dict[str, Any] | None, operation: str | None
+    ) -> dict[str, Any]:
         """Run one GraphQL request and return the response as plain JSON.
 
         Whatever is wrong with a request becomes an error in the response. One that names what the
@@ -68,7 +70,7 @@ class Api:
         result = execute_sync(
             self.schema, document, variable_values=variables, operation_name=operation
         )
-        return result.formatted
+        return dict(result.formatted)
 
     def close(self) -> None:
         """Take no more uploads, and stop the one that is under way."""
@@ -77,28 +79,28 @@ class Api:
 
     # One method for each field of Query and Mutation, named as the field. -----------------------
 
-    def _generalSettings(self, *_: Any) -> dict:
+    def _generalSettings(self, *_: Any) -> dict[str, Any]:
         core = importlib.metadata.version("panther_core")
         return {"pantherVersion": f"local (panther_core {core})"}
 
-    def _schemas(self, *_: Any, **__: Any) -> dict:
+    def _schemas(self, *_: Any, **__: Any) -> dict[str, Any]:
         # Panther's managed schemas are not public; without any, clients check no log types.
         return {"edges": []}
 
-    def _featureFlags(self, *_: Any, input: dict) -> dict:
+    def _featureFlags(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         return {"flags": [{"flag": flag["flag"], "treatment": True} for flag in input["flags"]]}
 
-    def _transpileFilters(self, *_: Any, input: dict) -> dict:
+    def _transpileFilters(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         filters = [transpile_filters(_json(text)) or NOTHING_TO_FILTER for text in input["data"]]
         return {"transpiledFilters": [json.dumps(statement) for statement in filters]}
 
-    def _transpileSimpleDetectionsToPython(self, *_: Any, input: dict) -> dict:
+    def _transpileSimpleDetectionsToPython(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         return {"transpiledPython": [transpile_detection(_json(text)) for text in input["data"]]}
 
-    def _testCorrelationRuleYAML(self, *_: Any, input: dict) -> dict:
+    def _testCorrelationRuleYAML(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         return {"results": _correlation_results(input["yaml"])}
 
-    def _rulePythonBody(self, *_: Any, input: str) -> dict:
+    def _rulePythonBody(self, *_: Any, input: str) -> dict[str, Any]:
         if input not in self._library.items:
             raise GraphQLError(f"{input}: no such rule is stored")
         spec = self._library.spec(input)
@@ -106,19 +108,19 @@ class Api:
         body = transpile_detection(spec) if is_simple else self._library.body(input)
         return {"pythonBody": body, "tests": [_test(test) for test in spec.get("Tests") or []]}
 
-    def _uploadDetectionEntities(self, *_: Any, input: dict) -> dict:
+    def _uploadDetectionEntities(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         outcome = self._library.upload(input["data"])
         if outcome.problems:
             raise GraphQLError("; ".join(map(str, outcome.problems)))
         return _plain(outcome.statistics)
 
-    def _uploadDetectionEntitiesAsync(self, *_: Any, input: dict) -> dict:
+    def _uploadDetectionEntitiesAsync(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         return self._receipt(input["data"], store=True)
 
-    def _validateBulkUpload(self, *_: Any, input: dict) -> dict:
+    def _validateBulkUpload(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         return self._receipt(input["data"], store=False)
 
-    def _detectionEntitiesUploadStatus(self, *_: Any, receiptId: str) -> dict:
+    def _detectionEntitiesUploadStatus(self, *_: Any, receiptId: str) -> dict[str, Any]:
         outcome = self._outcome(receiptId)
         if outcome is None:
             return {"status": "NOT_PROCESSED"}
@@ -128,21 +130,21 @@ class Api:
         statistics = _plain(outcome.statistics or no_statistics())
         return {"status": "COMPLETED", "result": statistics}
 
-    def _validateBulkUploadStatus(self, *_: Any, receiptId: str) -> dict:
+    def _validateBulkUploadStatus(self, *_: Any, receiptId: str) -> dict[str, Any]:
         outcome = self._outcome(receiptId)
         if outcome is None:
             return {"status": "NOT_PROCESSED"}
         status = "FAILED" if outcome.problems else "COMPLETED"
         return {"status": status, "result": {"issues": _issues(outcome)}}
 
-    def _deleteDetections(self, *_: Any, input: dict) -> dict:
+    def _deleteDetections(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         with_linked, dry_run = input.get("includeSavedQueries"), input.get("dryRun")
         ids, names = self._delete(
             input["ids"], queries=False, with_linked=bool(with_linked), dry_run=bool(dry_run)
         )
         return {"ids": ids, "savedQueryNames": names}
 
-    def _deleteSavedQueriesByName(self, *_: Any, input: dict) -> dict:
+    def _deleteSavedQueriesByName(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         with_linked, dry_run = input.get("includeDetections"), input.get("dryRun")
         names, ids = self._delete(
             input["names"], queries=True, with_linked=bool(with_linked), dry_run=bool(dry_run)
@@ -158,7 +160,7 @@ class Api:
         own = library.delete(ids, queries=queries, dry_run=dry_run)
         return own, library.delete(linked, queries=not queries, dry_run=dry_run)
 
-    def _receipt(self, data: str, *, store: bool) -> dict:
+    def _receipt(self, data: str, *, store: bool) -> dict[str, Any]:
         receipt = str(uuid.uuid4())
         self._jobs[receipt] = self._worker.submit(self._library.upload, data, store=store)
         while len(self._jobs) > MAX_RECEIPTS and next(iter(self._jobs.values())).done():
@@ -182,7 +184,7 @@ def load_schema() -> GraphQLSchema:
     return build_schema(resources.files(__package__).joinpath("schema.graphql").read_text("utf-8"))
 
 
-def _correlation_results(text: str) -> list[dict]:
+def _correlation_results(text: str) -> list[dict[str, Any]]:
     """Run the unit tests of a correlation rule.
 
     panther_analysis_tool skips a rule that the API answers with an error, and prints nothing of a
@@ -202,15 +204,18 @@ def _correlation_results(text: str) -> list[dict]:
         names = [
             str(test.get("Name")) for test in spec.get("Tests") or [] if isinstance(test, dict)
         ]
-        return [_result(name, False, str(error)) for name in names or [str(spec.get("RuleID"))]]
-    return [_result(result.name, result.passed, result.error) for result in results]
+        return [
+            _result(name, passed=False, error=str(error))
+            for name in names or [str(spec.get("RuleID"))]
+        ]
+    return [_result(result.name, passed=result.passed, error=result.error) for result in results]
 
 
-def _result(name: str, passed: bool, error: str | None) -> dict:
+def _result(name: str, *, passed: bool, error: str | None) -> dict[str, Any]:
     return {"name": f"{name}: {error}" if error else name, "passed": passed, "error": error}
 
 
-def _test(test: dict) -> dict:
+def _test(test: dict[str, Any]) -> dict[str, Any]:
     mocks = [
         {"objectName": mock["objectName"], "returnValue": str(mock["returnValue"])}
         for mock in test.get("Mocks") or []
@@ -231,7 +236,7 @@ def _json(text: str) -> Any:
         raise GraphQLError(f"not JSON: {error}") from error
 
 
-def _issues(outcome: UploadOutcome) -> list[dict]:
+def _issues(outcome: UploadOutcome) -> list[dict[str, Any]]:
     return [
         {"path": problem.where, "errorMessage": problem.message} for problem in outcome.problems
     ]
@@ -241,10 +246,10 @@ def _plain(statistics: dict[str, Counts]) -> dict[str, dict[str, int]]:
     return {name: asdict(counts) for name, counts in statistics.items()}
 
 
-def _with_code(error: GraphQLError, code: str) -> dict:
+def _with_code(error: GraphQLError, code: str) -> dict[str, Any]:
     return {**error.formatted, "extensions": {"code": code}}
 
 
-def _unsupported(error: GraphQLError) -> dict:
+def _unsupported(error: GraphQLError) -> dict[str, Any]:
     refused = _with_code(error, "GRAPHQL_VALIDATION_FAILED")
     return {**refused, "message": f"not supported by the local Panther: {error.message}"}

@@ -118,7 +118,7 @@ def _place(item: ClassifiedAnalysis, upload: Path, candidate: Path) -> StoredIte
 
 
 def _body(item: ClassifiedAnalysis, upload: Path) -> bytes:
-    name = item.analysis_spec["Filename"]
+    name: str = item.analysis_spec["Filename"]
     path = (Path(item.file_name).parent / name).resolve()
     if not path.is_relative_to(upload.resolve()):
         raise _Refused(f"Filename: {name} lies outside the archive")

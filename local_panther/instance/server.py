@@ -56,7 +56,7 @@ def make_app(library: Library, token: str) -> web.Application:
     return app
 
 
-def _request(body: Any) -> tuple[str | None, dict | None, str | None]:
+def _request(body: Any) -> tuple[str | None, dict[str, Any] | None, str | None]:
     if not isinstance(body, dict) or not isinstance(body.get("query"), str):
         return None, None, None
     variables, operation = body.get("variables"), body.get("operationName")
@@ -76,8 +76,10 @@ async def serve(
     """Serve until cancelled.
 
     Args:
-        state: Folder that keeps the content.
+        state: Folder in which the content is kept.
+        host: Address to listen on.
         port: 0 for any free one.
+        token: What clients must send in X-API-Key.
         ready: Called with the URL once requests are taken.
 
     Raises:

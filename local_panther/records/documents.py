@@ -1,16 +1,19 @@
-"""Splits what a file holds into JSON documents: one to a line, or one over many lines."""
+"""Splits a file into JSON documents: one per line, or one over many lines."""
 
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from io import BufferedIOBase
+from typing import NamedTuple, cast
 
 from isal import isal_zlib
 
 PIECE_BYTES = 16 * 1024 * 1024
 SMALL_PIECE_BYTES = 4 * 1024
-MAX_DOCUMENT_BYTES = 256 * 1024 * 1024  # AWS delivers files of some 50 MB at the most
+MAX_DOCUMENT_BYTES = 256 * 1024 * 1024  # AWS delivers files of at most some 50 MB
 
-BROKEN_GZIP = (EOFError, OSError, zlib.error, isal_zlib.error)
+# isal's stubs declare its error as an instance.
+IsalError = cast("type[Exception]", isal_zlib.error)
+BROKEN_GZIP = (EOFError, OSError, zlib.error, IsalError)
 
 
 class Document(NamedTuple):
@@ -28,10 +31,10 @@ class Document(NamedTuple):
 
 
 class UnreadableFile(Exception):
-    """A file that breaks off or is too large; the message says how. What came before is good."""
+    """A truncated or oversized file; the message says how. What came before it is valid."""
 
 
-def documents(file: BinaryIO) -> Iterator[Document]:
+def documents(file: BufferedIOBase) -> Iterator[Document]:
     """Yield the documents of an open file, a bounded piece at a time.
 
     Raises:
@@ -46,7 +49,7 @@ def documents(file: BinaryIO) -> Iterator[Document]:
 
 
 def _spans_lines(start: bytes) -> bool:
-    """Tell whether the first document goes on after its first line, as a formatted one does."""
+    """Return whether the first document continues after its first line, as a formatted one does."""
     line, newline, _ = start.lstrip().partition(b"\n")
     return bool(newline) and line.rstrip()[-1:] in b"{[,:" and line.strip() != b""
 
@@ -90,8 +93,8 @@ def _lines(rest: bytes, pieces: Iterator[bytes]) -> Iterator[Document]:
         raise error
 
 
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    """Read a file in pieces, and what can be had of one whose gzip stream breaks off."""
+def _pieces(file: BufferedIOBase) -> Iterator[bytes]:
+    """Read a file in pieces, and as much as possible of a broken gzip stream."""
     read = 0
     try:
         while piece := file.read1(PIECE_BYTES):
@@ -102,7 +105,7 @@ def _pieces(file: BinaryIO) -> Iterator[bytes]:
         raise UnreadableFile(f"broken gzip: {error}") from error
 
 
-def _salvaged(file: BinaryIO, skip: int) -> Iterator[bytes]:
+def _salvaged(file: BufferedIOBase, skip: int) -> Iterator[bytes]:
     """Read a broken stream again in small steps: a large one is lost whole with its last byte."""
     try:
         file.seek(skip)

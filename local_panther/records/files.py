@@ -1,12 +1,13 @@
-"""Finds the files to read and says in which order."""
+"""Finds the files to read, and their order."""
 
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import cast
 
 from isal import igzip
 
@@ -29,7 +30,7 @@ def find_files(paths: Iterable[str], tally: Tally) -> list[str]:
 
     Args:
         paths: Files, folders, or "-" for standard input.
-        tally: Takes a path that is missing or holds nothing to read.
+        tally: Takes paths that are missing or hold nothing to read.
     """
     found: list[str] = []
     for path in paths:
@@ -46,22 +47,22 @@ def find_files(paths: Iterable[str], tally: Tally) -> list[str]:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[BinaryIO]:
+def opened(path: str) -> Iterator[BufferedIOBase]:
     """Open a file for reading, decompressed where it begins as gzip does, whatever its name.
 
     Raises:
         OSError: The file cannot be opened.
     """
     if path == STANDARD_INPUT:
-        yield _plain(sys.stdin.buffer)
+        yield _plain(cast("BufferedReader", sys.stdin.buffer))
         return
-    with open(path, "rb") as file:  # noqa: PTH123 - "rb" of Path.open is not peekable to mypy
+    with Path(path).open("rb") as file:
         yield _plain(file)
 
 
-def _plain(file: BinaryIO) -> BinaryIO:
+def _plain(file: BufferedReader) -> BufferedIOBase:
     is_gzip = file.peek(2)[:2] == GZIP_MAGIC
-    return igzip.IGzipFile(fileobj=file, mode="rb") if is_gzip else file
+    return igzip.IGzipFile(fileobj=file, mode="rb") if is_gzip else file  # type: ignore[no-untyped-call]
 
 
 def _search(folder: str) -> Iterator[str]:

@@ -36,10 +36,10 @@ class Record(NamedTuple):
 
     def event(self) -> dict[str, Any]:
         """Return the event that rules get: the record with the fields that Panther adds."""
-        return _parsed(self.raw) | _parsed(self.added)
+        return {**_parsed(self.raw), **_parsed(self.added)}
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
+def _parsed(text: bytes) -> Any:
     try:
         return _parser.parse(text, recursive=True)
     except REFUSED:

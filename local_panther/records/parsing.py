@@ -67,16 +67,22 @@ def _of_lines(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch
     if document.line == 1 and len(filled) == 1:
         yield from _of_text(filled[0][1], name, skip)
         return
-    try:
-        array = simdjson.Parser().parse(b"[" + b",".join(line for _, line in filled) + b"]")
-    except REFUSED:
-        array = []
-    if len(array) == len(filled):
+    records = _array(b"[" + b",".join(line for _, line in filled) + b"]")
+    if len(records) == len(filled):
         numbers = [number for number, _ in filled]
-        yield RecordBatch(list(array), lambda index: f"{name}, line {numbers[index]}")
+        yield RecordBatch(records, lambda index: f"{name}, line {numbers[index]}")
         return
     for number, line in filled:
         yield from _of_text(line, f"{name}, line {number}", skip)
+
+
+def _array(text: bytes) -> list[Any]:
+    """Parse a JSON array; empty if the text is not valid."""
+    try:
+        array = simdjson.Parser().parse(text)
+    except REFUSED:
+        return []
+    return list(array) if isinstance(array, simdjson.Array) else []
 
 
 def _of_text(text: bytes, where: str, skip: Skip) -> Iterator[RecordBatch]:

@@ -1,6 +1,6 @@
 """Reads CloudTrail files into one stream: what rules may want, each record once."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import RecentIds
@@ -26,7 +26,7 @@ class Reader:
         self._workers = workers
         self._ids = RecentIds()
 
-    def read(self, files: Iterable[str]) -> Iterator[Record]:
+    def read(self, files: Iterable[str]) -> Generator[Record]:
         """Yield the wanted records of all files, in order of reading, each once."""
         for scan in scans(files, self._wanted, self._workers):
             yield from self._records(scan)

@@ -164,10 +164,9 @@ class Scanner:
 def _copied(record: Any, time: float, name: str, where: str) -> ScannedRecord:
     event_id = record.get("eventID")
     event_id = event_id if isinstance(event_id, str) else None
-    if isinstance(record, simdjson.Object):
-        raw, values = record.mini, record.as_dict()
-    else:
-        raw, values = json.dumps(record).encode(), record
+    is_parsed = isinstance(record, simdjson.Object)
+    raw: bytes = record.mini if is_parsed else json.dumps(record).encode()
+    values = record.as_dict() if is_parsed else record
     added = json.dumps(panther_fields(values, raw, time)).encode()
     return ScannedRecord(time, name, event_id, raw, added, where)
 

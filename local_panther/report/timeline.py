@@ -4,6 +4,7 @@ Its columns: `event_time`; `lane`, the row to draw in; `mark`, one of discovery,
 crossing or any other word; `detail`, the error or the like.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,10 +51,10 @@ class Lane:
 
     @property
     def success_after(self) -> float | None:
-        """When it first succeeded after having failed; None where it did not."""
-        first = min((mark.time for mark in self.failures), default=None)
-        later = [m.time for m in self.marks if m.kind == SUCCESS and first is not None]
-        return min((time for time in later if time >= first), default=None)
+        """When it first succeeded after having failed; None if it did not."""
+        first = min((mark.time for mark in self.failures), default=math.inf)
+        later = (mark.time for mark in self.marks if mark.kind == SUCCESS and mark.time >= first)
+        return min(later, default=None)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ FILE_SECONDS = 5 * 60  # of records in one file
 
 
 def deliver(
-    records: Iterable[Record], random: Random, shuffle: bool, duplicates: float
+    records: Iterable[Record], random: Random, *, shuffle: bool, duplicates: float
 ) -> list[tuple[float, Record]]:
     """Return records with the times of their delivery, in the order of delivery.
 

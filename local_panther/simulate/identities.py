@@ -50,7 +50,7 @@ def service(name: str) -> dict[str, Any]:
 
 
 def _identity(
-    kind: str, principal_id: str, arn: str, key_prefix: str, name: str, extra: dict
+    kind: str, principal_id: str, arn: str, key_prefix: str, name: str, extra: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         "type": kind,

@@ -74,7 +74,7 @@ class Shapes:
         return record
 
     def ordinary(
-        self, call: Call, service: str, name: str, parameters: dict | None, region: str
+        self, call: Call, service: str, name: str, parameters: dict[str, Any] | None, region: str
     ) -> Record:
         """Return any other call that succeeds."""
         record = self._record(call, service, name, parameters, read_only=True)
@@ -85,7 +85,14 @@ class Shapes:
         return record | {"errorCode": code, "errorMessage": message, "responseElements": None}
 
     def _denied(
-        self, call: Call, service: str, name: str, resource: str, reason: str, read_only=False
+        self,
+        call: Call,
+        service: str,
+        name: str,
+        resource: str,
+        reason: str,
+        *,
+        read_only: bool = False,
     ) -> Record:
         record = self._record(call, service, name, None, read_only=read_only)
         record["errorCode"] = "AccessDenied"
@@ -96,7 +103,13 @@ class Shapes:
         return dict(sorted(record.items()))
 
     def _record(
-        self, call: Call, service: str, name: str, parameters: dict | None, read_only: bool
+        self,
+        call: Call,
+        service: str,
+        name: str,
+        parameters: dict[str, Any] | None,
+        *,
+        read_only: bool,
     ) -> Record:
         region = IAM_REGION if service == "iam" else STS_REGION
         return {

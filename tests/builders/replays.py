@@ -23,7 +23,7 @@ def simulated(
     random = Random(seed)
     options = {"start": START, **scenario}
     records = [*attack(Scenario(**options), random), *background(ordinary, START, random)]
-    write(deliver(records, random, shuffle, duplicates), str(output))
+    write(deliver(records, random, shuffle=shuffle, duplicates=duplicates), str(output))
     return output
 
 
