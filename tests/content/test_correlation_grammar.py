@@ -19,7 +19,7 @@ def test_a_group_is_read_with_its_defaults():
         ("A", "A", 1, None),
         ("b", "B", 1, None),
     ]
-    assert (rule.lookback, rule.schedule.rate, rule.min_steps) == (15 * 60, 600, 2)
+    assert (rule.lookback, rule.schedule.rate_seconds, rule.min_steps) == (15 * 60, 600, 2)
     assert not rule.ordered and not rule.newest_first
 
 
