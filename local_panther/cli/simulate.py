@@ -10,8 +10,9 @@ from rich.text import Text
 from local_panther.cli.common import UNUSABLE, message_console
 from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.identities import PrincipalKind
+from local_panther.simulate.ordinary import ROLE_CALLS
+from local_panther.simulate.ordinary import background as ordinary_records
 from local_panther.simulate.scenario import Api, Scenario, attack
-from local_panther.simulate.scenario import background as ordinary_records
 
 DEFAULT_START = datetime(2026, 1, 5, 10, 0, 0)
 
@@ -48,6 +49,9 @@ def simulate(
     background: Annotated[
         int, typer.Option(min=0, help="Number of ordinary records around it.")
     ] = 500,
+    role_calls: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of role calls among the ordinary records.")
+    ] = ROLE_CALLS,
     shuffle: Annotated[
         bool, typer.Option("--shuffle", help="Deliver records up to 15 minutes late, out of order.")
     ] = False,
@@ -75,7 +79,7 @@ def simulate(
         start=epoch,
     )
     random = Random(seed)
-    records = [*attack(scenario, random), *ordinary_records(background, epoch, random)]
+    records = [*attack(scenario, random), *ordinary_records(background, epoch, random, role_calls)]
     messages = message_console()
     try:
         files = write(deliver(records, random, shuffle=shuffle, duplicates=duplicates), output)

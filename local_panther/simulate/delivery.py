@@ -1,4 +1,4 @@
-"""How records reach whoever reads them: late, out of order, twice, and in files."""
+"""Delivers records as CloudTrail does: late, out of order, twice, and in files."""
 
 import gzip
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
-from local_panther.simulate.shapes import ACCOUNT, STS_REGION, Record
+from local_panther.simulate.shapes import ACCOUNT, Record
 from local_panther.times import clock, parse_time
 
 MAX_DELAY_SECONDS = 15 * 60  # CloudTrail's usual delivery
@@ -18,13 +18,13 @@ FILE_SECONDS = 5 * 60  # of records in one file
 def deliver(
     records: Iterable[Record], random: Random, *, shuffle: bool, duplicates: float
 ) -> list[tuple[float, Record]]:
-    """Return records with the times of their delivery, in the order of delivery.
+    """Return records with the times of their delivery, in that order.
 
     Args:
         records: In any order.
         random: Decides delays and duplicates.
-        shuffle: Deliver each up to 15 minutes late; otherwise in the order of their times.
-        duplicates: Share of the records (0 to 1) that come twice.
+        shuffle: Deliver each record up to 15 minutes late; otherwise in the order of their times.
+        duplicates: Share (0 to 1) of the records that are delivered twice.
     """
     delivered = []
     for record in records:
@@ -41,8 +41,8 @@ def write(delivered: list[tuple[float, Record]], output: str) -> int:
 
     Args:
         delivered: Records with the times of their delivery.
-        output: A folder, which gets gzipped files named as AWS names them; a file that ends in
-            .jsonl, .ndjson or .json, with .gz or without; or "-" for one record a line.
+        output: A folder, which gets gzipped files laid out and named as in a bucket; a file that
+            ends in .jsonl, .ndjson or .json, with .gz or without; or "-" for one record a line.
 
     Returns:
         The number of files written.
@@ -62,14 +62,18 @@ def write(delivered: list[tuple[float, Record]], output: str) -> int:
 
 
 def _write_folder(delivered: list[tuple[float, Record]], folder: Path) -> int:
-    folder.mkdir(parents=True, exist_ok=True)
-    files: dict[float, list[Record]] = defaultdict(list)
+    """Write files as CloudTrail delivers them to a bucket: by account, region and day."""
+    files: dict[tuple[float, str], list[Record]] = defaultdict(list)
     for time, record in delivered:
-        files[time // FILE_SECONDS * FILE_SECONDS + FILE_SECONDS].append(record)
-    for number, (time, records) in enumerate(files.items()):
+        delivery = time // FILE_SECONDS * FILE_SECONDS + FILE_SECONDS
+        files[delivery, record["awsRegion"]].append(record)
+    for number, ((time, region), records) in enumerate(files.items()):
+        day = clock(time, "%Y/%m/%d")
         stamp = clock(time, "%Y%m%dT%H%MZ")
-        name = f"{ACCOUNT}_CloudTrail_{STS_REGION}_{stamp}_Generated{number:07}.json.gz"
-        (folder / name).write_bytes(_packed(_envelope(records)))
+        name = f"{ACCOUNT}_CloudTrail_{region}_{stamp}_Generated{number:07}.json.gz"
+        path = folder / "AWSLogs" / ACCOUNT / "CloudTrail" / region / day / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_packed(_envelope(records)))
     return len(files)
 
 

@@ -1,19 +1,18 @@
-"""What happens in a simulation: an attack, and the ordinary work around it."""
+"""A simulated role attack."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from local_panther.simulate.identities import PrincipalKind, identity, service
+from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.shapes import ACCOUNT, Call, Record, Shapes
 
 ATTACKER_ADDRESS = "198.51.100.23"
-OFFICE_ADDRESSES = tuple(f"203.0.113.{i}" for i in range(10, 20))
+OFFICE_ADDRESS = "203.0.113.10"
 DISCOVERY_PAGES = 3
-DISCOVERY_LEAD = 150  # seconds from the first ListRoles to the first attempt
-SUCCESS_LAG = 240  # seconds from the last failure to the first success
-BACKGROUND_HOURS = 4
+DISCOVERY_LEAD_SECONDS = 150  # from the first ListRoles to the first attempt
+SUCCESS_LAG_SECONDS = 240  # from the last failure to the first success
 
 NAMES = {
     PrincipalKind.USER: "mallory",
@@ -27,7 +26,7 @@ LEVELS = ("Admin", "Operator", "ReadOnly", "Runtime")
 
 
 class Api(StrEnum):
-    """How the attacker tries to get at a role."""
+    """The API by which the attacker tries to get a role."""
 
     ASSUME_ROLE = "assume-role"
     UPDATE_TRUST_POLICY = "update-trust-policy"
@@ -38,15 +37,17 @@ class Scenario:
     """A role attack.
 
     Attributes:
-        roles: Distinct roles that are failed on.
+        roles: Distinct roles that deny the attacker.
+        api: The API by which the attacker tries them.
+        principal: The kind of attacker.
         retries: Further attempts on the same roles.
         minutes: Time from the first attempt to the last one on a new role.
-        principals: Callers that take turns, attempt by attempt.
-        rotate_sessions: Give every call of a ROLE caller another session name.
+        principals: Number of attackers, who take turns attempt by attempt.
+        rotate_sessions: Use a new session name for every call of a ROLE attacker.
         discovery: Call ListRoles first.
-        succeed: Roles among those failed on that the attacker gets into afterwards.
-        blocklisted: A role that a person assumes successfully meanwhile; None for nobody.
-        start: Time of the first ListRoles in seconds since 1970.
+        succeed: Roles, of those that denied the attacker, that the attacker then gets into.
+        blocklisted: A role that a person assumes in the meantime; None for nobody.
+        start: Time of the first ListRoles, in seconds since 1970.
     """
 
     roles: int = 12
@@ -71,9 +72,9 @@ def attack(scenario: Scenario, random: Random) -> Iterator[Record]:
                 yield shapes.list_roles(callers.call(number, scenario.start + page))
     if scenario.blocklisted:
         person = identity(PrincipalKind.USER, "trent", "")
-        call = Call(person, scenario.start + 60, OFFICE_ADDRESSES[0])
+        call = Call(person, scenario.start + 60, OFFICE_ADDRESS)
         yield shapes.assumed_role(call, scenario.blocklisted, "trent-laptop")
-    first = scenario.start + DISCOVERY_LEAD
+    first = scenario.start + DISCOVERY_LEAD_SECONDS
     names = role_names(scenario.roles)
     tries = [*range(scenario.roles), *(i % scenario.roles for i in range(scenario.retries))]
     for turn, role in enumerate(tries):
@@ -84,22 +85,13 @@ def attack(scenario: Scenario, random: Random) -> Iterator[Record]:
         else:
             yield shapes.denied_trust_update(call, names[role])
     for number in range(min(scenario.succeed, scenario.roles)):
-        time = first + scenario.minutes * 60 + SUCCESS_LAG * (number + 1)
+        time = first + scenario.minutes * 60 + SUCCESS_LAG_SECONDS * (number + 1)
         role_arn = f"arn:aws:iam::{ACCOUNT}:role/{names[-1 - number]}"
         yield shapes.assumed_role(callers.call(0, time), role_arn, "mallory")
 
 
-def background(count: int, start: float, random: Random) -> Iterator[Record]:
-    """Yield ordinary records of the hours around a time, in the order of their times."""
-    shapes = Shapes(random)
-    length = BACKGROUND_HOURS * 3600
-    for i in range(count):
-        time = start - length / 4 + length * i / count
-        yield _ordinary(shapes, time, random)
-
-
 def role_names(count: int) -> list[str]:
-    """Return so many distinct role names that look like a company's."""
+    """Return distinct role names that look like a company's."""
     return [
         f"{TEAMS[i % len(TEAMS)]}{LEVELS[i // len(TEAMS) % len(LEVELS)]}Role"
         + (f"{i // 32 + 1}" if i >= len(TEAMS) * len(LEVELS) else "")
@@ -120,36 +112,3 @@ class _Callers:
         rotated = f"s-{self._random.randrange(10**9):09}"
         session = rotated if self._scenario.rotate_sessions else "build-4711"
         return Call(identity(self._scenario.principal, name, session), time, ATTACKER_ADDRESS)
-
-
-def _ordinary(shapes: Shapes, time: float, random: Random) -> Record:
-    """Return one record of everyday work, role calls that are none of an attack's among them."""
-    person = identity(PrincipalKind.USER, random.choice(("alice", "bob", "carol")), "")
-    workload = identity(PrincipalKind.ROLE, "OrdersServiceRole", f"i-{random.randrange(10**8):08}")
-    people = Call(person, time, random.choice(OFFICE_ADDRESSES))
-    work = Call(workload, time, "192.0.2.44")
-    by_lambda = Call(service("lambda.amazonaws.com"), time, "lambda.amazonaws.com")
-    role = f"arn:aws:iam::{ACCOUNT}:role/{random.choice(TEAMS)}RuntimeRole"
-    region = random.choice(("eu-west-1", "us-east-1"))
-    die = random.random()
-    if die < 0.04:
-        return shapes.assumed_role(by_lambda, role, "orders-function")
-    if die < 0.05:
-        return shapes.assumed_role(people, role, "laptop")
-    if die < 0.055:
-        return shapes.denied_assume_role(people, role)
-    if die < 0.06:
-        throttled = shapes.assumed_role(work, role, "orders")
-        return shapes.failed(throttled, "ThrottlingException", "Rate exceeded")
-    if die < 0.065:
-        return shapes.list_roles(people)
-    service_name, name, parameters = random.choice(
-        (
-            ("ec2", "DescribeInstances", {"instancesSet": {}, "filterSet": {}}),
-            ("kms", "Decrypt", {"encryptionAlgorithm": "SYMMETRIC_DEFAULT"}),
-            ("s3", "ListBuckets", None),
-            ("logs", "DescribeLogGroups", {"limit": 50}),
-            ("sts", "GetCallerIdentity", None),
-        )
-    )
-    return shapes.ordinary(random.choice((people, work)), service_name, name, parameters, region)

@@ -8,7 +8,8 @@ from random import Random
 from local_panther.alerts.model import Alert
 from local_panther.replay import Outcome, replay
 from local_panther.simulate.delivery import deliver, write
-from local_panther.simulate.scenario import Scenario, attack, background
+from local_panther.simulate.ordinary import background
+from local_panther.simulate.scenario import Scenario, attack
 from tests.builders.events import REPO, START
 
 CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"

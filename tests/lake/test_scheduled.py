@@ -78,7 +78,7 @@ def test_any_query_over_cloudtrail_runs_on_its_schedule(tmp_path, content_copy):
         "WHERE p_occurs_since('1 h') AND eventName = 'ListBuckets' GROUP BY eventName",
         "def rule(event):\n    return event['calls'] > 5\n",
     )
-    outcome = replayed(simulated(tmp_path / "t", ordinary=2000), content=content_copy)
+    outcome = replayed(simulated(tmp_path / "t", ordinary=4000), content=content_copy)
     assert own(outcome)
     assert all(alert.created_at % 3600 == 0 for alert in own(outcome))
     assert outcome.tally.wanted > 100
