@@ -3,11 +3,13 @@
 # make bench  speed and cost, each figure beside its alternative
 # make test-full  the random tests of make test with many more examples
 # make mutants  mutation testing of the helpers and the correlation evaluator
-# make test   format, lint, panther_analysis_tool test without and with an instance, pytest
+# make lint   formatting, types, layers, and panther-analysis' own lint of the content
+# make test   lint, panther_analysis_tool test without and with an instance, pytest
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 DEMO := build/demo
+CONTENT := rules global_helpers data_models
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench test test-full mutants lint content-test pytest format clean
@@ -26,6 +28,7 @@ demo: .venv/ready
 	$(BIN)/local-panther replay $(DEMO) --include-disabled --report $(DEMO)/report.html
 
 bench: .venv/ready
+	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks
 
 test: lint content-test pytest
@@ -42,6 +45,13 @@ mutants:
 lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/mypy --strict local_panther
+	MYPYPATH=global_helpers $(BIN)/mypy --strict global_helpers/*.py
+	$(BIN)/lint-imports
+	$(BIN)/black --quiet --check $(CONTENT)
+	$(BIN)/isort --quiet --check-only $(CONTENT)
+	$(BIN)/pylint --score=n $(CONTENT)
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(CONTENT)
 
 content-test: .venv/ready
 	$(BIN)/panther_analysis_tool test --show-failures-only
@@ -51,8 +61,8 @@ pytest: .venv/ready-dev
 	$(BIN)/pytest
 
 format: .venv/ready-dev
-	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 clean:
 	rm -rf .venv build

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from benchmarks.data import REPO
 from benchmarks.measure import Figure, best_seconds
@@ -35,6 +37,6 @@ def measure(records: int) -> list[Figure]:
     return figures
 
 
-def _runs(tool: str, folder: Path):
+def _runs(tool: str, folder: Path) -> Callable[[], Any]:
     command = [BIN / tool, "test"]
     return lambda: subprocess.run(command, cwd=folder, capture_output=True, check=True)

@@ -1,57 +1,80 @@
-"""CloudTrail to measure on, made from the recorded files in ../shared/data."""
+"""CloudTrail to measure on: recorded if it lies beside the repository, else generated."""
 
 import gzip
 import itertools
 import json
-import sys
-import uuid
+import shutil
 from pathlib import Path
 from random import Random
+from typing import Any
+
+from local_panther.simulate.ordinary import OrdinaryWork
 
 REPO = Path(__file__).parent.parent
 RECORDED = REPO.parent / "shared" / "data"
-FILES = REPO / "build" / "benchmark"
+BUILD = REPO / "build" / "benchmark"
 RECORDS_A_FILE = 1000
 ROLE_CALLS = ("AssumeRole", "UpdateAssumeRolePolicy", "ListRoles")
 ROLE_CALLS_A_THOUSAND = 8  # under 1 %
+GENERATED_EVENTS = 2000
+START = 1_767_607_200  # 2026-01-05T10:00:00Z
+DAY, YEAR = 86_400, 365 * 86_400
+
+Record = dict[str, Any]
 
 
-def mixed_lines() -> list[dict]:
-    """Return recorded events in a realistic mix: eight role calls in a thousand.
+def event_mix() -> list[Record]:
+    """Return a few thousand events, eight role calls in a thousand.
 
-    The recorded five minutes of production have four times as many.
+    Recorded events if there are any, in which role calls are thinned out: the recorded five minutes
+    of production have four times as many. Otherwise generated ones.
     """
-    if not RECORDED.is_dir():
-        sys.exit(f"{RECORDED}: no recorded CloudTrail there to make the data from")
-    recorded = [
-        json.loads(line) for p in sorted(RECORDED.glob("cloudtrail-*.jsonl")) for line in p.open()
-    ]
-    role_calls = [r for r in recorded if r["eventName"] in ROLE_CALLS]
-    Random(1).shuffle(role_calls)  # or those of the first file would be all
-    role_calls = itertools.cycle(role_calls)
-    others = [r for r in recorded if r["eventName"] not in ROLE_CALLS]
+    recorded = [json.loads(line) for path in _recorded_files() for line in path.open()]
+    if not recorded:
+        share = ROLE_CALLS_A_THOUSAND / 1000
+        return list(OrdinaryWork(Random(1), share).records(GENERATED_EVENTS, START, DAY))
+    role_calls = [record for record in recorded if record["eventName"] in ROLE_CALLS]
+    Random(1).shuffle(role_calls)  # otherwise they would all be those of the first file
+    more = itertools.cycle(role_calls)
+    others = [record for record in recorded if record["eventName"] not in ROLE_CALLS]
     every = 1000 // ROLE_CALLS_A_THOUSAND
-    mixed = []
-    for i, record in enumerate(others):
+    mixed: list[Record] = []
+    for number, record in enumerate(others):
         mixed.append(record)
-        if i % every == 0:
-            mixed.append(next(role_calls))
+        if number % every == 0:
+            mixed.append(next(more))
     return mixed
 
 
-def files(records: int) -> list[Path]:
-    """Return gzipped files of 1,000 records each, as AWS delivers them; made where missing."""
-    FILES.mkdir(parents=True, exist_ok=True)
-    paths = [FILES / f"{number:05}.json.gz" for number in range(records // RECORDS_A_FILE)]
-    for path in set(FILES.glob("*.gz")) - set(paths):
-        path.unlink()
+def event_mix_name() -> str:
+    """Return which events `event_mix` returns, for the table."""
+    return "recorded events" if _recorded_files() else "generated events"
+
+
+def generated_files(records: int, *, days: float) -> list[Path]:
+    """Return gzipped files of 1,000 generated records each, as AWS delivers them.
+
+    No record repeats another. They are kept for the next run.
+
+    Args:
+        records: Number of records.
+        days: The time that they are spread over.
+    """
+    folder = BUILD / f"{records}-records-{days:g}-days"
+    count = records // RECORDS_A_FILE
+    paths = [folder / f"{number:05}.json.gz" for number in range(count)]
     if all(path.exists() for path in paths):
         return paths
-    source, random = itertools.cycle(mixed_lines()), Random(1)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    work = OrdinaryWork(Random(1), ROLE_CALLS_A_THOUSAND / 1000)
+    source = work.records(records, START, days * DAY)
     for path in paths:
-        batch = [dict(next(source)) for _ in range(RECORDS_A_FILE)]
-        for record in batch:
-            record["eventID"] = str(uuid.UUID(int=random.getrandbits(128), version=4))
+        batch = list(itertools.islice(source, RECORDS_A_FILE))
         text = json.dumps({"Records": batch}, separators=(",", ":"))
         path.write_bytes(gzip.compress(text.encode()))
     return paths
+
+
+def _recorded_files() -> list[Path]:
+    return sorted(RECORDED.glob("cloudtrail-*.jsonl"))

@@ -14,18 +14,18 @@ from local_panther.simulate.scenario import Scenario, attack
 from local_panther.times import iso
 
 START = 1_767_607_200  # 2026-01-05T10:00:00Z
-CYCLE = 60 * 60  # seconds; every schedule of the content begins anew with it
-STEP = 67  # seconds between phases, so that they fall on other seconds of each minute
+CYCLE = 60 * 60  # seconds; every schedule of the content repeats in it
+STEP = 67  # seconds between phases, so that they fall on different seconds of each minute
 THRESHOLD = 10
 SIGNAL = "AWS.CloudTrail.MultipleFailedRoleAttempts"
 CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
 
 
 def measure(records: int) -> list[Figure]:
-    """Replay one attack at every phase of the schedule and tell how long its alerts take.
+    """Replay one attack at every phase of the schedule and measure how long its alerts take.
 
-    With the alert of the signal turned on too, which ships turned off. CloudTrail's delivery, up to
-    15 minutes, comes on top of both.
+    The alert of the signal, which is off by default, is turned on. CloudTrail's delivery, up to 15
+    minutes, comes on top of both.
     """
     waits: dict[str, list[float]] = {SIGNAL: [], CORRELATION: []}
     with tempfile.TemporaryDirectory() as folder:

@@ -15,8 +15,8 @@ class Figure:
     Attributes:
         name: What was measured.
         value: The figure, and `beside` that of the alternative, in `unit`.
-        ratio: How they compare; None where there is no alternative.
-        goal: What the ratio or value should be, in words; "" where there is none.
+        ratio: How they compare; None if there is no alternative.
+        goal: What the ratio or value should be, in words; "" if there is none.
         met: Whether it is.
     """
 
