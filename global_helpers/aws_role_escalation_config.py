@@ -34,7 +34,10 @@ LOOKBACK_MINUTES = WINDOW_MINUTES + 60
 # counts, its own rate (30 minutes) and the delivery delay (15 minutes).
 SUCCESS_LOOKBACK_MINUTES = WINDOW_MINUTES + 120
 
-# PERSON_ROLE_PREFIXES as a regular expression of whole role names, for SQL.
-PERSON_ROLE_PATTERN = "|".join(
-    prefix.replace(".", "[.]").replace("+", "[+]") + ".*" for prefix in PERSON_ROLE_PREFIXES
-)
+
+def person_role_pattern(prefixes: list[str]) -> str:
+    """Return a regular expression of whole role names that SQL can match."""
+    return "|".join(f"{prefix.replace('.', '[.]').replace('+', '[+]')}.*" for prefix in prefixes)
+
+
+PERSON_ROLE_PATTERN = person_role_pattern(PERSON_ROLE_PREFIXES)
