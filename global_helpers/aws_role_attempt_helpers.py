@@ -42,10 +42,8 @@ MAX_TARGETS_SHOWN = 50
 MAY_ASSUME = "ValidationError (session too long)"
 
 # Automation tries one role name, or a few, in every account of an organisation; a search for a way
-# in tries what it has found in one account. The queries repeat these numbers.
+# in tries what it has found in one account.
 FAN_OUT = "few role names in many accounts"
-FEW_NAMES = 3  # up to so many names are few in more accounts than that,
-ACCOUNTS_PER_NAME = 5  # and any number of names with so many accounts for each
 
 # severity() and alert_context() ask for the same event: the second gets the answer of the first.
 _discovery_of_this_event: dict[str, str] = {}
@@ -173,7 +171,7 @@ def _names_and_accounts(keys: list[str]) -> tuple[set[str], list[str]]:
 
 
 def _pattern(names: int, accounts: int) -> str:
-    if accounts >= ACCOUNTS_PER_NAME * names or accounts > FEW_NAMES >= names:
+    if accounts >= config.ACCOUNTS_PER_NAME * names or accounts > config.FEW_NAMES >= names:
         return FAN_OUT
     return f"many roles in {'one account' if accounts <= 1 else 'several accounts'}"
 

@@ -24,6 +24,11 @@ PERSON_ROLE_PREFIXES: list[str] = []
 # could rotate it. False: every userIdentity.arn is a principal of its own.
 COLLAPSE_SESSIONS = True
 
+# What is a fan-out, and so Low or Medium: up to FEW_NAMES role names in more accounts than that, or
+# ACCOUNTS_PER_NAME accounts for each of any number of names.
+FEW_NAMES = 3
+ACCOUNTS_PER_NAME = 5
+
 # The rest follows from the settings above.
 
 # A correlation rule has to look back over the window, its own rate (30 minutes) and CloudTrail's

@@ -265,7 +265,7 @@ class TestTriage:
     def test_every_success_around_the_burst_is_found_with_failed_before(self):
         early = assumed("Role9", time=START - 300)
         records = [*self.records(), early, assumed("Role3"), assumed("Free"), trusted("Role4")]
-        late = assumed("Role2", time=START + (T + 1) * 30 + 61 * MINUTE)
+        late = assumed("Role2", time=START + max((T + 1) * 30, 500) + 61 * MINUTE)
         query = "aws_role_successes_after_failures_query"
         rows = rows_of(query, [*records, late], parameters=ALERT)
         assert [(row["role"][18:], row["api"], row["failed_before"]) for row in rows] == [
