@@ -419,6 +419,38 @@ class TestSettings:
         return change
 
 
+class TestWhatThePageAdvises:
+    """Exclusions and options of docs/multiple-failed-role-attempts.md."""
+
+    @pytest.fixture
+    def alerts_with(self, content_copy, tmp_path):
+        def alerts_with(old, new, records):
+            rule = content_copy / "rules/aws_cloudtrail_rules/aws_multiple_failed_role_attempts.yml"
+            text = rule.read_text()
+            assert old in text
+            rule.write_text(text.replace(old, new, 1))
+            trail = tmp_path / "t.jsonl"
+            trail.write_text("".join(json.dumps(record) + "\n" for record in records))
+            outcome = replayed(trail, content=content_copy)
+            return Counter((a.metadata.rule_id, a.severity) for a in outcome.alerts)
+
+        return alerts_with
+
+    def test_a_filter_on_the_message_excludes_the_cdk(self, alerts_with):
+        condition = (
+            "  - KeyPath: errorMessage\n    Condition: DoesNotContain\n    Value: role/cdk-\n"
+        )
+        cdk = STREAMS["CDK: the console, then cdk deploy --all"][0]
+        backdoors = STREAMS["backdoor service-linked roles"][0]
+        others = [r | {"userIdentity": AUDIT, "errorMessage": None} for r in backdoors]
+        found = alerts_with("Tags:\n", f"{condition}Tags:\n", [*cdk, listed(AUDIT), *others])
+        assert list(found.values()) == [1]
+
+    def test_create_alert_makes_alerts_of_bursts_without_discovery(self, alerts_with):
+        found = alerts_with("CreateAlert: false", "CreateAlert: true", spray())
+        assert found == {("AWS.CloudTrail.MultipleFailedRoleAttempts", "MEDIUM"): 1}
+
+
 def test_recorded_cloudtrail_raises_no_alert_at_the_shipped_settings(recorded_file):
     outcome = replayed(recorded_file, include_disabled=True)
     assert [alert.title for alert in outcome.alerts] == []
