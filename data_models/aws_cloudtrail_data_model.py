@@ -1,9 +1,6 @@
 from ipaddress import ip_address
 
-# Named by the mappings role_principal and role_target
-from aws_role_activity_helpers import attempt_target, principal_arn  # noqa: F401
-
-# Where the name of the actor stands, by userIdentity.type
+# Where the actor's name is, by userIdentity.type
 ACTOR_PATHS = {
     "Root": ("userIdentity", "userName"),
     "IAMUser": ("userIdentity", "userName"),

@@ -1,8 +1,8 @@
 """Who tried what on which IAM role, read from a CloudTrail record as AWS writes it.
 
-A call that AWS denies is recorded without request parameters, so the role that it was aimed at
-stands only in the error message. Everything here takes an event of any shape: a missing, null or
-wrongly typed field gives no answer, never an exception.
+AWS records a denied call without request parameters: only the error message names the role.
+Everything here takes an event of any shape: a missing, null or wrongly typed field gives no answer,
+never an exception.
 
 Field reference:
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
@@ -13,21 +13,28 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from typing import Any
+
+import aws_role_escalation_config as config
 
 ASSUME_ROLE = "AssumeRole"
 UPDATE_TRUST_POLICY = "UpdateAssumeRolePolicy"
-LIST_ROLES = "ListRoles"
+ATTEMPTS = (ASSUME_ROLE, UPDATE_TRUST_POLICY)
+# The second returns every role of the account with its trust policy, in one call.
+DISCOVERIES = ("ListRoles", "GetAccountAuthorizationDetails")
 
 EVENT_SOURCES = {
     ASSUME_ROLE: "sts.amazonaws.com",
     UPDATE_TRUST_POLICY: "iam.amazonaws.com",
-    LIST_ROLES: "iam.amazonaws.com",
+    "ListRoles": "iam.amazonaws.com",
+    "GetAccountAuthorizationDetails": "iam.amazonaws.com",
 }
 
-# Errors that say nothing about access: the service was busy or broken. AWS writes most codes both
-# with and without "Exception" at the end; here they stand without.
+# Errors that say nothing about access to the role. AWS writes most codes both with and without
+# "Exception" at the end; here they are without it. The queries have the same list, in SQL.
 NOT_ABOUT_ACCESS = (
+    # The service was busy or broken
     "Throttling",
     "ThrottledRequest",
     "RequestLimitExceeded",
@@ -38,33 +45,59 @@ NOT_ABOUT_ACCESS = (
     "InternalServerError",
     "ServiceFailure",
     "ServiceUnavailable",
+    # The caller's own credentials were not accepted
+    "ExpiredToken",
+    "InvalidClientTokenId",
+    "UnrecognizedClient",
+    "SignatureDoesNotMatch",
+    "RequestExpired",
+    "RegionDisabled",
 )
 
-# True: the sessions of an ordinary role count as one principal, the role, so that rotating session
-# names does not split the count. False: every userIdentity.arn is a principal of its own.
-COLLAPSE_SESSIONS = True
+# The session was to last longer than the role allows: with less, the caller gets in.
+TOO_LONG_SESSION = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role"
 
-# IAM Identity Center creates these roles and sets the session name to the person who signed in.
-IDENTITY_CENTER_ROLE_PREFIX = "AWSReservedSSO_"
+# Prefix of a principal that is a person of IAM Identity Center, whatever account and permission set
+IDENTITY_CENTER = "identity-center:"
 
 # The characters of IAM paths and names:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-# The same patterns stand in the queries, in SQL.
-ROLE_ARN = r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/[!-~]+"
-ROLE_NAME = r"[A-Za-z0-9_+=,.@-]+"
+# The queries have the same patterns, in SQL.
+NAME = r"[A-Za-z0-9_+=,.@-]+"
+ROLE = rf"arn:[a-z0-9-]+:iam::[0-9]{{12}}:role/(?:[!-~]+/)?{NAME}"
 DENIED = r"User: \S+ is not authorized to perform: [a-z]+:[A-Za-z]+ on resource: "
 
-ROLE_ARN_ONLY = re.compile(ROLE_ARN)
-ROLE_NAME_ONLY = re.compile(ROLE_NAME)
+ROLE_ARN = re.compile(ROLE)
+ROLE_NAME = re.compile(NAME)
 # The resource ends the sentence, or a reason follows after a space. Anchored at the start: what an
-# attacker writes into the role's own name can not pass for the resource.
-DENIED_ROLE_ARN = re.compile(DENIED + rf"({ROLE_ARN})(?: |\Z)")
-DENIED_ROLE_NAME = re.compile(DENIED + rf"role ({ROLE_NAME})(?: |\Z)")
+# attacker writes into a role's name cannot pass for the resource.
+DENIED_ROLE_ARN = re.compile(DENIED + rf"({ROLE})(?: |\Z)")
+DENIED_ROLE_NAME = re.compile(DENIED + rf"role ({NAME})(?: |\Z)")
+# On most IAM calls a sentence follows. The dot before it is not part of the resource, although role
+# names can end in a dot.
+TRAILER = ". Go to "
+TARGET_ACCOUNT = re.compile(r"([0-9]{12}):role/")
 ACCOUNT_ID = re.compile(r"[0-9]{12}")
 # arn:aws:sts::123456789012:assumed-role/RoleName/SessionName
 ASSUMED_ROLE_ARN = re.compile(r"(arn:[a-z0-9-]+):sts::([0-9]{12}):assumed-role/([^/\s]+)/(\S+)")
+# Only IAM Identity Center can create roles here, and it sets the session name to the person.
+IDENTITY_CENTER_ROLE = re.compile(
+    r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/aws-reserved/sso\.amazonaws\.com/\S+"
+)
 
 LATEST_EPOCH = 253402300799  # 9999-12-31T23:59:59Z, the last moment that can be written as a date
+
+CONTEXT_FIELDS = (
+    "eventID",
+    "eventTime",
+    "eventName",
+    "eventSource",
+    "awsRegion",
+    "recipientAccountId",
+    "sourceIPAddress",
+    "userAgent",
+    "userIdentity",
+)
 
 # Bounds for what is copied from an event into an alert context (its limit is 200 KB).
 MAX_TEXT = 1024
@@ -74,77 +107,104 @@ MAX_FIELD = 16 * 1024
 
 
 def is_failed_call(event: Any) -> bool:
-    """Tell whether the call was answered with an error of any kind."""
+    """Return whether the call was answered with an error of any kind."""
     return bool(event.get("errorCode") or event.get("errorMessage"))
 
 
 def is_role_discovery(event: Any) -> bool:
-    """Tell whether this is a ListRoles call; a denied one is discovery all the same."""
-    return _is_call(event, LIST_ROLES)
+    """Return whether the call lists the account's roles; a denied one is discovery all the same."""
+    name = event.get("eventName")
+    return name in DISCOVERIES and event.get("eventSource") == EVENT_SOURCES[name]
 
 
 def is_failed_role_attempt(event: Any) -> bool:
-    """Tell whether access to a role was tried and refused.
+    """Return whether access to a role was tried and refused.
 
-    That is an AssumeRole or UpdateAssumeRolePolicy call with an error that is about the call, not
-    about throttling or a fault of the service.
+    That is an AssumeRole or UpdateAssumeRolePolicy call with an error that is about the role, not
+    about throttling, a fault of the service or the caller's own credentials.
     """
     name = event.get("eventName")
-    if name != ASSUME_ROLE and name != UPDATE_TRUST_POLICY:
+    if name not in ATTEMPTS or event.get("eventSource") != EVENT_SOURCES[name]:
         return False
-    return _is_call(event, name) and is_failed_call(event) and _is_about_access(event)
+    # Some services write whose fault it is in front: "Client.RequestLimitExceeded"
+    return is_failed_call(event) and error_name(event).rsplit(".", 1)[-1] not in NOT_ABOUT_ACCESS
+
+
+def is_near_success(event: Any) -> bool:
+    """Return whether a failed AssumeRole would succeed with a shorter session."""
+    message = event.get("errorMessage")
+    return isinstance(message, str) and message.startswith(TOO_LONG_SESSION)
 
 
 def attempt_target(event: Any) -> str | None:
     """Return the role that an AssumeRole or UpdateAssumeRolePolicy call was aimed at.
 
     Request parameters come first. Where AWS left them out (it does on every denial), the error
-    message tells.
+    message names the role.
 
     Returns:
-        For AssumeRole the role's ARN with its path. For UpdateAssumeRolePolicy, which names a role
-        of the caller's account, "<account ID>:role/<name>". None where the role can not be told.
+        The role's ARN, with its path. UpdateAssumeRolePolicy mostly names a role of the account
+        without its path: then "<account ID>:role/<name>". None if the role is unknown.
     """
-    message = event.get("errorMessage")
-    message = message if isinstance(message, str) else ""
     if event.get("eventName") == ASSUME_ROLE:
         arn = event.deep_get("requestParameters", "roleArn")
-        return _full_match(ROLE_ARN_ONLY, arn) or _first_group(DENIED_ROLE_ARN, message)
+        return _full_match(ROLE_ARN, arn) or _denied(DENIED_ROLE_ARN, event)
     if event.get("eventName") != UPDATE_TRUST_POLICY:
         return None
-    name = event.deep_get("requestParameters", "roleName")
-    name = _full_match(ROLE_NAME_ONLY, name) or _first_group(DENIED_ROLE_NAME, message)
-    account = recipient_account(event)
+    given = event.deep_get("requestParameters", "roleName")
+    name = _full_match(ROLE_NAME, given)
+    arn = None if name else _full_match(ROLE_ARN, given) or _denied(DENIED_ROLE_ARN, event)
+    if arn:
+        return arn
+    name, account = name or _denied(DENIED_ROLE_NAME, event), recipient_account(event)
     return f"{account}:role/{name}" if name and account else None
 
 
-def principal_arn(event: Any, collapse_sessions: bool = COLLAPSE_SESSIONS) -> str | None:
-    """Return who made the call, as one name for all the calls of one person or workload.
+def role_key(target: str) -> str:
+    """Return "<account ID>:role/<name>", which is the same whichever way a call names the role.
 
     Args:
-        event: The CloudTrail record.
-        collapse_sessions: Name the role behind an AssumedRole session instead of the session, whose
-            name the caller picks freely. Sessions of IAM Identity Center roles are never collapsed:
-            there AWS sets the session name to the person, and many people share the role.
+        target: From `attempt_target`.
+    """
+    account = TARGET_ACCOUNT.search(target)
+    return f"{account.group(1) if account else ''}:role/{target.rsplit('/', 1)[-1]}"
+
+
+def principal_arn(event: Any) -> str | None:
+    """Return who made the call, as one name for all the calls of one person or workload.
 
     Returns:
-        An ARN, or None for AWS services and for callers that the record gives no ARN of.
+        For the session of a role the role's ARN, since the caller picks the session name. For a
+        person of IAM Identity Center "identity-center:" and the session name, the same in every
+        account and permission set. For the roles under PERSON_ROLE_PREFIXES, and for every other
+        kind of caller, `userIdentity.arn`. None for AWS services and callers without an ARN.
     """
     arn = event.deep_get("userIdentity", "arn")
     kind = event.deep_get("userIdentity", "type")
     if not isinstance(arn, str) or not arn.strip() or kind == "AWSService":
         return None
-    if not collapse_sessions or kind != "AssumedRole":
+    if not config.COLLAPSE_SESSIONS or kind != "AssumedRole":
         return arn
     session = ASSUMED_ROLE_ARN.fullmatch(arn)
-    issuer = event.deep_get("userIdentity", "sessionContext", "sessionIssuer", "arn")
-    issuer = issuer if isinstance(issuer, str) and issuer.strip() else None
+    issuer = _issuer_arn(event)
+    if session and is_identity_center(event):
+        return IDENTITY_CENTER + session.group(4)
     role_name = session.group(3) if session else (issuer or "").rsplit("/", 1)[-1]
-    if role_name.startswith(IDENTITY_CENTER_ROLE_PREFIX):
+    if role_name.startswith(tuple(config.PERSON_ROLE_PREFIXES)):
         return arn
     if issuer:
         return issuer
     return f"{session.group(1)}:iam::{session.group(2)}:role/{role_name}" if session else arn
+
+
+def is_expected(principal: str) -> bool:
+    """Return whether a principal is one of EXPECTED_PRINCIPALS."""
+    return any(fnmatchcase(principal, pattern) for pattern in config.EXPECTED_PRINCIPALS)
+
+
+def is_identity_center(event: Any) -> bool:
+    """Return whether the caller is a person's session of IAM Identity Center."""
+    return _full_match(IDENTITY_CENTER_ROLE, _issuer_arn(event)) is not None
 
 
 def session_name(event: Any) -> str | None:
@@ -157,7 +217,7 @@ def recipient_account(event: Any) -> str | None:
     """Return the ID of the account that the record belongs to, else that of the caller."""
     for account in (event.get("recipientAccountId"), event.deep_get("userIdentity", "accountId")):
         if _full_match(ACCOUNT_ID, account):
-            return account
+            return str(account)
     return None
 
 
@@ -187,25 +247,25 @@ def event_epoch(event: Any) -> int | None:
 
 
 def iso_time(epoch: int) -> str:
-    """Write seconds since 1970 as CloudTrail writes times."""
+    """Return seconds since 1970 as CloudTrail writes times."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def cloudtrail_context(event: Any) -> dict:
+def cloudtrail_context(event: Any) -> dict[str, Any]:
     """Return the fields of a CloudTrail record that a SOC analyst looks for first, bounded in size.
 
-    The same fields as in Panther's own AWS rules, so that triage knows them.
+    The same fields as in Panther's own AWS rules, and what the saved queries ask for.
     """
-    fields = (
-        "eventName",
-        "eventSource",
-        "awsRegion",
-        "recipientAccountId",
-        "sourceIPAddress",
-        "userAgent",
-        "userIdentity",
+    fields = {field: event.get(field) for field in CONTEXT_FIELDS}
+    identity = ("userIdentity", "sessionContext")
+    return bounded_fields(
+        fields
+        | {
+            "sessionName": session_name(event),
+            "sourceIdentity": event.deep_get(*identity, "sourceIdentity"),
+            "mfaAuthenticated": event.deep_get(*identity, "attributes", "mfaAuthenticated"),
+        }
     )
-    return bounded_fields({field: event.get(field) for field in fields})
 
 
 def bounded_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,7 +274,7 @@ def bounded_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def bounded(value: Any) -> Any:
-    """Copy a value from an event as plain JSON of at most 16 KB, whatever stands in the event."""
+    """Copy a value from an event as plain JSON of at most 16 KB, whatever the event holds."""
     copy = _plain(value, MAX_DEPTH)
     return copy if len(json.dumps(copy)) <= MAX_FIELD else "(left out: too large)"
 
@@ -234,19 +294,18 @@ def _plain(value: Any, depth: int) -> Any:
     return f"({type(value).__name__})"
 
 
-def _is_call(event: Any, name: str) -> bool:
-    return event.get("eventName") == name and event.get("eventSource") == EVENT_SOURCES[name]
+def _issuer_arn(event: Any) -> str | None:
+    issuer = event.deep_get("userIdentity", "sessionContext", "sessionIssuer", "arn")
+    return issuer if isinstance(issuer, str) and issuer.strip() else None
 
 
-def _is_about_access(event: Any) -> bool:
-    # Some services write the fault's side in front: "Client.RequestLimitExceeded".
-    return error_name(event).rsplit(".", 1)[-1] not in NOT_ABOUT_ACCESS
-
-
-def _full_match(pattern: re.Pattern, value: Any) -> str | None:
+def _full_match(pattern: re.Pattern[str], value: Any) -> str | None:
     return value if isinstance(value, str) and pattern.fullmatch(value) else None
 
 
-def _first_group(pattern: re.Pattern, text: str) -> str | None:
-    found = pattern.match(text)
+def _denied(pattern: re.Pattern[str], event: Any) -> str | None:
+    message = event.get("errorMessage")
+    if not isinstance(message, str):
+        return None
+    found = pattern.match(message.partition(TRAILER)[0])
     return found.group(1) if found else None

@@ -6,7 +6,7 @@ the key-value store, time and value in the same member, so that a single atomic
 lost update, and members outside the window (late deletion by DynamoDB, old runs) do not count.
 
 **Why the set stays small and the answer stays exact.** Cut time into blocks as long as the window.
-A window can not lie strictly inside a block, so within a block it covers the block's beginning or
+A window cannot fall strictly inside a block, so within a block it covers the block's beginning or
 its end. For the question "at least `threshold` distinct values?" a block's beginning is decided by
 the first sightings of its `threshold` earliest values, and its end by the last sightings of its
 `threshold` latest values. These sightings are *essential*; all others can be left out or removed
@@ -14,26 +14,33 @@ without changing the answer for any window. A sighting that is essential among a
 essential among any part of them, so a worker that knows only a part never drops one that matters,
 whatever the order of arrival and however many workers share the stream.
 
-Exact while events arrive at most MAX_DELAY out of order; members older than that and the window
-are removed.
+**What happened when.** Exact while events arrive at most MAX_DELAY out of order. Nothing happens
+after it has arrived, so a sighting dated later than the wall clock (and MAX_FUTURE) is not kept,
+and the latest time that counts as the present is the wall clock's: one wrong clock hides nothing.
+Older sightings, of a backlog beside live events, have room of their own; when it is full, the
+oldest of them go.
 """
 
 import contextlib
 import hashlib
+import itertools
 import time as wall_clock
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 from panther_detection_helpers.caching import add_to_string_set, remove_from_string_set
 
 MAX_DELAY = 2 * 60 * 60  # seconds that an event may arrive out of order
+MAX_FUTURE = 15 * 60  # seconds by which clocks may differ
 TTL_SLACK = 60 * 60  # seconds that an item outlives its newest member's use
 
 # An item holds at most 8 x threshold essential members (two ends of four blocks) and this many
 # bytes of others. With a threshold of 10 and members of at most 182 bytes it stays under 16 KB.
 MAX_INESSENTIAL_BYTES = 1536
+MAX_OLD_BYTES = 4096  # of older sightings, if so much room is left in the item
+MAX_ITEM_BYTES = 16_000
 MAX_VALUE = 82  # characters; an account ID, ":role/" and a role name of full length fit
 MAX_DETAILS = 88  # characters of all details together
 SEPARATOR = "\t"
@@ -73,13 +80,15 @@ def record(
 
     Raises:
         botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: The key-value store did
-            not answer or refused. Nothing is swallowed: an attempt that can not be recorded must
+            not answer or refused. Nothing is swallowed: an attempt that cannot be recorded must
             show as a rule error.
     """
+    if sighting.time > clock() + MAX_FUTURE:
+        return [sighting]
     member = _encode(sighting)
-    known = _recall(subject)
-    if _adds_nothing(member, known, window, threshold, spacing):
-        return _decode(known | {member})
+    remembered = _recall(subject)
+    if _adds_nothing(member, remembered, window, threshold, spacing):
+        return _decode(remembered | {member})
     stored = frozenset(add_to_string_set(subject, member, epoch_seconds=_ttl(window)))
     surplus = _surplus(stored, window, threshold)
     if surplus:
@@ -89,6 +98,11 @@ def record(
         stored -= surplus
     _remember(subject, stored)
     return _decode(stored)
+
+
+def clock() -> float:
+    """Return the time at which events arrive, in seconds since 1970."""
+    return wall_clock.time()
 
 
 def known(subject: str) -> list[Sighting]:
@@ -105,7 +119,7 @@ def fullest_window(sightings: Iterable[Sighting], time: int, window: int) -> lis
         window: Length of the window in seconds, both ends inclusive.
 
     Returns:
-        The sightings of the earliest such window, in order of time; none where none is near.
+        The sightings of the earliest such window, in order of time; none if none is near.
     """
     near = sorted(s for s in sightings if abs(s.time - time) <= window)
     starts = sorted({s.time for s in near if s.time <= time})
@@ -113,11 +127,38 @@ def fullest_window(sightings: Iterable[Sighting], time: int, window: int) -> lis
     return max(windows, key=lambda found: len({s.value for s in found}), default=[])
 
 
+def may_lack_values(
+    sightings: Iterable[Sighting], found: list[Sighting], time: int, window: int, threshold: int
+) -> bool:
+    """Return whether a window may have had more distinct values than are known.
+
+    A block with fewer than `threshold` values has lost none. Where a block has lost a value for
+    good, it keeps `threshold` sightings before it and as many after it; and where it has lost some
+    sightings of a value, others remain, which count if the window found contains all that are near.
+
+    Args:
+        sightings: What is known, from `record` or `known`.
+        found: The fullest window among them.
+        time: The time that was given to `fullest_window`.
+        window: Length of the window in seconds.
+        threshold: As for `record`.
+    """
+    blocks: dict[int, set[Sighting]] = defaultdict(set)
+    for sighting in sightings:
+        blocks[sighting.time // window].add(sighting)
+    first, last = (time - window) // window, (time + window) // window
+    near = [blocks[block] for block in range(first, last + 1) if block in blocks]
+    full = [block for block in near if len({s.value for s in block}) >= threshold]
+    return any(len(block) >= 2 * threshold for block in near) or (
+        bool(full) and not set().union(*near) <= set(found)
+    )
+
+
 def essential(members: Iterable[str], window: int, threshold: int) -> set[str]:
     """Return the members that decide, for every window, whether it holds `threshold` values.
 
     The first sightings of the earliest `threshold` values and the last sightings of the latest
-    ones, in each block of `window` seconds. Members in no known form are not essential.
+    ones, in each block of `window` seconds. Members of an unknown form are not essential.
     """
     blocks: dict[int, list[tuple[int, str, str]]] = defaultdict(list)
     for member in members:
@@ -142,27 +183,40 @@ def _first_of_each(block: Iterable[tuple[int, str, str]], limit: int) -> list[st
 
 
 def _adds_nothing(
-    member: str, known: frozenset[str], window: int, threshold: int, spacing: int
+    member: str, remembered: frozenset[str], window: int, threshold: int, spacing: int
 ) -> bool:
-    if member in known:
+    if member in remembered:
         return True
     if spacing:
         new = parse(member)
-        for old in _decode(known):
+        for old in _decode(remembered):
             if new and old.value == new.value and abs(old.time - new.time) < spacing:
                 return True
-    return bool(known) and member not in essential(known | {member}, window, threshold)
+    return bool(remembered) and member not in essential(remembered | {member}, window, threshold)
 
 
 def _surplus(members: frozenset[str], window: int, threshold: int) -> set[str]:
-    """Return the members to remove: those that left the horizon, and inessential ones in bulk."""
-    sightings = {member: parse(member) for member in members}
-    newest = max((s.time for s in sightings.values() if s), default=0)
-    horizon = newest - window - MAX_DELAY
-    expired = {member for member, s in sightings.items() if s and s.time < horizon}
-    inessential = members - essential(members - expired, window, threshold)
-    too_much = sum(len(member) for member in inessential) > MAX_INESSENTIAL_BYTES
-    return set(inessential) if too_much else set()
+    """Return the members to remove, in bulk: inessential ones, future ones, too old ones."""
+    now = clock()
+    times = {member: sighting.time for member in members if (sighting := parse(member))}
+    past = {member for member, time in times.items() if time <= now + MAX_FUTURE}
+    present = min(now, max((times[member] for member in past), default=0))
+    kept = essential(past, window, threshold)
+    old = {member for member in kept if times[member] < present - window - MAX_DELAY}
+    surplus = members - (kept - old) - _youngest(old, times, _size(kept - old))
+    return set(surplus) if _size(surplus) > MAX_INESSENTIAL_BYTES else set()
+
+
+def _youngest(old: set[str], times: Mapping[str, int], taken: int) -> set[str]:
+    """Return the youngest of the old members, as many as there is room for in the item."""
+    room = min(MAX_OLD_BYTES, MAX_ITEM_BYTES - MAX_INESSENTIAL_BYTES - taken)
+    by_age = sorted(old, key=lambda member: (-times[member], member))
+    sizes = itertools.accumulate(map(len, by_age))
+    return {member for member, size in zip(by_age, sizes, strict=True) if size <= room}
+
+
+def _size(members: Iterable[str]) -> int:
+    return sum(map(len, members))
 
 
 def _encode(sighting: Sighting) -> str:
@@ -172,7 +226,7 @@ def _encode(sighting: Sighting) -> str:
 
 
 def parse(member: str) -> Sighting | None:
-    """Read a stored member; None where it has no known form."""
+    """Read a stored member; None if it has an unknown form."""
     time, _, rest = member.partition(SEPARATOR)
     value, *details = rest.split(SEPARATOR)
     return Sighting(int(time), value, tuple(details)) if time.isdecimal() and value else None

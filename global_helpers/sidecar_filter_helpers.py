@@ -1,9 +1,9 @@
-"""Applies a rule's own InlineFilters where no Panther instance does.
+"""Applies a rule's own InlineFilters where there is no Panther instance to do it.
 
 An instance evaluates `InlineFilters` before it calls `rule()`. panther_analysis_tool without an API
 token skips them, and a rule whose YAML holds its configuration would match everything in its unit
-tests. There, and only there, the YAML file lies beside the rule: so where it does, its filters are
-applied here, and where it does not, an instance has applied them already.
+tests. There, and only there, the YAML file is beside the rule: if it is, its filters are applied
+here; if it is not, an instance has applied them already.
 
 https://docs.panther.com/detections/rules/inline-filters
 """
@@ -48,23 +48,24 @@ OPERATORS = {
     "IsNotNullOrEmpty": "!empty",
 }
 COMBINATORS = {"All": "and", "Any": "or"}
+LIST_OPERATORS = ("in", "!in")
 
 Predicate = Callable[[Any], bool]
 
 
 def offline_filters(rule_file: str) -> Predicate:
-    """Return a test that tells whether an event passes the InlineFilters beside a rule.
+    """Return a predicate for the InlineFilters beside a rule.
 
     Args:
         rule_file: The rule's own `__file__`.
 
     Returns:
-        A function of one event. It says True for every event where no YAML file lies beside the
-        rule (on an instance) or the file has no filters, and never raises: an event that a filter
-        can not be applied to does not pass, as on an instance.
+        A function of one event. It is True for every event if no YAML file is beside the rule (on
+        an instance) or the file has no filters, and never raises: an event that a filter cannot be
+        applied to does not pass, as on an instance.
 
     Raises:
-        ValueError: A filter has no known form; the message names it. Offline only.
+        ValueError: A filter is invalid; the message names it. Offline only.
     """
     path = Path(rule_file)
     sidecars = [path.with_suffix(suffix) for suffix in (".yml", ".yaml")]
@@ -72,7 +73,7 @@ def offline_filters(rule_file: str) -> Predicate:
     return _predicate(filters) if filters else lambda event: True
 
 
-def _read(sidecar: Path, rule_name: str) -> list | None:
+def _read(sidecar: Path, rule_name: str) -> list[Any] | None:
     import yaml  # pylint: disable=import-outside-toplevel  # offline only: not part of an instance
 
     spec = yaml.safe_load(sidecar.read_text(encoding="utf-8"))
@@ -80,26 +81,28 @@ def _read(sidecar: Path, rule_name: str) -> list | None:
     return spec.get("InlineFilters") if is_own else None
 
 
-def _predicate(filters: list) -> Predicate:
+def _predicate(filters: list[Any]) -> Predicate:
     from panther_core.filter import Filter  # pylint: disable=import-outside-toplevel
 
     compiled = Filter(_translate({"All": filters}))
 
     def passes(event: Any) -> bool:
         try:
-            return compiled.filter(event)
+            return bool(compiled.filter(event))
         except Exception:  # pylint: disable=broad-except
             return False
 
     return passes
 
 
-def _translate(expression: Mapping) -> dict:
+def _translate(expression: Mapping[str, Any]) -> dict[str, Any]:
     for name, operator in COMBINATORS.items():
         if name in expression:
             return {operator: [_translate(part) for part in expression[name]]}
-    operator = OPERATORS.get(expression.get("Condition"))
-    if operator is None or "KeyPath" not in expression:
+    condition = OPERATORS.get(expression.get("Condition", ""))
+    if condition is None or "KeyPath" not in expression:
         raise ValueError(f"InlineFilters: {dict(expression)} has no known Condition or no KeyPath")
     value = expression.get("Value", expression.get("Values", ""))
-    return {"target": expression["KeyPath"], "operator": operator, "value": value}
+    if condition in LIST_OPERATORS and not isinstance(value, list):
+        raise ValueError(f"InlineFilters: {dict(expression)} needs a list under Values")
+    return {"target": expression["KeyPath"], "operator": condition, "value": value}

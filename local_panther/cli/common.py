@@ -59,6 +59,20 @@ def content_errors(messages: Console) -> Iterator[None]:
         raise typer.Exit(UNUSABLE) from error
 
 
+def has_doubtful_content(folder: Path, messages: Console) -> bool:
+    """Print values that do not agree and filters that cannot match; return whether there are any.
+
+    An instance takes such content, so it runs; the exit status says that it needs a look.
+    """
+    from local_panther.content.agreements import check_agreements
+    from local_panther.content.filter_checks import check_filters
+
+    problems = [*check_agreements(folder), *check_filters(folder)]
+    for problem in problems:
+        messages.print(Text.assemble(("content: ", "red"), str(problem)))
+    return bool(problems)
+
+
 def write_file(write: Callable[[], None], path: Path, messages: Console) -> None:
     """Write a report and print where it is; a failure ends the command."""
     try:

@@ -11,6 +11,7 @@ from local_panther.cli.common import (
     OK,
     content_errors,
     content_folder,
+    has_doubtful_content,
     message_console,
     output_console,
     reading_progress,
@@ -47,10 +48,12 @@ def replay(
     from local_panther.report.page import write_report
 
     messages = message_console(report)
+    folder = content_folder(content)
+    is_doubtful = has_doubtful_content(folder, messages)
     with content_errors(messages), reading_progress(messages) as watch:
         outcome = run(
             paths,
-            content_folder(content),
+            folder,
             include_disabled=include_disabled,
             with_timelines=bool(report),
             watch=watch,
@@ -65,4 +68,4 @@ def replay(
         print_summary(outcome, console)
     if report:
         write_file(lambda: write_report(outcome, report), report, messages)
-    raise typer.Exit(OK if outcome.complete else INCOMPLETE)
+    raise typer.Exit(OK if outcome.complete and not is_doubtful else INCOMPLETE)

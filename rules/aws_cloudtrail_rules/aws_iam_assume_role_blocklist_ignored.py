@@ -2,12 +2,26 @@ from aws_role_activity_helpers import (
     bounded_fields,
     cloudtrail_context,
     is_failed_call,
+    is_identity_center,
     principal_arn,
+    session_name,
 )
 from sidecar_filter_helpers import offline_filters
 
-# Workloads and services take roles through AssumedRole and AWSService. These two are people.
-PERSON_TYPES = ("IAMUser", "FederatedUser")
+# Who counts as a person. Workloads and services assume roles as AssumedRole and AWSService. Take
+# the # away to include:
+PERSON_TYPES = (
+    "IAMUser",
+    "FederatedUser",
+    # "IdentityCenterSession",  # people of IAM Identity Center who chain into the role
+    # "SAMLUser",  # people who sign in straight into the role (AssumeRoleWithSAML)
+    # "WebIdentityUser",  # the same by OpenID Connect; workloads such as IRSA and CI jobs, too
+    # "OtherAccountUser",  # users of other accounts, from the copy in the account of the role;
+    #   an account whose own trail is here has its users' calls already
+)
+
+# By which call each of them assumes a role; AssumeRole where none is named
+CALLS = {"SAMLUser": "AssumeRoleWithSAML", "WebIdentityUser": "AssumeRoleWithWebIdentity"}
 
 # The blocklist itself is in the YAML file beside this one, under InlineFilters: a Panther instance
 # has applied it before rule() is called, and offline it is read from there.
@@ -15,9 +29,10 @@ is_blocklisted = offline_filters(__file__)
 
 
 def rule(event):
-    if event.get("eventName") != "AssumeRole" or is_failed_call(event):
+    if is_failed_call(event):
         return False
-    if event.deep_get("userIdentity", "type") not in PERSON_TYPES:
+    kind = caller_type(event)
+    if kind not in person_types() or event.get("eventName") != CALLS.get(kind, "AssumeRole"):
         return False
     return role_arn(event) != "" and is_blocklisted(event)
 
@@ -28,16 +43,31 @@ def title(event):
 
 
 def dedup(event):
-    return f"{event.deep_get('userIdentity', 'arn')} {role_arn(event)}"
+    return f"{principal_arn(event) or person(event)} {role_arn(event)}"
 
 
 def alert_context(event):
     names = {
-        "principal": principal_arn(event),
+        "principal": principal_arn(event) or person(event),
         "person": person(event),
         "roleArn": role_arn(event),
+        "roleSessionName": event.deep_get("requestParameters", "roleSessionName"),
+        "issuedAccessKeyId": event.deep_get("responseElements", "credentials", "accessKeyId"),
     }
     return cloudtrail_context(event) | bounded_fields(names)
+
+
+def person_types():
+    return PERSON_TYPES
+
+
+def caller_type(event):
+    kind = event.deep_get("userIdentity", "type")
+    if kind == "AssumedRole" and is_identity_center(event):
+        return "IdentityCenterSession"
+    if kind == "AWSAccount" and principal_id(event).startswith("AIDA"):
+        return "OtherAccountUser"
+    return kind if isinstance(kind, str) else ""
 
 
 def role_arn(event):
@@ -48,7 +78,12 @@ def role_arn(event):
 def person(event):
     # A federated user has no userName: arn:aws:sts::123456789012:federated-user/alice
     arn = str(event.deep_get("userIdentity", "arn", default=""))
-    return str(event.deep_get("userIdentity", "userName") or arn.rsplit("/", 1)[-1] or "unknown")
+    name = event.deep_get("userIdentity", "userName") or session_name(event)
+    return str(name or arn.rsplit("/", 1)[-1] or principal_id(event) or "unknown")
+
+
+def principal_id(event):
+    return str(event.deep_get("userIdentity", "principalId", default=""))
 
 
 def account(event):

@@ -1,6 +1,7 @@
 from aws_role_activity_helpers import (
     bounded_fields,
     cloudtrail_context,
+    is_expected,
     is_role_discovery,
     principal_arn,
 )
@@ -11,7 +12,7 @@ def rule(event):
     if not is_role_discovery(event):
         return False
     principal = principal_arn(event)
-    if principal is None:
+    if principal is None or is_expected(principal):
         return False
     # For the context of failed attempts that follow. Never fails: without it the signal is the same
     remember_discovery(event, principal)
@@ -19,7 +20,7 @@ def rule(event):
 
 
 def title(event):
-    return f"[{principal_arn(event)}] listed IAM roles"
+    return f"[{principal_arn(event)}] listed IAM roles by {event.get('eventName')}"
 
 
 def alert_context(event):

@@ -2,22 +2,19 @@ from aws_role_activity_helpers import (
     attempt_target,
     bounded_fields,
     cloudtrail_context,
+    is_expected,
     is_failed_role_attempt,
     principal_arn,
 )
 from aws_role_attempt_helpers import FAN_OUT, burst_context, discovery_times, is_burst
-
-# Distinct roles that one principal must fail on, and the time within which it does: minutes between
-# the first and the last attempt, by the time of the events.
-THRESHOLD = 10
-WINDOW_MINUTES = 60
+from aws_role_escalation_config import THRESHOLD, WINDOW_MINUTES
 
 
 def rule(event):
     if not is_failed_role_attempt(event):
         return False
     principal = principal_arn(event)
-    if principal is None or attempt_target(event) is None:
+    if principal is None or attempt_target(event) is None or is_expected(principal):
         return False
     return is_burst(event, principal, WINDOW_MINUTES, THRESHOLD)
 
@@ -41,4 +38,5 @@ def alert_context(event):
 
 def describe_burst(event):
     principal = principal_arn(event)
-    return burst_context(event, principal, WINDOW_MINUTES, discovery_times(event, principal))
+    discovery = discovery_times(event, principal)
+    return burst_context(event, principal, WINDOW_MINUTES, THRESHOLD, discovery)

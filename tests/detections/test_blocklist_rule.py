@@ -1,5 +1,7 @@
 """The blocklist: one list, in the YAML, read alike offline and on an instance."""
 
+import copy
+import re
 import shutil
 from pathlib import Path
 
@@ -25,15 +27,15 @@ def assumed(arn, who=ALICE, **fields):
 
 @pytest.fixture(params=["in place", "from body"])
 def load(request, tmp_path):
-    """Load the rule with another blocklist, in either way."""
+    """Load the rule with a blocklist of its own, whatever this repository's is, in either way."""
 
     def load(*conditions):
+        conditions = conditions or (role_filter("IsIn", [ADMIN]),)
         folder = tmp_path / "edited"
         folder.mkdir(exist_ok=True)
         shutil.copy(RULES / f"{BLOCKLIST}.py", folder)
         spec = spec_of(BLOCKLIST)
-        if conditions:
-            spec["InlineFilters"] = [spec["InlineFilters"][0], *conditions]
+        spec["InlineFilters"] = [spec["InlineFilters"][0], *conditions]
         (folder / f"{BLOCKLIST}.yml").write_text(yaml.safe_dump(spec))
         if request.param == "in place":
             return in_place(BLOCKLIST, folder)
@@ -57,6 +59,8 @@ class TestMatches:
         "record",
         [
             assumed(role_arn("ReadOnlyRole")),
+            assumed(role_arn("FullAdminRoleForAudit")),
+            assumed(ADMIN, eventName="AssumeRoleWithSAML"),
             assumed(ADMIN, identity(PrincipalKind.ROLE, "Deploy", "s")),
             assumed(ADMIN, identity(PrincipalKind.ROOT, "root", "")),
             assumed(ADMIN, service("lambda.amazonaws.com")),
@@ -101,6 +105,59 @@ class TestMatches:
         assert not matches(rule, assumed(role_arn("Other")))
 
 
+SAML = {"type": "SAMLUser", "userName": "erin@example.com", "principalId": "x:erin@example.com"}
+WEB = {"type": "WebIdentityUser", "userName": "1234", "identityProvider": "accounts.google.com"}
+OTHER = {"type": "AWSAccount", "principalId": "AIDAEXAMPLEFRANK00001", "accountId": "111122223333"}
+CENTER = identity(PrincipalKind.SSO, "dana@example.com", "")
+OPT_INS = {
+    "IdentityCenterSession": (CENTER, "AssumeRole", "dana@example.com"),
+    "SAMLUser": (SAML, "AssumeRoleWithSAML", "erin@example.com"),
+    "WebIdentityUser": (WEB, "AssumeRoleWithWebIdentity", "1234"),
+    "OtherAccountUser": (OTHER, "AssumeRole", "AIDAEXAMPLEFRANK00001"),
+}
+
+
+class TestOptIns:
+    """Further people, commented out beside PERSON_TYPES. The list and its filters are the same."""
+
+    @pytest.mark.parametrize("kind", OPT_INS)
+    def test_match_only_if_included(self, load, kind, monkeypatch):
+        rule, (who, name, person) = load(), OPT_INS[kind]
+        record = assumed(ADMIN, who, eventName=name)
+        others = tuple({"IAMUser", "FederatedUser", *OPT_INS} - {kind})
+        monkeypatch.setattr(rule.module, "PERSON_TYPES", others)
+        assert not matches(rule, record)
+        monkeypatch.setattr(rule.module, "PERSON_TYPES", ("IAMUser", "FederatedUser", kind))
+        assert matches(rule, record)
+        assert not matches(rule, assumed(role_arn("ReadOnlyRole"), who, eventName=name))
+        assert not matches(rule, assumed(ADMIN, who, eventName=name, errorCode="AccessDenied"))
+        assert rule.module.title(record).startswith(f"[{person}] ")
+        assert rule.module.alert_context(record)["principal"]
+
+    @pytest.mark.parametrize("kind", OPT_INS)
+    def test_are_commented_out_in_the_file_with_a_line_on_what_they_add(self, kind):
+        text = (RULES / f"{BLOCKLIST}.py").read_text()
+        assert re.search(rf'"{kind}",  # .{{10}}', text)
+
+    @pytest.mark.parametrize(
+        "kind, who",
+        [
+            ("IdentityCenterSession", identity(PrincipalKind.ROLE, "AWSReservedSSO_x", "dana")),
+            ("OtherAccountUser", OTHER | {"principalId": "AROAEXAMPLEOTHER00001:deploy"}),
+            ("OtherAccountUser", OTHER | {"principalId": None}),
+        ],
+    )
+    def test_are_people(self, load, kind, who, monkeypatch):
+        rule = load()
+        monkeypatch.setattr(rule.module, "PERSON_TYPES", (kind,))
+        assert not matches(rule, assumed(ADMIN, who))
+
+    def test_take_no_user_who_assumes_a_role_by_another_call(self, load, monkeypatch):
+        rule = load()
+        monkeypatch.setattr(rule.module, "PERSON_TYPES", ("SAMLUser",))
+        assert not matches(rule, assumed(ADMIN, SAML))
+
+
 class TestAlert:
     def test_title_names_the_person_and_the_role(self):
         module = in_place(BLOCKLIST).module
@@ -122,6 +179,19 @@ class TestAlert:
         assert context["roleArn"] == ADMIN
         assert {"eventName", "eventSource", "awsRegion", "recipientAccountId"} < context.keys()
         assert {"sourceIPAddress", "userAgent"} < context.keys()
+
+    def test_context_has_what_the_saved_queries_ask_for(self):
+        issued = {"credentials": {"accessKeyId": "ASIAEXAMPLE0NEW00001"}}
+        who = copy.deepcopy(CENTER)
+        who["sessionContext"]["sourceIdentity"] = "dana"
+        record = assumed(ADMIN, who, eventID="e-1", responseElements=issued)
+        context = in_place(BLOCKLIST).module.alert_context(record)
+        assert context["eventID"] == "e-1" and context["eventTime"] == "2026-01-05T10:00:00Z"
+        assert context["issuedAccessKeyId"] == "ASIAEXAMPLE0NEW00001"
+        assert context["roleSessionName"] == "x" and context["sessionName"] == "dana@example.com"
+        assert context["sourceIdentity"] == "dana" and context["mfaAuthenticated"] == "false"
+        assert context["recipientAccountId"] == "123456789012"
+        assert context["awsRegion"] == "us-east-1"
 
     @pytest.mark.parametrize("record", [{}, {"userIdentity": 3}, {"requestParameters": []}])
     def test_functions_never_raise(self, record):
@@ -197,6 +267,16 @@ class TestOfflineReading:
         own = {"Filename": "rule.py", "InlineFilters": [role_filter("Resembles", "x")]}
         (tmp_path / "rule.yml").write_text(yaml.safe_dump(own))
         with pytest.raises(ValueError, match="Resembles"):
+            sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
+
+    @pytest.mark.parametrize("condition", ["IsIn", "IsNotIn"])
+    @pytest.mark.parametrize("values", [{"Values": ADMIN}, {"Value": ADMIN}, {}])
+    def test_refuses_a_list_that_is_none(self, tmp_path, condition, values):
+        """`in` would find a role in the text of another one."""
+        path = "requestParameters.roleArn"
+        own = {"InlineFilters": [{"KeyPath": path, "Condition": condition, **values}]}
+        (tmp_path / "rule.yml").write_text(yaml.safe_dump({"Filename": "rule.py", **own}))
+        with pytest.raises(ValueError, match="needs a list under Values"):
             sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
 
     def test_needs_nothing_that_an_instance_lacks(self):

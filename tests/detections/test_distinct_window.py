@@ -1,5 +1,6 @@
 """The sliding window of distinct values: exact and bounded, whatever a stream does to it."""
 
+import contextlib
 import itertools
 from collections import Counter
 from unittest.mock import patch
@@ -8,7 +9,14 @@ import botocore.client
 import distinct_window_helpers as helpers
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from distinct_window_helpers import Sighting, essential, fullest_window, record, shorten
+from distinct_window_helpers import (
+    Sighting,
+    essential,
+    fullest_window,
+    may_lack_values,
+    record,
+    shorten,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from panther_detection_helpers import caching
@@ -251,7 +259,8 @@ class TestStore:
     def test_removes_what_no_delay_can_bring_back_and_nothing_younger(self):
         oldest = START - WINDOW - helpers.MAX_DELAY
         young, old, new = f"{oldest}\ta", f"{oldest - 1}\tb", f"{START}\tc"
-        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+        bounds = {"MAX_INESSENTIAL_BYTES": -1, "MAX_OLD_BYTES": 0}
+        with patch.multiple(helpers, **bounds):
             assert helpers._surplus(frozenset([young, old, new]), WINDOW, THRESHOLD) == {old}
 
     def test_lives_as_long_as_a_late_event_can_need_it(self, store):
@@ -292,6 +301,143 @@ class TestStore:
             hits = [is_hit(Sighting(START + i, f"role-{i}")) for i in range(30)]
         assert hits == [False] * (THRESHOLD - 1) + [True] * (31 - THRESHOLD)
         assert removal.called
+
+
+DAY = 86_400
+NOW = START + 30 * DAY
+
+
+@contextlib.contextmanager
+def arriving_at(now):
+    """What arrives meanwhile arrives at this time by the wall clock."""
+    with patch.object(helpers, "clock", lambda: now):
+        yield
+
+
+@st.composite
+def deliveries(draw):
+    """A day of arrivals: a real burst and others in time, and clocks that are wrong by anything."""
+    arrivals = []
+    for _ in range(draw(st.integers(0, 25))):
+        arrives = NOW + draw(st.integers(-2 * WINDOW, 2 * WINDOW))
+        far = st.sampled_from([1, -1, 3, -3, 24, -24, 8760, -8760])
+        wrong = draw(far) * 3600 + draw(st.integers(-WINDOW, WINDOW))
+        arrivals.append((arrives, Sighting(max(arrives + wrong, 0), f"wrong-{len(arrivals)}")))
+    names = st.sampled_from([f"role-{i}" for i in range(6)])
+    for _ in range(draw(st.integers(0, 25))):
+        time = NOW + draw(st.integers(-2 * WINDOW, 2 * WINDOW))
+        delay = draw(st.sampled_from([0, 60, 900, helpers.MAX_DELAY]))
+        arrivals.append((time + delay, Sighting(time, draw(names))))
+    return sorted(arrivals)
+
+
+class TestWrongClocks:
+    """Nothing happens after it has arrived; and what is old hides nothing that is not."""
+
+    @settings(
+        max_examples=examples(120, 10_000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(deliveries(), st.sampled_from([-1, helpers.MAX_INESSENTIAL_BYTES]))
+    def test_hide_no_burst_and_the_item_stays_bounded(self, store, arrivals, allowance):
+        forget()
+        subject, hits, real = next(SUBJECTS), [], []
+        for arrives, sighting in arrivals:
+            with (
+                arriving_at(arrives),
+                patch.object(helpers, "MAX_INESSENTIAL_BYTES", allowance),
+            ):
+                hits.append(is_hit(sighting, subject))
+            if sighting.time <= arrives + helpers.MAX_FUTURE:
+                real.append(sighting)
+        assert any(hits) >= reaches([s for s in real if s.value.startswith("role")])
+        assert not any(hits) or reaches(real)
+        latest = max((arrives for arrives, _ in arrivals), default=0)
+        stored = helpers._decode(caching.get_string_set(subject))
+        assert all(s.time <= latest + helpers.MAX_FUTURE for s in stored)
+
+    @pytest.mark.parametrize("ahead", [3, 24, 8760])
+    @pytest.mark.parametrize("name", ["role", "r" * 82])
+    def test_of_one_attempt_a_day_hide_no_daily_burst(self, store, ahead, name):
+        """As was seen with the largest stored time as the horizon: 0 of 30 days."""
+        for day in range(30):
+            start = NOW + day * DAY
+            with arriving_at(start):
+                is_hit(Sighting(start + ahead * 3600, "wrong"))
+            hits = []
+            for i in range(THRESHOLD):
+                with arriving_at(start + 60 * i):
+                    value = f"{i}{day}{name}"[:82]
+                    hits.append(is_hit(Sighting(start + 60 * i, value)))
+            assert hits == [False] * (THRESHOLD - 1) + [True]
+        assert stored_bytes("subject") < 16 * 1024
+        latest = max(s.time for s in helpers._decode(caching.get_string_set("subject")))
+        assert latest < NOW + 30 * DAY
+
+    def test_that_another_version_has_stored_leave_with_the_next_clean_up(self, store):
+        caching.put_string_set("subject", {f"{NOW + DAY + i}\twrong-{i}" for i in range(200)})
+        with arriving_at(NOW):
+            hits = [is_hit(Sighting(NOW - 60 + i, f"role-{i}")) for i in range(THRESHOLD)]
+        assert hits[-1]
+        assert {s.value for s in helpers._decode(caching.get_string_set("subject"))} == {
+            f"role-{i}" for i in range(THRESHOLD)
+        }
+
+    @pytest.mark.parametrize("slack", [0, 1])
+    def test_may_differ_by_a_quarter_of_an_hour(self, store, slack):
+        with arriving_at(NOW):
+            is_hit(Sighting(NOW + 900 + slack, "role"))
+        assert bool(caching.get_string_set("subject")) is (slack == 0)
+
+    @settings(
+        max_examples=examples(60, 3000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(st.integers(5, 400), st.integers(0, 3), st.randoms(use_true_random=False))
+    def test_a_backlog_beside_live_events_is_counted_and_so_are_these(
+        self, store, age, quiet, random
+    ):
+        """Hours or days late, in order, while the same principal goes on failing."""
+        forget()
+        subject, hits = next(SUBJECTS), {"old": [], "live": []}
+        for i in range(60):
+            now, old = NOW + 120 * i, NOW - age * 3600 + 60 * i
+            with arriving_at(now):
+                for _ in range(random.randrange(3)):
+                    hits["live"].append(is_hit(Sighting(now, f"live-{i % 3}"), subject))
+                backlog = i % 20 if i % 20 < THRESHOLD + quiet - 3 else 0
+                hits["old"].append(is_hit(Sighting(old, f"old-{i // 20}{backlog}"), subject))
+        assert any(hits["old"][:20]) == (quiet >= 3)
+        assert stored_bytes(subject) < 16 * 1024
+
+    def test_old_events_are_counted_however_old(self, store):
+        """A replay of last year, on this year's clock."""
+        with arriving_at(NOW + 365 * DAY):
+            hits = [is_hit(Sighting(NOW + i, f"role-{i}")) for i in range(THRESHOLD)]
+        assert hits == [False] * (THRESHOLD - 1) + [True]
+
+
+class TestMayLackValues:
+    @settings(
+        max_examples=examples(300, 20_000), deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(streams, st.randoms(use_true_random=False))
+    def test_is_true_wherever_the_number_is_not_the_true_one(self, store, stream, random):
+        forget()
+        subject = next(SUBJECTS)
+        random.shuffle(stream)
+        with patch.object(helpers, "MAX_INESSENTIAL_BYTES", -1):
+            for i, sighting in enumerate(stream):
+                seen = record(subject, sighting, WINDOW, THRESHOLD)
+                found = fullest_window(seen, sighting.time, WINDOW)
+                truth = fullest_window(stream[: i + 1], sighting.time, WINDOW)
+                counted, true = (len({s.value for s in some}) for some in (found, truth))
+                assert counted <= true
+                lacks = may_lack_values(seen, found, sighting.time, WINDOW, THRESHOLD)
+                assert lacks or counted == true
+
+    def test_is_false_for_less_than_two_thresholds_in_one_go(self):
+        burst = [Sighting(START + i, f"role-{i}") for i in range(2 * THRESHOLD - 1)]
+        found = fullest_window(burst, START, WINDOW)
+        assert not may_lack_values(burst, found, START, WINDOW, THRESHOLD)
 
 
 class TestFullestWindow:

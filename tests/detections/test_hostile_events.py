@@ -5,6 +5,7 @@ import re
 from random import Random
 
 import aws_role_activity_helpers as activity
+import aws_role_escalation_config as config
 import pytest
 from panther_core.enriched_event import PantherEvent
 
@@ -15,6 +16,10 @@ from tests.detections.test_data_model import FILE as DATA_MODEL
 from tests.scale import examples
 
 EVENTS = examples(5_000, 1_000_000)
+ALL_PERSON_TYPES = (
+    *("IAMUser", "FederatedUser", "IdentityCenterSession", "SAMLUser", "WebIdentityUser"),
+    "OtherAccountUser",
+)
 MAX_CONTEXT = 200 * 1024  # bytes; an instance replaces a larger context by an error
 
 ARN = role_arn("Admin")
@@ -53,6 +58,13 @@ TEXTS = [
     "AssumeRole",
     "ListRoles",
     "AssumedRole",
+    "AssumeRoleWithSAML",
+    "GetAccountAuthorizationDetails",
+    "AWSAccount",
+    "AIDAEXAMPLEFRANK00001",
+    activity.TOO_LONG_SESSION,
+    MESSAGE + ARN + activity.TRAILER + "https://example.com",
+    role_arn("aws-reserved/sso.amazonaws.com/AWSReservedSSO_X_0"),
 ]
 # JSON readers of Python refuse whole numbers of more than 4300 digits.
 OTHERS = [None, True, False, 0, -1, 1.5, float("nan"), float("inf"), 10**30, -(10**4000)]
@@ -112,11 +124,14 @@ def check_helpers(event):
     if principal is not None:
         owner = event.deep_get("userIdentity", "arn")
         issuer = event.deep_get("userIdentity", "sessionContext", "sessionIssuer", "arn")
-        assert principal in (owner, issuer) or principal.split("/")[-1] in owner
+        name = principal.removeprefix(activity.IDENTITY_CENTER).split("/")[-1]
+        assert principal in (owner, issuer) or name in owner
         assert event.deep_get("userIdentity", "type") != "AWSService"
     for function in (
         activity.is_failed_role_attempt,
         activity.is_role_discovery,
+        activity.is_near_success,
+        activity.is_identity_center,
         activity.session_name,
         activity.recipient_account,
         activity.error_name,
@@ -133,9 +148,12 @@ def check_rule(rule, event):
     assert len(result.alert_context_output) < MAX_CONTEXT
 
 
-def test_events_of_any_shape_raise_nothing(store, data_model):
+def test_events_of_any_shape_raise_nothing(store, data_model, monkeypatch):
     random = Random(20260105)
     rules = [in_place(name) for name in (BLOCKLIST, LIST_ROLES, FAILED_ATTEMPTS)]
+    monkeypatch.setattr(rules[0].module, "PERSON_TYPES", ALL_PERSON_TYPES)
+    monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", ["*/nobody", "[!x"])
+    monkeypatch.setattr(config, "PERSON_ROLE_PREFIXES", ["Okta"])
     for _ in range(EVENTS):
         event = PantherEvent(hostile(random))
         check_helpers(event)

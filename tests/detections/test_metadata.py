@@ -1,6 +1,7 @@
 """What an instance, a reader and a clone of panther-analysis expect of every item."""
 
 import ast
+import re
 import sys
 
 import pytest
@@ -13,7 +14,9 @@ MAX_FIELD = 1000
 
 FILES = sorted(path for folder in CONTENT_FOLDERS for path in (REPO / folder).rglob("*.yml"))
 SPECS = {path.name: yaml.safe_load(path.read_text()) for path in FILES}
-DETECTIONS = {n: s for n, s in SPECS.items() if s["AnalysisType"] in ("rule", "correlation_rule")}
+KINDS = ("rule", "scheduled_rule", "correlation_rule")
+DETECTIONS = {n: s for n, s in SPECS.items() if s["AnalysisType"] in KINDS}
+QUERIES = {s["QueryName"]: s for s in SPECS.values() if "QueryName" in s}
 BODIES = sorted(path for folder in CONTENT_FOLDERS for path in (REPO / folder).rglob("*.py"))
 GLOBALS = {spec["GlobalID"] for spec in SPECS.values() if spec["AnalysisType"] == "global"}
 
@@ -33,9 +36,10 @@ class TestDetections:
             steps = [line[:2] for line in spec["Runbook"].splitlines()]
             assert steps == ["1.", "2.", "3."]
 
-    def test_summary_attributes_are_the_ones_of_the_alert_list(self, name):
-        expected = ["userAgent", "sourceIpAddress", "recipientAccountId", "p_any_aws_arns"]
-        assert DETECTIONS[name]["SummaryAttributes"] == expected
+    def test_queries_that_texts_name_exist(self, name):
+        texts = DETECTIONS[name]["Description"] + DETECTIONS[name].get("Runbook", "")
+        named = set(re.findall('"(AWS [A-Z][^"]+)"', texts)) - {"AWS Internal"}
+        assert named <= set(QUERIES)
 
     def test_there_is_a_test_that_matches_and_one_that_does_not(self, name):
         assert {t["ExpectedResult"] for t in DETECTIONS[name]["Tests"]} == {True, False}
@@ -55,22 +59,47 @@ def test_bodies_import_only_what_an_instance_has(body):
             assert allowed or (top in OFFLINE_ONLY and node.col_offset > 0), name
 
 
-def test_the_blocklist_is_off_until_it_is_set():
+def test_alerts_name_summary_attributes_that_their_events_have():
+    """The blocklist's four are those of the rule of the same ID."""
+    event = ["userAgent", "sourceIPAddress", "recipientAccountId", "p_any_aws_arns"]
+    row = ["principal", "roles", "sourceIPAddress", "userAgent"]
+    attributes = {name: spec["SummaryAttributes"] for name, spec in DETECTIONS.items()}
+    assert attributes == {
+        "aws_iam_assume_role_blocklist_ignored.yml": [
+            *("userAgent", "sourceIpAddress", "recipientAccountId", "p_any_aws_arns")
+        ],
+        "aws_iam_list_roles.yml": event,
+        "aws_multiple_failed_role_attempts.yml": event,
+        "aws_role_escalation_succeeded.yml": row,
+        "aws_list_roles_with_multiple_failed_role_attempts.yml": event,
+        "aws_list_roles_with_failed_role_fan_out.yml": event,
+    }
+    sql = QUERIES["AWS Role Escalation Succeeded"]["SnowflakeQuery"]
+    assert all(f'AS "{attribute}"' in sql for attribute in row)
+
+
+def test_every_query_is_named_by_a_runbook_or_a_page():
+    pages = "".join(path.read_text() for path in (REPO / "docs").glob("*.md"))
+    texts = pages + "".join(spec.get("Runbook", "") for spec in DETECTIONS.values())
+    assert [name for name in QUERIES if name not in " ".join(texts.split())] == []
+
+
+def test_the_blocklist_rule_can_be_configured():
     spec = SPECS["aws_iam_assume_role_blocklist_ignored.yml"]
-    assert spec["Enabled"] is False
     assert "Configuration Required" in spec["Tags"]
-    assert spec["InlineFilters"][1]["Values"] == ["arn:aws:iam::123456789012:role/FullAdminRole"]
+    assert isinstance(spec["Enabled"], bool)
 
 
-def test_the_correlation_lookback_fits_the_window_of_the_failed_attempts():
-    """One and a half windows of lookback and half a window of rate: no pair falls between runs."""
-    from tests.builders.rules import FAILED_ATTEMPTS, in_place
-
-    window = in_place(FAILED_ATTEMPTS).module.WINDOW_MINUTES
-    spec = SPECS["aws_list_roles_with_multiple_failed_role_attempts.yml"]
-    detection = spec["Detection"][0]
-    assert detection["LookbackWindowMinutes"] >= 1.5 * window
-    assert detection["Schedule"]["RateMinutes"] <= 0.5 * window
+def test_the_vendors_tests_of_the_blocklist_come_first():
+    first = SPECS["aws_iam_assume_role_blocklist_ignored.yml"]["Tests"][:3]
+    assert [(test["Name"], test["ExpectedResult"]) for test in first] == [
+        ("IAM Blocklisted Role Assumed", True),
+        ("IAM Non Blocklisted Role Assumed", False),
+        ("Error Assuming IAM Blocked Role", False),
+    ]
+    logs = [test["Log"] for test in first]
+    assert len({log["eventID"] for log in logs}) == 1
+    assert all("accesKeyId" in log["userIdentity"] for log in logs)
 
 
 def test_filters_put_the_cheap_condition_first():

@@ -4,6 +4,7 @@ import json
 import math
 
 import aws_role_activity_helpers as helpers
+import aws_role_escalation_config as config
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -13,6 +14,23 @@ from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders.events import ALICE, START, call, denied, denied_update, event, role_arn
 
 ADMIN = role_arn("Admin")
+SSO_PATH = "aws-reserved/sso.amazonaws.com/"
+TRAILER = (
+    ". Go to https://docs.aws.amazon.com/ for complete details, or call the "
+    "GetRequestAuthorizationDetails API with the following authorization id: 0."
+)
+SCP = (
+    " with an explicit deny in a service control policy: "
+    "arn:aws:organizations::111122223333:policy/o-example/service_control_policy/p-example"
+)
+
+
+def denied_trust(resource: str, tail: str = "", **fields) -> dict:
+    """A denied UpdateAssumeRolePolicy whose message names the resource so."""
+    message = f"User: {ALICE['arn']} is not authorized to perform: iam:UpdateAssumeRolePolicy "
+    return denied_update(
+        "", **{"errorMessage": f"{message}on resource: {resource}{tail}", **fields}
+    )
 
 
 class TestTarget:
@@ -32,7 +50,25 @@ class TestTarget:
                 denied(ADMIN).copy() | {"requestParameters": {"roleArn": role_arn("B")}},
                 role_arn("B"),
             ),
+            (denied(ADMIN, tail=TRAILER), ADMIN),
+            (denied(role_arn("Dotted."), tail=TRAILER), role_arn("Dotted.")),
+            (denied(role_arn("Dotted.")), role_arn("Dotted.")),
+            (denied(ADMIN, tail=f" because no session policy allows it{TRAILER}"), ADMIN),
+            (denied(ADMIN, tail=SCP), ADMIN),
             (denied_update("Admin"), "123456789012:role/Admin"),
+            (denied_trust("role Admin", TRAILER), "123456789012:role/Admin"),
+            (denied_trust("role Dotted.", TRAILER), "123456789012:role/Dotted."),
+            (denied_trust("role Admin", SCP + TRAILER), "123456789012:role/Admin"),
+            (denied_trust(ADMIN, " with an explicit deny"), ADMIN),
+            (denied_trust(role_arn("teams/A"), TRAILER), role_arn("teams/A")),
+            (
+                call(
+                    "UpdateAssumeRolePolicy",
+                    errorCode="ValidationError",
+                    requestParameters={"roleName": role_arn("teams/A")},
+                ),
+                role_arn("teams/A"),
+            ),
             (
                 call(
                     "UpdateAssumeRolePolicy",
@@ -54,6 +90,12 @@ class TestTarget:
             denied(ADMIN, errorMessage=["not", "text"]),
             denied("arn:aws:iam::123456789012:user/alice"),
             denied("arn:aws:iam::12:role/Admin"),
+            denied("arn:aws:iam::123456789012:role/"),
+            denied("arn:aws:iam::123456789012:role/teams/"),
+            denied(
+                "",
+                errorMessage="User: x is not authorized to perform: sts:AssumeRole because no role trust policy allows the sts:AssumeRole action",
+            ),
             denied("role Admin"),
             denied_update("Admin", recipientAccountId=None, who={"type": "IAMUser"}),
             call("AssumeRole", requestParameters="roleArn"),
@@ -100,6 +142,30 @@ class TestTarget:
         assert helpers.attempt_target(event(first)) == helpers.attempt_target(event(second))
 
 
+class TestRoleKey:
+    @pytest.mark.parametrize(
+        "record",
+        [
+            denied(role_arn("Admin")),
+            denied(role_arn("teams/data/Admin")),
+            denied("arn:aws-cn:iam::123456789012:role/Admin"),
+            denied_update("Admin"),
+            denied_trust(role_arn("teams/Admin"), recipientAccountId="111122223333"),
+            call("AssumeRole", requestParameters={"roleArn": role_arn("teams/Admin")}),
+            call("UpdateAssumeRolePolicy", requestParameters={"roleName": "Admin"}),
+        ],
+    )
+    def test_is_the_same_for_every_call_on_a_role(self, record):
+        assert helpers.role_key(helpers.attempt_target(event(record))) == "123456789012:role/Admin"
+
+    def test_keeps_accounts_apart(self):
+        assert helpers.role_key(role_arn("Admin", "111122223333")) == "111122223333:role/Admin"
+
+    def test_is_not_misled_by_a_path_like_another_role(self):
+        odd = role_arn("111122223333:role/Admin")
+        assert helpers.role_key(odd) == "123456789012:role/Admin"
+
+
 class TestFailedAttempt:
     @pytest.mark.parametrize(
         "record",
@@ -133,9 +199,16 @@ class TestFailedAttempt:
             "InternalFailure",
             "ServiceUnavailable",
             "ServiceUnavailableException",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "InvalidClientTokenId",
+            "UnrecognizedClientException",
+            "SignatureDoesNotMatch",
+            "RequestExpired",
+            "RegionDisabledException",
         ],
     )
-    def test_is_not_throttling_or_a_fault_of_the_service(self, code):
+    def test_is_not_throttling_a_fault_of_the_service_or_of_the_credentials(self, code):
         assert not helpers.is_failed_role_attempt(event(denied(ADMIN, errorCode=code)))
 
     @pytest.mark.parametrize(
@@ -186,7 +259,10 @@ class TestPrincipal:
         "issuer, principal",
         [
             (role_arn("team-a/Deploy"), role_arn("team-a/Deploy")),
-            (role_arn("aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0"), "odd"),
+            (
+                role_arn(f"{SSO_PATH}AWSReservedSSO_Admin_0"),
+                role_arn(f"{SSO_PATH}AWSReservedSSO_Admin_0"),
+            ),
             (None, "odd"),
         ],
     )
@@ -197,12 +273,47 @@ class TestPrincipal:
 
     def test_of_identity_center_is_the_person(self):
         dana, eve = (identity(PrincipalKind.SSO, name, "") for name in ("dana@x.org", "eve@x.org"))
-        assert self.principal(dana) == dana["arn"] != self.principal(eve)
+        assert self.principal(dana) == "identity-center:dana@x.org" != self.principal(eve)
 
-    def test_is_the_session_where_collapsing_is_turned_off(self):
-        who = identity(PrincipalKind.ROLE, "Deploy", "one")
-        record = event(call("ListRoles", who))
-        assert helpers.principal_arn(record, collapse_sessions=False) == who["arn"]
+    @pytest.mark.parametrize("account", ["123456789012", "111122223333"])
+    @pytest.mark.parametrize("path", ["", "eu-west-1/"])
+    @pytest.mark.parametrize("permissions", ["Admin_0123456789abcdef", "ReadOnly_fedcba9876543210"])
+    @pytest.mark.parametrize("partition", ["aws", "aws-us-gov"])
+    def test_of_identity_center_is_one_in_all_accounts_and_permission_sets(
+        self, partition, permissions, path, account
+    ):
+        role = f"AWSReservedSSO_{permissions}"
+        arn = f"arn:{partition}:sts::{account}:assumed-role/{role}/dana@x.org"
+        issuer = f"arn:{partition}:iam::{account}:role/{SSO_PATH}{path}{role}"
+        who = {
+            "type": "AssumedRole",
+            "arn": arn,
+            "sessionContext": {"sessionIssuer": {"arn": issuer}},
+        }
+        assert self.principal(who) == "identity-center:dana@x.org"
+
+    @pytest.mark.parametrize("path", ["", "team/", f"team:role/{SSO_PATH}", "sso.amazonaws.com/"])
+    def test_of_a_role_that_is_only_named_like_identity_centers_is_the_role(self, path):
+        """Anybody who can create roles can pick the name, but not the path."""
+        who = identity(PrincipalKind.ROLE, "AWSReservedSSO_x", "dana@x.org")
+        issuer = role_arn(f"{path}AWSReservedSSO_x")
+        who["sessionContext"]["sessionIssuer"]["arn"] = issuer
+        assert self.principal(who) == issuer
+
+    def test_of_a_listed_saml_role_is_the_session(self, monkeypatch):
+        monkeypatch.setattr(config, "PERSON_ROLE_PREFIXES", ["AzureAD-", "Okta.SSO"])
+        for name in ("Okta.SSO", "Okta.SSO-Admin", "AzureAD-x"):
+            who = identity(PrincipalKind.ROLE, name, "erin@x.org")
+            assert self.principal(who) == who["arn"]
+        for name in ("OktaXSSO", "My-Okta.SSO", "AzureAD"):
+            who = identity(PrincipalKind.ROLE, name, "erin@x.org")
+            assert self.principal(who) == role_arn(name)
+
+    def test_is_the_session_if_collapsing_is_turned_off(self, monkeypatch):
+        monkeypatch.setattr(config, "COLLAPSE_SESSIONS", False)
+        for kind in (PrincipalKind.ROLE, PrincipalKind.SSO):
+            who = identity(kind, "Deploy", "one")
+            assert self.principal(who) == who["arn"]
 
     @pytest.mark.parametrize(
         "who",

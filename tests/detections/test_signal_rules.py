@@ -1,14 +1,19 @@
 """The two signals, through panther_core, loaded in both ways, on moto's DynamoDB."""
 
 import json
+from unittest.mock import patch
 
 import aws_role_attempt_helpers as helpers
+import aws_role_escalation_config as config
 import pytest
+from aws_role_activity_helpers import iso_time
 from panther_detection_helpers import caching
 
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders.events import ALICE, START, call, denied, denied_update, event, role_arn
 from tests.builders.rules import FAILED_ATTEMPTS, LIST_ROLES, from_body, in_place, matches
+
+T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60
 
 
 @pytest.fixture(params=["in place", "from body"])
@@ -37,21 +42,21 @@ def last_context(rule, records):
 
 
 class TestFailedAttempts:
-    def test_match_from_the_tenth_distinct_role_on(self, load):
+    def test_match_from_the_last_role_of_the_threshold_on(self, load):
         rule = load(FAILED_ATTEMPTS)
-        assert verdicts(rule, burst(12)) == [False] * 9 + [True] * 3
+        assert verdicts(rule, burst(T + 2)) == [False] * (T - 1) + [True] * 3
 
     def test_count_trust_policy_changes_by_the_name_in_the_message(self, load):
         rule = load(FAILED_ATTEMPTS)
-        assert verdicts(rule, burst(10, make=denied_update)) == [False] * 9 + [True]
+        assert verdicts(rule, burst(T, make=denied_update)) == [False] * (T - 1) + [True]
 
     def test_count_the_two_apis_apart(self, load):
-        mixed = burst(9) + burst(9, make=denied_update, prefix="Other")
+        mixed = burst(T - 1) + burst(T - 1, make=denied_update, prefix="Other")
         assert not any(verdicts(load(FAILED_ATTEMPTS), mixed))
 
     @pytest.mark.parametrize("late, expected", [(0, True), (1, False)])
-    def test_match_within_an_hour_to_the_second(self, load, late, expected):
-        records = [*burst(9), denied(role_arn("Last"), time=START + 3600 + late)]
+    def test_match_within_the_window_to_the_second(self, load, late, expected):
+        records = [*burst(T - 1), denied(role_arn("Last"), time=START + WINDOW + late)]
         assert verdicts(load(FAILED_ATTEMPTS), records)[-1] is expected
 
     def test_take_little_room_however_many_roles_there_are(self, load):
@@ -76,23 +81,23 @@ class TestFailedAttempts:
         assert len(item["key"]) < 1000
 
     def test_count_repeats_of_one_role_once(self, load):
-        assert not any(verdicts(load(FAILED_ATTEMPTS), burst(9, step=1) * 5))
+        assert not any(verdicts(load(FAILED_ATTEMPTS), burst(T - 1, step=1) * 5))
 
     def test_count_one_role_through_parameters_and_message_once(self, load):
         with_parameters = [
-            denied("", requestParameters={"roleArn": role_arn(f"Role{i}")}) for i in range(9)
+            denied("", requestParameters={"roleArn": role_arn(f"Role{i}")}) for i in range(T - 1)
         ]
-        assert not any(verdicts(load(FAILED_ATTEMPTS), burst(9) + with_parameters))
+        assert not any(verdicts(load(FAILED_ATTEMPTS), burst(T - 1) + with_parameters))
 
     def test_count_the_sessions_of_a_role_together(self, load):
         records = []
-        for i, record in enumerate(burst(10)):
+        for i, record in enumerate(burst(T)):
             who = identity(PrincipalKind.ROLE, "Deploy", f"s{i}")
             records.append(denied(role_arn(f"Role{i}"), who) | {"eventTime": record["eventTime"]})
         assert verdicts(load(FAILED_ATTEMPTS), records)[-1]
 
     def test_count_people_of_one_identity_center_role_apart(self, load):
-        people = [identity(PrincipalKind.SSO, f"p{i}@example.com", "") for i in range(12)]
+        people = [identity(PrincipalKind.SSO, f"p{i}@example.com", "") for i in range(T + 2)]
         records = [denied(role_arn(f"Role{i}"), who) for i, who in enumerate(people)]
         assert not any(verdicts(load(FAILED_ATTEMPTS), records))
 
@@ -101,6 +106,7 @@ class TestFailedAttempts:
         [
             denied(role_arn("X"), service("lambda.amazonaws.com")),
             denied(role_arn("X"), errorCode="ThrottlingException"),
+            denied(role_arn("X"), errorCode="ExpiredTokenException"),
             denied("", errorMessage="MultiFactorAuthentication failed"),
             denied(role_arn("X"), eventTime="soon"),
             call("AssumeRole", requestParameters={"roleArn": role_arn("X")}),
@@ -124,65 +130,110 @@ class TestFailedAttempts:
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         for offset in (-200, -150):
             assert matches(lists, event(call("ListRoles", time=START + offset)))
-        records = burst(12, step=10)
+        records = burst(T + 2, step=10)
         records[3]["sourceIPAddress"] = "192.0.2.9"
-        records[3]["errorCode"] = "ExpiredToken"
+        records[3]["errorCode"] = "NoSuchEntityException"
         context = last_context(rule, records)
         assert context["principal"] == ALICE["arn"]
         assert context["api"] == "AssumeRole"
-        assert context["distinctTargets"] == 12
-        assert context["targets"] == [role_arn(f"Role{i}") for i in range(12)]
+        assert context["distinctTargets"] == T + 2
+        assert context["distinctTargetsIsMinimum"] is False
+        assert context["targets"] == [role_arn(f"Role{i}") for i in range(T + 2)]
         assert context["targetAccounts"] == ["123456789012"]
         assert context["firstAttempt"] == "2026-01-05T10:00:00Z"
-        assert context["lastAttempt"] == "2026-01-05T10:01:50Z"
-        assert context["errorCodes"] == ["AccessDenied", "ExpiredToken"]
+        assert context["lastAttempt"] == iso_time(START + (T + 1) * 10)
+        assert context["errorCodes"] == ["AccessDenied", "NoSuchEntity"]
         assert context["sourceIPAddresses"] == ["192.0.2.9", "203.0.113.10"]
         assert context["discoveryTimes"] == ["2026-01-05T09:56:40Z"]  # not the same again
         assert context["sessionNames"] == []
         assert context["discoveryCameFirst"] is True
         assert context["secondsFromDiscoveryToFirstAttempt"] == 200
 
-    def test_context_counts_exactly_up_to_thirty_targets(self, load):
-        """What the README says of the number of targets."""
-        assert last_context(load(FAILED_ATTEMPTS), burst(30, step=10))["distinctTargets"] == 30
+    def test_context_counts_three_thresholds_of_targets(self, load):
+        context = last_context(load(FAILED_ATTEMPTS), burst(3 * T, step=10))
+        assert context["distinctTargets"] == 3 * T
+
+    def test_context_says_when_the_number_of_targets_is_a_minimum(self, load):
+        context = last_context(load(FAILED_ATTEMPTS), burst(150, step=1))
+        assert context["distinctTargetsIsMinimum"] is True
+        assert T < context["distinctTargets"] < 150
+
+    def test_context_names_the_roles_that_the_caller_may_assume(self, load):
+        """The role lets the caller in, with a shorter session: attack tools try again."""
+        message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+        error = {"errorCode": "ValidationError", "errorMessage": message}
+        records = burst(T)
+        parameters = {"roleArn": role_arn("teams/Open"), "durationSeconds": 43_200}
+        records[0] = call("AssumeRole", requestParameters=parameters, **error)
+        context = last_context(load(FAILED_ATTEMPTS), records)
+        assert context["mayAssume"] == [role_arn("teams/Open")]
+        assert context["distinctTargets"] == T
+
+    @pytest.mark.parametrize(
+        "target, shown",
+        [
+            (role_arn("teams/data/Admin"), role_arn("teams/data/Admin")),
+            (role_arn(f"{'long/' * 6}Admin"), role_arn(".../Admin")),
+            ("arn:aws-cn:iam::123456789012:role/A", "arn:aws-cn:iam::123456789012:role/A"),
+            ("arn:aws-cn:iam::123456789012:role/p/A", "arn:aws-cn:iam::123456789012:role/p/A"),
+        ],
+    )
+    def test_context_shows_targets_as_arns_with_their_paths(self, load, target, shown):
+        records = [denied(target), *burst(T - 1)]
+        assert shown in last_context(load(FAILED_ATTEMPTS), records)["targets"]
+
+    def test_count_a_role_once_whatever_path_the_caller_gives(self, load):
+        paths = [denied(role_arn(f"path-{i}/Admin"), time=START + i) for i in range(2 * T)]
+        assert not any(verdicts(load(FAILED_ATTEMPTS), paths))
+
+    def test_context_says_which_correlation_rule_it_is_for(self, load):
+        search = last_context(load(FAILED_ATTEMPTS), burst(T))
+        assert search["searchPrincipal"] == ALICE["arn"] and "fanOutPrincipal" not in search
+        bob = identity(PrincipalKind.USER, "bob", "")
+        records = [
+            denied(role_arn("Audit", f"1111222233{i:02}"), bob, START + i) for i in range(2 * T)
+        ]
+        fan_out = last_context(load(FAILED_ATTEMPTS), records)
+        assert fan_out["fanOutPrincipal"] == bob["arn"] and "searchPrincipal" not in fan_out
 
     def test_context_says_when_discovery_came_only_afterwards(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         matches(lists, event(call("ListRoles", time=START + 60)))
-        context = last_context(rule, burst(10))
+        context = last_context(rule, burst(T))
         assert context["discoveryTimes"] == ["2026-01-05T10:01:00Z"]
         assert context["discoveryCameFirst"] is False
         assert context["secondsFromDiscoveryToFirstAttempt"] is None
 
     def test_context_names_every_discovery_and_which_came_last_before(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
-        for offset in (-5400, -5401, -900, 0):
+        lookback = config.LOOKBACK_MINUTES * 60
+        for offset in (-lookback, -lookback - 1, -900, 0):
             matches(lists, event(call("ListRoles", time=START + offset)))
-        context = last_context(rule, burst(10))
+        context = last_context(rule, burst(T))
         assert context["discoveryTimes"] == [
-            "2026-01-05T08:30:00Z",  # 90 minutes before, which is the most
+            iso_time(START - lookback),  # as far back as the correlation rules look
             "2026-01-05T09:45:00Z",
             "2026-01-05T10:00:00Z",
         ]
         assert context["discoveryCameFirst"] is True
         assert context["secondsFromDiscoveryToFirstAttempt"] == 0
 
-    def test_context_of_an_hour_tells_of_no_earlier_attempt(self, load):
+    def test_context_of_a_window_has_no_earlier_attempt(self, load):
         early = denied(role_arn("Early"), time=START - 1)
-        late = denied(role_arn("Late"), time=START + 3600)
-        context = last_context(load(FAILED_ATTEMPTS), [early, *burst(9), late])
+        late = denied(role_arn("Late"), time=START + WINDOW)
+        context = last_context(load(FAILED_ATTEMPTS), [early, *burst(T - 1), late])
         assert context["firstAttempt"] == "2026-01-05T10:00:00Z"
-        assert context["distinctTargets"] == 10
+        assert context["distinctTargets"] == T
 
     def test_context_names_roles_whose_trust_was_to_change_by_account(self, load):
-        context = last_context(load(FAILED_ATTEMPTS), burst(10, make=denied_update))
+        context = last_context(load(FAILED_ATTEMPTS), burst(T, make=denied_update))
         assert context["targets"][0] == "123456789012:role/Role0"
         assert context["targetAccounts"] == ["123456789012"]
 
     def test_context_leaves_out_discovery_of_another_day(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         matches(lists, event(call("ListRoles", time=START - 86_400)))
-        assert last_context(rule, burst(10))["discoveryTimes"] == []
+        assert last_context(rule, burst(T))["discoveryTimes"] == []
 
     @pytest.mark.parametrize(
         "address, told",
@@ -195,27 +246,27 @@ class TestFailedAttempts:
         ],
     )
     def test_context_tells_an_address_of_up_to_39_characters(self, load, address, told):
-        records = [record | {"sourceIPAddress": address} for record in burst(10)]
+        records = [record | {"sourceIPAddress": address} for record in burst(T)]
         context = last_context(load(FAILED_ATTEMPTS), records)
         assert context["sourceIPAddresses"] == ([told] if told else [])
 
     def test_context_names_sessions_and_targets_in_full(self, load):
         name = "n" * 64
         records = []
-        for i in range(10):
+        for i in range(T):
             who = identity(PrincipalKind.ROLE, "Deploy", f"session-{i}")
             records.append(denied(role_arn(f"{name[:62]}{i:02}"), who, START + i))
         context = last_context(load(FAILED_ATTEMPTS), records)
-        assert context["sessionNames"] == [f"session-{i}" for i in range(10)]
-        assert context["targets"][9] == role_arn(f"{name[:62]}09")
+        assert context["sessionNames"] == sorted(f"session-{i}" for i in range(T))
+        assert context["targets"][T - 1] == role_arn(f"{name[:62]}{T - 1:02}")
 
     def test_context_is_complete_without_the_store(self, load):
         rule = load(FAILED_ATTEMPTS)
-        for record in burst(10):
+        for record in burst(T):
             matches(rule, event(record))
         caching.kv_table().delete()
-        context = rule.module.alert_context(event(burst(10)[-1]))
-        assert context["distinctTargets"] == 10
+        context = rule.module.alert_context(event(burst(T)[-1]))
+        assert context["distinctTargets"] == T
         assert context["discoveryTimes"] == []
 
 
@@ -237,12 +288,12 @@ class TestSeverity:
     def test_is_high_after_discovery_and_the_rules_own_without(self, load):
         rule = load(FAILED_ATTEMPTS)
         bob = identity(PrincipalKind.USER, "bob", "")
-        assert self.severity(rule, burst(10, bob)) == (None, "many roles in one account")
+        assert self.severity(rule, burst(T, bob)) == (None, "many roles in one account")
         matches(load(LIST_ROLES), event(call("ListRoles", time=START - 60)))
-        assert self.severity(rule, burst(10)) == ("HIGH", "many roles in one account")
+        assert self.severity(rule, burst(T)) == ("HIGH", "many roles in one account")
 
     def test_is_low_for_one_role_name_in_many_accounts(self, load):
-        accounts = [f"1111222233{i:02}" for i in range(10)]
+        accounts = [f"1111222233{i:02}" for i in range(max(T, 5))]
         records = [
             denied(role_arn("OrganizationAccountAccessRole", account), time=START + i)
             for i, account in enumerate(accounts)
@@ -252,23 +303,31 @@ class TestSeverity:
         assert self.severity(load(FAILED_ATTEMPTS), records) == expected
 
     @pytest.mark.parametrize("path", ["team-{}/", "one-path/", ""])
-    @pytest.mark.parametrize("accounts, expected", [(10, "LOW"), (9, None)])
-    def test_is_low_from_five_accounts_for_each_role_name_on(self, load, path, accounts, expected):
+    @pytest.mark.parametrize(
+        "names, accounts, expected",
+        [(1, 4, "LOW"), (3, 4, "LOW"), (3, 3, None), (4, 19, None), (4, 20, "LOW"), (5, 24, None)],
+    )
+    def test_is_low_for_few_role_names_in_many_accounts(
+        self, load, path, names, accounts, expected
+    ):
+        """Up to three names in more accounts than that, or five accounts for each name."""
         records = [
-            denied(role_arn(path.format(i) + name, f"1111222233{i:02}"), time=START + i)
+            denied(role_arn(path.format(i) + f"Audit{name}", f"1111222233{i:02}"), time=START + i)
             for i in range(accounts)
-            for name in ("Audit", "Deploy")
+            for name in range(names)
         ]
-        assert self.severity(load(FAILED_ATTEMPTS), records)[0] == expected
+        rule = load(FAILED_ATTEMPTS)
+        with patch.multiple(rule.module, THRESHOLD=names * accounts):
+            assert self.severity(rule, records)[0] == expected
 
     def test_tells_roles_of_two_accounts_from_those_of_one(self, load):
-        records = [denied(role_arn(f"R{i}", f"11112222333{i % 2}")) for i in range(10)]
+        records = [denied(role_arn(f"R{i}", f"11112222333{i % 2}")) for i in range(T)]
         _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
         assert pattern == "many roles in several accounts"
 
     def test_tells_many_roles_of_several_accounts_apart(self, load):
         records = [
-            denied(role_arn(f"R{i}", f"11112222333{i % 3}"), time=START + i) for i in range(10)
+            denied(role_arn(f"R{i}", f"11112222333{i % 3}"), time=START + i) for i in range(T)
         ]
         _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
         assert pattern == "many roles in several accounts"
@@ -287,7 +346,7 @@ class TestSeverity:
         monkeypatch.setattr(
             helpers, "get_string_set", lambda key: asked.append(key) or original(key)
         )
-        self.severity(load(FAILED_ATTEMPTS), burst(10))
+        self.severity(load(FAILED_ATTEMPTS), burst(T))
         assert len(asked) == 1
 
 
@@ -297,6 +356,7 @@ class TestListRoles:
         for kind in PrincipalKind:
             assert matches(rule, event(call("ListRoles", identity(kind, "mallory", "s"))))
         assert matches(rule, event(call("ListRoles", errorCode="AccessDenied")))
+        assert matches(rule, event(call("GetAccountAuthorizationDetails")))
 
     @pytest.mark.parametrize(
         "record",
@@ -304,6 +364,7 @@ class TestListRoles:
             call("ListRoles", service("config.amazonaws.com")),
             call("ListRoles", {"type": "AWSAccount"}),
             call("ListRoles", eventSource="rolesanywhere.amazonaws.com"),
+            call("GetAccountAuthorizationDetails", service("config.amazonaws.com")),
             call("ListUsers"),
             {},
         ],
@@ -330,3 +391,27 @@ class TestListRoles:
         listed = load(LIST_ROLES).module.alert_context(event(call("ListRoles", who)))
         failed = load(FAILED_ATTEMPTS).module.alert_context(event(denied(role_arn("X"), other)))
         assert listed["principal"] == failed["principal"] == role_arn("Deploy")
+
+
+class TestExpectedPrincipals:
+    """EXPECTED_PRINCIPALS: no signal, and nothing stored."""
+
+    @pytest.mark.parametrize(
+        "pattern, who",
+        [
+            (ALICE["arn"], ALICE),
+            ("arn:aws:iam::*:user/ali?e", ALICE),
+            ("*:role/Deploy*", identity(PrincipalKind.ROLE, "DeployRole", "s1")),
+            ("identity-center:*@example.com", identity(PrincipalKind.SSO, "eve@example.com", "")),
+        ],
+    )
+    def test_raise_no_signal(self, load, monkeypatch, pattern, who):
+        monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", ["no one", pattern])
+        assert not any(verdicts(load(FAILED_ATTEMPTS), burst(T + 2, who)))
+        assert not matches(load(LIST_ROLES), event(call("ListRoles", who)))
+        assert caching.kv_table().scan()["Items"] == []
+
+    @pytest.mark.parametrize("pattern", ["alice", "arn:aws:iam::*:user/ALICE", "user/alice", ""])
+    def test_are_whole_names(self, load, monkeypatch, pattern):
+        monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", [pattern])
+        assert verdicts(load(FAILED_ATTEMPTS), burst(T))[-1]

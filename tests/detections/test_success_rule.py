@@ -2,7 +2,9 @@
 
 import json
 
+import aws_role_escalation_config as config
 import pytest
+from aws_role_attempt_helpers import FAN_OUT
 from hypothesis import given
 from hypothesis import strategies as st
 from panther_core.enriched_event import PantherEvent
@@ -13,8 +15,10 @@ from tests.detections.test_role_activity import JSON
 SUCCEEDED = "aws_role_escalation_succeeded"
 ROW = {
     "principal": "arn:aws:iam::123456789012:user/mallory",
-    "role": "arn:aws:iam::123456789012:role/DataAdmin",
-    "failed_before": True,
+    "roles": "arn:aws:iam::123456789012:role/DataAdmin",
+    "successful_roles": 1,
+    "failed_roles": 12,
+    "pattern": "many roles in one account",
 }
 
 
@@ -23,21 +27,53 @@ def module():
     return in_place(SUCCEEDED, RULES).module
 
 
-def test_title_tells_whether_it_had_failed_on_the_role(module):
-    assert module.title(PantherEvent(ROW)).endswith("that it had failed on")
-    other = PantherEvent(ROW | {"failed_before": False})
-    assert module.title(other).endswith("after failing on others")
+def row(**fields):
+    return PantherEvent(ROW | fields)
 
 
-def test_one_principal_and_role_is_one_alert(module):
-    later = PantherEvent(ROW | {"event_time": "later"})
-    other = PantherEvent(ROW | {"role": "another"})
-    assert module.dedup(PantherEvent(ROW)) == module.dedup(later) != module.dedup(other)
+def test_title_has_the_numbers_of_roles(module):
+    title = "[arn:aws:iam::123456789012:user/mallory] got into 1 role after failing on 12"
+    assert module.title(row()) == title
+    assert "got into 3 roles" in module.title(row(successful_roles=3))
 
 
-@given(st.dictionaries(st.sampled_from([*ROW, "api", "first_failure"]), JSON))
-def test_a_row_of_any_shape_gives_answers_not_exceptions(module, row):
-    event = PantherEvent(row)
+@pytest.mark.parametrize(
+    "fields, severity",
+    [
+        ({}, "DEFAULT"),
+        ({"successful_roles": 5}, "DEFAULT"),
+        ({"successful_roles": 6}, "MEDIUM"),
+        ({"successful_roles": 6, "failed_roles": 13}, "DEFAULT"),
+        ({"successful_roles": 12}, "MEDIUM"),
+        ({"pattern": FAN_OUT}, "MEDIUM"),
+        ({"pattern": "many roles in several accounts"}, "DEFAULT"),
+    ],
+)
+def test_severity_is_medium_if_it_looks_like_automation(module, fields, severity):
+    """A fan-out, or as many distinct successes as half the failed roles."""
+    assert module.severity(row(**fields)) == severity
+
+
+def test_one_principals_burst_is_one_alert_whatever_it_got_into(module):
+    later = row(roles="others", successful_roles=2, event_time="later", last_attempt="later")
+    assert module.dedup(row()) == module.dedup(later)
+    assert module.dedup(row()) != module.dedup(row(principal="another"))
+
+
+def test_a_routine_medium_does_not_swallow_a_critical(module):
+    assert module.dedup(row(successful_roles=12)) != module.dedup(row())
+
+
+def test_expected_principals_raise_no_alert(module, monkeypatch):
+    assert module.rule(row())
+    monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", ["arn:aws:iam::*:user/mallory"])
+    assert not module.rule(row())
+
+
+@given(st.dictionaries(st.sampled_from([*ROW, "apis", "event_time", "eventID"]), JSON))
+def test_a_row_of_any_shape_gives_answers_not_exceptions(module, fields):
+    event = PantherEvent(fields)
     assert isinstance(module.rule(event), bool)
     assert isinstance(module.title(event), str) and isinstance(module.dedup(event), str)
+    assert module.severity(event) in ("DEFAULT", "MEDIUM")
     json.dumps(module.alert_context(event), default=PantherEvent.json_encoder, allow_nan=False)

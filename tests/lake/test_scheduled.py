@@ -4,6 +4,7 @@ import math
 
 import pytest
 import yaml
+from aws_role_escalation_config import THRESHOLD
 
 from local_panther.content.load import loaded_content
 from local_panther.content.sql import parse_sql
@@ -12,26 +13,28 @@ from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.simulate.identities import PrincipalKind
+from local_panther.simulate.scenario import role_names
 from tests.builders.events import START, call, read_record, role_arn
 from tests.builders.replays import replayed, simulated
 
 SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
+ROLES = THRESHOLD + 2
 
 
 def critical(outcome):
     return [alert for alert in outcome.alerts if alert.metadata.rule_id == SUCCEEDED]
 
 
-def test_an_attack_that_succeeds_raises_one_critical_alert_for_each_role(tmp_path):
-    trail = simulated(tmp_path / "t", succeed=2, principal=PrincipalKind.ROLE, shuffle=True)
-    alerts = critical(replayed(trail))
-    assert {alert.severity for alert in alerts} == {"CRITICAL"}
-    assert [alert.context["role"] for alert in alerts] == [
-        role_arn("DeployOperatorRole"),
-        role_arn("NetworkOperatorRole"),
-    ]
-    assert alerts[0].title.endswith("that it had failed on")
-    assert alerts[0].context["seconds_after_first_failure"] == 535
+def test_an_attack_that_succeeds_raises_one_critical_alert_with_every_role(tmp_path):
+    trail = simulated(
+        tmp_path / "t", succeed=2, principal=PrincipalKind.ROLE, shuffle=True, roles=ROLES
+    )
+    (alert,) = critical(replayed(trail))
+    assert alert.severity == "CRITICAL"
+    gained = [role_arn(name) for name in role_names(ROLES)[-2:]]
+    assert alert.context["roles"] == ", ".join(sorted(gained))
+    assert alert.context["roles_failed_before"] == alert.context["roles"]
+    assert alert.title.endswith(f"got into 2 roles after failing on {ROLES}")
 
 
 def test_an_attack_that_fails_raises_none(tmp_path):
@@ -40,7 +43,7 @@ def test_an_attack_that_fails_raises_none(tmp_path):
 
 def test_later_runs_that_see_the_same_success_join_the_alert(tmp_path):
     """Ordinary role calls go on for hours: each half hour has a run."""
-    trail = simulated(tmp_path / "t", succeed=1, ordinary=2000)
+    trail = simulated(tmp_path / "t", succeed=1, ordinary=2000, roles=ROLES)
     (alert,) = critical(replayed(trail))
     assert alert.event_count > 1
 
@@ -87,7 +90,8 @@ def test_any_query_over_cloudtrail_runs_on_its_schedule(tmp_path, content_copy):
 def test_a_query_that_can_not_run_is_reported_and_the_rest_goes_on(tmp_path, content_copy):
     table = "panther_logs.public.aws_cloudtrail"
     add_query(content_copy, f"SELECT no_such_column FROM {table} WHERE eventName = 'ListRoles'")
-    outcome = replayed(simulated(tmp_path / "t", succeed=1), content=content_copy)
+    trail = simulated(tmp_path / "t", succeed=1, roles=ROLES)
+    outcome = replayed(trail, content=content_copy)
     assert not outcome.complete and outcome.errors.counts["Own Query"]
     assert "no_such_column" in outcome.errors.examples[0].message
     assert critical(outcome)

@@ -1,0 +1,146 @@
+"""Values in YAML and SQL that must agree with a setting in a repository's Python.
+
+SQL and correlation rules cannot read Python. A file that repeats a setting says so in a comment
+behind the value:
+
+    LookbackWindowMinutes: 120 # at least my_config.WINDOW_MINUTES + 45
+    10 AS threshold, -- must equal my_config.THRESHOLD
+
+`my_config` is a Python file of the repository, and the setting an upper-case name in it. The value
+is the last literal in front of the comment; a text that begins with a number, such as '180 m',
+counts as that number.
+"""
+
+import ast
+import re
+import runpy
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from local_panther.content.files import files_with
+from local_panther.errors import Problem, one_line
+
+SUFFIXES = (".yml", ".yaml", ".sql")
+COMMENT = re.compile(
+    r"(?:#|--)\s*(?P<relation>must equal|at least)\s+"
+    r"(?P<module>[a-z_][a-z0-9_]*)\.(?P<name>[A-Z][A-Z0-9_]*)(?:\s*\+\s*(?P<more>[0-9]+))?"
+)
+LITERAL = re.compile(
+    r"'(?:[^']|'')*'|\"[^\"]*\"|(?<![\w.])-?[0-9]+(?:\.[0-9]+)?|\btrue\b|\bfalse\b", re.I
+)
+NUMBER = re.compile(r"-?[0-9]+")
+
+
+def check_agreements(folder: Path) -> list[Problem]:
+    """Return a problem for each value that does not agree with its setting.
+
+    Args:
+        folder: The root of a content repository. Its Python files that a comment names are run.
+    """
+    settings = _Settings(folder)
+    files = files_with(folder, *SUFFIXES)
+    return [problem for path in files for problem in _problems(path, folder, settings)]
+
+
+class _Settings:
+    """The settings in the Python files of a repository."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        # Of files with the same name the helper counts: the others cannot be imported by it.
+        files = sorted(files_with(folder, ".py"), key=lambda path: "helpers" in path.parent.name)
+        self._files = {path.stem: path for path in files}
+        self.value = cache(self._value)
+
+    def _value(self, module: str, name: str) -> Any:
+        """Return the value of a setting.
+
+        Raises:
+            LookupError: There is none; the message says what is missing.
+        """
+        path = self._files.get(module)
+        if path is None:
+            raise LookupError(f"{module}.py is not in this repository")
+        try:
+            with _importable(path.parent):
+                values = runpy.run_path(str(path))
+        except Exception as error:
+            raise LookupError(f"{module}.py does not run: {one_line(error)}") from error
+        if name not in values:
+            raise LookupError(f"{module}.py has no {name}")
+        return values[name]
+
+    def place(self, module: str, name: str) -> str:
+        """Return the file and line of a setting."""
+        path = self._files[module]
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if re.match(rf"{name}\b\s*[:=]", line):
+                return f"{path.relative_to(self._folder)}:{number}"
+        return str(path.relative_to(self._folder))
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Let a file import its neighbours, and not what another repository has under their names."""
+    names = [path.stem for path in folder.glob("*.py")]
+    before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        for name in names:
+            sys.modules.pop(name, None)
+        sys.modules.update(before)
+
+
+def _problems(path: Path, folder: Path, settings: _Settings) -> Iterator[Problem]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return  # named when the content is loaded
+    for number, line in enumerate(lines, 1):
+        if found := COMMENT.search(line):
+            message = _disagreement(line[: found.start()], found, settings)
+            if message:
+                yield Problem(f"{path.relative_to(folder)}:{number}", message)
+
+
+def _disagreement(text: str, comment: re.Match[str], settings: _Settings) -> str:
+    """Return what is wrong with the value in front of a comment, or ""."""
+    module, name, more = comment["module"], comment["name"], int(comment["more"] or 0)
+    reference = f"{module}.{name}" + (f" + {more}" if more else "")
+    try:
+        wanted = settings.value(module, name) + more if more else settings.value(module, name)
+    except (LookupError, TypeError) as error:
+        return f"{comment['relation']} {reference}: {error}"
+    literals = LITERAL.findall(text)
+    if not literals:
+        return f"no value in front of: {comment['relation']} {reference}"
+    value = _value(literals[-1], wanted)
+    if _agrees(value, comment["relation"], wanted):
+        return ""
+    relation = "must equal" if comment["relation"] == "must equal" else "must be at least"
+    where = settings.place(module, name)
+    return f"{value!r} {relation} {wanted!r}, which is {reference} in {where}"
+
+
+def _agrees(value: Any, relation: str, wanted: Any) -> bool:
+    if relation == "must equal" or isinstance(wanted, bool) or not isinstance(wanted, int):
+        return type(value) is type(wanted) and value == wanted
+    return isinstance(value, int) and value >= wanted
+
+
+def _value(literal: str, wanted: Any) -> Any:
+    """Read a literal as the setting it is compared with: a number within a text for a number."""
+    if literal.lower() in ("true", "false"):
+        return literal.lower() == "true"
+    text = literal[1:-1].replace("''", "'") if literal[0] in "'\"" else literal
+    if isinstance(wanted, str):
+        return text
+    number = NUMBER.match(text)
+    return ast.literal_eval(text) if literal[0] not in "'\"" else int(number[0]) if number else text

@@ -1,0 +1,74 @@
+"""Content that an instance takes and that cannot do what was meant, at the command line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.builders.replays import simulated
+
+BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
+CONFIG = "global_helpers/aws_role_escalation_config.py"
+ROLE = "arn:aws:iam::123456789012:role/FullAdminRole"
+LIST = f"    Values:\n      - {ROLE}"
+
+
+@pytest.fixture
+def run(content_copy):
+    def run(*arguments, folder=content_copy):
+        command = [sys.executable, "-m", "local_panther", *map(str, arguments)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    "command", ["test", "test --path rules/aws_cloudtrail_rules", "replay {trail}"]
+)
+def test_entries_that_never_match_are_named_and_the_command_fails(
+    run, content_copy, tmp_path, command
+):
+    trail = simulated(tmp_path / "trail", ordinary=10)
+    arguments = command.format(trail=trail).split()
+    assert run(*arguments)[0] == 0
+    file = content_copy / BLOCKLIST
+    edit(file, LIST, f"{LIST}\n      - arn:aws:iam::*:role/Admin\n      - BreakGlass")
+    code, output = run(*arguments)
+    lines = file.read_text().splitlines()
+    for entry in ("arn:aws:iam::*:role/Admin", "BreakGlass"):
+        number = lines.index(f"      - {entry}") + 1
+        assert f"{BLOCKLIST}:{number}: " in output and entry in output
+    assert code == 1 and "Condition: EndsWith" in output
+
+
+def test_a_value_that_does_not_follow_its_setting_is_named(run, content_copy):
+    text = (content_copy / CONFIG).read_text()
+    start = text.index("\nTHRESHOLD = ") + 1
+    number = text[:start].count("\n") + 1
+    line = text[start:].splitlines()[0]
+    edit(content_copy / CONFIG, line, "THRESHOLD = 99")
+    code, output = run("test")
+    was = line.rsplit(" ", 1)[-1]
+    setting = f"aws_role_escalation_config.THRESHOLD in {CONFIG}:{number}"
+    assert code == 1 and f"{was} must equal 99, which is {setting}" in output
+
+
+def test_a_list_given_as_text_is_an_error_and_no_skipped_filter(run, content_copy, tmp_path):
+    edit(content_copy / BLOCKLIST, LIST, f"    Values: {ROLE}")
+    for arguments in (["test"], ["replay", simulated(tmp_path / "trail", ordinary=10)]):
+        code, output = run(*arguments, *["--include-disabled"] * (arguments[0] == "replay"))
+        assert code != 0 and "IsIn needs a list under Values" in output
+
+
+def test_another_folder_can_be_given_by_its_path(run, content_copy, tmp_path):
+    edit(content_copy / BLOCKLIST, LIST, f"{LIST}\n      - BreakGlass")
+    code, output = run("test", "--path", content_copy, folder=tmp_path)
+    assert code == 1 and "'BreakGlass'" in output

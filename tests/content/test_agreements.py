@@ -1,0 +1,127 @@
+"""Values of YAML and SQL that must agree with a setting in Python."""
+
+import re
+from pathlib import Path
+
+import aws_role_escalation_config as config
+import pytest
+
+from local_panther.content.agreements import check_agreements
+from tests.builders.events import REPO
+
+SETTINGS = '''"""Settings."""
+import other_helpers
+
+COUNT = 10
+MINUTES: int = 60
+FLAG = True
+NAMES = "a[.]b.*|c'd"
+TOTAL = COUNT + other_helpers.MORE
+'''
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository with settings and one file whose text is given."""
+    helpers = tmp_path / "global_helpers"
+    helpers.mkdir()
+    (helpers / "my_config.py").write_text(SETTINGS)
+    (helpers / "other_helpers.py").write_text("MORE = 5\n")
+    (tmp_path / "queries").mkdir()
+
+    def repository(text: str) -> Path:
+        (tmp_path / "queries" / "one.yml").write_text(text)
+        return tmp_path
+
+    return repository
+
+
+def messages(folder):
+    return [str(problem) for problem in check_agreements(folder)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Threshold: 10 # must equal my_config.COUNT",
+        "  10 AS threshold, -- must equal my_config.COUNT",
+        "  x > -5 AND y = 10 -- must equal my_config.COUNT",
+        "Lookback: 60 # at least my_config.MINUTES",
+        "Lookback: 900 # the run sees this; at least my_config.MINUTES + 840 # x"[:70],
+        "Lookback: 105 # at least my_config.MINUTES + 45",
+        "p_occurs_since('180 m') -- at least my_config.MINUTES",
+        "TRUE AS flag -- must equal my_config.FLAG",
+        "Enabled: true # must equal my_config.FLAG",
+        "'a[.]b.*|c''d' AS names -- must equal my_config.NAMES",
+        "15 -- must equal my_config.TOTAL",
+        "10 # must be equal to my_config.COUNT, in words that are no agreement",
+        "10 # must equal the other one",
+    ],
+)
+def test_a_value_that_agrees_is_no_problem(repository, line):
+    assert messages(repository(line)) == []
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("5 AS t -- must equal my_config.COUNT", "5 must equal 10, which is my_config.COUNT"),
+        ("11 AS t -- must equal my_config.COUNT", "11 must equal 10, which is my_config.COUNT"),
+        ("'' AS n -- must equal my_config.NAMES", "'' must equal \"a[.]b.*|c'd\", which is"),
+        ("FALSE -- must equal my_config.FLAG", "False must equal True, which is my_config.FLAG"),
+        ("1 -- must equal my_config.FLAG", "1 must equal True, which is my_config.FLAG"),
+        ("59 # at least my_config.MINUTES", "59 must be at least 60, which is my_config.MINUTES"),
+        ("'59 m' -- at least my_config.MINUTES", "59 must be at least 60"),
+        ("100 # at least my_config.MINUTES + 45", "must be at least 105, which is my_config.MINU"),
+        ("14 -- must equal my_config.TOTAL", "14 must equal 15, which is my_config.TOTAL"),
+        ("x -- must equal my_config.COUNT", "no value in front of: must equal my_config.COUNT"),
+        ("1 -- must equal my_config.NONE", "my_config.py has no NONE"),
+        ("1 -- must equal no_config.COUNT", "no_config.py is not in this repository"),
+    ],
+)
+def test_a_value_that_does_not_names_file_line_and_both_values(repository, line, message):
+    (found,) = messages(repository(f"A: 1\n{line}\n"))
+    assert found.startswith("queries/one.yml:2: ") and message in found
+
+
+def test_the_message_names_the_line_of_the_setting_too(repository):
+    (found,) = messages(repository("5 # at least my_config.MINUTES"))
+    assert found.endswith("which is my_config.MINUTES in global_helpers/my_config.py:5")
+
+
+def test_settings_that_do_not_run_are_named(repository):
+    folder = repository("5 # must equal my_config.COUNT")
+    (folder / "global_helpers" / "my_config.py").write_text("import nothing_of_the_kind\n")
+    (found,) = messages(folder)
+    assert "my_config.py does not run: No module named 'nothing_of_the_kind'" in found
+
+
+def test_modules_of_this_process_are_neither_used_nor_replaced(repository, monkeypatch):
+    import sys
+    from types import ModuleType
+
+    ours = ModuleType("other_helpers")
+    monkeypatch.setitem(sys.modules, "other_helpers", ours)
+    assert messages(repository("15 # must equal my_config.TOTAL")) == []
+    assert sys.modules["other_helpers"] is ours and "my_config" not in sys.modules
+
+
+def test_this_repository_agrees_with_itself():
+    assert messages(REPO) == []
+
+
+@pytest.mark.parametrize(
+    "setting, value, files",
+    [
+        ("THRESHOLD", config.THRESHOLD + 1, 9),
+        ("WINDOW_MINUTES", config.WINDOW_MINUTES * 4, 12),
+        ("COLLAPSE_SESSIONS", not config.COLLAPSE_SESSIONS, 9),
+        ("PERSON_ROLE_PREFIXES", ["Another-", *config.PERSON_ROLE_PREFIXES], 9),
+    ],
+)
+def test_changed_settings_name_every_file_that_has_to_follow(content_copy, setting, value, files):
+    file = content_copy / "global_helpers" / "aws_role_escalation_config.py"
+    text = re.sub(rf"(?m)^({setting}\b[^=]*= ).*$", rf"\g<1>{value!r}", file.read_text())
+    file.write_text(text)
+    named = {problem.where.split(":")[0] for problem in check_agreements(content_copy)}
+    assert len(named) == files, named

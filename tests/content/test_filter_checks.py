@@ -1,0 +1,124 @@
+"""InlineFilters that load and can never do what was meant."""
+
+import pytest
+
+from local_panther.content.filter_checks import check_filters
+from tests.builders.events import REPO
+
+
+def messages(tmp_path, filters, path="rule.yml"):
+    lines = ["AnalysisType: rule", "InlineFilters:", *filters.splitlines()]
+    (tmp_path / path).write_text("\n".join(lines) + "\n")
+    return [str(problem) for problem in check_filters(tmp_path)]
+
+
+def condition(condition, *values, path="requestParameters.roleArn"):
+    values = "".join(f"\n      - {value}" for value in values)
+    return f"  - KeyPath: {path}\n    Condition: {condition}\n    Values:{values}"
+
+
+ARN = "arn:aws:iam::123456789012:role/Admin"
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        condition("IsIn", ARN),
+        condition("IsNotIn", ARN, "arn:aws:iam::111122223333:role/x/y"),
+        condition("IsIn", "'*'", path="requestParameters.principal"),
+        condition("IsIn", "Admin", path="requestParameters.roleName"),
+        "  - KeyPath: requestParameters.roleArn\n    Condition: EndsWith\n    Value: role/x",
+        "  - KeyPath: userAgent\n    Condition: Contains\n    Value: a*b",
+        "  - All: []",
+        f"  - Any:\n{condition('IsIn', ARN).replace(chr(10), chr(10) + '  ')}".replace(
+            "Any:\n  - ", "Any:\n    - "
+        ),
+    ],
+)
+def test_filters_that_can_match_are_no_problem(tmp_path, filters):
+    assert messages(tmp_path, filters) == []
+
+
+@pytest.mark.parametrize(
+    "filters, line, message",
+    [
+        (
+            condition("IsIn", ARN, "arn:aws:iam::*:role/Admin"),
+            7,
+            "IsIn compares whole values, so 'arn:aws:iam::*:role/Admin' matches only itself; write "
+            "Condition: StartsWith with Value: arn:aws:iam:: and "
+            "Condition: EndsWith with Value: :role/Admin",
+        ),
+        (
+            condition("IsIn", '"*:role/Admin"'),
+            6,
+            "write Condition: EndsWith with Value: :role/Admin",
+        ),
+        (
+            condition("IsIn", f"{ARN}*"),
+            6,
+            f"write Condition: StartsWith with Value: {ARN}",
+        ),
+        (
+            condition("IsIn", '"*break-glass*"'),
+            6,
+            "write Condition: Contains with Value: break-glass",
+        ),
+        (
+            condition("IsNotIn", '"*scanner"', path="userIdentity.arn"),
+            6,
+            "write Condition: DoesNotEndWith with Value: scanner",
+        ),
+        (
+            condition("IsIn", '"Admin?"', path="requestParameters.roleName"),
+            6,
+            "write Condition: StartsWith with Value: Admin",
+        ),
+        (
+            condition("IsIn", "FullAdmin"),
+            6,
+            "requestParameters.roleArn is an ARN, so IsIn never matches 'FullAdmin'; write the ARN, "
+            "or Condition: EndsWith with Value: /FullAdmin",
+        ),
+        (
+            condition("IsIn", ARN) + f"\n    Values:\n      - {ARN}2",
+            7,
+            "Values is here twice, and the first one (line 5) is lost; join them",
+        ),
+        (
+            f"  - KeyPath: requestParameters.roleArn\n    Condition: IsIn\n    Values: {ARN}",
+            5,
+            f"IsIn needs a list under Values; write Values:, and below it: - {ARN}",
+        ),
+        (
+            f"  - KeyPath: requestParameters.roleArn\n    Condition: IsNotIn\n    Value: {ARN}",
+            5,
+            "IsNotIn needs a list under Values",
+        ),
+        (
+            "  - KeyPath: eventName\n    Condition: IsIn",
+            3,
+            "IsIn needs a list under Values; write one",
+        ),
+        ("  - All: []\nInlineFilters: []", 4, "InlineFilters is here twice"),
+    ],
+)
+def test_filters_that_cannot_are_named_with_what_to_write(tmp_path, filters, line, message):
+    found = messages(tmp_path, filters)
+    assert found[0].startswith(f"rule.yml:{line}: ") and message in found[0]
+
+
+def test_filters_inside_any_and_all_are_looked_at(tmp_path):
+    inner = condition("IsIn", "FullAdmin").replace("\n", "\n        ").replace("  - ", "- ", 1)
+    nested = f"  - Any:\n      - All:\n          {inner}"
+    assert "FullAdmin" in messages(tmp_path, nested)[0]
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "- 1", "InlineFilters: 7", "InlineFilters: [x, 1]"])
+def test_other_files_are_left_alone(tmp_path, text):
+    (tmp_path / "other.yml").write_text(text)
+    assert check_filters(tmp_path) == []
+
+
+def test_this_repository_has_none():
+    assert check_filters(REPO) == []
