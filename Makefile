@@ -47,7 +47,7 @@ lint: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict local_panther
 	MYPYPATH=global_helpers $(BIN)/mypy --strict global_helpers/*.py
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/black --quiet --check $(CONTENT)
 	$(BIN)/isort --quiet --check-only $(CONTENT)
 	$(BIN)/pylint --score=n $(CONTENT)

@@ -77,8 +77,8 @@ def test_filters_that_can_match_are_no_problem(tmp_path, filters):
         (
             condition("IsIn", "FullAdmin"),
             6,
-            "requestParameters.roleArn is an ARN, so IsIn never matches 'FullAdmin'; write the ARN, "
-            "or Condition: EndsWith with Value: /FullAdmin",
+            "requestParameters.roleArn is an ARN, so IsIn never matches 'FullAdmin'; "
+            "write the ARN, or Condition: EndsWith with Value: /FullAdmin",
         ),
         (
             condition("IsIn", ARN) + f"\n    Values:\n      - {ARN}2",

@@ -94,7 +94,8 @@ class TestTarget:
             denied("arn:aws:iam::123456789012:role/teams/"),
             denied(
                 "",
-                errorMessage="User: x is not authorized to perform: sts:AssumeRole because no role trust policy allows the sts:AssumeRole action",
+                errorMessage="User: x is not authorized to perform: sts:AssumeRole because no role "
+                "trust policy allows the sts:AssumeRole action",
             ),
             denied("role Admin"),
             denied_update("Admin", recipientAccountId=None, who={"type": "IAMUser"}),
