@@ -1,6 +1,9 @@
 """Errors in user input, and the errors that a run collects."""
 
+import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 MAX_EXAMPLES = 20
@@ -65,6 +68,19 @@ class RunErrors:
         self.counts[name] += 1
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(Problem(where, f"{name}: {message}"))
+
+    @contextmanager
+    def caught(self, where: str) -> Iterator[None]:
+        """Count an unexpected error as one of the local Panther; go on after the context.
+
+        Args:
+            where: The record, alert or run at hand.
+        """
+        try:
+            yield
+        except Exception as error:
+            logging.debug("%s", where, exc_info=True)
+            self.add("local-panther", where, f"{type(error).__name__}: {one_line(error)}")
 
 
 def one_line(error: object) -> str:

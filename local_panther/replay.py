@@ -11,6 +11,7 @@ from local_panther.alerts.correlation import CorrelationAlerts
 from local_panther.alerts.grouping import AlertGrouper
 from local_panther.alerts.model import Alert, in_order
 from local_panther.alerts.timelines import TAG, Timelines
+from local_panther.containment import contained
 from local_panther.content.load import loaded_content
 from local_panther.content.model import Content, EventNames, includes, united
 from local_panther.correlation.engine import CorrelationEngine
@@ -24,6 +25,8 @@ from local_panther.records.files import find_files
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
 from local_panther.records.reader import Reader
+
+MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
 
 Watch = Callable[[Tally, int], None]
 
@@ -78,6 +81,7 @@ def replay(
     """
     tally, errors = Tally(), RunErrors()
     with (
+        contained(),
         key_value_store(),
         loaded_content(
             folder,
@@ -97,13 +101,17 @@ def replay(
                     stream.process(record)
         except KeyboardInterrupt:
             interrupted = True
-        stream.finish()
+        try:
+            stream.finish()
+            if timelines:
+                for alert in stream.alerts:
+                    with errors.caught(alert.title):
+                        alert.timeline = timelines.rows(alert)
+        except KeyboardInterrupt:
+            interrupted = True
         if lake.refused:
             errors.add("data lake", "", f"{lake.refused} records could not be stored")
         alerts = stream.alerts
-        if timelines:
-            for alert in alerts:
-                alert.timeline = timelines.rows(alert)
         return Outcome(tally, alerts, stream.signals, errors, content, interrupted)
 
 
@@ -115,6 +123,7 @@ class _Stream:
     ) -> None:
         self._engine = Engine(content, errors)
         self._lake = lake
+        self._errors = errors
         self._scheduled = ScheduledQueries(content, lake, errors)
         names = [self._scheduled.event_names, *([timelines.event_names] if timelines else [])]
         self._lake_names = united(names)
@@ -135,16 +144,22 @@ class _Stream:
 
     def process(self, record: Record) -> None:
         """Take one record, after everything that is due before it."""
-        self._advance(record.time)
-        if includes(self._lake_names, record.name):
-            self._lake.add(record)
-            self._scheduled.note(record.name, record.time)
-        for signal in self._engine.run(record):
-            self._take(signal)
+        with self._errors.caught(f"what is due before {record.where}"):
+            self._advance(record.time)
+        with self._errors.caught(record.where):
+            if includes(self._lake_names, record.name):
+                self._lake.add(record)
+                self._scheduled.note(record.name, record.time)
+        with self._errors.caught(record.where):
+            for signal in self._engine.run(record):
+                self._take(signal)
 
     def finish(self) -> None:
         """Do everything that is still due."""
-        self._advance(math.inf)
+        for _ in range(MAX_FAILED_RUNS):
+            with self._errors.caught("what is due at the end"):
+                self._advance(math.inf)
+                return
 
     def _advance(self, now: float) -> None:
         for signal in self._scheduled.advance(now):

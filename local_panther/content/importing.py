@@ -13,6 +13,7 @@ from panther_core.data_model import DataModel
 from panther_core.detection import RawStringImporter
 from panther_core.rule import Rule
 
+from local_panther.containment import call
 from local_panther.errors import FieldError
 
 
@@ -70,19 +71,18 @@ class Importer:
         Raises:
             Exception: Whatever the body raises when it is imported.
         """
-        rule = BodyRule(
-            {
-                "id": spec["RuleID"],
-                "analysisType": spec["AnalysisType"].upper(),
-                "versionId": "local",
-                "body": body,
-                "folder": str(self._root / "rules"),
-                "filters": filters,
-                "severity": spec["Severity"].upper(),
-                "dedupPeriodMinutes": spec.get("DedupPeriodMinutes"),
-                "suppressAlert": not spec.get("CreateAlert", True),
-            }
-        )
+        config = {
+            "id": spec["RuleID"],
+            "analysisType": spec["AnalysisType"].upper(),
+            "versionId": "local",
+            "body": body,
+            "folder": str(self._root / "rules"),
+            "filters": filters,
+            "severity": spec["Severity"].upper(),
+            "dedupPeriodMinutes": spec.get("DedupPeriodMinutes"),
+            "suppressAlert": not spec.get("CreateAlert", True),
+        }
+        rule = call(BodyRule, config).unwrap()
         if rule.setup_exception:
             raise rule.setup_exception
         return rule
@@ -94,7 +94,7 @@ class Importer:
             Exception: Whatever the body raises when it is imported.
         """
         folder = str(self._root / "others")
-        return RawStringImporter(folder).get_module(identifier, body)
+        return call(RawStringImporter(folder).get_module, identifier, body).unwrap()
 
     def data_model(
         self, model_id: str, mappings: list[Mapping[str, Any]], body: str | None
@@ -110,4 +110,4 @@ class Importer:
             config["body"] = body
         # Fixed in panther_core, as for rules.
         panther_core.data_model._DATAMODEL_FOLDER = str(self._root / "data_models")
-        return DataModel(config)
+        return call(DataModel, config).unwrap()

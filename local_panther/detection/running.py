@@ -8,6 +8,7 @@ from panther_core.data_model import DataModel
 from panther_core.detection import DetectionResult
 from panther_core.enriched_event import PantherEvent
 
+from local_panther.containment import call, described
 from local_panther.content.model import PythonRule
 from local_panther.detection.signals import Signal
 from local_panther.errors import RunErrors
@@ -32,12 +33,23 @@ def run_rule(
         model: The data model of the event's log type.
 
     Returns:
-        The signal of a match; None if the rule does not match or fails.
+        The signal of a match; None if the rule does not match or fails. A rule that matched and
+        then ran out of time, as in its title, makes both a signal and an error.
     """
-    result = rule.detection.run(PantherEvent(event, model), {}, {}, batch_mode=True)
-    if result.detection_evaluation_failed:
-        errors.add(rule.metadata.rule_id, where, result.error_message or "unknown error")
-    return _signal(rule, time, event, result) if result.trigger_alert else None
+    view = PantherEvent(event, model)
+    result, error = call(rule.detection.run, view, {}, {}, batch_mode=True)
+    if error or (result and result.detection_evaluation_failed):
+        errors.add(rule.metadata.rule_id, where, _message(result, error))
+    return _signal(rule, time, event, result) if result and result.trigger_alert else None
+
+
+def _message(result: DetectionResult | None, error: Exception | None) -> str:
+    if error:
+        return described(error)
+    raised = result.fatal_error if result else None
+    if raised and not isinstance(raised, Exception):
+        return described(raised)
+    return (result and result.error_message) or "unknown error"
 
 
 def _signal(

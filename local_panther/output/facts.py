@@ -42,6 +42,8 @@ def reading_facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     yield "looked at by rules", f"{tally.wanted:,}"
     if tally.late:
         yield "out of order beyond the buffer", f"{tally.late:,}"
+    for kind, count in sorted(tally.other.items()):
+        yield f"not CloudTrail: {kind}", f"{count:,}"
     for reason, count in sorted(tally.skipped.items()):
         yield f"skipped: {reason}", f"{count:,}"
 

@@ -1,19 +1,18 @@
 """Splits a file into JSON documents: one per line, or one over many lines."""
 
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedIOBase
-from typing import NamedTuple, cast
+from itertools import chain
+from typing import NamedTuple
 
-from isal import isal_zlib
+from local_panther.records.containers import BROKEN, Source, UnreadableFile
 
 PIECE_BYTES = 16 * 1024 * 1024
 SMALL_PIECE_BYTES = 4 * 1024
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024  # AWS delivers files of at most some 50 MB
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-# isal's stubs declare its error as an instance.
-IsalError = cast("type[Exception]", isal_zlib.error)
-BROKEN_GZIP = (EOFError, OSError, zlib.error, IsalError)
+Lost = Callable[[int, str], None]  # takes the number and the size of a line that was not read
 
 
 class Document(NamedTuple):
@@ -22,7 +21,7 @@ class Document(NamedTuple):
     Attributes:
         line: The number of its first line, from 1.
         text: The bytes.
-        is_lines: True where every line is a document.
+        is_lines: True if every line is a document.
     """
 
     line: int
@@ -30,22 +29,22 @@ class Document(NamedTuple):
     is_lines: bool
 
 
-class UnreadableFile(Exception):
-    """A truncated or oversized file; the message says how. What came before it is valid."""
+def documents(source: Source, lost: Lost) -> Iterator[Document]:
+    """Yield the documents of a source, a bounded piece at a time.
 
-
-def documents(file: BufferedIOBase) -> Iterator[Document]:
-    """Yield the documents of an open file, a bounded piece at a time.
+    Args:
+        source: What to read.
+        lost: Called for each line that is too long to be read; the lines after it are read.
 
     Raises:
         UnreadableFile: After everything that could be read was yielded.
     """
-    pieces = _pieces(file)
-    first = next(pieces, b"")
+    pieces = _pieces(source.stream, source.packing)
+    first = next(pieces, b"").removeprefix(BYTE_ORDER_MARK)
     if _spans_lines(first):
         yield from _whole(first, pieces)
     else:
-        yield from _lines(first, pieces)
+        yield from _lines(chain([first], pieces), lost)
 
 
 def _spans_lines(start: bytes) -> bool:
@@ -70,39 +69,54 @@ def _whole(first: bytes, pieces: Iterator[bytes]) -> Iterator[Document]:
         raise error
 
 
-def _lines(rest: bytes, pieces: Iterator[bytes]) -> Iterator[Document]:
-    number, parts, size, error = 1, [rest], len(rest), None
+def _lines(pieces: Iterator[bytes], lost: Lost) -> Iterator[Document]:
+    number, size, error = 1, 0, None
+    parts: list[bytes] = []
+    dropped = 0  # bytes of a line that is too long
     try:
         for piece in pieces:
             cut = piece.rfind(b"\n") + 1
             if cut:
-                text = b"".join((*parts, piece[:cut]))
+                start = 0
+                if dropped:
+                    start = piece.find(b"\n") + 1
+                    lost(number, _oversized(dropped + start))
+                    number, dropped = number + 1, 0
+                text = b"".join((*parts, piece[start:cut]))
                 yield Document(number, text, is_lines=True)
                 number += text.count(b"\n")
                 parts, size = [], 0
+            if dropped:
+                dropped += len(piece)
+                continue
             parts.append(piece[cut:])
             size += len(piece) - cut
             if size > MAX_DOCUMENT_BYTES:
-                parts, size = [], 0
-                raise UnreadableFile(f"line {number} has more than {MAX_DOCUMENT_BYTES >> 20} MB")
+                parts, size, dropped = [], 0, size
     except UnreadableFile as caught:
         error = caught
+    if dropped:
+        lost(number, _oversized(dropped))
     if size:
         yield Document(number, b"".join(parts), is_lines=True)
     if error:
         raise error
 
 
-def _pieces(file: BufferedIOBase) -> Iterator[bytes]:
-    """Read a file in pieces, and as much as possible of a broken gzip stream."""
+def _oversized(size: int) -> str:
+    return f"a line of {size >> 20:,} MB, more than {MAX_DOCUMENT_BYTES >> 20} MB"
+
+
+def _pieces(file: BufferedIOBase, packing: str) -> Iterator[bytes]:
+    """Read a file in pieces, and as much as possible of a broken stream."""
     read = 0
     try:
         while piece := file.read1(PIECE_BYTES):
             read += len(piece)
             yield piece
-    except BROKEN_GZIP as error:
+    except BROKEN as error:
         yield from _salvaged(file, read)
-        raise UnreadableFile(f"broken gzip: {error}") from error
+        raise UnreadableFile(f"broken {packing or 'file'}: {error}") from error
 
 
 def _salvaged(file: BufferedIOBase, skip: int) -> Iterator[bytes]:
@@ -111,5 +125,5 @@ def _salvaged(file: BufferedIOBase, skip: int) -> Iterator[bytes]:
         file.seek(skip)
         while piece := file.read1(SMALL_PIECE_BYTES):
             yield piece
-    except BROKEN_GZIP:
+    except (*BROKEN, AttributeError):  # a member of a tar stream cannot be read again
         return

@@ -2,20 +2,11 @@
 
 import os
 import re
-import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import cast
 
-from isal import igzip
-
+from local_panther.records.containers import STANDARD_INPUT
 from local_panther.records.model import Tally
-
-SUFFIXES = (".json", ".jsonl", ".ndjson", ".json.gz", ".jsonl.gz", ".ndjson.gz")
-STANDARD_INPUT = "-"
-GZIP_MAGIC = b"\x1f\x8b"
 
 # 123456789012_CloudTrail_us-east-1_20260105T1005Z_Ab12Cd34Ef56Gh78.json.gz
 DELIVERY_TIME = re.compile(r"_(\d{8}T\d{4}Z)_")
@@ -24,52 +15,54 @@ DELIVERY_TIME = re.compile(r"_(\d{8}T\d{4}Z)_")
 def find_files(paths: Iterable[str], tally: Tally) -> list[str]:
     """List the files to read, in the order in which AWS delivered them.
 
-    Folders are searched for CloudTrail's usual names; a file that is named itself is read whatever
-    its name. The delivery time in the name comes first, so that the regions and accounts of a
-    bucket run side by side, then the path. Links to folders are not followed.
+    Of a folder that is every regular file, whatever its name. The delivery time in the name comes
+    first, so that the regions and accounts of a bucket run side by side, then the path. Links to
+    folders are not followed. A pipe that is named itself is read, as `<(…)` of a shell makes one.
 
     Args:
         paths: Files, folders, or "-" for standard input.
-        tally: Takes paths that are missing or hold nothing to read.
+        tally: Takes paths that are missing or hold nothing to read, and what is set aside.
     """
     found: list[str] = []
     for path in paths:
-        if path == STANDARD_INPUT or Path(path).is_file():
+        if path == STANDARD_INPUT:
             found.append(path)
         elif Path(path).is_dir():
-            inside = list(_search(path))
+            inside = list(_search(path, tally))
             found.extend(inside)
             if not inside:
-                tally.skip(path, "folder without CloudTrail files", " ".join(SUFFIXES))
+                tally.skip(path, "folder without CloudTrail files")
+        elif Path(path).exists():
+            found.append(path)
         else:
             tally.skip(path, "no such file or folder")
     return sorted(found, key=_order)
 
 
-@contextmanager
-def opened(path: str) -> Iterator[BufferedIOBase]:
-    """Open a file for reading, decompressed where it begins as gzip does, whatever its name.
-
-    Raises:
-        OSError: The file cannot be opened.
-    """
-    if path == STANDARD_INPUT:
-        yield _plain(cast("BufferedReader", sys.stdin.buffer))
-        return
-    with Path(path).open("rb") as file:
-        yield _plain(file)
-
-
-def _plain(file: BufferedReader) -> BufferedIOBase:
-    is_gzip = file.peek(2)[:2] == GZIP_MAGIC
-    return igzip.IGzipFile(fileobj=file, mode="rb") if is_gzip else file  # type: ignore[no-untyped-call]
+def _search(folder: str, tally: Tally) -> Iterator[str]:
+    folders = [folder]
+    while folders:
+        parent = folders.pop()
+        try:
+            with os.scandir(parent) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif _is_to_be_read(entry, tally):
+                        yield entry.path
+        except OSError as error:
+            tally.skip(parent, "unreadable folder", error.strerror or str(error))
 
 
-def _search(folder: str) -> Iterator[str]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield os.path.join(parent, name)  # noqa: PTH118 - twice as fast on big folders
+def _is_to_be_read(entry: os.DirEntry[str], tally: Tally) -> bool:
+    if entry.name.startswith("."):
+        tally.set_aside("hidden files")
+        return False
+    if entry.is_file() or not Path(entry.path).exists():
+        return True  # that a link leads nowhere shows when it is read
+    is_folder = entry.is_dir()
+    tally.set_aside("links to folders" if is_folder else "named pipes, devices and sockets")
+    return False
 
 
 def _order(path: str) -> tuple[str, str]:

@@ -56,6 +56,7 @@ class Tally:
         duplicates: Records that rules may want, but whose eventID was seen before.
         skipped: Records and files that could not be read, by reason.
         problems: Each of them, with its place; not more than MAX_PROBLEMS.
+        other: What is not CloudTrail and was set aside, by its kind.
         late: Records that came too late for their place in time.
         first: Earliest eventTime, and `last` the latest, in seconds since 1970.
     """
@@ -68,6 +69,7 @@ class Tally:
     duplicates: int = 0
     late: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
+    other: Counter[str] = field(default_factory=Counter)
     problems: list[Problem] = field(default_factory=list)
     first: float | None = None
     last: float | None = None
@@ -77,6 +79,10 @@ class Tally:
         self.skipped[reason] += 1
         if len(self.problems) < self.MAX_PROBLEMS:
             self.problems.append(Problem(where, f"{reason}: {detail}" if detail else reason))
+
+    def set_aside(self, kind: str) -> None:
+        """Count something that is not CloudTrail."""
+        self.other[kind] += 1
 
     def note_times(self, times: Collection[float]) -> None:
         """Let the first and last time reach to these, in seconds since 1970."""
@@ -90,5 +96,6 @@ class Tally:
         for name in ("files", "records", "wanted", "duplicates", "late"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.skipped.update(other.skipped)
+        self.other.update(other.other)
         self.problems += other.problems[: self.MAX_PROBLEMS - len(self.problems)]
         self.note_times([time for time in (other.first, other.last) if time is not None])

@@ -1,51 +1,45 @@
-"""Parses JSON documents into batches of records, each with its place."""
+"""Parses JSON documents into batches of values, each with its place."""
 
-import json
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import simdjson
 
+from local_panther.records.containers import Other, Skip
 from local_panther.records.documents import Document
+from local_panther.records.forms.recognise import holding, is_envelope, records_in
 from local_panther.records.model import REFUSED
+from local_panther.records.salvage import salvaged
 
 NOT_JSON = "malformed JSON"
+REFUSED_FORM = "form that cannot be read"
+NOT_RECORDS = "log messages that are not CloudTrail"
+MAX_DEPTH = 8  # forms within forms
 
-ARRAY_START = re.compile(r'\s*(?:\{\s*"Records"\s*:\s*)?\[\s*')
-SPACE = re.compile(r"\s*")
-
-Place = Callable[[int], str]  # where a record lies, by its index in the batch
-Skip = Callable[[str, str, str], None]  # takes place, reason and detail of what cannot be read
+Place = Callable[[int], str]  # where a value is, by its index in the batch
 
 
 @dataclass(frozen=True)
 class RecordBatch:
-    """Parsed records, of any form, that lie beside each other.
+    """Parsed values that are beside each other: records, or what holds them.
 
     Attributes:
-        records: Objects of simdjson, which are read where they lie in the text, or plain ones.
-        place: Where a record lies, by its index.
-        in_envelope: True for the records of an AWS envelope, `{"Records": […]}`.
+        records: Objects of simdjson, which are read where they are in the text, or plain ones.
+        place: Where a record is, by its index.
     """
 
     records: list[Any]
     place: Place
-    in_envelope: bool = False
 
     def each(self) -> Iterator[tuple[Any, str]]:
-        """Yield each record with its place; those of an envelope in place of the envelope."""
+        """Yield each record with its place."""
         for index, record in enumerate(self.records):
-            where = self.place(index)
-            if not self.in_envelope and _is_envelope(record):
-                yield from _inside(record, where).each()
-            else:
-                yield record, where
+            yield record, self.place(index)
 
 
 def batches(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch]:
-    """Yield the records of a document.
+    """Yield the values of a document, those of an AWS envelope in place of the envelope.
 
     Args:
         document: One JSON document, or several lines of one document each.
@@ -58,6 +52,60 @@ def batches(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch]:
         yield from _of_lines(document, name, skip)
     else:
         yield from _of_text(document.text, name, skip)
+
+
+def unwrapped(
+    batch: RecordBatch, skip: Skip, other: Other, depth: int = 0
+) -> Iterator[RecordBatch]:
+    """Yield the records of a batch, however they are held.
+
+    Args:
+        batch: Values of any form.
+        skip: Called for each value that cannot be read.
+        other: Called for each value that is not CloudTrail, with its kind.
+        depth: How many forms are around the batch.
+    """
+    records: list[tuple[Any, str]] = []
+    inner: list[tuple[Any, str]] = []
+    texts: list[tuple[str, str]] = []
+    for value, where in batch.each():
+        found = holding(value) if depth < MAX_DEPTH else None
+        if found is None:
+            records.append((value, where))
+        elif found.refused:
+            skip(where, REFUSED_FORM, found.refused)
+        elif found.other:
+            other(found.other)
+        else:
+            number = _numbered(where) if found.is_list else lambda _, where=where: where
+            inner += [(item, number(index)) for index, item in enumerate(found.items)]
+            texts += [(text, where) for text in found.texts]
+    inner += _of_texts(texts, skip, other)
+    if records:
+        yield _batch(records)
+    if inner:
+        yield from unwrapped(_batch(inner), skip, other, depth + 1)
+
+
+def _batch(placed: list[tuple[Any, str]]) -> RecordBatch:
+    return RecordBatch([value for value, _ in placed], lambda index: placed[index][1])
+
+
+def _of_texts(texts: list[tuple[str, str]], skip: Skip, other: Other) -> Iterator[tuple[Any, str]]:
+    """Parse texts that are a JSON value each: all of them as one array if they are valid."""
+    filled = []
+    for text, where in texts:
+        if text.lstrip()[:1] in ("{", "["):
+            filled.append((text.encode(errors="replace"), where))
+        else:
+            other(NOT_RECORDS)
+    values = _array(b"[" + b",".join(text for text, _ in filled) + b"]")
+    if len(values) == len(filled):
+        yield from zip(values, (where for _, where in filled), strict=True)
+        return
+    for encoded, where in filled:
+        for batch in _of_text(encoded, where, skip):
+            yield from batch.each()
 
 
 def _of_lines(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch]:
@@ -86,59 +134,25 @@ def _array(text: bytes) -> list[Any]:
 
 
 def _of_text(text: bytes, where: str, skip: Skip) -> Iterator[RecordBatch]:
-    """Parse one document: a record, a list of records, or an envelope."""
+    """Parse one document: a record, a list of records, or what holds them."""
     try:
         document = simdjson.Parser().parse(text)
-    except REFUSED as error:
-        yield from _salvaged(text, where, str(error), skip)
+    except REFUSED:
+        parts = salvaged(text, lambda place, lost: skip(where + place, NOT_JSON, lost))
+        for values, place in parts:
+            yield RecordBatch(values, _placed(where, place))
         return
     if isinstance(document, simdjson.Array):
         yield RecordBatch(list(document), _numbered(where))
-    elif _is_envelope(document):
-        yield _inside(document, where)
+    elif is_envelope(document):
+        yield RecordBatch(records_in(document), _numbered(where))
     else:
         yield RecordBatch([document], lambda _: where)
 
 
-def _salvaged(text: bytes, where: str, error: str, skip: Skip) -> Iterator[RecordBatch]:
-    """Parse the valid records at the beginning of a broken list.
-
-    Also what the fast parser refuses and JSON allows, such as numbers of many digits.
-    """
-    decoder, decoded = json.JSONDecoder(), text.decode("utf-8", errors="replace")
-    try:
-        document = decoder.decode(decoded)
-    except (ValueError, RecursionError):
-        start = ARRAY_START.match(decoded)
-        records = _records_until_broken(decoder, decoded, start.end()) if start else []
-        skip(f"{where}, record {len(records) + 1}" if start else where, NOT_JSON, error)
-    else:
-        records = document if isinstance(document, list) else [document]
-    yield RecordBatch(records, _numbered(where))
-
-
-def _records_until_broken(decoder: json.JSONDecoder, text: str, position: int) -> list[Any]:
-    records: list[Any] = []
-    try:
-        while True:
-            record, position = decoder.raw_decode(text, position)
-            records.append(record)
-            space = SPACE.match(text, text.index(",", position) + 1)
-            position = space.end() if space else position
-    except (ValueError, RecursionError):
-        return records
-
-
-def _is_envelope(record: Any) -> bool:
-    is_object = isinstance(record, (dict, simdjson.Object))
-    if not is_object or record.get("eventName") is not None:
-        return False
-    return isinstance(record.get("Records"), (list, simdjson.Array))
-
-
-def _inside(envelope: Any, where: str) -> RecordBatch:
-    return RecordBatch(list(envelope["Records"]), _numbered(where), in_envelope=True)
-
-
 def _numbered(where: str) -> Place:
     return lambda index: f"{where}, record {index + 1}"
+
+
+def _placed(where: str, place: Place) -> Place:
+    return lambda index: where + place(index)

@@ -7,16 +7,20 @@ from typing import Any, NamedTuple
 
 import simdjson
 
-from local_panther.records.documents import UnreadableFile, documents
-from local_panther.records.files import STANDARD_INPUT, opened
+from local_panther.records.containers import STANDARD_INPUT, UNREADABLE, UnreadableFile, sources
+from local_panther.records.forms.recognise import plain
+from local_panther.records.forms.source import read_source
 from local_panther.records.model import Tally
 from local_panther.records.panther_fields import panther_fields
-from local_panther.records.parsing import RecordBatch, batches
+from local_panther.records.parsing import RecordBatch, unwrapped
 from local_panther.times import parse_time
 
 NOT_AN_OBJECT = "record is not an object"
 NO_TIME = "missing or malformed eventTime"
-EMPTY = "empty file"
+
+# CloudTrail began in 2013. Beyond these years no window or schedule can be worked out.
+EARLIEST = parse_time("1971-01-01T00:00:00Z") or 0.0
+LATEST = parse_time("2100-01-01T00:00:00Z") or 0.0
 
 MAX_CACHED_TIMES = 10_000
 
@@ -79,31 +83,43 @@ class Scanner:
     def scan(self, path: str) -> Iterator[Scan]:
         """Yield what a file holds, a bounded piece at a time."""
         scan = Scan(Tally(files=1))
+        was_read = False
         name = "standard input" if path == STANDARD_INPUT else path
-        is_empty = True
+
+        def skip(where: str, reason: str, detail: str = "") -> None:
+            scan.tally.skip(where, reason, detail)
+
+        def other(kind: str) -> None:
+            scan.tally.set_aside(kind)
+
         try:
-            with opened(path) as file:
-                for document in documents(file):
-                    if document.text.strip():
-                        is_empty = False
-                        for batch in batches(document, name, scan.tally.skip):
+            for source in sources(path, skip, other):
+                try:
+                    for piece in read_source(source, skip, other):
+                        was_read = True
+                        for batch in piece:
                             self._collect(batch, scan)
                         yield scan
                         scan = Scan()
-            if is_empty:
-                scan.tally.skip(name, EMPTY)
+                except UnreadableFile as error:
+                    skip(source.name, UNREADABLE, str(error))
         except UnreadableFile as error:
-            scan.tally.skip(name, "truncated or oversized file", str(error))
+            skip(name, UNREADABLE, str(error))
         except OSError as error:
-            scan.tally.skip(name, "unreadable file", error.strerror or str(error))
-        if scan.tally.problems:
+            skip(name, "unreadable file", error.strerror or str(error))
+        if scan.tally.other and not was_read:
+            scan.tally.files -= 1  # counted by its kind instead
+        if scan.tally != Tally():
             yield scan
 
     def _collect(self, batch: RecordBatch, scan: Scan) -> None:
         """Collect the records of a batch: in one go if they are regular, else one by one."""
-        if not self._collect_regular(batch, scan):
-            for record, where in batch.each():
-                self._collect_any(record, where, scan)
+        if self._collect_regular(batch, scan):
+            return
+        for inner in unwrapped(batch, scan.tally.skip, scan.tally.set_aside):
+            if not self._collect_regular(inner, scan):
+                for record, where in inner.each():
+                    self._collect_any(record, where, scan)
 
     def _collect_regular(self, batch: RecordBatch, scan: Scan) -> bool:
         """Collect records that all have a name and a valid time, one field of all at a time.
@@ -129,49 +145,53 @@ class Scanner:
         if wanted:
             for index, name in enumerate(names):
                 if name in wanted:
-                    record = records[index]
-                    time = moments[record["eventTime"]]
-                    scan.records.append(_copied(record, time, name, batch.place(index)))
+                    self._collect_wanted(records[index], batch.place(index), scan)
         return True
 
     def _collect_any(self, record: Any, where: str, scan: Scan) -> None:
         """Collect one record of any form."""
         scan.tally.records += 1
         if not isinstance(record, (dict, simdjson.Object)):
-            scan.tally.skip(where, NOT_AN_OBJECT, f"it is {json.dumps(_plain(record))[:60]}")
+            scan.tally.skip(where, NOT_AN_OBJECT, f"it is {json.dumps(plain(record))[:60]}")
             return
         text = record.get("eventTime")
         time = self._time(text) if isinstance(text, str) else None
         if time is None:
-            scan.tally.skip(where, NO_TIME, repr(_plain(text))[:60])
+            scan.tally.skip(where, NO_TIME, repr(plain(text))[:60])
             return
         scan.tally.note_times([time])
         name = record.get("eventName")
         name = name if isinstance(name, str) else ""
         if self._wanted is None or name in self._wanted:
-            scan.records.append(_copied(record, time, name, where))
+            self._collect_wanted(record, where, scan)
+
+    def _collect_wanted(self, record: Any, where: str, scan: Scan) -> None:
+        """Copy out a record that is wanted by its name.
+
+        Of keys that are repeated in an object the last one wins, as in other parsers; the fast
+        parser sees the first. (Only here: of a record whose first eventName no rule wants, the
+        others are not looked for, as that would cost a sixth of the time of reading.)
+        """
+        is_parsed = isinstance(record, simdjson.Object)
+        raw: bytes = record.mini if is_parsed else json.dumps(record, default=str).encode()
+        values = record.as_dict() if is_parsed else record
+        name, event_id, text = (values.get(key) for key in ("eventName", "eventID", "eventTime"))
+        time = self._time(text) if isinstance(text, str) else None
+        if time is None:
+            scan.tally.skip(where, NO_TIME, repr(text)[:60])
+            return
+        name = name if isinstance(name, str) else ""
+        event_id = event_id if isinstance(event_id, str) else None
+        added = json.dumps(panther_fields(values, raw, time)).encode()
+        scan.records.append(ScannedRecord(time, name, event_id, raw, added, where))
 
     def _time(self, text: str) -> float | None:
         """Return an eventTime in seconds since 1970; None if it is not a time."""
         time = self._times.get(text)
         if time is None and (time := parse_time(text)) is not None:
+            if not EARLIEST <= time < LATEST:
+                return None
             if len(self._times) > MAX_CACHED_TIMES:
                 self._times.clear()
             self._times[text] = time
         return time
-
-
-def _copied(record: Any, time: float, name: str, where: str) -> ScannedRecord:
-    event_id = record.get("eventID")
-    event_id = event_id if isinstance(event_id, str) else None
-    is_parsed = isinstance(record, simdjson.Object)
-    raw: bytes = record.mini if is_parsed else json.dumps(record).encode()
-    values = record.as_dict() if is_parsed else record
-    added = json.dumps(panther_fields(values, raw, time)).encode()
-    return ScannedRecord(time, name, event_id, raw, added, where)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, simdjson.Array):
-        return value.as_list()
-    return value.as_dict() if isinstance(value, simdjson.Object) else value

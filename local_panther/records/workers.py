@@ -10,7 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from typing import NamedTuple
 
-from local_panther.records.files import STANDARD_INPUT
+from local_panther.records.containers import STANDARD_INPUT
 from local_panther.records.scan import Scan, Scanner
 
 BATCH_BYTES = 1024 * 1024  # of small files that a worker gets at once

@@ -1,5 +1,6 @@
 """Loads this repository's rules in both ways: in place, as panther_analysis_tool does, and from the
-body alone with translated filters, as an instance does."""
+body alone with translated filters, as an instance does.
+"""
 
 from pathlib import Path
 

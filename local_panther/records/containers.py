@@ -1,0 +1,241 @@
+"""Opens files and what is packed in them: compressed, in archives, in UTF-16, in any nesting."""
+
+import bz2
+import codecs
+import contextlib
+import io
+import lzma
+import sys
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from io import BufferedIOBase, BufferedReader
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+import zstandard
+from isal import igzip, isal_zlib
+
+STANDARD_INPUT = "-"
+HEAD_BYTES = 512  # that tell what a file is; a tar archive says so at 257
+GZIP_FORMAT = 31  # in zlib's terms: a header, and a window of any size
+BUFFER_BYTES = 64 * 1024
+MAX_NESTING = 5  # an archive may hold itself
+MAX_COPY_BYTES = 4 << 30  # of what has to be copied to disk to be read
+
+# isal's stubs declare its error as an instance.
+IsalError = cast("type[Exception]", isal_zlib.error)
+BROKEN = (
+    EOFError,
+    OSError,
+    RuntimeError,  # an encrypted or unknown member of a zip archive
+    zlib.error,
+    lzma.LZMAError,
+    zstandard.ZstdError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    IsalError,
+)
+
+
+class UnreadableFile(Exception):
+    """A broken, truncated or oversized file; the message says how. What came before it is valid."""
+
+
+class Source(NamedTuple):
+    """Plain bytes to read.
+
+    Attributes:
+        name: The path, followed by the place within an archive.
+        stream: Positioned at the beginning; it can peek.
+        packing: What it was packed in last, such as "gzip"; "" for a plain file.
+        start: The first bytes, if they are known without a look into the stream.
+    """
+
+    name: str
+    stream: BufferedReader
+    packing: str
+    start: bytes = b""
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes."""
+        return (self.start or self.stream.peek(HEAD_BYTES))[:HEAD_BYTES]
+
+
+Skip = Callable[[str, str, str], None]  # takes place, reason and detail of what cannot be read
+Other = Callable[[str], None]  # counts what is set aside, by its kind
+
+UNREADABLE = "truncated or oversized file"
+
+
+def sources(path: str, skip: Skip, other: Other) -> Iterator[Source]:
+    """Yield what a file holds, unpacked; each source is read before the next one is taken.
+
+    Args:
+        path: A file, or "-" for standard input.
+        skip: Called for each member of an archive that cannot be unpacked.
+        other: Takes what archives hold besides files.
+
+    Raises:
+        OSError: The file cannot be opened.
+        UnreadableFile: It is broken; what came before was yielded.
+    """
+    if path == STANDARD_INPUT:
+        stream = cast("BufferedReader", sys.stdin.buffer)
+        yield from _unpacked(Source("standard input", stream, ""), skip, other)
+        return
+    with Path(path).open("rb") as file:
+        yield from _unpacked(Source(path, file, ""), skip, other)
+
+
+def _unpacked(source: Source, skip: Skip, other: Other, nesting: int = 0) -> Iterator[Source]:
+    try:
+        head = source.head
+    except BROKEN as error:
+        raise UnreadableFile(f"broken {source.packing or 'file'}: {error}") from error
+    unpack = next((unpack for unpack in UNPACKERS if unpack.fits(head)), None)
+    if unpack is None:
+        yield source
+        return
+    if nesting == MAX_NESTING:
+        raise UnreadableFile(f"packed more than {MAX_NESTING} times")
+    inner = unpack.open(source, other)
+    try:
+        for found in inner:
+            try:
+                yield from _unpacked(found, skip, other, nesting + 1)
+            except UnreadableFile as error:
+                skip(found.name, UNREADABLE, str(error))
+    except BROKEN as error:
+        raise UnreadableFile(f"broken {unpack.name}: {error}") from error
+
+
+class _Unpacker(NamedTuple):
+    name: str
+    fits: Callable[[bytes], bool]
+    open: Callable[[Source, Other], Iterator[Source]]
+
+
+def _compressed(
+    name: str, magic: bytes, opened: Callable[[BufferedReader], BufferedIOBase]
+) -> _Unpacker:
+    def unpack(source: Source, _: Other) -> Iterator[Source]:
+        yield Source(source.name, cast("BufferedReader", opened(source.stream)), name)
+
+    return _Unpacker(name, lambda head: head.startswith(magic), unpack)
+
+
+def _gunzipped(source: Source, _: Other) -> Iterator[Source]:
+    # The first bytes are unpacked by themselves: a stream that has peeked is read in more pieces,
+    # and most files are one piece.
+    start = b""
+    with contextlib.suppress(*BROKEN):  # which shows when the stream is read
+        start = isal_zlib.decompressobj(GZIP_FORMAT).decompress(source.head, HEAD_BYTES)
+    stream = igzip.IGzipFile(fileobj=source.stream, mode="rb")  # type: ignore[no-untyped-call]
+    yield Source(source.name, cast("BufferedReader", stream), "gzip", start)
+
+
+def _zstd(stream: BufferedReader) -> BufferedIOBase:
+    reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
+    return _buffered(reader)
+
+
+def _buffered(stream: Any) -> BufferedReader:
+    return cast("BufferedReader", io.BufferedReader(stream, BUFFER_BYTES))
+
+
+def _untarred(source: Source, other: Other) -> Iterator[Source]:
+    with tarfile.open(fileobj=source.stream, mode="r|") as archive:
+        for member in archive:
+            file = archive.extractfile(member) if member.isfile() else None
+            if file:
+                stream = _buffered(file)
+                yield Source(f"{source.name}/{member.name}", stream, "tar archive")
+            elif not member.isdir():
+                other("links and special files in archives")
+
+
+def _unzipped(source: Source, _: Other) -> Iterator[Source]:
+    with _seekable(source) as file, zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            if not member.is_dir():
+                with archive.open(member) as opened:
+                    stream = _buffered(opened)
+                    yield Source(f"{source.name}/{member.filename}", stream, "zip archive")
+
+
+@contextlib.contextmanager
+def _seekable(source: Source) -> Iterator[IO[bytes]]:
+    if not source.packing and source.stream.seekable():
+        yield source.stream
+        return
+    with copied(source) as copy:
+        yield copy
+
+
+@contextlib.contextmanager
+def copied(source: Source) -> Iterator[Any]:
+    """Copy a source to a temporary file, for what cannot be read as a stream.
+
+    Raises:
+        UnreadableFile: It is too large for a copy.
+    """
+    with tempfile.NamedTemporaryFile(prefix="local-panther-") as copy:
+        while piece := source.stream.read(BUFFER_BYTES):
+            copy.write(piece)
+            if copy.tell() > MAX_COPY_BYTES:
+                raise UnreadableFile(
+                    f"more than {MAX_COPY_BYTES >> 30} GB within an archive; unpack it first"
+                )
+        copy.flush()
+        copy.seek(0)
+        yield copy
+
+
+class _Transcoder(io.RawIOBase):
+    """UTF-16, as PowerShell writes it, read as UTF-8."""
+
+    def __init__(self, stream: BufferedReader, encoding: str) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+        self._waiting = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._waiting:
+            piece = self._stream.read1(BUFFER_BYTES)
+            self._waiting = self._decoder.decode(piece, not piece).encode()
+            if not piece:
+                break
+        size = min(len(buffer), len(self._waiting))
+        buffer[:size] = self._waiting[:size]
+        self._waiting = self._waiting[size:]
+        return size
+
+
+def _transcoded(source: Source, _: Other) -> Iterator[Source]:
+    has_mark = source.head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    encoding = "utf-16" if has_mark else "utf-16-be" if source.head[0] == 0 else "utf-16-le"
+    reader = _buffered(_Transcoder(source.stream, encoding))
+    yield Source(source.name, reader, source.packing or "text in UTF-16")
+
+
+def _is_utf16(head: bytes) -> bool:
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return head.startswith((*marks, b"{\0", b"[\0", b"\0{", b"\0["))
+
+
+UNPACKERS = (
+    _Unpacker("gzip", lambda head: head.startswith(b"\x1f\x8b"), _gunzipped),
+    _compressed("zstd", b"\x28\xb5\x2f\xfd", _zstd),
+    _compressed("bzip2", b"BZh", cast("Callable[[BufferedReader], BufferedIOBase]", bz2.BZ2File)),
+    _compressed("xz", b"\xfd7zXZ\0", cast("Callable[[Any], BufferedIOBase]", lzma.LZMAFile)),
+    _Unpacker("zip archive", lambda head: head.startswith((b"PK\3\4", b"PK\5\6")), _unzipped),
+    _Unpacker("tar archive", lambda head: head[257:262] == b"ustar", _untarred),
+    _Unpacker("text in UTF-16", _is_utf16, _transcoded),
+)

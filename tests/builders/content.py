@@ -1,0 +1,31 @@
+"""Content repositories for tests, written from bodies."""
+
+import json
+from pathlib import Path
+from textwrap import dedent
+
+import yaml
+
+
+def write_rules(folder: Path, **bodies: str) -> Path:
+    """Write a repository with one streaming rule for each body; the rule's ID is `Test.<name>`."""
+    rules = folder / "rules"
+    rules.mkdir(parents=True, exist_ok=True)
+    for name, body in bodies.items():
+        (rules / f"{name}.py").write_text(dedent(body))
+        spec = {
+            "AnalysisType": "rule",
+            "RuleID": f"Test.{name}",
+            "Filename": f"{name}.py",
+            "Enabled": True,
+            "LogTypes": ["AWS.CloudTrail"],
+            "Severity": "High",
+        }
+        (rules / f"{name}.yml").write_text(yaml.safe_dump(spec))
+    return folder
+
+
+def write_lines(path: Path, records: list[dict]) -> Path:
+    """Write records as JSON lines."""
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path

@@ -1,0 +1,335 @@
+"""Hostile and broken input costs itself and nothing else."""
+
+import gzip
+import io
+import json
+import os
+import socket
+import tarfile
+import threading
+import zipfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_panther.records import documents
+from local_panther.records.files import find_files
+from local_panther.records.model import Tally
+from local_panther.records.reader import Reader
+from local_panther.times import parse_time
+from tests.builders.events import START, call
+from tests.builders.replays import replayed
+
+
+def records(count, start=0):
+    return [
+        call("ListRoles", time=START + i, eventID=f"event-{i}") for i in range(start, start + count)
+    ]
+
+
+def read(*paths, wanted=None):
+    tally = Tally()
+    found = list(Reader(wanted, tally).read(find_files(map(str, paths), tally)))
+    return [json.loads(record.raw)["eventID"] for record in found], tally
+
+
+def delivered(found):
+    """An AWS file as text: the records may be text already."""
+    texts = [record if isinstance(record, str) else json.dumps(record) for record in found]
+    return '{"Records": [' + ", ".join(texts) + "]}"
+
+
+def with_value(record, value):
+    return json.dumps(record)[:-1] + f', "bad": {value}}}'
+
+
+BAD_VALUES = {
+    "a number of 5,000 digits": "1" * 5000,
+    "nesting of 1,100": "[" * 1100 + "]" * 1100,
+    "nesting of objects": '{"a":' * 1100 + "1" + "}" * 1100,
+    "no value": "",
+    "a bare word": "nothing",
+    "an escape that is none": r'"\x"',
+    "a control character": '"\x01"',
+    "a trailing comma": "[1,]",
+}
+
+
+class TestBrokenRecord:
+    @pytest.mark.parametrize("value", BAD_VALUES.values(), ids=BAD_VALUES)
+    @pytest.mark.parametrize("form", ["envelope", "list", "formatted"])
+    def test_costs_itself_and_not_those_behind_it(self, tmp_path, value, form):
+        found = records(15)
+        found[1] = with_value(found[1], value)
+        text = delivered(found)
+        if form == "list":
+            text = text.removeprefix('{"Records": ').removesuffix("}")
+        if form == "formatted":
+            text = text.replace("[{", "[\n{", 1).replace(', {"userI', ',\n  {"userI')
+        path = tmp_path / "a.json"
+        path.write_text(text)
+        ids, tally = read(path)
+        assert ids == [f"event-{i}" for i in range(15) if i != 1]
+        (problem,) = tally.problems
+        assert problem.where == f"{path}, record 2"
+        assert "malformed JSON" in problem.message and "characters not read" in problem.message
+
+    def test_that_never_ends_is_left_at_the_next_record(self, tmp_path):
+        found = [json.dumps(record) for record in records(5)]
+        found[2] = found[2][:60]
+        path = tmp_path / "a.json"
+        path.write_text(delivered(found))
+        ids, tally = read(path)
+        assert ids == ["event-0", "event-1", "event-3", "event-4"]
+        assert [p.where for p in tally.problems] == [f"{path}, record 3"]
+
+    def test_with_a_string_that_never_ends_is_left_at_the_next_record(self, tmp_path):
+        found = [json.dumps(record) for record in records(5)]
+        found[2] = found[2][:-10]  # within the last string
+        path = tmp_path / "a.json"
+        path.write_text(delivered(found))
+        ids, tally = read(path)
+        assert ids == ["event-0", "event-1", "event-3", "event-4"]
+        assert tally.skipped.total() == 1
+
+    def test_is_counted_each_time(self, tmp_path):
+        found = [with_value(r, "x") if i % 2 else r for i, r in enumerate(records(21))]
+        (tmp_path / "a.json").write_text(delivered(found))
+        ids, tally = read(tmp_path)
+        assert len(ids) == 11 and tally.skipped["malformed JSON"] == 10
+
+    def test_of_a_thousand_more_than_can_be_is_given_up_with_the_size(self, tmp_path):
+        (tmp_path / "a.json").write_text('{"Records": [' + "x, {} , " * 3000)
+        _, tally = read(tmp_path)
+        assert "given up" in tally.problems[-1].message or tally.skipped.total() > 1000
+
+    def test_within_a_list_under_another_key_costs_itself_too(self, tmp_path):
+        events = [{"EventId": r["eventID"], "CloudTrailEvent": json.dumps(r)} for r in records(4)]
+        texts = [json.dumps(event) for event in events]
+        texts[1] = texts[1][:-1] + ', "bad": }'
+        (tmp_path / "a.json").write_text('{"NextToken": "x", "Events": [' + ", ".join(texts) + "]}")
+        ids, tally = read(tmp_path)
+        assert ids == ["event-0", "event-2", "event-3"] and tally.skipped.total() == 1
+
+    @given(st.data())
+    def test_anywhere_leaves_every_other_record(self, tmp_path_factory, data):
+        """Any record is cut short anywhere: all others are read, and one gap or two are told."""
+        texts = [json.dumps(record) for record in records(6)]
+        place = data.draw(st.integers(0, 5))
+        cut = data.draw(st.integers(1, len(texts[place]) - 1))
+        texts[place] = texts[place][:cut]
+        path = tmp_path_factory.mktemp("cut") / "a.json"
+        path.write_text(delivered(texts))
+        ids, tally = read(path)
+        others = [f"event-{i}" for i in range(6) if i != place]
+        assert set(others) <= set(ids) and tally.skipped.total() >= 1
+
+
+class TestTime:
+    @pytest.mark.parametrize(
+        "time",
+        [
+            "9999-12-31T23:59:59Z",
+            "0001-01-01T00:00:00Z",
+            "2100-01-01T00:00:00Z",
+            "1970-01-01T00:00Z",
+        ],
+    )
+    def test_that_no_window_can_be_worked_out_for_is_malformed(self, tmp_path, time):
+        path = tmp_path / "a.jsonl"
+        found = [*records(2), call("ListRoles", eventTime=time, eventID="far")]
+        path.write_text("".join(json.dumps(record) + "\n" for record in found))
+        ids, tally = read(path)
+        assert ids == ["event-0", "event-1"]
+        (problem,) = tally.problems
+        assert problem.where == f"{path}, line 3" and time[:10] in problem.message
+
+    @given(st.datetimes() | st.text(max_size=30).map(str))
+    def test_of_any_kind_ends_no_replay_of_a_record(self, value):
+        from local_panther.records.scan import EARLIEST, LATEST
+        from local_panther.times import iso, sql_timestamp
+
+        time = parse_time(value if isinstance(value, str) else value.isoformat() + "Z")
+        if time is not None and EARLIEST <= time < LATEST:
+            for moved in (time - 366 * 86_400, time + 366 * 86_400):
+                assert iso(moved) and sql_timestamp(moved)
+
+    def test_in_the_last_minutes_of_9999_ends_no_replay(self, tmp_path):
+        found = [*records(2), call("ListRoles", eventTime="9999-12-31T23:58:00Z", eventID="far")]
+        path = tmp_path / "a.jsonl"
+        path.write_text("".join(json.dumps(record) + "\n" for record in found))
+        outcome = replayed(path)
+        assert outcome.tally.records == 3 and outcome.tally.wanted == 2
+        assert outcome.tally.skipped.total() == 1 and not outcome.errors.counts
+
+
+class TestDuplicateKeys:
+    """The last one of two equal keys wins, as in other parsers."""
+
+    @pytest.mark.parametrize("lines", [True, False])
+    def test_in_a_record(self, tmp_path, lines):
+        text = json.dumps(records(1)[0])[:-1] + ', "awsRegion": "eu-west-1", "eventID": "second"}'
+        (tmp_path / "a.json").write_text(text * 1 + "\n" if lines else f'{{"Records": [{text}]}}')
+        tally = Tally()
+        (record,) = Reader(frozenset(["ListRoles"]), tally).read([str(tmp_path / "a.json")])
+        assert record.event()["awsRegion"] == "eu-west-1"
+        assert record.event()["eventID"] == "second"
+
+    def test_of_the_records(self, tmp_path):
+        first, second = (json.dumps(records(1, start=i)) for i in (0, 1))
+        (tmp_path / "a.json").write_text(f'{{"Records": {first}, "Records": {second}}}')
+        assert read(tmp_path)[0] == ["event-1"]
+
+    def test_of_the_id_by_which_repeated_records_are_told(self, tmp_path):
+        text = json.dumps(records(1)[0])[:-1]
+        both = "".join(f'{text}, "eventID": "{name}"}}\n' for name in ("x", "y"))
+        (tmp_path / "a.jsonl").write_text(both)
+        assert read(tmp_path)[0] == ["x", "y"]
+
+    def test_of_the_time(self, tmp_path):
+        text = json.dumps(records(1)[0])[:-1] + ', "eventTime": "2026-01-05T11:00:00Z"}'
+        (tmp_path / "a.jsonl").write_text(text)
+        (record,) = Reader(None, Tally()).read([str(tmp_path / "a.jsonl")])
+        assert record.time == START + 3600
+
+    def test_of_the_name(self, tmp_path):
+        text = json.dumps(call("AssumeRole"))[:-1] + ', "eventName": "ListRoles"}'
+        (tmp_path / "a.jsonl").write_text(text)
+        (record,) = Reader(frozenset(["AssumeRole", "ListRoles"]), Tally()).read(
+            [str(tmp_path / "a.jsonl")]
+        )
+        assert record.name == record.event()["eventName"] == "ListRoles"
+
+
+class TestFolder:
+    def test_with_pipes_sockets_and_devices_is_read_without_them(self, tmp_path):
+        (tmp_path / "a.jsonl").write_text(json.dumps(records(1)[0]))
+        os.mkfifo(tmp_path / "pipe.json")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(tmp_path / "socket.json"))
+            (tmp_path / "null.json").symlink_to("/dev/zero")
+            ids, tally = read(tmp_path)
+        assert ids == ["event-0"] and not tally.skipped
+        assert tally.other == {"named pipes, devices and sockets": 3}
+
+    def test_counts_links_to_folders_and_follows_none(self, tmp_path):
+        (tmp_path / "a.jsonl").write_text(json.dumps(records(1)[0]))
+        (tmp_path / "loop").symlink_to(tmp_path)
+        ids, tally = read(tmp_path)
+        assert ids == ["event-0"] and tally.other == {"links to folders": 1}
+
+    def test_names_a_link_that_leads_nowhere(self, tmp_path):
+        (tmp_path / "a.json").symlink_to(tmp_path / "missing")
+        _, tally = read(tmp_path)
+        assert tally.problems[0].where == str(tmp_path / "a.json")
+
+    def test_pipe_that_is_named_itself_is_read(self, tmp_path):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        content = gzip.compress(json.dumps(records(1)[0]).encode())
+        writer = threading.Thread(target=pipe.write_bytes, args=[content])
+        writer.start()
+        assert read(pipe)[0] == ["event-0"]
+        writer.join()
+
+    @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+    def test_names_a_folder_that_cannot_be_listed(self, tmp_path):
+        (tmp_path / "closed").mkdir(mode=0)
+        assert "unreadable folder" in read(tmp_path)[1].skipped
+
+
+def bomb(size):
+    """A gzip stream of a single long line, made without holding it."""
+    buffer = io.BytesIO()
+    with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1) as file:
+        file.write(json.dumps(records(1)[0]).encode() + b"\n")
+        for _ in range(size >> 20):
+            file.write(b"x" * (1 << 20))
+        file.write(b"\n" + json.dumps(records(1, start=1)[0]).encode())
+    return buffer.getvalue()
+
+
+class TestSize:
+    def test_of_a_line_costs_the_line_and_not_those_behind_it(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(documents, "MAX_DOCUMENT_BYTES", 1 << 20)
+        monkeypatch.setattr(documents, "PIECE_BYTES", 1 << 16)
+        path = tmp_path / "a.jsonl.gz"
+        path.write_bytes(bomb(5 << 20))
+        ids, tally = read(path)
+        assert ids == ["event-0", "event-1"]
+        (problem,) = tally.problems
+        assert problem.where == f"{path}, line 2" and "a line of 5 MB" in problem.message
+
+    def test_of_what_is_packed_again_and_again_is_bounded(self, tmp_path):
+        content = json.dumps(records(1)[0]).encode()
+        for _ in range(30):
+            content = gzip.compress(content)
+        (tmp_path / "a.json.gz").write_bytes(content)
+        ids, tally = read(tmp_path)
+        assert not ids and "packed more than" in tally.problems[0].message
+
+    def test_of_an_archive_that_holds_itself_is_bounded(self, tmp_path):
+        inner = b""
+        for _ in range(20):
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as archive:
+                archive.writestr("again.zip", inner)
+                archive.writestr("a.jsonl", json.dumps(records(1)[0]))
+            inner = buffer.getvalue()
+        (tmp_path / "a.zip").write_bytes(inner)
+        ids, tally = read(tmp_path)
+        assert ids == ["event-0"] and "packed more than" in tally.problems[0].message
+
+
+class TestArchive:
+    def zipped(self, files):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+        return buffer.getvalue()
+
+    def tarred(self, files):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            for name, content in files.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                archive.addfile(info, io.BytesIO(content))
+        return buffer.getvalue()
+
+    @pytest.mark.parametrize("pack", ["zipped", "tarred"])
+    def test_broken_member_is_named_and_the_others_are_read(self, tmp_path, pack):
+        good = [json.dumps(record).encode() for record in records(2)]
+        files = {"a.jsonl": good[0], "b.json.gz": gzip.compress(good[1])[:-12], "c.jsonl": good[1]}
+        path = tmp_path / "logs"
+        path.write_bytes(getattr(self, pack)(files))
+        ids, tally = read(path)
+        assert {"event-0", "event-1"} <= set(ids)
+        assert all(p.where.startswith(f"{path}/b.json.gz") for p in tally.problems)
+        assert tally.problems
+
+    @pytest.mark.parametrize("pack", ["zipped", "tarred"])
+    def test_that_is_cut_short_is_named(self, tmp_path, pack):
+        files = {f"{i}.jsonl": json.dumps(record).encode() for i, record in enumerate(records(50))}
+        path = tmp_path / "logs"
+        path.write_bytes(getattr(self, pack)(files)[:-200])
+        _, tally = read(path)
+        assert tally.problems
+
+    @given(st.sampled_from(["zipped", "tarred"]), st.data())
+    def test_with_any_byte_changed_stops_nothing(self, tmp_path_factory, pack, data):
+        files = {"a.jsonl": b"{}\n", "b.jsonl": b"[]"}
+        content = bytearray(getattr(self, pack)(files))
+        content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
+        path = tmp_path_factory.mktemp("fuzz") / "a"
+        path.write_bytes(content)
+        read(path)
+
+
+@given(st.lists(st.sampled_from(["{", "}", "[", "]", ",", '"', "\\", '{"eventName": "x"}', "1"])))
+def test_no_brackets_at_all_stop_the_reading(tmp_path_factory, parts):
+    path = tmp_path_factory.mktemp("fuzz") / "a.json"
+    path.write_text('{"Records": [' + "".join(parts))
+    read(path)

@@ -1,0 +1,263 @@
+"""Content code that hangs, ends the process or prints costs itself and nothing else."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from textwrap import dedent, indent
+
+import pytest
+
+from local_panther import containment
+from local_panther.containment import ContentCodeError, call, contained
+from local_panther.detection.engine import Engine
+from local_panther.errors import ContentError
+from tests.builders.content import write_lines, write_rules
+from tests.builders.events import REPO, START
+from tests.builders.events import call as api_call
+from tests.builders.replays import replayed, started
+from tests.scale import FULL
+
+COMMAND = [sys.executable, "-m", "local_panther", "replay"]
+
+GOOD = """
+def rule(event):
+    return True
+
+def title(event):
+    return "seen"
+
+def dedup(event):
+    return event["eventID"]
+"""
+
+FAILING = {
+    "loop": "while True: pass",
+    "loop that catches what stops it": """
+        while True:
+            try:
+                sum(range(100))
+            except BaseException:
+                continue""",
+    "loop that catches everything in a function": """
+        def work():
+            try:
+                return [i for i in range(1000)]
+            except BaseException:
+                return 1
+        while True: work()""",
+    "catastrophic regular expression": """
+        import re
+        re.match(r"(a+)+$", "a" * 50 + "b")""",
+    "waiting": """
+        import time
+        time.sleep(3600)""",
+    "exit": "raise SystemExit(0)",
+    "exit of the process": """
+        import os
+        os._exit(0)""",
+    "exit with a message": """
+        import sys
+        sys.exit('bye')""",
+    "interrupt of its own": "raise KeyboardInterrupt",
+    "exception of its own": """
+        class Odd(BaseException): pass
+        raise Odd('odd')""",
+    "recursion": """
+        def again(): return again()
+        again()""",
+    "memory": "return 'x' * 2**62",
+}
+QUICK = {
+    "loop that catches what stops it",
+    "catastrophic regular expression",
+    "exit of the process",
+}
+CHOSEN = sorted(FAILING if FULL else QUICK)  # each takes a second
+
+
+def indented(body, spaces=4):
+    return indent(dedent(body.strip("\n")), " " * spaces)
+
+
+@pytest.fixture
+def trail(tmp_path):
+    records = [api_call("ListRoles", time=START + i, eventID=f"event-{i}") for i in range(3)]
+    return write_lines(tmp_path / "trail.jsonl", records)
+
+
+@pytest.fixture
+def short_limit(monkeypatch):
+    monkeypatch.setattr(containment, "TIME_LIMIT_SECONDS", 0.2)
+
+
+@pytest.mark.usefixtures("short_limit")
+class TestRule:
+    @pytest.mark.parametrize("name", CHOSEN)
+    def test_that_fails_costs_itself_and_nothing_else(self, tmp_path, trail, name):
+        bad = f"def rule(event):\n{indented(FAILING[name])}\n    return True\n"
+        content = write_rules(tmp_path / "content", bad=bad, good=GOOD)
+        outcome = replayed(trail, content=content)
+        assert outcome.errors.counts == {"Test.bad": 3}
+        assert outcome.signals == {"Test.bad": 0, "Test.good": 3}
+        assert len(outcome.alerts) == 3 and not outcome.complete and not outcome.interrupted
+
+    @pytest.mark.parametrize("name", ["loop", "loop that catches what stops it", "waiting"])
+    def test_error_names_the_limit(self, tmp_path, trail, name):
+        bad = f"def rule(event):\n{indented(FAILING[name])}\n"
+        outcome = replayed(trail, content=write_rules(tmp_path / "content", bad=bad))
+        assert "time limit of 0.2 s" in outcome.errors.examples[0].message
+        assert outcome.errors.examples[0].where == f"{trail}, line 1"
+
+    def test_that_ends_the_process_says_so(self, tmp_path, trail):
+        bad = "import os\ndef rule(event):\n    os._exit(3)\n"
+        outcome = replayed(trail, content=write_rules(tmp_path / "content", bad=bad))
+        assert "tried to end the process with status 3" in outcome.errors.examples[0].message
+
+    @pytest.mark.parametrize("function", ["title", "dedup", "alert_context", "severity", "unique"])
+    def test_that_matched_before_its_time_was_up_is_a_match_and_an_error(
+        self, tmp_path, trail, function
+    ):
+        bad = f"def rule(event):\n    return True\ndef {function}(event):\n    while True: pass\n"
+        outcome = replayed(trail, content=write_rules(tmp_path / "content", bad=bad))
+        assert outcome.errors.counts == {"Test.bad": 3}
+        assert outcome.signals == {"Test.bad": 3}
+
+    @pytest.mark.parametrize("name", [name for name in CHOSEN if name != "memory"])
+    def test_whose_body_fails_when_it_is_imported_is_named(self, tmp_path, trail, name):
+        body = indented(FAILING[name], 0) + "\ndef rule(event):\n    return True\n"
+        content = write_rules(tmp_path / "content", bad=body, good=GOOD)
+        with pytest.raises(ContentError, match="bad.yml"):
+            replayed(trail, content=content)
+
+
+class TestCall:
+    def test_returns_the_result_or_the_error(self):
+        with contained():
+            assert call(int, "7") == (7, None)
+            assert isinstance(call(int, "seven").error, ValueError)
+
+    def test_outside_of_a_containment_runs_all_the_same(self):
+        assert call(int, "7").unwrap() == 7
+        with pytest.raises(KeyboardInterrupt):
+            call(_raise, KeyboardInterrupt())
+
+    def test_in_another_thread_is_not_interrupted(self):
+        found = []
+
+        def run():
+            with contained(0.01):
+                found.append(call(time.sleep, 0.05).error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join()
+        assert found == [None]
+
+    def test_leaves_no_alarm_behind(self):
+        with contained(0.05):
+            call(int, "7")
+            time.sleep(0.1)
+        assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+    def test_leaves_handlers_and_functions_as_they_were(self):
+        before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+        exit_function, out = os._exit, sys.stdout
+        with contained(), contained():
+            pass
+        after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
+        assert (after, os._exit, sys.stdout) == (before, exit_function, out)
+
+    def test_may_fork_a_process_that_ends_as_usual(self):
+        def fork():
+            if not (child := os.fork()):
+                os._exit(7)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        with contained():
+            assert call(fork).unwrap() == 7
+
+    def test_time_is_that_of_one_call(self):
+        with contained(0.2):
+            assert all(call(time.sleep, 0.08).error is None for _ in range(4))
+
+    def test_that_catches_the_stop_is_stopped_again(self):
+        def stubborn():
+            for _ in range(20):
+                with contextlib.suppress(BaseException):
+                    time.sleep(5)
+
+        with contained(0.05):
+            assert isinstance(call(stubborn).error, ContentCodeError)
+
+
+def _raise(error):
+    raise error
+
+
+class TestCommand:
+    def test_prints_nothing_of_what_rules_print(self, tmp_path, trail):
+        body = """
+            import os, subprocess, sys
+            print("at import")
+            def rule(event):
+                print("by print")
+                print("past sys.stdout", file=sys.__stdout__, flush=True)
+                os.write(1, b"past Python")
+                subprocess.run(["echo", "by a process"])
+                return True
+        """
+        content = write_rules(tmp_path / "content", bad=body)
+        command = [*COMMAND, trail, "--content", content, "--format", "json"]
+        done = subprocess.run(list(map(str, command)), cwd=REPO, capture_output=True, timeout=60)
+        assert [json.loads(line)["rule_id"] for line in done.stdout.splitlines()] == ["Test.bad"]
+        for printed in (b"at import", b"by print", b"past sys", b"past Python", b"by a process"):
+            assert printed in done.stderr
+        assert done.returncode == 0
+
+    @pytest.mark.parametrize("function", ["rule", "title"])
+    def test_ends_with_the_first_interrupt_within_a_rule(self, tmp_path, trail, function):
+        ready = tmp_path / "ready"
+        hang = f"""
+            import pathlib, time
+            def hang(event):
+                if event["eventID"] == "event-1":
+                    pathlib.Path({str(ready)!r}).touch()
+                    time.sleep(3600)
+                return {"True" if function == "rule" else "'title'"}
+            {function} = hang
+        """
+        body = hang if function == "rule" else hang + "\n            def rule(event): return True\n"
+        content = write_rules(tmp_path / "content", good=GOOD, hanging=body)
+        process = started([*COMMAND, trail, "--content", content], cwd=REPO)
+        while not ready.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+        assert process.returncode == 1 and b"Traceback" not in err
+        assert b"interrupted: the rest was not read" in out
+        assert b"seen" in out  # the alert that was found before
+
+
+class TestRun:
+    """An error that nothing expected costs one record, query or alert."""
+
+    def test_goes_on_after_a_record_that_fails(self, tmp_path, trail, monkeypatch):
+        run = Engine.run
+
+        def failing(self, record):
+            if b"event-1" in record.raw:
+                raise OverflowError("date value out of range")
+            return run(self, record)
+
+        monkeypatch.setattr(Engine, "run", failing)
+        outcome = replayed(trail, content=write_rules(tmp_path / "content", good=GOOD))
+        assert outcome.signals == {"Test.good": 2}
+        assert outcome.errors.counts == {"local-panther": 1}
+        (problem,) = outcome.errors.examples
+        assert problem.where == f"{trail}, line 2" and "OverflowError" in problem.message
