@@ -24,7 +24,7 @@ REFRESH_SECONDS = 0.1
 def content_folder(given: Path | None) -> Path:
     """Return the folder of the content to run: the given one, this one, or the repository's."""
     from local_panther.content.kinds import FOLDERS
-    from local_panther.instance.store import stored_content
+    from local_panther.instance.index import stored_content
 
     if given:
         return stored_content(given)

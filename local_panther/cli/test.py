@@ -4,10 +4,10 @@ import os
 import secrets
 import subprocess
 import sys
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import typer
+
+from local_panther.processes import TemporaryFolder
 
 # Every argument is panther_analysis_tool's, --help too.
 TEST_SETTINGS = {
@@ -26,7 +26,7 @@ def test(context: typer.Context) -> None:
 
     token = secrets.token_urlsafe(24)
     start = "from panther_analysis_tool.main import run; run()"
-    with TemporaryDirectory(prefix="local-panther-") as state, running(Path(state), token) as url:
+    with TemporaryFolder("local-panther-") as state, running(state, token) as url:
         instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
         command = [sys.executable, "-c", start, "test", *context.args]
         done = subprocess.run(command, env=os.environ | instance)
