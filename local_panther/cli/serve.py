@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from local_panther.cli.common import UNUSABLE, content_errors, message_console
+from local_panther.cli.common import UNUSABLE, content_errors, message_console, note
 from local_panther.processes import STOP_SIGNALS
 
 STATE = Path(".local-panther")
@@ -55,13 +55,13 @@ def serve(
     def ready(url: str) -> None:
         print(f"export PANTHER_API_HOST={url}")
         print(f"export {TOKEN_VARIABLE}={shlex.quote(token)}", flush=True)
-        messages.print(Text(f"{url}\nuploads are kept in {state}; Ctrl-C stops"))
+        note(f"{url}\nuploads are kept in {state}; Ctrl-C stops", messages)
 
     try:
         with content_errors(messages):
             listening = Listening(host, port, token, allow_host or ())
             serve_until_stopped(state, listening, ready, (signal.SIGINT, *STOP_SIGNALS))
-        messages.print(Text(f"stopped; uploads are in {state}"))
+        note(f"stopped; uploads are in {state}", messages)
     except BrokenPipeError:
         raise
     except (OSError, UnicodeError) as error:
