@@ -131,7 +131,7 @@ class TestRule:
     def test_whose_body_fails_when_it_is_imported_is_named(self, tmp_path, trail, name):
         body = indented(FAILING[name], 0) + "\ndef rule(event):\n    return True\n"
         content = write_rules(tmp_path / "content", bad=body, good=GOOD)
-        with pytest.raises(ContentError, match="bad.yml"):
+        with pytest.raises(ContentError, match=r"bad\.yml"):
             replayed(trail, content=content)
 
 

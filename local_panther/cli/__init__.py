@@ -7,19 +7,25 @@ Exit status: 0 everything was read; 1 some input could not be read or a rule fai
 or the content cannot be used.
 """
 
+import importlib.metadata
+from typing import Annotated
+
 import typer
 
 from local_panther.cli.replay import replay
 from local_panther.cli.serve import serve
+from local_panther.cli.settings import Commands, context_settings, ensure_streams
 from local_panther.cli.simulate import simulate
 from local_panther.cli.test import TEST_SETTINGS, test
 from local_panther.cli.tune import tune
 
 app = typer.Typer(
+    cls=Commands,
     help="A local Panther: test and replay Panther content without an instance.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # whose boxes break messages in a pipe
+    context_settings=context_settings(),
 )
 app.command()(replay)
 app.command()(tune)
@@ -28,6 +34,26 @@ app.command()(serve)
 app.command(context_settings=TEST_SETTINGS)(test)
 
 
+def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
+    if value:
+        print(f"local-panther {importlib.metadata.version('local-panther')}")
+        for name in ("panther-analysis-tool", "panther_core", "panther-detection-helpers"):
+            print(f"{name} {importlib.metadata.version(name)}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show versions."),
+    ] = False,
+) -> None:
+    """Take the options that come before a command."""
+
+
 def main() -> None:
     """Run the command line."""
+    ensure_streams()
     app()

@@ -1,5 +1,7 @@
 """What several commands share: exit statuses, consoles, content folders and progress."""
 
+import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,12 +21,21 @@ if TYPE_CHECKING:
 OK, INCOMPLETE, UNUSABLE = 0, 1, 2
 PIPE_WIDTH = 120
 REFRESH_SECONDS = 0.1
+LINE_SECONDS = 10  # between lines of progress where no terminal is
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class _Console(Console):
+    """A console whose closed pipe is an error like any other, which the command line reports."""
+
+    def on_broken_pipe(self) -> None:
+        raise
 
 
 def content_folder(given: Path | None) -> Path:
     """Return the folder of the content to run: the given one, this one, or the repository's."""
     from local_panther.content.kinds import FOLDERS
-    from local_panther.instance.store import stored_content
+    from local_panther.instance.index import stored_content
 
     if given:
         return stored_content(given)
@@ -35,7 +46,7 @@ def content_folder(given: Path | None) -> Path:
 
 def message_console(report: Path | None = None) -> Console:
     """Return the console for messages; a report in a missing folder ends the command at once."""
-    messages = Console(stderr=True, soft_wrap=True)
+    messages = _Console(stderr=True, soft_wrap=True)
     if report and not report.parent.is_dir():
         messages.print(Text(f"{report}: there is no folder {report.parent}"))
         raise typer.Exit(UNUSABLE)
@@ -43,9 +54,26 @@ def message_console(report: Path | None = None) -> Console:
 
 
 def output_console() -> Console:
-    """Return standard output; a pipe has no width of its own and gets enough."""
-    console = Console()
-    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+    """Return standard output; a pipe has no width of its own and gets COLUMNS, or enough."""
+    console = _Console()
+    has_width = console.is_terminal or "COLUMNS" in os.environ
+    return console if has_width else _Console(width=PIPE_WIDTH)
+
+
+def is_quiet() -> bool:
+    """Return whether the user wants no progress and no notes, only output and errors."""
+    return bool(os.environ.get("LOCAL_PANTHER_QUIET"))
+
+
+def note(text: str, messages: Console) -> None:
+    """Print what is good to know, unless the user wants it quiet."""
+    if not is_quiet():
+        messages.print(Text(text))
+
+
+def without_colour(text: str) -> str:
+    """Return text as the user wants it: without colours if NO_COLOR is set."""
+    return COLOUR.sub("", text) if os.environ.get("NO_COLOR") else text
 
 
 @contextmanager
@@ -80,14 +108,17 @@ def write_file(write: Callable[[], None], path: Path, messages: Console) -> None
     except OSError as error:
         messages.print(Text(f"{path}: cannot be written: {error.strerror}"))
         raise typer.Exit(UNUSABLE) from error
-    messages.print(Text(f"report: {path}"))
+    note(f"report: {path}", messages)
 
 
 @contextmanager
 def reading_progress(console: Console) -> "Iterator[Callable[[Tally, int], None] | None]":
-    """Show progress while files are read, if the console is a terminal."""
-    if not console.is_terminal:
+    """Show progress while files are read: a bar on a terminal, elsewhere a line now and then."""
+    if is_quiet():
         yield None
+        return
+    if not console.is_terminal:
+        yield _progress_lines(console)
         return
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     # Without a thread that refreshes: the workers are forked from this process.
@@ -105,3 +136,16 @@ def reading_progress(console: Console) -> "Iterator[Callable[[Tally, int], None]
                 )
 
         yield watch
+
+
+def _progress_lines(console: Console) -> "Callable[[Tally, int], None]":
+    shown = monotonic()
+
+    def watch(tally: "Tally", files: int) -> None:
+        nonlocal shown
+        if monotonic() - shown >= LINE_SECONDS:
+            shown = monotonic()
+            text = f"reading: {tally.files:,} of {files:,} files, {tally.records:,} records"
+            console.print(Text(text))
+
+    return watch

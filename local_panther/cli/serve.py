@@ -1,43 +1,87 @@
 """`local-panther serve`."""
 
-import asyncio
+import os
 import secrets
 import shlex
+import signal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from rich.console import Console
 from rich.text import Text
 
-from local_panther.cli.common import UNUSABLE, content_errors, message_console
+from local_panther.cli.common import UNUSABLE, content_errors, message_console, note
+from local_panther.processes import STOP_SIGNALS
 
 STATE = Path(".local-panther")
+TOKEN_VARIABLE = "PANTHER_API_TOKEN"
 
 
 def serve(
+    *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8097,
-    token: Annotated[
-        str | None, typer.Option(help="What clients must send; generated if omitted.")
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"File with the token that clients must send. By default {TOKEN_VARIABLE} of the "
+            "environment, else one is generated.",
+        ),
     ] = None,
     state: Annotated[Path, typer.Option(help="Folder in which uploads are kept.")] = STATE,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Listen beyond this machine, as --host says.")
+    ] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A further name by which clients address it."),
+    ] = None,
 ) -> None:
     """Run an instance for panther_analysis_tool: test, validate, upload, delete."""
-    from local_panther.instance.server import serve as run
+    from local_panther.instance.access import is_loopback
+    from local_panther.instance.server import Listening, serve_until_stopped
 
-    token = token or secrets.token_urlsafe(24)
     messages = message_console()
+    if not is_loopback(host):
+        if not allow_remote:
+            _fail(messages, f"--host {host} is not of this machine alone; add --allow-remote")
+        text = "warning: whoever has the token can run Python here, and it is sent in the clear"
+        messages.print(Text(text, "yellow"))
+    token = _token(token_file, messages)
+    os.umask(0o077)
 
     def ready(url: str) -> None:
         print(f"export PANTHER_API_HOST={url}")
-        print(f"export PANTHER_API_TOKEN={shlex.quote(token)}", flush=True)
-        messages.print(Text(f"{url}\nuploads are kept in {state}; Ctrl-C stops"))
+        print(f"export {TOKEN_VARIABLE}={shlex.quote(token)}", flush=True)
+        note(f"{url}\nuploads are kept in {state}; Ctrl-C stops", messages)
 
     try:
         with content_errors(messages):
-            asyncio.run(run(state, host, port, token, ready))
-    except KeyboardInterrupt:
-        messages.print(Text(f"stopped; uploads are in {state}"))
-    except OSError as error:
-        messages.print(Text(f"{host} port {port}, {state}: {error}"))
-        raise typer.Exit(UNUSABLE) from error
+            listening = Listening(host, port, token, allow_host or ())
+            serve_until_stopped(state, listening, ready, (signal.SIGINT, *STOP_SIGNALS))
+        note(f"stopped; uploads are in {state}", messages)
+    except BrokenPipeError:
+        raise
+    except (OSError, UnicodeError) as error:
+        _fail(messages, f"{host} port {port}, {state}: {error}")
+
+
+def _token(path: Path | None, messages: Console) -> str:
+    """Return the token to ask for; never from the command line, which other users can read."""
+    if path is None:
+        token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
+    else:
+        try:
+            token = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            _fail(messages, f"--token-file {path}: {error}")
+    if not token or not token.isprintable():
+        _fail(messages, f"--token-file {path or TOKEN_VARIABLE}: holds no token")
+    return token
+
+
+def _fail(messages: Console, text: str) -> NoReturn:
+    messages.print(Text(text))
+    raise typer.Exit(UNUSABLE)

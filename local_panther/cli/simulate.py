@@ -1,13 +1,15 @@
 """`local-panther simulate`."""
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from random import Random
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from local_panther.cli.common import UNUSABLE, message_console
+from local_panther.cli.common import UNUSABLE, message_console, note
 from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.simulate.ordinary import ROLE_CALLS
@@ -15,12 +17,34 @@ from local_panther.simulate.ordinary import background as ordinary_records
 from local_panther.simulate.scenario import Api, Scenario, attack
 
 DEFAULT_START = datetime(2026, 1, 5, 10, 0, 0)
+ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
+FILE_NAME = re.compile(r".*\.[a-z][a-z0-9]{1,8}", re.IGNORECASE)
+WRITTEN = re.compile(r".*\.(json|jsonl|ndjson)(\.gz)?")
+
+
+def _role(arn: str | None) -> str | None:
+    if arn is not None and not ROLE_ARN.fullmatch(arn):
+        example = "arn:aws:iam::123456789012:role/FullAdminRole"
+        raise typer.BadParameter(f"{arn!r} is not the ARN of a role, such as {example}")
+    return arn
+
+
+def _output(output: str) -> str:
+    path = Path(output)
+    is_folder = output.endswith("/") or path.is_dir() or not FILE_NAME.fullmatch(path.name)
+    if output != "-" and not is_folder and not WRITTEN.fullmatch(path.name):
+        message = f"{output}: files end in .json, .jsonl or .ndjson, or that with .gz"
+        raise typer.BadParameter(f"{message}; a folder of this name needs a / at its end")
+    return output
 
 
 def simulate(
     output: Annotated[
         str,
-        typer.Argument(help="A folder, a file (.json, .jsonl, .ndjson, also .gz) or - for lines."),
+        typer.Argument(
+            help="A folder, a file (.json, .jsonl, .ndjson, also .gz) or - for lines.",
+            callback=_output,
+        ),
     ],
     *,
     roles: Annotated[int, typer.Option(min=1, help="Distinct roles that deny the attacker.")] = 12,
@@ -44,7 +68,9 @@ def simulate(
     no_discovery: Annotated[bool, typer.Option("--no-discovery", help="No ListRoles.")] = False,
     blocklisted: Annotated[
         str | None,
-        typer.Option(metavar="ARN", help="A role that a person assumes in the meantime."),
+        typer.Option(
+            metavar="ARN", help="A role that a person assumes in the meantime.", callback=_role
+        ),
     ] = None,
     background: Annotated[
         int, typer.Option(min=0, help="Number of ordinary records around it.")
@@ -83,8 +109,10 @@ def simulate(
     messages = message_console()
     try:
         files = write(deliver(records, random, shuffle=shuffle, duplicates=duplicates), output)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         messages.print(Text(f"{output}: cannot be written: {error.strerror}"))
         raise typer.Exit(UNUSABLE) from error
     if files:
-        messages.print(Text(f"{output}: {len(records):,} records in {files:,} files"))
+        note(f"{output}: {len(records):,} records in {files:,} files", messages)

@@ -2,41 +2,79 @@
 
 import os
 import secrets
-import subprocess
 import sys
 from argparse import ArgumentParser
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
-from local_panther.cli.common import has_doubtful_content, message_console
+from local_panther.cli.common import (
+    UNUSABLE,
+    has_doubtful_content,
+    message_console,
+    without_colour,
+)
+from local_panther.processes import TemporaryFolder
 
-# Every argument is panther_analysis_tool's, --help too.
-TEST_SETTINGS = {
+# What is not an option of ours is the tool's; its help is printed below our own.
+TEST_SETTINGS: dict[str, Any] = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
     "help_option_names": [],
 }
+ON_GITHUB = os.environ.get("GITHUB_ACTIONS") == "true"
 
 
-def test(context: typer.Context) -> None:
-    """Run panther_analysis_tool test against an instance that lives as long as the run.
+def test(
+    context: typer.Context,
+    *,
+    junit: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.xml", help="Also write the results as JUnit XML."),
+    ] = None,
+    github: Annotated[
+        bool,
+        typer.Option(
+            "--github/--no-github",
+            help="Mark failed tests in the pull request; the default within GitHub Actions.",
+            show_default=False,
+        ),
+    ] = ON_GITHUB,
+    show_help: Annotated[
+        bool, typer.Option("--help", "-h", help="Show this message, and the tool's.")
+    ] = False,
+) -> None:
+    """Run panther_analysis_tool test with an instance that lives as long as the run.
 
-    Arguments, output and exit status are those of panther_analysis_tool; values that do not agree
-    and filters that cannot match come first, and count as a failure.
+    Nothing is skipped: correlation rules and inline filters are tested too. All further arguments,
+    the output and the exit status are those of panther_analysis_tool test. Values that do not agree
+    with their settings, and filters that cannot match, come first and count as a failure.
     """
     from local_panther.instance.server import running
+    from local_panther.unit_tests.results import Results
+    from local_panther.unit_tests.tool import run_tool
 
+    if show_help:
+        print(context.get_help(), end="\n\n", flush=True)
+        raise typer.Exit(run_tool(["test", "--help"], {}, watch=None))
     is_doubtful = has_doubtful_content(_content_folder(context.args), message_console())
+    results = Results()
 
-    token = secrets.token_urlsafe(24)
-    start = "from panther_analysis_tool.main import run; run()"
-    with TemporaryDirectory(prefix="local-panther-") as state, running(Path(state), token) as url:
+    def watch(line: str) -> None:
+        results.take(line)
+        sys.stdout.write(without_colour(line))
+        sys.stdout.flush()
+
+    reported = bool(junit or github)
+    with TemporaryFolder("local-panther-") as state, running(state, token := _token()) as url:
         instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
-        command = [sys.executable, "-c", start, "test", *context.args]
-        done = subprocess.run(command, env=os.environ | instance)
-    raise typer.Exit(done.returncode or int(is_doubtful))
+        arguments = ["test", *context.args]
+        status = run_tool(arguments, instance, watch if reported or _is_plain() else None)
+    if reported:
+        _report(results, junit, github=github)
+    raise typer.Exit(status or int(is_doubtful))
 
 
 def _content_folder(arguments: list[str]) -> Path:
@@ -49,3 +87,28 @@ def _content_folder(arguments: list[str]) -> Path:
     is_root = any(Path(folder).is_dir() for folder in FOLDERS.values())
     inside = given.resolve().is_relative_to(Path.cwd())
     return Path() if is_root and inside else given
+
+
+def _token() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def _is_plain() -> bool:
+    return "NO_COLOR" in os.environ
+
+
+def _report(results: Any, junit: Path | None, *, github: bool) -> None:
+    from local_panther.unit_tests.annotations import annotations
+    from local_panther.unit_tests.junit import junit_xml
+    from local_panther.unit_tests.tool import spec_files
+
+    files = spec_files(Path())
+    if github:
+        for line in annotations(results.failed, files):
+            print(line)
+    if junit:
+        try:
+            junit.write_text(junit_xml(results.tests, files), encoding="utf-8")
+        except OSError as error:
+            message_console().print(Text(f"{junit}: cannot be written: {error.strerror}"))
+            raise typer.Exit(UNUSABLE) from error

@@ -2,9 +2,7 @@
 
 import importlib
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +13,7 @@ from panther_core.rule import Rule
 
 from local_panther.containment import call
 from local_panther.errors import FieldError
+from local_panther.processes import TemporaryFolder
 
 
 class BodyRule(Rule):
@@ -32,8 +31,8 @@ class Importer:
     """Imports the bodies of one content repository; a context manager that undoes it at the end."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="local-panther-")
-        self._root = Path(self._folder.name)
+        self._folder = TemporaryFolder("local-panther-")
+        self._root = self._folder.path
         self._helpers: list[str] = []
         self._replaced: dict[str, ModuleType] = {}
 

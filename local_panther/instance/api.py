@@ -28,7 +28,7 @@ from local_panther.content.simple import transpile_detection
 from local_panther.correlation.rule_tests import run_tests
 from local_panther.errors import FieldError, Problem
 from local_panther.instance.library import Library
-from local_panther.instance.limits import is_too_large
+from local_panther.instance.limits import TooLargeError, load_yaml
 from local_panther.instance.model import Counts, UploadOutcome
 from local_panther.instance.statistics import no_statistics
 
@@ -191,11 +191,11 @@ def _correlation_results(text: str) -> list[dict[str, Any]]:
     result but its name. So a rule that is wrong fails each of its tests by a name that says why.
     """
     try:
-        spec = yaml.safe_load(text)
+        spec = load_yaml(text)
+    except TooLargeError as error:
+        raise GraphQLError(f"the rule {error}") from error
     except yaml.YAMLError as error:
         raise GraphQLError(f"the rule is not valid YAML: {error}") from error
-    if is_too_large(spec):
-        raise GraphQLError("the rule has too many values when its aliases are written out")
     if not isinstance(spec, dict):
         raise GraphQLError("the rule is not a mapping of keys")
     try:

@@ -1,19 +1,22 @@
 """The content that an instance stores, and the changes that clients make to it."""
 
-import shutil
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
+
+import yaml
 
 from local_panther.content.kinds import QUERY_KINDS
 from local_panther.errors import Problem
 from local_panther.instance.archive import ArchiveError, unpack
 from local_panther.instance.checker import Checker
+from local_panther.instance.limits import TooLargeError, check_expansion
 from local_panther.instance.model import CheckedUpload, StoredItem, UploadOutcome
 from local_panther.instance.statistics import upload_statistics
 from local_panther.instance.store import Store
+
+YAML_SUFFIXES = (".yml", ".yaml")
 
 
 class Library:
@@ -23,11 +26,12 @@ class Library:
         """Open a state folder, or make one.
 
         Raises:
-            ContentError: The folder holds an invalid index.
+            ContentError: The folder is in use, is not ours, or holds an invalid index.
         """
         self._store = Store(folder)
         self._checker = Checker()
         self._lock = threading.Lock()
+        self._closed = False
 
     @property
     def items(self) -> Mapping[str, StoredItem]:
@@ -43,8 +47,11 @@ class Library:
         return self._store.body(item_id)
 
     def close(self) -> None:
-        """Stop a check that is under way; its upload is not stored."""
+        """Stop a check that is under way, whose upload is not stored, and let go of the folder."""
+        self._closed = True
         self._checker.stop()
+        with self._lock:
+            self._store.close()
 
     def upload(self, data: str, *, store: bool = True) -> UploadOutcome:
         """Check an archive and, if nothing is wrong with it, store everything in it.
@@ -53,26 +60,37 @@ class Library:
             data: A base64 encoded zip archive.
             store: False to check only.
         """
-        with (
-            self._lock,
-            TemporaryDirectory(dir=self._store.folder, prefix=".upload-") as work,
-        ):
-            unpacked, candidate = Path(work) / "unpacked", Path(work) / "candidate"
-            unpacked.mkdir()
-            candidate.mkdir()
+        with self._lock:
+            if self._closed:
+                return _problem("the server stops; nothing was stored")
             try:
-                unpack(data, unpacked)
+                with self._store.work_folder() as work:
+                    return self._upload(data, work, store=store)
             except ArchiveError as error:
-                return UploadOutcome([Problem("", str(error))])
-            result = Path(work) / "result.json"
-            checked = self._checker.check(unpacked, self._store.content, candidate, result)
-            problems = checked.problems + self._changed_kinds(checked)
-            if problems:
-                return UploadOutcome(problems)
-            statistics = upload_statistics(checked.items, self.items)
-            if store:
-                self._store.replace(candidate, {**self.items, **checked.items})
-            return UploadOutcome(statistics=statistics)
+                return _problem(str(error))
+            except OSError as error:
+                reason = error.strerror or str(error)
+                return _problem(f"the upload cannot be stored ({reason}); nothing has changed")
+
+    def _upload(self, data: str, work: Path, *, store: bool) -> UploadOutcome:
+        unpacked, candidate = work / "unpacked", work / "candidate"
+        unpacked.mkdir()
+        candidate.mkdir()
+        unpack(data, unpacked)
+        problems = _too_large(unpacked)
+        if problems:
+            return UploadOutcome(problems)
+        checked = self._checker.check(work, unpacked, self._store.content, candidate)
+        problems = checked.problems + self._changed_kinds(checked)
+        if problems:
+            return UploadOutcome(problems)
+        statistics = upload_statistics(checked.items, self.items)
+        if store:
+            try:
+                self._store.add(candidate, checked.items)
+            except ValueError as error:  # which the check does not write: uploaded code did
+                return _problem(f"the check gave an invalid result: {error}")
+        return UploadOutcome(statistics=statistics)
 
     def delete(self, ids: Iterable[str], *, queries: bool, dry_run: bool) -> list[str]:
         """Delete detections, or queries, and return the IDs of those that exist.
@@ -86,7 +104,7 @@ class Library:
             wanted = dict.fromkeys(ids)
             found = [i for i in wanted if i in self.items and self._is_query(i) == queries]
             if found and not dry_run:
-                self._remove(found)
+                self._store.remove(found)
             return found
 
     def linked(self, ids: Iterable[str], *, queries: bool) -> list[str]:
@@ -119,15 +137,24 @@ class Library:
                 problems.append(Problem(checked.files[item_id], message))
         return problems
 
-    def _remove(self, ids: Iterable[str]) -> None:
-        with TemporaryDirectory(dir=self._store.folder, prefix=".delete-") as work:
-            candidate, left = Path(work) / "candidate", dict(self.items)
-            shutil.copytree(self._store.content, candidate)
-            for item_id in ids:
-                item = left.pop(item_id)
-                for name in filter(None, (item.spec, item.body)):
-                    (candidate / name).unlink(missing_ok=True)
-            self._store.replace(candidate, left)
-
     def _is_query(self, item_id: str) -> bool:
         return self.items[item_id].kind in QUERY_KINDS
+
+
+def _too_large(unpacked: Path) -> list[Problem]:
+    """Return a problem for each YAML file that stands for more than can be handled."""
+    problems = []
+    for path in sorted(unpacked.rglob("*")):
+        if path.suffix not in YAML_SUFFIXES:
+            continue
+        try:
+            check_expansion(path.read_bytes())
+        except TooLargeError as error:
+            problems.append(Problem(str(path.relative_to(unpacked)), str(error)))
+        except yaml.YAMLError:
+            pass  # the check says what is wrong with it
+    return problems
+
+
+def _problem(message: str) -> UploadOutcome:
+    return UploadOutcome([Problem("", message)])

@@ -2,40 +2,76 @@
 
 import asyncio
 import contextlib
-import hmac
 import json
+import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from local_panther.instance.access import Access
 from local_panther.instance.api import Api
 from local_panther.instance.archive import MAX_ARCHIVE_BYTES
+from local_panther.instance.connections import Connections
 from local_panther.instance.library import Library
 
 PATH = "/public/graphql"
-TOKEN_HEADER = "X-API-Key"
-# Beyond the limit of an archive, so that one that is too large is told so by name.
+# Beyond the limit of an archive, so that the message for one that is too large names that limit.
 MAX_REQUEST_BYTES = 8 * MAX_ARCHIVE_BYTES
+BODY_SECONDS = 60.0
+END_SECONDS = 1.0  # for requests under way when the server stops
+
+Answer = Callable[[str, dict[str, Any] | None, str | None], dict[str, Any]]
 
 
-def make_app(library: Library, token: str) -> web.Application:
-    """Return the web application of an instance.
+@dataclass(frozen=True)
+class Listening:
+    """Where a server listens, and for whom.
 
-    Args:
-        library: Where its content is.
+    Attributes:
+        host: The address.
+        port: 0 for any free one.
         token: What clients must send in X-API-Key.
+        names: Names that clients may address it by, beside addresses, localhost and `host`.
     """
-    api = Api(library)
 
-    async def handle(request: web.Request) -> web.Response:
-        sent = request.headers.get(TOKEN_HEADER, "")
-        if not hmac.compare_digest(sent.encode("utf-8", "replace"), token.encode()):
-            return _refused(403, "Forbidden: the API token is missing or wrong")
+    host: str
+    port: int
+    token: str
+    names: Iterable[str] = field(default=())
+
+
+class _Handler:
+    """Answers requests over HTTP.
+
+    The content is opened after the port has been taken: only then it is clear that this server may
+    touch it.
+    """
+
+    def __init__(self, access: Access, connections: Connections) -> None:
+        self._access = access
+        self._connections = connections
+        self.answer: Answer | None = None
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """Answer a request."""
+        refusal = self._access.refusal(request)
+        if refusal:
+            response = _refused(*refusal)
+            response.force_close()  # its body, if there is one, is not waited for
+            return response
+        with self._connections.request(request.transport):
+            return await self._answer(request)
+
+    async def _answer(self, request: web.Request) -> web.Response:
         try:
-            body = json.loads(await request.text())
+            async with asyncio.timeout(BODY_SECONDS):
+                body = json.loads(await request.text())
+        except TimeoutError:
+            return _refused(408, f"The request took more than {BODY_SECONDS:g} s")
         except web.HTTPRequestEntityTooLarge:
             return _refused(413, f"Request larger than {MAX_REQUEST_BYTES >> 20} MB")
         except (ValueError, LookupError, RecursionError):
@@ -43,17 +79,8 @@ def make_app(library: Library, token: str) -> web.Application:
         query, variables, operation = _request(body)
         if query is None:
             return _refused(400, "The request needs a query, and variables as an object")
-        answer = await asyncio.to_thread(api.answer, query, variables, operation)
-        return web.json_response(answer)
-
-    app = web.Application(client_max_size=MAX_REQUEST_BYTES)
-    app.router.add_post(PATH, handle)
-
-    async def close(_: web.Application) -> None:
-        api.close()
-
-    app.on_shutdown.append(close)
-    return app
+        assert self.answer
+        return web.json_response(await asyncio.to_thread(self.answer, query, variables, operation))
 
 
 def _request(body: Any) -> tuple[str | None, dict[str, Any] | None, str | None]:
@@ -70,55 +97,95 @@ def _refused(status: int, message: str) -> web.Response:
     return web.json_response(errors, status=status, reason=message)
 
 
-async def serve(
-    state: Path, host: str, port: int, token: str, ready: Callable[[str], None]
-) -> None:
+async def serve(state: Path, listening: Listening, ready: Callable[[str], None]) -> None:
     """Serve until cancelled.
 
     Args:
         state: Folder in which the content is kept.
-        host: Address to listen on.
-        port: 0 for any free one.
-        token: What clients must send in X-API-Key.
+        listening: Where and for whom.
         ready: Called with the URL once requests are taken.
 
     Raises:
-        OSError: The address cannot be used.
+        OSError: The address or the folder cannot be used.
+        ContentError: The folder is in use, is not ours, or holds an invalid index.
     """
-    runner = web.AppRunner(make_app(Library(state), token))
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        used_port = runner.addresses[0][1]
+    host, connections = listening.host, Connections()
+    handler = _Handler(Access(listening.token, (host, *listening.names)), connections)
+    app = web.Application(client_max_size=MAX_REQUEST_BYTES)
+    app.router.add_post(PATH, handler.handle)
+    async with contextlib.AsyncExitStack() as stack:
+        runner = web.AppRunner(app, shutdown_timeout=END_SECONDS, access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        assert runner.server
+        server = await asyncio.get_running_loop().create_server(
+            connections.factory(runner.server), host, listening.port, start_serving=False
+        )
+        stack.callback(server.close)
+        api = Api(Library(state))
+        stack.callback(api.close)
+        handler.answer = api.answer
+        await server.start_serving()
+        port = server.sockets[0].getsockname()[1]
         name = f"[{host}]" if ":" in host else host
-        ready(f"http://{name}:{used_port}{PATH}")
+        ready(f"http://{name}:{port}{PATH}")
         await asyncio.Event().wait()
-    finally:
-        await runner.cleanup()
+
+
+def serve_until_stopped(
+    state: Path, listening: Listening, ready: Callable[[str], None], signals: Iterable[int]
+) -> None:
+    """Serve until one of the signals arrives; see `serve`.
+
+    Raises:
+        OSError: The address or the folder cannot be used.
+        ContentError: The folder is in use, is not ours, or holds an invalid index.
+    """
+
+    async def run() -> None:
+        task = asyncio.current_task()
+        assert task
+        for number in signals:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        await serve(state, listening, ready)
+
+    with contextlib.suppress(asyncio.CancelledError):
+        asyncio.run(run())
 
 
 @contextlib.contextmanager
 def running(state: Path, token: str) -> Iterator[str]:
-    """Serve on a free port of loopback while the context lasts; gives the URL."""
+    """Serve on a free port of loopback while the context lasts; gives the URL.
+
+    Raises:
+        OSError: The folder cannot be used.
+        ContentError: The folder is in use, is not ours, or holds an invalid index.
+    """
     loop = asyncio.new_event_loop()
-    url, is_ready = [], threading.Event()
+    url, is_ready, errors = list[str](), threading.Event(), list[BaseException]()
 
     def ready(found: str) -> None:
         url.append(found)
         is_ready.set()
 
-    task = loop.create_task(serve(state, "127.0.0.1", 0, token, ready))
+    task = loop.create_task(serve(state, Listening("127.0.0.1", 0, token), ready))
 
     def run() -> None:
-        with contextlib.suppress(asyncio.CancelledError):
+        try:
             loop.run_until_complete(task)
+        except asyncio.CancelledError:
+            pass
+        except BaseException as error:
+            errors.append(error)
         is_ready.set()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    is_ready.wait()
     try:
+        is_ready.wait()
+        if errors:
+            raise errors[0]
         yield url[0]
     finally:
         loop.call_soon_threadsafe(task.cancel)

@@ -1,103 +1,189 @@
 """The state folder of an instance: its content and the index of it, changed in one step."""
 
-import json
+import errno
+import fcntl
+import hashlib
+import os
 import shutil
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from local_panther.errors import ContentError, Problem, one_line
+from local_panther.errors import ContentError, Problem
+from local_panther.instance.files import PRIVATE_FOLDER, is_folder, read_file, write_file
+from local_panther.instance.index import CONTENT_NAME, INDEX, Index, check_item, read_index
+from local_panther.instance.limits import load_yaml
 from local_panther.instance.model import StoredItem
+from local_panther.processes import TemporaryFolder
 
-INDEX = "state.json"
-FIRST_CONTENT = "content-0"
-
-
-def stored_content(folder: Path) -> Path:
-    """Return the content in a state folder; any other folder is content itself."""
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        return folder / str(index["content"])
-    except (OSError, ValueError, LookupError, TypeError):
-        return folder
+WORK_PREFIX = ".upload-"
+CHANGE_PREFIX = ".change-"
+LEFTOVERS = (WORK_PREFIX, CHANGE_PREFIX)
 
 
 class Store:
-    """Items by ID, in a folder, so that they survive a restart.
+    """Items by ID, in a folder of our own, so that they survive a restart.
 
     A change is first made in a folder beside the content in use; the index, which names the folder
-    in use, is then replaced in one step. A reader finds either state, never a mixture.
+    in use, is then replaced in one step. A reader finds either state, never a mixture. The folder
+    is locked against a second server as long as the store is open.
 
     Attributes:
         folder: The state folder.
-        items: The stored items by ID.
     """
 
     def __init__(self, folder: Path) -> None:
         """Open a state folder, or make one.
 
         Raises:
-            ContentError: The folder holds an invalid index.
+            ContentError: The folder is in use, is not ours, or holds an invalid index.
+            OSError: It cannot be made or read.
         """
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-        self._name, self.items = _read_index(folder / INDEX)
-        self._remove_leftovers()
+        self.folder = folder.absolute()
+        if self.folder.is_symlink():
+            raise _refused(folder, "is a symbolic link; name the folder itself")
+        self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        self._lock = _locked(self.folder)
+        try:
+            self._index = read_index(self.folder)
+            self._refuse_what_is_not_ours()
+            self.folder.chmod(PRIVATE_FOLDER)
+            self._remove_leftovers()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let another server have the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def items(self) -> Mapping[str, StoredItem]:
+        """The stored items by ID."""
+        return self._index.items
 
     @property
     def content(self) -> Path:
         """The folder of the content in use."""
-        return self.folder / self._name
+        return self.folder / self._index.content
 
-    def replace(self, candidate: Path, items: Mapping[str, StoredItem]) -> None:
-        """Replace the content in one step.
+    def work_folder(self) -> TemporaryFolder:
+        """Return a new folder for what becomes of an upload."""
+        return TemporaryFolder(WORK_PREFIX, inside=self.folder)
+
+    def add(self, candidate: Path, uploaded: Mapping[str, StoredItem]) -> None:
+        """Store items, beside what is stored or in place of it.
 
         Args:
-            candidate: A folder beside the content with everything that it is to hold; it is moved.
-            items: Everything in it, by ID.
+            candidate: The folder with their files. It is not trusted: code that was uploaded could
+                write into it. So all else is taken from what is stored, and links, paths that leave
+                it and digests that are wrong do no harm.
+            uploaded: The items by ID.
+
+        Raises:
+            ValueError: A path of an item is not in the folder of its kind.
+            OSError: A file cannot be read or stored; nothing has changed.
         """
-        old = self.content
-        name = f"content-{int(self._name.removeprefix('content-')) + 1}"
-        shutil.rmtree(self.folder / name, ignore_errors=True)
-        candidate.replace(self.folder / name)
-        plain = {item_id: asdict(item) for item_id, item in items.items()}
-        temporary = self.folder / f".{INDEX}"
-        temporary.write_text(json.dumps({"content": name, "items": plain}, indent=1), "utf-8")
-        temporary.replace(self.folder / INDEX)
-        self._name, self.items = name, dict(items)
-        shutil.rmtree(old, ignore_errors=True)
+        for item in uploaded.values():
+            check_item(item)
+        kept = {i: item for i, item in self.items.items() if i not in uploaded}
+        with TemporaryFolder(CHANGE_PREFIX, inside=self.folder) as change:
+            new = change / "content"
+            self._copy(self.content, new, kept)
+            stored = self._copy(candidate, new, uploaded)
+            order = {**self.items, **stored}  # an item keeps its place
+            self._use(new, order)
+
+    def remove(self, ids: Collection[str]) -> None:
+        """Remove items.
+
+        Raises:
+            OSError: The rest cannot be stored anew; nothing has changed.
+        """
+        kept = {i: item for i, item in self.items.items() if i not in ids}
+        with TemporaryFolder(CHANGE_PREFIX, inside=self.folder) as change:
+            new = change / "content"
+            self._copy(self.content, new, kept)
+            self._use(new, kept)
 
     def spec(self, item_id: str) -> dict[str, Any]:
         """Return the YAML of a stored item."""
-        text = (self.content / self.items[item_id].spec).read_text(encoding="utf-8")
-        return dict(yaml.safe_load(text))
+        return dict(load_yaml(read_file(self.content / self.items[item_id].spec)))
 
     def body(self, item_id: str) -> str:
         """Return the Python of a stored item, "" if it has none."""
         name = self.items[item_id].body
-        return (self.content / name).read_text(encoding="utf-8") if name else ""
+        return read_file(self.content / name).decode("utf-8") if name else ""
+
+    @staticmethod
+    def _copy(source: Path, new: Path, items: Mapping[str, StoredItem]) -> dict[str, StoredItem]:
+        """Copy the files of items, and return the items with the digests of what was copied."""
+        copied = {}
+        for item_id, item in items.items():
+            spec = read_file(source / item.spec)
+            body = read_file(source / item.body) if item.body else b""
+            (new / item.spec).parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            write_file(new / item.spec, spec)
+            if item.body:
+                write_file(new / item.body, body)
+            digest = hashlib.sha256(spec + b"\0" + body).hexdigest()
+            copied[item_id] = replace(item, digest=digest)
+        return copied
+
+    def _use(self, new: Path, items: Mapping[str, StoredItem]) -> None:
+        """Put content into use in one step."""
+        new.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+        old = self.content
+        if not (self.folder / INDEX).exists():  # it says from now on that the folder is ours
+            self._write_index(self._index)
+        number = int(self._index.content.removeprefix("content-")) + 1
+        while os.path.lexists(self.folder / f"content-{number}"):
+            number += 1
+        index = Index(f"content-{number}", dict(items))
+        target = self.folder / index.content
+        new.rename(target)
+        try:
+            self._write_index(index)
+        except BaseException:
+            shutil.rmtree(target, ignore_errors=True)
+            raise
+        self._index = index
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _write_index(self, index: Index) -> None:
+        with TemporaryFolder(CHANGE_PREFIX, inside=self.folder) as change:
+            write_file(change / INDEX, index.as_json())
+            (change / INDEX).replace(self.folder / INDEX)
+
+    def _refuse_what_is_not_ours(self) -> None:
+        names = {path.name for path in self.folder.iterdir()}
+        if INDEX not in names and not all(name.startswith(LEFTOVERS) for name in names):
+            raise _refused(self.folder, "holds files but no uploads; name another --state")
 
     def _remove_leftovers(self) -> None:
         """Remove what a server that was killed within a change left behind, and nothing else."""
-        patterns = [".upload-*", ".delete-*"]
-        if (self.folder / INDEX).is_file():  # otherwise what is in the folder is not ours
-            patterns.append("content-[0-9]*")
-        for pattern in patterns:
-            for path in self.folder.glob(pattern):
-                if path != self.content:
-                    shutil.rmtree(path, ignore_errors=True)
+        for path in self.folder.iterdir():
+            is_leftover = path.name.startswith(LEFTOVERS) or CONTENT_NAME.fullmatch(path.name)
+            if is_leftover and path != self.content and is_folder(path):
+                shutil.rmtree(path, ignore_errors=True)
 
 
-def _read_index(path: Path) -> tuple[str, dict[str, StoredItem]]:
-    if not path.is_file():
-        return FIRST_CONTENT, {}
+def _locked(folder: Path) -> int | None:
+    """Lock a folder as long as the descriptor that is returned is open."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-        items = {item_id: StoredItem(**item) for item_id, item in index["items"].items()}
-        return str(index["content"]), items
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        message = f"invalid index of uploads ({one_line(error)}); name another --state or remove it"
-        raise ContentError([Problem(str(path), message)]) from error
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            message = "is in use by another local-panther serve; name another --state"
+            raise _refused(folder, message) from error
+        raise
+    return descriptor
+
+
+def _refused(folder: Path, message: str) -> ContentError:
+    return ContentError([Problem(str(folder), message)])

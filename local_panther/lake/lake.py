@@ -1,15 +1,14 @@
 """CloudTrail in DuckDB, under the lake's table names and column shapes."""
 
-import tempfile
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from local_panther.lake.dialect import VARIANT
+from local_panther.processes import TemporaryFolder
 from local_panther.records.model import Record
 from local_panther.times import sql_timestamp
 
@@ -37,8 +36,8 @@ class Lake:
     def __init__(self) -> None:
         """Start with an empty table; the database itself is made when it is first needed."""
         self._waiting: list[bytes] = []
-        self._folder = tempfile.TemporaryDirectory(prefix="local-panther-lake-")
-        self._batch = Path(self._folder.name) / "batch.ndjson"
+        self._folder = TemporaryFolder("local-panther-lake-")
+        self._batch = self._folder.path / "batch.ndjson"
         self.refused = 0
 
     def __enter__(self) -> "Lake":
@@ -57,9 +56,9 @@ class Lake:
         connection = duckdb.connect()
         connection.execute("ATTACH ':memory:' AS panther_logs")
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-        connection.execute(f"SET temp_directory = '{self._folder.name}'")
+        connection.execute(f"SET temp_directory = '{self._folder.path}'")
         # Queries come with the content: they read the lake and nothing else.
-        connection.execute(f"SET allowed_directories = ['{self._folder.name}']")
+        connection.execute(f"SET allowed_directories = ['{self._folder.path}']")
         connection.execute("SET enable_external_access = false")
         connection.execute("CREATE SCHEMA panther_logs.public")
         connection.execute(_create_table())

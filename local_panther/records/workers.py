@@ -2,7 +2,6 @@
 
 import gc
 import os
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -10,6 +9,7 @@ from concurrent.futures.process import BrokenProcessPool
 from itertools import chain, islice
 from typing import NamedTuple
 
+from local_panther.processes import start_worker
 from local_panther.records.containers import STANDARD_INPUT
 from local_panther.records.scan import Scan, Scanner
 
@@ -129,7 +129,7 @@ _scanner: Scanner
 def _start(wanted: frozenset[str] | None) -> None:
     global _scanner
     _scanner = Scanner(wanted)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the main process
+    start_worker()
     gc.set_threshold(GARBAGE_THRESHOLD)
 
 

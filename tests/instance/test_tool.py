@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from local_panther.errors import ContentError
+from local_panther.instance.index import stored_content
 from local_panther.instance.library import Library
-from local_panther.instance.store import stored_content
 from tests.builders.correlations import FIELD, sequence
 from tests.builders.replays import correlation_alerts, replayed, simulated, started
 from tests.instance.conftest import TOKEN
@@ -154,9 +155,11 @@ class TestLocalTest:
 
 
 class TestServe:
-    def start(self, folder, *arguments):
+    def start(self, folder, *arguments, token=None):
         command = [BIN / "local-panther", "serve", "--port", "0", *arguments]
-        return started(command, cwd=folder, text=True)
+        environment = {k: v for k, v in os.environ.items() if k != "PANTHER_API_TOKEN"}
+        environment |= {"PANTHER_API_TOKEN": token} if token else {}
+        return started(command, cwd=folder, env=environment, text=True)
 
     def upload_to(self, process, state, content):
         """Start an upload and return when the server is in the middle of it."""
@@ -175,7 +178,7 @@ class TestServe:
         self, tmp_path, content_copy, stop
     ):
         state = tmp_path / "kept"
-        process = self.start(tmp_path, "--state", "kept", "--token", "token")
+        process = self.start(tmp_path, "--state", "kept", token="token")
         upload = self.upload_to(process, state, content_copy)
         process.send_signal(stop)
         process.communicate(timeout=30)
@@ -185,7 +188,7 @@ class TestServe:
         if stop == signal.SIGINT:
             assert process.returncode == 0 and left in (set(), {"state.json", "content-1"})
 
-        process = self.start(tmp_path, "--state", "kept", "--token", "token")
+        process = self.start(tmp_path, "--state", "kept", token="token")
         upload = self.upload_to(process, state, content_copy)
         out, _ = upload.communicate(timeout=60)
         process.send_signal(signal.SIGINT)
@@ -196,7 +199,8 @@ class TestServe:
     def test_leaves_alone_what_lies_in_a_folder_that_holds_no_state(self, tmp_path):
         (tmp_path / "content-1").mkdir()
         (tmp_path / "content-1" / "mine").write_text("")
-        Library(tmp_path)
+        with pytest.raises(ContentError, match="holds files but no uploads"):
+            Library(tmp_path)
         assert (tmp_path / "content-1" / "mine").exists()
 
     @pytest.mark.parametrize("index", ["{", "[]", '{"items": 7, "content": "content-1"}'])
@@ -207,7 +211,7 @@ class TestServe:
         assert (tmp_path / "state.json").read_text() == index
 
     def test_prints_two_lines_to_copy_and_stops_cleanly(self, tmp_path):
-        process = self.start(tmp_path, "--state", "kept", "--token", "my token")
+        process = self.start(tmp_path, "--state", "kept", token="my token")
         lines = [process.stdout.readline() for _ in range(2)]
         settings = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
         settings["PANTHER_API_TOKEN"] = "my token"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from local_panther.instance import archive as archives
 from local_panther.instance import checker
 from local_panther.instance.check import file_name
+from local_panther.instance.index import stored_content
 from local_panther.instance.server import running
-from local_panther.instance.store import stored_content
 from tests.builders.replays import correlation_alerts, replayed, simulated
 from tests.instance.conftest import TOKEN, Client, archive, repo_files
 
@@ -55,10 +55,11 @@ class TestStoring:
         instance.upload(archive({"queries/a.yml": query("a")}))
         assert json.loads(instance.files()["state.json"])["items"].keys() == {"Test.Rule", "a"}
 
-    def test_survives_a_restart(self, instance):
-        instance.upload(archive(one_rule()))
-        with running(instance.state, TOKEN) as url:
-            again = Client(url, instance.state).upload(archive(one_rule()))
+    def test_survives_a_restart(self, tmp_path):
+        state = tmp_path / "state"
+        for _ in range(2):
+            with running(state, TOKEN) as url:
+                again = Client(url, state).upload(archive(one_rule()))
         assert again["result"]["rules"] == {"new": 0, "modified": 0, "total": 1}
 
     def test_can_be_replayed(self, instance, tmp_path):

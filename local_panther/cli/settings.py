@@ -1,0 +1,109 @@
+"""What every command takes: --quiet, --no-color, and how it ends when it is interrupted."""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, cast
+
+import click
+from typer.core import TyperGroup, TyperOption
+
+from local_panther.cli.common import INCOMPLETE, PIPE_WIDTH, UNUSABLE
+from local_panther.processes import stop_as_ctrl_c
+
+QUIET, NO_COLOUR = "LOCAL_PANTHER_QUIET", "NO_COLOR"
+
+
+class _Formatter(click.HelpFormatter):
+    """Writes help without the backslashes that typer puts before brackets for rich."""
+
+    def write_dl(
+        self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        super().write_dl([(k, v.replace("\\[", "[")) for k, v in rows], col_max, col_spacing)
+
+
+class _Context(click.Context):
+    formatter_class = _Formatter
+
+
+class Commands(TyperGroup):
+    """Adds the common options to each command, and turns broken streams into messages."""
+
+    context_class = _Context
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command with the common options."""
+        command = super().get_command(ctx, cmd_name)
+        if command:
+            command.context_class = _Context
+        if command and not any(option.name == "quiet" for option in command.params):
+            command.params += [
+                _flag("--quiet", "-q", variable=QUIET, text="No progress and no notes."),
+                _flag("--no-color", variable=NO_COLOUR, text="No colours; NO_COLOR does it too."),
+            ]
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command."""
+        stop_as_ctrl_c()
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            _end("interrupted")
+        except BrokenPipeError:
+            _end("standard output was closed before everything was written")
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+                raise
+            _end(f"cannot write: {error.strerror}")
+        return result
+
+
+def context_settings() -> dict[str, Any]:
+    """Return what help looks like: as wide as the terminal or COLUMNS, in a pipe wide enough."""
+    settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if not is_terminal and "COLUMNS" not in os.environ:
+        settings["terminal_width"] = PIPE_WIDTH
+    return settings
+
+
+def ensure_streams() -> None:
+    """End the command if it was started without standard output or error.
+
+    The next file that is opened would otherwise take their place, and get what is printed.
+    Standard input is only needed by commands that read it; they find one that cannot be read.
+    """
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_WRONLY)  # takes the place of standard input, the lowest number
+        sys.stdin = os.fdopen(0, "r", closefd=False)
+    if sys.stdout is None or sys.stderr is None:
+        name = "output" if sys.stdout is None else "error"
+        if sys.stderr is not None:
+            print(f"standard {name} is closed; send it to /dev/null instead", file=sys.stderr)
+        os._exit(UNUSABLE)
+
+
+def _flag(*names: str, variable: str, text: str) -> click.Option:
+    def store(_: click.Context, __: click.Parameter, value: Any) -> None:
+        if value:
+            os.environ[variable] = "1"
+
+    return TyperOption(
+        param_decls=list(names), is_flag=True, expose_value=False, callback=store, help=text
+    )
+
+
+def _end(message: str) -> None:
+    """Print a message and end, without a word on what is still to be written."""
+    for stream, number in ((sys.stderr, 2), (sys.stdout, 1)):
+        try:
+            if stream is sys.stderr:
+                print(message, file=stream)
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+    raise cast("Exception", click.exceptions.Exit(INCOMPLETE))

@@ -1,0 +1,152 @@
+"""Runs a command so that nothing of it is left once it ends, or once its caller ends.
+
+    python -I -S guard.py SECONDS COMMAND...
+
+Standard input is a pipe from the caller. As soon as it ends, which is also when the caller was
+killed, the command and everything that it started are killed; likewise after SECONDS, and when the
+command itself ends, so that no daemon stays. What a daemon does to get away (a session of its own,
+parents that end) does not help it: its orphans become children of this process, and where the
+system lets any user have one, it runs in a process namespace that ends with its first process.
+
+This protects from mistakes and from code that does not know of it. It is not a sandbox: the command
+runs with the rights of the user. The file needs nothing but the standard library, as it starts
+for every check.
+
+Exit status: that of the command, or one of those below.
+"""
+
+import contextlib
+import ctypes
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TOO_LONG, TOO_MANY, STOPPED = 124, 125, 126
+KILLED = 137  # by the system or itself, as a shell says it
+
+MAX_MEMORY_BYTES = 4 * 1024**3  # of one process
+MAX_FILE_BYTES = 100 * 1024 * 1024  # of one file
+MAX_OPEN_FILES = 512
+MAX_PROCESSES = 16
+MAX_THREADS = 128  # of all its processes
+POLL_SECONDS = 0.05
+END_SECONDS = 5  # for what was killed to be gone
+
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000  # linux/sched.h
+
+
+def run(seconds: float, command: list[str]) -> int:
+    """Run a command within the limits and return the exit status."""
+    _adopt_orphans()
+    threads = _threads_of_user() + MAX_THREADS
+    _own_process_namespace()
+    child = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: _limit(seconds, threads),
+    )
+    try:
+        return _outcome(child, time.monotonic() + seconds)
+    finally:
+        _kill_all(child.pid)
+
+
+def _outcome(child: "subprocess.Popen[bytes]", deadline: float) -> int:
+    while True:
+        status = child.poll()
+        if status is not None:
+            return status if status >= 0 else KILLED
+        if time.monotonic() > deadline:
+            return TOO_LONG
+        if len(_descendants(os.getpid())) > MAX_PROCESSES:
+            return TOO_MANY
+        readable, _, _ = select.select([0], [], [], POLL_SECONDS)
+        if readable and not os.read(0, 4096):
+            return STOPPED
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _own_process_namespace() -> None:
+    """Let the next child be the first process of a namespace, if the system allows it."""
+    if sys.platform != "linux":
+        return
+    user, group = os.getuid(), os.getgid()
+    if ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0:
+        return
+    with contextlib.suppress(OSError):  # unmapped, files still belong to the user
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    with contextlib.suppress(OSError):
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+
+
+def _limit(seconds: float, threads: int) -> None:
+    for limit, value in (
+        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, MAX_FILE_BYTES),
+        (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
+        (resource.RLIMIT_CPU, int(seconds) + 1),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NPROC, threads),
+    ):
+        _, highest = resource.getrlimit(limit)
+        allowed = value if highest == resource.RLIM_INFINITY else min(value, highest)
+        with contextlib.suppress(OSError, ValueError):  # macOS knows no limit of RLIMIT_AS
+            resource.setrlimit(limit, (allowed, allowed))
+
+
+def _threads_of_user() -> int:
+    """Return how many threads the user has already: the system counts them all as one."""
+    count, user = 0, os.getuid()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if process.stat().st_uid == user:
+                count += sum(1 for _ in (process / "task").iterdir())
+    return count
+
+
+def _descendants(process: int) -> list[int]:
+    """Return the children of a process, and theirs; on systems without /proc, none."""
+    found, waiting = [], [process]
+    while waiting:
+        tasks = Path(f"/proc/{waiting.pop()}/task")
+        with contextlib.suppress(OSError):
+            for task in tasks.iterdir():
+                children = [int(child) for child in (task / "children").read_text().split()]
+                found += children
+                waiting += children
+    return found
+
+
+def _kill_all(first: int) -> None:
+    """Kill the command's group and every descendant, and wait until all are gone."""
+    deadline = time.monotonic() + END_SECONDS
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(first, signal.SIGKILL)
+    while time.monotonic() < deadline:
+        for process in _descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(process, signal.SIGKILL)
+        try:
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+        except ChildProcessError:  # there is none any more
+            return
+        time.sleep(0.005)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the caller decides; its end is noticed
+    sys.exit(run(float(sys.argv[1]), sys.argv[2:]))

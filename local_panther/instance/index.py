@@ -1,0 +1,99 @@
+"""The index of a state folder: which of its folders is in use, and which items are in it."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+
+from local_panther.content.kinds import FOLDERS
+from local_panther.errors import ContentError, Problem, one_line
+from local_panther.instance.files import is_file, is_folder, read_file
+from local_panther.instance.model import StoredItem
+
+INDEX = "state.json"
+CONTENT_NAME = re.compile(r"content-[0-9]{1,15}")
+
+
+@dataclass(frozen=True)
+class Index:
+    """What an index says.
+
+    Attributes:
+        content: The name of the folder in use.
+        items: The stored items by ID.
+    """
+
+    content: str = "content-0"
+    items: Mapping[str, StoredItem] = field(default_factory=dict)
+
+    def as_json(self) -> bytes:
+        """Return the text of the index."""
+        items = {item_id: asdict(item) for item_id, item in self.items.items()}
+        return json.dumps({"content": self.content, "items": items}, indent=1).encode()
+
+
+def stored_content(folder: Path) -> Path:
+    """Return the content in a state folder; any other folder is content itself.
+
+    Raises:
+        ContentError: The folder holds an invalid index.
+    """
+    if not (folder / INDEX).is_file():
+        return folder
+    return folder / read_index(folder).content
+
+
+def read_index(folder: Path) -> Index:
+    """Read and check the index of a state folder; a folder without one holds no items.
+
+    Raises:
+        ContentError: It is invalid, or names anything that is not in the folder.
+    """
+    path = folder / INDEX
+    if not path.exists() and not path.is_symlink():
+        return Index()
+    try:
+        plain = json.loads(read_file(path))
+        items = {str(i): StoredItem(**item) for i, item in plain["items"].items()}
+        index = Index(str(plain["content"]), items)
+        _check(folder, index)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        message = f"invalid index of uploads ({one_line(error)}); name another --state or remove it"
+        raise ContentError([Problem(str(path), message)]) from error
+    return index
+
+
+def check_item(item: StoredItem) -> None:
+    """Check that the files of an item lie in the folder of its kind.
+
+    Raises:
+        ValueError: One does not; the message names it.
+    """
+    folder = FOLDERS.get(item.kind)
+    if folder is None:
+        raise ValueError(f"{item.kind!r} is not a kind of item")
+    for name in filter(None, (item.spec, item.body)):
+        if not _is_in(folder, name) or "\0" in name:
+            raise ValueError(f"{name!r} is not a file in {folder}")
+    if not item.spec.endswith(".yml"):
+        raise ValueError(f"{item.spec!r} is not a YAML file")
+
+
+def _is_in(folder: str, name: str) -> bool:
+    path = PurePosixPath(name)
+    plain = name == f"{folder}/{path.name}"
+    return plain and not path.name.startswith(".") and path.name != ".."
+
+
+def _check(folder: Path, index: Index) -> None:
+    if not CONTENT_NAME.fullmatch(index.content):
+        raise ValueError(f"{index.content!r} is not a folder of content")
+    content = folder / index.content
+    for item in index.items.values():
+        check_item(item)
+        for name in filter(None, (item.spec, item.body)):
+            if not is_file(content / name):
+                raise ValueError(f"{name!r} is missing or is not a regular file")
+            if not is_folder(content) or not is_folder((content / name).parent):
+                raise ValueError(f"the folder of {name!r} is a link")

@@ -1,0 +1,106 @@
+"""What outlives a command must not: its signals, its workers and its temporary folders.
+
+A command that is killed (SIGKILL) cannot clean up. So each worker watches its parent, and each
+temporary folder has a small process that removes it as soon as its owner is gone.
+"""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+PARENT_POLL_SECONDS = 0.25
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+# Waits until its standard input ends, which is when no process holds the other end any more. It
+# removes the folder twice, since a worker that is about to die can still write into it.
+REMOVE_AFTERWARDS = 'cat > /dev/null; rm -rf -- "$1"; [ -e "$1" ] && sleep 0.5; rm -rf -- "$1"'
+
+
+def stop_as_ctrl_c() -> None:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does, unless they are ignored (nohup)."""
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+
+
+def start_worker() -> None:
+    """Prepare a worker process: Ctrl-C is for its parent, SIGTERM and the parent's end end it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    end_with_parent()
+
+
+def end_with_parent() -> None:
+    """End this process as soon as the process that started it has ended, however that ended.
+
+    Linux does it itself, even within a call that holds Python's lock; elsewhere a thread looks.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    else:
+        threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+    if os.getppid() != parent:  # it ended in between
+        os._exit(1)
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_POLL_SECONDS)
+    os._exit(1)
+
+
+class TemporaryFolder:
+    """A folder that is removed by `cleanup`, and also if this process is killed.
+
+    As a context manager it returns the path and cleans up at the end.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, prefix: str, inside: Path | None = None) -> None:
+        """Make the folder.
+
+        Args:
+            prefix: What its name begins with.
+            inside: Where to make it; by default where the system keeps temporary files.
+        """
+        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=inside)).absolute()
+        try:
+            self._remover = subprocess.Popen(
+                ["/bin/sh", "-c", REMOVE_AFTERWARDS, "remover", str(self.path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={"PATH": os.defpath},
+                start_new_session=True,  # Ctrl-C in a terminal reaches the whole group
+            )
+        except BaseException:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
+
+    def cleanup(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        # It is not left to end by itself: a worker may hold the other end of its pipe.
+        self._remover.kill()
+        self._remover.communicate()
+
+    def __enter__(self) -> Path:
+        """Return the path."""
+        return self.path
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Remove the folder."""
+        self.cleanup()

@@ -1,0 +1,1 @@
+"""Runs panther_analysis_tool's unit tests, and writes their results as JUnit XML and for GitHub."""

@@ -1,0 +1,45 @@
+"""Marks failed tests in a pull request: GitHub's workflow commands."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from local_panther.unit_tests.results import Result
+from local_panther.unit_tests.tool import relative
+
+
+def annotations(failed: list[Result], files: Mapping[str, Path]) -> Iterator[str]:
+    """Yield a line for each failed test, at the place of the test in its YAML file.
+
+    Args:
+        failed: The failed results.
+        files: The YAML file of each item, by ID.
+    """
+    for result in failed:
+        path = files.get(result.item) or relative(Path(result.item), Path())
+        title = f"{result.item}: {result.test}" if result.test else f"{path.name} is invalid"
+        message = "\n".join(result.messages) or "the result is not the expected one"
+        place = f"file={_property(str(path))}"
+        if line := _line_of(path, result.test):
+            place += f",line={line}"
+        yield f"::error {place},title={_property(title)}::{_data(message)}"
+
+
+def _line_of(path: Path, test: str) -> int:
+    """Return the line that names a test, 1 if the file does not, 0 if there is no file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return 0
+    name = test.partition(": ")[0]
+    for number, line in enumerate(lines, 1):
+        if test and "Name" in line and (test in line or name in line):
+            return number
+    return 1
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
