@@ -32,6 +32,13 @@ class Schedule:
         before = datetime.fromtimestamp(math.ceil(time), UTC) - timedelta(seconds=1)
         return next(CronSim(self.cron, before)).timestamp()
 
+    def last_run(self, time: float) -> float:
+        """Return the last run at or before a time, both in seconds since 1970."""
+        if self.rate_seconds:
+            return math.floor(time / self.rate_seconds) * self.rate_seconds
+        after = datetime.fromtimestamp(math.floor(time), UTC) + timedelta(seconds=1)
+        return next(CronSim(self.cron, after, reverse=True)).timestamp()
+
 
 def parse_schedule(entry: Any, where: str) -> Schedule:
     """Read a `Schedule`.

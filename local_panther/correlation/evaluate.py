@@ -16,7 +16,7 @@ class Match:
     Attributes:
         binding: The value of each match criterion, in the rule's order.
         signals: By step ID, the signals that take part, in order of time.
-        settled: Seconds since 1970 from when on no absent signal can undo the match.
+        settled: Seconds since 1970 from which no signal that comes later can contradict it.
     """
 
     binding: Binding
@@ -37,7 +37,10 @@ class Match:
 def find_matches(
     rule: CorrelationLogic, signals: Mapping[str, Sequence[StepSignal]]
 ) -> Iterable[Match]:
-    """Find one match for each binding that satisfies a rule.
+    """Find one match for each binding that satisfies a rule, as its unit tests ask for.
+
+    There is no run, and all signals are known: those of one match are within the lookback of each
+    other, wherever that is.
 
     Args:
         rule: What to look for.
@@ -47,25 +50,7 @@ def find_matches(
         The earliest match of each binding; the latest for `ReverseChronological`, which is read as
         an order of search and so never decides whether there is a match (low confidence).
     """
-    for binding, by_step in bound_signals(rule, signals).items():
-        if match := first_match(rule, binding, by_step):
-            yield match
-
-
-def first_match(
-    rule: CorrelationLogic,
-    binding: Binding,
-    by_step: Mapping[str, Sequence[StepSignal]],
-    since: float = float("-inf"),
-) -> Match | None:
-    """Find the first match of one binding that begins at or after a time; None if there is none.
-
-    Args:
-        rule: What to look for.
-        binding: The value of each match criterion.
-        by_step: By step ID the signals of the binding, in order of time.
-        since: Seconds since 1970.
-    """
     search = sequence_match if rule.ordered else group_match
-    found = search(rule, by_step, since)
-    return Match(binding, *found) if found else None
+    for binding, by_step in bound_signals(rule, signals).items():
+        if found := search(rule, by_step):
+            yield Match(binding, *found)

@@ -1,5 +1,6 @@
 """Groups: steps in any order within the lookback."""
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
@@ -7,11 +8,10 @@ from local_panther.content.correlation import CorrelationLogic, Step
 from local_panther.correlation.signals import StepSignal
 
 Signals = Mapping[str, Sequence[StepSignal]]
+Found = tuple[dict[str, Sequence[StepSignal]], float]
 
 
-def group_match(
-    rule: CorrelationLogic, signals: Signals, since: float = float("-inf")
-) -> tuple[dict[str, Sequence[StepSignal]], float] | None:
+def group_match(rule: CorrelationLogic, signals: Signals) -> Found | None:
     """Find a window of the lookback's length in which a Group holds.
 
     A window begins at a signal. A step holds in it with at least MinMatchCount signals in the
@@ -22,39 +22,71 @@ def group_match(
     Args:
         rule: A Group.
         signals: By step ID, in order of time, bound to one value.
-        since: Earliest beginning of a window, in seconds since 1970.
 
     Returns:
-        The signals that take part by step ID, and the time from when on the match stands.
+        The signals that take part by step ID, and the time from which no signal can contradict it.
     """
     present = [step for step in rule.steps if not step.absent]
-    times = {signal.time for step in present for signal in signals[step.id]}
-    starts = [time for time in times if time >= since]
+    starts = {signal.time for step in present for signal in signals[step.id]}
     for start in sorted(starts, reverse=rule.newest_first):
-        window = {
-            step.id: between(signals[step.id], start, start + rule.lookback) for step in present
-        }
-        last = max(signal.time for found in window.values() for signal in found)
-        holding = [step for step in rule.steps if _holds(step, window, signals, start, last, rule)]
-        if len(holding) >= rule.min_steps and any(not step.absent for step in holding):
-            taking_part = {step.id: window[step.id] for step in holding if not step.absent}
-            return taking_part, last
+        if found := match_within(rule, signals, start, start + rule.lookback):
+            return found
     return None
 
 
+def match_within(
+    rule: CorrelationLogic, signals: Signals, first: float, last: float
+) -> Found | None:
+    """Return the match of a Group among the signals from `first` to `last`, both inclusive.
+
+    It has all their signals: what holds for some of them holds for all.
+    """
+    present = [step for step in rule.steps if not step.absent]
+    window = {step.id: between(signals[step.id], first, last) for step in present}
+    filled = [found for found in window.values() if found]
+    if not filled:
+        return None
+    begin = min(found[0].time for found in filled)
+    end = max(found[-1].time for found in filled)
+    holding = [step for step in rule.steps if _holds(step, window, signals, begin, end, rule)]
+    taking_part = {step.id: window[step.id] for step in holding if not step.absent}
+    if len(holding) < rule.min_steps or not taking_part:
+        return None
+    if any(step.max_count is not None for step in rule.steps):
+        earliest = min(found[0].time for found in taking_part.values())
+        return taking_part, earliest + rule.lookback
+    return taking_part, end
+
+
 def _holds(
-    step: Step, window: Signals, signals: Signals, start: float, last: float, rule: CorrelationLogic
+    step: Step, window: Signals, signals: Signals, begin: float, end: float, rule: CorrelationLogic
 ) -> bool:
     if not step.absent and len(window[step.id]) < step.min_count:
         return False
     if step.max_count is None:
         return True
-    near = between(signals[step.id], last - rule.lookback, start + rule.lookback)
-    return len(near) <= step.max_count
+    return count(signals[step.id], end - rule.lookback, begin + rule.lookback) <= step.max_count
 
 
 def between(signals: Sequence[StepSignal], first: float, last: float) -> Sequence[StepSignal]:
     """Return the signals from `first` to `last`, both inclusive, of a list in order of time."""
-    low = bisect_left(signals, first, key=lambda signal: signal.time)
-    high = bisect_right(signals, last, key=lambda signal: signal.time)
-    return signals[low:high]
+    return signals[index_from(signals, first) : index_after(signals, last)]
+
+
+def count(signals: Sequence[StepSignal], first: float, last: float) -> int:
+    """Return how many signals are from `first` to `last`, both inclusive."""
+    return max(0, index_after(signals, last) - index_from(signals, first))
+
+
+def index_from(signals: Sequence[StepSignal], time: float) -> int:
+    """Return the index of the first signal at or after a time."""
+    return 0 if time == -math.inf else bisect_left(signals, time, key=_time)
+
+
+def index_after(signals: Sequence[StepSignal], time: float) -> int:
+    """Return the index of the first signal after a time."""
+    return bisect_right(signals, time, key=_time)
+
+
+def _time(signal: StepSignal) -> float:
+    return signal.time

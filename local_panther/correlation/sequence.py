@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from local_panther.content.correlation import CorrelationLogic, Step
-from local_panther.correlation.group import between
+from local_panther.correlation.group import Found, count, index_after, index_from
 from local_panther.correlation.signals import StepSignal
 
 Signals = Mapping[str, Sequence[StepSignal]]
@@ -32,9 +32,7 @@ class _Block:
         return self.signals[-1].time
 
 
-def sequence_match(
-    rule: CorrelationLogic, signals: Signals, since: float = -math.inf
-) -> tuple[dict[str, Sequence[StepSignal]], float] | None:
+def sequence_match(rule: CorrelationLogic, signals: Signals) -> Found | None:
     """Find a chain of signals that satisfies a Sequence.
 
     Equal times count as in order, and time limits are inclusive.
@@ -42,47 +40,139 @@ def sequence_match(
     Args:
         rule: A Sequence.
         signals: By step ID, in order of time, bound to one value.
-        since: Earliest time of the first signal, in seconds since 1970.
 
     Returns:
-        The signals that take part by step ID, and the time from when on the match stands.
+        The signals that take part by step ID, and the time from which no signal can contradict it.
     """
-    present = [step for step in rule.steps if not step.absent]
-    if any(len(signals[step.id]) < step.min_count for step in present):
+    chains = Chains(rule, signals)
+    order = reversed(chains.starts) if rule.newest_first else chains.starts
+    return next((found for start in order if (found := chains.match_from(start))), None)
+
+
+class Chains:
+    """The chains that signals of one binding make."""
+
+    def __init__(
+        self,
+        rule: CorrelationLogic,
+        signals: Signals,
+        first: float = -math.inf,
+        last: float = math.inf,
+    ) -> None:
+        """Take the signals.
+
+        Args:
+            rule: A Sequence.
+            signals: By step ID, in order of time, bound to one value.
+            first: Earliest time of a signal that takes part, in seconds since 1970.
+            last: Latest time of one.
+        """
+        self._rule = rule
+        self._signals = signals
+        self._last = last
+        self._present = [step for step in rule.steps if not step.absent]
+        self._dead_ends: set[tuple[object, ...]] = set()
+        self._order = {step.id: i for i, step in enumerate(rule.steps)}
+        own = signals[self._present[0].id]
+        self.starts = range(index_from(own, first), index_after(own, last))
+        if any(len(signals[step.id]) < step.min_count for step in self._present):
+            self.starts = range(0)
+
+    def start(self, index: int) -> StepSignal:
+        """Return the signal that a chain can begin with."""
+        return self._signals[self._present[0].id][index]
+
+    def match_from(self, index: int) -> Found | None:
+        """Return the chain that begins with a signal of the first step, by its index."""
+        if self._has_too_many(self.start(index).time):
+            return None
+        for block in self._runs(self._present[0], index, math.inf):
+            if chain := self._search([block]):
+                return {b.step.id: b.signals for b in chain}, _settled(self._rule, chain)
         return None
-    chain = _search(_Search(rule, present, signals, since, set()), [])
-    if chain is None:
+
+    def _has_too_many(self, first: float) -> bool:
+        """Return whether a MaxMatchCount is exceeded whatever else a chain has."""
+        lookback = self._rule.lookback
+        last = min(first + lookback, self._last)
+        return any(
+            count(self._signals[step.id], last - lookback, first + lookback) > step.max_count
+            for step in self._present
+            if step.max_count is not None
+        )
+
+    def _search(self, chain: list[_Block]) -> list[_Block] | None:
+        """Extend a chain to all the present steps, depth first; None if it cannot be."""
+        rule, signals = self._rule, self._signals
+        if len(chain) == len(self._present):
+            complete = _keeps_maxima(rule, chain, signals) and not _is_broken(rule, chain, signals)
+            return chain if complete else None
+        if _is_broken(rule, chain, signals, inside_only=True):
+            return None
+        state = _state(rule, chain)
+        if state in self._dead_ends:
+            return None
+        for block in self._blocks(chain):
+            if found := self._search([*chain, block]):
+                return found
+        self._dead_ends.add(state)
         return None
-    return {block.step.id: block.signals for block in chain}, _settled(rule, chain)
 
+    def _blocks(self, chain: list[_Block]) -> Iterator[_Block]:
+        """Yield the runs of signals that can continue a chain.
 
-@dataclass(frozen=True)
-class _Search:
-    """What stays the same while a chain is looked for, and the states that lead nowhere."""
+        After another step a run of several begins with the first signal that comes after it, for a
+        later beginning could satisfy no limit that this one does not: none but that of an absent
+        step, which reaches back from it.
+        """
+        rule, step = self._rule, self._present[len(chain)]
+        signals = self._signals[step.id]
+        latest = min(self._last, *(_latest(rule, block, step) for block in chain))
+        starts = range(index_from(signals, chain[-1].last), index_after(signals, latest))
+        if (broken := self._broken_from(chain[-1], step)) < math.inf:
+            starts = range(starts.start, min(starts.stop, index_from(signals, broken)))
+        absent = {other.id for other in rule.steps if other.absent}
+        reaches_back = any(t.target == step.id and t.source in absent for t in rule.transitions)
+        if step.min_count > 1 and not reaches_back:
+            starts = starts[:1]
+        end_limit = chain[0].first + rule.lookback
+        for start in reversed(starts) if rule.newest_first else starts:
+            yield from self._runs(step, start, end_limit)
 
-    rule: CorrelationLogic
-    present: list[Step]
-    signals: Signals
-    since: float
-    dead_ends: set[tuple[object, ...]]
+    def _runs(self, step: Step, start: int, end_limit: float) -> Iterator[_Block]:
+        """Yield the runs that begin with a signal.
 
+        A step that needs one signal takes one. A step that needs more takes all from a first to a
+        last one.
+        """
+        signals, lookback = self._signals[step.id], self._rule.lookback
+        last_end = start + 1 if step.min_count == 1 else len(signals)
+        for end in range(start + step.min_count, last_end + 1):
+            last = signals[end - 1].time
+            if last > min(end_limit, self._last) or last - signals[start].time > lookback:
+                break
+            yield _Block(step, signals[start:end])
 
-def _search(search: _Search, chain: list[_Block]) -> list[_Block] | None:
-    """Extend a chain to all the present steps, depth first; None where it cannot be."""
-    rule, signals = search.rule, search.signals
-    if len(chain) == len(search.present):
-        complete = _keeps_maxima(rule, chain, signals) and not _is_broken(rule, chain, signals)
-        return chain if complete else None
-    if _is_broken(rule, chain, signals, inside_only=True):
-        return None
-    state = _state(rule, chain)
-    if state in search.dead_ends:
-        return None
-    for block in _blocks(search, chain):
-        if found := _search(search, [*chain, block]):
-            return found
-    search.dead_ends.add(state)
-    return None
+    def _broken_from(self, before: _Block, step: Step) -> float:
+        """Return the time from which a block is behind an absent signal that breaks the chain."""
+        broken = math.inf
+        for absent in self._rule.steps[self._order[before.step.id] : self._order[step.id]]:
+            pairs = {(t.source, t.target): t.within for t in self._rule.transitions}
+            if not absent.absent or any(source == absent.id for source, _ in pairs):
+                continue
+            signals = self._signals[absent.id]
+            index = index_from(signals, before.last)
+            if index == len(signals):
+                continue
+            limits = [
+                earlier + within
+                for (source, target), within in pairs.items()
+                if target == absent.id and within is not None
+                for earlier in ([before.last] if source == before.step.id else [-math.inf])
+            ]
+            if signals[index].time <= min(limits, default=math.inf):
+                broken = min(broken, signals[index].time)
+        return broken
 
 
 def _state(rule: CorrelationLogic, chain: list[_Block]) -> tuple[object, ...]:
@@ -91,39 +181,9 @@ def _state(rule: CorrelationLogic, chain: list[_Block]) -> tuple[object, ...]:
     The first signal bounds the lookback, the last block the next one, and any block may bound a
     later one by a transition or an absent step of its own.
     """
-    if not chain:
-        return ()
     bounding = {step for t in rule.transitions for step in (t.source, t.target)}
     bounds = tuple((b.first, b.last) for b in chain[:-1] if b.step.id in bounding)
     return len(chain), chain[0].first, chain[-1].first, chain[-1].last, bounds
-
-
-def _blocks(search: _Search, chain: list[_Block]) -> Iterator[_Block]:
-    """Yield the runs of signals that can continue a chain.
-
-    A step that needs one signal takes one. A step that needs more takes all from a first to a last
-    one; after another step it begins with the first signal that comes after it, for a later
-    beginning could satisfy no limit that this one does not: none but that of an absent step, which
-    reaches back from it.
-    """
-    rule, step = search.rule, search.present[len(chain)]
-    signals = search.signals[step.id]
-    latest = min((_latest(rule, block, step) for block in chain), default=math.inf)
-    possible = between(signals, chain[-1].last if chain else search.since, latest)
-    first = signals.index(possible[0]) if possible else 0
-    starts = list(range(first, first + len(possible)))
-    absent = {other.id for other in rule.steps if other.absent}
-    reaches_back = any(t.target == step.id and t.source in absent for t in rule.transitions)
-    if chain and step.min_count > 1 and not reaches_back:
-        starts = starts[:1]
-    end_limit = chain[0].first + rule.lookback if chain else math.inf
-    for start in reversed(starts) if rule.newest_first else starts:
-        last_end = start + 1 if step.min_count == 1 else len(signals)
-        for end in range(start + step.min_count, last_end + 1):
-            last = signals[end - 1].time
-            if last > end_limit or last - signals[start].time > rule.lookback:
-                break
-            yield _Block(step, signals[start:end])
 
 
 def _latest(rule: CorrelationLogic, block: _Block, step: Step) -> float:
@@ -136,7 +196,7 @@ def _keeps_maxima(rule: CorrelationLogic, chain: list[_Block], signals: Signals)
     low, high = chain[-1].last - rule.lookback, chain[0].first + rule.lookback
     return all(
         block.step.max_count is None
-        or len(between(signals[block.step.id], low, high)) <= block.step.max_count
+        or count(signals[block.step.id], low, high) <= block.step.max_count
         for block in chain
     )
 
@@ -144,14 +204,14 @@ def _keeps_maxima(rule: CorrelationLogic, chain: list[_Block], signals: Signals)
 def _is_broken(
     rule: CorrelationLogic, chain: list[_Block], signals: Signals, *, inside_only: bool = False
 ) -> bool:
-    """Return whether a signal of an absent step lies where there must be none.
+    """Return whether a signal of an absent step is where there must be none.
 
     Args:
         rule: The rule that the chain is for.
         chain: The steps so far.
         signals: By step ID, in order of time.
-        inside_only: Look only at absent steps between two steps of the chain, and where no step
-            that is still to come can narrow the time in which there must be none.
+        inside_only: Look only at absent steps between two steps of the chain, and if no step that
+            is still to come can narrow the time in which there must be none.
     """
     placed = {block.step.id for block in chain}
     for step in rule.steps:
@@ -161,7 +221,7 @@ def _is_broken(
         narrows = any(t.source == step.id and t.target not in placed for t in rule.transitions)
         if inside_only and (narrows or not (before and after)):
             continue
-        if between(signals[step.id], *_forbidden(rule, chain, step)):
+        if count(signals[step.id], *_forbidden(rule, chain, step)):
             return True
     return False
 
@@ -193,7 +253,9 @@ def _forbidden(rule: CorrelationLogic, chain: list[_Block], step: Step) -> tuple
 
 
 def _settled(rule: CorrelationLogic, chain: list[_Block]) -> float:
+    """Return the time from which no signal can contradict a chain, in seconds since 1970."""
     ends = [chain[-1].last]
-    if rule.steps[-1].absent:
-        ends += [_forbidden(rule, chain, step)[1] for step in rule.steps if step.absent]
+    ends += [_forbidden(rule, chain, step)[1] for step in rule.steps if step.absent]
+    if any(block.step.max_count is not None for block in chain):
+        ends.append(chain[0].first + rule.lookback)
     return max(ends)

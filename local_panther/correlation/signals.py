@@ -22,7 +22,7 @@ class StepSignal:
         event_id: The CloudTrail event behind it.
         context: Its `p_alert_context`.
         event: The event itself.
-        number: Tells it from every other signal.
+        number: Unique number of the signal.
     """
 
     time: float
@@ -88,12 +88,13 @@ def _by_value(
     found: dict[str, dict[str, list[StepSignal]]] = defaultdict(lambda: defaultdict(list))
     for step in criterion.fields:
         for signal in signals.get(step, ()):
-            for value in _held(signal, criterion, step):
+            for value in held(signal, criterion, step):
                 found[value][step].append(signal)
     return found
 
 
-def _held(signal: StepSignal, criterion: Criterion, step: str) -> frozenset[str]:
+def held(signal: StepSignal, criterion: Criterion, step: str) -> frozenset[str]:
+    """Return the values of a criterion that a signal of one of its steps holds."""
     held = (signal.values.get(path, frozenset()) for path in criterion.fields[step])
     return frozenset.intersection(*held)
 
@@ -109,7 +110,7 @@ def _candidates(
         value
         for step in shared
         for signal in by_step[step]
-        for value in _held(signal, criterion, step)
+        for value in held(signal, criterion, step)
     }
 
 

@@ -75,7 +75,8 @@ class TestAlert:
         assert alert.match_value == "alice, 203.0.113.10"
 
     def test_is_made_for_each_of_the_bursts_that_one_run_sees(self):
-        document = group("a", "b", lookback=15, Schedule={"RateMinutes": 120, "TimeoutMinutes": 5})
+        schedule = {"RateMinutes": 120, "TimeoutMinutes": 5}
+        document = sequence("a", "b", within=5, lookback=240, Schedule=schedule)
         stream = [signal("a", 1), signal("b", 2), signal("a", 60), signal("b", 61)]
         alerts = run(document, *stream).alerts
         assert [(a.first / 60, a.created_at / 60) for a in alerts] == [(1, 120), (60, 120)]
@@ -87,7 +88,7 @@ class TestAlert:
 
     def test_that_touches_another_of_its_value_joins_it(self):
         stream = [signal("a", 1), signal("b", 2), signal("c", 11), signal("a", 2), signal("b", 17)]
-        (alert,) = run(group("a", "b", lookback=15), *stream, also=[group("c", "d")]).alerts
+        (alert,) = run(group("a", "b", lookback=30), *stream, also=[group("c", "d")]).alerts
         assert alert.signals == {"a": 2, "b": 2}
 
     def test_counts_once_all_that_stands_while_another_match_still_waits(self):
@@ -118,8 +119,16 @@ class TestAlert:
 
     @pytest.mark.parametrize("phase", range(0, 60, 7))
     def test_depends_in_no_way_on_the_phase_of_the_schedule(self, phase):
+        """As long as the lookback is the window and the rate: then some run sees every pair."""
         stream = [signal("a", 1000 + phase), signal("b", 1060 + phase)]
-        assert len(run(group("a", "b"), *stream).alerts) == 1
+        assert len(run(group("a", "b", lookback=60 + 10), *stream).alerts) == 1
+
+    def test_is_not_made_if_no_run_looks_at_all_of_its_signals(self):
+        """A run looks at its lookback only: the pair fits into 60 minutes, but into none of them."""
+        stream = [signal("a", 1001), signal("b", 1060)]
+        assert run(group("a", "b", lookback=60), *stream).alerts
+        stream = [signal("a", 1001), signal("b", 1061)]
+        assert not run(group("a", "b", lookback=60), *stream).alerts
 
     def test_is_made_for_signals_out_of_order(self):
         assert len(run(group("a", "b"), signal("b", 30), signal("a", 1)).alerts) == 1
@@ -129,6 +138,21 @@ class TestAlert:
         (alert,) = run(document, signal("a", 5)).alerts
         assert alert.created_at == 40 * 60  # 5 + 30 minutes, and the next run
         assert not run(document, signal("a", 5), signal("b", 33)).alerts
+
+    @pytest.mark.parametrize("limit", [{"Absence": True}, {"MaxMatchCount": 1}])
+    @pytest.mark.parametrize("kind", [group, sequence])
+    def test_waits_for_a_signal_that_could_contradict_it(self, kind, limit):
+        """Alike in a Group and in a Sequence: until none can, or no later run sees all of it."""
+        document = kind("a", {"ID": "b", **limit})
+        stream = [signal("a", 5), *([] if "Absence" in limit else [signal("b", 6)])]
+        (alert,) = run(document, *stream).alerts
+        assert alert.created_at == 60 * 60
+        later = [signal("b", minute) for minute in (20, 21)]
+        assert not run(document, *stream, *later).alerts
+
+    def test_that_was_contradicted_does_not_come_true_when_the_contradiction_is_old(self):
+        document = group("a", {"ID": "b", "Absence": True})
+        assert not run(document, signal("b", 0), signal("a", 55)).alerts
 
     def test_takes_in_a_signal_of_the_time_of_the_run(self):
         document = sequence("a", {"ID": "b", "Absence": True}, within=9)
@@ -144,11 +168,12 @@ class TestAlert:
         assert alert.created_at == 40 * 60
 
     def test_of_one_value_does_not_wait_for_the_absence_of_another(self):
-        document = sequence("a", {"ID": "b", "Absence": True}, "c", {"ID": "d", "Absence": True})
+        steps = ("a", {"ID": "b", "Absence": True}, "c", {"ID": "d", "Absence": True})
+        document = sequence(*steps, within=20)
         waiting = [signal("a", 0, "eve"), signal("c", 1, "eve")]
-        other = [signal("a", 5, "bob"), signal("c", 6, "bob")]
+        other = [signal("a", 15, "bob"), signal("c", 16, "bob")]
         alerts = run(document, *waiting, *other).alerts
-        assert [(a.match_value, a.created_at / 60) for a in alerts] == [("eve", 60), ("bob", 70)]
+        assert [(a.match_value, a.created_at / 60) for a in alerts] == [("eve", 30), ("bob", 40)]
 
     def test_is_not_made_by_a_rule_that_makes_signals_only(self):
         found = run(group("a", "b"), signal("a", 0), signal("b", 1), CreateAlert=False)
