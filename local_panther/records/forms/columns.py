@@ -8,8 +8,9 @@ spaces: Athena's are in lower case, the console's are words.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
+
+from local_panther.times import event_time, parse_time
 
 # Of a record, and of the objects in it.
 FIELDS = """
@@ -92,9 +93,9 @@ class Columns:
 
 
 def _field(name: str, value: Any) -> Any:
-    if isinstance(value, datetime):
-        moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if name == "eventTime" and isinstance(value, str):
+        time = parse_time(value)  # a table has it in a form of its own
+        return value if time is None else event_time(time)
     if name in BOOLEAN and isinstance(value, str):
         return value.lower() == "true"
     if name in NESTED:

@@ -1,6 +1,7 @@
 """Tables as parquet: exports of Athena and CloudTrail Lake; DuckDB reads them."""
 
 import contextlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,25 +32,27 @@ def read_parquet(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
     }
     with _path(source) as path, duckdb.connect(config=config) as connection:
         try:
-            cursor = connection.execute("SELECT * FROM read_parquet(?)", [path])
-            names = [column[0] for column in cursor.description]
+            described = connection.execute("DESCRIBE FROM read_parquet(?)", [path]).fetchall()
+            names = [column[0] for column in described]
             columns = Columns(names)
             if columns.is_ocsf:
                 skip(source.name, REFUSED_FORM, OCSF)
             elif not columns.is_cloudtrail:
                 skip(source.name, REFUSED_FORM, f"parquet with columns {', '.join(names)[:200]}")
             else:
-                yield from _rows(cursor, names, columns, source.name)
+                # As JSON, in which times and nested values of any type are text that json reads.
+                connection.execute("SELECT to_json(t) FROM read_parquet(?) t", [path])
+                yield from _rows(connection, columns, source.name)
         except duckdb.Error as error:
             raise UnreadableFile(f"broken parquet: {one_line(error)}") from error
 
 
 def _rows(
-    cursor: duckdb.DuckDBPyConnection, names: list[str], columns: Columns, name: str
+    rows_of: duckdb.DuckDBPyConnection, columns: Columns, name: str
 ) -> Iterator[list[RecordBatch]]:
     first = 1
-    while rows := cursor.fetchmany(BATCH_ROWS):
-        records = [columns.record(dict(zip(names, row, strict=True))) for row in rows]
+    while rows := rows_of.fetchmany(BATCH_ROWS):
+        records = [columns.record(json.loads(row[0])) for row in rows]
         yield [_batch(records, name, first)]
         first += len(records)
 
