@@ -297,20 +297,20 @@ OTHERS = (
 
 INTRODUCTION = """# Inputs
 
-`local-panther replay` and `tune` take files, folders and `-` for standard input. The content decides
-what a file is, not its name. Every form below gives the same alerts, named itself or found in a
-folder, with one another in any mix (`tests/records/test_forms.py`; this page is made from the forms
-that it tests: `python -m tests.builders.forms`).
+`local-panther replay` and `tune` take files, folders and `-` for standard input. The content
+decides what a file is, not its name. Every form below gives the same alerts, named itself or found
+in a folder, in any mix (`tests/records/test_forms.py`; this page is made from the forms that it
+tests: `python -m tests.builders.forms`).
 
 | From | Form |
 |---|---|
 """
 REST = """
-Any of them may be compressed (gzip, zstd, bzip2, xz) or in a zip or tar archive, in any nesting up to
-five levels. A named pipe is read if it is named itself: `local-panther replay <(aws s3 cp s3://… -)`.
+Any of them may be compressed (gzip, zstd, bzip2, xz) or in a zip or tar archive, in any nesting up
+to five levels. A pipe is read if it is named itself: `local-panther replay <(aws s3 cp s3://… -)`.
 
-The console's Event history as CSV has neither request parameters nor error messages: its records are
-read, but rules that look at them see nothing. Download JSON instead.
+The console's Event history as CSV has neither request parameters nor error messages: its records
+are read, but rules that look at them see nothing. Download JSON instead.
 
 ## Set aside
 

@@ -124,8 +124,8 @@ class TestAlert:
         assert len(run(group("a", "b", lookback=60 + 10), *stream).alerts) == 1
 
     def test_is_not_made_if_no_run_looks_at_all_of_its_signals(self):
-        """A run looks at its lookback only: the pair fits into 60 minutes, but into none of them."""
-        stream = [signal("a", 1001), signal("b", 1060)]
+        """A run looks at its own lookback only, however close to each other signals are."""
+        stream = [signal("a", 1001), signal("b", 1059)]
         assert run(group("a", "b", lookback=60), *stream).alerts
         stream = [signal("a", 1001), signal("b", 1061)]
         assert not run(group("a", "b", lookback=60), *stream).alerts
