@@ -19,7 +19,7 @@ from unittest.mock import patch
 TIME_LIMIT_SECONDS = 15.0
 # What catches the interruption is interrupted again after this time, until it gives way.
 AGAIN_SECONDS = 0.05
-END_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -7,7 +7,6 @@ import io
 import lzma
 import sys
 import tarfile
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -17,6 +16,8 @@ from typing import IO, Any, NamedTuple, cast
 
 import zstandard
 from isal import igzip, isal_zlib
+
+from local_panther.processes import TemporaryFolder
 
 STANDARD_INPUT = "-"
 HEAD_BYTES = 512  # that tell what a file is; a tar archive says so at 257
@@ -172,27 +173,26 @@ def _seekable(source: Source) -> Iterator[IO[bytes]]:
     if not source.packing and source.stream.seekable():
         yield source.stream
         return
-    with copied(source) as copy:
+    with copied(source) as path, path.open("rb") as copy:
         yield copy
 
 
 @contextlib.contextmanager
-def copied(source: Source) -> Iterator[Any]:
+def copied(source: Source) -> Iterator[Path]:
     """Copy a source to a temporary file, for what cannot be read as a stream.
 
     Raises:
         UnreadableFile: It is too large for a copy.
     """
-    with tempfile.NamedTemporaryFile(prefix="local-panther-") as copy:
-        while piece := source.stream.read(BUFFER_BYTES):
-            copy.write(piece)
-            if copy.tell() > MAX_COPY_BYTES:
-                raise UnreadableFile(
-                    f"more than {MAX_COPY_BYTES >> 30} GB within an archive; unpack it first"
-                )
-        copy.flush()
-        copy.seek(0)
-        yield copy
+    with TemporaryFolder("local-panther-copy-") as folder:
+        path = Path(folder) / "copy"
+        with path.open("wb") as copy:
+            while piece := source.stream.read(BUFFER_BYTES):
+                copy.write(piece)
+                if copy.tell() > MAX_COPY_BYTES:
+                    limit = MAX_COPY_BYTES >> 30
+                    raise UnreadableFile(f"more than {limit} GB within an archive; unpack it first")
+        yield path
 
 
 class _Transcoder(io.RawIOBase):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from local_panther.containment import contained
 from local_panther.content.load import loaded_content
 from local_panther.content.model import Content, PythonRule, Query
 from local_panther.detection.store import key_value_store
@@ -75,6 +76,7 @@ def tune(
     """
     tally = Tally()
     with (
+        contained(),
         key_value_store(),
         loaded_content(folder, include_disabled=True, saved_queries=TAG) as content,
         Lake() as lake,

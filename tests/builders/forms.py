@@ -22,12 +22,13 @@ import zstandard
 
 Records = list[dict[str, Any]]
 
-COLUMNS = (
-    "eventVersion userIdentity eventTime eventSource eventName awsRegion sourceIPAddress userAgent "
-    "errorCode errorMessage requestParameters responseElements additionalEventData requestID "
-    "eventID readOnly resources eventType managementEvent recipientAccountId sharedEventID "
-    "eventCategory tlsDetails"
-).split()
+_COLUMNS = """
+eventVersion userIdentity eventTime eventSource eventName awsRegion sourceIPAddress userAgent
+errorCode errorMessage requestParameters responseElements additionalEventData requestID eventID
+readOnly resources eventType managementEvent recipientAccountId sharedEventID eventCategory
+tlsDetails
+"""
+COLUMNS = _COLUMNS.split()
 
 
 @dataclass(frozen=True)

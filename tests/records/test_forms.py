@@ -1,6 +1,9 @@
 """Every form of CloudTrail gives the same alerts, named itself or found in a folder."""
 
+import io
 import json
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,16 @@ from local_panther.records.reader import Reader
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.times import parse_time
 from tests.builders.events import REPO, START, call
-from tests.builders.forms import FORMS, OTHERS, csv_table, lines, page, parquet
+from tests.builders.forms import (
+    FORMS,
+    OTHERS,
+    csv_table,
+    event_data_csv,
+    lines,
+    page,
+    parquet,
+    text_parquet,
+)
 from tests.builders.replays import replayed, simulated
 from tests.scale import FULL
 
@@ -180,3 +192,19 @@ def test_forms_within_forms_are_read(tmp_path):
 def test_the_page_of_inputs_is_made_from_these_forms():
     written = (REPO / "docs" / "inputs.md").read_text()
     assert written == page(), "python -m tests.builders.forms > docs/inputs.md"
+
+
+def test_tables_and_archives_within_archives_are_read(tmp_path):
+    found = [call("ListRoles", time=START + i, eventID=f"event-{i}") for i in range(4)]
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("table.parquet", text_parquet(found[:2]))
+        archive.writestr("lines.csv", event_data_csv(found[2:]))
+    with tarfile.open(tmp_path / "all.tar.gz", "w:gz") as outer:
+        info = tarfile.TarInfo("inner.zip")
+        info.size = inner.tell()
+        inner.seek(0)
+        outer.addfile(info, inner)
+    records, tally = read(tmp_path)
+    assert len(records) == 4 and not tally.problems
+    assert records[0].where == f"{tmp_path}/all.tar.gz/inner.zip/table.parquet, row 1"

@@ -67,4 +67,4 @@ def _path(source: Source) -> Iterator[str]:
         yield source.stream.name
         return
     with copied(source) as copy:
-        yield copy.name
+        yield str(copy)
