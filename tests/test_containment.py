@@ -219,8 +219,11 @@ class TestCommand:
             assert printed in done.stderr
         assert done.returncode == 0
 
-    @pytest.mark.parametrize("function", ["rule", "title"])
-    def test_ends_with_the_first_interrupt_within_a_rule(self, tmp_path, trail, function):
+    @pytest.mark.parametrize(
+        ("function", "number"),
+        [("rule", signal.SIGINT), ("title", signal.SIGINT), ("rule", signal.SIGTERM)],
+    )
+    def test_ends_with_the_first_signal_within_a_rule(self, tmp_path, trail, function, number):
         ready = tmp_path / "ready"
         hang = f"""
             import pathlib, time
@@ -237,7 +240,7 @@ class TestCommand:
         while not ready.exists():
             assert process.poll() is None
             time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=10)
         assert process.returncode == 1 and b"Traceback" not in err
         assert b"interrupted: the rest was not read" in out

@@ -7,7 +7,7 @@ import typer
 
 Paths = Annotated[
     list[str],
-    typer.Argument(help="CloudTrail files or folders, plain or gzipped; - for standard input."),
+    typer.Argument(help="CloudTrail files or folders, in any form; - for standard input."),
 ]
 ContentFolder = Annotated[
     Path | None,

@@ -15,7 +15,7 @@ def group_match(rule: CorrelationLogic, signals: Signals) -> Found | None:
     """Find a window of the lookback's length in which a Group holds.
 
     A window begins at a signal. A step holds in it with at least MinMatchCount signals in the
-    window; a step with MaxMatchCount or Absence holds when no more signals than that lie within the
+    window; a step with MaxMatchCount or Absence holds when no more signals than that are within the
     lookback of all the signals of the window. At least the group's MinMatchCount steps must hold.
     (That an absent step counts among them is a low-confidence reading.)
 

@@ -41,7 +41,7 @@ def numbers(signals: Mapping[str, Sequence[StepSignal]]) -> set[int]:
 def values_at(fields: Mapping[str, Any], path: str) -> frozenset[str]:
     """Return the values at a dotted path that can be matched on.
 
-    A list stands for each of its entries. Objects cannot be matched. Null and empty text are no
+    Of a list each entry is a value. Objects cannot be matched. Null and empty text are no
     value: that two records both lack something does not connect them (a low-confidence reading).
     """
     value: Any = fields

@@ -17,7 +17,7 @@ class Signal:
         context: What `alert_context()` returned.
         title: What `title()` returned, else the rule's name.
         dedup: The string that groups matches into alerts.
-        unique: What `unique()` returned, None where the rule has none.
+        unique: What `unique()` returned, None if the rule has none.
         severity: What `severity()` returned, else the rule's.
         runbook: What `runbook()` returned, else the rule's; `description` and `reference` alike.
     """

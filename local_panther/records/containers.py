@@ -20,7 +20,7 @@ from isal import igzip, isal_zlib
 from local_panther.processes import TemporaryFolder
 
 STANDARD_INPUT = "-"
-HEAD_BYTES = 512  # that tell what a file is; a tar archive says so at 257
+HEAD_BYTES = 512  # enough to recognise a file: the mark of a tar archive is at 257
 GZIP_FORMAT = 31  # in zlib's terms: a header, and a window of any size
 BUFFER_BYTES = 64 * 1024
 MAX_NESTING = 5  # an archive may hold itself

@@ -21,7 +21,7 @@ class Record(NamedTuple):
     Attributes:
         time: Its eventTime in seconds since 1970.
         sequence: Its place in the order of reading, which decides between equal times.
-        name: Its eventName, or "" where it has none.
+        name: Its eventName, or "" if it has none.
         raw: The record as JSON.
         added: The fields that Panther adds, as JSON.
         where: The file and the place in it.

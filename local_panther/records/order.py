@@ -1,4 +1,4 @@
-"""Puts records in order of time and tells duplicates, both in bounded memory."""
+"""Puts records in order of time and recognises duplicates, both in bounded memory."""
 
 import heapq
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ class RecentIds:
         self._previous: set[str] = set()
 
     def is_repeated(self, event_id: str) -> bool:
-        """Tell whether an ID was seen before, and remember it."""
+        """Return whether an ID was seen before, and remember it."""
         if event_id in self._current:
             return True
         self._current.add(event_id)

@@ -66,7 +66,7 @@ class Scan:
 class Scanner:
     """Scans files, each by itself: the result does not depend on the files before it.
 
-    A record is looked at where it lies in the parsed text, and only a wanted one is copied out.
+    A record is looked at within the parsed text, and only a wanted one is copied out.
     That is what makes it fast: of ordinary CloudTrail, rules want less than one record in a
     hundred.
     """

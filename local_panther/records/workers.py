@@ -18,7 +18,7 @@ BATCH_FILES = 64
 BATCHES_AHEAD = 3  # for each worker
 LARGE_FILE_BYTES = 32 * 1024 * 1024  # read in pieces, which only one process can do
 GARBAGE_THRESHOLD = 100_000  # new objects; a file has thousands, and next to no cycles
-MAX_RESULT_BYTES = 256 * 1024 * 1024  # bytes that a batch may come to; more is read in pieces
+MAX_RESULT_BYTES = 256 * 1024 * 1024  # bytes of the result of a batch; more is read in pieces
 
 
 class FileBatch(NamedTuple):
@@ -47,7 +47,7 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
     Args:
         files: Paths, taken as they are needed.
         wanted: The eventNames that some rule may want; None for all.
-        workers: Processes; with 1, for large files, and for less than two batches, this process
+        workers: Processes; with 1, for large files, and for fewer than two batches, this process
             reads itself.
     """
     scanner = Scanner(wanted)
@@ -83,7 +83,7 @@ def _submitted(pool: ProcessPoolExecutor, batch: FileBatch) -> Future[list[Scan]
 def _result(
     batch: FileBatch, future: Future[list[Scan] | None] | None, scanner: Scanner
 ) -> Iterator[Scan]:
-    """Yield what a batch holds; this process reads it where no worker did.
+    """Yield what a batch holds; this process reads it if no worker did.
 
     A worker can die, as when the system is short of memory: this process alone needs less of it.
     """
@@ -118,7 +118,7 @@ def _size(path: str) -> int:
     try:
         return os.stat(path).st_size  # noqa: PTH116 - twice as fast on big folders
     except OSError:
-        return 0  # that it is missing is told when it is read
+        return 0  # that it is missing is reported when it is read
 
 
 # In the worker:
@@ -134,7 +134,7 @@ def _start(wanted: frozenset[str] | None) -> None:
 
 
 def _scan(files: list[str]) -> list[Scan] | None:
-    """Return what files hold; None where it is so much that it has to be read in pieces."""
+    """Return what files hold; None if it is so much that it has to be read in pieces."""
     found, size = [], 0
     for path in files:
         for scan in _scanner.scan(path):

@@ -13,7 +13,6 @@ from local_panther.records.forms.columns import Columns
 from local_panther.records.forms.recognise import OCSF
 from local_panther.records.parsing import REFUSED_FORM, RecordBatch
 
-MAGIC = b"PAR1"
 BATCH_ROWS = 1000
 MEMORY_LIMIT = "512MB"
 

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from local_panther.records.containers import Other, Skip, Source
 from local_panther.records.documents import Lost, documents
 from local_panther.records.forms.csv import is_csv, read_csv
-from local_panther.records.forms.parquet import MAGIC as PARQUET
-from local_panther.records.forms.parquet import read_parquet
 from local_panther.records.parsing import RecordBatch, batches
 
+PARQUET = b"PAR1"
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 EMPTY = "empty file"
@@ -39,6 +38,8 @@ def read_source(source: Source, skip: Skip, other: Other) -> Iterator[Iterable[R
     head = source.head
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(PARQUET):
+        from local_panther.records.forms.parquet import read_parquet  # DuckDB, only if needed
+
         yield from read_parquet(source, skip)
     elif text[:1] in (b"{", b"["):
         yield from _json(source, skip)
