@@ -17,6 +17,7 @@ from local_panther.times import parse_time
 
 NOT_AN_OBJECT = "record is not an object"
 NO_TIME = "missing or malformed eventTime"
+UNEXPECTED = "unexpected error"
 
 # CloudTrail began in 2013. Beyond these years no window or schedule can be worked out.
 EARLIEST = parse_time("1971-01-01T00:00:00Z") or 0.0
@@ -107,6 +108,8 @@ class Scanner:
             skip(name, UNREADABLE, str(error))
         except OSError as error:
             skip(name, "unreadable file", error.strerror or str(error))
+        except Exception as error:  # of whatever content: the other files are read
+            skip(name, UNEXPECTED, f"{type(error).__name__}: {error}; the rest was not read")
         if scan.tally.other and not was_read:
             scan.tally.files -= 1  # counted by its kind instead
         if scan.tally != Tally():
@@ -145,7 +148,7 @@ class Scanner:
         if wanted:
             for index, name in enumerate(names):
                 if name in wanted:
-                    self._collect_wanted(records[index], batch.place(index), scan)
+                    self._collect_guarded(records[index], batch.place(index), scan)
         return True
 
     def _collect_any(self, record: Any, where: str, scan: Scan) -> None:
@@ -163,7 +166,13 @@ class Scanner:
         name = record.get("eventName")
         name = name if isinstance(name, str) else ""
         if self._wanted is None or name in self._wanted:
+            self._collect_guarded(record, where, scan)
+
+    def _collect_guarded(self, record: Any, where: str, scan: Scan) -> None:
+        try:
             self._collect_wanted(record, where, scan)
+        except Exception as error:  # of whatever content: the other records are read
+            scan.tally.skip(where, UNEXPECTED, f"{type(error).__name__}: {error}")
 
     def _collect_wanted(self, record: Any, where: str, scan: Scan) -> None:
         """Copy out a record that is wanted by its name.

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_panther.records import documents
+from local_panther.records import documents, scan
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
@@ -124,6 +124,40 @@ class TestBrokenRecord:
         ids, tally = read(path)
         others = [f"event-{i}" for i in range(6) if i != place]
         assert set(others) <= set(ids) and tally.skipped.total() >= 1
+
+
+class TestUnexpectedError:
+    """What no one thought of costs the record, or the rest of the file, and says so."""
+
+    def test_of_a_record_costs_the_record(self, tmp_path, monkeypatch):
+        added = scan.panther_fields
+
+        def failing(record, raw, time):
+            if record["eventID"] == "event-1":
+                raise RecursionError("too deep")
+            return added(record, raw, time)
+
+        monkeypatch.setattr(scan, "panther_fields", failing)
+        path = tmp_path / "a.json"
+        path.write_text(delivered(records(3)))
+        ids, tally = read(path)
+        assert ids == ["event-0", "event-2"]
+        (problem,) = tally.problems
+        assert problem.where == f"{path}, record 2" and "RecursionError" in problem.message
+
+    def test_of_a_file_costs_the_rest_of_the_file(self, tmp_path, monkeypatch):
+        reading = scan.read_source
+
+        def failing(source, skip, other):
+            yield from reading(source, skip, other)
+            if source.name.endswith("a.json"):
+                raise KeyError("form")
+
+        monkeypatch.setattr(scan, "read_source", failing)
+        for i, name in enumerate("ab"):
+            (tmp_path / f"{name}.json").write_text(delivered(records(1, start=i)))
+        ids, tally = read(tmp_path)
+        assert ids == ["event-0", "event-1"] and tally.skipped == {"unexpected error": 1}
 
 
 class TestTime:
