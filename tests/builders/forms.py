@@ -159,6 +159,11 @@ def column_parquet(records: Records) -> bytes:
     return parquet(records, f"SELECT {', '.join(columns)} FROM {{read}}")
 
 
+def database_rows(records: Records) -> bytes:
+    """As Snowflake writes the rows of a query."""
+    return lines([{key.upper(): value for key, value in record.items()} for record in records])
+
+
 def splunk(records: Records) -> bytes:
     return lines([{"preview": False, "result": {"_raw": json.dumps(r)}} for r in records])
 
@@ -251,6 +256,7 @@ FORMS = (
     Form(LAKE, "CSV with a column for each field, Athena's structs", "athena.csv", athena_csv),
     Form(LAKE, "parquet with the record in `eventData`", "lake.parquet", text_parquet),
     Form(LAKE, "parquet with a column for each field", "athena.parquet", column_parquet),
+    Form("A data lake", "rows as JSON, names in one case", "rows.jsonl", database_rows),
     Form("Splunk", '`{"result": {"_raw": "…"}}`', "splunk.json", splunk),
     Form("Splunk", "CSV with `_raw`", "splunk.csv", splunk_csv),
     Form("Elastic", "documents with `event.original`", "elastic.ndjson", elastic),
@@ -284,6 +290,8 @@ FLOW = "version account-id interface-id srcaddr\n2 123456789012 eni-1 192.0.2.1\
 BALANCER = "https 2026-01-05T10:00:00.000000Z app/x 192.0.2.1:1\n"
 GUARD_DUTY = {"schemaVersion": "2.0", "accountId": "1", "type": "Recon:IAMUser/x", "service": {}}
 
+GUARD_DUTY_ROW = {"p_log_type": "AWS.GuardDuty", "p_event_time": "2026-01-05 10:00:00", "id": "1"}
+
 # What is beside CloudTrail in buckets: the name, the content and what it is counted as.
 OTHERS = (
     ("digest.json.gz", gzip.compress(json.dumps(DIGEST).encode()), "CloudTrail digests"),
@@ -292,6 +300,7 @@ OTHERS = (
     ("flow.log.gz", gzip.compress(FLOW.encode()), "VPC flow logs"),
     ("elb.log", BALANCER.encode(), "load balancer logs"),
     ("guardduty.jsonl", lines([GUARD_DUTY]), "JSON that is not CloudTrail"),
+    ("panther.jsonl", lines([GUARD_DUTY_ROW]), "Panther's records of other log types"),
     ("README.md", b"# A folder of logs\n", "other files"),
     ("picture.png", b"\x89PNG\r\n\x1a\n\0\0", "other files"),
 )

@@ -6,7 +6,10 @@ from typing import Any, cast
 
 import simdjson
 
-RECORD_FIELDS = ("eventName", "eventTime", "eventVersion", "eventID", "userIdentity")
+from local_panther.records.forms.columns import Columns
+
+RECORD_FIELDS = ("eventName", "eventTime", "eventVersion", "eventID", "userIdentity", "p_log_type")
+CLOUDTRAIL_LOG_TYPE = "AWS.CloudTrail"  # in what Panther exports
 NOT_CLOUDTRAIL = "JSON that is not CloudTrail"
 
 
@@ -151,6 +154,22 @@ def _notification(value: Any) -> Holding | None:
     return _text_or_item(value.get("Message")) if is_one else None
 
 
+def _panther(value: Any) -> Holding | None:
+    log_type = value.get("p_log_type")
+    is_other = isinstance(log_type, str) and log_type != CLOUDTRAIL_LOG_TYPE
+    return Holding(other="Panther's records of other log types") if is_other else None
+
+
+def _row(value: Any) -> Holding | None:
+    """A row of a table, with names as databases write them: `eventname`, `EVENTNAME`."""
+    if value.get("eventName") is not None or len(value) < len(ROW_FIELDS):
+        return None
+    if not {key.lower() for key in value} >= ROW_FIELDS:
+        return None
+    row = cast("Mapping[str, Any]", plain(value))
+    return Holding(items=[Columns(row).record(row)])
+
+
 def _ocsf(value: Any) -> Holding | None:
     is_one = value.get("class_uid") is not None and value.get("metadata") is not None
     return Holding(refused=OCSF) if is_one else None
@@ -176,6 +195,7 @@ OTHER_KINDS = {
     "webaclId": "WAF logs",
     "query_timestamp": "Route 53 query logs",
 }
+ROW_FIELDS = {"eventname", "eventtime"}
 FORMS: tuple[Callable[[Any], Holding | None], ...] = (
     _insight,
     _envelope,
@@ -186,6 +206,8 @@ FORMS: tuple[Callable[[Any], Holding | None], ...] = (
     _elastic,
     _lake,
     _notification,
+    _panther,
+    _row,
     _ocsf,
     _other_aws,
 )
