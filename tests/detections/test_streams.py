@@ -135,6 +135,10 @@ TRAILER = ". Go to https://docs.aws.amazon.com/ for complete details."
 LAST = START + (MANY - 1) * 20
 IN = role_arn("Role05")
 
+# A run looks at the lookback before it, and the next run is up to one rate after the last signal.
+RATE_MINUTES = 30  # of the correlation rules
+EVERY_RUN_MINUTES = config.LOOKBACK_MINUTES - RATE_MINUTES
+
 # name: records, alerts by (rule, severity), patterns in the hunt
 STREAMS = {
     # Shapes of the attack
@@ -204,8 +208,8 @@ STREAMS = {
         {("search", "HIGH"): 1},
         [SEARCH],
     ),
-    "discovery as far away as the rule looks back": (
-        [listed(time=START + (T - 1) * 20 - config.LOOKBACK_MINUTES * 60), *spray(count=T)],
+    "discovery as far away as every run looks back": (
+        [listed(time=START + (T - 1) * 20 - EVERY_RUN_MINUTES * 60), *spray(count=T)],
         {("search", "HIGH"): 1},
         [SEARCH],
     ),

@@ -209,7 +209,7 @@ class TestRefusing:
             (one_rule(LogTypes=["nonsense"]), "LogTypes: nonsense is not a log type"),
             (one_rule("import no_such"), "rules/rule.yml: Filename: import failed: Module"),
             (one_rule("x = 1"), "method named 'rule'"),
-            (one_rule("raise SystemExit(3)"), "the check failed"),
+            (one_rule("raise SystemExit(3)"), "tried to end the process with status 3"),
             (one_rule("1 +"), "SyntaxError"),
             (
                 one_rule(InlineFilters=[{"KeyPath": "a", "Condition": "Resembles", "Value": 1}]),
