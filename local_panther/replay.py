@@ -53,8 +53,9 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """True if everything was read and no rule failed."""
-        return not (self.tally.skipped or self.errors.counts or self.interrupted)
+        """True if everything was read, no item of the content is invalid, and no rule failed."""
+        failed = self.errors.counts or self.content.problems
+        return not (self.tally.skipped or failed or self.interrupted)
 
 
 def replay(
@@ -62,6 +63,7 @@ def replay(
     folder: Path,
     *,
     include_disabled: bool = False,
+    strict: bool = False,
     with_timelines: bool = False,
     watch: Watch | None = None,
     workers: int = 1,
@@ -72,12 +74,13 @@ def replay(
         paths: Files and folders of CloudTrail, "-" for standard input.
         folder: The root of the content repository.
         include_disabled: Run items with `Enabled: false` too.
+        strict: Refuse content with any invalid item; otherwise such an item is left out.
         with_timelines: Run the content's timeline queries for each alert at the end.
         watch: Called now and then with the counts so far and the number of files.
         workers: Processes that scan files; the result is the same.
 
     Raises:
-        ContentError: The content does not load.
+        ContentError: The content does not load; if not `strict`, nothing of it does.
     """
     tally, errors = Tally(), RunErrors()
     with (
@@ -86,6 +89,7 @@ def replay(
         loaded_content(
             folder,
             include_disabled=include_disabled,
+            strict=strict,
             saved_queries=TAG if with_timelines else "",
         ) as content,
         Lake() as lake,

@@ -17,7 +17,7 @@ from local_panther.cli.common import (
     reading_progress,
     write_file,
 )
-from local_panther.cli.options import ContentFolder, Paths, ReportFile, Workers
+from local_panther.cli.options import ContentFolder, Paths, ReportFile, Strict, Workers
 
 
 class Format(StrEnum):
@@ -34,6 +34,7 @@ def replay(
     include_disabled: Annotated[
         bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
     ] = False,
+    strict: Strict = False,
     report: ReportFile = None,
     workers: Workers = 0,
     output_format: Annotated[
@@ -55,6 +56,7 @@ def replay(
             paths,
             folder,
             include_disabled=include_disabled,
+            strict=strict,
             with_timelines=bool(report),
             watch=watch,
             workers=workers or usable_cores(),

@@ -9,7 +9,9 @@ from panther_core.rule import Rule
 from sqlglot.expressions import Query as Select
 
 from local_panther.content.correlation import CorrelationLogic
+from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.schedule import Schedule
+from local_panther.errors import Problem
 
 DEFAULT_DEDUP_MINUTES = 60
 
@@ -127,16 +129,16 @@ class Query:
 
 @dataclass
 class Content:
-    """Everything in a repository that runs, and the names of what does not.
+    """Everything in a repository that runs, and what does not.
 
     Attributes:
-        rules: The streaming rules.
+        rules: The streaming rules for CloudTrail.
         scheduled_rules: Those with a query that runs here.
-        correlation_rules: All that are enabled.
+        correlation_rules: Those whose steps run here.
         queries: By name.
         data_models: By log type.
-        disabled: IDs of items with `Enabled: false`.
-        not_replayed: IDs of items that do not run here.
+        left_out: What does not run, with the reason.
+        unreadable: Named pipes, sockets and devices in the folder, which were not opened.
     """
 
     rules: list[PythonRule] = field(default_factory=list)
@@ -144,8 +146,17 @@ class Content:
     correlation_rules: list[CorrelationRule] = field(default_factory=list)
     queries: dict[str, Query] = field(default_factory=dict)
     data_models: dict[str, DataModel] = field(default_factory=dict)
-    disabled: list[str] = field(default_factory=list)
-    not_replayed: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong with the invalid items."""
+        return [item.problem for item in self.left_out if item.problem is not None]
+
+    def ids_left_out(self, *reasons: Reason) -> list[str]:
+        """Return the IDs of the items that do not run for certain reasons."""
+        return [item.item_id for item in self.left_out if item.reason in reasons]
 
     @property
     def python_rules(self) -> list[PythonRule]:

@@ -6,6 +6,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from local_panther.content.sql_text import parsable_macros
 from local_panther.errors import FieldError, one_line
 
 CLOUDTRAIL = "aws_cloudtrail"
@@ -13,13 +14,17 @@ ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def parse_sql(sql: str) -> exp.Query:
-    """Parse one query.
+    """Parse one query; its time macros may be written in any form that Panther takes.
 
     Raises:
         FieldError: It is not one query in the Snowflake dialect.
     """
     try:
-        found = [part for part in sqlglot.parse(sql, read="snowflake") if part is not None]
+        found = [
+            part
+            for part in sqlglot.parse(parsable_macros(sql), read="snowflake")
+            if part is not None
+        ]
     except SqlglotError as error:
         raise FieldError(f"not a query in the Snowflake dialect: {_uncoloured(error)}") from error
     if len(found) != 1 or not isinstance(found[0], exp.Query):

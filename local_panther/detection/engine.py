@@ -2,27 +2,30 @@
 
 from collections.abc import Iterator
 
+from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.model import Content, EventNames, PythonRule, includes, united
 from local_panther.detection.running import run_rule
 from local_panther.detection.signals import Signal
 from local_panther.errors import RunErrors
 from local_panther.records.model import Record
-from local_panther.records.panther_fields import LOG_TYPE
+from local_panther.records.panther_fields import normalised_time
 
 
 class Engine:
     """The streaming rules of some content."""
 
-    def __init__(self, content: Content, errors: RunErrors) -> None:
+    def __init__(self, content: Content, errors: RunErrors, delay: float = 0) -> None:
         """Take the rules for CloudTrail.
 
         Args:
             content: Its streaming rules and data models.
             errors: Takes what rules raise.
+            delay: Seconds from an event until it arrives.
         """
-        self._rules = [rule for rule in content.rules if LOG_TYPE in rule.log_types]
+        self._delay = delay
+        self._rules = content.rules
         self._by_name: dict[str, list[PythonRule]] = {}
-        self._model = content.data_models.get(LOG_TYPE)
+        self._model = content.data_models.get(CLOUDTRAIL)
         self._errors = errors
 
     @property
@@ -34,6 +37,8 @@ class Engine:
         """Run the rules that can match a record and yield a signal for each match."""
         rules = self._for_name(record.name)
         event = record.event() if rules else {}
+        if rules:
+            event["p_parse_time"] = normalised_time(record.time + self._delay)
         for rule in rules:
             signal = run_rule(rule, event, record.time, record.where, self._errors, self._model)
             if signal:

@@ -101,7 +101,12 @@ def _before(arguments: list[exp.Expr]) -> exp.Expr:
     return exp.LT(this=_column(arguments[1:]), expression=_shifted(arguments[0], 0))
 
 
+def _current(_arguments: list[exp.Expr]) -> exp.Expr:
+    return _now()
+
+
 MACROS: dict[str, Callable[[list[exp.Expr]], exp.Expr]] = {
+    "p_current_timestamp": _current,
     "p_occurs_since": _since,
     "p_occurs_around": _around,
     "p_occurs_between": _range,
@@ -121,9 +126,10 @@ def _seconds(argument: exp.Expr) -> float:
 
 
 def _column(rest: list[exp.Expr]) -> exp.Column:
-    """Return the time column of a macro, behind the table's alias where one is given."""
-    alias = rest[0].name if rest else None
-    return exp.column(TIME_COLUMN, table=alias)
+    """Return the time column of a macro: its last two arguments name the table and the column."""
+    given = [None if isinstance(part, exp.Null) else part.name for part in rest]
+    alias, column = (*given, None, None)[:2]
+    return exp.column(column or TIME_COLUMN, table=alias)
 
 
 def _between(column: exp.Column, low: exp.Expr, high: exp.Expr) -> exp.Expr:

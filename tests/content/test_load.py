@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from local_panther.content.left_out import Reason
 from local_panther.content.load import loaded_content
 from local_panther.errors import ContentError
 from tests.builders.events import REPO
@@ -33,7 +34,8 @@ def test_this_repository_loads():
             "AWS.CloudTrail.IAMListRoles",
             "AWS.CloudTrail.MultipleFailedRoleAttempts",
         }
-        assert content.disabled == ["AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"]
+        disabled = content.ids_left_out(Reason.DISABLED)
+        assert disabled == ["AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"]
         assert content.data_models.keys() == {"AWS.CloudTrail"}
         assert [rule.metadata.rule_id for rule in content.correlation_rules] == [
             "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
@@ -42,7 +44,7 @@ def test_this_repository_loads():
 
 def test_disabled_items_load_when_asked_for():
     with loaded_content(REPO, include_disabled=True) as content:
-        assert len(content.rules) == 3 and not content.disabled
+        assert len(content.rules) == 3 and not content.ids_left_out(Reason.DISABLED)
 
 
 def test_rules_want_only_the_events_that_their_filters_let_through():

@@ -6,6 +6,7 @@ import pytest
 import yaml
 from aws_role_escalation_config import THRESHOLD
 
+from local_panther.content.left_out import Reason
 from local_panther.content.load import loaded_content
 from local_panther.content.sql import parse_sql
 from local_panther.errors import RunErrors
@@ -100,7 +101,9 @@ def test_a_query_that_can_not_run_is_reported_and_the_rest_goes_on(tmp_path, con
 def test_a_query_over_other_tables_is_listed_as_not_replayed(tmp_path, content_copy):
     add_query(content_copy, "SELECT * FROM panther_logs.public.okta_systemlog")
     outcome = replayed(simulated(tmp_path / "t"), content=content_copy)
-    assert {"Own Query", "Own.Rule"} <= set(outcome.content.not_replayed) and outcome.complete
+    assert {"Own Query", "Own.Rule"} <= set(
+        outcome.content.ids_left_out(Reason.TABLES, Reason.NO_QUERY)
+    ) and outcome.complete
 
 
 def stored(*records):
