@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.conditions import Attr, GreaterThanEquals  # type: ignore[import-untyped]
+from boto3.dynamodb.conditions import Attr, GreaterThanEquals
 
 from local_panther.detection.clock import EventClock
 
@@ -159,7 +159,7 @@ class Table:
             return True
         if type(condition) is not GreaterThanEquals:
             raise _NotSimple
-        attribute, bound = condition.get_expression()["values"]
+        attribute, bound = condition._values
         if type(attribute) is not Attr or not SIMPLE_NAMES.fullmatch(attribute.name):
             raise _NotSimple
         stored = (item or {}).get(attribute.name)

@@ -184,7 +184,7 @@ class Scanner:
         event_id = event_id if isinstance(event_id, str) else None
         if b"null" in raw:
             remove_nulls(values)
-            raw = json.dumps(values).encode()
+            raw = json.dumps(values, default=str).encode()
         added = json.dumps(panther_fields(values, raw, time)).encode()
         scan.records.append(ScannedRecord(time, name, event_id, raw, added, where))
 
