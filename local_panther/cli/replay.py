@@ -35,6 +35,9 @@ def replay(
         bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
     ] = False,
     strict: Strict = False,
+    delivery_delay: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="From an event until it arrives.")
+    ] = 210,
     report: ReportFile = None,
     workers: Workers = 0,
     output_format: Annotated[
@@ -57,6 +60,7 @@ def replay(
             folder,
             include_disabled=include_disabled,
             strict=strict,
+            delivery_delay=delivery_delay,
             with_timelines=bool(report),
             watch=watch,
             workers=workers or usable_cores(),

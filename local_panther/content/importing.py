@@ -65,6 +65,10 @@ class Importer:
         sys.modules.update(self._replaced)
         self._folder.cleanup()
 
+    def helpers(self) -> list[ModuleType]:
+        """Return the global helpers that bodies have imported so far."""
+        return [sys.modules[name] for name in self._helpers if name in sys.modules]
+
     def add_helper(self, name: str, body: str) -> None:
         """Make a global helper importable by its ID; rules and other helpers import it by name.
 

@@ -67,6 +67,9 @@ def loaded_content(
         problems = content.problems
         if problems and (strict or not content.rule_ids):
             raise ContentError(problems)
+        bodies = [rule.detection.module for rule in content.python_rules]
+        models = [model._module for model in content.data_models.values() if model._module]
+        content.modules = [*importer.helpers(), *bodies, *models]
         yield content
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 from panther_core.data_model import DataModel
@@ -138,6 +139,7 @@ class Content:
         queries: By name.
         data_models: By log type.
         left_out: What does not run, with the reason.
+        modules: The imported bodies: of helpers, rules and data models.
         unreadable: Named pipes, sockets and devices in the folder, which were not opened.
     """
 
@@ -147,6 +149,7 @@ class Content:
     queries: dict[str, Query] = field(default_factory=dict)
     data_models: dict[str, DataModel] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
+    modules: list[ModuleType] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
     @property

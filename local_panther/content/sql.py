@@ -1,6 +1,7 @@
 """SQL of saved and scheduled queries: Snowflake's dialect, parsed, and what a query reads."""
 
 import re
+from collections.abc import Iterator
 
 import sqlglot
 from sqlglot import exp
@@ -39,15 +40,25 @@ def reads_only_cloudtrail(query: exp.Expr) -> bool:
     return tables - own == {CLOUDTRAIL}
 
 
+def cloudtrail_selects(query: exp.Expr) -> Iterator[exp.Select]:
+    """Yield the parts of a query that read CloudTrail itself."""
+    for select in query.find_all(exp.Select):
+        tables = [table for table in sources(select) if isinstance(table, exp.Table)]
+        if any(table.name.lower() == CLOUDTRAIL for table in tables):
+            yield select
+
+
+def sources(select: exp.Select) -> list[exp.Expr]:
+    """Return what a part of a query reads from: tables and subqueries."""
+    source = select.args.get("from_") or select.args.get("from")
+    joins = [join.this for join in select.args.get("joins") or []]
+    return [source.this, *joins] if source else joins
+
+
 def scanned_event_names(query: exp.Expr) -> frozenset[str] | None:
     """Return the only values of eventName that a query can see of CloudTrail; None for any."""
     names: frozenset[str] = frozenset()
-    for select in query.find_all(exp.Select):
-        source = select.args.get("from_") or select.args.get("from")
-        tables = [source.this] if source else []
-        tables += [join.this for join in select.args.get("joins") or []]
-        if not any(isinstance(t, exp.Table) and t.name.lower() == CLOUDTRAIL for t in tables):
-            continue
+    for select in cloudtrail_selects(query):
         limit = _limited_names(select.args.get("where"))
         if limit is None:
             return None

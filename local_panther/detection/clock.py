@@ -45,6 +45,19 @@ class EventClock:
         self._set = time if self._set is None else max(self._set, time)
 
     @contextmanager
+    def at(self, time: float) -> Iterator[None]:
+        """Set the clock to a time while the context lasts, be it earlier or later.
+
+        Args:
+            time: Seconds since 1970.
+        """
+        before, self._set = self._set, time
+        try:
+            yield
+        finally:
+            self._set = before
+
+    @contextmanager
     def seen_by(self, modules: Iterable[ModuleType]) -> Iterator[None]:
         """Let modules see this clock while the context lasts."""
         replaced: list[tuple[dict[str, Any], str, Any]] = []

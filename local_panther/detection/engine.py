@@ -14,15 +14,13 @@ from local_panther.records.panther_fields import normalised_time
 class Engine:
     """The streaming rules of some content."""
 
-    def __init__(self, content: Content, errors: RunErrors, delay: float = 0) -> None:
+    def __init__(self, content: Content, errors: RunErrors) -> None:
         """Take the rules for CloudTrail.
 
         Args:
             content: Its streaming rules and data models.
             errors: Takes what rules raise.
-            delay: Seconds from an event until it arrives.
         """
-        self._delay = delay
         self._rules = content.rules
         self._by_name: dict[str, list[PythonRule]] = {}
         self._model = content.data_models.get(CLOUDTRAIL)
@@ -33,12 +31,17 @@ class Engine:
         """The eventNames of records that any rule can match, by the rules' filters."""
         return united(rule.event_names for rule in self._rules)
 
-    def run(self, record: Record) -> Iterator[Signal]:
-        """Run the rules that can match a record and yield a signal for each match."""
+    def run(self, record: Record, arrival: float | None = None) -> Iterator[Signal]:
+        """Run the rules that can match a record and yield a signal for each match.
+
+        Args:
+            record: The record.
+            arrival: When it arrived, in seconds since 1970; when it happened if omitted.
+        """
         rules = self._for_name(record.name)
         event = record.event() if rules else {}
         if rules:
-            event["p_parse_time"] = normalised_time(record.time + self._delay)
+            event["p_parse_time"] = normalised_time(record.time if arrival is None else arrival)
         for rule in rules:
             signal = run_rule(rule, event, record.time, record.where, self._errors, self._model)
             if signal:

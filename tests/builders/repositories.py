@@ -77,7 +77,9 @@ class _Writer:
             {"Name": str(expected), "ExpectedResult": expected, "Log": {"eventName": name}}
             for expected, name in ((True, rule_id), (False, "other"))
         ]
-        body = f"import shared\ndef rule(event):\n    return event.get('eventName') == '{rule_id}'\n"
+        body = (
+            f"import shared\ndef rule(event):\n    return event.get('eventName') == '{rule_id}'\n"
+        )
         path = f"rules/own_rules/{rule_id.lower().replace('.', '_')}"
         self.python(path, {**spec, "Tests": tests, **fields}, body)
 

@@ -165,11 +165,12 @@ def test_a_record_that_comes_late_is_seen_by_a_run_that_is_still_to_come(content
     add_query(content_copy, f"SELECT eventID FROM {table} WHERE eventName = 'ListBuckets'")
     with loaded_content(content_copy) as content, Lake() as lake:
         scheduled = ScheduledQueries(content, lake, RunErrors())
-        runs = []
+        runs, latest = [], -math.inf
         for name, minutes in (("ListBuckets", 10), ("ListUsers", 70), ("ListBuckets", -50)):
             record = read_record(call(name, time=START + minutes * 60))
-            runs += [signal.time for signal in scheduled.advance(record.time)]
-            lake.add(record)
+            latest = max(latest, record.time)
+            runs += [signal.time for signal in scheduled.advance(latest)]
+            lake.add(record, latest)
             scheduled.note(record.name, record.time)
-        runs += [signal.time for signal in scheduled.advance(math.inf)]
-    assert [(run - START) / 3600 for run in runs] == [1, 1, 1]  # the second run has both rows
+        runs += [signal.time for signal in scheduled.finish(latest)]
+    assert [(run - START) / 3600 for run in runs] == [1, 2, 2]  # the second run has both rows
