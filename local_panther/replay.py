@@ -10,6 +10,7 @@ from pathlib import Path
 from local_panther.alerts.correlation import CorrelationAlerts
 from local_panther.alerts.grouping import AlertGrouper
 from local_panther.alerts.model import Alert, in_order
+from local_panther.alerts.rule_errors import rule_error_alerts
 from local_panther.alerts.timelines import TAG, Timelines
 from local_panther.containment import contained
 from local_panther.content.load import loaded_content
@@ -71,6 +72,7 @@ def replay(
     watch: Watch | None = None,
     workers: int = 1,
     delivery_delay: float = DELIVERY_DELAY,
+    keep_repeated: bool = False,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
@@ -84,6 +86,7 @@ def replay(
         workers: Processes that scan files; the result is the same.
         delivery_delay: Seconds from an event until it arrives: what is due in the meantime does
             not see it.
+        keep_repeated: Process a record each time that it was delivered; otherwise once.
 
     Raises:
         ContentError: The content does not load; if not `strict`, nothing of it does.
@@ -104,7 +107,7 @@ def replay(
         timelines = Timelines(content, lake, errors) if with_timelines else None
         stream = _Stream(content, lake, errors, timelines, clock=clock, delay=delivery_delay)
         files = find_files(paths, tally)
-        reader = Reader(stream.event_names, tally, workers)
+        reader = Reader(stream.event_names, tally, workers, keep_repeated=keep_repeated)
         interrupted = False
         try:
             with closing(reader.read(_watched(files, tally, watch))) as records:
@@ -122,7 +125,7 @@ def replay(
             interrupted = True
         if lake.refused:
             errors.add("data lake", "", f"{lake.refused} records could not be stored")
-        alerts = stream.alerts
+        alerts = in_order([*stream.alerts, *rule_error_alerts(errors, content.metadata)])
         return Outcome(tally, alerts, stream.signals, errors, content, interrupted)
 
 

@@ -38,6 +38,10 @@ def replay(
     delivery_delay: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="From an event until it arrives.")
     ] = 210,
+    keep_repeated: Annotated[
+        bool,
+        typer.Option("--keep-repeated", help="Process records as often as they were delivered."),
+    ] = False,
     report: ReportFile = None,
     workers: Workers = 0,
     output_format: Annotated[
@@ -61,6 +65,7 @@ def replay(
             include_disabled=include_disabled,
             strict=strict,
             delivery_delay=delivery_delay,
+            keep_repeated=keep_repeated,
             with_timelines=bool(report),
             watch=watch,
             workers=workers or usable_cores(),

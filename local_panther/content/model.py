@@ -32,6 +32,7 @@ class Metadata:
         description: What it detects; "" if not given, as for the two below.
         runbook: How to triage its alerts.
         reference: An address to read more at.
+        output_ids: The destinations in its YAML.
     """
 
     rule_id: str
@@ -42,6 +43,7 @@ class Metadata:
     description: str
     runbook: str
     reference: str
+    output_ids: tuple[str, ...] = ()
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "Metadata":
@@ -55,6 +57,7 @@ class Metadata:
             description=spec.get("Description", "").strip(),
             runbook=spec.get("Runbook", "").strip(),
             reference=spec.get("Reference", "").strip(),
+            output_ids=tuple(spec.get("OutputIds") or ()),
         )
 
 
@@ -165,6 +168,11 @@ class Content:
     def python_rules(self) -> list[PythonRule]:
         """All rules with a Python body, streaming and scheduled."""
         return [*self.rules, *(scheduled.rule for scheduled in self.scheduled_rules)]
+
+    @property
+    def metadata(self) -> dict[str, Metadata]:
+        """The metadata of the rules with a Python body, by rule ID."""
+        return {rule.metadata.rule_id: rule.metadata for rule in self.python_rules}
 
     @property
     def rule_ids(self) -> list[str]:
