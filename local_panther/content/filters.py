@@ -44,6 +44,7 @@ OPERATORS = {
     "IsNullOrEmpty": "empty",
     "IsNotNullOrEmpty": "!empty",
 }
+COMBINATORS = {"All": "and", "Any": "or"}
 WITHOUT_VALUE = {"is_public", "is_private", "empty", "!empty"}
 WITH_LIST = {"in", "!in"}
 
@@ -63,7 +64,7 @@ def transpile_filters(filters: Any) -> dict[str, Any] | None:
     """
     if filters in (None, []):
         return None
-    statement = _translate_all(filters, "InlineFilters")
+    statement = _translate_list(filters, "and", "InlineFilters")
     return None if statement is None else {"statement": statement}
 
 
@@ -82,21 +83,15 @@ def possible_values(filters: Any, key: str) -> frozenset[str] | None:
     return frozenset.intersection(*limits) if limits else None
 
 
-def _translate_all(parts: Any, where: str) -> dict[str, Any] | None:
-    """Translate conditions that must all hold; None if there are none, so that all events pass."""
-    if not isinstance(parts, list):
-        raise FieldError(f"{where}: must be a list of conditions, not {parts!r}")
-    statements = [_translate(part, f"{where}[{i}]") for i, part in enumerate(parts)]
-    return _joined("and", [statement for statement in statements if statement is not None])
-
-
-def _translate_any(parts: Any, where: str) -> dict[str, Any] | None:
-    """Translate conditions of which one must hold; None if one of them holds for all events."""
-    if not isinstance(parts, list) or not parts:
+def _translate_list(parts: Any, operator: str, where: str) -> dict[str, Any] | None:
+    """Translate the conditions under a combinator; None if they hold for all events."""
+    if not isinstance(parts, list) or (operator == "or" and not parts):
         raise FieldError(f"{where}: must be a list of conditions, not {parts!r}")
     statements = [_translate(part, f"{where}[{i}]") for i, part in enumerate(parts)]
     found = [statement for statement in statements if statement is not None]
-    return _joined("or", found) if len(found) == len(statements) else None
+    if operator == "or" and len(found) < len(statements):
+        return None
+    return _joined(operator, found)
 
 
 def _joined(operator: str, statements: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -109,9 +104,9 @@ def _joined(operator: str, statements: list[dict[str, Any]]) -> dict[str, Any] |
 def _translate(expression: Any, where: str) -> dict[str, Any] | None:
     if not isinstance(expression, Mapping):
         raise FieldError(f"{where}: must be a condition, not {expression!r}")
-    for name, translate in COMBINATORS.items():
+    for name, operator in COMBINATORS.items():
         if name in expression:
-            return translate(expression[name], f"{where}.{name}")
+            return _translate_list(expression[name], operator, f"{where}.{name}")
     if "KeyPath" not in expression:
         raise FieldError(f"{where}: needs KeyPath, All or Any; it has {sorted(expression)}")
     condition = expression.get("Condition")
@@ -122,9 +117,6 @@ def _translate(expression: Any, where: str) -> dict[str, Any] | None:
     if operator not in WITHOUT_VALUE:
         statement["value"] = _value(expression, operator, where)
     return statement
-
-
-COMBINATORS = {"All": _translate_all, "Any": _translate_any}
 
 
 def _value(expression: Mapping[str, Any], operator: str, where: str) -> Any:

@@ -110,6 +110,12 @@ class Table:
         """Answer DeleteItem."""
         return self._ordinarily("delete_item", arguments)
 
+    def delete(self) -> Any:
+        """Delete the table: what is asked of it from then on is an error, as moto has it."""
+        for name in ("get_item", "put_item", "update_item", "delete_item", "scan", "query"):
+            vars(self)[name] = getattr(self._ordinary, name)
+        return self._ordinary.delete()
+
     def __getattr__(self, name: str) -> Any:
         """Hand everything else to moto, with all items."""
         ordinary = getattr(self._ordinary, name)

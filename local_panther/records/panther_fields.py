@@ -8,7 +8,7 @@ confidence of each and what differs. https://docs.panther.com/search/panther-fie
 import hashlib
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.times import EPOCH
 
+START = EPOCH.replace(tzinfo=None)  # times are written without a zone
 SOURCE_ID = "00000000-0000-4000-8000-000000000000"
 SOURCE_LABEL = "local-panther"
 
@@ -66,16 +67,17 @@ def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[s
     }
 
 
+@lru_cache(CACHED_VALUES)
 def normalised_time(time: float) -> str:
     """Write seconds since 1970 as an instance does, with nine digits after the second.
 
     A time after the year 9999, which cannot be written, is written as its last second.
     """
     try:
-        moment = EPOCH + timedelta(seconds=time)
+        moment = START + timedelta(seconds=time)
     except OverflowError:
-        moment = datetime.max.replace(tzinfo=UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S.%f}000".rjust(29, "0")
+        moment = datetime.max
+    return moment.isoformat(" ", "microseconds") + "000"
 
 
 def remove_nulls(record: dict[str, Any]) -> None:

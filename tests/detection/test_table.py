@@ -148,6 +148,15 @@ def test_an_item_that_is_too_large_is_refused():
         assert caching.get_string_set("a") == set()
 
 
+def test_a_table_that_was_deleted_is_an_error():
+    with key_value_store():
+        caching.put_string_set("a", {"x"})
+        caching.kv_table().delete()
+        for function in (caching.get_string_set, caching.increment_counter):
+            with pytest.raises(ClientError):
+                function("a")
+
+
 class TestClock:
     """What has expired depends on event time."""
 
