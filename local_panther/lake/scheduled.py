@@ -29,10 +29,10 @@ MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
 
 @dataclass
 class _Run:
-    """A run whose rows are to be asked for, and those after it that see the same records."""
+    """A run whose rows are to be asked for, and until when the runs after it see the same."""
 
     time: float
-    repeats: list[float] = field(default_factory=list)
+    until: float
 
 
 @dataclass
@@ -146,25 +146,30 @@ class ScheduledQueries:
         yield from self._work_off()
 
     def _collect(self, job: _Job, now: float) -> None:
-        sight, count = job.sight, 0
+        sight = job.sight
         while job.next_run < now:
             run = job.next_run
             latest = job.waiting[-1] if job.waiting else None
-            if latest and sight.is_same(latest.time, run):
-                latest.repeats.append(run)
-            else:
+            if latest is None or not sight.is_same(latest.time, run):
                 sight.forget(run)
                 sight.changed = False
-                job.waiting.append(_Run(run))
-            job.next_run = job.schedule.next_run(run + 1)
-            count += 1
-            if count == MAX_RUNS_BETWEEN:
-                job.next_run = job.schedule.next_run(now) if now < math.inf else math.inf
-                self._errors.add(
-                    job.query.name,
-                    f"run at {run:.0f}",
-                    "the runs up to the next record are left out",
-                )
+                latest = _Run(run, run)
+                job.waiting.append(latest)
+            following = job.schedule.next_run(run + 1)
+            until = max(following, min(sight.same_until(run), now))
+            latest.until = until
+            job.next_run = job.schedule.next_run(until)
+
+    def _times(self, job: _Job, run: _Run) -> Iterator[float]:
+        """Yield the times of a run and of those that see the same."""
+        time, count = run.time, 0
+        while time < run.until or time == run.time:
+            yield time
+            time, count = job.schedule.next_run(time + 1), count + 1
+            if count == MAX_RUNS_BETWEEN and time < run.until:
+                message = f"its runs until {run.until:.0f}, as no record came, are left out"
+                self._errors.add(job.query.name, f"run at {time:.0f}", message)
+                return
 
     def _work_off(self) -> Iterator[Signal]:
         """Ask for the rows of the waiting runs, and hand them to the rules in order of time."""
@@ -178,7 +183,7 @@ class ScheduledQueries:
                     job.time_outs += rows.timed_out
                     self._errors.add(job.query.name, f"run at {run.time:.0f}", rows.message)
                 elif rows:
-                    due += [(time, number, rows) for time in (run.time, *run.repeats)]
+                    due += [(time, number, rows) for time in self._times(job, run)]
             job.waiting.clear()  # so that the next run asks anew
         for time, number, rows in sorted(due, key=lambda run: run[:2]):
             job = self._jobs[number]

@@ -1,5 +1,6 @@
 """Which part of the lake a scheduled query can see at a run, and when that changes."""
 
+import math
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import dataclass, field
 
@@ -105,6 +106,16 @@ class Sight:
         moved = [(earlier - o, later - o, bisect_left) for o in self.windows.offsets]
         moved += [(earlier, later, bisect_right)] if self.windows.offsets else []
         return all(at(self.times, old) == at(self.times, new) for old, new, at in moved)
+
+    def same_until(self, run: float) -> float:
+        """Return a time before which all later runs see what a run sees, if nothing arrives."""
+        found = [math.inf]
+        for offset in self.windows.offsets:
+            leaving = self.times[bisect_left(self.times, run - offset) :][:1]
+            found += [time + offset for time in leaving]
+        if self.windows.offsets:
+            found += self.times[bisect_right(self.times, run) :][:1]
+        return min(found) if self.windows.repeatable else run
 
     def forget(self, run: float) -> None:
         """Forget records that no later run can see."""

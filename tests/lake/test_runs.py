@@ -95,10 +95,18 @@ def test_an_instance_that_a_query_can_not_run_on_is_told(monkeypatch):
     assert not rows.seen and "no_such_column" in errors.examples[0].message
 
 
-def test_decades_without_a_record_are_left_out(monkeypatch):
-    rows, errors = run(WINDOW, [(0, 0), (40 * 365 * 1440, 40 * 365 * 1440)], monkeypatch, 120)
-    assert len(rows.seen) == 32
-    assert "left out" in errors.examples[0].message
+FAR = 40 * 365 * 1440  # minutes
+
+
+def test_decades_without_a_record_are_no_trouble(monkeypatch):
+    rows, errors = run(WINDOW, [(0, 0), (FAR, FAR)], monkeypatch, 120)
+    assert len(rows.seen) == 32 and not errors.counts
+
+
+def test_decades_in_which_absence_has_rows_are_cut_off_and_told(monkeypatch):
+    monkeypatch.setattr("local_panther.lake.scheduled.MAX_RUNS_BETWEEN", 50)
+    rows, errors = run(ABSENCE, [(0, 0), (FAR, FAR)], monkeypatch)
+    assert len(rows.seen) == 50 and "left out" in errors.examples[0].message
 
 
 arrivals = st.lists(
