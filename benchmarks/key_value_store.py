@@ -15,7 +15,7 @@ from benchmarks.data import REPO, event_mix
 from benchmarks.measure import Figure
 from local_panther.content.load import loaded_content
 from local_panther.content.model import Content
-from local_panther.detection.store import key_value_store
+from local_panther.detection.store import ordinary_table
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.shapes import ACCOUNT, Call, Shapes
 
@@ -101,7 +101,7 @@ def _calls(name: str, calls: float, goal: str, *, met: bool) -> Figure:
 
 def _mix() -> Figure:
     events = [PantherEvent(record) for record in event_mix()]
-    with key_value_store(), loaded_content(REPO) as content, _Meter() as meter:
+    with ordinary_table(), loaded_content(REPO) as content, _Meter() as meter:
         rules = [rule.detection for rule in content.rules]
         others = [e for e in events if not e.get("errorCode") and e.get("eventName") != "ListRoles"]
         for event in others:
@@ -127,7 +127,7 @@ def _ordinary(_: Content) -> Take:
 
 def _burst(roles: int, attempts: int, prepare: Callable[[Content], Take]) -> _Meter:
     shapes = Shapes(Random(1))
-    with key_value_store(), loaded_content(REPO) as content, _Meter() as meter:
+    with ordinary_table(), loaded_content(REPO) as content, _Meter() as meter:
         take = prepare(content)
         for i in range(attempts):
             call = Call(MALLORY, 1_767_607_200 + i * 3600 / max(attempts, 3600), "198.51.100.23")

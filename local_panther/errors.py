@@ -44,6 +44,25 @@ class FieldError(ValueError):
 
 
 @dataclass
+class Raised:
+    """An error of one type that a rule raised, once or often.
+
+    Attributes:
+        first: Time of the first event that it raised it on, and `last` of the latest, in seconds
+            since 1970.
+        where: The place of the first.
+        message: What the first said.
+        count: How often.
+    """
+
+    first: float
+    last: float
+    where: str
+    message: str
+    count: int = 1
+
+
+@dataclass
 class RunErrors:
     """The errors of rules, queries and the data lake during a run.
 
@@ -52,10 +71,29 @@ class RunErrors:
     Attributes:
         counts: Number of errors by rule ID or query name.
         examples: The first errors, each with its place.
+        raised: What rules raised, by rule ID and type of error.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[Problem] = field(default_factory=list)
+    raised: dict[tuple[str, str], Raised] = field(default_factory=dict)
+
+    def add_raised(self, rule_id: str, kind: str, time: float, where: str, message: str) -> None:
+        """Take note of what a rule raised, beside `add`.
+
+        Args:
+            rule_id: The ID of the rule.
+            kind: The type of the error.
+            time: Time of the event, in seconds since 1970.
+            where: The place of the event.
+            message: What the error says.
+        """
+        known = self.raised.get((rule_id, kind))
+        if known is None:
+            self.raised[rule_id, kind] = Raised(time, time, where, message)
+            return
+        known.first, known.last = min(known.first, time), max(known.last, time)
+        known.count += 1
 
     def add(self, name: str, where: str, message: str) -> None:
         """Count an error.

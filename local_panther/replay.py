@@ -10,11 +10,13 @@ from pathlib import Path
 from local_panther.alerts.correlation import CorrelationAlerts
 from local_panther.alerts.grouping import AlertGrouper
 from local_panther.alerts.model import Alert, in_order
+from local_panther.alerts.rule_errors import rule_error_alerts
 from local_panther.alerts.timelines import TAG, Timelines
 from local_panther.containment import contained
 from local_panther.content.load import loaded_content
 from local_panther.content.model import Content, EventNames, includes, united
 from local_panther.correlation.engine import CorrelationEngine
+from local_panther.detection.clock import EventClock
 from local_panther.detection.engine import Engine
 from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
@@ -27,6 +29,8 @@ from local_panther.records.order import in_time_order
 from local_panther.records.reader import Reader
 
 MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
+
+DELIVERY_DELAY = 210.0  # seconds: 3 to 4 minutes on average
 
 Watch = Callable[[Tally, int], None]
 
@@ -53,8 +57,9 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """True if everything was read and no rule failed."""
-        return not (self.tally.skipped or self.errors.counts or self.interrupted)
+        """True if everything was read, no item of the content is invalid, and no rule failed."""
+        failed = self.errors.counts or self.content.problems
+        return not (self.tally.skipped or failed or self.interrupted)
 
 
 def replay(
@@ -62,9 +67,12 @@ def replay(
     folder: Path,
     *,
     include_disabled: bool = False,
+    strict: bool = False,
     with_timelines: bool = False,
     watch: Watch | None = None,
     workers: int = 1,
+    delivery_delay: float = DELIVERY_DELAY,
+    keep_repeated: bool = False,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
@@ -72,28 +80,34 @@ def replay(
         paths: Files and folders of CloudTrail, "-" for standard input.
         folder: The root of the content repository.
         include_disabled: Run items with `Enabled: false` too.
+        strict: Refuse content with any invalid item; otherwise such an item is left out.
         with_timelines: Run the content's timeline queries for each alert at the end.
         watch: Called now and then with the counts so far and the number of files.
         workers: Processes that scan files; the result is the same.
+        delivery_delay: Seconds from an event until it arrives: what is due in the meantime does
+            not see it.
+        keep_repeated: Process a record each time that it was delivered; otherwise once.
 
     Raises:
-        ContentError: The content does not load.
+        ContentError: The content does not load; if not `strict`, nothing of it does.
     """
-    tally, errors = Tally(), RunErrors()
+    tally, errors, clock = Tally(), RunErrors(), EventClock()
     with (
         contained(),
-        key_value_store(),
+        key_value_store(clock),
         loaded_content(
             folder,
             include_disabled=include_disabled,
+            strict=strict,
             saved_queries=TAG if with_timelines else "",
         ) as content,
         Lake() as lake,
+        clock.seen_by(content.modules),
     ):
         timelines = Timelines(content, lake, errors) if with_timelines else None
-        stream = _Stream(content, lake, errors, timelines)
+        stream = _Stream(content, lake, errors, timelines, clock=clock, delay=delivery_delay)
         files = find_files(paths, tally)
-        reader = Reader(stream.event_names, tally, workers)
+        reader = Reader(stream.event_names, tally, workers, keep_repeated=keep_repeated)
         interrupted = False
         try:
             with closing(reader.read(_watched(files, tally, watch))) as records:
@@ -111,20 +125,35 @@ def replay(
             interrupted = True
         if lake.refused:
             errors.add("data lake", "", f"{lake.refused} records could not be stored")
-        alerts = stream.alerts
+        alerts = in_order([*stream.alerts, *rule_error_alerts(errors, content.metadata)])
         return Outcome(tally, alerts, stream.signals, errors, content, interrupted)
 
 
 class _Stream:
-    """Records in, alerts out: all that happens to one record after the other."""
+    """Records in, alerts out: all that happens to one record after the other.
+
+    A record arrives some time after it happened, and what is due until then comes first. A late
+    one, which is read after later ones, arrives with them.
+    """
 
     def __init__(
-        self, content: Content, lake: Lake, errors: RunErrors, timelines: Timelines | None
+        self,
+        content: Content,
+        lake: Lake,
+        errors: RunErrors,
+        timelines: Timelines | None,
+        *,
+        clock: EventClock,
+        delay: float,
     ) -> None:
+        self._clock = clock
+        self._delay = delay
+        self._now = -math.inf
+        self._keeps_all = timelines is not None
         self._engine = Engine(content, errors)
         self._lake = lake
         self._errors = errors
-        self._scheduled = ScheduledQueries(content, lake, errors)
+        self._scheduled = ScheduledQueries(content, lake, errors, clock)
         names = [self._scheduled.event_names, *([timelines.event_names] if timelines else [])]
         self._lake_names = united(names)
         self._correlation = CorrelationEngine(content.correlation_rules)
@@ -144,28 +173,35 @@ class _Stream:
 
     def process(self, record: Record) -> None:
         """Take one record, after everything that is due before it."""
+        self._now = max(self._now, record.time + self._delay)
+        self._clock.reach(self._now)
         with self._errors.caught(f"what is due before {record.where}"):
-            self._advance(record.time)
+            self._advance(self._now)
         with self._errors.caught(record.where):
             if includes(self._lake_names, record.name):
-                self._lake.add(record)
+                horizon = -math.inf if self._keeps_all else self._scheduled.horizon
+                self._lake.add(record, self._now, horizon)
                 self._scheduled.note(record.name, record.time)
         with self._errors.caught(record.where):
-            for signal in self._engine.run(record):
+            for signal in self._engine.run(record, self._now):
                 self._take(signal)
 
     def finish(self) -> None:
         """Do everything that is still due."""
         for _ in range(MAX_FAILED_RUNS):
             with self._errors.caught("what is due at the end"):
-                self._advance(math.inf)
+                self._take_scheduled(self._scheduled.finish(self._now))
+                self._correlate(math.inf)
                 return
 
     def _advance(self, now: float) -> None:
-        for signal in self._scheduled.advance(now):
+        self._take_scheduled(self._scheduled.advance(now))
+        self._correlate(now)
+
+    def _take_scheduled(self, signals: Iterable[Signal]) -> None:
+        for signal in signals:
             self._correlate(signal.time)
             self._take(signal)
-        self._correlate(now)
 
     def _take(self, signal: Signal) -> None:
         self.signals[signal.metadata.rule_id] += 1

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from panther_core.enriched_event import PantherEvent
 
-from local_panther.detection.store import key_value_store
+from local_panther.detection.store import ordinary_table
 from tests.builders.events import CONTENT_FOLDERS, REPO
 from tests.scale import FULL, MUTATION
 
@@ -32,7 +32,7 @@ def store() -> Iterator[None]:
     import distinct_window_helpers
 
     distinct_window_helpers._known.clear()
-    with key_value_store():
+    with ordinary_table():  # what the helpers ask of DynamoDB itself is tested
         yield
 
 

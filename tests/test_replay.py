@@ -11,9 +11,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local_panther.replay import replay
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.scenario import Api
-from tests.builders.events import START, call, denied, denied_update, role_arn
+from tests.builders.events import REPO, START, call, denied, denied_update, role_arn
 from tests.builders.replays import (
     BLOCKLIST,
     CORRELATION,
@@ -230,3 +231,12 @@ def test_discovery_that_comes_long_before_does_not_pair(tmp_path):
         trail.write_text("".join(json.dumps(record) + "\n" for record in [listing, *burst]))
         alerts = [a for a in replayed(trail).alerts if a.metadata.rule_id == CORRELATION]
         assert len(alerts) == expected
+
+
+def test_a_record_that_was_delivered_twice_counts_once_unless_repeats_are_kept(tmp_path):
+    trail = tmp_path / "trail.jsonl"
+    trail.write_text(f"{json.dumps(call('ListRoles', eventID='one'))}\n" * 2)
+    rule = "AWS.CloudTrail.IAMListRoles"
+    assert replayed(trail).signals[rule] == 1
+    kept = replay([str(trail)], REPO, keep_repeated=True)
+    assert kept.signals[rule] == 2 and kept.tally.duplicates == 1

@@ -60,6 +60,7 @@ def _make(found: CorrelationMatch) -> Alert:
         runbook=metadata.runbook,
         reference=metadata.reference,
         match_value=value,
+        destinations=metadata.output_ids,
     )
 
 

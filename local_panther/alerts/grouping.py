@@ -72,6 +72,8 @@ def _make(signals: list[Signal], created_at: float) -> Alert:
         description=first.description,
         runbook=first.runbook,
         reference=first.reference,
+        destinations=first.destinations or first.metadata.output_ids,
+        suppressed=first.destinations == (),
     )
     for signal in signals:
         _join(alert, signal)

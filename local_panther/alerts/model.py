@@ -6,6 +6,8 @@ from typing import Any
 
 from local_panther.content.model import Metadata
 
+RULE, RULE_ERROR = "RULE", "RULE_ERROR"
+
 
 @dataclass
 class Alert:
@@ -27,6 +29,9 @@ class Alert:
         match_value: For a correlation rule the value that was matched on.
         signals: For a correlation rule the number of signals by step ID.
         event_count: Number of matches; for a correlation rule, of events.
+        kind: RULE, or RULE_ERROR for an alert about a rule that raised.
+        destinations: Names or IDs of where it goes, by the rule; none if the severity decides.
+        suppressed: True if the rule's `destinations()` says that it goes nowhere.
         timeline: The rows of the rule's timeline query, if they were asked for.
     """
 
@@ -46,6 +51,9 @@ class Alert:
     match_value: str | None = None
     signals: Mapping[str, int] = field(default_factory=dict)
     event_count: int = 0
+    kind: str = RULE
+    destinations: tuple[str, ...] = ()
+    suppressed: bool = False
     timeline: list[dict[str, Any]] = field(default_factory=list)
 
     @property

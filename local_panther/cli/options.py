@@ -18,6 +18,10 @@ ContentFolder = Annotated[
         show_default=False,
     ),
 ]
+Strict = Annotated[
+    bool,
+    typer.Option("--strict", help="Refuse content with an invalid item, as an upload does."),
+]
 Workers = Annotated[
     int,
     typer.Option(

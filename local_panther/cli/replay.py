@@ -17,7 +17,7 @@ from local_panther.cli.common import (
     reading_progress,
     write_file,
 )
-from local_panther.cli.options import ContentFolder, Paths, ReportFile, Workers
+from local_panther.cli.options import ContentFolder, Paths, ReportFile, Strict, Workers
 
 
 class Format(StrEnum):
@@ -33,6 +33,14 @@ def replay(
     content: ContentFolder = None,
     include_disabled: Annotated[
         bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
+    ] = False,
+    strict: Strict = False,
+    delivery_delay: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="From an event until it arrives.")
+    ] = 210,
+    keep_repeated: Annotated[
+        bool,
+        typer.Option("--keep-repeated", help="Process records as often as they were delivered."),
     ] = False,
     report: ReportFile = None,
     workers: Workers = 0,
@@ -55,6 +63,9 @@ def replay(
             paths,
             folder,
             include_disabled=include_disabled,
+            strict=strict,
+            delivery_delay=delivery_delay,
+            keep_repeated=keep_repeated,
             with_timelines=bool(report),
             watch=watch,
             workers=workers or usable_cores(),

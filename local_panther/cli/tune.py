@@ -14,7 +14,7 @@ from local_panther.cli.common import (
     reading_progress,
     write_file,
 )
-from local_panther.cli.options import ContentFolder, Paths, ReportFile, Workers
+from local_panther.cli.options import ContentFolder, Paths, ReportFile, Strict, Workers
 
 
 def tune(
@@ -24,6 +24,7 @@ def tune(
         str | None, typer.Option(help="Rule ID; not needed if only one rule can be tuned.")
     ] = None,
     content: ContentFolder = None,
+    strict: Strict = False,
     report: ReportFile = None,
     workers: Workers = 0,
 ) -> None:
@@ -35,8 +36,9 @@ def tune(
 
     messages = message_console(report)
     with content_errors(messages), reading_progress(messages) as watch:
-        tuning = run(paths, content_folder(content), rule, watch, workers or usable_cores())
+        cores = workers or usable_cores()
+        tuning = run(paths, content_folder(content), rule, watch, cores, strict=strict)
     print_tuning(tuning, output_console())
     if report:
         write_file(lambda: write_tuning_report(tuning, report), report, messages)
-    raise typer.Exit(INCOMPLETE if tuning.tally.skipped else OK)
+    raise typer.Exit(INCOMPLETE if tuning.tally.skipped or tuning.problems else OK)

@@ -2,18 +2,19 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
+from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.model import Content, CorrelationRule
 from local_panther.errors import Problem
 
 
 def check_steps(
     content: Content, known_ids: Collection[str], files: Mapping[str, str]
-) -> Iterator[Problem]:
-    """Yield a problem for each step of a correlation rule that no signal can ever reach.
+) -> Iterator[tuple[str, Problem]]:
+    """Yield the rule ID and a problem for each step of a correlation rule that leads nowhere.
 
     Args:
-        content: With all correlation rules loaded.
-        known_ids: IDs of all items of the repository, disabled ones too.
+        content: With all correlation rules loaded; those with a problem are taken out.
+        known_ids: IDs of all items of the repository, disabled and invalid ones too.
         files: The file of each correlation rule, by rule ID.
     """
     rules = {rule.metadata.rule_id: rule for rule in content.correlation_rules}
@@ -25,19 +26,40 @@ def check_steps(
                 wrong = f"rule {step.rule_id} leads back to {rule_id}"
             else:
                 continue
-            yield Problem(files[rule_id], f"Detection: step {step.id}: {wrong}")
+            if rule in content.correlation_rules:
+                content.correlation_rules.remove(rule)
+            yield rule_id, Problem(files[rule_id], f"Detection: step {step.id}: {wrong}")
 
 
-def set_idle_rules_aside(content: Content) -> None:
-    """Move scheduled rules that never get a row to `not_replayed`: none of their queries runs."""
+def leave_out_idle_rules(content: Content) -> None:
+    """Leave out the rules that can never match, as nothing that they wait for runs here."""
     running = [
         scheduled
         for scheduled in content.scheduled_rules
         if any(name in content.queries for name in scheduled.query_names)
     ]
-    idle = [scheduled for scheduled in content.scheduled_rules if scheduled not in running]
+    for scheduled in content.scheduled_rules:
+        if scheduled not in running:
+            rule_id = scheduled.rule.metadata.rule_id
+            content.left_out.append(LeftOut(rule_id, Reason.NO_QUERY))
     content.scheduled_rules = running
-    content.not_replayed += [scheduled.rule.metadata.rule_id for scheduled in idle]
+    while idle := [rule for rule in content.correlation_rules if not _can_match(rule, content)]:
+        for rule in idle:  # which can be the step of another one
+            content.correlation_rules.remove(rule)
+            content.left_out.append(LeftOut(rule.metadata.rule_id, Reason.NO_STEPS))
+
+
+def _can_match(rule: CorrelationRule, content: Content) -> bool:
+    """Return whether enough steps run here, and all that must be absent.
+
+    Without the rule that must be absent, the correlation rule would alert for want of signals.
+    """
+    running, logic = set(content.rule_ids), rule.logic
+    present = [step for step in logic.steps if not step.absent]
+    needed = len(present) if logic.ordered else min(logic.min_steps, len(present))
+    return sum(step.rule_id in running for step in present) >= needed and all(
+        step.rule_id in running for step in logic.steps if step.absent
+    )
 
 
 def _leads_to(start: str, goal: str, rules: Mapping[str, CorrelationRule]) -> bool:

@@ -64,10 +64,8 @@ def transpile_filters(filters: Any) -> dict[str, Any] | None:
     """
     if filters in (None, []):
         return None
-    statement = _translate_all(filters, "and", "InlineFilters")
-    # A single condition needs no combinator, which would cost every event a call.
-    only = statement["and"][0] if len(filters) == 1 else statement
-    return {"statement": only}
+    statement = _translate_list(filters, "and", "InlineFilters")
+    return None if statement is None else {"statement": statement}
 
 
 def possible_values(filters: Any, key: str) -> frozenset[str] | None:
@@ -85,18 +83,30 @@ def possible_values(filters: Any, key: str) -> frozenset[str] | None:
     return frozenset.intersection(*limits) if limits else None
 
 
-def _translate_all(parts: Any, operator: str, where: str) -> dict[str, Any]:
-    if not isinstance(parts, list) or not parts:
+def _translate_list(parts: Any, operator: str, where: str) -> dict[str, Any] | None:
+    """Translate the conditions under a combinator; None if they hold for all events."""
+    if not isinstance(parts, list) or (operator == "or" and not parts):
         raise FieldError(f"{where}: must be a list of conditions, not {parts!r}")
-    return {operator: [_translate(part, f"{where}[{i}]") for i, part in enumerate(parts)]}
+    statements = [_translate(part, f"{where}[{i}]") for i, part in enumerate(parts)]
+    found = [statement for statement in statements if statement is not None]
+    if operator == "or" and len(found) < len(statements):
+        return None
+    return _joined(operator, found)
 
 
-def _translate(expression: Any, where: str) -> dict[str, Any]:
+def _joined(operator: str, statements: list[dict[str, Any]]) -> dict[str, Any] | None:
+    # A single condition needs no combinator, which would cost every event a call.
+    if len(statements) > 1:
+        return {operator: statements}
+    return statements[0] if statements else None
+
+
+def _translate(expression: Any, where: str) -> dict[str, Any] | None:
     if not isinstance(expression, Mapping):
         raise FieldError(f"{where}: must be a condition, not {expression!r}")
     for name, operator in COMBINATORS.items():
         if name in expression:
-            return _translate_all(expression[name], operator, f"{where}.{name}")
+            return _translate_list(expression[name], operator, f"{where}.{name}")
     if "KeyPath" not in expression:
         raise FieldError(f"{where}: needs KeyPath, All or Any; it has {sorted(expression)}")
     condition = expression.get("Condition")

@@ -1,19 +1,20 @@
-"""Loads a folder of Panther content, checked with panther_analysis_tool's own schemas."""
+"""Loads a folder of Panther content: everything that runs, and what does not and why."""
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
 from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 
-from local_panther.content.checks import check_steps, set_idle_rules_aside
+from local_panther.content.checks import check_steps, leave_out_idle_rules
 from local_panther.content.correlation import parse_correlation
 from local_panther.content.filters import possible_values, transpile_filters
 from local_panther.content.importing import Importer
+from local_panther.content.kinds import QUERY_KINDS
+from local_panther.content.left_out import LeftOut, Reason
+from local_panther.content.log_types import CLOUDTRAIL, check_log_types
 from local_panther.content.model import (
     DEFAULT_DEDUP_MINUTES,
     Content,
@@ -25,17 +26,20 @@ from local_panther.content.model import (
 )
 from local_panther.content.schedule import parse_schedule
 from local_panther.content.simple import transpile_detection
+from local_panther.content.specs import read_specs, relative
 from local_panther.content.sql import parse_sql, reads_only_cloudtrail, scanned_event_names
-from local_panther.errors import ContentError, FieldError, Problem, one_line
+from local_panther.content.sql_text import rendered
+from local_panther.errors import ContentError, FieldError, Problem
 
 MIN_DEDUP_MINUTES = 5
 SQL_FIELDS = ("SnowflakeQuery", "Query")
 LOADED_FIRST = {"global": 0, "datamodel": 1}  # a rule's body imports helpers
+NEEDED_BY_PANTHER_ANALYSIS = {"pycountry"}  # what the extra of that name brings
 
 
 @contextlib.contextmanager
 def loaded_content(
-    folder: Path, *, include_disabled: bool = False, saved_queries: str = ""
+    folder: Path, *, include_disabled: bool = False, saved_queries: str = "", strict: bool = True
 ) -> Iterator[Content]:
     """Load the content of a folder; its helpers can be imported while the context lasts.
 
@@ -43,48 +47,44 @@ def loaded_content(
         folder: The root of a content repository, as panther_analysis_tool takes it.
         include_disabled: Load items with `Enabled: false` too.
         saved_queries: Load the saved queries with a tag that has this prefix; none by default.
+        strict: Check everything, as an instance does at an upload, and raise for the smallest
+            problem. Otherwise only what can run over CloudTrail is loaded, and an item that is
+            invalid is left out.
 
     Raises:
-        ContentError: Something does not load; every problem is named with file and field.
+        ContentError: Something does not load; every problem is named with file and field. If not
+            `strict`: nothing loads.
     """
-    specs = _read_specs(folder)
+    specs = read_specs(folder)
     with Importer() as importer:
-        loader = _Loader(
-            folder, importer, include_disabled=include_disabled, saved_queries=saved_queries
-        )
-        yield loader.load(specs)
-
-
-def _read_specs(folder: Path) -> list[ClassifiedAnalysis]:
-    if not folder.is_dir():
-        raise ContentError([Problem(str(folder), "is not a folder; name one with --content")])
-    # panther_analysis_tool looks for content in the current folder only by its folders' names.
-    with contextlib.chdir(folder):
-        found = list(load_analysis_specs(["."], ignore_files=[]))
-        items, invalid = classify_analysis(
-            found, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
-        )
-    problems = [Problem(_relative(name, folder), one_line(error)) for name, error in invalid]
-    if problems:
-        raise ContentError(problems)
-    if items.empty():
-        hint = "holds no Panther content (rules/, correlation_rules/, …); name a folder that does"
-        raise ContentError([Problem(str(folder), f"{hint} with --content")])
-    return list(items.items())
+        loader = _Loader(folder, importer, saved_queries)
+        loader.include_disabled, loader.strict = include_disabled, strict
+        content = loader.load(specs.items)
+        content.unreadable = specs.unreadable
+        content.left_out += [
+            LeftOut(problem.where, Reason.BROKEN, problem) for problem in specs.problems
+        ]
+        problems = content.problems
+        if problems and (strict or not content.rule_ids):
+            raise ContentError(problems)
+        bodies = [rule.detection.module for rule in content.python_rules]
+        models = [model._module for model in content.data_models.values() if model._module]
+        content.modules = [*importer.helpers(), *bodies, *models]
+        yield content
 
 
 class _Loader:
-    """Turns checked specifications into content that runs, and collects what is wrong with them."""
+    """Turns checked specifications into content that runs, and says what does not run and why."""
 
-    def __init__(
-        self, folder: Path, importer: Importer, *, include_disabled: bool, saved_queries: str
-    ) -> None:
-        self._saved_queries = saved_queries
+    include_disabled = False
+    strict = True
+
+    def __init__(self, folder: Path, importer: Importer, saved_queries: str) -> None:
         self._folder = folder
         self._importer = importer
-        self._include_disabled = include_disabled
-        self._problems: list[Problem] = []
+        self._saved_queries = saved_queries
         self._files: dict[str, str] = {}  # of correlation rules, by rule ID
+        self._templates: dict[str, str] = {}  # texts of queries by name
         self._content = Content()
         self._add_by_kind: dict[str, Callable[[ClassifiedAnalysis], None]] = {
             "global": self._add_helper,
@@ -95,37 +95,54 @@ class _Loader:
             "saved_query": self._add_query,
             "scheduled_query": self._add_query,
             "policy": self._add_policy,
-            "lookup_table": self._set_aside,
+            "lookup_table": lambda item: self._leave_out(item, Reason.LOOKUP),
         }
 
     def load(self, items: list[ClassifiedAnalysis]) -> Content:
         known_ids = {item.analysis_id() for item in items}
+        for item in items:
+            if item.analysis_type() in QUERY_KINDS and (key := _sql_field(item.analysis_spec)):
+                self._templates[item.analysis_id()] = item.analysis_spec[key]
         for item in sorted(items, key=lambda item: LOADED_FIRST.get(item.analysis_type(), 2)):
             self._add(item)
-        self._problems += check_steps(self._content, known_ids, self._files)
-        set_idle_rules_aside(self._content)
-        if self._problems:
-            raise ContentError(self._problems)
+        for rule_id, problem in check_steps(self._content, known_ids, self._files):
+            self._content.left_out.append(LeftOut(rule_id, Reason.BROKEN, problem))
+        leave_out_idle_rules(self._content)
         return self._content
 
     def _add(self, item: ClassifiedAnalysis) -> None:
         kind = item.analysis_type()
         # A log type has one enabled data model: a disabled one is never asked for.
-        wants_disabled = self._include_disabled and kind != "datamodel"
+        wants_disabled = self.include_disabled and kind != "datamodel"
         if not item.analysis_spec.get("Enabled", True) and not wants_disabled:
-            self._content.disabled.append(item.analysis_id())
+            self._leave_out(item, Reason.DISABLED)
             return
         add = self._add_by_kind.get(kind)
         if add is None:
             return  # packs and the like: nothing to run
         try:
-            add(item)
+            check_log_types(item.analysis_spec.get("LogTypes") or ())
+            if self.strict or self._can_run(item):
+                add(item)
+            else:
+                self._leave_out(item, Reason.LOG_TYPES)
         except (FieldError, OSError) as error:
             self._problem(item, str(error))
+        except ModuleNotFoundError as error:
+            self._problem(
+                item,
+                f"Filename: import failed: ModuleNotFoundError: {error}; {_how_to_get(error.name)}",
+            )
         except Exception as error:
             # A body can raise anything when it is imported.
             logging.debug("loading %s", item.file_name, exc_info=True)
             self._problem(item, f"Filename: import failed: {type(error).__name__}: {error}")
+
+    @staticmethod
+    def _can_run(item: ClassifiedAnalysis) -> bool:
+        """Return whether an item has to do with CloudTrail, by its log types."""
+        log_types = item.analysis_spec.get("LogTypes")
+        return item.analysis_type() not in ("rule", "datamodel") or CLOUDTRAIL in (log_types or ())
 
     def _add_helper(self, item: ClassifiedAnalysis) -> None:
         self._importer.add_helper(item.analysis_spec["GlobalID"], self._body(item))
@@ -141,20 +158,24 @@ class _Loader:
 
     def _add_rule(self, item: ClassifiedAnalysis) -> None:
         if "Filename" in item.analysis_spec or "Detection" in item.analysis_spec:
-            self._content.rules.append(self._python_rule(item))
+            rule = self._python_rule(item)
+            if CLOUDTRAIL in rule.log_types:
+                self._content.rules.append(rule)
+            else:
+                self._leave_out(item, Reason.LOG_TYPES)
         else:
-            self._set_aside(item)
+            self._leave_out(item, Reason.DERIVED)
 
     def _add_scheduled_rule(self, item: ClassifiedAnalysis) -> None:
         if "Filename" in item.analysis_spec:
             names = tuple(item.analysis_spec["ScheduledQueries"])
             self._content.scheduled_rules.append(ScheduledRule(self._python_rule(item), names))
         else:
-            self._set_aside(item)
+            self._leave_out(item, Reason.DERIVED)
 
     def _add_correlation_rule(self, item: ClassifiedAnalysis) -> None:
         spec = item.analysis_spec
-        self._files[spec["RuleID"]] = _relative(item.file_name, self._folder)
+        self._files[spec["RuleID"]] = relative(item.file_name, self._folder)
         rule = CorrelationRule(Metadata.from_spec(spec), parse_correlation(spec))
         self._content.correlation_rules.append(rule)
 
@@ -166,27 +187,27 @@ class _Loader:
         is_wanted = prefix and any(tag.startswith(prefix) for tag in tags)
         if "Schedule" not in spec and not is_wanted:
             return  # a saved query that nobody runs here
-        key = next((key for key in SQL_FIELDS if key in spec), None)
+        key = _sql_field(spec)
         if key is None:
-            self._set_aside(item)
+            self._leave_out(item, Reason.LANGUAGE)
             return
         try:
-            sql = parse_sql(spec[key])
+            sql = parse_sql(rendered(spec[key], self._templates))
         except FieldError as error:
             raise FieldError(f"{key}: {error}") from error
         if not reads_only_cloudtrail(sql):
-            self._set_aside(item)
+            self._leave_out(item, Reason.TABLES)
             return
         schedule = parse_schedule(spec["Schedule"], "Schedule") if "Schedule" in spec else None
         self._content.queries[name] = Query(name, sql, schedule, tags, scanned_event_names(sql))
 
     def _add_policy(self, item: ClassifiedAnalysis) -> None:
-        self._set_aside(item)
-        if "Filename" in item.analysis_spec:
+        if self.strict and "Filename" in item.analysis_spec:
             self._importer.import_body(item.analysis_id(), self._body(item))
+        self._leave_out(item, Reason.POLICY)
 
-    def _set_aside(self, item: ClassifiedAnalysis) -> None:
-        self._content.not_replayed.append(item.analysis_id())
+    def _leave_out(self, item: ClassifiedAnalysis, reason: Reason) -> None:
+        self._content.left_out.append(LeftOut(item.analysis_id(), reason))
 
     def _python_rule(self, item: ClassifiedAnalysis) -> PythonRule:
         spec = item.analysis_spec
@@ -205,13 +226,22 @@ class _Loader:
 
     def _body(self, item: ClassifiedAnalysis) -> str:
         name: str = item.analysis_spec["Filename"]
+        path = Path(item.file_name).parent / name
+        if path.exists() and not path.is_file():
+            raise FieldError(f"Filename: {name} is not a regular file")
         try:
-            return (Path(item.file_name).parent / name).read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise FieldError(f"Filename: {name} cannot be read: {error}") from error
 
     def _problem(self, item: ClassifiedAnalysis, message: str) -> None:
-        self._problems.append(Problem(_relative(item.file_name, self._folder), message))
+        problem = Problem(relative(item.file_name, self._folder), message)
+        self._content.left_out.append(LeftOut(item.analysis_id(), Reason.BROKEN, problem))
+
+
+def _sql_field(spec: Mapping[str, Any]) -> str | None:
+    """Return the key of a query's SQL; None if it is in another language."""
+    return next((key for key in SQL_FIELDS if key in spec), None)
 
 
 def _dedup_seconds(spec: Mapping[str, Any]) -> int:
@@ -220,5 +250,7 @@ def _dedup_seconds(spec: Mapping[str, Any]) -> int:
     return max(minutes, MIN_DEDUP_MINUTES) * 60
 
 
-def _relative(file_name: str, folder: Path) -> str:
-    return os.path.relpath(file_name, folder.resolve())
+def _how_to_get(module: str | None) -> str:
+    if module in NEEDED_BY_PANTHER_ANALYSIS:
+        return "pip install 'local-panther[panther-analysis]' adds it"
+    return "install it beside local-panther, or add the helper to global_helpers"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 from panther_core.data_model import DataModel
@@ -9,7 +10,9 @@ from panther_core.rule import Rule
 from sqlglot.expressions import Query as Select
 
 from local_panther.content.correlation import CorrelationLogic
+from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.schedule import Schedule
+from local_panther.errors import Problem
 
 DEFAULT_DEDUP_MINUTES = 60
 
@@ -29,6 +32,7 @@ class Metadata:
         description: What it detects; "" if not given, as for the two below.
         runbook: How to triage its alerts.
         reference: An address to read more at.
+        output_ids: The destinations in its YAML.
     """
 
     rule_id: str
@@ -39,6 +43,7 @@ class Metadata:
     description: str
     runbook: str
     reference: str
+    output_ids: tuple[str, ...] = ()
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "Metadata":
@@ -52,6 +57,7 @@ class Metadata:
             description=spec.get("Description", "").strip(),
             runbook=spec.get("Runbook", "").strip(),
             reference=spec.get("Reference", "").strip(),
+            output_ids=tuple(spec.get("OutputIds") or ()),
         )
 
 
@@ -127,16 +133,17 @@ class Query:
 
 @dataclass
 class Content:
-    """Everything in a repository that runs, and the names of what does not.
+    """Everything in a repository that runs, and what does not.
 
     Attributes:
-        rules: The streaming rules.
+        rules: The streaming rules for CloudTrail.
         scheduled_rules: Those with a query that runs here.
-        correlation_rules: All that are enabled.
+        correlation_rules: Those whose steps run here.
         queries: By name.
         data_models: By log type.
-        disabled: IDs of items with `Enabled: false`.
-        not_replayed: IDs of items that do not run here.
+        left_out: What does not run, with the reason.
+        modules: The imported bodies: of helpers, rules and data models.
+        unreadable: Named pipes, sockets and devices in the folder, which were not opened.
     """
 
     rules: list[PythonRule] = field(default_factory=list)
@@ -144,13 +151,28 @@ class Content:
     correlation_rules: list[CorrelationRule] = field(default_factory=list)
     queries: dict[str, Query] = field(default_factory=dict)
     data_models: dict[str, DataModel] = field(default_factory=dict)
-    disabled: list[str] = field(default_factory=list)
-    not_replayed: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+    modules: list[ModuleType] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    @property
+    def problems(self) -> list[Problem]:
+        """What is wrong with the invalid items."""
+        return [item.problem for item in self.left_out if item.problem is not None]
+
+    def ids_left_out(self, *reasons: Reason) -> list[str]:
+        """Return the IDs of the items that do not run for certain reasons."""
+        return [item.item_id for item in self.left_out if item.reason in reasons]
 
     @property
     def python_rules(self) -> list[PythonRule]:
         """All rules with a Python body, streaming and scheduled."""
         return [*self.rules, *(scheduled.rule for scheduled in self.scheduled_rules)]
+
+    @property
+    def metadata(self) -> dict[str, Metadata]:
+        """The metadata of the rules with a Python body, by rule ID."""
+        return {rule.metadata.rule_id: rule.metadata for rule in self.python_rules}
 
     @property
     def rule_ids(self) -> list[str]:

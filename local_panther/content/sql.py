@@ -1,11 +1,13 @@
 """SQL of saved and scheduled queries: Snowflake's dialect, parsed, and what a query reads."""
 
 import re
+from collections.abc import Iterator
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from local_panther.content.sql_text import parsable_macros
 from local_panther.errors import FieldError, one_line
 
 CLOUDTRAIL = "aws_cloudtrail"
@@ -13,13 +15,17 @@ ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def parse_sql(sql: str) -> exp.Query:
-    """Parse one query.
+    """Parse one query; its time macros may be written in any form that Panther takes.
 
     Raises:
         FieldError: It is not one query in the Snowflake dialect.
     """
     try:
-        found = [part for part in sqlglot.parse(sql, read="snowflake") if part is not None]
+        found = [
+            part
+            for part in sqlglot.parse(parsable_macros(sql), read="snowflake")
+            if part is not None
+        ]
     except SqlglotError as error:
         raise FieldError(f"not a query in the Snowflake dialect: {_uncoloured(error)}") from error
     if len(found) != 1 or not isinstance(found[0], exp.Query):
@@ -34,15 +40,25 @@ def reads_only_cloudtrail(query: exp.Expr) -> bool:
     return tables - own == {CLOUDTRAIL}
 
 
+def cloudtrail_selects(query: exp.Expr) -> Iterator[exp.Select]:
+    """Yield the parts of a query that read CloudTrail itself."""
+    for select in query.find_all(exp.Select):
+        tables = [table for table in sources(select) if isinstance(table, exp.Table)]
+        if any(table.name.lower() == CLOUDTRAIL for table in tables):
+            yield select
+
+
+def sources(select: exp.Select) -> list[exp.Expr]:
+    """Return what a part of a query reads from: tables and subqueries."""
+    source = select.args.get("from_") or select.args.get("from")
+    joins = [join.this for join in select.args.get("joins") or []]
+    return [source.this, *joins] if source else joins
+
+
 def scanned_event_names(query: exp.Expr) -> frozenset[str] | None:
     """Return the only values of eventName that a query can see of CloudTrail; None for any."""
     names: frozenset[str] = frozenset()
-    for select in query.find_all(exp.Select):
-        source = select.args.get("from_") or select.args.get("from")
-        tables = [source.this] if source else []
-        tables += [join.this for join in select.args.get("joins") or []]
-        if not any(isinstance(t, exp.Table) and t.name.lower() == CLOUDTRAIL for t in tables):
-            continue
+    for select in cloudtrail_selects(query):
         limit = _limited_names(select.args.get("where"))
         if limit is None:
             return None

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 
+from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.model import Content, EventNames, PythonRule, includes, united
 from local_panther.detection.running import run_rule
 from local_panther.detection.signals import Signal
 from local_panther.errors import RunErrors
 from local_panther.records.model import Record
-from local_panther.records.panther_fields import LOG_TYPE
+from local_panther.records.panther_fields import normalised_time
 
 
 class Engine:
@@ -20,9 +21,9 @@ class Engine:
             content: Its streaming rules and data models.
             errors: Takes what rules raise.
         """
-        self._rules = [rule for rule in content.rules if LOG_TYPE in rule.log_types]
+        self._rules = content.rules
         self._by_name: dict[str, list[PythonRule]] = {}
-        self._model = content.data_models.get(LOG_TYPE)
+        self._model = content.data_models.get(CLOUDTRAIL)
         self._errors = errors
 
     @property
@@ -30,10 +31,17 @@ class Engine:
         """The eventNames of records that any rule can match, by the rules' filters."""
         return united(rule.event_names for rule in self._rules)
 
-    def run(self, record: Record) -> Iterator[Signal]:
-        """Run the rules that can match a record and yield a signal for each match."""
+    def run(self, record: Record, arrival: float | None = None) -> Iterator[Signal]:
+        """Run the rules that can match a record and yield a signal for each match.
+
+        Args:
+            record: The record.
+            arrival: When it arrived, in seconds since 1970; when it happened if omitted.
+        """
         rules = self._for_name(record.name)
         event = record.event() if rules else {}
+        if rules:
+            event["p_parse_time"] = normalised_time(record.time if arrival is None else arrival)
         for rule in rules:
             signal = run_rule(rule, event, record.time, record.where, self._errors, self._model)
             if signal:

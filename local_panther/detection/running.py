@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from panther_core.data_model import DataModel
@@ -12,6 +13,21 @@ from local_panther.containment import call, described
 from local_panther.content.model import PythonRule
 from local_panther.detection.signals import Signal
 from local_panther.errors import RunErrors
+
+NOWHERE = ["SKIP"]  # how panther_core writes that destinations() returned an empty list
+
+
+class _AnyDestination(dict[str, Any]):
+    """The destinations of an instance by name: as they are not known here, any name is one."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __getitem__(self, name: str) -> Any:
+        return SimpleNamespace(destination_id=name)
+
+
+ANYWHERE = _AnyDestination()
 
 
 def run_rule(
@@ -37,9 +53,12 @@ def run_rule(
         then ran out of time, as in its title, makes both a signal and an error.
     """
     view = PantherEvent(event, model)
-    result, error = call(rule.detection.run, view, {}, {}, batch_mode=True)
+    result, error = call(rule.detection.run, view, {}, ANYWHERE, batch_mode=True)
     if error or (result and result.detection_evaluation_failed):
-        errors.add(rule.metadata.rule_id, where, _message(result, error))
+        message = _message(result, error)
+        errors.add(rule.metadata.rule_id, where, message)
+        kind = type(error).__name__ if error else (result and result.error_type) or "Exception"
+        errors.add_raised(rule.metadata.rule_id, kind, time, where, message)
     return _signal(rule, time, event, result) if result and result.trigger_alert else None
 
 
@@ -69,4 +88,11 @@ def _signal(
         description=result.description_output or metadata.description,
         runbook=result.runbook_output or metadata.runbook,
         reference=result.reference_output or metadata.reference,
+        destinations=_destinations(result.destinations_output),
     )
+
+
+def _destinations(output: list[str] | None) -> tuple[str, ...] | None:
+    if output is None:
+        return None
+    return () if output == NOWHERE else tuple(map(str, output))

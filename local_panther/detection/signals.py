@@ -19,6 +19,7 @@ class Signal:
         dedup: The string that groups matches into alerts.
         unique: What `unique()` returned, None if the rule has none.
         severity: What `severity()` returned, else the rule's.
+        destinations: What `destinations()` returned, None if the rule has none or returned None.
         runbook: What `runbook()` returned, else the rule's; `description` and `reference` alike.
     """
 
@@ -34,6 +35,7 @@ class Signal:
     description: str
     runbook: str
     reference: str
+    destinations: tuple[str, ...] | None = None
 
     @property
     def fields(self) -> Mapping[str, Any]:

@@ -24,6 +24,7 @@ from graphql import (
 from graphql.validation import MaxIntrospectionDepthRule
 
 from local_panther.content.filters import transpile_filters
+from local_panther.content.log_types import managed_log_types
 from local_panther.content.simple import transpile_detection
 from local_panther.correlation.rule_tests import run_tests
 from local_panther.errors import FieldError, Problem
@@ -35,6 +36,9 @@ from local_panther.instance.statistics import no_statistics
 MAX_TOKENS = 2000  # of a query; those of panther_analysis_tool have some 400 at the most
 MAX_RECEIPTS = 100
 NOTHING_TO_FILTER: dict[str, Any] = {"statement": {}}
+NOTHING_PASSES: dict[str, Any] = {
+    "statement": {"and": [{"target": "p_log_type", "operator": op} for op in ("empty", "!empty")]}
+}
 
 
 class Api:
@@ -83,19 +87,21 @@ class Api:
         core = importlib.metadata.version("panther_core")
         return {"pantherVersion": f"local (panther_core {core})"}
 
-    def _schemas(self, *_: Any, **__: Any) -> dict[str, Any]:
-        # Panther's managed schemas are not public; without any, clients check no log types.
-        return {"edges": []}
+    def _schemas(self, *_: Any, input: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Answer the names of the managed schemas: what is in them is not public."""
+        managed = input is None or input.get("isManaged") is not False
+        names = sorted(managed_log_types()) if managed else []
+        nodes = [{"name": name, "isManaged": True, "revision": 1, "spec": ""} for name in names]
+        return {"edges": [{"node": node} for node in nodes]}
 
     def _featureFlags(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         return {"flags": [{"flag": flag["flag"], "treatment": True} for flag in input["flags"]]}
 
     def _transpileFilters(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        filters = [transpile_filters(_json(text)) or NOTHING_TO_FILTER for text in input["data"]]
-        return {"transpiledFilters": [json.dumps(statement) for statement in filters]}
+        return {"transpiledFilters": [json.dumps(_filter(text)) for text in input["data"]]}
 
     def _transpileSimpleDetectionsToPython(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        return {"transpiledPython": [transpile_detection(_json(text)) for text in input["data"]]}
+        return {"transpiledPython": [_body(text) for text in input["data"]]}
 
     def _testCorrelationRuleYAML(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         return {"results": _correlation_results(input["yaml"])}
@@ -177,6 +183,31 @@ class Api:
             logging.error("an upload failed", exc_info=error)
             return UploadOutcome([Problem("", f"{type(error).__name__}: {error}")])
         return job.result()
+
+
+def _filter(text: str) -> dict[str, Any]:
+    """Return a translated filter; for an invalid one, a filter that lets nothing through.
+
+    panther_analysis_tool asks for all filters of a repository at once, and where it gets an error
+    it tests every rule without any. So an invalid filter is not an error of the answer: it fails
+    the tests of its own rule, and the log says what is wrong with it.
+    """
+    try:
+        return transpile_filters(_json(text)) or NOTHING_TO_FILTER
+    except FieldError as error:
+        logging.error("invalid filter, which fails the tests of its rule: %s, in %s", error, text)
+        return NOTHING_PASSES
+
+
+def _body(text: str) -> str:
+    """Return the Python of a simple detection; for an invalid one, a body that raises the reason.
+
+    The tool asks for all of them at once too.
+    """
+    try:
+        return transpile_detection(_json(text))
+    except FieldError as error:
+        return f"raise ValueError({str(error)!r})\n"
 
 
 def load_schema() -> GraphQLSchema:

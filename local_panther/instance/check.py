@@ -12,7 +12,6 @@ that gets both together in the local Panther's own layout, RESULT the file for t
 
 import hashlib
 import json
-import re
 import resource
 import shutil
 import sys
@@ -25,17 +24,16 @@ from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 
 from local_panther.content.kinds import FOLDERS
 from local_panther.content.load import loaded_content
-from local_panther.errors import ContentError, Problem, one_line
+from local_panther.content.log_types import check_log_types
+from local_panther.errors import ContentError, FieldError, Problem, one_line
 from local_panther.instance.limits import is_too_large
 from local_panther.instance.model import CheckedUpload, StoredItem
 
+# libyaml's is fifteen times as fast; a wheel of PyYAML always has it.
+SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 MAX_MEMORY_BYTES = 4 * 1024**3
 MAX_NAME_LENGTH = 100
-LOG_TYPE = re.compile(r"[A-Za-z0-9]+(\.[A-Za-z0-9_-]+)+")
-
-
-class _Refused(ValueError):
-    """An item that cannot be stored."""
 
 
 def check(upload: Path, stored: Path, candidate: Path) -> CheckedUpload:
@@ -52,7 +50,7 @@ def check(upload: Path, stored: Path, candidate: Path) -> CheckedUpload:
         source = str(Path(item.file_name).relative_to(upload))
         try:
             entry = _place(item, upload, candidate)
-        except (_Refused, OSError, UnicodeDecodeError) as error:
+        except (FieldError, OSError, UnicodeDecodeError) as error:
             problems.append(Problem(source, str(error)))
             continue
         entries[item.analysis_id()] = entry
@@ -97,9 +95,7 @@ def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[Problem]]:
 def _place(item: ClassifiedAnalysis, upload: Path, candidate: Path) -> StoredItem:
     """Write an item into the candidate under a name made of its ID."""
     spec, kind = dict(item.analysis_spec), item.analysis_type()
-    for log_type in spec.get("LogTypes") or []:
-        if not LOG_TYPE.fullmatch(log_type):
-            raise _Refused(f"LogTypes: {log_type} is not a log type")
+    check_log_types(spec.get("LogTypes") or [])
     folder = FOLDERS[kind]
     name = file_name(item.analysis_id())
     spec_file, body_file, body = f"{folder}/{name}.yml", "", b""
@@ -108,7 +104,7 @@ def _place(item: ClassifiedAnalysis, upload: Path, candidate: Path) -> StoredIte
         suffix = Path(spec["Filename"]).suffix or ".py"
         body_file = f"{folder}/{name}{suffix}"
         spec["Filename"] = f"{name}{suffix}"
-    text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+    text = yaml.dump(spec, Dumper=SafeDumper, sort_keys=False, allow_unicode=True)
     for path, content in ((spec_file, text.encode()), (body_file, body)):
         if path:
             (candidate / path).parent.mkdir(parents=True, exist_ok=True)
@@ -121,9 +117,9 @@ def _body(item: ClassifiedAnalysis, upload: Path) -> bytes:
     name: str = item.analysis_spec["Filename"]
     path = (Path(item.file_name).parent / name).resolve()
     if not path.is_relative_to(upload.resolve()):
-        raise _Refused(f"Filename: {name} lies outside the archive")
+        raise FieldError(f"Filename: {name} lies outside the archive")
     if not path.is_file():
-        raise _Refused(f"Filename: {name} is not in the archive")
+        raise FieldError(f"Filename: {name} is not in the archive")
     return path.read_bytes()
 
 

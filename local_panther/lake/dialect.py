@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import exp
 
+from local_panther.content.sql import CLOUDTRAIL
 from local_panther.errors import FieldError
 
 VARIANT = (  # columns that hold objects and lists
@@ -21,7 +22,9 @@ VARIANT = (  # columns that hold objects and lists
     "addendum",
 )
 PARAMETERS = "parameters"
+LAKE_TABLE = "panther_logs.public.aws_cloudtrail"
 TIME_COLUMN = "p_event_time"
+NOW = "CAST($now AS TIMESTAMP)"  # the time of the run, in a query in DuckDB's dialect
 
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 OFFSET = re.compile(
@@ -30,7 +33,11 @@ OFFSET = re.compile(
 
 
 def transpile_sql(
-    query: exp.Expr, parameters: Mapping[str, str] | None = None, reach: str | None = None
+    query: exp.Expr,
+    parameters: Mapping[str, str] | None = None,
+    reach: str | None = None,
+    *,
+    arrived: bool = False,
 ) -> str:
     """Write a query in DuckDB's dialect; `$now` stands for the time of the run.
 
@@ -38,6 +45,7 @@ def transpile_sql(
         query: From `parse_sql`.
         parameters: Values for the columns of the CTE named `parameters`, by name.
         reach: A length of time, such as '3 h', that replaces the one in every p_occurs_since.
+        arrived: Let the query see only what had arrived by the time of the run.
 
     Raises:
         FieldError: A macro has invalid arguments.
@@ -49,6 +57,8 @@ def transpile_sql(
         if reach and macro.name.lower() == "p_occurs_since":
             macro.expressions[0].replace(exp.Literal.string(reach))
     _open_variants(query)
+    if arrived:
+        _hide_what_is_to_come(query)
     return query.transform(_transpiled).sql("duckdb")
 
 
@@ -79,6 +89,26 @@ def _open_variants(query: exp.Expr) -> None:
             bracket.replace(exp.JSONExtract(this=base.copy(), expression=path))
 
 
+def _hide_what_is_to_come(query: exp.Expr) -> None:
+    for table in list(query.find_all(exp.Table)):
+        if table.name.lower() == CLOUDTRAIL:
+            alias = table.alias or table.name
+            plain = exp.to_table(LAKE_TABLE)
+            had_arrived = exp.LTE(this=exp.column("p_parse_time"), expression=_now())
+            table.replace(exp.select("*").from_(plain).where(had_arrived).subquery(alias))
+
+
+def offset_of(macro: exp.Anonymous) -> float:
+    """Return the length of the window of a p_occurs_since, in seconds.
+
+    Raises:
+        FieldError: Its first argument is not a length of time.
+    """
+    if not macro.expressions:
+        raise FieldError(f"{macro.sql()} needs a length of time such as '3 h'")
+    return _seconds(macro.expressions[0])
+
+
 def _since(arguments: list[exp.Expr]) -> exp.Expr:
     offset, column = _seconds(arguments[0]), _column(arguments[1:])
     return _between(column, _shifted(_now(), -offset), _now())
@@ -101,7 +131,12 @@ def _before(arguments: list[exp.Expr]) -> exp.Expr:
     return exp.LT(this=_column(arguments[1:]), expression=_shifted(arguments[0], 0))
 
 
+def _current(_arguments: list[exp.Expr]) -> exp.Expr:
+    return _now()
+
+
 MACROS: dict[str, Callable[[list[exp.Expr]], exp.Expr]] = {
+    "p_current_timestamp": _current,
     "p_occurs_since": _since,
     "p_occurs_around": _around,
     "p_occurs_between": _range,
@@ -121,9 +156,10 @@ def _seconds(argument: exp.Expr) -> float:
 
 
 def _column(rest: list[exp.Expr]) -> exp.Column:
-    """Return the time column of a macro, behind the table's alias where one is given."""
-    alias = rest[0].name if rest else None
-    return exp.column(TIME_COLUMN, table=alias)
+    """Return the time column of a macro: its last two arguments name the table and the column."""
+    given = [None if isinstance(part, exp.Null) else part.name for part in rest]
+    alias, column = (*given, None, None)[:2]
+    return exp.column(column or TIME_COLUMN, table=alias)
 
 
 def _between(column: exp.Column, low: exp.Expr, high: exp.Expr) -> exp.Expr:

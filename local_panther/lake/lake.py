@@ -1,5 +1,10 @@
 """CloudTrail in DuckDB, under the lake's table names and column shapes."""
 
+import logging
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -7,9 +12,11 @@ from typing import Any
 
 import duckdb
 
-from local_panther.lake.dialect import VARIANT
+from local_panther.errors import one_line
+from local_panther.lake.dialect import LAKE_TABLE, NOW, VARIANT
 from local_panther.processes import TemporaryFolder
 from local_panther.records.model import Record
+from local_panther.records.panther_fields import normalised_time
 from local_panther.times import sql_timestamp
 
 TEXT = (
@@ -18,12 +25,36 @@ TEXT = (
 TEXT += " requestID eventID eventType recipientAccountId sharedEventID vpcEndpointId eventCategory"
 TEXT += " apiVersion"
 BOOLEAN = "readOnly managementEvent"
-PANTHER_TEXT = "p_log_type p_row_id"
+PANTHER_TEXT = "p_log_type p_row_id p_source_id p_source_label"
 PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
+PANTHER_LISTS += " p_any_domain_names p_any_trace_ids p_any_aws_instance_ids p_any_aws_tags"
+PANTHER_LISTS += " p_any_actor_ids"
 
 BATCH_RECORDS = 2000  # that wait for one insert
-LINE_BYTES = 16 * 1024 * 1024  # that DuckDB reserves for a line, unless one is longer
+BATCH_BYTES = 8 * 1024 * 1024
+LINE_BYTES = 256 * 1024  # that DuckDB reserves for a line, unless one is longer
 MEMORY_LIMIT = "1GB"  # beyond it DuckDB uses the disk
+THREADS = 2  # each needs memory of its own
+QUERY_SECONDS = 60.0
+MAX_ROWS = 100_000  # of one query, that Python takes in
+FORGET_EVERY = 20_000  # records that are stored between two looks at what can go
+
+
+@dataclass(frozen=True)
+class QueryFailed:
+    """What a query ended with in place of rows.
+
+    Attributes:
+        message: Why.
+        timed_out: True if it took too long.
+    """
+
+    message: str
+    timed_out: bool
+
+
+class TooManyRowsError(Exception):
+    """A query returned more rows than are taken in."""
 
 
 class Lake:
@@ -36,6 +67,8 @@ class Lake:
     def __init__(self) -> None:
         """Start with an empty table; the database itself is made when it is first needed."""
         self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        self._stored = 0
         self._folder = TemporaryFolder("local-panther-lake-")
         self._batch = self._folder.path / "batch.ndjson"
         self.refused = 0
@@ -54,7 +87,10 @@ class Lake:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         """The database: its threads must start after all workers have been forked."""
         connection = duckdb.connect()
-        connection.execute("ATTACH ':memory:' AS panther_logs")
+        # In a file, as what is in memory only counts towards the limit for good.
+        connection.execute(f"ATTACH '{self._folder.path}/lake.duckdb' AS panther_logs")
+        connection.execute("SET enable_progress_bar = false")  # it writes to standard output
+        connection.execute(f"SET threads = {THREADS}")
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"SET temp_directory = '{self._folder.path}'")
         # Queries come with the content: they read the lake and nothing else.
@@ -64,11 +100,77 @@ class Lake:
         connection.execute(_create_table())
         return connection
 
-    def add(self, record: Record) -> None:
-        """Store a record."""
-        self._waiting.append(b'{"p":%b,"r":%b}' % (record.added, record.raw))
-        if len(self._waiting) >= BATCH_RECORDS:
+    def add(self, record: Record, arrival: float | None = None, horizon: float = -math.inf) -> None:
+        """Store a record.
+
+        Args:
+            record: The record.
+            arrival: When it arrived, in seconds since 1970; when it happened if omitted.
+            horizon: Records that happened before this time can go.
+        """
+        parsed = normalised_time(record.time if arrival is None else arrival).encode()
+        line = b'{"a":"%b","p":%b,"r":%b}' % (parsed, record.added, record.raw)
+        self._waiting.append(line)
+        self._waiting_bytes += len(line)
+        if len(self._waiting) >= BATCH_RECORDS or self._waiting_bytes > BATCH_BYTES:
             self._flush()
+        if self._stored >= FORGET_EVERY and horizon > -math.inf:
+            self._forget(horizon)
+
+    def _forget(self, horizon: float) -> None:
+        """Copy what is still within reach into a new table, and drop the old one."""
+        self._stored = 0
+        kept = f"SELECT * FROM {LAKE_TABLE} WHERE p_event_time >= TIMESTAMP '{{}}'"
+        self._connection.execute(
+            f"CREATE TABLE {LAKE_TABLE}_kept AS {kept.format(sql_timestamp(horizon))}"
+        )
+        self._connection.execute(f"DROP TABLE {LAKE_TABLE}")
+        self._connection.execute(f"ALTER TABLE {LAKE_TABLE}_kept RENAME TO aws_cloudtrail")
+        self._connection.execute("CHECKPOINT panther_logs")
+
+    def runs(
+        self, sql: str, times: Sequence[float]
+    ) -> dict[float, list[dict[str, Any]] | QueryFailed]:
+        """Run a query as of several times; DuckDB takes little longer for many than for one.
+
+        Args:
+            sql: As `transpile_sql` writes it.
+            times: What `$now` stands for, in seconds since 1970.
+
+        Returns:
+            The rows of each run, or what it failed with.
+        """
+        if len(times) > 1 and NOW in sql:
+            try:
+                return self._together(sql, times)
+            except (duckdb.Error, TooManyRowsError) as error:
+                logging.debug("one by one: %s", error)  # not every query can be a lateral join
+        return {time: self._alone(sql, time) for time in times}
+
+    def _together(
+        self, sql: str, times: Sequence[float]
+    ) -> dict[float, list[dict[str, Any]] | QueryFailed]:
+        moments = {sql_timestamp(time): time for time in times}
+        values = ", ".join(f"(TIMESTAMP '{moment}')" for moment in moments)
+        inner = sql.replace(NOW, "p_run.p_run_at")
+        found: dict[float, list[dict[str, Any]] | QueryFailed] = {time: [] for time in times}
+        for row in self._rows(
+            f"SELECT strftime(p_run.p_run_at, '%Y-%m-%d %H:%M:%S.%f') AS p_run_at, p_found.* "
+            f"FROM (VALUES {values}) AS p_run(p_run_at), LATERAL ({inner}) AS p_found",
+            None,
+        ):
+            rows = found[moments[row.pop("p_run_at")]]
+            if isinstance(rows, list):
+                rows.append(row)
+        return found
+
+    def _alone(self, sql: str, time: float) -> list[dict[str, Any]] | QueryFailed:
+        try:
+            return self.query(sql, time)
+        except duckdb.InterruptException:
+            return QueryFailed(f"took more than {QUERY_SECONDS:.0f} s", timed_out=True)
+        except (duckdb.Error, TooManyRowsError) as error:
+            return QueryFailed(one_line(error), timed_out=False)
 
     def query(self, sql: str, now: float = 0) -> list[dict[str, Any]]:
         """Run a query and return its rows by column name, as the JSON that an instance returns.
@@ -79,20 +181,31 @@ class Lake:
 
         Raises:
             duckdb.Error: The query cannot be run.
+            TooManyRowsError: It has more rows than are taken.
         """
+        return self._rows(sql, {"now": sql_timestamp(now)} if "$now" in sql else None)
+
+    def _rows(self, sql: str, values: dict[str, Any] | None) -> list[dict[str, Any]]:
         self._flush()
-        values = {"now": sql_timestamp(now)} if "$now" in sql else None
-        cursor = self._connection.execute(sql, values)
+        limit = threading.Timer(QUERY_SECONDS, self._connection.interrupt)
+        limit.start()
+        try:
+            cursor = self._connection.execute(sql, values)
+            found = cursor.fetchmany(MAX_ROWS + 1)
+        finally:
+            limit.cancel()
+        if len(found) > MAX_ROWS:
+            raise TooManyRowsError(f"more than {MAX_ROWS:,} rows")
         names = [column[0] for column in cursor.description]
         return [
-            {name: _plain(value) for name, value in zip(names, row, strict=True)}
-            for row in cursor.fetchall()
+            {name: _plain(value) for name, value in zip(names, row, strict=True)} for row in found
         ]
 
     def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if not waiting:
             return
+        self._stored += len(waiting)
         try:
             self._insert(waiting)
         except duckdb.Error:
@@ -124,10 +237,8 @@ def _columns() -> list[tuple[str, str, str]]:
     text = [(name, "VARCHAR", f"r.{name}") for name in TEXT.split()]
     variant = [(name, "JSON", f"NULLIF(r.{name}, 'null'::JSON)") for name in VARIANT]
     boolean = [(name, "BOOLEAN", f"TRY_CAST(r.{name} AS BOOLEAN)") for name in BOOLEAN.split()]
-    times = [
-        (name, "TIMESTAMP", "p.p_event_time")
-        for name in ("eventTime", "p_event_time", "p_parse_time")
-    ]
+    times = [(name, "TIMESTAMP", "p.p_event_time") for name in ("eventTime", "p_event_time")]
+    times.append(("p_parse_time", "TIMESTAMP", "a"))
     panther = [(name, "VARCHAR", f"p.{name}") for name in PANTHER_TEXT.split()]
     lists = [(name, "VARCHAR[]", f"p.{name}") for name in PANTHER_LISTS.split()]
     return [*text, *variant, *boolean, *times, *panther, *lists]
@@ -135,7 +246,7 @@ def _columns() -> list[tuple[str, str, str]]:
 
 def _create_table() -> str:
     columns = ", ".join(f'"{name}" {kind}' for name, kind, _ in _columns())
-    return f"CREATE TABLE panther_logs.public.aws_cloudtrail ({columns})"
+    return f"CREATE TABLE {LAKE_TABLE} ({columns})"
 
 
 def _insert() -> str:
@@ -145,12 +256,14 @@ def _insert() -> str:
     added = [f'"{name}" VARCHAR' for name in PANTHER_TEXT.split()]
     added += [f'"{name}" VARCHAR[]' for name in PANTHER_LISTS.split()]
     added += ['"p_event_time" TIMESTAMP']
-    columns = f"{{p: 'STRUCT({', '.join(added)})', r: 'STRUCT({', '.join(record)})'}}"
+    columns = (
+        f"{{a: 'TIMESTAMP', p: 'STRUCT({', '.join(added)})', r: 'STRUCT({', '.join(record)})'}}"
+    )
     values = ", ".join(value for _, _, value in _columns())
     read = (
         f"read_json(?, format = 'newline_delimited', columns = {columns}, maximum_object_size = ?)"
     )
-    return f"INSERT INTO panther_logs.public.aws_cloudtrail SELECT {values} FROM {read}"
+    return f"INSERT INTO {LAKE_TABLE} SELECT {values} FROM {read}"
 
 
 INSERT = _insert()

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-
-import duckdb
+from dataclasses import dataclass, field
+from typing import Any
 
 from local_panther.content.model import (
     Content,
@@ -15,11 +14,25 @@ from local_panther.content.model import (
     united,
 )
 from local_panther.content.schedule import Schedule
+from local_panther.detection.clock import EventClock
 from local_panther.detection.running import run_rule
 from local_panther.detection.signals import Signal
-from local_panther.errors import RunErrors, one_line
+from local_panther.errors import FieldError, RunErrors
 from local_panther.lake.dialect import transpile_sql
-from local_panther.lake.lake import Lake
+from local_panther.lake.lake import Lake, QueryFailed
+from local_panther.lake.windows import Sight, windows_of
+
+BATCH_RUNS = 128  # runs that are asked for in one statement
+MAX_RUNS_BETWEEN = 50_000  # of a query between two records: beyond, a wrong clock made the gap
+MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
+
+
+@dataclass
+class _Run:
+    """A run whose rows are to be asked for, and until when the runs after it see the same."""
+
+    time: float
+    until: float
 
 
 @dataclass
@@ -31,71 +44,152 @@ class _Job:
         schedule: When it runs.
         sql: The query in DuckDB's dialect.
         rules: The rules that get its rows.
-        next_run: Seconds since 1970; infinity while no run is due.
+        sight: What it sees.
+        next_run: Seconds since 1970; infinity until the first record has arrived.
+        waiting: Runs that are due, in order.
+        time_outs: How often it took too long.
     """
 
     query: Query
     schedule: Schedule
     sql: str
     rules: list[PythonRule]
+    sight: Sight
     next_run: float = math.inf
+    waiting: list[_Run] = field(default_factory=list)
+    time_outs: int = 0
 
 
 class ScheduledQueries:
     """The scheduled queries that have a rule.
 
-    A query runs at each time of its schedule that follows new records; a run without any would find
-    what the one before it found. The time of a signal is that of the run.
+    A query runs at each time of its schedule, from the first record to the first run after the
+    last one has arrived, with new records or without; every row of every run goes to its rules.
+    The time of a signal is that of the run.
+
+    Runs are asked for together, as DuckDB takes as long for a hundred as for one; each sees what
+    had arrived by then. A run that sees the same records as the one before it has the same rows.
     """
 
-    def __init__(self, content: Content, lake: Lake, errors: RunErrors) -> None:
+    def __init__(
+        self, content: Content, lake: Lake, errors: RunErrors, clock: EventClock | None = None
+    ) -> None:
         """Prepare the scheduled queries of some content.
 
         Args:
             content: Its queries and scheduled rules.
             lake: What the queries read.
             errors: Takes what goes wrong in queries and rules.
+            clock: Set to the time of the run while rules get its rows.
         """
         self._lake = lake
         self._errors = errors
-        self._clock = -math.inf  # time of the latest run
+        self._clock = clock or EventClock()
         self._jobs: list[_Job] = []
+        steps = {step.rule_id for rule in content.correlation_rules for step in rule.logic.steps}
         for query in content.queries.values():
             rules = [
                 scheduled.rule
                 for scheduled in content.scheduled_rules
                 if query.name in scheduled.query_names
             ]
-            if query.schedule and rules:
-                self._jobs.append(_Job(query, query.schedule, transpile_sql(query.sql), rules))
+            if not query.schedule or not rules:
+                continue
+            try:
+                sql = transpile_sql(query.sql, arrived=True)
+            except FieldError as error:
+                errors.add(query.name, "", str(error))
+                continue
+            sight = Sight(windows_of(query.sql))
+            self._jobs.append(_Job(query, query.schedule, sql, rules, sight))
+        # A correlation rule needs its signals when they are due.
+        ids = {rule.metadata.rule_id for job in self._jobs for rule in job.rules}
+        self._batch = 1 if ids & steps else BATCH_RUNS
 
     @property
     def event_names(self) -> EventNames:
         """The eventNames of records that any of the queries can see."""
         return united(job.query.event_names for job in self._jobs)
 
-    def note(self, event_name: str, time: float) -> None:
-        """Take note that the lake has a new record; a late one is for a run still to come."""
+    @property
+    def horizon(self) -> float:
+        """The earliest event time that a run still to come can see; -infinity for any."""
+        earliest = math.inf
         for job in self._jobs:
-            if job.next_run == math.inf and includes(job.query.event_names, event_name):
-                job.next_run = job.schedule.next_run(max(time, self._clock))
+            reach = job.sight.windows.reach
+            runs = [run.time for run in job.waiting[:1]] or [job.next_run]
+            earliest = min(earliest, -math.inf if reach is None else runs[0] - reach)
+        return earliest
+
+    def note(self, event_name: str, time: float) -> None:
+        """Take note that the lake has a new record of a time."""
+        for job in self._jobs:
+            if includes(job.query.event_names, event_name):
+                job.sight.note(time)
 
     def advance(self, now: float) -> Iterator[Signal]:
         """Do the runs that are due before a time, and yield a signal for each match."""
-        while due := [job for job in self._jobs if job.next_run < now]:
-            job = min(due, key=lambda job: job.next_run)
-            run_at, job.next_run = job.next_run, math.inf
-            self._clock = max(self._clock, run_at)
-            yield from self._run(job, run_at)
+        for job in self._jobs:
+            if job.next_run == math.inf:
+                job.next_run = job.schedule.next_run(now)
+            self._collect(job, now)
+        if any(len(job.waiting) >= self._batch for job in self._jobs):
+            yield from self._work_off()
 
-    def _run(self, job: _Job, run_at: float) -> Iterator[Signal]:
-        try:
-            rows = self._lake.query(job.sql, run_at)
-        except duckdb.Error as error:
-            self._errors.add(job.query.name, f"run at {run_at:.0f}", one_line(error))
-            return
-        where = f"a row of {job.query.name}"
-        for row in rows:
-            for rule in job.rules:
-                if signal := run_rule(rule, row, run_at, where, self._errors):
-                    yield signal
+    def finish(self, now: float) -> Iterator[Signal]:
+        """Do the runs that are due, and for each query one at or after the end."""
+        for job in self._jobs:
+            if job.next_run < math.inf:
+                self._collect(job, max(now, job.next_run) + 1e-3)
+                if not job.waiting or job.next_run <= now:
+                    self._collect(job, job.next_run + 1e-3)
+        yield from self._work_off()
+
+    def _collect(self, job: _Job, now: float) -> None:
+        sight = job.sight
+        while job.next_run < now:
+            run = job.next_run
+            latest = job.waiting[-1] if job.waiting else None
+            if latest is None or not sight.is_same(latest.time, run):
+                sight.forget(run)
+                sight.changed = False
+                latest = _Run(run, run)
+                job.waiting.append(latest)
+            following = job.schedule.next_run(run + 1)
+            until = max(following, min(sight.same_until(run), now))
+            latest.until = until
+            job.next_run = job.schedule.next_run(until)
+
+    def _times(self, job: _Job, run: _Run) -> Iterator[float]:
+        """Yield the times of a run and of those that see the same."""
+        time, count = run.time, 0
+        while time < run.until or time == run.time:
+            yield time
+            time, count = job.schedule.next_run(time + 1), count + 1
+            if count == MAX_RUNS_BETWEEN and time < run.until:
+                message = f"its runs until {run.until:.0f}, as no record came, are left out"
+                self._errors.add(job.query.name, f"run at {time:.0f}", message)
+                return
+
+    def _work_off(self) -> Iterator[Signal]:
+        """Ask for the rows of the waiting runs, and hand them to the rules in order of time."""
+        due: list[tuple[float, int, list[dict[str, Any]]]] = []
+        for number, job in enumerate(self._jobs):
+            times = [run.time for run in job.waiting]
+            found = self._lake.runs(job.sql, times) if job.time_outs < MAX_TIME_OUTS else {}
+            for run in job.waiting:
+                rows = found.get(run.time, [])
+                if isinstance(rows, QueryFailed):
+                    job.time_outs += rows.timed_out
+                    self._errors.add(job.query.name, f"run at {run.time:.0f}", rows.message)
+                elif rows:
+                    due += [(time, number, rows) for time in self._times(job, run)]
+            job.waiting.clear()  # so that the next run asks anew
+        for time, number, rows in sorted(due, key=lambda run: run[:2]):
+            job = self._jobs[number]
+            where = f"a row of {job.query.name}"
+            with self._clock.at(time):
+                for row in rows:
+                    for rule in job.rules:
+                        if signal := run_rule(rule, row, time, where, self._errors):
+                            yield signal

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local_panther.alerts.model import Alert
+from local_panther.alerts.rule_errors import noisy_rules
+from local_panther.content.left_out import problem_lines, summary_lines
 from local_panther.replay import Outcome
 from local_panther.times import iso, span
 
@@ -18,6 +20,10 @@ def alert_facts(alert: Alert) -> Iterator[Fact]:
     """Yield name and lines of everything that an analyst asks first about an alert."""
     yield "Rule", [f"{alert.metadata.rule_id} ({alert.metadata.display_name})"]
     yield "Alert at", [iso(alert.created_at)]
+    if alert.suppressed:
+        yield "Goes to", ["nowhere: destinations() returned none"]
+    elif alert.destinations:
+        yield "Goes to", [short(name) for name in alert.destinations]
     length = f" to {iso(alert.last)} ({span(alert.last - alert.first)})"
     what = f"{alert.event_count} from {iso(alert.first)}"
     yield "Events", [what + (length if alert.last > alert.first else "")]
@@ -59,15 +65,18 @@ def detection_facts(outcome: Outcome) -> Iterator[tuple[str, int, int, int]]:
 
 def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
     """Yield what was left out ("dim") and what went wrong ("warning"), a line each."""
-    for rule_id in outcome.content.disabled:
-        yield "dim", f"disabled: {rule_id} (--include-disabled runs it)"
-    for item in outcome.content.not_replayed:
-        yield "dim", f"not replayed: {item}"
+    content = outcome.content
+    yield from (("dim", line) for line in summary_lines(content.left_out))
+    yield from (("warning", line) for line in problem_lines(content.left_out))
+    if content.unreadable:
+        count, first = len(content.unreadable), content.unreadable[0]
+        yield "dim", f"not opened: {count:,} named pipes, sockets or devices, such as {first}"
     for problem in outcome.tally.problems:
         yield "warning", f"not read: {problem}"
     hidden = sum(outcome.tally.skipped.values()) - len(outcome.tally.problems)
     if hidden > 0:
         yield "warning", f"not read: {hidden:,} more"
+    yield from (("warning", line) for line in noisy_rules(outcome.alerts))
     for problem in outcome.errors.examples:
         yield "warning", f"rule error: {problem}"
     if outcome.interrupted:

@@ -19,6 +19,7 @@ def as_json(alert: Alert) -> dict[str, Any]:
     plain = {
         "rule_id": alert.metadata.rule_id,
         "analysis_type": alert.metadata.analysis_type,
+        "type": alert.kind,
         "severity": alert.severity,
         "title": alert.title,
         "dedup": alert.dedup,
@@ -26,6 +27,8 @@ def as_json(alert: Alert) -> dict[str, Any]:
         "event_count": alert.event_count,
         "event_ids": list(alert.event_ids),
         "context": alert.context,
+        "destinations": [] if alert.suppressed else list(alert.destinations),
+        "delivered": not alert.suppressed,
     }
     if alert.is_correlation:
         plain |= {"match_value": alert.match_value, "signals": alert.signals}

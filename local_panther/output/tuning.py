@@ -29,6 +29,8 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
     console.print(Text.assemble(("Set it to ", "bold"), (str(tuning.advice.threshold), "bold")))
     console.print(Text(printable(tuning.advice.reason)))
     console.print(Text(tuning.effect))
+    for problem in tuning.problems:
+        console.print(Text(printable(f"left out: {problem}"), style="yellow"))
     for problem in tuning.tally.problems:
         console.print(Text(printable(f"not read: {problem}"), style="yellow"))
 

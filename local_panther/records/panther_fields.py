@@ -1,85 +1,220 @@
-"""The fields that Panther adds to a record."""
+"""The event that a rule gets: a CloudTrail record as an instance stores it.
+
+Times are normalised, null fields are left out, and Panther's own fields are added. Which value
+makes which indicator was read off records that instances enriched; `docs/fidelity.md` lists the
+confidence of each and what differs. https://docs.panther.com/search/panther-fields
+"""
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
-LOG_TYPE = "AWS.CloudTrail"
+from local_panther.content.log_types import CLOUDTRAIL
+from local_panther.times import EPOCH
 
-ARN = re.compile(r"arn:[a-z0-9-]+:[a-z0-9-]+:[^:\s]*:(\d{12})?:\S+")
-ADDRESS_LIKE = re.compile(r"[0-9a-fA-F:.]{3,45}")  # of account IDs too
+START = EPOCH.replace(tzinfo=None)  # times are written without a zone
+SOURCE_ID = "00000000-0000-4000-8000-000000000000"
+SOURCE_LABEL = "local-panther"
+
+# The fields that are searched in any depth, by the keys in them.
+SEARCHED = ("additionalEventData", "requestParameters", "responseElements", "serviceEventDetails")
+
+ARN_KEYS = ("arn", "ARN", "aws:SourceArn")
+ARN_COLONS = 5
+ADDRESS_KEYS = (
+    "sourceIPAddress",
+    "ipv6Addresses",
+    "publicIp",
+    "privateIpAddress",
+    "ipAddressV4",
+)
+DOMAIN_KEYS = ("publicDnsName", "privateDnsName", "domain")
+INSTANCE_KEYS = ("instanceId", "instance-id")
+TAGS_KEY = "tags"
 ACCOUNT_ID = re.compile(r"\d{12}")
-ACCOUNT_FIELDS = ("accountid", "recipientaccountid", "account")
-USER_FIELDS = ("username",)
+INSTANCE_ARN = re.compile(r"arn:[^:]+:ec2:[^:]*:\d*:instance/(i-\w+)")
 
 CACHED_VALUES = 20_000
-MAX_CACHED_LENGTH = 256  # characters of name and value; longer ones are not remembered
+MAX_CACHED_LENGTH = 256  # characters of key and value; longer ones are not remembered
+
+Indicator = tuple[str, str]  # the name of the p_any field, and the value
 
 
 def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[str, Any]:
-    """Return the fields that Panther adds to a record.
+    """Return the fields that Panther adds to a record, and its normalised eventTime.
 
-    The p_any fields are taken from the whole record: every value that is an ARN, the accounts in
-    ARNs and in account fields, every value that is an address, and values of userName fields.
-    Panther's own list of fields is not documented to the letter (low confidence).
-    https://docs.panther.com/search/panther-fields
+    p_parse_time is not among them: when a record arrives, the replay decides.
 
     Args:
         record: As CloudTrail wrote it.
         raw: The same as JSON, which tells records without an eventID apart.
         time: Its eventTime in seconds since 1970.
     """
-    moment = datetime.fromtimestamp(time, UTC).replace(tzinfo=None)
+    moment = normalised_time(time)
     return {
-        "p_log_type": LOG_TYPE,
-        "p_event_time": moment.isoformat(" ", "microseconds"),
+        "eventTime": moment,
+        "p_log_type": CLOUDTRAIL,
+        "p_event_time": moment,
         "p_row_id": hashlib.sha256(raw).hexdigest()[:32],
-        **{name: sorted(found) for name, found in _indicators(record).items()},
+        "p_source_id": SOURCE_ID,
+        "p_source_label": SOURCE_LABEL,
+        "p_schema_version": 0,
+        **indicators(record),
     }
 
 
-def _indicators(record: Mapping[str, Any]) -> dict[str, set[str]]:
+@lru_cache(CACHED_VALUES)
+def normalised_time(time: float) -> str:
+    """Write seconds since 1970 as an instance does, with nine digits after the second.
+
+    A time after the year 9999, which cannot be written, is written as its last second.
+    """
+    try:
+        moment = START + timedelta(seconds=time)
+    except OverflowError:
+        moment = datetime.max
+    return moment.isoformat(" ", "microseconds") + "000"
+
+
+def remove_nulls(record: dict[str, Any]) -> None:
+    """Remove the null fields of a record, at any depth; entries of lists stay."""
+    waiting: list[Any] = [record]
+    for value in waiting:
+        if type(value) is dict:
+            for key in [key for key, inner in value.items() if inner is None]:
+                del value[key]
+            waiting.extend(value.values())
+        elif type(value) is list:
+            waiting.extend(value)
+
+
+def indicators(record: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the p_any fields of a record, each sorted, none of them empty."""
     found: dict[str, set[str]] = {}
-    levels: list[Iterable[tuple[str, Any]]] = [record.items()]
-    for level in levels:
-        for field, value in level:
-            kind = type(value)
-            if kind is str:
-                is_short = len(field) + len(value) < MAX_CACHED_LENGTH
-                read = _cached_indicators_in if is_short else _indicators_in
-                for name, indicator in read(field, value):
-                    found.setdefault(name, set()).add(indicator)
-            elif kind is dict:
-                levels.append(value.items())
-            elif kind is list:
-                levels.append([(field, inner) for inner in value])
+    for name, value in [*_of_named_fields(record), *_of_identity(record.get("userIdentity"))]:
+        found.setdefault(name, set()).add(value)
+    for field in SEARCHED:
+        _search(field, record.get(field), found)
+    return {name: sorted(values) for name, values in sorted(found.items())}
+
+
+def _of_named_fields(record: Mapping[str, Any]) -> list[Indicator]:
+    found: list[Indicator] = []
+    address = record.get("sourceIPAddress")
+    if isinstance(address, str) and address:
+        kind = "p_any_ip_addresses" if _is_address(address) else "p_any_domain_names"
+        found.append((kind, address))
+    found += _account(record.get("recipientAccountId"))
+    resources = record.get("resources")
+    for resource in resources if isinstance(resources, list) else []:
+        if isinstance(resource, dict):
+            found += _arn(resource.get("ARN", resource.get("arn"))) + _account(
+                resource.get("accountId")
+            )
     return found
 
 
-def _indicators_in(field: str, value: str) -> list[tuple[str, str]]:
-    """Return what a value indicates, by the name of the p_any field."""
-    found = []
-    if value.startswith("arn:"):
-        if arn := ARN.fullmatch(value):
-            found.append(("p_any_aws_arns", value))
-            found += [("p_any_aws_account_ids", arn[1])] if arn[1] else []
-    elif ADDRESS_LIKE.fullmatch(value):
-        if _is_address(value):
-            found.append(("p_any_ip_addresses", value))
-        elif field.lower() in ACCOUNT_FIELDS and ACCOUNT_ID.fullmatch(value):
-            found.append(("p_any_aws_account_ids", value))
-    if value and field.lower() in USER_FIELDS:
-        found.append(("p_any_usernames", value))
-    return found
+def _of_identity(identity: Any) -> list[Indicator]:
+    """Return the indicators of userIdentity, its session issuer and web identity."""
+    if not isinstance(identity, dict):
+        return []
+    session = identity.get("sessionContext")
+    session = session if isinstance(session, dict) else {}
+    issuer = session.get("sessionIssuer")
+    found: list[Indicator] = []
+    for part in (identity, issuer if isinstance(issuer, dict) else {}):
+        found += _arn(part.get("arn")) + _account(part.get("accountId"))
+        found += _text("p_any_usernames", part.get("userName"))
+        found += _text("p_any_actor_ids", part.get("principalId"))
+    found += _text("p_any_trace_ids", identity.get("accessKeyId"))
+    principal = identity.get("principalId")
+    if isinstance(principal, str):
+        found += _text("p_any_usernames", principal.partition(":")[2])
+    web = session.get("webIdFederationData")
+    attributes = web.get("attributes") if isinstance(web, dict) else None
+    inner: dict[str, set[str]] = {}
+    _search("attributes", attributes, inner)
+    return found + [(name, value) for name, values in inner.items() for value in values]
+
+
+def _search(key: str, value: Any, found: dict[str, set[str]]) -> None:
+    """Collect the indicators in a value of any form, by the keys in it."""
+    waiting: list[tuple[str, Any]] = [(key, value)]
+    for key, value in waiting:
+        kind = type(value)
+        if kind is str:
+            is_short = len(key) + len(value) < MAX_CACHED_LENGTH
+            read = _cached_indicators_in if is_short else _indicators_in
+            for name, indicator in read(key, value):
+                found.setdefault(name, set()).add(indicator)
+        elif kind is dict:
+            if key == TAGS_KEY:
+                for name, tag in _tags(value):
+                    found.setdefault(name, set()).add(tag)
+            waiting.extend(value.items())
+        elif kind is list:
+            waiting.extend((key, inner) for inner in value)
+
+
+def _tags(entry: Mapping[str, Any]) -> list[Indicator]:
+    """Return the tags in `{"key": …, "value": …}`, or in a mapping of keys to values."""
+    named = {name.lower(): value for name, value in entry.items()}
+    pairs = [(named["key"], named["value"])] if {"key", "value"} <= named.keys() else entry.items()
+    return [("p_any_aws_tags", f"{tag}:{value}") for tag, value in pairs if isinstance(value, str)]
+
+
+def _indicators_in(key: str, value: str) -> tuple[Indicator, ...]:
+    """Return what a text indicates that has a key, in any of the searched fields."""
+    found: list[Indicator] = []
+    if key in ARN_KEYS or value.startswith("arn:"):
+        found += _arn(value)
+    elif key in ADDRESS_KEYS:
+        found += [("p_any_ip_addresses", value)] if _is_address(value) else []
+    elif key in DOMAIN_KEYS:
+        found += _text("p_any_domain_names", value)
+    elif key in INSTANCE_KEYS or key.endswith("InstanceId"):
+        found += [("p_any_aws_instance_ids", value)] if value.startswith("i-") else []
+    elif key in ("accountId", "account") or key.endswith("AccountId"):
+        found += _account(value)
+    elif key == TAGS_KEY:
+        found += _text("p_any_aws_tags", value)
+    return tuple(found)
 
 
 _cached_indicators_in = lru_cache(CACHED_VALUES)(_indicators_in)  # most values come again and again
 
 
+@lru_cache(CACHED_VALUES)
+def _arn_parts(value: str) -> tuple[Indicator, ...]:
+    if not value.startswith("arn:") or value.count(":") < ARN_COLONS:
+        return ()
+    found: list[Indicator] = [("p_any_aws_arns", value), *_account(value.split(":", 5)[4])]
+    if instance := INSTANCE_ARN.fullmatch(value):
+        found.append(("p_any_aws_instance_ids", instance[1]))
+    return tuple(found)
+
+
+def _arn(value: Any) -> list[Indicator]:
+    if not isinstance(value, str):
+        return []
+    read = _arn_parts if len(value) < MAX_CACHED_LENGTH else _arn_parts.__wrapped__
+    return list(read(value))
+
+
+def _account(value: Any) -> list[Indicator]:
+    is_account = isinstance(value, str) and ACCOUNT_ID.fullmatch(value)
+    return [("p_any_aws_account_ids", value)] if is_account else []
+
+
+def _text(name: str, value: Any) -> list[Indicator]:
+    return [(name, value)] if isinstance(value, str) and value else []
+
+
+@lru_cache(CACHED_VALUES)
 def _is_address(text: str) -> bool:
     try:
         ip_address(text)

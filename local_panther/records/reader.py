@@ -18,9 +18,19 @@ class Reader:
         wanted: The eventNames that some rule may want; None for all.
         tally: Takes the counts and problems.
         workers: Processes that look through files.
+        keep_repeated: Yield a record again whose eventID was seen before; it is counted all the
+            same.
     """
 
-    def __init__(self, wanted: frozenset[str] | None, tally: Tally, workers: int = 1) -> None:
+    def __init__(
+        self,
+        wanted: frozenset[str] | None,
+        tally: Tally,
+        workers: int = 1,
+        *,
+        keep_repeated: bool = False,
+    ) -> None:
+        self._keep_repeated = keep_repeated
         self._wanted = wanted
         self._tally = tally
         self._workers = workers
@@ -37,6 +47,7 @@ class Reader:
         for time, name, event_id, raw, added, where in scan.records:
             if event_id is not None and self._ids.is_repeated(event_id):
                 tally.duplicates += 1
-            else:
-                tally.wanted += 1
-                yield Record(time, tally.wanted, name, raw, added, where)
+                if not self._keep_repeated:
+                    continue
+            tally.wanted += 1
+            yield Record(time, tally.wanted, name, raw, added, where)

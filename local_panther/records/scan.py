@@ -11,7 +11,7 @@ from local_panther.records.containers import STANDARD_INPUT, UNREADABLE, Unreada
 from local_panther.records.forms.recognise import plain
 from local_panther.records.forms.source import read_source
 from local_panther.records.model import Tally
-from local_panther.records.panther_fields import panther_fields
+from local_panther.records.panther_fields import panther_fields, remove_nulls
 from local_panther.records.parsing import RecordBatch, unwrapped
 from local_panther.times import parse_time
 
@@ -191,6 +191,9 @@ class Scanner:
             return
         name = name if isinstance(name, str) else ""
         event_id = event_id if isinstance(event_id, str) else None
+        if b"null" in raw:
+            remove_nulls(values)
+            raw = json.dumps(values, default=str).encode()
         added = json.dumps(panther_fields(values, raw, time)).encode()
         scan.records.append(ScannedRecord(time, name, event_id, raw, added, where))
 

@@ -30,6 +30,7 @@ class Tuning:
     Attributes:
         threshold: What the rule is set to now, and `window` in minutes.
         verdicts: For every threshold and window.
+        problems: What is wrong with items of the content that were left out.
         peaks: Of the busiest series in the window that is set now, busiest first.
     """
 
@@ -40,6 +41,7 @@ class Tuning:
     verdicts: list[Verdict]
     peaks: list[Peak]
     advice: Advice
+    problems: list[Problem]
 
     @property
     def effect(self) -> str:
@@ -61,6 +63,8 @@ def tune(
     rule_id: str | None = None,
     watch: Callable[[Tally, int], None] | None = None,
     workers: int = 1,
+    *,
+    strict: bool = False,
 ) -> Tuning:
     """Count what each threshold and window would have given.
 
@@ -70,6 +74,7 @@ def tune(
         rule_id: The rule to tune; may be left out where only one can be.
         watch: Called now and then with the counts so far and the number of files.
         workers: Processes that look through files; what is found is the same.
+        strict: Refuse content with any invalid item; otherwise such an item is left out.
 
     Raises:
         ContentError: The content does not load, or has no such rule to tune.
@@ -78,7 +83,7 @@ def tune(
     with (
         contained(),
         key_value_store(),
-        loaded_content(folder, include_disabled=True, saved_queries=TAG) as content,
+        loaded_content(folder, include_disabled=True, saved_queries=TAG, strict=strict) as content,
         Lake() as lake,
     ):
         rule, query = _chosen(content, rule_id)
@@ -105,6 +110,7 @@ def tune(
         verdicts=sweep(series, thresholds, [minutes * 60 for minutes in windows]),
         peaks=peaks[:TOP_PEAKS],
         advice=advice,
+        problems=content.problems,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from panther_core.enriched_event import PantherEvent
 
 from local_panther.records.model import Record
-from local_panther.records.panther_fields import panther_fields
+from local_panther.records.panther_fields import panther_fields, remove_nulls
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.shapes import ACCOUNT
 from local_panther.times import event_time, parse_time
@@ -78,6 +78,9 @@ def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
     """A record as the reader yields it; bytes for one that is JSON in a form of its own."""
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     values = json.loads(raw)
+    if b"null" in raw:
+        remove_nulls(values)
+        raw = json.dumps(values).encode()
     time = parse_time(values.get("eventTime", "")) or START
     added = json.dumps(panther_fields(values, raw, time)).encode()
     return Record(time, sequence, values.get("eventName", ""), raw, added, "test")

@@ -72,10 +72,13 @@ class TestReplay:
         status, out, err = run("replay", *arguments)
         assert status == 2 and out == "" and err
 
-    def test_has_status_2_for_content_that_does_not_load(self, trail, content_copy):
+    def test_leaves_an_item_out_that_does_not_load_unless_it_is_strict(self, trail, content_copy):
         rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
         rule.write_text("import no_such_module")
-        status, out, err = run("replay", trail, "--content", content_copy)
+        status, out, _ = run("replay", trail, "--content", content_copy)
+        assert status == 1 and "AWS.CloudTrail.MultipleFailedRoleAttempts" in out
+        assert "aws_iam_list_roles.yml: Filename: import failed" in " ".join(out.split())
+        status, out, err = run("replay", trail, "--content", content_copy, "--strict")
         assert status == 2 and out == ""
         assert "aws_iam_list_roles.yml: Filename: import failed" in err
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from local_panther.content.left_out import Reason
 from local_panther.content.load import loaded_content
 from local_panther.errors import ContentError
 from tests.builders.events import REPO
@@ -33,22 +34,27 @@ def test_this_repository_loads():
             "AWS.CloudTrail.IAMListRoles",
             "AWS.CloudTrail.MultipleFailedRoleAttempts",
         }
-        assert content.disabled == ["AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"]
+        disabled = content.ids_left_out(Reason.DISABLED)
+        assert disabled == ["AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"]
         assert content.data_models.keys() == {"AWS.CloudTrail"}
-        assert [rule.metadata.rule_id for rule in content.correlation_rules] == [
-            "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
-        ]
+        assert {rule.metadata.rule_id for rule in content.correlation_rules} == {
+            "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts",
+            "AWS.CloudTrail.ListRoles.WITH.FailedRoleFanOut",
+        }
 
 
 def test_disabled_items_load_when_asked_for():
     with loaded_content(REPO, include_disabled=True) as content:
-        assert len(content.rules) == 3 and not content.disabled
+        assert len(content.rules) == 3 and not content.ids_left_out(Reason.DISABLED)
 
 
 def test_rules_want_only_the_events_that_their_filters_let_through():
     with loaded_content(REPO, include_disabled=True) as content:
         wanted = {rule.metadata.rule_id: rule.event_names for rule in content.rules}
-    assert wanted["AWS.CloudTrail.IAMListRoles"] == {"ListRoles"}
+    assert wanted["AWS.CloudTrail.IAMListRoles"] == {
+        "ListRoles",
+        "GetAccountAuthorizationDetails",
+    }
     assert wanted["AWS.CloudTrail.MultipleFailedRoleAttempts"] == {
         "AssumeRole",
         "UpdateAssumeRolePolicy",
@@ -72,13 +78,15 @@ def test_nothing_is_left_behind():
 
 def test_content_of_two_folders_does_not_mix(content_copy):
     helper = content_copy / "global_helpers" / "aws_role_activity_helpers.py"
-    changed = helper.read_text().replace('LIST_ROLES = "ListRoles"', 'LIST_ROLES = "Changed"')
-    helper.write_text(changed)
+    helper.write_text(helper.read_text() + "\nMARK = 'changed'\n")
+
+    def names(content):
+        return content.rules[0].detection.module.is_role_discovery.__globals__
+
     with loaded_content(content_copy) as content:
-        assert content.rules[0].detection.module.is_role_discovery.__globals__["LIST_ROLES"]
+        assert names(content)["MARK"] == "changed"
     with loaded_content(REPO) as content:
-        rule = content.rules[0].detection.module
-        assert rule.is_role_discovery.__globals__["LIST_ROLES"] == "ListRoles"
+        assert "MARK" not in names(content)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +179,7 @@ def test_dedup_periods_are_bounded_as_on_an_instance(content_copy, minutes, seco
 def test_a_wrong_correlation_rule_is_told_which_key(content_copy):
     path = content_copy / CORRELATION
     path.write_text(
-        path.read_text().replace("LookbackWindowMinutes: 90", "LookbackWindowMinutes: 9")
+        path.read_text().replace("LookbackWindowMinutes: 120", "LookbackWindowMinutes: 9")
     )
     assert "LookbackWindowMinutes: 9 is not between" in problems(content_copy)
 

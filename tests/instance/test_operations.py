@@ -50,7 +50,10 @@ class TestAnswers:
 
     def test_schemas(self, instance):
         query = "query($i: SchemasInput!) {schemas(input: $i) {edges {node {name}}}}"
-        assert instance.ask(query, i={"isManaged": True}) == {"edges": []}
+        edges = instance.ask(query, i={"isManaged": True})["edges"]
+        names = {edge["node"]["name"] for edge in edges}
+        assert {"AWS.CloudTrail", "Okta.SystemLog", "Wiz.Issues"} <= names
+        assert instance.ask(query, i={"isManaged": False}) == {"edges": []}
 
     def test_filters(self, instance):
         found = [{"KeyPath": "a", "Condition": "Equals", "Value": 1}]
@@ -63,13 +66,31 @@ class TestAnswers:
         assert first.filter({"a": 1}) and not first.filter({"a": 2})
         assert all(other.filter({"a": 2}) for other in others)
 
-    def test_an_unknown_condition_is_an_error_that_names_it(self, instance):
+    def test_an_unknown_condition_spoils_only_its_own_filter(self, instance, caplog):
         query = (
             "mutation($i: TranspileFiltersInput!) {transpileFilters(input: $i) {transpiledFilters}}"
         )
-        data = [json.dumps([{"KeyPath": "a", "Condition": "Resembles", "Value": 1}])]
-        (error,) = instance.send(query, i={"data": data})["errors"]
-        assert "InlineFilters[0].Condition: 'Resembles'" in error["message"]
+        data = [
+            json.dumps([{"KeyPath": "a", "Condition": condition, "Value": 1}])
+            for condition in ("Resembles", "Equals")
+        ]
+        wrong, right = instance.ask(query, i={"data": data})["transpiledFilters"]
+        for event in ({}, {"a": 1}, {"p_log_type": "x"}, {"p_log_type": ""}):
+            assert not Filter(json.loads(wrong)["statement"]).filter(event)
+        assert Filter(json.loads(right)["statement"]).filter({"a": 1})
+        assert "InlineFilters[0].Condition: 'Resembles'" in caplog.text
+
+    def test_an_invalid_simple_detection_spoils_only_its_own_body(self, instance):
+        query = (
+            "mutation($i: TranspileSimpleDetectionsToPythonInput!) "
+            "{transpileSimpleDetectionsToPython(input: $i) {transpiledPython}}"
+        )
+        good = {"Detection": [{"Key": "a", "Condition": "Equals", "Value": 1}]}
+        data = [json.dumps(spec) for spec in ({"Detection": []}, good)]
+        wrong, right = instance.ask(query, i={"data": data})["transpiledPython"]
+        with pytest.raises(ValueError, match="Detection: must be a list"):
+            exec(wrong, {})
+        assert "def rule(" in right
 
     def test_simple_detections(self, instance):
         spec = {"Detection": [{"Key": "a", "Condition": "Equals", "Value": 1}]}

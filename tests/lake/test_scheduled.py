@@ -6,6 +6,7 @@ import pytest
 import yaml
 from aws_role_escalation_config import THRESHOLD
 
+from local_panther.content.left_out import Reason
 from local_panther.content.load import loaded_content
 from local_panther.content.sql import parse_sql
 from local_panther.errors import RunErrors
@@ -100,7 +101,9 @@ def test_a_query_that_can_not_run_is_reported_and_the_rest_goes_on(tmp_path, con
 def test_a_query_over_other_tables_is_listed_as_not_replayed(tmp_path, content_copy):
     add_query(content_copy, "SELECT * FROM panther_logs.public.okta_systemlog")
     outcome = replayed(simulated(tmp_path / "t"), content=content_copy)
-    assert {"Own Query", "Own.Rule"} <= set(outcome.content.not_replayed) and outcome.complete
+    assert {"Own Query", "Own.Rule"} <= set(
+        outcome.content.ids_left_out(Reason.TABLES, Reason.NO_QUERY)
+    ) and outcome.complete
 
 
 def stored(*records):
@@ -162,11 +165,12 @@ def test_a_record_that_comes_late_is_seen_by_a_run_that_is_still_to_come(content
     add_query(content_copy, f"SELECT eventID FROM {table} WHERE eventName = 'ListBuckets'")
     with loaded_content(content_copy) as content, Lake() as lake:
         scheduled = ScheduledQueries(content, lake, RunErrors())
-        runs = []
+        runs, latest = [], -math.inf
         for name, minutes in (("ListBuckets", 10), ("ListUsers", 70), ("ListBuckets", -50)):
             record = read_record(call(name, time=START + minutes * 60))
-            runs += [signal.time for signal in scheduled.advance(record.time)]
-            lake.add(record)
+            latest = max(latest, record.time)
+            runs += [signal.time for signal in scheduled.advance(latest)]
+            lake.add(record, latest)
             scheduled.note(record.name, record.time)
-        runs += [signal.time for signal in scheduled.advance(math.inf)]
-    assert [(run - START) / 3600 for run in runs] == [1, 1, 1]  # the second run has both rows
+        runs += [signal.time for signal in scheduled.finish(latest)]
+    assert [(run - START) / 3600 for run in runs] == [1, 2, 2]  # the second run has both rows

@@ -1,27 +1,91 @@
-"""Records as an instance sees them: with the fields that Panther adds."""
+"""Records as an instance sees them: times, nulls, and the fields that Panther adds."""
 
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_panther.records.panther_fields import indicators, normalised_time, remove_nulls
 from tests.builders.events import call, read_record, role_arn
+from tests.conftest import RECORDED
+
+ENRICHED = RECORDED / "panther-enriched-records.jsonl"
+
+# What is left of the differences to what instances wrote, each with its reason.
+SINCE_2024 = "instances before 2024 made none of it"
+EDITED = "the record's identifiers were replaced by hand after the instance had enriched it"
+REMOVED = "fields that it was made from were removed from the record by hand"
+DIFFERENCES = {
+    **{("p_any_actor_ids", line): SINCE_2024 for line in (1, 2, 6, *range(8, 12), *range(13, 21))},
+    **{("p_any_usernames", line): SINCE_2024 for line in (1, 2, 6, *range(13, 21))},
+    **{("p_any_aws_arns", line): EDITED for line in (5, 8, 9, 10, 11)},
+    **{("p_any_aws_account_ids", line): EDITED for line in (8, 12, 21)},
+    **{("p_any_aws_instance_ids", line): EDITED for line in (7, 12)},
+    **{(f"p_any_{name}", 18): REMOVED for name in ("domain_names", "trace_ids")},
+    **{(f"p_any_{name}", 4): REMOVED for name in ("aws_arns", "trace_ids")},
+    ("p_any_actor_ids", 4): REMOVED,
+    ("p_any_ip_addresses", 22): REMOVED,
+}
 
 
 def built(record):
     return read_record(record).event()
 
 
+def enriched() -> list[dict]:
+    if not ENRICHED.exists():
+        pytest.skip(f"no {ENRICHED}")
+    return [json.loads(line) for line in ENRICHED.open()]
+
+
+def test_indicators_are_those_of_instances_but_for_the_listed_differences():
+    found = set()
+    for line, record in enumerate(enriched(), 1):
+        mine = indicators({k: v for k, v in record.items() if not k.startswith("p_")})
+        names = mine.keys() | {name for name in record if name.startswith("p_any_")}
+        found |= {(n, line) for n in names if set(record.get(n, ())) != set(mine.get(n, ()))}
+    assert found == DIFFERENCES.keys()
+
+
+def test_times_are_written_as_new_instances_write_them():
+    times = [r["eventTime"] for r in enriched() if "p_schema_version" in r]
+    assert times
+    for time in times:
+        record = call("ListRoles", eventTime=time.replace(" ", "T").split(".")[0] + "Z")
+        assert built(record)["eventTime"] == built(record)["p_event_time"] == time
+
+
 def test_events_keep_the_record_and_say_what_they_are():
-    record = call("ListRoles")
+    record = call("ListRoles", requestParameters={"a": None, "b": [None, {"c": None}]})
     event = built(record)
-    assert {key: event[key] for key in record} == record
+    assert event["eventTime"] == event["p_event_time"] == "2026-01-05 10:00:00.000000000"
+    assert event["requestParameters"] == {"b": [None, {}]}
+    assert "responseElements" not in event
+    changed = ("eventTime", "requestParameters", "responseElements")
+    kept = {key: value for key, value in record.items() if key not in changed}
+    assert {key: event[key] for key in kept} == kept
     assert event["p_log_type"] == "AWS.CloudTrail"
-    assert event["p_event_time"] == "2026-01-05 10:00:00.000000"
     assert event["p_row_id"] == built(record)["p_row_id"] != built(call("ListUsers"))["p_row_id"]
+    assert event["p_source_label"] and event["p_source_id"] and event["p_schema_version"] == 0
 
 
-def test_indicators_are_taken_from_the_whole_record():
+def test_indicators_are_taken_from_their_keys():
     record = call(
         "AssumeRole",
-        requestParameters={"roleArn": role_arn("A", "111122223333"), "hosts": ["192.0.2.7"]},
+        requestParameters={
+            "roleArn": role_arn("A", "111122223333"),
+            "hosts": ["192.0.2.7"],
+            "publicIp": "192.0.2.8",
+            "note": "not an arn:aws:iam::x",
+            "ownerAccountId": "222233334444",
+            "count": "333344445555",
+            "tags": [{"key": "Name", "value": "web"}, "plain"],
+            "instanceId": "i-0abc",
+        },
         resources=[{"ARN": "arn:aws:s3:::bucket", "accountId": "444455556666"}],
-        additionalEventData={"ipv6": "2001:db8::1", "note": "not an arn:aws:iam::x"},
+        additionalEventData={"x": {"ipv6Addresses": ["2001:db8::1", "none"]}},
+        tlsDetails={"clientProvidedHostHeader": "sts.amazonaws.com", "publicIp": "192.0.2.9"},
     )
     event = built(record)
     assert event["p_any_aws_arns"] == [
@@ -29,18 +93,50 @@ def test_indicators_are_taken_from_the_whole_record():
         "arn:aws:iam::123456789012:user/alice",
         "arn:aws:s3:::bucket",
     ]
-    assert event["p_any_aws_account_ids"] == ["111122223333", "123456789012", "444455556666"]
-    assert event["p_any_ip_addresses"] == ["192.0.2.7", "2001:db8::1", "203.0.113.10"]
+    assert event["p_any_aws_account_ids"] == [
+        *("111122223333", "123456789012", "222233334444", "444455556666")
+    ]
+    assert event["p_any_ip_addresses"] == ["192.0.2.8", "2001:db8::1", "203.0.113.10"]
     assert event["p_any_usernames"] == ["alice"]
+    assert event["p_any_aws_tags"] == ["Name:web", "plain"]
+    assert event["p_any_aws_instance_ids"] == ["i-0abc"]
+    assert event["p_any_trace_ids"] == [record["userIdentity"]["accessKeyId"]]
+    assert event["p_any_actor_ids"] == [record["userIdentity"]["principalId"]]
 
 
-def test_indicators_that_are_not_there_are_left_out():
+def test_a_source_that_is_no_address_is_a_domain_name():
     event = built({"eventName": "x", "sourceIPAddress": "lambda.amazonaws.com", "t": "1:2:3"})
-    assert not [name for name in event if name.startswith("p_any")]
+    found = {name: value for name, value in event.items() if name.startswith("p_any")}
+    assert found == {"p_any_domain_names": ["lambda.amazonaws.com"]}
 
 
 def test_deep_records_are_no_trouble():
     deep = call("ListRoles")
     for _ in range(900):
-        deep = {"eventName": "ListRoles", "in": deep}
+        deep = call("ListRoles", requestParameters={"in": deep["requestParameters"]})
     assert built(deep)["p_any_usernames"] == ["alice"]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=30),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["arn", "tags", "accountId", "instanceId", "publicIp", "x"]),
+            inner,
+            max_size=3,
+        )
+    ),
+)
+
+
+@given(st.dictionaries(st.sampled_from([*call("x"), "resources"]), json_values))
+def test_no_form_of_a_record_is_an_error(record):
+    remove_nulls(record)
+    for values in indicators(record).values():
+        assert values == sorted(set(values)) and all(values)
+
+
+@given(st.floats(min_value=-62e9, max_value=1e13))
+def test_every_time_can_be_written(time):
+    assert len(normalised_time(time)) == 29

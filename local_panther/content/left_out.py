@@ -1,0 +1,71 @@
+"""What of a repository does not run here, and why: listed once, and counted by reason."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from local_panther.errors import Problem
+
+MAX_NAMED = 3  # items of one reason that are named; more are counted
+MAX_PROBLEMS = 20
+
+
+class Reason(StrEnum):
+    """Why an item does not run, as it is counted."""
+
+    DISABLED = "disabled"
+    LOG_TYPES = "for other log types"
+    TABLES = "queries over other tables"
+    LANGUAGE = "queries in another language than SQL"
+    NO_QUERY = "scheduled rules without a query that runs here"
+    NO_STEPS = "correlation rules that need rules that do not run here"
+    POLICY = "policies"
+    LOOKUP = "lookup tables"
+    DERIVED = "derived from another detection"
+    BROKEN = "invalid"
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An item that does not run.
+
+    Attributes:
+        item_id: Its ID.
+        reason: Why.
+        problem: What is wrong with an item that is invalid, and where.
+    """
+
+    item_id: str
+    reason: Reason
+    problem: Problem | None = None
+
+
+def summary_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
+    """Yield what does not run, apart from what is invalid: a line each for few, counts for many."""
+    reasons: dict[Reason, list[str]] = {}
+    for item in left_out:
+        if item.problem is None:
+            reasons.setdefault(item.reason, []).append(item.item_id)
+    disabled = reasons.pop(Reason.DISABLED, [])
+    if disabled:
+        yield f"disabled: {_named(disabled)} (--include-disabled runs them)"
+    counts = Counter({reason: len(ids) for reason, ids in reasons.items()})
+    if 0 < counts.total() <= MAX_NAMED:
+        for reason, ids in reasons.items():
+            yield f"not replayed, {reason}: {', '.join(ids)}"
+    elif counts:
+        parts = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
+        yield f"{counts.total():,} not replayed: {parts}"
+
+
+def problem_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
+    """Yield a line for each invalid item: what is wrong with it, and where."""
+    problems = [item.problem for item in left_out if item.problem is not None]
+    yield from (f"left out: {problem}" for problem in problems[:MAX_PROBLEMS])
+    if len(problems) > MAX_PROBLEMS:
+        yield f"left out: {len(problems) - MAX_PROBLEMS:,} more (--strict names them all)"
+
+
+def _named(ids: list[str]) -> str:
+    return ", ".join(ids) if len(ids) <= MAX_NAMED else f"{len(ids):,} items"

@@ -1,0 +1,143 @@
+"""The clock that content sees during a replay: event time, not this machine's.
+
+An instance runs content minutes after its events, so that "now" in a rule, a helper or the
+key-value store means about the time of the events. A replay of last month's records must mean the
+same: expiry, "older than" and "in the future" would all be wrong otherwise.
+
+So within the modules of the content, and within `panther_detection_helpers.caching`, the names
+`datetime` and `time` are replaced by stand-ins that read this clock. Everything else in the process
+(moto, botocore, timeouts of our own) keeps the machine's time. What content imports only within a
+function it gets unreplaced.
+"""
+
+import datetime as datetime_module
+import time as time_module
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from types import ModuleType
+from typing import Any
+
+
+class EventClock:
+    """A clock that the replay sets.
+
+    Attributes:
+        now: Seconds since 1970; this machine's time until it is set.
+    """
+
+    def __init__(self) -> None:
+        """Start with this machine's time."""
+        self._set: float | None = None
+        self._stand_ins = _stand_ins(self)
+
+    @property
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return time_module.time() if self._set is None else self._set
+
+    def reach(self, time: float) -> None:
+        """Set the clock, which never goes back.
+
+        Args:
+            time: Seconds since 1970.
+        """
+        self._set = time if self._set is None else max(self._set, time)
+
+    @contextmanager
+    def at(self, time: float) -> Iterator[None]:
+        """Set the clock to a time while the context lasts, be it earlier or later.
+
+        Args:
+            time: Seconds since 1970.
+        """
+        before, self._set = self._set, time
+        try:
+            yield
+        finally:
+            self._set = before
+
+    @contextmanager
+    def seen_by(self, modules: Iterable[ModuleType]) -> Iterator[None]:
+        """Let modules see this clock while the context lasts."""
+        replaced: list[tuple[dict[str, Any], str, Any]] = []
+        for module in modules:
+            names = vars(module)
+            for name, value in list(names.items()):
+                stand_in = self._stand_in(value)
+                if stand_in is not None:
+                    replaced.append((names, name, value))
+                    names[name] = stand_in
+        try:
+            yield
+        finally:
+            for names, name, value in replaced:
+                names[name] = value
+
+    def _stand_in(self, value: Any) -> Any:
+        return next((new for old, new in self._stand_ins if value is old), None)
+
+
+def _stand_ins(clock: EventClock) -> list[tuple[Any, Any]]:
+    """Return what tells the time in the standard library, each with what stands in for it."""
+    moment = _datetime_class(clock)
+    day = _date_class(clock)
+
+    def seconds() -> float:
+        return clock.now
+
+    def nanoseconds() -> int:
+        return int(clock.now * 1e9)
+
+    time_like = _like(time_module, time=seconds, time_ns=nanoseconds)
+    datetime_like = _like(datetime_module, datetime=moment, date=day)
+    return [
+        (time_module, time_like),
+        (time_module.time, seconds),
+        (time_module.time_ns, nanoseconds),
+        (datetime_module, datetime_like),
+        (datetime, moment),
+        (datetime_module.date, day),
+    ]
+
+
+def _like(module: ModuleType, **changed: Any) -> ModuleType:
+    copy = ModuleType(module.__name__, module.__doc__)
+    vars(copy).update(vars(module) | changed)
+    return copy
+
+
+class _AlsoPlain(type):
+    """Makes values of the replaced class count as values of its stand-in too."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.__mro__[1])
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, cls.__mro__[1])
+
+
+def _datetime_class(clock: EventClock) -> type[datetime]:
+    class EventDatetime(datetime, metaclass=_AlsoPlain):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(clock.now, tz)
+
+        @classmethod
+        def utcnow(cls) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(clock.now, datetime_module.UTC).replace(tzinfo=None)
+
+        @classmethod
+        def today(cls) -> datetime:  # type: ignore[override]
+            return datetime.fromtimestamp(clock.now)
+
+    return EventDatetime
+
+
+def _date_class(clock: EventClock) -> type[datetime_module.date]:
+    class EventDate(datetime_module.date, metaclass=_AlsoPlain):
+        @classmethod
+        def today(cls) -> datetime_module.date:  # type: ignore[override]
+            return datetime.fromtimestamp(clock.now).date()
+
+    return EventDate

@@ -1,0 +1,276 @@
+"""The table behind the key-value store: as DynamoDB answers, at a hundredth of moto's cost.
+
+Through boto3, HTTP layers and moto's parsers a call takes some 5 ms, and moto keeps every item in
+objects. Here the calls that `panther_detection_helpers.caching` makes are answered from SQLite, on
+disk beyond a few megabytes. Whatever else content does with the table is handed to moto with the
+item in question, so that its meaning is moto's.
+"""
+
+import pickle
+import re
+import sqlite3
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.conditions import Attr, GreaterThanEquals
+
+from local_panther.detection.clock import EventClock
+
+Item = dict[str, Any]
+
+KEY = "key"
+EXPIRES = "expiresAt"
+MAX_KEY_BYTES = 2048
+MAX_ITEM_BYTES = 300_000  # pickled; whether one beyond it is too large for DynamoDB, moto judges
+LATE_DELETION = 48 * 3600  # seconds after its expiry in which DynamoDB deletes an item
+SWEEP_EVERY = 100_000  # writes
+CACHE_KIB = 16 * 1024
+
+# The update expressions of the helpers, and the projection of simple names.
+UPDATE = re.compile(
+    r"(?:(?P<verb>ADD|DELETE) (?P<name>#\w+) (?P<value>:\w+)|REMOVE (?P<removed>#\w+))?"
+    r" ?(?:SET (?P<set_name>#\w+) = (?P<set_value>:\w+))?"
+)
+SIMPLE_NAMES = re.compile(r"\w+(, ?\w+)*")
+UPDATE_ARGUMENTS = {
+    "Key",
+    "ReturnValues",
+    "UpdateExpression",
+    "ExpressionAttributeNames",
+    "ExpressionAttributeValues",
+    "ConditionExpression",
+}
+
+
+class _NotSimple(Exception):
+    """A call that is not one of the helpers' forms."""
+
+
+class Table:
+    """Stands in for boto3's `Table`; a context manager that drops its items."""
+
+    def __init__(self, ordinary: Any, clock: EventClock) -> None:
+        """Start with no items.
+
+        Args:
+            ordinary: The same table as boto3's resource, emulated by moto.
+            clock: The time by which items expire.
+        """
+        self._ordinary = ordinary
+        self._clock = clock
+        self._writes = 0
+        # "" is a temporary file, which SQLite makes once its cache is full.
+        self._items = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._items.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self._items.execute("PRAGMA journal_mode = OFF")
+        self._items.execute(
+            "CREATE TABLE items (key TEXT PRIMARY KEY, expires REAL, item BLOB) WITHOUT ROWID"
+        )
+
+    def close(self) -> None:
+        """Drop the items."""
+        self._items.close()
+
+    def get_item(self, **arguments: Any) -> dict[str, Any]:
+        """Answer GetItem."""
+        names = arguments.get("ProjectionExpression")
+        is_simple = arguments.keys() <= {"Key", "ProjectionExpression", "ConsistentRead"}
+        if not is_simple or (names is not None and not SIMPLE_NAMES.fullmatch(names)):
+            return self._ordinarily("get_item", arguments)
+        try:
+            item = self._load(_key(arguments.get("Key")))
+        except _NotSimple:
+            return self._ordinarily("get_item", arguments)
+        if item is None:
+            return _answer()
+        if names is not None:
+            item = {name: item[name] for name in re.split(", ?", names) if name in item}
+        return _answer(Item=item)
+
+    def put_item(self, **arguments: Any) -> dict[str, Any]:
+        """Answer PutItem."""
+        item = arguments.get("Item")
+        try:
+            if arguments.keys() != {"Item"} or not isinstance(item, dict):
+                raise _NotSimple
+            self._save(_key({KEY: item.get(KEY)}), {k: _simple(v) for k, v in item.items()})
+        except _NotSimple:
+            return self._ordinarily("put_item", arguments, key=(item or {}).get(KEY))
+        return _answer()
+
+    def update_item(self, **arguments: Any) -> dict[str, Any]:
+        """Answer UpdateItem."""
+        try:
+            return self._updated(arguments)
+        except _NotSimple:
+            return self._ordinarily("update_item", arguments)
+
+    def delete_item(self, **arguments: Any) -> dict[str, Any]:
+        """Answer DeleteItem."""
+        return self._ordinarily("delete_item", arguments)
+
+    def delete(self) -> Any:
+        """Delete the table: what is asked of it from then on is an error, as moto has it."""
+        for name in ("get_item", "put_item", "update_item", "delete_item", "scan", "query"):
+            vars(self)[name] = getattr(self._ordinary, name)
+        return self._ordinary.delete()
+
+    def __getattr__(self, name: str) -> Any:
+        """Hand everything else to moto, with all items."""
+        ordinary = getattr(self._ordinary, name)
+        if name in ("meta", "name", "table_name", "table_arn", "key_schema"):
+            return ordinary
+        return self._with_all(ordinary) if callable(ordinary) else ordinary
+
+    def _updated(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        found = UPDATE.fullmatch(str(arguments.get("UpdateExpression")))
+        returned = arguments.get("ReturnValues", "NONE")
+        is_simple = arguments.keys() <= UPDATE_ARGUMENTS and returned in ("NONE", "UPDATED_NEW")
+        if not found or not found[0] or not is_simple:
+            raise _NotSimple
+        names = dict(arguments.get("ExpressionAttributeNames") or {})
+        values = dict(arguments.get("ExpressionAttributeValues") or {})
+        key = _key(arguments.get("Key"))
+        item = self._load(key)
+        if not self._holds(arguments.get("ConditionExpression"), item):
+            error = self._ordinary.meta.client.exceptions.ConditionalCheckFailedException
+            code, message = "ConditionalCheckFailedException", "The conditional request failed"
+            raise error({"Error": {"Code": code, "Message": message}}, "UpdateItem")
+        if item is None:
+            if found["verb"] != "ADD" and found["set_name"] is None:
+                raise _NotSimple  # what becomes of an item that is not there, moto decides
+            item = {KEY: key}
+        changed: Item = {}
+        if found["verb"]:
+            attribute = _taken(names, found["name"])
+            operand = _simple(_taken(values, found["value"]))
+            changed[attribute] = OPERATIONS[found["verb"]](item.get(attribute), operand)
+        if found["removed"]:
+            changed[_taken(names, found["removed"])] = None
+        if found["set_name"]:
+            changed[_taken(names, found["set_name"])] = _simple(_taken(values, found["set_value"]))
+        if names or values or KEY in changed:
+            raise _NotSimple  # unused names are an error
+        item |= changed
+        self._save(key, {name: value for name, value in item.items() if value is not None})
+        if returned == "NONE":
+            return _answer()
+        return _answer(Attributes={name: v for name, v in changed.items() if v is not None})
+
+    @staticmethod
+    def _holds(condition: Any, item: Item | None) -> bool:
+        """Evaluate the helpers' condition, `Attr(name).gte(number)`."""
+        if condition is None:
+            return True
+        if type(condition) is not GreaterThanEquals:
+            raise _NotSimple
+        attribute, bound = condition._values
+        if type(attribute) is not Attr or not SIMPLE_NAMES.fullmatch(attribute.name):
+            raise _NotSimple
+        stored = (item or {}).get(attribute.name)
+        return isinstance(stored, Decimal) and stored >= _simple_number(bound)
+
+    def _load(self, key: str) -> Item | None:
+        found = self._items.execute("SELECT item FROM items WHERE key = ?", (key,)).fetchone()
+        # The pickles are this object's own.
+        return None if found is None else pickle.loads(found[0])
+
+    def _save(self, key: str, item: Item, *, judged: bool = False) -> None:
+        data = pickle.dumps(item, protocol=5)
+        if len(data) > MAX_ITEM_BYTES and not judged:
+            raise _NotSimple
+        expires = item.get(EXPIRES)
+        expires = float(expires) if isinstance(expires, Decimal) else None
+        self._items.execute("REPLACE INTO items VALUES (?, ?, ?)", (key, expires, data))
+        self._writes += 1
+        if self._writes % SWEEP_EVERY == 0:
+            deadline = self._clock.now - LATE_DELETION
+            self._items.execute("DELETE FROM items WHERE expires < ?", (deadline,))
+
+    def _ordinarily(
+        self, operation: str, arguments: Mapping[str, Any], key: Any = None
+    ) -> dict[str, Any]:
+        """Let moto do it with the item in question, and take over what becomes of it."""
+        key = key or (arguments.get("Key") or {}).get(KEY)
+        item = self._load(key) if isinstance(key, str) else None
+        if item is not None:
+            self._ordinary.put_item(Item=item)
+        try:
+            answer: dict[str, Any] = getattr(self._ordinary, operation)(**arguments)
+            if isinstance(key, str) and operation != "get_item":
+                after = self._ordinary.get_item(Key={KEY: key}).get("Item")
+                if after is None:
+                    self._items.execute("DELETE FROM items WHERE key = ?", (key,))
+                else:
+                    self._save(key, after, judged=True)
+            return answer
+        finally:
+            if isinstance(key, str) and key:
+                self._ordinary.delete_item(Key={KEY: key})
+
+    def _with_all(self, ordinary: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for (data,) in self._items.execute("SELECT item FROM items").fetchall():
+                self._ordinary.put_item(Item=pickle.loads(data))
+            try:
+                return ordinary(*args, **kwargs)
+            finally:
+                for item in self._ordinary.scan()["Items"]:
+                    self._ordinary.delete_item(Key={KEY: item[KEY]})
+
+        return call
+
+
+def _answer(**parts: Any) -> dict[str, Any]:
+    return {**parts, "ResponseMetadata": {"HTTPStatusCode": 200, "RetryAttempts": 0}}
+
+
+def _key(given: Any) -> str:
+    key = given.get(KEY) if isinstance(given, dict) and len(given) == 1 else None
+    if not isinstance(key, str) or not 0 < len(key.encode()) <= MAX_KEY_BYTES:
+        raise _NotSimple
+    return key
+
+
+def _taken(mapping: dict[str, Any], name: str) -> Any:
+    """Take a name or value out of those that an expression may use."""
+    if name not in mapping:
+        raise _NotSimple
+    return mapping.pop(name)
+
+
+def _simple(value: Any) -> Any:
+    """Return a text, a whole number or a set of texts as boto3 would return it."""
+    kind = type(value)
+    if kind is str:
+        return value
+    if kind in (set, frozenset) and value and all(type(entry) is str and entry for entry in value):
+        return set(value)
+    return _simple_number(value)
+
+
+def _simple_number(value: Any) -> Decimal:
+    is_number = type(value) is int or (type(value) is Decimal and value == int(value))
+    if not is_number or abs(value) >= 10**30:
+        raise _NotSimple
+    return Decimal(int(value))
+
+
+def _add(stored: Any, operand: Any) -> Any:
+    if stored is None and not isinstance(operand, str):
+        return operand
+    if isinstance(stored, set) and isinstance(operand, set):
+        return stored | operand
+    if isinstance(stored, Decimal) and isinstance(operand, Decimal):
+        return _simple_number(stored + operand)
+    raise _NotSimple
+
+
+def _delete(stored: Any, operand: Any) -> Any:
+    if not isinstance(operand, set) or not (stored is None or isinstance(stored, set)):
+        raise _NotSimple
+    return (stored or set()) - operand or None
+
+
+OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {"ADD": _add, "DELETE": _delete}

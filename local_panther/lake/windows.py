@@ -1,0 +1,123 @@
+"""Which part of the lake a scheduled query can see at a run, and when that changes."""
+
+import math
+from bisect import bisect_left, bisect_right, insort
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+from local_panther.content.sql import CLOUDTRAIL, cloudtrail_selects, sources
+from local_panther.errors import FieldError
+from local_panther.lake.dialect import TIME_COLUMN, offset_of
+
+SINCE = "p_occurs_since"
+OTHER_CLOCKS = ("p_current_timestamp", "sysdate", "random", "uuid_string")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The windows of a query.
+
+    Attributes:
+        offsets: The lengths of all its windows, in seconds back from the run.
+        reach: Seconds back from the run that it can see at most; None if it sees everything.
+        repeatable: True if its rows depend on nothing but the records in its windows, so that they
+            are the same as long as these are.
+    """
+
+    offsets: tuple[float, ...]
+    reach: float | None
+    repeatable: bool
+
+
+def windows_of(query: exp.Expr) -> Windows:
+    """Return the windows of a query."""
+    macros = [m for m in query.find_all(exp.Anonymous) if m.name.lower() == SINCE]
+    try:
+        offsets = tuple(sorted({offset_of(macro) for macro in macros}))
+    except FieldError:
+        return Windows((), None, repeatable=False)
+    calls = {call.name.lower() for call in query.find_all(exp.Anonymous)}
+    tells_time = query.find(exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.Rand)
+    has_own_clock = bool(tells_time) or not calls.isdisjoint(OTHER_CLOCKS)
+    by_event_time = all(_column_of(macro) == TIME_COLUMN for macro in macros)
+    limits = [_limit(select) for select in cloudtrail_selects(query)]
+    known = [limit for limit in limits if limit is not None]
+    reach = max(known, default=0.0) if len(known) == len(limits) else None
+    return Windows(offsets, reach, repeatable=by_event_time and not has_own_clock)
+
+
+def _limit(select: exp.Select) -> float | None:
+    """Return the longest window that limits a table of CloudTrail; None if one is not limited.
+
+    Only conditions that must all hold limit it.
+    """
+    where = select.args.get("where")
+    if where is None:
+        return None
+    parts = where.this.flatten() if isinstance(where.this, exp.And) else [where.this]
+    macros = [p for p in parts if isinstance(p, exp.Anonymous) and p.name.lower() == SINCE]
+    tables = sources(select)
+    limits: list[float | None] = []
+    for table in tables:
+        if isinstance(table, exp.Table) and table.name.lower() == CLOUDTRAIL:
+            own = [m for m in macros if _alias_of(m) in (table.alias_or_name, "")]
+            if len(tables) > 1:
+                own = [m for m in own if _alias_of(m)]
+            limits.append(min(map(offset_of, own), default=None))
+    return None if None in limits else max(limit for limit in limits if limit is not None)
+
+
+def _alias_of(macro: exp.Anonymous) -> str:
+    """Return the table that a macro names; "" if it names none."""
+    alias = macro.expressions[1] if len(macro.expressions) > 1 else exp.null()
+    return "" if isinstance(alias, exp.Null) else alias.name
+
+
+def _column_of(macro: exp.Anonymous) -> str:
+    arguments = macro.expressions
+    return arguments[2].name if len(arguments) > 2 else TIME_COLUMN
+
+
+@dataclass
+class Sight:
+    """What a query sees, by the times of the records that it could see.
+
+    Attributes:
+        windows: Of the query.
+        times: Event times of records, in order.
+        changed: True after a record arrived that the latest run cannot have seen.
+    """
+
+    windows: Windows
+    times: list[float] = field(default_factory=list)
+    changed: bool = True
+
+    def note(self, time: float) -> None:
+        """Take note of a record that arrived."""
+        self.changed = True
+        if self.windows.offsets:
+            insort(self.times, time)
+
+    def is_same(self, earlier: float, later: float) -> bool:
+        """Return whether a run sees the same records as an earlier one saw."""
+        if self.changed or not self.windows.repeatable:
+            return False
+        moved = [(earlier - o, later - o, bisect_left) for o in self.windows.offsets]
+        moved += [(earlier, later, bisect_right)] if self.windows.offsets else []
+        return all(at(self.times, old) == at(self.times, new) for old, new, at in moved)
+
+    def same_until(self, run: float) -> float:
+        """Return a time before which all later runs see what a run sees, if nothing arrives."""
+        found = [math.inf]
+        for offset in self.windows.offsets:
+            leaving = self.times[bisect_left(self.times, run - offset) :][:1]
+            found += [time + offset for time in leaving]
+        if self.windows.offsets:
+            found += self.times[bisect_right(self.times, run) :][:1]
+        return min(found) if self.windows.repeatable else run
+
+    def forget(self, run: float) -> None:
+        """Forget records that no later run can see."""
+        if self.windows.offsets:
+            del self.times[: bisect_left(self.times, run - self.windows.offsets[-1])]

@@ -1,0 +1,219 @@
+"""The key-value store: as the ordinary way through boto3, HTTP layers and moto answers."""
+
+from decimal import Decimal
+
+import pytest
+from boto3.dynamodb.conditions import Attr, Key
+from botocore.exceptions import ClientError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from panther_detection_helpers import caching
+
+from local_panther.detection.clock import EventClock
+from local_panther.detection.store import key_value_store, ordinary_table
+from tests.builders.events import START
+from tests.scale import FULL
+
+HOUR, DAY = 3600, 86_400
+
+keys = st.sampled_from(["a", "b"])
+members = st.sampled_from(["x", "y", "ü\n"])
+lives = st.sampled_from([60, HOUR, None])
+calls = st.one_of(
+    st.tuples(st.just("add_to_string_set"), keys, members | st.lists(members), lives),
+    st.tuples(st.just("remove_from_string_set"), keys, members | st.lists(members), lives),
+    st.tuples(st.just("put_string_set"), keys, st.lists(members), lives),
+    st.tuples(st.just("get_string_set"), keys, st.booleans()),
+    st.tuples(st.just("reset_string_set"), keys),
+    st.tuples(st.just("increment_counter"), keys, st.sampled_from([1, 2, -5, 10**12]), lives),
+    st.tuples(st.just("get_counter"), keys, st.booleans()),
+    st.tuples(st.just("reset_counter"), keys),
+    st.tuples(st.just("put_dictionary"), keys, st.just({"n": [1, None], "s": "ü"}), lives),
+    st.tuples(st.just("get_dictionary"), keys, st.booleans()),
+    st.tuples(st.just("set_key_expiration"), keys, st.sampled_from([60, HOUR])),
+)
+
+
+def outcome(name, *arguments):
+    """What a call returns, or the kind of error that it raises.
+
+    Not what a removal returns: where nothing was to be removed, moto leaves the set out of its
+    answer, while DynamoDB returns it.
+    """
+    try:
+        result = getattr(caching, name)(*arguments)
+        if name == "remove_from_string_set":
+            return None
+        return sorted(result) if isinstance(result, (set, frozenset)) else result
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+
+
+def stored(table):
+    """All items; expiry to the minute, as the two ways are not asked at the same moment."""
+    items = {item["key"]: dict(item) for item in table.scan()["Items"]}
+    for item in items.values():
+        if "expiresAt" in item:
+            item["expiresAt"] = round(item["expiresAt"] / 60)
+    return items
+
+
+@settings(max_examples=400 if FULL else 40)
+@given(st.lists(calls, max_size=12))
+def test_the_helpers_get_the_same_answers_as_by_the_ordinary_way(sequence):
+    with ordinary_table() as table:
+        ordinary = [outcome(*call) for call in sequence], stored(table)
+    with key_value_store():
+        assert ([outcome(*call) for call in sequence], stored(caching.kv_table())) == ordinary
+
+
+def test_an_item_that_has_expired_but_is_still_there_keeps_what_was_in_it():
+    """As DynamoDB does. (Moto leaves an unchanged set out of its answer; DynamoDB returns it.)"""
+    with key_value_store():
+        caching.put_string_set("a", {"stale"}, epoch_seconds=START)
+        assert caching.add_to_string_set("a", "x") == {"stale", "x"}
+        caching.put_string_set("b", {"stale"}, epoch_seconds=START)
+        assert caching.add_to_string_set("b", "stale", epoch_seconds=-HOUR) == {"stale"}
+        caching.increment_counter("c", 3, epoch_seconds=START)
+        assert caching.increment_counter("c") == 1
+        assert caching.get_counter("c") == 4
+
+
+OTHER_CALLS = [
+    ("put_item", {"Item": {"key": "a", "n": Decimal("1.5"), "m": {"l": [True, None, b"b"]}}}),
+    ("put_item", {"Item": {"key": "a"}, "ConditionExpression": Attr("key").not_exists()}),
+    ("put_item", {"Item": {"key": ""}}),
+    ("put_item", {"Item": {"n": 1}}),
+    ("get_item", {"Key": {"key": "a"}}),
+    ("get_item", {"Key": {"key": "none"}}),
+    ("get_item", {"Key": {"key": "a"}, "ProjectionExpression": "m.l[1], n"}),
+    (
+        "update_item",
+        {
+            "Key": {"key": "a"},
+            "UpdateExpression": "SET #c = if_not_exists(#c, :z) + :one, x = :s",
+            "ExpressionAttributeNames": {"#c": "count"},
+            "ExpressionAttributeValues": {":z": 0, ":one": 1, ":s": "text"},
+            "ReturnValues": "ALL_NEW",
+        },
+    ),
+    (
+        "update_item",
+        {
+            "Key": {"key": "a"},
+            "UpdateExpression": "SET x = :new",
+            "ConditionExpression": "x = :old",
+            "ExpressionAttributeValues": {":new": 2, ":old": 1},
+        },
+    ),
+    (
+        "update_item",
+        {
+            "Key": {"key": "a"},
+            "UpdateExpression": "ADD #c :s",
+            "ExpressionAttributeNames": {"#c": "count"},
+            "ExpressionAttributeValues": {":s": {"wrong type"}},
+        },
+    ),
+    ("update_item", {"Key": {"key": "a"}, "UpdateExpression": "SET nonsense"}),
+    ("delete_item", {"Key": {"key": "a"}, "ReturnValues": "ALL_OLD"}),
+    ("query", {"KeyConditionExpression": Key("key").eq("a")}),
+    ("scan", {"FilterExpression": Attr("n").gt(1)}),
+]
+
+
+@settings(max_examples=200 if FULL else 25)
+@given(st.lists(st.sampled_from(OTHER_CALLS), max_size=6))
+def test_other_calls_of_the_table_are_answered_the_same(sequence):
+    def answers(table):
+        found = []
+        for name, arguments in sequence:
+            try:
+                answer = getattr(table, name)(**arguments)
+                found.append({k: answer.get(k) for k in ("Item", "Items", "Attributes")})
+            except ClientError as error:
+                found.append(error.response["Error"]["Code"])
+        return found, stored(table)
+
+    with ordinary_table() as table:
+        ordinary = answers(table)
+    with key_value_store():
+        assert answers(caching.kv_table()) == ordinary
+
+
+def test_an_item_that_is_too_large_is_refused():
+    with key_value_store():
+        with pytest.raises(ClientError):
+            caching.put_string_set("a", {"x" * 500_000})
+        assert caching.get_string_set("a") == set()
+
+
+def test_a_table_that_was_deleted_is_an_error():
+    with key_value_store():
+        caching.put_string_set("a", {"x"})
+        caching.kv_table().delete()
+        for function in (caching.get_string_set, caching.increment_counter):
+            with pytest.raises(ClientError):
+                function("a")
+
+
+class TestClock:
+    """What has expired depends on event time."""
+
+    def test_of_the_events_decides_what_has_expired(self):
+        clock = EventClock()
+        clock.reach(START)
+        with key_value_store(clock):
+            caching.put_string_set("a", {"x"}, epoch_seconds=HOUR)
+            item = caching.kv_table().get_item(Key={"key": "a"})["Item"]
+            assert item["expiresAt"] == START + HOUR
+            clock.reach(START + HOUR - 1)
+            assert caching.get_string_set("a", force_ttl_check=True) == {"x"}
+            clock.reach(START + HOUR + 1)
+            assert caching.get_string_set("a", force_ttl_check=True) == set()
+            assert caching.get_string_set("a") == {"x"}  # DynamoDB deletes late
+
+    def test_deletes_items_two_days_after_they_expired(self, monkeypatch):
+        monkeypatch.setattr("local_panther.detection.table.SWEEP_EVERY", 1)
+        clock = EventClock()
+        clock.reach(START)
+        with key_value_store(clock):
+            caching.put_string_set("old", {"x"}, epoch_seconds=HOUR)
+            clock.reach(START + HOUR + 2 * DAY - 1)
+            caching.put_string_set("new", {"x"}, epoch_seconds=HOUR)
+            assert caching.get_string_set("old") == {"x"}
+            clock.reach(START + HOUR + 2 * DAY + 1)
+            caching.put_string_set("new", {"x"}, epoch_seconds=HOUR)
+            assert caching.get_string_set("old") == set()
+
+    def test_is_what_modules_see_as_the_present_and_only_they(self):
+        import datetime as module
+        import time
+        import types
+
+        content = types.ModuleType("content")
+        code = """
+import datetime, time
+from datetime import date, datetime as moment
+from time import time as seconds
+def now():
+    return (
+        time.time(), seconds(), moment.now(datetime.timezone.utc).timestamp(),
+        datetime.datetime.now().timestamp(), moment.utcnow().isoformat(), time.time_ns() / 1e9,
+    )
+def plain():
+    parsed = datetime.datetime.fromisoformat("2020-01-02T03:04:05")
+    return isinstance(parsed, moment), parsed - moment(2020, 1, 1), date.today()
+"""
+        exec(code, vars(content))
+        clock = EventClock()
+        clock.reach(START)
+        with clock.seen_by([content]):
+            *numbers, text, nanoseconds = content.now()
+            assert [*numbers, nanoseconds] == [START] * 5
+            assert text == "2026-01-05T10:00:00"
+            assert content.plain()[0] and content.plain()[1] == module.timedelta(1, 11045)
+            assert isinstance(module.datetime(2020, 1, 1), vars(content)["moment"])
+            assert time.time() > START + DAY or time.time() < START - DAY
+        assert vars(content)["moment"] is module.datetime
+        assert content.now()[0] != START

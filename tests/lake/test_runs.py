@@ -1,0 +1,215 @@
+"""Scheduled queries on the clock of an instance: every period, over what had arrived by then."""
+
+import math
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from local_panther.content.model import Content, Query, ScheduledRule
+from local_panther.content.schedule import Schedule
+from local_panther.content.sql import parse_sql, scanned_event_names
+from local_panther.errors import RunErrors
+from local_panther.lake import lake as lake_module
+from local_panther.lake.dialect import transpile_sql
+from local_panther.lake.lake import Lake, QueryFailed
+from local_panther.lake.scheduled import ScheduledQueries
+from local_panther.lake.windows import windows_of
+from tests.builders.events import START, call, read_record
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+TABLE = "panther_logs.public.aws_cloudtrail"
+WINDOW = f"SELECT eventID FROM {TABLE} WHERE p_occurs_since('1 h')"
+ABSENCE = f"SELECT COUNT(*) AS n FROM {TABLE} WHERE p_occurs_since('1 h') HAVING COUNT(*) = 0"
+NOW = f"SELECT eventID, current_timestamp AS t FROM {TABLE} WHERE p_occurs_since('1 h')"
+EVERYTHING = f"SELECT COUNT(*) AS n FROM {TABLE}"
+ARRIVED = f"SELECT eventID FROM {TABLE} WHERE p_occurs_since(30m, , p_parse_time)"
+JOINED = (
+    f"WITH recent AS (SELECT * FROM {TABLE} WHERE p_occurs_since('2 h')) SELECT a.eventID, "
+    f"COUNT(*) OVER () AS n FROM recent a JOIN {TABLE} b ON a.eventID = b.eventID "
+    "WHERE p_occurs_since('1 h', a) AND p_occurs_since('3 h', b) ORDER BY a.eventID LIMIT 5"
+)
+QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED)
+
+
+class Rows:
+    """A scheduled rule's place: remembers what it is called with."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.seen: list[tuple[float, dict]] = []
+        monkeypatch.setattr("local_panther.lake.scheduled.run_rule", self._take)
+
+    def _take(self, rule, row, moment, where, errors) -> None:
+        self.seen.append((moment, row))
+
+    def times(self) -> list[float]:
+        return [(moment - START) / MINUTE for moment, _ in self.seen]
+
+
+def content_of(sql: str, rate: int = 15 * MINUTE) -> Content:
+    parsed = parse_sql(sql)
+    schedule = Schedule(rate_seconds=rate)
+    query = Query("Own", parsed, schedule, (), scanned_event_names(parsed))
+    rule = type("Rule", (), {"metadata": type("Metadata", (), {"rule_id": "Own.Rule"})})
+    scheduled = ScheduledRule(rule, ("Own",))
+    return Content(queries={"Own": query}, scheduled_rules=[scheduled])
+
+
+def run(sql, arrivals, monkeypatch, rate=15 * MINUTE) -> tuple[Rows, RunErrors]:
+    """Let records arrive, pairs of event time and arrival in minutes, and do what is due."""
+    rows, errors = Rows(monkeypatch), RunErrors()
+    with Lake() as lake:
+        scheduled = ScheduledQueries(content_of(sql, rate), lake, errors)
+        latest = -math.inf
+        for number, (minute, arrival) in enumerate(arrivals):
+            moment, latest = START + minute * MINUTE, max(latest, START + arrival * MINUTE)
+            list(scheduled.advance(latest))
+            record = read_record(call("ListRoles", time=moment, eventID=str(number)))
+            lake.add(record, latest, scheduled.horizon)
+            scheduled.note("ListRoles", moment)
+        list(scheduled.finish(latest))
+    return rows, errors
+
+
+def test_every_row_of_every_run_counts(monkeypatch):
+    rows, _ = run(WINDOW, [(1, 1), (200, 200)], monkeypatch)
+    assert rows.times() == [15, 30, 45, 60, 210]
+    assert [row["eventID"] for _, row in rows.seen] == ["0"] * 4 + ["1"]
+
+
+def test_a_query_for_the_absence_of_records_runs_without_any(monkeypatch):
+    rows, _ = run(ABSENCE, [(1, 1), (200, 200)], monkeypatch)
+    assert rows.times() == [75, 90, 105, 120, 135, 150, 165, 180, 195]
+
+
+def test_a_run_does_not_see_what_arrives_after_it(monkeypatch):
+    rows, _ = run(WINDOW, [(1, 1), (14, 16), (40, 40)], monkeypatch)
+    seen = [(m, row["eventID"]) for m, (_, row) in zip(rows.times(), rows.seen, strict=True)]
+    assert sorted(seen) == [(15, "0"), *((30, n) for n in "01"), *((45, n) for n in "012")]
+
+
+def test_an_instance_that_a_query_can_not_run_on_is_told(monkeypatch):
+    sql = f"SELECT no_such_column FROM {TABLE} WHERE p_occurs_since('1 h')"
+    rows, errors = run(sql, [(1, 1), (31, 31)], monkeypatch)
+    assert not rows.seen and "no_such_column" in errors.examples[0].message
+
+
+FAR = 40 * 365 * 1440  # minutes
+
+
+def test_decades_without_a_record_are_no_trouble(monkeypatch):
+    rows, errors = run(WINDOW, [(0, 0), (FAR, FAR)], monkeypatch, 120)
+    assert len(rows.seen) == 32 and not errors.counts
+
+
+def test_decades_in_which_absence_has_rows_are_cut_off_and_told(monkeypatch):
+    monkeypatch.setattr("local_panther.lake.scheduled.MAX_RUNS_BETWEEN", 50)
+    rows, errors = run(ABSENCE, [(0, 0), (FAR, FAR)], monkeypatch)
+    assert len(rows.seen) == 50 and "left out" in errors.examples[0].message
+
+
+arrivals = st.lists(
+    st.tuples(st.integers(0, 300), st.integers(0, 40)), min_size=1, max_size=12
+).map(lambda found: sorted(((m, m + late) for m, late in found), key=lambda pair: pair[1]))
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+@settings(max_examples=15)
+@given(arrivals=arrivals)
+def test_runs_together_have_the_rows_of_each_run_by_itself(sql, arrivals):
+    """Against the definition: a lake that holds what had arrived, and nothing else."""
+    with pytest.MonkeyPatch.context() as patch:
+        rows, errors = run(sql, arrivals, patch)
+    assert not errors.counts
+    expected = []
+    first = START + arrivals[0][1] * MINUTE
+    last = START + max(arrival for _, arrival in arrivals) * MINUTE
+    moment = math.ceil(first / 900) * 900
+    with Lake() as lake:
+        waiting = list(enumerate(arrivals))
+        while moment < last + 900:
+            while waiting and START + waiting[0][1][1] * MINUTE <= moment:
+                number, (minute, arrival) = waiting.pop(0)
+                at, came = START + minute * MINUTE, START + arrival * MINUTE
+                lake.add(read_record(call("ListRoles", time=at, eventID=str(number))), came)
+            found = lake.query(transpile_sql(parse_sql(sql)), moment)
+            expected += [(moment, row) for row in found]
+            moment += 900
+            if moment - 900 >= last:
+                break
+
+    def in_order(seen):
+        return sorted((at, sorted(row.items())) for at, row in seen)
+
+    assert in_order(rows.seen) == in_order(expected)
+
+
+class TestWindows:
+    """What a query can see, by its text."""
+
+    @pytest.mark.parametrize(
+        ("sql", "reach", "repeatable"),
+        [
+            (WINDOW, HOUR, True),
+            (ABSENCE, HOUR, True),
+            (NOW, HOUR, False),
+            (EVERYTHING, None, True),
+            (ARRIVED, HOUR / 2, False),
+            (JOINED, 3 * HOUR, True),
+            (JOINED.replace("('3 h', b)", "('3 h')"), None, True),
+            (f"SELECT 1 FROM {TABLE} WHERE NOT p_occurs_since('1 h')", None, True),
+            (f"SELECT 1 FROM {TABLE} WHERE p_occurs_since('1 h') OR a = 1", None, True),
+        ],
+    )
+    def test_are_read_from_it(self, sql, reach, repeatable):
+        windows = windows_of(parse_sql(sql))
+        assert (windows.reach, windows.repeatable) == (reach, repeatable)
+
+
+class TestLimits:
+    """What a lake holds and spends."""
+
+    def test_it_holds_only_what_a_run_can_still_see(self, monkeypatch):
+        monkeypatch.setattr(lake_module, "FORGET_EVERY", 100)
+        monkeypatch.setattr(lake_module, "BATCH_RECORDS", 50)
+        with Lake() as lake:
+            for number in range(1000):
+                moment = START + number * MINUTE
+                record = read_record(call("ListRoles", time=moment, eventID=str(number)))
+                lake.add(record, moment, moment - HOUR)
+            (row,) = lake.query(f"SELECT COUNT(*) AS n, MAX(eventID) AS m FROM {TABLE}")
+            assert 60 <= row["n"] <= 300
+            (row,) = lake.query(f"SELECT COUNT(*) AS n FROM {TABLE} WHERE eventID >= '940'")
+            assert row["n"] == 60
+
+    def test_a_query_that_takes_too_long_is_ended(self, monkeypatch):
+        monkeypatch.setattr(lake_module, "QUERY_SECONDS", 0.2)
+        endless = "SELECT SUM(a.range * b.range) AS n FROM range(1000000) a, range(1000000) b"
+        with Lake() as lake:
+            found = lake.runs(endless, [START])[START]
+            assert isinstance(found, QueryFailed) and found.timed_out
+            assert lake.query("SELECT 1 AS one") == [{"one": 1}]
+
+    def test_a_query_with_too_many_rows_is_an_error(self, monkeypatch):
+        monkeypatch.setattr(lake_module, "MAX_ROWS", 10)
+        with Lake() as lake:
+            found = lake.runs("SELECT * FROM range(11)", [START])[START]
+            assert isinstance(found, QueryFailed) and "more than 10 rows" in found.message
+
+    def test_large_records_go_to_the_disk(self):
+        text = "x" * 200_000
+        with Lake() as lake:
+            for number in range(600):
+                lake.add(read_record(call("ListRoles", eventID=str(number), userAgent=text)))
+            (row,) = lake.query(f"SELECT COUNT(*) AS n, SUM(LENGTH(userAgent)) AS l FROM {TABLE}")
+            assert (row["n"], row["l"]) == (600, 600 * len(text))
+
+    def test_no_progress_is_shown(self):
+        with Lake() as lake:
+            (row,) = lake.query("SELECT current_setting('enable_progress_bar') AS shown")
+            assert row["shown"] in (False, "False", "false")
+
+    def test_queries_reach_no_file(self):
+        with Lake() as lake, pytest.raises(duckdb.Error):
+            lake.query("SELECT * FROM read_text('/etc/hostname')")
