@@ -17,6 +17,7 @@ from local_panther.instance.model import CheckedUpload
 CHECK_SECONDS = 60
 END_SECONDS = 10  # for the guard to end what the check has started
 MAX_RESULT_BYTES = 20 * 1024 * 1024
+PROBE_BYTES = 64 * 1024
 LAST_BYTES = 8192  # of its messages, to find the last one
 
 # All that a check gets of the environment: no credentials, no token, no proxies.
@@ -43,6 +44,9 @@ class Checker:
             unpacked: The unpacked archive.
             stored: The content so far.
             candidate: An empty folder that gets both together.
+
+        Raises:
+            OSError: The disk is full.
         """
         result, messages, home = work / "result.json", work / "messages.txt", work / "home"
         home.mkdir()
@@ -72,6 +76,7 @@ class Checker:
                 # Uploaded code can have forged it.
                 return CheckedUpload.from_json(json.loads(read_file(result, MAX_RESULT_BYTES)))
             except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+                _check_room(work)
                 return _failed(f"the check failed (status {status}): {_last_line(file)}")
 
     def stop(self) -> None:
@@ -93,6 +98,13 @@ def _environment(home: Path) -> dict[str, str]:
         "AWS_DEFAULT_REGION": "us-east-1",  # bodies that make a client need one
         "AWS_EC2_METADATA_DISABLED": "true",
     }
+
+
+def _check_room(work: Path) -> None:
+    """Raise the OSError of a full disk, of which a check cannot even leave a message."""
+    probe = work / "probe"
+    probe.write_bytes(bytes(PROBE_BYTES))
+    probe.unlink()
 
 
 def _last_line(file: BinaryIO) -> str:

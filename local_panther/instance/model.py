@@ -23,6 +23,15 @@ class StoredItem:
     body: str
     digest: str
 
+    def __post_init__(self) -> None:
+        """Refuse what JSON may hold in place of text.
+
+        Raises:
+            TypeError: A field is not text.
+        """
+        if not all(isinstance(value, str) for value in vars(self).values()):
+            raise TypeError("a field of an item is not text")
+
 
 @dataclass(frozen=True)
 class CheckedUpload:

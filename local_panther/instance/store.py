@@ -122,10 +122,11 @@ class Store:
     def _copy(source: Path, new: Path, items: Mapping[str, StoredItem]) -> dict[str, StoredItem]:
         """Copy the files of items, and return the items with the digests of what was copied."""
         copied = {}
+        new.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         for item_id, item in items.items():
             spec = read_file(source / item.spec)
             body = read_file(source / item.body) if item.body else b""
-            (new / item.spec).parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+            (new / item.spec).parent.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
             write_file(new / item.spec, spec)
             if item.body:
                 write_file(new / item.body, body)
@@ -135,7 +136,6 @@ class Store:
 
     def _use(self, new: Path, items: Mapping[str, StoredItem]) -> None:
         """Put content into use in one step."""
-        new.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         old = self.content
         if not (self.folder / INDEX).exists():  # it says from now on that the folder is ours
             self._write_index(self._index)

@@ -1,0 +1,74 @@
+"""Real servers in processes of their own, for tests that attack or kill them."""
+
+import contextlib
+import os
+import sys
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.builders.replays import started
+from tests.instance.conftest import Client
+
+COMMAND = [sys.executable, "-m", "local_panther"]
+TOKEN = "test-token"
+
+
+class Server:
+    """A `local-panther serve` on a free port of loopback."""
+
+    def __init__(self, state: Path, *arguments: str, **environment: str) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
+        variables = clean | {"PANTHER_API_TOKEN": TOKEN} | environment
+        command = [*COMMAND, "serve", "--port", "0", "--state", state, *arguments]
+        self.process = started(command, cwd=state.parent, env=variables, text=True)
+        line = self.process.stdout.readline()
+        assert line, self.process.stderr.read()
+        self.url = line.strip().split("=", 1)[1]
+        self.port = int(self.url.split(":")[2].split("/")[0])
+        self.client = Client(self.url, state)
+
+    def end(self, number: int = signal.SIGINT) -> tuple[int, str]:
+        """Stop it; returns its exit status and its messages."""
+        self.process.send_signal(number)
+        _, messages = self.process.communicate(timeout=30)
+        return self.process.returncode, messages
+
+
+@contextlib.contextmanager
+def server(state: Path, *arguments: str, **environment: str) -> Iterator[Server]:
+    running = Server(state, *arguments, **environment)
+    try:
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.end()
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
+    """Return whether a condition comes true in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return bool(condition())
+
+
+def is_running(process: int) -> bool:
+    """Return whether a process runs; one that has ended and is only not collected does not."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except OSError:
+        return False
+
+
+def processes_with(text: str) -> list[int]:
+    """Return the processes with a text on their command lines."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if text in path.read_text(errors="replace") and is_running(int(path.parent.name)):
+                found.append(int(path.parent.name))
+    return found
