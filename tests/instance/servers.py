@@ -2,8 +2,8 @@
 
 import contextlib
 import os
-import sys
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path

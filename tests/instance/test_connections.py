@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -88,7 +89,7 @@ class TestHalfOpen:
     def test_a_client_with_a_request_is_served_whatever_number_is_half_open(self, running):
         crowd = [connection(running, sent=b"POST /pub") for _ in range(MAX_CONNECTIONS * 3)]
         assert "panther_core" in str(running.client.ask(VERSION))
-        files = len(os.listdir(f"/proc/{running.process.pid}/fd"))
+        files = len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
         assert files < MAX_CONNECTIONS + 50
         assert all(is_closed(opened, 30) for opened in crowd)
 
@@ -108,9 +109,9 @@ class TestHalfOpen:
         try:
             url = process.stdout.readline().strip().split("=", 1)[1]
             port = int(url.split(":")[2].split("/")[0])
-            crowd = []
-            for _ in range(examples(378, 2000)):
-                crowd.append(socket.create_connection(("127.0.0.1", port), timeout=30))
+            address = ("127.0.0.1", port)
+            count = examples(378, 2000)
+            crowd = [socket.create_connection(address, timeout=30) for _ in range(count)]
             from tests.instance.conftest import Client
 
             assert "panther_core" in str(Client(url, tmp_path).ask(VERSION))
@@ -136,8 +137,16 @@ class TestRequests:
 
     @pytest.mark.parametrize(
         "host",
-        ["evil.example", "evil.example:8097", "localhost.evil.example", "127.0.0.1.evil.example"]
-        + ["", "[", "127.0.0.1@evil.example", "xn--localhost-.example"],
+        [
+            "evil.example",
+            "evil.example:8097",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "",
+            "[",
+            "127.0.0.1@evil.example",
+            "xn--localhost-.example",
+        ],
     )
     def test_a_foreign_name_of_the_server_is_refused(self, running, host):
         status, text = answer(running, host=host)
@@ -221,7 +230,7 @@ class TestListening:
 
 def test_thousands_of_connections_leave_its_memory_as_it_was(running):
     def memory() -> int:
-        status = open(f"/proc/{running.process.pid}/status").read()
+        status = Path(f"/proc/{running.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
 
     before = memory()

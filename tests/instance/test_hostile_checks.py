@@ -211,8 +211,7 @@ class TestMergeKeys:
 
     def bomb(self) -> str:
         lines = ["a0: &a0 {x: 1, y: 2}"]
-        for i in range(1, 12):
-            lines.append(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}")
+        lines += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)]
         return "\n".join(lines)
 
     def test_in_an_upload(self, instance):
