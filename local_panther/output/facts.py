@@ -18,7 +18,7 @@ TOLD_BEFORE = {"sourceIPAddress", "awsRegion", "recipientAccountId", "eventSourc
 
 def alert_facts(alert: Alert) -> Iterator[Fact]:
     """Yield name and lines of everything that an analyst asks first about an alert."""
-    yield "Rule", [f"{alert.metadata.rule_id} ({alert.metadata.display_name})"]
+    yield "Rule", [in_one_line(f"{alert.metadata.rule_id} ({alert.metadata.display_name})")]
     yield "Alert at", [iso(alert.created_at)]
     if alert.suppressed:
         yield "Goes to", ["nowhere: destinations() returned none"]
@@ -51,7 +51,7 @@ def reading_facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
     for kind, count in sorted(tally.other.items()):
         yield f"not CloudTrail: {kind}", f"{count:,}"
     for reason, count in sorted(tally.skipped.items()):
-        yield f"skipped: {reason}", f"{count:,}"
+        yield in_one_line(f"skipped: {reason}"), f"{count:,}"
 
 
 def detection_facts(outcome: Outcome) -> Iterator[tuple[str, int, int, int]]:
@@ -60,7 +60,8 @@ def detection_facts(outcome: Outcome) -> Iterator[tuple[str, int, int, int]]:
     names = sorted(outcome.signals.keys() | outcome.errors.counts.keys())
     for rule_id in names:
         errors = outcome.errors.counts.get(rule_id, 0)
-        yield rule_id, outcome.signals.get(rule_id, 0), made.count(rule_id), errors
+        signals = outcome.signals.get(rule_id, 0)
+        yield in_one_line(rule_id), signals, made.count(rule_id), errors
 
 
 def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -85,12 +86,20 @@ def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
 
 def short(value: Any) -> str:
     """Return a value from a log in few characters, without any that a terminal would obey."""
-    text = printable(str(value))
+    text = in_one_line(str(value))
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
 
 
+def in_one_line(text: str) -> str:
+    """Return text from outside on one line, so that no name can start a line of its own."""
+    return printable(text).replace("\n", "\N{REPLACEMENT CHARACTER}")
+
+
 def printable(text: str) -> str:
-    """Return text from a log as it can be shown: no control character reaches the terminal."""
+    """Return text from outside as it can be shown, line breaks kept.
+
+    No control character and no mark that changes the direction of text gets through.
+    """
     return "".join(
         char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
     )
@@ -102,7 +111,7 @@ def _context(alert: Alert) -> Iterator[Fact]:
         return
     for step, context in alert.context.items():
         count = alert.signals.get(step, 0)
-        yield step, [f"{count} signal{'s' * (count != 1)}; the latest one's context:"]
+        yield in_one_line(step), [f"{count} signal{'s' * (count != 1)}; the latest one's context:"]
         yield from ((f"  {name}", lines) for name, lines in _flat(context))
 
 
@@ -111,9 +120,12 @@ def _flat(context: Mapping[str, Any]) -> Iterator[Fact]:
         if name in TOLD_BEFORE or value in (None, "", [], {}):
             continue
         if isinstance(value, list):
-            yield name, [short(entry) for entry in value]
+            yield in_one_line(name), [short(entry) for entry in value]
         elif isinstance(value, Mapping):
             scalars = {k: v for k, v in value.items() if not isinstance(v, (Mapping, list))}
-            yield name, [short("  ".join(f"{key}={entry}" for key, entry in scalars.items()))]
+            yield (
+                in_one_line(name),
+                [short("  ".join(f"{key}={entry}" for key, entry in scalars.items()))],
+            )
         else:
-            yield name, [short(value)]
+            yield in_one_line(name), [short(value)]

@@ -12,6 +12,7 @@ from local_panther.alerts.model import Alert
 from local_panther.output.facts import (
     alert_facts,
     detection_facts,
+    in_one_line,
     notes,
     printable,
     reading_facts,
@@ -33,17 +34,17 @@ def print_summary(outcome: Outcome, console: Console) -> None:
     """Print what was read, what matched and what could not be done."""
     reading = table("Read", "")
     for name, value in reading_facts(outcome):
-        reading.add_row(name, value)
+        reading.add_row(Text(name), Text(value))
     console.print(reading)
     detections, totals = table("Rule", "Signals", "Alerts", "Errors"), [0, 0, 0]
     for rule_id, *counts in detection_facts(outcome):
-        detections.add_row(rule_id, *(f"{count:,}" for count in counts))
+        detections.add_row(Text(rule_id), *(f"{count:,}" for count in counts))
         totals = [total + count for total, count in zip(totals, counts, strict=True)]
     detections.add_section()
     detections.add_row("all", *(f"{total:,}" for total in totals))
     console.print(detections)
     for style, text in notes(outcome):
-        console.print(Text(printable(text), style=STYLES[style]))
+        console.print(Text(in_one_line(text), style=STYLES[style]))
 
 
 def table(*columns: str) -> Table:
@@ -60,12 +61,12 @@ def _card(alert: Alert) -> Panel:
     facts.add_column(overflow="fold")
     for name, lines in alert_facts(alert):
         more = [f"… and {len(lines) - MAX_LINES} more"] * (len(lines) > MAX_LINES)
-        facts.add_row(name, Text("\n".join([*lines[:MAX_LINES], *more])))
+        facts.add_row(Text(name), Text("\n".join([*lines[:MAX_LINES], *more])))
     colour = COLOURS.get(alert.severity, "white")
-    parts: list[Any] = [Text(printable(alert.title) + "\n", style=colour), facts]
+    parts: list[Any] = [Text(in_one_line(alert.title) + "\n", style=colour), facts]
     if alert.runbook:
         parts += [Text("\nRunbook", style="bold"), Text(printable(alert.runbook))]
     if alert.reference:
-        parts.append(Text(f"\nReference  {printable(alert.reference)}", style="dim"))
+        parts.append(Text(f"\nReference  {in_one_line(alert.reference)}", style="dim"))
     title = Text(f" {alert.severity} ", style=colour)
     return Panel(Group(*parts), title=title, title_align="left", border_style=colour)

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.text import Text
 
-from local_panther.output.facts import printable
+from local_panther.output.facts import in_one_line
 from local_panther.output.terminal import table
 from local_panther.times import iso
 from local_panther.tuning.run import Tuning
@@ -27,12 +27,12 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
     console.print(Text("marked: as it is set now; a burst alerts where its companion is near\n"))
     _print_busiest(tuning, console)
     console.print(Text.assemble(("Set it to ", "bold"), (str(tuning.advice.threshold), "bold")))
-    console.print(Text(printable(tuning.advice.reason)))
+    console.print(Text(in_one_line(tuning.advice.reason)))
     console.print(Text(tuning.effect))
     for problem in tuning.problems:
-        console.print(Text(printable(f"left out: {problem}"), style="yellow"))
+        console.print(Text(in_one_line(f"left out: {problem}"), style="yellow"))
     for problem in tuning.tally.problems:
-        console.print(Text(printable(f"not read: {problem}"), style="yellow"))
+        console.print(Text(in_one_line(f"not read: {problem}"), style="yellow"))
 
 
 def _print_busiest(tuning: Tuning, console: Console) -> None:
@@ -46,8 +46,8 @@ def _print_busiest(tuning: Tuning, console: Console) -> None:
         busiest.add_row(
             str(peak.count),
             str(tuning.threshold),
-            Text(printable(peak.subject), overflow="fold"),
-            Text(printable(peak.counter)),
+            Text(in_one_line(peak.subject), overflow="fold"),
+            Text(in_one_line(peak.counter)),
             iso(peak.time),
             "yes" if peak.paired else "no",
             "yes" if peak.subject in now.subjects and peak.count >= tuning.threshold else "no",

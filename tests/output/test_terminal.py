@@ -1,0 +1,60 @@
+"""The terminal: text from outside stays text, wherever it is printed."""
+
+import io
+from collections import Counter
+
+import pytest
+from rich.console import Console
+
+from local_panther.alerts.model import Alert
+from local_panther.content.left_out import LeftOut, Reason
+from local_panther.content.model import Content
+from local_panther.errors import Problem, RunErrors
+from local_panther.output.terminal import print_alerts, print_summary
+from local_panther.records.model import Tally
+from local_panther.replay import Outcome
+from tests.builders.signals import metadata
+
+HOSTILE = ["[/b]", "[red]", "a\x1b[2Jb", "\x1b]0;owned\x07", "x\nALERT CRITICAL", "\u202egnp.exe"]
+
+
+def hostile_alert(text, kind):
+    correlated = kind == "correlation_rule"
+    fields = {text: text, f"{text} list": [text], f"{text} object": {text: text}}
+    return Alert(
+        metadata=metadata(text, AnalysisType=kind, DisplayName=text),
+        severity="HIGH",
+        title=text,
+        dedup=text,
+        created_at=0,
+        first=0,
+        last=0,
+        event_ids={text: None},
+        context={text: fields} if correlated else fields,
+        event={"userIdentity": {"arn": text}, "sourceIPAddress": text, "awsRegion": text},
+        description=text,
+        runbook="1. look",
+        reference=text,
+        match_value=text,
+        signals={text: 1},
+    )
+
+
+@pytest.mark.parametrize("kind", ["rule", "correlation_rule"])
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_in_any_field_reaches_the_terminal_as_one_line_of_text(text, kind):
+    tally = Tally(problems=[Problem(text, text)], skipped=Counter({text: 2}))
+    errors = RunErrors()
+    errors.add(text, text, text)
+    left_out = [LeftOut(text, Reason.DISABLED), LeftOut(text, Reason.BROKEN, Problem(text, text))]
+    content = Content(left_out=left_out, unreadable=[text])
+    outcome = Outcome(tally, [hostile_alert(text, kind)], Counter({text: 1}), errors, content)
+    out = io.StringIO()
+    console = Console(file=out, width=400)
+    print_alerts(outcome.alerts, console)
+    print_summary(outcome, console)
+    shown = out.getvalue()
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert not any(line.lstrip(" │").startswith("ALERT") for line in shown.splitlines())
+    if text.startswith("["):
+        assert shown.count(text) >= 15
