@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,7 @@ STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 def children(process: int) -> list[int]:
     path = f"/proc/{process}/task/{process}/children"
     try:
-        return [int(child) for child in open(path).read().split()]
+        return [int(child) for child in Path(path).read_text().split()]
     except OSError:
         return []
 
