@@ -3,7 +3,8 @@
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import click
@@ -45,21 +46,34 @@ class Commands(TyperGroup):
             ]
         return command
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        """Read the arguments; --version and --help print here."""
+        with _broken_streams():
+            return super().make_context(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command."""
         stop_as_ctrl_c()
+        with _broken_streams():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _broken_streams() -> Iterator[None]:
+    """Turn the errors of standard output, and Ctrl-C, into a message and an exit status."""
+    try:
         try:
-            result = super().invoke(ctx)
+            yield
+        finally:
             sys.stdout.flush()
-        except KeyboardInterrupt:
-            _end("interrupted")
-        except BrokenPipeError:
-            _end("standard output was closed before everything was written")
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
-                raise
-            _end(f"cannot write: {error.strerror}")
-        return result
+    except KeyboardInterrupt:
+        _end("interrupted")
+    except BrokenPipeError:
+        _end("standard output was closed before everything was written")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
+            raise
+        _end(f"cannot write: {error.strerror}")
 
 
 def context_settings() -> dict[str, Any]:

@@ -11,6 +11,7 @@ import typer
 from rich.text import Text
 
 from local_panther.cli.common import (
+    PIPE_WIDTH,
     UNUSABLE,
     has_doubtful_content,
     message_console,
@@ -58,7 +59,7 @@ def test(
 
     if show_help:
         print(context.get_help(), end="\n\n", flush=True)
-        raise typer.Exit(run_tool(["test", "--help"], {}, watch=None))
+        raise typer.Exit(run_tool(["test", "--help"], _width(), watch=None))
     is_doubtful = has_doubtful_content(_content_folder(context.args), message_console())
     results = Results()
 
@@ -87,6 +88,12 @@ def _content_folder(arguments: list[str]) -> Path:
     is_root = any(Path(folder).is_dir() for folder in FOLDERS.values())
     inside = given.resolve().is_relative_to(Path.cwd())
     return Path() if is_root and inside else given
+
+
+def _width() -> dict[str, str]:
+    """Return the width of the tool's help: in a pipe it would be too narrow to be read."""
+    has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return {} if has_width else {"COLUMNS": str(PIPE_WIDTH)}
 
 
 def _token() -> str:

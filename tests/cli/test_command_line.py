@@ -18,8 +18,14 @@ COMMAND = Path(sys.executable).parent / "local-panther"
 
 
 def run(*arguments, cwd=REPO, stdin=None):
+    environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"}  # pytest may set it
     done = subprocess.run(
-        [COMMAND, *map(str, arguments)], cwd=cwd, input=stdin, capture_output=True, timeout=120
+        [COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        timeout=120,
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
 

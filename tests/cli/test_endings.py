@@ -1,0 +1,182 @@
+"""However a command ends, nothing of it is left; broken streams give a message."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from local_panther.processes import TemporaryFolder
+from tests.builders.events import REPO
+from tests.builders.replays import simulated, started
+from tests.cli.test_command_line import COMMAND
+from tests.instance.servers import eventually, is_running, processes_with
+from tests.scale import examples
+
+STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+
+
+def children(process: int) -> list[int]:
+    path = f"/proc/{process}/task/{process}/children"
+    try:
+        return [int(child) for child in Path(path).read_text().split()]
+    except OSError:
+        return []
+
+
+def all_below(process: int) -> list[int]:
+    found = children(process)
+    return found + [deeper for child in found for deeper in all_below(child)]
+
+
+class TestReplay:
+    @pytest.mark.parametrize("stop", STOPS)
+    def test_leaves_no_worker_and_no_folder(self, tmp_path, stop):
+        temporary = tmp_path / "tmp"
+        temporary.mkdir()
+        lines = simulated(tmp_path / "t.jsonl").read_bytes()
+        for number in range(150):
+            (tmp_path / f"{number}.jsonl").write_bytes(lines)
+        command = [COMMAND, "replay", tmp_path, "-", "--workers", 2]
+        environment = os.environ | {"TMPDIR": str(temporary)}
+        process = started(command, cwd=REPO, stdin=subprocess.PIPE, env=environment)
+        assert eventually(lambda: list(temporary.iterdir()), 30)
+        assert eventually(lambda: len(children(process.pid)) >= 4, 30)  # workers and removers
+        time.sleep(0.5)
+        below = all_below(process.pid)
+        process.send_signal(stop)
+        _, err = process.communicate(timeout=30)
+        assert b"Traceback" not in err
+        assert process.returncode == (-9 if stop == signal.SIGKILL else 1)
+        assert eventually(lambda: not any(map(is_running, below)), 2)
+        assert eventually(lambda: not list(temporary.iterdir()), 2)
+
+
+class TestToolRun:
+    """`local-panther test` while a unit test of the content runs."""
+
+    @pytest.fixture
+    def slow_content(self, content_copy):
+        rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
+        text = rule.read_text().replace(
+            "def rule(event):", "def rule(event):\n    import time; time.sleep(300)"
+        )
+        rule.write_text(text)
+        return content_copy
+
+    @pytest.mark.parametrize("stop", STOPS)
+    def test_leaves_no_tool_and_no_folder(self, slow_content, tmp_path, stop):
+        temporary = tmp_path / "tmp"
+        temporary.mkdir()
+        environment = os.environ | {"TMPDIR": str(temporary)}
+        process = started([COMMAND, "test"], cwd=slow_content, env=environment)
+        assert eventually(
+            lambda: [
+                p
+                for p in children(process.pid)
+                if p in processes_with("panther_analysis_tool.main")
+            ],
+            30,
+        )
+        time.sleep(2)
+        below = all_below(process.pid)
+        process.send_signal(stop)
+        _, err = process.communicate(timeout=30)
+        assert b"Traceback" not in err
+        assert process.returncode == (-9 if stop == signal.SIGKILL else 1)
+        assert eventually(lambda: not any(map(is_running, below)), 2)
+        assert eventually(lambda: not list(temporary.iterdir()), 2)
+
+    def test_two_at_once_do_not_disturb_each_other(self, content_copy):
+        both = [started([COMMAND, "test"], cwd=content_copy) for _ in range(2)]
+        for process in both:
+            out, err = process.communicate(timeout=120)
+            assert process.returncode == 0, err
+            assert b"Failed: 0" in out
+
+
+def test_signals_that_are_ignored_stay_ignored(tmp_path):
+    """`nohup local-panther serve` survives the end of its terminal."""
+    command = ["sh", "-c", 'trap "" HUP; exec "$0" "$@"', COMMAND, "serve", "--port", 0]
+    process = started(command, cwd=tmp_path)
+    process.stdout.readline()
+    process.send_signal(signal.SIGHUP)
+    time.sleep(0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
+    assert process.returncode == 0
+
+
+class TestStreams:
+    def shell(self, line, cwd=REPO):
+        script = line.replace("local-panther", str(COMMAND))
+        return subprocess.run(
+            ["bash", "-c", script], cwd=cwd, capture_output=True, text=True, timeout=120
+        )
+
+    @pytest.mark.parametrize("form", ["text", "json"])
+    def test_an_output_that_is_closed_early_is_a_message(self, tmp_path, form):
+        trail = simulated(tmp_path / "t.jsonl")
+        line = f"(sleep 0.1; local-panther replay {trail} --format {form}; echo status $? >&2)"
+        done = self.shell(f"{line} | true")
+        assert done.stderr.splitlines()[-1] == "status 1"
+        assert "standard output was closed" in done.stderr and "Traceback" not in done.stderr
+
+    @pytest.mark.parametrize("command", ["simulate -", "replay {trail}", "replay -h", "--version"])
+    def test_an_output_on_a_full_disk_is_a_message(self, tmp_path, command):
+        trail = simulated(tmp_path / "t.jsonl")
+        done = self.shell(f"local-panther {command.format(trail=trail)} > /dev/full")
+        assert done.returncode in (1, 2), done.stderr
+        assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
+
+    @pytest.mark.parametrize("command", ["simulate -", "serve --port 0", "replay x"])
+    def test_no_output_at_all_is_a_message(self, tmp_path, command):
+        done = self.shell(f"local-panther {command} >&-", cwd=tmp_path)
+        assert done.returncode == 2 and "standard output is closed" in done.stderr
+        assert not list(tmp_path.iterdir())
+
+    def test_no_input_at_all_is_a_message(self, tmp_path):
+        trail = simulated(tmp_path / "t.jsonl")
+        done = self.shell(f"local-panther replay - {trail} <&-")
+        assert done.returncode == 1 and "standard input" in done.stdout
+        assert "Multiple AWS Roles" in done.stdout and "Traceback" not in done.stderr
+
+    def test_no_input_is_no_trouble_where_none_is_read(self, tmp_path):
+        trail = simulated(tmp_path / "t.jsonl")
+        done = self.shell(f"local-panther replay {trail} <&-")
+        assert done.returncode == 0 and "Multiple AWS Roles" in done.stdout
+
+
+class TestTemporaryFolder:
+    def test_is_removed_at_the_end(self):
+        with TemporaryFolder("test-") as folder:
+            (folder / "a").mkdir()
+            (folder / "a" / "b").write_text("")
+        assert not folder.exists()
+
+    def test_is_removed_when_its_process_is_killed_at_any_moment(self, tmp_path):
+        script = (
+            "import sys; from pathlib import Path; from local_panther.processes import *\n"
+            "while True:\n"
+            "    with TemporaryFolder('x-', Path(sys.argv[1])) as folder:\n"
+            "        print(end='.', flush=True)\n"
+            "        [(folder / str(i)).write_text('') for i in range(20)]\n"
+        )
+        import sys
+
+        for number in range(examples(5, 50)):
+            process = started([sys.executable, "-c", script, tmp_path], cwd=REPO)
+            process.stdout.read(20)
+            time.sleep(0.003 * number)
+            process.kill()
+            process.communicate()
+        assert eventually(lambda: not list(tmp_path.iterdir()), 3)
+
+    def test_a_name_of_any_kind_is_removed(self, tmp_path):
+        for name in ("-rf ", "a b", "a'b", 'a"b', "a\nb", "$HOME", "*"):
+            with TemporaryFolder(name, tmp_path) as folder:
+                assert folder.parent == tmp_path
+        assert not list(tmp_path.iterdir())

@@ -1,0 +1,138 @@
+"""What people expect of any command line."""
+
+import os
+import subprocess
+
+import pytest
+
+from local_panther.cli import common
+from local_panther.records.model import Tally
+from tests.builders.events import REPO
+from tests.builders.replays import simulated
+from tests.cli.test_command_line import COMMAND, run
+
+COMMANDS = ["replay", "tune", "simulate", "serve", "test"]
+
+
+def with_environment(*arguments, cwd=REPO, **environment):
+    clean = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")}
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+class TestHelp:
+    def test_version_names_the_tools_too(self):
+        status, out, err = run("--version")
+        assert status == 0 and err == ""
+        assert [line.split()[0] for line in out.splitlines()] == [
+            "local-panther",
+            "panther-analysis-tool",
+            "panther_core",
+            "panther-detection-helpers",
+        ]
+
+    @pytest.mark.parametrize("option", ["-h", "--help"])
+    @pytest.mark.parametrize("command", [None, *COMMANDS])
+    def test_is_there_for_every_command(self, command, option):
+        status, out, _ = run(*filter(None, (command, option)))
+        assert status == 0 and f"Usage: local-panther{' ' + command if command else ''}" in out
+
+    def test_of_test_names_its_own_options_and_those_of_the_tool(self):
+        _, out, _ = run("test", "-h")
+        assert "--junit" in out and "--show-failures-only" in out
+
+    @pytest.mark.parametrize("columns", [60, 100])
+    def test_is_as_wide_as_columns_says(self, columns):
+        out = with_environment("serve", "-h", COLUMNS=str(columns)).stdout
+        assert columns - 25 < max(map(len, out.splitlines())) <= columns
+
+    def test_says_the_whole_sentence_of_a_command_in_a_pipe(self):
+        out = with_environment("-h").stdout
+        assert (
+            "the alerts that an instance would make." in out and "..." not in out.split("Comm")[1]
+        )
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_completion_can_be_installed(self, shell, tmp_path):
+        variables = {"_LOCAL_PANTHER_COMPLETE": f"complete_{shell}"}
+        variables |= {"_TYPER_COMPLETE_ARGS": "local-panther re", "COMP_CWORD": "1"}
+        variables |= {"COMP_WORDS": "local-panther re", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        assert "replay" in with_environment(**variables).stdout
+        assert "--install-completion" in run("-h")[1]
+
+
+class TestWidth:
+    def test_tables_are_as_wide_as_columns_says(self, tmp_path):
+        trail = simulated(tmp_path / "t.jsonl")
+        for columns in (70, 200):
+            out = with_environment("replay", trail, COLUMNS=str(columns)).stdout
+            assert max(map(len, out.splitlines())) <= columns
+
+    def test_messages_in_a_pipe_are_not_broken(self, tmp_path):
+        name = "x" * 150
+        _, _, err = run("replay", tmp_path / name, "--format", "json", "-q")
+        assert f"{tmp_path / name}: no such file or folder" in err
+        _, _, err = run("simulate", "-", "--blocklisted", name)
+        assert name in err
+
+
+class TestColour:
+    def test_none_is_used_if_no_color_is_set(self, content_copy):
+        coloured = with_environment("test", cwd=content_copy, NO_COLOR="").stdout
+        plain = with_environment("test", cwd=content_copy, NO_COLOR="1").stdout
+        option = with_environment("test", "--no-color", cwd=content_copy).stdout
+        assert "\x1b" in coloured and "\x1b" not in plain + option
+        assert "[PASS]" in plain and "[PASS]" in option
+
+
+class TestQuiet:
+    def test_notes_are_left_out_and_errors_are_not(self, tmp_path):
+        assert run("simulate", tmp_path / "a")[2] != ""
+        assert run("simulate", tmp_path / "b", "--quiet")[2] == ""
+        report = tmp_path / "r.html"
+        assert str(report) in run("replay", tmp_path / "a", "--report", report)[2]
+        assert run("replay", tmp_path / "a", "--report", report, "-q")[2] == ""
+        status, _, err = run("simulate", tmp_path / "a" / "x.jsonl" / "y.jsonl", "-q")
+        status, _, err = run("simulate", "/dev/null/y.jsonl", "-q")
+        assert status == 2 and "cannot be written" in err
+
+
+class TestArguments:
+    @pytest.mark.parametrize("arn", ["NotAnArn", "", "arn:aws:iam::1:role/x", "arn:aws:iam::role"])
+    def test_a_role_that_is_none_is_an_error_that_names_one(self, arn):
+        status, out, err = run("simulate", "-", "--blocklisted", arn)
+        assert status == 2 and out == "" and "Traceback" not in err
+        assert "is not the ARN of a role, such as arn:aws:iam::" in err
+
+    @pytest.mark.parametrize("name", ["out.csv", "out.gz", "out.json.zip", "out.parquet", "o.JSON"])
+    def test_a_file_of_another_kind_is_no_folder(self, tmp_path, name):
+        status, _, err = run("simulate", tmp_path / name)
+        assert status == 2 and "files end in .json, .jsonl or .ndjson" in err
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("name", ["out", "2026.01", "v1.2/", "out.csv/", "a.json.gz"])
+    def test_folders_and_files_that_are_known_are_written(self, tmp_path, name):
+        status, _, err = run("simulate", f"{tmp_path}/{name}")
+        assert status == 0 and "records in" in err
+        assert (tmp_path / name).is_dir() == (name != "a.json.gz")
+
+
+class TestProgress:
+    def test_is_a_line_now_and_then_where_no_terminal_is(self, monkeypatch, capsys):
+        monkeypatch.setattr(common, "LINE_SECONDS", 0)
+        with common.reading_progress(common.message_console()) as watch:
+            for files in range(3):
+                watch(Tally(files=files, records=files * 1000), 3)
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[-1] == "reading: 2 of 3 files, 2,000 records" and len(lines) == 3
+
+    def test_is_left_out_if_it_shall_be_quiet(self, monkeypatch):
+        monkeypatch.setenv("LOCAL_PANTHER_QUIET", "1")
+        with common.reading_progress(common.message_console()) as watch:
+            assert watch is None

@@ -1,0 +1,124 @@
+"""What `local-panther test` writes for others to read: JUnit XML and marks in a pull request."""
+
+import os
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_panther.unit_tests.annotations import annotations
+from local_panther.unit_tests.junit import junit_xml
+from local_panther.unit_tests.results import Result, Results
+from tests.cli.test_command_line import COMMAND
+
+CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
+CORRELATION_ID = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
+
+
+def run_test(folder: Path, *arguments, **environment) -> subprocess.CompletedProcess:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("PANTHER_", "GITHUB_"))}
+    return subprocess.run(
+        [COMMAND, "test", *map(str, arguments)],
+        cwd=folder,
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def number_of_tests(folder: Path) -> int:
+    specs = [yaml.safe_load(path.read_text()) for path in folder.rglob("*.yml")]
+    return sum(len(spec.get("Tests") or []) for spec in specs)
+
+
+@pytest.fixture
+def broken(content_copy):
+    """Content with a correlation test that fails, a rule test that fails, and an invalid file."""
+    path = content_copy / CORRELATION
+    spec = yaml.safe_load(path.read_text())
+    spec["Tests"][0]["ExpectedResult"] = not spec["Tests"][0]["ExpectedResult"]
+    path.write_text(yaml.safe_dump(spec, sort_keys=False))
+    rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
+    rule.write_text(rule.read_text().replace("def rule(event):", "def rule(event):\n    1 / 0"))
+    (content_copy / "rules" / "bad.yml").write_text("a: [")
+    return content_copy
+
+
+class TestJUnit:
+    def test_holds_every_test_of_a_repository(self, content_copy, tmp_path):
+        done = run_test(content_copy, "--junit", tmp_path / "out.xml")
+        assert done.returncode == 0, done.stderr
+        root = ElementTree.parse(tmp_path / "out.xml").getroot()
+        cases = list(root.iter("testcase"))
+        assert len(cases) == number_of_tests(content_copy) == int(root.get("tests"))
+        assert root.get("failures") == "0"
+        for case in cases:
+            assert (content_copy / case.get("file")).is_file()
+        assert CORRELATION_ID in {case.get("classname") for case in cases}
+
+    def test_holds_failures_with_their_reason(self, broken, tmp_path):
+        done = run_test(broken, "--junit", tmp_path / "out.xml")
+        assert done.returncode == 1
+        root = ElementTree.parse(tmp_path / "out.xml").getroot()
+        failed = {
+            c.get("classname"): c.find("failure").text
+            for c in root.iter()
+            if len(c) and c.tag == "testcase"
+        }
+        assert failed.keys() == {
+            CORRELATION_ID,
+            "AWS.CloudTrail.IAMListRoles",
+            str(broken / "rules" / "bad.yml"),
+        }
+        assert "division by zero" in failed["AWS.CloudTrail.IAMListRoles"]
+
+    def test_the_output_is_that_of_the_tool(self, content_copy, tmp_path):
+        plain = run_test(content_copy)
+        with_report = run_test(content_copy, "--junit", tmp_path / "out.xml")
+        assert plain.stdout == with_report.stdout
+
+    def test_that_cannot_be_written_is_a_message(self, content_copy):
+        done = run_test(content_copy, "--junit", "/dev/null/out.xml")
+        assert done.returncode == 2 and "cannot be written" in done.stderr
+
+    @given(st.lists(st.tuples(st.text(), st.text(), st.booleans(), st.lists(st.text()))))
+    def test_is_valid_whatever_the_names(self, rows):
+        root = ElementTree.fromstring(junit_xml([Result(*row) for row in rows], {}).encode())
+        assert len(list(root.iter("testcase"))) == len(rows)
+        assert len(list(root.iter("failure"))) == sum(not row[2] for row in rows)
+
+
+class TestGitHub:
+    def test_marks_what_failed_in_its_file_and_line(self, broken):
+        done = run_test(broken, GITHUB_ACTIONS="true")
+        marks = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
+        files = {mark.split("file=")[1].split(",")[0] for mark in marks}
+        rule = "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml"
+        assert files == {CORRELATION, rule, "rules/bad.yml"}
+        (mark,) = [mark for mark in marks if CORRELATION in mark]
+        line = int(mark.split("line=")[1].split(",")[0])
+        assert "Name: " in (broken / CORRELATION).read_text().splitlines()[line - 1]
+
+    def test_marks_nothing_elsewhere_or_if_it_is_told_not_to(self, broken):
+        assert "::error" not in run_test(broken).stdout
+        assert "::error" not in run_test(broken, "--no-github", GITHUB_ACTIONS="true").stdout
+        assert "::error" in run_test(broken, "--github").stdout
+
+    @given(st.text(), st.text(), st.lists(st.text()))
+    def test_a_mark_is_one_line_whatever_the_names(self, item, test, messages):
+        """A name cannot end the line, and begin a command of its own."""
+        (mark,) = annotations([Result(item, test, passed=False, messages=messages)], {})
+        assert "\n" not in mark and "\r" not in mark and mark.startswith("::error file=")
+
+
+@given(st.lists(st.text()))
+def test_any_output_can_be_read(lines):
+    results = Results()
+    for line in lines:
+        results.take(line)
+    assert all(isinstance(result.passed, bool) for result in results.tests)
