@@ -34,7 +34,7 @@ bench: .venv/ready
 test: lint content-test pytest
 
 test-full: .venv/ready-dev
-	TEST_SCALE=full $(BIN)/pytest
+	TEST_SCALE=full $(BIN)/pytest --numprocesses auto
 
 mutants:
 	$(PYTHON) -m venv .venv/mutation
@@ -58,7 +58,7 @@ content-test: .venv/ready
 	$(BIN)/local-panther test --show-failures-only
 
 pytest: .venv/ready-dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto
 
 format: .venv/ready-dev
 	$(BIN)/ruff check --fix .
