@@ -103,7 +103,9 @@ class TestRule:
         outcome = replayed(trail, content=content)
         assert outcome.errors.counts == {"Test.bad": 3}
         assert outcome.signals == {"Test.bad": 0, "Test.good": 3}
-        assert len(outcome.alerts) == 3 and not outcome.complete and not outcome.interrupted
+        kinds = [alert.kind for alert in outcome.alerts]
+        assert sorted(kinds) == ["RULE", "RULE", "RULE", "RULE_ERROR"]
+        assert not outcome.complete and not outcome.interrupted
 
     @pytest.mark.parametrize("name", ["loop", "loop that catches what stops it", "waiting"])
     def test_error_names_the_limit(self, tmp_path, trail, name):

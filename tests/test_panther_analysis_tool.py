@@ -57,7 +57,7 @@ def test_editing_the_blocklist_changes_the_result(repo_copy):
     path.write_text(yaml.safe_dump(spec))
     done = run(repo_copy, "test")
     assert done.returncode == 1
-    assert "FAIL" in done.stdout and "Another role" in done.stdout
+    assert "Failed: 1" in done.stdout and "IAM Blocklisted Role Assumed" in done.stdout
 
 
 def test_content_can_be_copied_over_a_clone_that_has_the_standard_data_model(repo_copy):

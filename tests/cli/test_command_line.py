@@ -49,10 +49,11 @@ class TestReplay:
         assert status == 0 and "records" in err
         alerts = [json.loads(line) for line in out.splitlines()]
         assert [alert["rule_id"] for alert in alerts] == [BLOCKLIST, CORRELATION]
-        keys = ["rule_id", "analysis_type", "severity", "title", "dedup", "created_at"]
-        keys += ["event_count", "event_ids", "context"]
+        keys = ["rule_id", "analysis_type", "type", "severity", "title", "dedup", "created_at"]
+        keys += ["event_count", "event_ids", "context", "destinations", "delivered"]
         assert list(alerts[0]) == keys
         assert list(alerts[1]) == [*keys, "match_value", "signals"]
+        assert {alert["type"] for alert in alerts} == {"RULE"}
         assert alerts[0]["analysis_type"] == "rule" and alerts[0]["severity"] == "HIGH"
         assert alerts[0]["created_at"] == "2026-01-05T10:01:00Z"
         assert alerts[0]["event_count"] == len(alerts[0]["event_ids"]) == 1

@@ -27,6 +27,8 @@ from tests.lake.test_queries import HUNT, rows_of
 
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60
 MANY = max(2 * T, 20)  # enough for every threshold and pattern
+# How many names a fan-out may have to be recognised as soon as it crosses the threshold.
+FAN_OUT_NAMES = max((T - 1) // config.FEW_NAMES, 1)
 NAMES = {
     "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts": "search",
     "AWS.CloudTrail.ListRoles.WITH.FailedRoleFanOut": "fan-out",
@@ -288,7 +290,10 @@ STREAMS = {
         [FAN_OUT],
     ),
     "an organisation tool with three names": (
-        [listed(AUDIT), *organisation(["Audit", "Deploy", "Billing"], deny_every=5)],
+        [
+            listed(AUDIT),
+            *organisation(["Audit", "Deploy", "Billing"][:FAN_OUT_NAMES], deny_every=5),
+        ],
         {("fan-out", "LOW"): 1, ("success", "MEDIUM"): 1},
         [FAN_OUT],
     ),

@@ -206,7 +206,7 @@ class TestRefusing:
             (one_rule(Colour="red"), "Colour"),
             (one_rule(Filename="other.py"), "Filename: other.py is not in the archive"),
             (one_rule(Filename="../../../../etc/passwd"), "lies outside the archive"),
-            (one_rule(LogTypes=["nonsense"]), "LogTypes: nonsense is not a log type"),
+            (one_rule(LogTypes=["nonsense"]), "LogTypes: nonsense is not a known log type"),
             (one_rule("import no_such"), "rules/rule.yml: Filename: import failed: Module"),
             (one_rule("x = 1"), "method named 'rule'"),
             (one_rule("raise SystemExit(3)"), "tried to end the process with status 3"),

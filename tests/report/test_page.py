@@ -143,7 +143,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_what_comes_from_a_log_stays_text(opened, tmp_path, text):
-    role = role_arn(f"x/{text.replace(' ', '_')}")
+    role = role_arn(f"x/{text.replace(' ', '_')}/Role")
     agent = {"userAgent": text, "sourceIPAddress": text}
     records = [call("ListRoles", time=START - 60, eventID="l", **agent)]
     for i in range(12):
