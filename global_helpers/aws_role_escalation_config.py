@@ -25,8 +25,8 @@ PERSON_ROLE_PREFIXES: list[str] = []
 COLLAPSE_SESSIONS = True
 
 # What is a fan-out, and so Low or Medium: up to FEW_NAMES role names in more accounts than that, or
-# ACCOUNTS_PER_NAME accounts for each of any number of names. A burst is judged as soon as it crosses
-# the threshold: if that is below 10, three names look like a search at first.
+# ACCOUNTS_PER_NAME accounts for each of any number of names. A burst is judged from the attempt on
+# that crosses the threshold: with one below 10, three names look like a search at first.
 FEW_NAMES = 3
 ACCOUNTS_PER_NAME = 5
 
