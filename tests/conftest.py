@@ -56,6 +56,14 @@ def content_copy(tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.fixture
+def content_without_exemptions(content_copy: Path) -> Path:
+    """A copy of this repository's content in which no principal is expected to fail on roles."""
+    settings_file = content_copy / "global_helpers" / "aws_role_escalation_config.py"
+    settings_file.write_text(settings_file.read_text() + "\nEXPECTED_PRINCIPALS = []\n")
+    return content_copy
+
+
 def recorded_files() -> list[Path]:
     """The files of recorded CloudTrail, none where they do not lie beside the repository."""
     return sorted(RECORDED.glob("cloudtrail-*.jsonl"))

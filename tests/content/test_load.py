@@ -1,5 +1,6 @@
 """Loading content as an instance does, and naming what does not load."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -178,9 +179,8 @@ def test_dedup_periods_are_bounded_as_on_an_instance(content_copy, minutes, seco
 
 def test_a_wrong_correlation_rule_is_told_which_key(content_copy):
     path = content_copy / CORRELATION
-    path.write_text(
-        path.read_text().replace("LookbackWindowMinutes: 120", "LookbackWindowMinutes: 9")
-    )
+    wrong = re.sub(r"LookbackWindowMinutes: \d+", "LookbackWindowMinutes: 9", path.read_text())
+    path.write_text(wrong)
     assert "LookbackWindowMinutes: 9 is not between" in problems(content_copy)
 
 

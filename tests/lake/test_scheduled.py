@@ -26,11 +26,13 @@ def critical(outcome):
     return [alert for alert in outcome.alerts if alert.metadata.rule_id == SUCCEEDED]
 
 
-def test_an_attack_that_succeeds_raises_one_critical_alert_with_every_role(tmp_path):
+def test_an_attack_that_succeeds_raises_one_critical_alert_with_every_role(
+    tmp_path, content_without_exemptions
+):
     trail = simulated(
         tmp_path / "t", succeed=2, principal=PrincipalKind.ROLE, shuffle=True, roles=ROLES
     )
-    (alert,) = critical(replayed(trail))
+    (alert,) = critical(replayed(trail, content=content_without_exemptions))
     assert alert.severity == "CRITICAL"
     gained = [role_arn(name) for name in role_names(ROLES)[-2:]]
     assert alert.context["roles"] == ", ".join(sorted(gained))
