@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 import yaml
+from aws_role_escalation_config import LOOKBACK_MINUTES, THRESHOLD, WINDOW_MINUTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -31,16 +32,21 @@ MALLORY = "arn:aws:iam::123456789012:user/mallory"
 class TestAttack:
     """Which generated attacks alert."""
 
+    @pytest.fixture(autouse=True)
+    def content(self, content_without_exemptions):
+        self.folder = content_without_exemptions
+
     def alerts(self, tmp_path, **scenario):
-        outcome = replayed(simulated(tmp_path / "trail", **scenario))
+        trail = simulated(tmp_path / "trail", **{"roles": THRESHOLD + 2, **scenario})
+        outcome = replayed(trail, content=self.folder)
         assert outcome.complete
         return correlation_alerts(outcome)
 
-    def test_on_twelve_roles_after_discovery_alerts(self, tmp_path):
-        (alert,) = self.alerts(tmp_path, roles=12)
+    def test_on_enough_roles_after_discovery_alerts(self, tmp_path):
+        (alert,) = self.alerts(tmp_path)
         assert alert.match_value == MALLORY
         burst = alert.context["FailedAttempts"]
-        assert burst["distinctTargets"] == 12
+        assert burst["distinctTargets"] == THRESHOLD + 2
         assert burst["discoveryTimes"] == ["2026-01-05T10:00:00Z"]
         assert burst["discoveryCameFirst"] is True
         assert alert.severity == "HIGH"
@@ -53,14 +59,14 @@ class TestAttack:
     def test_by_a_principal_of_any_kind_alerts(self, tmp_path, kind):
         assert len(self.alerts(tmp_path, principal=kind)) == 1
 
-    def test_on_nine_roles_with_three_hundred_retries_does_not(self, tmp_path):
-        assert not self.alerts(tmp_path, roles=9, retries=300)
+    def test_on_one_role_too_few_with_three_hundred_retries_does_not(self, tmp_path):
+        assert not self.alerts(tmp_path, roles=THRESHOLD - 1, retries=300)
 
-    def test_on_twelve_roles_over_three_hours_does_not(self, tmp_path):
-        assert not self.alerts(tmp_path, minutes=180)
+    def test_on_enough_roles_over_three_windows_does_not(self, tmp_path):
+        assert not self.alerts(tmp_path, minutes=3 * WINDOW_MINUTES)
 
     def test_by_twelve_users_does_not(self, tmp_path):
-        assert not self.alerts(tmp_path, principals=12)
+        assert not self.alerts(tmp_path, principals=THRESHOLD + 2)
 
     def test_without_discovery_does_not(self, tmp_path):
         assert not self.alerts(tmp_path, discovery=False, ordinary=0)
@@ -68,10 +74,10 @@ class TestAttack:
     def test_with_rotating_sessions_of_one_role_alerts(self, tmp_path):
         (alert,) = self.alerts(tmp_path, principal=PrincipalKind.ROLE, rotate_sessions=True)
         assert alert.match_value == role_arn("BuildRunnerRole")
-        assert len(alert.context["FailedAttempts"]["sessionNames"]) == 12
+        assert len(alert.context["FailedAttempts"]["sessionNames"]) == THRESHOLD + 2
 
     def test_by_twelve_people_of_one_identity_center_role_does_not(self, tmp_path):
-        assert not self.alerts(tmp_path, principal=PrincipalKind.SSO, principals=12)
+        assert not self.alerts(tmp_path, principal=PrincipalKind.SSO, principals=THRESHOLD + 2)
 
     def test_on_a_blocklisted_role_alerts_when_the_rule_is_on(self, tmp_path):
         trail = simulated(tmp_path / "trail", roles=1, blocklisted=ADMIN)
@@ -151,7 +157,7 @@ def test_a_rule_that_raises_is_reported_and_the_others_go_on(tmp_path, content_c
     assert not outcome.complete
     assert outcome.errors.counts["AWS.CloudTrail.IAMListRoles"] >= 3
     assert "division by zero" in outcome.errors.examples[0].message
-    assert outcome.signals[FAILED_ATTEMPTS] == 3
+    assert outcome.signals[FAILED_ATTEMPTS] == 13 - THRESHOLD
 
 
 PEOPLE = [
@@ -159,7 +165,7 @@ PEOPLE = [
     identity(PrincipalKind.USER, "bob", ""),
     identity(PrincipalKind.ROLE, "Deploy", "s1"),
 ]
-WINDOW, THRESHOLD = 3600, 10
+WINDOW = WINDOW_MINUTES * 60
 
 attempts = st.lists(
     st.tuples(
@@ -224,8 +230,11 @@ NUMBERS = itertools.count()
 
 
 def test_discovery_that_comes_long_before_does_not_pair(tmp_path):
-    burst = [denied(role_arn(f"r{i}"), time=START + 7200 + i, eventID=f"{i}") for i in range(10)]
-    for offset, expected in ((7200 - 3600, 1), (0, 0)):
+    later = LOOKBACK_MINUTES * 60
+    burst = [
+        denied(role_arn(f"r{i}"), time=START + later + i, eventID=f"{i}") for i in range(THRESHOLD)
+    ]
+    for offset, expected in ((later - WINDOW, 1), (0, 0)):
         listing = call("ListRoles", time=START + offset, eventID="listing")
         trail = tmp_path / f"{offset}.jsonl"
         trail.write_text("".join(json.dumps(record) + "\n" for record in [listing, *burst]))

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from aws_role_escalation_config import THRESHOLD
 from isal import igzip
 
 from tests.builders.events import REPO, role_arn
@@ -59,7 +60,7 @@ class TestReplay:
         assert alerts[0]["event_count"] == len(alerts[0]["event_ids"]) == 1
         assert alerts[1]["analysis_type"] == "correlation_rule"
         assert alerts[1]["match_value"] == "arn:aws:iam::123456789012:user/mallory"
-        assert alerts[1]["signals"] == {"Discovery": 3, "FailedAttempts": 3}
+        assert alerts[1]["signals"] == {"Discovery": 3, "FailedAttempts": 13 - THRESHOLD}
 
     def test_reads_standard_input(self, tmp_path):
         lines = simulated(tmp_path / "t.jsonl").read_bytes()

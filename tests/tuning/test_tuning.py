@@ -4,6 +4,7 @@ import itertools
 from collections import defaultdict
 
 import pytest
+from aws_role_escalation_config import THRESHOLD, WINDOW_MINUTES
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -102,14 +103,18 @@ def test_advice_has_a_reason(peaks, threshold, words):
 
 
 def test_a_near_miss_shows_at_the_threshold_that_would_have_caught_it(tmp_path):
-    trail = simulated(tmp_path / "trail", roles=9, retries=40, ordinary=3000)
+    trail = simulated(tmp_path / "trail", roles=THRESHOLD - 1, retries=40, ordinary=3000)
     tuning = tune([str(trail)], REPO)
-    alerts = {v.threshold: v.alerts for v in tuning.verdicts if v.window == 3600}
-    assert alerts[9] == 1 and alerts[10] == 0
+    alerts = {v.threshold: v.alerts for v in tuning.verdicts if v.window == WINDOW_MINUTES * 60}
+    assert alerts[THRESHOLD - 1] == 1 and alerts[THRESHOLD] == 0
     first = tuning.peaks[0]
-    assert (first.subject.split("/")[-1], first.count, first.paired) == ("mallory", 9, True)
-    assert tuning.threshold == 10 and tuning.window == 60
-    assert "mallory" in tuning.advice.reason and tuning.advice.threshold == 10
+    assert (first.subject.split("/")[-1], first.count, first.paired) == (
+        "mallory",
+        THRESHOLD - 1,
+        True,
+    )
+    assert (tuning.threshold, tuning.window) == (THRESHOLD, WINDOW_MINUTES)
+    assert "mallory" in tuning.advice.reason and tuning.advice.threshold == THRESHOLD
 
 
 def test_records_of_every_age_count(tmp_path):
