@@ -60,10 +60,59 @@ def test_editing_the_blocklist_changes_the_result(repo_copy):
     assert "Failed: 1" in done.stdout and "IAM Blocklisted Role Assumed" in done.stdout
 
 
-def test_content_can_be_copied_over_a_clone_that_has_the_standard_data_model(repo_copy):
-    """The same data model ID replaces the standard one instead of standing beside it."""
-    standard = repo_copy / "data_models" / "aws_cloudtrail_data_model.yml"
-    assert yaml.safe_load(standard.read_text())["DataModelID"] == "Standard.AWS.CloudTrail"
-    shutil.rmtree(repo_copy / "data_models")
-    done = run(repo_copy, "test")  # the rules need no data model
-    assert done.returncode == 0, done.stdout
+OTHERS = {
+    "data_models/aws_cloudtrail_data_model.yml": {
+        "AnalysisType": "datamodel",
+        "DataModelID": "Standard.AWS.CloudTrail",
+        "Enabled": True,
+        "LogTypes": ["AWS.CloudTrail"],
+        "Mappings": [{"Name": "actor_user", "Path": "userIdentity.userName"}],
+    },
+    # Named as one of ours, which takes its place.
+    "global_helpers/distinct_window_helpers.yml": {
+        "AnalysisType": "global",
+        "GlobalID": "distinct_window_helpers",
+        "Filename": "distinct_window_helpers.py",
+    },
+    "rules/aws_cloudtrail_rules/others.yml": {
+        "AnalysisType": "rule",
+        "RuleID": "Others.Rule",
+        "Enabled": True,
+        "Filename": "others.py",
+        "LogTypes": ["AWS.CloudTrail"],
+        "Severity": "Low",
+        "Tests": [
+            {
+                "Name": "By the data model",
+                "ExpectedResult": True,
+                "Log": {
+                    "p_log_type": "AWS.CloudTrail",
+                    "userIdentity": {"type": "IAMUser", "userName": "alice"},
+                },
+            }
+        ],
+    },
+}
+OTHERS_PYTHON = {
+    "global_helpers/distinct_window_helpers.py": "raise ImportError('replaced by ours')\n",
+    "rules/aws_cloudtrail_rules/others.py": (
+        "def rule(event):\n    return event.udm('actor_user') == 'alice'\n"
+    ),
+}
+
+
+def test_content_can_be_copied_over_a_clone_with_the_same_data_model_and_a_helper_of_a_name(
+    tmp_path,
+):
+    clone = tmp_path / "clone"
+    for name, spec in OTHERS.items():
+        (clone / name).parent.mkdir(parents=True, exist_ok=True)
+        (clone / name).write_text(yaml.safe_dump(spec))
+    for name, body in OTHERS_PYTHON.items():
+        (clone / name).write_text(body)
+    for folder in CONTENT_FOLDERS:
+        shutil.copytree(REPO / folder, clone / folder, dirs_exist_ok=True)
+    done = run(clone, "test")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Others.Rule" in done.stdout and "Failed: 0" in done.stdout
+    assert "Invalid: 0" in done.stdout

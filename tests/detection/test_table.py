@@ -58,7 +58,7 @@ def stored(table):
     return items
 
 
-@settings(max_examples=400 if FULL else 40)
+@settings(max_examples=400 if FULL else 25)
 @given(st.lists(calls, max_size=12))
 def test_the_helpers_get_the_same_answers_as_by_the_ordinary_way(sequence):
     with ordinary_table() as table:

@@ -389,7 +389,7 @@ class TestWrongClocks:
         assert bool(caching.get_string_set("subject")) is (slack == 0)
 
     @settings(
-        max_examples=examples(60, 3000), deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=examples(30, 3000), deadline=None, suppress_health_check=list(HealthCheck)
     )
     @given(st.integers(5, 400), st.integers(0, 3), st.randoms(use_true_random=False))
     def test_a_backlog_beside_live_events_is_counted_and_so_are_these(

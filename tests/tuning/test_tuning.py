@@ -106,7 +106,8 @@ def test_a_near_miss_shows_at_the_threshold_that_would_have_caught_it(tmp_path):
     trail = simulated(tmp_path / "trail", roles=THRESHOLD - 1, retries=40, ordinary=3000)
     tuning = tune([str(trail)], REPO)
     alerts = {v.threshold: v.alerts for v in tuning.verdicts if v.window == WINDOW_MINUTES * 60}
-    assert alerts[THRESHOLD - 1] == 1 and alerts[THRESHOLD] == 0
+    assert all(alerts[threshold] == 1 for threshold in alerts if threshold < THRESHOLD)
+    assert alerts[THRESHOLD] == 0
     first = tuning.peaks[0]
     assert (first.subject.split("/")[-1], first.count, first.paired) == (
         "mallory",
