@@ -6,6 +6,7 @@ temporary folder has a small process that removes it as soon as its owner is gon
 
 import ctypes
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -75,24 +76,30 @@ class TemporaryFolder:
             prefix: What its name begins with.
             inside: Where to make it; by default where the system keeps temporary files.
         """
-        self.path = Path(tempfile.mkdtemp(prefix=prefix, dir=inside)).absolute()
+        name = prefix + secrets.token_hex(8)
+        self.path = (Path(inside or tempfile.gettempdir()) / name).absolute()
+        # Before the folder: a process that is killed in between has made none.
+        self._remover = subprocess.Popen(
+            ["/bin/sh", "-c", REMOVE_AFTERWARDS, "remover", str(self.path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env={"PATH": os.defpath},
+            start_new_session=True,  # Ctrl-C in a terminal reaches the whole group
+        )
         try:
-            self._remover = subprocess.Popen(
-                ["/bin/sh", "-c", REMOVE_AFTERWARDS, "remover", str(self.path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                cwd="/",
-                env={"PATH": os.defpath},
-                start_new_session=True,  # Ctrl-C in a terminal reaches the whole group
-            )
+            self.path.mkdir(mode=0o700)
         except BaseException:
-            shutil.rmtree(self.path, ignore_errors=True)
+            self._stop_remover()
             raise
 
     def cleanup(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
+        self._stop_remover()
+
+    def _stop_remover(self) -> None:
         # It is not left to end by itself: a worker may hold the other end of its pipe.
         self._remover.kill()
         self._remover.communicate()
