@@ -26,6 +26,15 @@ settings.load_profile("full" if FULL else "mutation" if MUTATION else "sample")
 RECORDED = REPO.parent / "shared" / "data"
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name bytes by their argument and number.
+
+    Archives hold the time at which they were made, and processes that share the tests must find the
+    same names.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture
 def store() -> Iterator[None]:
     """An empty key-value store behind panther_detection_helpers, and helpers that know nothing."""
