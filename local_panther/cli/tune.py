@@ -1,5 +1,7 @@
 """`local-panther tune`."""
 
+import sys
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -17,6 +19,13 @@ from local_panther.cli.common import (
 from local_panther.cli.options import ContentFolder, Paths, ReportFile, Strict, Workers
 
 
+class Format(StrEnum):
+    """How the result is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
 def tune(
     paths: Paths,
     *,
@@ -27,9 +36,12 @@ def tune(
     strict: Strict = False,
     report: ReportFile = None,
     workers: Workers = 0,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="How to print the result.")
+    ] = Format.TEXT,
 ) -> None:
     """Count the alerts that each threshold and window would have given, and advise which to set."""
-    from local_panther.output.tuning import print_tuning
+    from local_panther.output.tuning import print_tuning, write_json
     from local_panther.records.workers import usable_cores
     from local_panther.report.tuning import write_tuning_report
     from local_panther.tuning.run import tune as run
@@ -38,7 +50,10 @@ def tune(
     with content_errors(messages), reading_progress(messages) as watch:
         cores = workers or usable_cores()
         tuning = run(paths, content_folder(content), rule, watch, cores, strict=strict)
-    print_tuning(tuning, output_console())
+    if output_format is Format.JSON:
+        write_json(tuning, sys.stdout)
+    else:
+        print_tuning(tuning, output_console())
     if report:
         write_file(lambda: write_tuning_report(tuning, report), report, messages)
     raise typer.Exit(INCOMPLETE if tuning.tally.skipped or tuning.problems else OK)

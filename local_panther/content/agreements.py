@@ -41,12 +41,12 @@ def check_agreements(folder: Path) -> list[Problem]:
     Args:
         folder: The root of a content repository. Its Python files that a comment names are run.
     """
-    settings = _Settings(folder)
+    settings = Settings(folder)
     files = files_with(folder, *SUFFIXES)
     return [problem for path in files for problem in _problems(path, folder, settings)]
 
 
-class _Settings:
+class Settings:
     """The settings in the Python files of a repository."""
 
     def __init__(self, folder: Path) -> None:
@@ -54,7 +54,7 @@ class _Settings:
         # Of files with the same name the helper counts: the others cannot be imported by it.
         files = sorted(files_with(folder, ".py"), key=lambda path: "helpers" in path.parent.name)
         self._files = {path.stem: path for path in files}
-        self.value = cache(self._value)
+        self.value = cache(self._value)  # raises LookupError if there is none
 
     def _value(self, module: str, name: str) -> Any:
         """Return the value of a setting.
@@ -83,6 +83,17 @@ class _Settings:
         return str(path.relative_to(self._folder))
 
 
+def repeated_at(folder: Path, module: str, name: str) -> list[str]:
+    """Return the files and lines that repeat a setting or depend on it, by their comments."""
+    return [
+        f"{path.relative_to(folder)}:{number}"
+        for path in files_with(folder, *SUFFIXES)
+        for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1)
+        for found in COMMENT.finditer(line)
+        if (found["module"], found["name"]) == (module, name)
+    ]
+
+
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
     """Let a file import its neighbours, and not what another repository has under their names."""
@@ -98,7 +109,7 @@ def _importable(folder: Path) -> Iterator[None]:
         sys.modules.update(before)
 
 
-def _problems(path: Path, folder: Path, settings: _Settings) -> Iterator[Problem]:
+def _problems(path: Path, folder: Path, settings: Settings) -> Iterator[Problem]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -110,7 +121,7 @@ def _problems(path: Path, folder: Path, settings: _Settings) -> Iterator[Problem
                 yield Problem(f"{path.relative_to(folder)}:{number}", message)
 
 
-def _disagreement(text: str, comment: re.Match[str], settings: _Settings) -> str:
+def _disagreement(text: str, comment: re.Match[str], settings: Settings) -> str:
     """Return what is wrong with the value in front of a comment, or ""."""
     module, name, more = comment["module"], comment["name"], int(comment["more"] or 0)
     reference = f"{module}.{name}" + (f" + {more}" if more else "")

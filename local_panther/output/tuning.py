@@ -1,4 +1,8 @@
-"""Tuning as tables in a terminal."""
+"""Tuning as text in a terminal, and as JSON."""
+
+import json
+from dataclasses import asdict
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -6,52 +10,104 @@ from rich.text import Text
 from local_panther.output.facts import in_one_line
 from local_panther.output.terminal import table
 from local_panther.times import iso
+from local_panther.tuning.advice import some
 from local_panther.tuning.run import Tuning
+from local_panther.tuning.sweep import Trial
+
+NOW = "*"
 
 
 def print_tuning(tuning: Tuning, console: Console) -> None:
-    """Print alerts by threshold and window, the busiest principals, and the advice."""
-    windows = sorted({verdict.window for verdict in tuning.verdicts})
-    found = {(v.threshold, v.window): v for v in tuning.verdicts}
+    """Print the advice, alerts by threshold and window, and the busiest principals."""
+    for line, style in advice_lines(tuning):
+        console.print(Text(in_one_line(line), style=style))
+    console.print()
     console.print(Text(f"{tuning.rule_id}: alerts (bursts) by threshold and window", style="bold"))
-    grid = table("Threshold", *(f"{window // 60} min" for window in windows))
-    for threshold in sorted({verdict.threshold for verdict in tuning.verdicts}):
-        cells = []
-        for window in windows:
-            verdict = found[threshold, window]
-            is_set = (threshold, window) == (tuning.threshold, tuning.window * 60)
-            style = "reverse" if is_set else ("dim" if not verdict.bursts else "")
-            cells.append(Text(f"{verdict.alerts} ({verdict.bursts})", style=style))
-        grid.add_row(str(threshold), *cells)
+    grid = table("Threshold", *(f"{minutes} min" for minutes in tuning.windows))
+    for threshold in tuning.thresholds:
+        trials = [tuning.trial(threshold, minutes) for minutes in tuning.windows]
+        grid.add_row(str(threshold), *(_cell(trial, tuning) for trial in trials))
     console.print(grid)
-    console.print(Text("marked: as it is set now; a burst alerts where its companion is near\n"))
+    console.print(Text(f"{NOW} present setting; a burst alerts if its companion event is near\n"))
     _print_busiest(tuning, console)
-    console.print(Text.assemble(("Set it to ", "bold"), (str(tuning.advice.threshold), "bold")))
-    console.print(Text(in_one_line(tuning.advice.reason)))
-    console.print(Text(tuning.effect))
     for problem in tuning.problems:
         console.print(Text(in_one_line(f"left out: {problem}"), style="yellow"))
     for problem in tuning.tally.problems:
         console.print(Text(in_one_line(f"not read: {problem}"), style="yellow"))
 
 
+def advice_lines(tuning: Tuning) -> list[tuple[str, str]]:
+    """Return the advice and how to follow it, line by line, each with its style."""
+    advice, settings = tuning.advice, tuning.settings
+    lines = [(advice.headline, "bold"), (f"Based on {tuning.evidence}.", "")]
+    lines += [(reason, "") for reason in advice.reasons]
+    if tuning.effect:
+        lines.append((tuning.effect, ""))
+    if advice.threshold not in (None, settings.threshold):
+        lines += [("Places to change:", ""), *((f"  {place}", "") for place in settings.places)]
+    lines += [(line, "") for line in _exemption_lines(tuning)]
+    if tuning.exempt:
+        lines.append((f"Not counted, because exempt: {some(tuning.exempt)}.", "dim"))
+    return lines
+
+
+def _exemption_lines(tuning: Tuning) -> list[str]:
+    advice, exemption = tuning.advice, tuning.settings.exemption
+    if not advice.automation:
+        return []
+    then = ""
+    if advice.threshold_without is not None:
+        then = f" With them exempt, {advice.threshold_without} is enough."
+    if exemption is None:
+        return [f"To exempt them, add an inline filter to {tuning.rule_id}.{then}"]
+    setting = exemption.with_subjects(advice.automation).split("\n")
+    return [
+        f"To exempt those that are automation, set in {exemption.place}:{then}",
+        *(f"  {line}" for line in setting),
+    ]
+
+
+def write_json(tuning: Tuning, file: TextIO) -> None:
+    """Write everything as one JSON object."""
+    settings, exemption = tuning.settings, tuning.settings.exemption
+    document: dict[str, Any] = {
+        "rule_id": tuning.rule_id,
+        "threshold": settings.threshold,
+        "window_minutes": settings.window,
+        "advice": asdict(tuning.advice),
+        "effect": tuning.effect,
+        "places": settings.places,
+        "exemption": exemption and {"place": exemption.place, "name": exemption.name},
+        "exempt": tuning.exempt,
+        "evidence": asdict(tuning.evidence),
+        "trials": [asdict(trial) for trial in tuning.trials],
+        "peaks": [{**asdict(peak), "time": iso(peak.time)} for peak in tuning.peaks],
+        "problems": [str(problem) for problem in [*tuning.problems, *tuning.tally.problems]],
+    }
+    json.dump(document, file, indent=2)
+    file.write("\n")
+
+
+def _cell(trial: Trial, tuning: Tuning) -> Text:
+    settings = tuning.settings
+    is_now = (trial.threshold, trial.window) == (settings.threshold, settings.window * 60)
+    style = "reverse" if is_now else ("dim" if not trial.bursts else "")
+    return Text(f"{NOW if is_now else ''}{trial.alerts} ({trial.bursts})", style=style)
+
+
 def _print_busiest(tuning: Tuning, console: Console) -> None:
-    now = next(
-        v
-        for v in tuning.verdicts
-        if (v.threshold, v.window) == (tuning.threshold, tuning.window * 60)
-    )
+    settings = tuning.settings
+    now = tuning.trial(settings.threshold)
     busiest = table("Distinct", "Of", "Principal", "By", "At", "Companion", "Alerts")
     for peak in tuning.peaks:
         busiest.add_row(
             str(peak.count),
-            str(tuning.threshold),
+            str(settings.threshold),
             Text(in_one_line(peak.subject), overflow="fold"),
             Text(in_one_line(peak.counter)),
             iso(peak.time),
             "yes" if peak.paired else "no",
-            "yes" if peak.subject in now.subjects and peak.count >= tuning.threshold else "no",
+            "yes" if peak.subject in now.subjects and peak.count >= settings.threshold else "no",
         )
-    console.print(Text(f"The busiest, in {tuning.window} minutes", style="bold"))
+    console.print(Text(f"The busiest, in {settings.window} minutes", style="bold"))
     console.print(busiest)
-    console.print()

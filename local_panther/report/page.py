@@ -17,6 +17,7 @@ from local_panther.output.facts import (
 from local_panther.replay import Outcome
 from local_panther.report.timeline import MAX_MARKS, lay_out
 from local_panther.times import iso, span
+from local_panther.tuning.advice import some
 
 FOLDED_FROM = 12  # lines of one value, and rows of a table
 
@@ -54,7 +55,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters |= {"iso": iso, "span": span, "shown": printable}
+    environment.filters |= {"iso": iso, "span": span, "shown": printable, "some": some}
     environment.globals |= {"FOLDED_FROM": FOLDED_FROM, "MAX_MARKS": MAX_MARKS}
     text = environment.get_template(template).render(**values)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,20 +1,77 @@
 """Tuning as a page."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from local_panther.output.tuning import advice_lines
 from local_panther.report.page import write_page
 from local_panther.tuning.run import Tuning
+from local_panther.tuning.sweep import Trial
+
+WIDTH, HEIGHT, MARGIN = 640, 220, 30  # of the plot, in its own units
+DASHES = ("", "6 3", "2 3", "10 3 2 3", "1 5")  # so that lines differ without colour too
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trial on the plot."""
+
+    x: float
+    y: float
+    trial: Trial
+
+
+@dataclass(frozen=True)
+class Line:
+    """The trials of one window, as a line from threshold to threshold.
+
+    Attributes:
+        minutes: The window.
+        dash: Its pattern, as SVG's stroke-dasharray.
+    """
+
+    minutes: int
+    dash: str
+    points: tuple[Point, ...]
+
+    @property
+    def path(self) -> str:
+        """Its points, as SVG's polyline takes them."""
+        return " ".join(f"{point.x},{point.y}" for point in self.points)
 
 
 def write_tuning_report(tuning: Tuning, path: Path) -> None:
-    """Write the plot and tables of a tuning as one HTML file.
+    """Write the advice, the plot and the tables of a tuning as one HTML file.
 
     Raises:
         OSError: The file cannot be written; one that was there before is as it was.
     """
-    windows = sorted({verdict.window for verdict in tuning.verdicts})
-    most = max((verdict.bursts for verdict in tuning.verdicts), default=0)
-    plots = [
-        (window // 60, [v for v in tuning.verdicts if v.window == window]) for window in windows
+    most = max((trial.alerts for trial in tuning.trials), default=0)
+    write_page(
+        path,
+        "tuning.html.j2",
+        tuning=tuning,
+        advice=advice_lines(tuning),
+        lines=_lines(tuning, max(most, 1)),
+        most=most,
+        size=(WIDTH, HEIGHT, MARGIN),
+    )
+
+
+def _lines(tuning: Tuning, most: int) -> list[Line]:
+    thresholds = tuning.thresholds
+    step = (WIDTH - 2 * MARGIN) / max(len(thresholds) - 1, 1)
+
+    def point(place: int, trial: Trial) -> Point:
+        share = trial.alerts / most
+        x, y = MARGIN + place * step, HEIGHT - MARGIN - share * (HEIGHT - 2 * MARGIN)
+        return Point(round(x, 1), round(y, 1), trial)
+
+    return [
+        Line(
+            minutes,
+            DASHES[number % len(DASHES)],
+            tuple(point(place, tuning.trial(t, minutes)) for place, t in enumerate(thresholds)),
+        )
+        for number, minutes in enumerate(tuning.windows)
     ]
-    write_page(path, "tuning.html.j2", tuning=tuning, plots=plots, most=max(most, 1))

@@ -1,48 +1,146 @@
-"""A threshold to set, and the reason."""
+"""Which threshold to set, why, and what it rests on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from local_panther.tuning.sweep import Peak
+from local_panther.tuning.habits import Habit
 
 LOWEST = 5  # fewer distinct values than this are everyday work
+MIN_RECORDS = 10_000
+MIN_DAYS = 7  # a week has its own rhythm: releases, on-call, weekends
+MAX_NAMES = 5
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What an advice rests on.
+
+    Attributes:
+        records: CloudTrail records that were read.
+        days: UTC days with calls that the tuning query looks at.
+        principals: Subjects that made such calls.
+        unread: Records and files that could not be read.
+    """
+
+    records: int
+    days: int
+    principals: int
+    unread: int
+
+    def __str__(self) -> str:
+        return (
+            f"{_count(self.records, 'record')}, {_count(self.days, 'day')} with relevant calls, "
+            f"{_count(self.principals, 'principal')} counted"
+        )
+
+    @property
+    def objection(self) -> str:
+        """Why it carries no advice; "" if it does."""
+        if self.unread:
+            return (
+                f"No advice: {_count(self.unread, 'record or file', 'records or files')} could not "
+                "be read, and their content could change it."
+            )
+        if self.records < MIN_RECORDS or self.days < MIN_DAYS:
+            return (
+                f"Too little to tell: advice needs at least {MIN_RECORDS:,} records and "
+                f"{MIN_DAYS} days with relevant calls."
+            )
+        return ""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """A threshold and why."""
+    """A threshold and why.
 
-    threshold: int
-    reason: str
+    Attributes:
+        threshold: What to set; None if the evidence carries no advice.
+        headline: The advice in one sentence.
+        reasons: Further sentences.
+        automation: Subjects that alert on two or more days as it is set now.
+        threshold_without: What to set if those are exempt; None if there are none.
+    """
+
+    threshold: int | None
+    headline: str
+    reasons: tuple[str, ...] = ()
+    automation: tuple[str, ...] = ()
+    threshold_without: int | None = None
 
 
-def advise(peaks: Sequence[Peak], threshold: int) -> Advice:
-    """Recommend a threshold for the window that the peaks were counted in.
+def advise(found: Sequence[Habit], threshold: int, evidence: Evidence) -> Advice:
+    """Recommend a threshold for the window that the habits were counted in.
+
+    The lowest one, and at least LOWEST, at which no subject alerts on two or more days: what
+    repeats is work, and what happens once deserves a look.
 
     Args:
-        peaks: One for each series, in any order.
+        found: One for each subject.
         threshold: What is set now.
+        evidence: What was read.
     """
-    alerting = sorted({p.subject for p in peaks if p.count >= threshold and p.paired})
-    below = max((p for p in peaks if p.count < threshold), key=lambda p: p.count, default=None)
-    who = f"{len(alerting)} would have alerted: {', '.join(alerting)}. " if alerting else ""
-    if below is None:
-        reason = f"{who}Nobody else failed at all, so {threshold} is as good as any."
-        return Advice(threshold, reason)
-    others = "The busiest of the others" if alerting else "The busiest"
-    comes_to = f"{others}, {below.subject}, comes to {below.count} of {threshold}"
-    if below.count * 2 > threshold:
-        return Advice(
-            threshold,
-            f"{who}{comes_to}: look at it. If it is automation, leave it out with an inline "
-            f"filter and keep {threshold}; if nobody can explain it, {below.count} would have "
-            "caught it.",
+    automation = tuple(h.subject for h in found if h.repeated >= threshold)
+    if evidence.objection:
+        return Advice(None, evidence.objection, tuple(_alerting(found, threshold)), automation)
+    advised = _above(found)
+    rest = [habit for habit in found if habit.subject not in automation]
+    without = _above(rest) if automation else None
+    reasons = [*_alerting(found, threshold), *_changes(found, threshold, advised)]
+    headline = _headline(found, threshold, advised)
+    return Advice(advised, headline, tuple(reasons), automation, without)
+
+
+def some(names: Sequence[str]) -> str:
+    """Write names in a line, no more than MAX_NAMES of them."""
+    shown = ", ".join(names[:MAX_NAMES])
+    more = len(names) - MAX_NAMES
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+def _above(found: Sequence[Habit]) -> int:
+    return max([LOWEST, *(habit.repeated + 1 for habit in found)])
+
+
+def _headline(found: Sequence[Habit], threshold: int, advised: int) -> str:
+    act = "Keep the threshold at" if advised == threshold else "Set the threshold to"
+    top = max(found, key=lambda habit: habit.repeated, default=None)
+    if top is None or top.repeated < LOWEST:
+        why = f"nobody reaches {LOWEST}, the lowest that is advised, on two or more days"
+    else:
+        days = top.days(top.repeated)
+        why = (
+            "the lowest at which nobody alerts on two or more days "
+            f"({top.subject} reaches {top.repeated} on {days})"
         )
-    lower = max(LOWEST, 2 * below.count)
-    if lower < threshold:
-        return Advice(
-            lower,
-            f"{who}{comes_to}. Twice that is {lower}: it sees smaller bursts and "
-            "still leaves ordinary work alone.",
+    return f"{act} {advised}: {why}."
+
+
+def _alerting(found: Sequence[Habit], threshold: int) -> list[str]:
+    repeating = [
+        f"{h.subject} ({h.days(threshold)} days)" for h in found if h.repeated >= threshold
+    ]
+    once = [h.subject for h in found if h.once >= threshold > h.repeated]
+    lines = []
+    if repeating:
+        count = _count(len(repeating), "principal alerts", "principals alert")
+        lines.append(
+            f"At {threshold}, {count} on two or more days, as automation does: {some(repeating)}."
         )
-    return Advice(threshold, f"{who}{comes_to}, no more than half.")
+    if once:
+        count = _count(len(once), "principal alerts", "principals alert")
+        lines.append(f"At {threshold}, {count} on one day, which deserves a look: {some(once)}.")
+    return lines
+
+
+def _changes(found: Sequence[Habit], threshold: int, advised: int) -> list[str]:
+    between = range(min(threshold, advised), max(threshold, advised))
+    changed = [f"{h.subject} ({h.once})" for h in found if h.once in between]
+    if not changed or advised == threshold:
+        return []
+    if advised < threshold:
+        return [f"At {advised} it would also alert on one day for: {some(changed)}."]
+    return [f"At {advised} it would no longer alert for: {some(changed)}."]
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -14,8 +14,10 @@ from local_panther.lake.lake import Lake
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
-from local_panther.tuning.advice import Advice, advise
-from local_panther.tuning.sweep import Peak, Verdict, peak, read_series, sweep
+from local_panther.tuning.advice import Advice, Evidence, advise
+from local_panther.tuning.habits import DAY, habits
+from local_panther.tuning.settings import RuleSettings, rule_settings
+from local_panther.tuning.sweep import Peak, Series, Trial, Window, peak, read_series, sweep
 
 TAG = "Tuning:"
 DEFAULT_THRESHOLDS = (5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 50)
@@ -25,36 +27,52 @@ TOP_PEAKS = 15
 
 @dataclass(frozen=True)
 class Tuning:
-    """What tuning a rule came to.
+    """What tuning a rule gave.
 
     Attributes:
-        threshold: What the rule is set to now, and `window` in minutes.
-        verdicts: For every threshold and window.
-        problems: What is wrong with items of the content that were left out.
+        settings: What the rule is set to now.
+        evidence: What was read.
+        trials: For every threshold and window.
         peaks: Of the busiest series in the window that is set now, busiest first.
+        advice: What to set.
+        exempt: Subjects that were not counted because the rule leaves them out.
+        problems: What is wrong with items of the content that were left out.
     """
 
     rule_id: str
-    threshold: int
-    window: int
+    settings: RuleSettings
     tally: Tally
-    verdicts: list[Verdict]
+    evidence: Evidence
+    trials: list[Trial]
     peaks: list[Peak]
     advice: Advice
+    exempt: tuple[str, ...]
     problems: list[Problem]
 
     @property
-    def effect(self) -> str:
-        """What following the advice would have changed."""
-        now, then = (self._alerts(t) for t in (self.threshold, self.advice.threshold))
-        change = "as now" if now == then else f"instead of {now}"
-        return f"With {self.advice.threshold} there would have been {then} alerts, {change}."
+    def thresholds(self) -> list[int]:
+        """The thresholds that were tried, lowest first."""
+        return sorted({trial.threshold for trial in self.trials})
 
-    def _alerts(self, threshold: int) -> int:
-        found = (
-            v for v in self.verdicts if (v.threshold, v.window) == (threshold, self.window * 60)
-        )
-        return next(found).alerts
+    @property
+    def windows(self) -> list[int]:
+        """The windows that were tried, in minutes, shortest first."""
+        return sorted({trial.window // 60 for trial in self.trials})
+
+    def trial(self, threshold: int, window: int | None = None) -> Trial:
+        """Return the trial of a threshold and a window in minutes, by default the present one."""
+        window = self.settings.window if window is None else window
+        return next(t for t in self.trials if (t.threshold, t.window) == (threshold, window * 60))
+
+    @property
+    def effect(self) -> str:
+        """What following the advice would have changed; "" without advice."""
+        if self.advice.threshold is None:
+            return ""
+        now, then = (self.trial(t).alerts for t in (self.settings.threshold, self.advice.threshold))
+        alerts = f"{then:,} alert" if then == 1 else f"{then:,} alerts"
+        change = "as now" if now == then else f"instead of {now:,}"
+        return f"With {self.advice.threshold} there would have been {alerts}, {change}."
 
 
 def tune(
@@ -87,31 +105,66 @@ def tune(
         Lake() as lake,
     ):
         rule, query = _chosen(content, rule_id)
-        threshold = int(getattr(rule.detection.module, "THRESHOLD", rule.threshold))
-        window = int(getattr(rule.detection.module, "WINDOW_MINUTES", 60))
+        settings = _settings(folder, rule, query)
+        reach = _reach(content, rule)
+        days: set[int] = set()
         files = find_files(paths, tally)
         for record in Reader(query.event_names, tally, workers).read(files):
             lake.add(record)
+            days.add(int(record.time // DAY))
             if watch and tally.wanted % 1000 == 0:
                 watch(tally, len(files))
         # Everything that was read: a tuning query's own reach is meant for the data lake.
         end = (tally.last or 0) + 1
         rows = lake.query(transpile_sql(query.sql, reach=f"{end:.0f} s"), end)
-    series = read_series(rows)
-    peaks = sorted((peak(s, window * 60) for s in series), key=lambda p: (-p.count, p.subject))
-    advice = advise(peaks, threshold)
-    thresholds = sorted({*DEFAULT_THRESHOLDS, threshold, advice.threshold})
-    windows = sorted({*DEFAULT_WINDOWS, window})
+    unread = sum(tally.skipped.values()) + lake.refused
+    evidence = Evidence(tally.records, len(days), len({row["subject"] for row in rows}), unread)
+    found = read_series(rows)
+    counted = [series for series in found if not _is_exempt(series, settings)]
+    present = _window(settings.window, settings, reach)
+    peaks = sorted((peak(s, present) for s in counted), key=lambda p: (-p.count, p.subject))
+    advice = advise(habits(counted, present), settings.threshold, evidence)
+    advised = {t for t in (advice.threshold, advice.threshold_without) if t is not None}
+    thresholds = sorted({*DEFAULT_THRESHOLDS, settings.threshold, *advised})
+    windows = sorted({*DEFAULT_WINDOWS, settings.window})
     return Tuning(
         rule_id=rule.metadata.rule_id,
-        threshold=threshold,
-        window=window,
+        settings=settings,
         tally=tally,
-        verdicts=sweep(series, thresholds, [minutes * 60 for minutes in windows]),
+        evidence=evidence,
+        trials=sweep(counted, thresholds, [_window(w, settings, reach) for w in windows]),
         peaks=peaks[:TOP_PEAKS],
         advice=advice,
+        exempt=tuple(sorted({s.subject for s in found} - {s.subject for s in counted})),
         problems=content.problems,
     )
+
+
+def _settings(folder: Path, rule: PythonRule, query: Query) -> RuleSettings:
+    try:
+        return rule_settings(folder, rule, query)
+    except LookupError as error:
+        raise ContentError([Problem(query.name, str(error.args[0]))]) from error
+
+
+def _is_exempt(series: Series, settings: RuleSettings) -> bool:
+    return settings.exemption is not None and settings.exemption.covers(series.subject)
+
+
+def _reach(content: Content, rule: PythonRule) -> int | None:
+    """Return the lookback in seconds of what correlates a rule; None if nothing does."""
+    lookbacks = [
+        correlation.logic.lookback
+        for correlation in content.correlation_rules
+        if any(step.rule_id == rule.metadata.rule_id for step in correlation.logic.steps)
+    ]
+    return max(lookbacks, default=None)
+
+
+def _window(minutes: int, settings: RuleSettings, reach: int | None) -> Window:
+    """Return a window to try; a correlation's lookback changes with it by the same length."""
+    longer = (minutes - settings.window) * 60
+    return Window(minutes * 60, None if reach is None else max(reach + longer, 0))
 
 
 def _chosen(content: Content, rule_id: str | None) -> tuple[PythonRule, Query]:

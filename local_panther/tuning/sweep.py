@@ -2,20 +2,18 @@
 
 Its rows come from the saved query with the tag `Tuning:<RuleID>`: `event_time`; `subject`, who is
 counted; `counter`, what is counted apart; `value`; and `part`, which is "counted", or "companion"
-for an event that must come near a burst before it alerts.
+for an event that must be near a burst before it alerts.
 """
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from local_panther.times import parse_time
 
 COMPANION = "companion"
-# A companion is near within one and a half windows, as the lookback of a correlation rule is.
-COMPANION_WINDOWS = 1.5
 
 
 @dataclass(frozen=True)
@@ -34,12 +32,32 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Window:
+    """The length of time in which values are counted.
+
+    Attributes:
+        seconds: Its length; both ends belong to it.
+        reach: How far from a burst a companion may be, in seconds; None if none is needed.
+    """
+
+    seconds: int
+    reach: int | None
+
+    def is_paired(self, series: Series, time: float) -> bool:
+        """Return whether what a series reached at a time alerts: a companion is near, if needed."""
+        if self.reach is None:
+            return True
+        place = bisect_left(series.companions, time - self.reach)
+        return place < len(series.companions) and series.companions[place] <= time + self.reach
+
+
+@dataclass(frozen=True)
 class Peak:
     """The most distinct values of one series in any window.
 
     Attributes:
         time: When the window ends, in seconds since 1970.
-        paired: True where a companion event is near the window's end.
+        paired: True if a companion event is near the window's end, or none is needed.
     """
 
     subject: str
@@ -50,11 +68,12 @@ class Peak:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Trial:
     """What one threshold and window would have given.
 
     Attributes:
-        alerts: Bursts with a companion near; `bursts` counts all.
+        window: In seconds.
+        alerts: Bursts that alert; `bursts` counts those without a companion too.
         subjects: Who would have caused the alerts.
     """
 
@@ -79,7 +98,7 @@ def read_series(rows: Iterable[Mapping[str, Any]]) -> list[Series]:
             key = str(row["subject"]), str(row["counter"])
             sightings[key].append((time, str(row["value"])))
     return [
-        Series(subject, counter, sorted(found), sorted(companions[subject]))
+        Series(subject, counter, sorted(found), sorted(companions.get(subject, ())))
         for (subject, counter), found in sorted(sightings.items())
     ]
 
@@ -101,34 +120,37 @@ def trailing_counts(series: Series, window: int) -> list[tuple[float, int]]:
     return counts
 
 
-def peak(series: Series, window: int) -> Peak:
+def peak(series: Series, window: Window) -> Peak:
     """Return the most distinct values of a series in any window, the earliest of equals."""
-    time, count = max(trailing_counts(series, window), key=lambda found: found[1])
-    return Peak(series.subject, series.counter, count, time, _is_near(series, time, window))
+    time, count = max(trailing_counts(series, window.seconds), key=lambda found: found[1])
+    return Peak(series.subject, series.counter, count, time, window.is_paired(series, time))
 
 
 def sweep(
-    found: Iterable[Series], thresholds: Iterable[int], windows: Iterable[int]
-) -> list[Verdict]:
+    found: Sequence[Series], thresholds: Sequence[int], windows: Iterable[Window]
+) -> list[Trial]:
     """Return what every threshold and window would have given.
 
-    Hits of one series that lie no more than a window apart are one burst.
+    Hits of one series that are no more than a window apart are one burst.
     """
-    found, thresholds = list(found), list(thresholds)
-    verdicts = []
+    trials = []
     for window in windows:
-        counted = [(series, trailing_counts(series, window)) for series in found]
+        counted = [
+            (series, trailing_counts(series, window.seconds))
+            for series in found
+            if len({value for _, value in series.sightings}) >= min(thresholds, default=0)
+        ]
         for threshold in thresholds:
             alerts, bursts, subjects = 0, 0, set()
             for series, counts in counted:
                 hits = [time for time, count in counts if count >= threshold]
-                for burst in _bursts(hits, window):
+                for burst in _bursts(hits, window.seconds):
                     bursts += 1
-                    if any(_is_near(series, time, window) for time in burst):
+                    if any(window.is_paired(series, time) for time in burst):
                         alerts += 1
                         subjects.add(series.subject)
-            verdicts.append(Verdict(threshold, window, alerts, bursts, tuple(sorted(subjects))))
-    return verdicts
+            trials.append(Trial(threshold, window.seconds, alerts, bursts, tuple(sorted(subjects))))
+    return trials
 
 
 def _bursts(hits: list[float], window: int) -> list[list[float]]:
@@ -139,9 +161,3 @@ def _bursts(hits: list[float], window: int) -> list[list[float]]:
         else:
             bursts.append([time])
     return bursts
-
-
-def _is_near(series: Series, time: float, window: int) -> bool:
-    reach = window * COMPANION_WINDOWS
-    place = bisect_left(series.companions, time - reach)
-    return place < len(series.companions) and series.companions[place] <= time + reach

@@ -1,0 +1,101 @@
+"""Where a rule's threshold is set, what must change with it, and how subjects are exempt.
+
+A tuning query can have the tag `Exempts:<module>.<NAME>`: a list, in a Python file of the
+repository, of subjects that the rule leaves out, as exact names or patterns with `*` and `?`.
+"""
+
+import ast
+import inspect
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import ModuleType
+
+from local_panther.content.agreements import Settings, repeated_at
+from local_panther.content.files import files_with
+from local_panther.content.model import PythonRule, Query
+
+THRESHOLD, WINDOW = "THRESHOLD", "WINDOW_MINUTES"
+EXEMPTS = "Exempts:"
+DEFAULT_WINDOW = 60  # minutes
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """The setting that leaves subjects out.
+
+    Attributes:
+        place: The file and line of the setting.
+        name: What it is called there.
+        entries: What is in it now.
+    """
+
+    place: str
+    name: str
+    entries: tuple[str, ...]
+
+    def covers(self, subject: str) -> bool:
+        """Return whether a subject is exempt."""
+        return any(fnmatchcase(subject, entry) for entry in self.entries)
+
+    def with_subjects(self, subjects: Sequence[str]) -> str:
+        """Return the setting as it has to read for further subjects to be exempt."""
+        entries = [*self.entries, *subjects]
+        lines = [f"    {json.dumps(entry, ensure_ascii=False)}," for entry in entries]
+        return "\n".join([f"{self.name} = [", *lines, "]"])
+
+
+@dataclass(frozen=True)
+class RuleSettings:
+    """What a rule is set to.
+
+    Attributes:
+        threshold: Distinct values that make a burst.
+        window: In minutes.
+        places: Files and lines that must change for another threshold, the setting itself first.
+        exemption: How to leave subjects out; None if the tuning query does not say.
+    """
+
+    threshold: int
+    window: int
+    places: tuple[str, ...]
+    exemption: Exemption | None
+
+
+def rule_settings(folder: Path, rule: PythonRule, query: Query) -> RuleSettings:
+    """Find the settings of a rule.
+
+    Args:
+        folder: The root of the content repository.
+        rule: Its constants THRESHOLD and WINDOW_MINUTES count, whichever file they are imported
+            from; without them the `Threshold` of its YAML, and an hour.
+        query: Its tuning query.
+    """
+    settings, module = Settings(folder), rule.detection.module
+    home = _home(module, folder)
+    places: tuple[str, ...] = (f"Threshold in the YAML of {rule.metadata.rule_id}",)
+    if hasattr(module, THRESHOLD) and home:
+        places = settings.place(home, THRESHOLD), *repeated_at(folder, home, THRESHOLD)
+    exemption = None
+    for name in query.names_tagged(EXEMPTS):
+        file, _, setting = name.rpartition(".")
+        entries = tuple(map(str, settings.value(file, setting)))
+        exemption = Exemption(settings.place(file, setting), setting, entries)
+    return RuleSettings(
+        int(getattr(module, THRESHOLD, rule.threshold)),
+        int(getattr(module, WINDOW, DEFAULT_WINDOW)),
+        places,
+        exemption,
+    )
+
+
+def _home(module: ModuleType, folder: Path) -> str | None:
+    """Return the name of the file that defines a rule's threshold: its own or an imported one."""
+    source = inspect.getsource(module)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and any(a.name == THRESHOLD for a in node.names):
+            return node.module
+    own = (path for path in files_with(folder, ".py") if path.read_text("utf-8") == source)
+    return next((path.stem for path in own), None)
