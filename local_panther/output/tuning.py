@@ -57,12 +57,12 @@ def _exemption_lines(tuning: Tuning) -> list[str]:
         return []
     then = ""
     if advice.threshold_without is not None:
-        then = f" With them exempt, {advice.threshold_without} is enough."
+        then = f" ({advice.threshold_without} is then enough)"
     if exemption is None:
-        return [f"To exempt them, add an inline filter to {tuning.rule_id}.{then}"]
+        return [f"To exempt them, add an inline filter to {tuning.rule_id}{then}."]
     setting = exemption.with_subjects(advice.automation).split("\n")
     return [
-        f"To exempt those that are automation, set in {exemption.place}:{then}",
+        f"To exempt those that are automation, set in {exemption.place}{then}:",
         *(f"  {line}" for line in setting),
     ]
 

@@ -1,6 +1,7 @@
 """Tuning as a page."""
 
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from local_panther.output.tuning import advice_lines
@@ -27,10 +28,12 @@ class Line:
 
     Attributes:
         minutes: The window.
+        is_now: True for the window that is set now, which is drawn above the others.
         dash: Its pattern, as SVG's stroke-dasharray.
     """
 
     minutes: int
+    is_now: bool
     dash: str
     points: tuple[Point, ...]
 
@@ -46,16 +49,21 @@ def write_tuning_report(tuning: Tuning, path: Path) -> None:
     Raises:
         OSError: The file cannot be written; one that was there before is as it was.
     """
+    lines = advice_lines(tuning)
     most = max((trial.alerts for trial in tuning.trials), default=0)
     write_page(
         path,
         "tuning.html.j2",
         tuning=tuning,
-        advice=advice_lines(tuning),
+        advice=[(indented, list(group)) for indented, group in groupby(lines, _is_indented)],
         lines=_lines(tuning, max(most, 1)),
         most=most,
         size=(WIDTH, HEIGHT, MARGIN),
     )
+
+
+def _is_indented(line: tuple[str, str]) -> bool:
+    return line[0].startswith(" ")
 
 
 def _lines(tuning: Tuning, most: int) -> list[Line]:
@@ -70,6 +78,7 @@ def _lines(tuning: Tuning, most: int) -> list[Line]:
     return [
         Line(
             minutes,
+            minutes == tuning.settings.window,
             DASHES[number % len(DASHES)],
             tuple(point(place, tuning.trial(t, minutes)) for place, t in enumerate(thresholds)),
         )

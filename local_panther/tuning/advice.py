@@ -110,7 +110,7 @@ def _headline(found: Sequence[Habit], threshold: int, advised: int) -> str:
         days = top.days(top.repeated)
         why = (
             "the lowest at which nobody alerts on two or more days "
-            f"({top.subject} reaches {top.repeated} on {days})"
+            f"({top.subject} reaches {top.repeated} on {days} days)"
         )
     return f"{act} {advised}: {why}."
 
@@ -134,12 +134,14 @@ def _alerting(found: Sequence[Habit], threshold: int) -> list[str]:
 
 def _changes(found: Sequence[Habit], threshold: int, advised: int) -> list[str]:
     between = range(min(threshold, advised), max(threshold, advised))
-    changed = [f"{h.subject} ({h.once})" for h in found if h.once in between]
+    changed = [
+        f"{h.subject} ({h.once})" for h in found if h.once in between and h.repeated < threshold
+    ]
     if not changed or advised == threshold:
         return []
     if advised < threshold:
         return [f"At {advised} it would also alert on one day for: {some(changed)}."]
-    return [f"At {advised} it would no longer alert for: {some(changed)}."]
+    return [f"At {advised} it would miss what happened once: {some(changed)}."]
 
 
 def _count(number: int, one: str, many: str = "") -> str:

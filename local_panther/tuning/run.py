@@ -1,7 +1,7 @@
 """Reads CloudTrail once and counts."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local_panther.containment import contained
@@ -17,7 +17,16 @@ from local_panther.records.reader import Reader
 from local_panther.tuning.advice import Advice, Evidence, advise
 from local_panther.tuning.habits import DAY, habits
 from local_panther.tuning.settings import RuleSettings, rule_settings
-from local_panther.tuning.sweep import Peak, Series, Trial, Window, peak, read_series, sweep
+from local_panther.tuning.sweep import (
+    Pairing,
+    Peak,
+    Series,
+    Trial,
+    Window,
+    peak,
+    read_series,
+    sweep,
+)
 
 TAG = "Tuning:"
 DEFAULT_THRESHOLDS = (5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 50)
@@ -106,7 +115,7 @@ def tune(
     ):
         rule, query = _chosen(content, rule_id)
         settings = _settings(folder, rule, query)
-        reach = _reach(content, rule)
+        pairings = _pairings(content, rule)
         days: set[int] = set()
         files = find_files(paths, tally)
         for record in Reader(query.event_names, tally, workers).read(files):
@@ -121,7 +130,7 @@ def tune(
     evidence = Evidence(tally.records, len(days), len({row["subject"] for row in rows}), unread)
     found = read_series(rows)
     counted = [series for series in found if not _is_exempt(series, settings)]
-    present = _window(settings.window, settings, reach)
+    present = _window(settings.window, settings, pairings)
     peaks = sorted((peak(s, present) for s in counted), key=lambda p: (-p.count, p.subject))
     advice = advise(habits(counted, present), settings.threshold, evidence)
     advised = {t for t in (advice.threshold, advice.threshold_without) if t is not None}
@@ -132,7 +141,7 @@ def tune(
         settings=settings,
         tally=tally,
         evidence=evidence,
-        trials=sweep(counted, thresholds, [_window(w, settings, reach) for w in windows]),
+        trials=sweep(counted, thresholds, [_window(w, settings, pairings) for w in windows]),
         peaks=peaks[:TOP_PEAKS],
         advice=advice,
         exempt=tuple(sorted({s.subject for s in found} - {s.subject for s in counted})),
@@ -151,20 +160,20 @@ def _is_exempt(series: Series, settings: RuleSettings) -> bool:
     return settings.exemption is not None and settings.exemption.covers(series.subject)
 
 
-def _reach(content: Content, rule: PythonRule) -> int | None:
-    """Return the lookback in seconds of what correlates a rule; None if nothing does."""
-    lookbacks = [
-        correlation.logic.lookback
+def _pairings(content: Content, rule: PythonRule) -> list[Pairing]:
+    """Return the runs of the correlation rules that have a rule as a step."""
+    return [
+        Pairing(correlation.logic.lookback, correlation.logic.schedule)
         for correlation in content.correlation_rules
         if any(step.rule_id == rule.metadata.rule_id for step in correlation.logic.steps)
     ]
-    return max(lookbacks, default=None)
 
 
-def _window(minutes: int, settings: RuleSettings, reach: int | None) -> Window:
+def _window(minutes: int, settings: RuleSettings, pairings: list[Pairing]) -> Window:
     """Return a window to try; a correlation's lookback changes with it by the same length."""
     longer = (minutes - settings.window) * 60
-    return Window(minutes * 60, None if reach is None else max(reach + longer, 0))
+    shifted = (replace(pairing, lookback=pairing.lookback + longer) for pairing in pairings)
+    return Window(minutes * 60, tuple(shifted))
 
 
 def _chosen(content: Content, rule_id: str | None) -> tuple[PythonRule, Query]:

@@ -5,12 +5,13 @@ counted; `counter`, what is counted apart; `value`; and `part`, which is "counte
 for an event that must be near a burst before it alerts.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from local_panther.content.schedule import Schedule
 from local_panther.times import parse_time
 
 COMPANION = "companion"
@@ -32,23 +33,45 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Pairing:
+    """When a correlation rule sees a burst and a companion together: in one of its runs.
+
+    Attributes:
+        lookback: How far a run looks back, in seconds.
+        schedule: When it runs.
+    """
+
+    lookback: int
+    schedule: Schedule
+
+    def joins(self, one: float, other: float) -> bool:
+        """Return whether a run looks at both of two times, in seconds since 1970."""
+        return self.schedule.next_run(max(one, other)) - min(one, other) <= self.lookback
+
+
+@dataclass(frozen=True)
 class Window:
     """The length of time in which values are counted.
 
     Attributes:
         seconds: Its length; both ends belong to it.
-        reach: How far from a burst a companion may be, in seconds; None if none is needed.
+        pairings: The correlation rules, one of which has to see a companion; without any, none
+            is needed.
     """
 
     seconds: int
-    reach: int | None
+    pairings: tuple[Pairing, ...]
 
     def is_paired(self, series: Series, time: float) -> bool:
         """Return whether what a series reached at a time alerts: a companion is near, if needed."""
-        if self.reach is None:
+        if not self.pairings:
             return True
-        place = bisect_left(series.companions, time - self.reach)
-        return place < len(series.companions) and series.companions[place] <= time + self.reach
+        times = series.companions
+        before, after = bisect_right(times, time) - 1, bisect_left(times, time)
+        near = [times[place] for place in (before, after) if 0 <= place < len(times)]
+        return any(
+            pairing.joins(time, companion) for pairing in self.pairings for companion in near
+        )
 
 
 @dataclass(frozen=True)

@@ -172,11 +172,17 @@ def test_a_report_is_written_whole_or_not_at_all(report, tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"trail", "report.html"}
 
 
-def test_the_tuning_page_has_a_bar_for_each_threshold(opened, tmp_path):
+def test_the_tuning_page_has_a_line_for_each_window(opened, tmp_path):
     tuning = tune([str(simulated(tmp_path / "trail"))], REPO)
     write_tuning_report(tuning, tmp_path / "tuning.html")
     page = opened(tmp_path / "tuning.html", viewport={"width": 390, "height": 800})
-    assert page.trouble == [] and page.locator(".plot").count() == 5
-    thresholds = {verdict.threshold for verdict in tuning.verdicts}
-    assert page.locator(".bar").count() == 5 * len(thresholds)
+    assert page.trouble == [] and page.locator("svg.plot").count() == 1
+    assert page.locator("svg.plot .window polyline").count() == len(tuning.windows)
+    points = page.locator("svg.plot .window circle")
+    assert points.count() == len(tuning.windows) * len(tuning.thresholds)
+    first = page.locator("svg.plot .window.now circle")
+    heights = [first.nth(i).bounding_box()["y"] for i in range(len(tuning.thresholds))]
+    assert heights == sorted(heights)  # fewer alerts with each higher threshold, drawn lower
+    assert heights[0] < heights[-1]
+    assert page.locator("table.trials td.now").text_content().startswith("*")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

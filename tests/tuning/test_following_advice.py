@@ -1,0 +1,126 @@
+"""A made trail of some days, and whether following the advice does what it says."""
+
+import json
+import re
+import shutil
+from dataclasses import dataclass
+
+import pytest
+from aws_role_escalation_config import EXPECTED_PRINCIPALS, LOOKBACK_MINUTES, THRESHOLD
+from typer.testing import CliRunner
+
+from local_panther.cli import app
+from local_panther.content.agreements import check_agreements
+from local_panther.tuning.run import tune
+from tests.builders.events import REPO, START, call, denied, role_arn
+from tests.builders.replays import correlation_alerts, replayed
+
+DAY, DAYS = 86_400, 9
+RATE_MINUTES = 30  # of the correlation rule
+CONTENT = ("rules", "correlation_rules", "global_helpers", "data_models", "queries")
+
+
+def user(name):
+    arn = f"arn:aws:iam::123456789012:user/{name}"
+    return {"type": "IAMUser", "arn": arn, "userName": name, "accountId": "123456789012"}
+
+
+@dataclass
+class Trail:
+    """Records of principals that list roles and fail on some."""
+
+    number: int = 0
+
+    def burst(self, name, day, roles, lead=60):
+        self.number += 1
+        time, who = START + day * DAY, user(name)
+        yield call("ListRoles", who, time - lead, eventID=f"l{self.number}")
+        for i in range(roles):
+            event_id = f"{self.number}-{i}"
+            yield denied(role_arn(f"{name}{i}"), who, time + i * 10, eventID=event_id)
+
+    def quiet(self, count):
+        for i in range(count):
+            time = START + i * DAYS * DAY / count
+            yield call("ListBuckets", user("dana"), time, eventID=f"q{i}")
+
+
+def write(path, *bursts):
+    records = [record for burst in bursts for record in burst]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def trail(tmp_path_factory):
+    """Three pipelines that alert every day, one attacker, one person who fails now and then."""
+    made = Trail()
+    bursts = [
+        made.burst(f"pipeline{p}", day, THRESHOLD + p) for p in range(3) for day in range(DAYS)
+    ]
+    bursts += [made.burst("bob", day, 6) for day in (1, 4)]
+    bursts += [made.burst("mallory", 3, THRESHOLD + 9), made.quiet(10_000)]
+    return write(tmp_path_factory.mktemp("days") / "trail.jsonl", *bursts)
+
+
+@pytest.fixture
+def content(tmp_path):
+    for name in CONTENT:
+        shutil.copytree(REPO / name, tmp_path / "content" / name)
+    return tmp_path / "content"
+
+
+def test_pipelines_that_alert_every_day_are_automation(trail):
+    tuning = tune([trail], REPO)
+    names = [subject.split("/")[-1] for subject in tuning.advice.automation]
+    assert sorted(names) == ["pipeline0", "pipeline1", "pipeline2"]
+    assert (tuning.advice.threshold, tuning.advice.threshold_without) == (THRESHOLD + 3, 7)
+    assert (tuning.evidence.days, tuning.evidence.principals) == (DAYS, 5)
+
+
+def test_the_printed_exemption_works_when_it_is_pasted(trail, content, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    printed = CliRunner().invoke(app, ["tune", trail, "--content", str(content)]).stdout
+    assert printed.startswith(f"Set the threshold to {THRESHOLD + 3}")
+    place, setting = re.search(r"set in (\S+:\d+).*:\n((?:  .*\n)+)", printed).groups()
+    file, line = place.split(":")
+    text = (content / file).read_text()
+    assert text.splitlines()[int(line) - 1].startswith("EXPECTED_PRINCIPALS")
+    pasted = "\n".join(line[2:].rstrip() for line in setting.splitlines())
+    old = re.search(r"^EXPECTED_PRINCIPALS.*?\]$", text, re.DOTALL | re.MULTILINE)
+    end = text.index("]", text.index(" = [", old.start())) + 1
+    (content / file).write_text(text[: old.start()] + pasted + text[end:])
+    tuning = tune([trail], content)
+    assert len(tuning.exempt) == 3 and len(tuning.settings.exemption.entries) == (
+        len(EXPECTED_PRINCIPALS) + 3
+    )
+    assert tuning.advice.threshold == 7 and tuning.advice.automation == ()
+
+
+def test_every_place_that_a_threshold_needs_is_named(trail, content):
+    for place in tune([trail], content).settings.places:
+        file, line = place.split(":")
+        lines = (content / file).read_text().splitlines(keepends=True)
+        text = lines[int(line) - 1]
+        assert str(THRESHOLD) in text
+        lines[int(line) - 1] = text.replace(str(THRESHOLD), "23", 1)
+        (content / file).write_text("".join(lines))
+    assert check_agreements(content) == []
+    assert tune([trail], content).settings.threshold == 23
+
+
+@pytest.mark.parametrize("before", [-130, -100, -80, 0, 80, 100, 130])
+def test_a_companion_is_near_if_a_run_of_the_correlation_rule_sees_both(tmp_path, before):
+    lead = before * 60  # of discovery, before the first attempt
+    trail = write(tmp_path / "trail.jsonl", Trail().burst("mallory", 0, THRESHOLD, lead))
+    alerts = len(correlation_alerts(replayed(tmp_path / "trail.jsonl")))
+    assert tune([trail], REPO).trial(THRESHOLD).alerts == alerts
+    near = LOOKBACK_MINUTES - RATE_MINUTES
+    assert alerts == 1 if abs(before) < near else alerts == 0 or abs(before) < LOOKBACK_MINUTES
+
+
+def test_unread_input_gives_no_advice(trail, tmp_path):
+    (tmp_path / "broken.jsonl").write_text('{"eventName": "ListRoles", "eventTime"\n')
+    done = CliRunner().invoke(app, ["tune", trail, str(tmp_path / "broken.jsonl")])
+    assert done.exit_code == 1 and done.stdout.startswith("No advice: 1 record or file")
+    assert "Places to change" not in done.stdout
