@@ -55,9 +55,8 @@ def stored(table):
     items = {item["key"]: dict(item) for item in table.scan()["Items"]}
     for item in items.values():
         if "expiresAt" in item:
-            left = float(item["expiresAt"]) - time.time()
-            # Those that count from now differ by the time between the two runs.
-            item["expiresAt"] = round(left / 600) if abs(left) < 2 * DAY else item["expiresAt"]
+            # As seen from now: every life counts from its call.
+            item["expiresAt"] = round((float(item["expiresAt"]) - time.time()) / 600)
     return items
 
 
