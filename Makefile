@@ -3,6 +3,7 @@
 # make bench  speed and cost, each figure beside its alternative
 # make test-full  the random tests of make test with many more examples
 # make mutants  mutation testing of the helpers and the correlation evaluator
+# make audit  known vulnerabilities of the exact versions in constraints.txt
 # make lint   formatting, types, layers, and panther-analysis' own lint of the content
 # make test   lint, panther_analysis_tool test without and with an instance, pytest
 
@@ -12,7 +13,7 @@ DEMO := build/demo
 CONTENT := rules global_helpers data_models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-full mutants lint content-test pytest format clean
+.PHONY: help setup demo bench test test-full mutants audit lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -41,6 +42,12 @@ mutants:
 	.venv/mutation/bin/pip install --quiet --disable-pip-version-check \
 		-r tests/mutation/requirements.txt
 	.venv/mutation/bin/python tests/mutation/run.py
+
+# --strict: a version that could not be looked up is a failure and not a pass
+audit:
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
 lint: .venv/ready-dev
 	$(BIN)/ruff format --check .

@@ -1,0 +1,56 @@
+"""What the workflows may do: pinned actions, no rights beyond what a job needs, guarded secrets."""
+
+import re
+
+import pytest
+import yaml
+
+from tests.builders.events import REPO
+
+FILES = sorted((REPO / ".github" / "workflows").glob("*.y*ml"))
+WORKFLOWS = {path.name: yaml.safe_load(path.read_text()) for path in FILES}
+JOBS = [
+    pytest.param(name, job, id=f"{name}-{job}")
+    for name, workflow in WORKFLOWS.items()
+    for job in workflow["jobs"]
+]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit_and_say_their_version(path):
+    used = [line.strip(" -") for line in path.read_text().splitlines() if "uses:" in line]
+    used = [line for line in used if not line.startswith("uses: ./")]
+    for line in used:
+        assert re.fullmatch(r"uses: [\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+
+
+@pytest.mark.parametrize(("name", "job"), JOBS)
+class TestJobs:
+    def test_may_write_nothing_by_default(self, name, job):
+        workflow = WORKFLOWS[name]
+        rights = workflow["jobs"][job].get("permissions", workflow.get("permissions"))
+        assert rights is not None and set(rights) <= {"contents"}
+        assert set(rights.values()) <= {"read"}
+
+    def test_leaves_no_credentials_in_the_clone(self, name, job):
+        for step in WORKFLOWS[name]["jobs"][job].get("steps", []):
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+    def test_reads_secrets_only_in_a_protected_environment(self, name, job):
+        definition = WORKFLOWS[name]["jobs"][job]
+        if "secrets." in str(definition):
+            assert definition["environment"]
+            assert "push" in definition["if"], "not for what a pull request brings"
+
+    def test_ends(self, name, job):
+        definition = WORKFLOWS[name]["jobs"][job]
+        assert "timeout-minutes" in definition or "uses" in definition
+
+
+def test_texts_of_strangers_never_reach_a_shell():
+    """Titles, branch names and bodies of pull requests are code where a `run` line expands them."""
+    for workflow in WORKFLOWS.values():
+        for job in workflow["jobs"].values():
+            for step in job.get("steps", []):
+                assert "${{" not in step.get("run", "")
