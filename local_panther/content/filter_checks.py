@@ -12,6 +12,7 @@ import yaml
 from local_panther.content.files import files_with
 from local_panther.errors import Problem
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built without libyaml
 LIST_CONDITIONS = ("IsIn", "IsNotIn")
 WHOLE_VALUES = (*LIST_CONDITIONS, "Equals", "DoesNotEqual")
 WILDCARDS = ("*", "?")
@@ -29,7 +30,7 @@ def check_filters(folder: Path) -> list[Problem]:
     for path in files_with(folder, ".yml", ".yaml"):
         try:
             text = path.read_text(encoding="utf-8")
-            root = yaml.compose(text, Loader=yaml.SafeLoader) if "InlineFilters" in text else None
+            root = yaml.compose(text, Loader=LOADER) if "InlineFilters" in text else None
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # named when the content is loaded
         if isinstance(root, yaml.MappingNode):

@@ -57,8 +57,13 @@ def loaded_content(
     """
     specs = read_specs(folder)
     with Importer() as importer:
-        loader = _Loader(folder, importer, saved_queries)
-        loader.include_disabled, loader.strict = include_disabled, strict
+        loader = _Loader(
+            folder,
+            importer,
+            saved_queries,
+            include_disabled=include_disabled,
+            strict=strict,
+        )
         content = loader.load(specs.items)
         content.unreadable = specs.unreadable
         content.left_out += [
@@ -76,13 +81,20 @@ def loaded_content(
 class _Loader:
     """Turns checked specifications into content that runs, and says what does not run and why."""
 
-    include_disabled = False
-    strict = True
-
-    def __init__(self, folder: Path, importer: Importer, saved_queries: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        importer: Importer,
+        saved_queries: str,
+        *,
+        include_disabled: bool,
+        strict: bool,
+    ) -> None:
         self._folder = folder
         self._importer = importer
         self._saved_queries = saved_queries
+        self._include_disabled = include_disabled
+        self._strict = strict
         self._files: dict[str, str] = {}  # of correlation rules, by rule ID
         self._templates: dict[str, str] = {}  # texts of queries by name
         self._content = Content()
@@ -113,7 +125,7 @@ class _Loader:
     def _add(self, item: ClassifiedAnalysis) -> None:
         kind = item.analysis_type()
         # A log type has one enabled data model: a disabled one is never asked for.
-        wants_disabled = self.include_disabled and kind != "datamodel"
+        wants_disabled = self._include_disabled and kind != "datamodel"
         if not item.analysis_spec.get("Enabled", True) and not wants_disabled:
             self._leave_out(item, Reason.DISABLED)
             return
@@ -122,7 +134,7 @@ class _Loader:
             return  # packs and the like: nothing to run
         try:
             check_log_types(item.analysis_spec.get("LogTypes") or ())
-            if self.strict or self._can_run(item):
+            if self._strict or self._can_run(item):
                 add(item)
             else:
                 self._leave_out(item, Reason.LOG_TYPES)
@@ -202,7 +214,7 @@ class _Loader:
         self._content.queries[name] = Query(name, sql, schedule, tags, scanned_event_names(sql))
 
     def _add_policy(self, item: ClassifiedAnalysis) -> None:
-        if self.strict and "Filename" in item.analysis_spec:
+        if self._strict and "Filename" in item.analysis_spec:
             self._importer.import_body(item.analysis_id(), self._body(item))
         self._leave_out(item, Reason.POLICY)
 

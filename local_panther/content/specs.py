@@ -2,14 +2,13 @@
 
 import contextlib
 import os
-import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
 from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 
+from local_panther.content.files import special_files
 from local_panther.errors import ContentError, Problem, one_line
 
 
@@ -38,7 +37,7 @@ def read_specs(folder: Path) -> Specs:
         raise ContentError([Problem(str(folder), "is not a folder; name one with --content")])
     # panther_analysis_tool looks for content in the current folder only by its folders' names.
     with contextlib.chdir(folder):
-        special = list(special_files("."))
+        special = list(special_files(Path()))
         found = list(load_analysis_specs(["."], ignore_files=special))
         items, invalid = classify_analysis(
             found, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
@@ -50,18 +49,6 @@ def read_specs(folder: Path) -> Specs:
         hint = "holds no Panther content (rules/, correlation_rules/, …); name a folder that does"
         raise ContentError([Problem(str(folder), f"{hint} with --content")])
     return Specs(valid, problems, special)
-
-
-def special_files(folder: str) -> Iterator[str]:
-    """Yield the named pipes, sockets and devices in a folder: to open one could last for ever."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = os.path.normpath(f"{parent}/{name}")
-            with contextlib.suppress(OSError):  # a dangling link, which cannot be opened anyway
-                mode = os.stat(path).st_mode  # noqa: PTH116 - twice as fast on big folders
-                if not stat.S_ISREG(mode):
-                    yield path
 
 
 def relative(file_name: str, folder: Path) -> str:

@@ -1,0 +1,80 @@
+"""The files of a repository that count as its content."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+from panther_analysis_tool.analysis_utils import load_analysis_specs
+
+from local_panther.content.agreements import check_agreements
+from local_panther.content.files import files_with, special_files
+from local_panther.content.filter_checks import check_filters
+
+READ = [
+    "",
+    "rules",
+    "rules/aws/deep",
+    "company/own_rules",
+    "global_helpers",
+    "data_models/x",
+    "packs",
+    "queries",
+    "build/copy/queries",
+    "lookup_tables",
+    "policies/s3",
+    "eslint-rules",
+]
+NOT_READ = [
+    "node_modules/pkg",
+    "build",
+    "venv/lib",
+    "global_helpers/more",
+    "packs/more",
+    "rules/.hidden",
+    "rules/__pycache__",
+    ".git/rules",
+    "docs",
+]
+FILTER = """AnalysisType: rule
+InlineFilters:
+  - KeyPath: requestParameters.roleArn
+    Condition: IsIn
+    Values:
+      - arn:aws:iam::*:role/Admin
+Threshold: 5 # must equal no_such_config.THRESHOLD
+"""
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A repository with one YAML file in each folder."""
+    for folder in (*READ, *NOT_READ):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "one.yml").write_text(FILTER)
+    return tmp_path
+
+
+def test_the_content_is_what_panther_analysis_tool_reads(repository):
+    with contextlib.chdir(repository):
+        specs = load_analysis_specs(["."], ignore_files=[])
+        read = {os.path.relpath(file, repository) for file, *_ in specs}
+    found = [str(path.relative_to(repository)) for path in files_with(repository, ".yml")]
+    assert set(found) == read == {str(Path(folder, "one.yml")) for folder in READ}
+    assert len(found) == len(READ)
+
+
+@pytest.mark.parametrize("check", [check_filters, check_agreements])
+def test_only_content_is_checked(repository, check):
+    named = {problem.where.split(":")[0] for problem in check(repository)}
+    assert named == {str(Path(folder, "one.yml")) for folder in READ}
+
+
+def test_what_is_not_a_regular_file_is_named_and_not_read(tmp_path):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "node_modules").mkdir()
+    os.mkfifo(tmp_path / "rules/pipe.yml")
+    os.mkfifo(tmp_path / "node_modules/pipe.yml")
+    (tmp_path / "rules/dangling.yml").symlink_to("nowhere")
+    assert list(special_files(tmp_path)) == ["rules/pipe.yml"]
+    assert list(files_with(tmp_path, ".yml")) == []
