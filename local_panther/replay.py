@@ -27,10 +27,9 @@ from local_panther.records.files import find_files
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
 from local_panther.records.reader import Reader
+from local_panther.times import DELIVERY_DELAY
 
 MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
-
-DELIVERY_DELAY = 210.0  # seconds: 3 to 4 minutes on average
 
 Watch = Callable[[Tally, int], None]
 

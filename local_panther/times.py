@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DELIVERY_DELAY = 210.0  # seconds from an event until it arrives: 3 to 4 minutes on average
 UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 

@@ -1,9 +1,18 @@
 """Arguments and options that several commands take."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+class Format(StrEnum):
+    """How a command prints what it found."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 Paths = Annotated[
     list[str],

@@ -1,7 +1,6 @@
 """`local-panther replay`."""
 
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -17,14 +16,8 @@ from local_panther.cli.common import (
     reading_progress,
     write_file,
 )
-from local_panther.cli.options import ContentFolder, Paths, ReportFile, Strict, Workers
-
-
-class Format(StrEnum):
-    """How alerts are printed."""
-
-    TEXT = "text"
-    JSON = "json"
+from local_panther.cli.options import ContentFolder, Format, Paths, ReportFile, Strict, Workers
+from local_panther.times import DELIVERY_DELAY
 
 
 def replay(
@@ -37,7 +30,7 @@ def replay(
     strict: Strict = False,
     delivery_delay: Annotated[
         float, typer.Option(min=0, metavar="SECONDS", help="From an event until it arrives.")
-    ] = 210,
+    ] = DELIVERY_DELAY,
     keep_repeated: Annotated[
         bool,
         typer.Option("--keep-repeated", help="Process records as often as they were delivered."),

@@ -1,7 +1,6 @@
 """`local-panther tune`."""
 
 import sys
-from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -16,14 +15,7 @@ from local_panther.cli.common import (
     reading_progress,
     write_file,
 )
-from local_panther.cli.options import ContentFolder, Paths, ReportFile, Strict, Workers
-
-
-class Format(StrEnum):
-    """How the result is printed."""
-
-    TEXT = "text"
-    JSON = "json"
+from local_panther.cli.options import ContentFolder, Format, Paths, ReportFile, Strict, Workers
 
 
 def tune(

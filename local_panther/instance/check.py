@@ -1,7 +1,7 @@
 """Checks an upload as an instance does, in a process of its own.
 
 It imports the uploaded bodies, as an instance must: one that never ends, or eats all memory, takes
-this process with it and not the server.
+this process with it and not the server. `guard.py`, which starts it, sets the limits.
 
     python -m local_panther.instance.check UPLOAD STORED CANDIDATE RESULT
 
@@ -12,7 +12,6 @@ that gets both together in the local Panther's own layout, RESULT the file for t
 
 import hashlib
 import json
-import resource
 import shutil
 import sys
 from pathlib import Path
@@ -32,7 +31,6 @@ from local_panther.instance.model import CheckedUpload, StoredItem
 # libyaml's is fifteen times as fast; a wheel of PyYAML always has it.
 SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-MAX_MEMORY_BYTES = 4 * 1024**3
 MAX_NAME_LENGTH = 100
 
 
@@ -117,7 +115,7 @@ def _body(item: ClassifiedAnalysis, upload: Path) -> bytes:
     name: str = item.analysis_spec["Filename"]
     path = (Path(item.file_name).parent / name).resolve()
     if not path.is_relative_to(upload.resolve()):
-        raise FieldError(f"Filename: {name} lies outside the archive")
+        raise FieldError(f"Filename: {name} is outside the archive")
     if not path.is_file():
         raise FieldError(f"Filename: {name} is not in the archive")
     return path.read_bytes()
@@ -133,7 +131,6 @@ def file_name(item_id: str) -> str:
 
 def main() -> None:
     """Run the check and write its outcome."""
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     upload, stored, candidate, result = map(Path, sys.argv[1:5])
     outcome = check(upload.resolve(), stored, candidate)
     result.write_text(json.dumps(outcome.as_json()), encoding="utf-8")

@@ -205,7 +205,7 @@ class TestRefusing:
             (one_rule(Severity="Terrible"), "rules/rule.yml: "),
             (one_rule(Colour="red"), "Colour"),
             (one_rule(Filename="other.py"), "Filename: other.py is not in the archive"),
-            (one_rule(Filename="../../../../etc/passwd"), "lies outside the archive"),
+            (one_rule(Filename="../../../../etc/passwd"), "is outside the archive"),
             (one_rule(LogTypes=["nonsense"]), "LogTypes: nonsense is not a known log type"),
             (one_rule("import no_such"), "rules/rule.yml: Filename: import failed: Module"),
             (one_rule("x = 1"), "method named 'rule'"),
