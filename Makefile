@@ -2,6 +2,7 @@
 # make demo   generated attacks, replayed: the detections fire, and a report shows how
 # make bench  speed and cost, each figure beside its alternative
 # make test-full  the random tests of make test with many more examples
+# make test-configured  the tests in copies that are configured as users do: four ways
 # make mutants  mutation testing of the helpers and the correlation evaluator
 # make audit  known vulnerabilities of the exact versions in constraints.txt
 # make lint   formatting, types, layers, and panther-analysis' own lint of the content
@@ -13,7 +14,8 @@ DEMO := build/demo
 CONTENT := rules global_helpers data_models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-full mutants audit lint content-test pytest format clean
+.PHONY: help setup demo bench test test-full test-configured mutants audit lint content-test pytest \
+	format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -36,6 +38,9 @@ test: lint content-test pytest
 
 test-full: .venv/ready-dev
 	TEST_SCALE=full $(BIN)/pytest --numprocesses auto
+
+test-configured: .venv/ready-dev
+	$(BIN)/python -m tests.configured
 
 mutants:
 	$(PYTHON) -m venv .venv/mutation

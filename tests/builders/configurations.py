@@ -1,0 +1,147 @@
+"""This package as its users configure it: the edits that README describes, made in a copy.
+
+A configuration starts from the shipped settings, so that it is the same in a repository whose
+owner has changed them. Where SQL and YAML must follow a setting, they are edited as `local-panther
+test` asks for, and nowhere else.
+"""
+
+import ast
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from local_panther.content.agreements import COMMENT, LITERAL, check_agreements
+
+SETTINGS = "global_helpers/aws_role_escalation_config.py"
+BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored"
+OPT_INS = ("IdentityCenterSession", "SAMLUser", "WebIdentityUser", "OtherAccountUser")
+
+# The entry of InlineFilters that holds the roles, as it is shipped
+EXACT = """\
+  - KeyPath: requestParameters.roleArn
+    Condition: IsIn
+    Values:
+      - arn:aws:iam::123456789012:role/FullAdminRole
+"""
+MORE_ARNS = """\
+      - arn:aws:iam::111122223333:role/BillingAdmin
+      - arn:aws-us-gov:iam::444455556666:role/break-glass/Operator
+"""
+
+FOLLOW = re.compile(r"must (?:equal|be at least) (?P<wanted>.+?), which is ")
+ROLES_FILTER = re.compile(
+    r"(?P<before>^InlineFilters:\n  - KeyPath: eventName.*?\n)(?P<roles>  - .*?)(?=^\S)",
+    re.M | re.S,
+)
+
+
+def shipped(folder: Path) -> None:
+    """Set everything back to what is shipped."""
+    change_settings(folder, THRESHOLD=10, WINDOW_MINUTES=60, EXPECTED_PRINCIPALS=[])
+    change_blocklist(folder, EXACT, enabled=False)
+    body = folder / f"{BLOCKLIST}.py"
+    names = "|".join(OPT_INS)
+    body.write_text(re.sub(rf'(?m)^( +)("(?:{names})",)', r"\1# \2", body.read_text()))
+
+
+def threshold_of_five(folder: Path) -> None:
+    """Five roles make a burst."""
+    shipped(folder)
+    change_settings(folder, THRESHOLD=5)
+
+
+def window_of_four_hours(folder: Path) -> None:
+    """A burst may take four hours, and one principal is expected to fail."""
+    shipped(folder)
+    expected = ["arn:aws:iam::*:role/BuildRunnerRole"]
+    change_settings(folder, WINDOW_MINUTES=240, EXPECTED_PRINCIPALS=expected)
+
+
+def exact_arns(folder: Path) -> None:
+    """The blocklist has ARNs of the user's own, and people of Identity Center and SAML count."""
+    shipped(folder)
+    change_blocklist(folder, EXACT + MORE_ARNS, enabled=True)
+    body = folder / f"{BLOCKLIST}.py"
+    names = "IdentityCenterSession|SAMLUser"
+    body.write_text(re.sub(rf'(?m)^( +)# ("(?:{names})",)', r"\1\2", body.read_text()))
+
+
+def patterns(folder: Path) -> None:
+    """The blocklist is the form with Any that the sidecar's comment shows."""
+    shipped(folder)
+    text = (folder / f"{BLOCKLIST}.yml").read_text()
+    shown = re.search(r"(?m)^#   - Any:\n(?:#    .*\n)+", text)
+    assert shown, "the sidecar shows no form with Any"
+    form = re.sub(r"(?m)^# ", "", shown[0])
+    assert "StartsWith" not in form, "the sidecar shows StartsWith itself: add none here"
+    starts = "      - KeyPath: requestParameters.roleArn\n        Condition: StartsWith\n"
+    change_blocklist(
+        folder, f"{form}{starts}        Value: 'arn:aws:iam::999988887777:'\n", enabled=True
+    )
+
+
+CONFIGURATIONS: dict[str, Callable[[Path], None]] = {
+    "five": threshold_of_five,
+    "window": window_of_four_hours,
+    "arns": exact_arns,
+    "any": patterns,
+}
+
+
+def change_settings(folder: Path, **values: object) -> None:
+    """Change settings of the second detection, and what has to follow them.
+
+    Args:
+        folder: The root of a copy of this repository's content.
+        **values: By name.
+    """
+    file = folder / SETTINGS
+    for name, value in values.items():
+        file.write_text(_assigned(file.read_text(), name, value))
+    for problem in check_agreements(folder):
+        path, _, line = problem.where.rpartition(":")
+        asked = FOLLOW.search(problem.message)
+        assert asked, problem
+        _replace_value(folder / path, int(line), ast.literal_eval(asked["wanted"]))
+
+
+def change_blocklist(folder: Path, roles: str, *, enabled: bool) -> None:
+    """Replace the entry of the blocklist's InlineFilters that holds the roles."""
+    file = folder / f"{BLOCKLIST}.yml"
+    text, count = ROLES_FILTER.subn(lambda found: found["before"] + roles, file.read_text())
+    assert count == 1, f"{file}: InlineFilters are not the event's name and one entry for the roles"
+    switch = f"Enabled: {str(enabled).lower()}"
+    file.write_text(re.sub(r"(?m)^Enabled: \w+", switch, text))
+
+
+def _assigned(text: str, name: str, value: object) -> str:
+    """Give a variable of a module another value, on however many lines it is written."""
+    for node in ast.parse(text).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            lines = text.splitlines(keepends=True)
+            lines[node.lineno - 1 : node.end_lineno] = [f"{name} = {value!r}\n"]
+            return "".join(lines)
+    raise AssertionError(f"{SETTINGS} has no {name}")
+
+
+def _replace_value(file: Path, number: int, wanted: object) -> None:
+    """Replace the value in front of a comment that names a setting."""
+    lines = file.read_text().splitlines(keepends=True)
+    line = lines[number - 1]
+    comment = COMMENT.search(line)
+    assert comment, line
+    literal = list(LITERAL.finditer(line, 0, comment.start()))[-1]
+    lines[number - 1] = (
+        line[: literal.start()] + _written(wanted, literal[0]) + line[literal.end() :]
+    )
+    file.write_text("".join(lines))
+
+
+def _written(wanted: object, literal: str) -> str:
+    """Write a value as the literal that it replaces: a number within a text stays within it."""
+    if isinstance(wanted, bool):
+        return str(wanted).upper()
+    if isinstance(wanted, str):
+        return "'" + wanted.replace("'", "''") + "'"
+    return re.sub(r"-?[0-9]+", str(wanted), literal, count=1)

@@ -1,0 +1,76 @@
+"""Runs this repository's tests in copies that are configured as its users configure theirs.
+
+    make test-configured
+    .venv/bin/python -m tests.configured [--all] [--jobs N] [NAME…] [-- PYTEST ARGUMENTS…]
+
+A test that knows a setting by heart fails here: everything has to follow the settings.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.builders.configurations import CONFIGURATIONS
+from tests.builders.events import REPO
+
+BIN = Path(sys.executable).parent
+NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".hypothesis", ".*_cache")
+# What reads and serves knows nothing of these detections; --all runs it too.
+WITHOUT_CONTENT = ("tests/records", "tests/instance")
+
+
+def main() -> None:
+    """Configure copies, and run both test commands and pytest in each."""
+    parser = argparse.ArgumentParser(prog="tests.configured", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(CONFIGURATIONS))
+    parser.add_argument("--all", action="store_true", help="run tests that need no content too")
+    parser.add_argument("--jobs", default="auto", help="processes of pytest")
+    place = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    options, pytest_arguments = parser.parse_args(sys.argv[1:place]), sys.argv[place + 1 :]
+    unknown = set(options.names) - set(CONFIGURATIONS)
+    if unknown:
+        parser.error(f"no such configuration: {', '.join(sorted(unknown))}")
+    left_out = [] if options.all else [f"--ignore={folder}" for folder in WITHOUT_CONTENT]
+    commands = [
+        [BIN / "panther_analysis_tool", "test", "--show-failures-only"],
+        [BIN / "local-panther", "test", "--show-failures-only"],
+        [BIN / "python", "-m", "pytest", "-n", options.jobs, *left_out, *pytest_arguments],
+    ]
+    failed = []
+    with tempfile.TemporaryDirectory(prefix="configured-") as folder:
+        recorded = REPO.parent / "shared"
+        if recorded.is_dir():
+            (Path(folder) / "shared").symlink_to(recorded)
+        for name in options.names or CONFIGURATIONS:
+            copy = Path(folder) / name
+            shutil.copytree(REPO, copy, ignore=shutil.ignore_patterns(*NOT_COPIED))
+            CONFIGURATIONS[name](copy)
+            failed += [f"{name}: {_shown(c)}" for c in commands if not _passes(name, c, copy)]
+    for command in failed:
+        print(f"failed: {command}")
+    sys.exit(1 if failed else 0)
+
+
+def _passes(name: str, command: list[str | Path], folder: Path) -> bool:
+    """Run a command on a copy, the copy's own local_panther with it, and print how it ended."""
+    started = time.monotonic()
+    print(f"{name}: {_shown(command)}", flush=True)
+    # The copy's package comes before the one that is installed.
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    status = subprocess.run(command, cwd=folder, env=environment, check=False).returncode
+    seconds = time.monotonic() - started
+    print(f"{name}: {'passed' if status == 0 else 'FAILED'} in {seconds:.0f} s", flush=True)
+    return status == 0
+
+
+def _shown(command: list[str | Path]) -> str:
+    return " ".join([Path(command[0]).name, *map(str, command[1:])])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""The package configured as README says: every check stays green, and alerts change as they should.
+
+`make test-configured` runs the other tests in copies that are configured in the same ways.
+"""
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from local_panther.content.agreements import check_agreements
+from local_panther.simulate.identities import PrincipalKind, identity
+from tests.builders.configurations import CONFIGURATIONS, shipped
+from tests.builders.events import START, call, denied, role_arn
+from tests.builders.replays import replayed
+
+BIN = Path(sys.executable).parent
+BUILD_RUNNER = identity(PrincipalKind.ROLE, "BuildRunnerRole", "job-1")
+DANA = identity(PrincipalKind.SSO, "dana@example.com", "")
+ERIN = {"type": "SAMLUser", "userName": "erin", "identityProvider": "generated for a test"}
+FULL_ADMIN = role_arn("FullAdminRole")
+ORDINARY = role_arn("Ordinary")
+BILLING = "arn:aws:iam::111122223333:role/BillingAdmin"
+
+SEARCH = ("AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts", "HIGH")
+SUCCESS = ("AWS.CloudTrail.RoleEscalationSucceeded", "CRITICAL")
+BLOCKLISTED = ("AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored", "HIGH")
+
+
+class Change(NamedTuple):
+    """What one principal does, and its alerts as shipped and as configured."""
+
+    records: list[dict]
+    before: tuple = ()
+    after: tuple = ()
+
+
+def user(name):
+    return identity(PrincipalKind.USER, name, "")
+
+
+def burst(who, count, step):
+    tries = [denied(role_arn(f"Role{i:02}"), who, START + i * step) for i in range(count)]
+    return [call("ListRoles", who, START - 60), *tries]
+
+
+def assumed(who, arn, name="AssumeRole", time=START):
+    source = {"eventSource": "sts.amazonaws.com"}
+    return [call(name, who, time, requestParameters={"roleArn": arn}, **source)]
+
+
+def theft(who):
+    return [*burst(who, 20, step=10), *assumed(who, role_arn("Role05"), time=START + 600)]
+
+
+# By configuration and by the principal as alerts name it
+USER = "arn:aws:iam::123456789012:user/"
+CHANGES = {
+    "five": {
+        f"{USER}five": Change(burst(user("five"), 5, step=60), (), (SEARCH,)),
+        f"{USER}four": Change(burst(user("four"), 4, step=60)),
+    },
+    "window": {
+        f"{USER}slow": Change(burst(user("slow"), 10, step=1200), (), (SEARCH,)),
+        f"{USER}slower": Change(burst(user("slower"), 10, step=1601)),
+        f"{USER}thief": Change(theft(user("thief")), (SEARCH, SUCCESS), (SEARCH, SUCCESS)),
+        "arn:aws:iam::123456789012:role/BuildRunnerRole": Change(
+            theft(BUILD_RUNNER), (SEARCH, SUCCESS), ()
+        ),
+    },
+    "arns": {
+        f"{USER}shipped": Change(assumed(user("shipped"), FULL_ADMIN), (), (BLOCKLISTED,)),
+        f"{USER}added": Change(assumed(user("added"), BILLING), (), (BLOCKLISTED,)),
+        f"{USER}other": Change(assumed(user("other"), ORDINARY)),
+        "identity-center:dana@example.com": Change(assumed(DANA, BILLING), (), (BLOCKLISTED,)),
+        "erin": Change(assumed(ERIN, BILLING, "AssumeRoleWithSAML"), (), (BLOCKLISTED,)),
+        "arn:aws:iam::123456789012:role/BuildRunnerRole": Change(assumed(BUILD_RUNNER, BILLING)),
+    },
+    "any": {
+        f"{USER}is-in": Change(assumed(user("is-in"), FULL_ADMIN), (), (BLOCKLISTED,)),
+        f"{USER}ends": Change(
+            assumed(user("ends"), role_arn("OrganizationAccountAccessRole", "555566667777")),
+            (),
+            (BLOCKLISTED,),
+        ),
+        f"{USER}contains": Change(
+            assumed(user("contains"), role_arn("break-glass/Operator")), (), (BLOCKLISTED,)
+        ),
+        f"{USER}starts": Change(
+            assumed(user("starts"), role_arn("Any", "999988887777")), (), (BLOCKLISTED,)
+        ),
+        f"{USER}other": Change(assumed(user("other"), ORDINARY)),
+        "identity-center:dana@example.com": Change(assumed(DANA, FULL_ADMIN)),
+    },
+}
+
+
+def alerts(changes, content, tmp_path):
+    """Replay what all principals do, and return the alerts of each."""
+    trail = tmp_path / "trail.jsonl"
+    records = [record for change in changes.values() for record in change.records]
+    lines = (json.dumps(record | {"eventID": f"e-{i}"}) for i, record in enumerate(records))
+    trail.write_text("\n".join(lines))
+    outcome = replayed(trail, content=content)
+    assert outcome.complete
+    found = defaultdict(list)
+    for alert in outcome.alerts:
+        principal = alert.match_value or alert.context["principal"]
+        found[principal].append((alert.metadata.rule_id, alert.severity))
+    return {principal: tuple(sorted(kinds)) for principal, kinds in found.items()}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_alerts_change_as_configured(content_copy, tmp_path, name):
+    changes = CHANGES[name]
+    shipped(content_copy)
+    before = {principal: change.before for principal, change in changes.items() if change.before}
+    assert alerts(changes, content_copy, tmp_path) == before
+    CONFIGURATIONS[name](content_copy)
+    after = {principal: change.after for principal, change in changes.items() if change.after}
+    assert alerts(changes, content_copy, tmp_path) == after
+
+
+@pytest.mark.parametrize(
+    ("name", "tool"),
+    [
+        *((name, "local-panther") for name in CONFIGURATIONS),
+        # Without an instance the blocklist is read from the sidecar.
+        *((name, "panther_analysis_tool") for name in ("arns", "any")),
+    ],
+)
+def test_the_tests_of_configured_content_pass(content_copy, name, tool):
+    CONFIGURATIONS[name](content_copy)
+    command = [BIN / tool, "test", "--show-failures-only"]
+    done = subprocess.run(command, cwd=content_copy, capture_output=True, text=True)
+    assert done.returncode == 0 and "Failed: 0" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("configure", [shipped, *CONFIGURATIONS.values()])
+def test_values_that_follow_agree_with_their_settings(content_copy, configure):
+    configure(content_copy)
+    assert check_agreements(content_copy) == []
