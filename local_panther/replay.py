@@ -4,11 +4,15 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from local_panther.activity.log import RoleLog
+from local_panther.activity.role_calls import ROLE_CALLS
 from local_panther.alerts.correlation import CorrelationAlerts
 from local_panther.alerts.grouping import AlertGrouper
+from local_panther.alerts.incidents import Incident, incidents_of
 from local_panther.alerts.model import Alert, in_order
 from local_panther.alerts.rule_errors import rule_error_alerts
 from local_panther.alerts.timelines import TAG, Timelines
@@ -45,6 +49,7 @@ class Outcome:
         errors: What rules and queries raised.
         content: What ran.
         interrupted: True if the reading was stopped before its end.
+        role_log: The calls about roles that were read.
     """
 
     tally: Tally
@@ -53,6 +58,12 @@ class Outcome:
     errors: RunErrors
     content: Content
     interrupted: bool = False
+    role_log: RoleLog = field(default_factory=RoleLog)
+
+    @cached_property
+    def incidents(self) -> list[Incident]:
+        """The alerts, joined into incidents, worst first."""
+        return incidents_of(self.alerts, self.role_log)
 
     @property
     def complete(self) -> bool:
@@ -125,7 +136,7 @@ def replay(
         if lake.refused:
             errors.add("data lake", "", f"{lake.refused} records could not be stored")
         alerts = in_order([*stream.alerts, *rule_error_alerts(errors, content.metadata)])
-        return Outcome(tally, alerts, stream.signals, errors, content, interrupted)
+        return Outcome(tally, alerts, stream.signals, errors, content, interrupted, stream.role_log)
 
 
 class _Stream:
@@ -158,12 +169,13 @@ class _Stream:
         self._correlation = CorrelationEngine(content.correlation_rules)
         self._rule_alerts = AlertGrouper(content.python_rules)
         self._correlation_alerts = CorrelationAlerts()
+        self.role_log = RoleLog()
         self.signals = Counter(dict.fromkeys(content.rule_ids, 0))
 
     @property
     def event_names(self) -> EventNames:
         """The eventNames of records that make a difference."""
-        return united([self._engine.event_names, self._lake_names])
+        return united([self._engine.event_names, self._lake_names, ROLE_CALLS])
 
     @property
     def alerts(self) -> list[Alert]:
@@ -181,6 +193,9 @@ class _Stream:
                 horizon = -math.inf if self._keeps_all else self._scheduled.horizon
                 self._lake.add(record, self._now, horizon)
                 self._scheduled.note(record.name, record.time)
+        if record.name in ROLE_CALLS:
+            with self._errors.caught(record.where):
+                self.role_log.add(record.event(), record.time)
         with self._errors.caught(record.where):
             for signal in self._engine.run(record, self._now):
                 self._take(signal)

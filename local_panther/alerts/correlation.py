@@ -69,7 +69,8 @@ def _join(latest: _OpenAlert, found: CorrelationMatch) -> None:
     for step, signals in found.match.signals.items():
         latest.members.setdefault(step, set()).update(signal.number for signal in signals)
     alert.context = {**alert.context, **found.context}
-    alert.event_ids.update(dict.fromkeys(found.event_ids))
+    for signal in found.signals:
+        alert.add_event(signal.event, signal.event_id)
     alert.signals = {step: len(members) for step, members in latest.members.items()}
     alert.event_count = len(alert.event_ids)
     alert.first = min(alert.first, found.match.first)

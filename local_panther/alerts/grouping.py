@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from local_panther.alerts.model import Alert
 from local_panther.content.model import PythonRule
 from local_panther.detection.signals import Signal
+from local_panther.times import parse_time
+
+SCHEDULED = "scheduled_rule"
 
 
 @dataclass
@@ -81,8 +84,22 @@ def _make(signals: list[Signal], created_at: float) -> Alert:
 
 
 def _join(alert: Alert, signal: Signal) -> None:
+    first, last = happened(signal)
+    if not alert.event_count:
+        alert.first, alert.last = first, last
     alert.event_count += 1
-    if signal.event_id:
-        alert.event_ids[signal.event_id] = None
-    alert.first = min(alert.first, signal.time)
-    alert.last = max(alert.last, signal.time)
+    alert.add_event(signal.event, signal.event_id)
+    alert.first = min(alert.first, first)
+    alert.last = max(alert.last, last)
+
+
+def happened(signal: Signal) -> tuple[float, float]:
+    """Return when the first and the last event behind a signal happened, in seconds since 1970.
+
+    A scheduled rule is called when its query runs: what happened, and when, is in the row.
+    """
+    if signal.metadata.analysis_type != SCHEDULED:
+        return signal.time, signal.time
+    texts = (value for value in signal.event.values() if isinstance(value, str))
+    times = [time for text in texts if (time := parse_time(text)) and time <= signal.time]
+    return min(times, default=signal.time), max(times, default=signal.time)

@@ -7,6 +7,7 @@ from typing import Any
 from local_panther.content.model import Metadata
 
 RULE, RULE_ERROR = "RULE", "RULE_ERROR"
+MAX_EVENTS = 20  # that an alert holds; how many there are beside them is known
 
 
 @dataclass
@@ -19,7 +20,8 @@ class Alert:
         title: What it is called.
         dedup: The string that groups matches; for a correlation rule the matched value.
         created_at: When an instance would have made it: event time in seconds since 1970.
-        first: When the first of its events happened, in seconds since 1970.
+        first: When the first of its events happened, in seconds since 1970; for the row of a query,
+            what the row says of it.
         last: When the latest of them happened.
         event_ids: Of the events behind it, each once, in the order of their arrival.
         context: The `p_alert_context` of its first match; for a correlation rule, by step ID, that
@@ -29,6 +31,7 @@ class Alert:
         match_value: For a correlation rule the value that was matched on.
         signals: For a correlation rule the number of signals by step ID.
         event_count: Number of matches; for a correlation rule, of events.
+        events: The first MAX_EVENTS of the events behind it, each once.
         kind: RULE, or RULE_ERROR for an alert about a rule that raised.
         destinations: Names or IDs of where it goes, by the rule; none if the severity decides.
         suppressed: True if the rule's `destinations()` says that it goes nowhere.
@@ -51,6 +54,7 @@ class Alert:
     match_value: str | None = None
     signals: Mapping[str, int] = field(default_factory=dict)
     event_count: int = 0
+    events: list[Mapping[str, Any]] = field(default_factory=list)
     kind: str = RULE
     destinations: tuple[str, ...] = ()
     suppressed: bool = False
@@ -60,6 +64,21 @@ class Alert:
     def is_correlation(self) -> bool:
         """True if a correlation rule made it."""
         return self.metadata.analysis_type == "correlation_rule"
+
+    @property
+    def events_left_out(self) -> int:
+        """Number of the events behind it that it does not hold."""
+        return max(len(self.event_ids) - len(self.events), 0)
+
+    def add_event(self, event: Mapping[str, Any], event_id: str) -> None:
+        """Take an event that is behind it; one that it has, or beyond the bound, only counts."""
+        if event_id:
+            is_known = event_id in self.event_ids
+            self.event_ids[event_id] = None
+        else:
+            is_known = any(known is event for known in self.events)
+        if not is_known and len(self.events) < MAX_EVENTS:
+            self.events.append(event)
 
 
 def in_order(alerts: Sequence[Alert]) -> list[Alert]:

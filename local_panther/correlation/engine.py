@@ -43,14 +43,12 @@ class CorrelationMatch:
     @cached_property
     def latest(self) -> StepSignal:
         """The latest signal that takes part."""
-        signals = (signal for found in self.match.signals.values() for signal in found)
-        return max(signals, key=lambda signal: signal.time)
+        return max(self.signals, key=lambda signal: signal.time)
 
     @property
-    def event_ids(self) -> list[str]:
-        """The IDs of the events behind it, each once."""
-        signals = (signal for found in self.match.signals.values() for signal in found)
-        return list(dict.fromkeys(signal.event_id for signal in signals if signal.event_id))
+    def signals(self) -> list[StepSignal]:
+        """The signals that take part, by step."""
+        return [signal for found in self.match.signals.values() for signal in found]
 
 
 @dataclass

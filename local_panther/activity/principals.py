@@ -1,0 +1,78 @@
+"""Who made a call: one name for all the calls of a person or workload, and how people read it.
+
+Field reference:
+https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# Prefix of a person of IAM Identity Center, whatever account and permission set
+IDENTITY_CENTER = "identity-center:"
+
+ASSUMED_ROLE_ARN = re.compile(r"(arn:[a-z0-9-]+):sts::([0-9]{12}):assumed-role/([^/\s]+)/(\S+)")
+# Only IAM Identity Center can create roles here, and it sets the session name to the person.
+IDENTITY_CENTER_ROLE = re.compile(
+    r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/aws-reserved/sso\.amazonaws\.com/\S+"
+)
+ARN = re.compile(r"arn:[a-z0-9-]+:(?:iam|sts)::([0-9]{12}):([a-z-]+)(?:/(\S+))?")
+KINDS = {
+    "user": "IAM user",
+    "role": "role",
+    "root": "root user",
+    "federated-user": "federated user",
+    "assumed-role": "role session",
+}
+WITHOUT_ARN = ("invokedBy", "userName", "principalId", "accountId")
+
+
+def principal_of(identity: Any) -> str:
+    """Return who made a call, from its `userIdentity`; "" if it says nothing.
+
+    That is the ARN, with two exceptions: for the session of a role it is the role's ARN, since the
+    caller picks the session name, and for a person of IAM Identity Center "identity-center:" and
+    the session name, the same in every account and permission set. A caller without an ARN has the
+    name that there is, such as that of the service.
+    """
+    if not isinstance(identity, Mapping):
+        return ""
+    arn = _text(identity.get("arn"))
+    if not arn or identity.get("type") == "AWSService":
+        return next(filter(None, (_text(identity.get(key)) for key in WITHOUT_ARN)), "")
+    if identity.get("type") != "AssumedRole":
+        return arn
+    session = ASSUMED_ROLE_ARN.fullmatch(arn)
+    issuer = _issuer(identity)
+    if session and IDENTITY_CENTER_ROLE.fullmatch(issuer):
+        return IDENTITY_CENTER + session[4]
+    return issuer or (role_of_session(arn) if session else arn)
+
+
+def role_of_session(arn: str) -> str:
+    """Return the ARN of the role behind an assumed-role ARN; any other name as it is."""
+    session = ASSUMED_ROLE_ARN.fullmatch(arn)
+    return f"{session[1]}:iam::{session[2]}:role/{session[3]}" if session else arn
+
+
+def described(principal: str) -> str:
+    """Return a principal as people read it: "mallory (IAM user, 123456789012)"."""
+    if principal.startswith(IDENTITY_CENTER):
+        return f"{principal.removeprefix(IDENTITY_CENTER)} (Identity Center)"
+    found = ARN.fullmatch(principal)
+    if not found or found[2] not in KINDS:
+        return principal
+    name = found[3] or found[2]
+    if found[2] in ("user", "role"):
+        name = name.rsplit("/", 1)[-1]  # without its path
+    return f"{name} ({KINDS[found[2]]}, {found[1]})"
+
+
+def _issuer(identity: Mapping[str, Any]) -> str:
+    context = identity.get("sessionContext")
+    issuer = context.get("sessionIssuer") if isinstance(context, Mapping) else None
+    return _text(issuer.get("arn")) if isinstance(issuer, Mapping) else ""
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""

@@ -1,0 +1,173 @@
+"""What a CloudTrail record says about access to IAM roles: which role was tried, how it ended.
+
+AWS records a denied call without request parameters: only the error message names the role. A
+missing, null or wrongly typed field gives no answer, never an exception.
+"""
+
+import re
+from collections.abc import Mapping
+from sys import intern
+from typing import Any, NamedTuple
+
+from local_panther.activity.principals import principal_of
+
+ASSUME_ROLE, UPDATE_TRUST_POLICY = "AssumeRole", "UpdateAssumeRolePolicy"
+SOURCES = {
+    ASSUME_ROLE: "sts.amazonaws.com",
+    UPDATE_TRUST_POLICY: "iam.amazonaws.com",
+    "ListRoles": "iam.amazonaws.com",
+    "GetAccountAuthorizationDetails": "iam.amazonaws.com",  # every role with its trust policy
+}
+ROLE_CALLS = frozenset(SOURCES)
+
+DISCOVERY, SUCCESS, FAILURE = "discovery", "success", "failure"
+FAULT = "fault"  # says nothing about access to the role
+FAULTS = frozenset(
+    {
+        # The service was busy or broken
+        "Throttling",
+        "ThrottledRequest",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "TooManyRequests",
+        "InternalError",
+        "InternalFailure",
+        "InternalServerError",
+        "ServiceFailure",
+        "ServiceUnavailable",
+        # The caller's own credentials were not accepted
+        "ExpiredToken",
+        "InvalidClientTokenId",
+        "UnrecognizedClient",
+        "SignatureDoesNotMatch",
+        "RequestExpired",
+        "RegionDisabled",
+    }
+)
+
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+NAME = r"[A-Za-z0-9_+=,.@-]+"
+ROLE = rf"arn:[a-z0-9-]+:iam::[0-9]{{12}}:role/(?:[!-~]+/)?{NAME}"
+ROLE_ARN, ROLE_NAME = re.compile(ROLE), re.compile(NAME)
+# Anchored at the start: what an attacker writes into a role's name cannot pass for the resource.
+DENIED = re.compile(
+    r"User: \S+ is not authorized to perform: [a-z]+:[A-Za-z]+ on resource: "
+    rf"(?:(?P<arn>{ROLE})|role (?P<name>{NAME}))(?: |\Z)"
+)
+TRAILER = ". Go to "  # a sentence that follows on most IAM calls; its dot is not of the resource
+ACCOUNT = re.compile(r"[0-9]{12}")
+ROLE_ACCOUNT = re.compile(r"([0-9]{12}):role/")
+
+
+class RoleCall(NamedTuple):
+    """One call about roles.
+
+    Attributes:
+        time: When it was made, in seconds since 1970.
+        principal: Who made it, from `principal_of`.
+        caller: The caller's ARN, with the session.
+        api: Its eventName.
+        role: "<account ID>:role/<name>", whichever way the call names it; "" if unknown.
+        outcome: DISCOVERY, SUCCESS, FAILURE or FAULT.
+        error: The error code.
+        address: Where it came from, and `agent` with what.
+        region: Where it was recorded.
+        access_key: Of the caller.
+        event_id: Of its record.
+    """
+
+    time: float
+    principal: str
+    caller: str
+    api: str
+    role: str
+    outcome: str
+    error: str
+    address: str
+    agent: str
+    region: str
+    access_key: str
+    event_id: str
+
+
+def role_call(event: Mapping[str, Any], time: float) -> RoleCall | None:
+    """Return what a record says about roles; None if it is another call or of an AWS service.
+
+    Args:
+        event: The record.
+        time: When it happened, in seconds since 1970.
+    """
+    api, identity = event.get("eventName"), event.get("userIdentity")
+    if api not in ROLE_CALLS or event.get("eventSource") != SOURCES[api]:
+        return None
+    if not isinstance(identity, Mapping) or identity.get("type") == "AWSService":
+        return None
+    caller = _text(identity.get("arn"))
+    if not caller:
+        return None
+    is_attempt = api in (ASSUME_ROLE, UPDATE_TRUST_POLICY)
+    return RoleCall(
+        time=time,
+        # Most values come again and again: kept once.
+        principal=intern(principal_of(identity)),
+        caller=intern(caller),
+        api=intern(api),
+        role=intern(_role(event, api, identity) if is_attempt else ""),
+        outcome=_outcome(event, api),
+        error=intern(_text(event.get("errorCode"))),
+        address=intern(_text(event.get("sourceIPAddress"))),
+        agent=intern(_text(event.get("userAgent"))),
+        region=intern(_text(event.get("awsRegion"))),
+        access_key=intern(_text(identity.get("accessKeyId"))),
+        event_id=_text(event.get("eventID")),
+    )
+
+
+def name_of(role: str) -> str:
+    """Return the name in a role's key."""
+    return role.rsplit("/", 1)[-1]
+
+
+def _outcome(event: Mapping[str, Any], api: str) -> str:
+    if api not in (ASSUME_ROLE, UPDATE_TRUST_POLICY):
+        return DISCOVERY
+    if not event.get("errorCode") and not event.get("errorMessage"):
+        return SUCCESS
+    # Most codes are written with and without "Exception", and some with whose fault it is in front.
+    code = _text(event.get("errorCode")).removesuffix("Exception").rsplit(".", 1)[-1]
+    return FAULT if code in FAULTS else FAILURE
+
+
+def _role(event: Mapping[str, Any], api: str, identity: Mapping[str, Any]) -> str:
+    """Return the key of the role that a call was aimed at.
+
+    Request parameters come first; if AWS left them out, as on every denial, the message names it.
+    """
+    given = event.get("requestParameters")
+    given = given if isinstance(given, Mapping) else {}
+    message = event.get("errorMessage")
+    denied = DENIED.match(message.partition(TRAILER)[0]) if isinstance(message, str) else None
+    denied_arn, denied_name = (denied["arn"], denied["name"]) if denied else (None, None)
+    if api == ASSUME_ROLE:
+        return _key_of_arn(_matching(ROLE_ARN, given.get("roleArn")) or denied_arn)
+    name = _matching(ROLE_NAME, given.get("roleName"))
+    arn = None if name else _matching(ROLE_ARN, given.get("roleName")) or denied_arn
+    if arn:
+        return _key_of_arn(arn)
+    name = name or denied_name
+    accounts = (event.get("recipientAccountId"), identity.get("accountId"))
+    account = next((a for a in accounts if _matching(ACCOUNT, a)), None)
+    return f"{account}:role/{name}" if name and account else ""
+
+
+def _key_of_arn(arn: str | None) -> str:
+    found = ROLE_ACCOUNT.search(arn) if arn else None
+    return f"{found[1]}:role/{name_of(arn)}" if arn and found else ""
+
+
+def _matching(pattern: re.Pattern[str], value: Any) -> str | None:
+    return value if isinstance(value, str) and pattern.fullmatch(value) else None
+
+
+def _text(value: Any) -> str:
+    return value.strip() if isinstance(value, str) else ""

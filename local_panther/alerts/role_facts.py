@@ -1,0 +1,103 @@
+"""What a principal did with roles around its alerts: tried, entered, and what it listed before."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from local_panther.activity.role_calls import DISCOVERY, FAILURE, SUCCESS, RoleCall
+
+REACH = 3 * 3600  # seconds around the alerts in which calls can belong to them
+PAUSE = 3600  # seconds without a failed attempt that end a burst
+LISTING_PAUSE = 60  # seconds between the pages of one listing
+LEAD, LAG = 600, 3600  # a success counts from so long before a burst until so long after it
+
+
+@dataclass(frozen=True)
+class RoleFacts:
+    """The calls of one principal that belong together.
+
+    Attributes:
+        attempts: Failed and successful ones on roles that are known, in order of time.
+        discoveries: The calls that listed roles, in order of time.
+    """
+
+    attempts: tuple[RoleCall, ...]
+    discoveries: tuple[RoleCall, ...]
+
+    @cached_property
+    def tried(self) -> tuple[str, ...]:
+        """The keys of the roles that were tried, in the order of their first attempt."""
+        return tuple(dict.fromkeys(call.role for call in self.attempts))
+
+    @cached_property
+    def entered(self) -> tuple[RoleCall, ...]:
+        """The first success on each role that was assumed or whose trust policy was changed."""
+        first: dict[str, RoleCall] = {}
+        for call in self.attempts:
+            if call.outcome == SUCCESS:
+                first.setdefault(call.role, call)
+        return tuple(first.values())
+
+    @property
+    def first(self) -> float:
+        """When the first attempt was made, and `last` the last one, in seconds since 1970."""
+        return self.attempts[0].time
+
+    @property
+    def last(self) -> float:
+        """When the last attempt was made."""
+        return self.attempts[-1].time
+
+    @property
+    def listed(self) -> float | None:
+        """Seconds from the last listing before the first attempt until it.
+
+        Negative if there is only a later one; None if there is none at all.
+        """
+        times = [call.time for call in self.discoveries]
+        listings = [
+            time for i, time in enumerate(times) if not i or time - times[i - 1] > LISTING_PAUSE
+        ]
+        before = [time for time in listings if time <= self.first]
+        listed = max(before, default=min(listings, default=None))
+        return None if listed is None else self.first - listed
+
+    @property
+    def calls(self) -> list[RoleCall]:
+        """All of them in order of time."""
+        return sorted([*self.attempts, *self.discoveries])
+
+
+def role_facts(calls: Sequence[RoleCall], first: float, last: float) -> RoleFacts | None:
+    """Return what belongs to the alerts of a principal; None if it tried no role.
+
+    A burst of failed attempts belongs to them as a whole, however early it began: an alert starts
+    when a threshold is crossed.
+
+    Args:
+        calls: Of the principal, in order of time.
+        first: When the first event of the alerts happened, in seconds since 1970.
+        last: When the last one happened.
+    """
+    near = [call for call in calls if first - REACH <= call.time <= last + REACH]
+    begin, end = first, last
+    failed = [call.time for call in near if call.outcome == FAILURE and call.role]
+    for time in reversed(failed):
+        if begin - PAUSE <= time < begin:
+            begin = time
+    for time in failed:
+        if end < time <= end + PAUSE:
+            end = time
+    has_burst = any(begin <= time <= end for time in failed)
+    lead, lag = (LEAD, LAG) if has_burst else (0, 0)
+    attempts = tuple(
+        call
+        for call in near
+        if call.role
+        and (
+            (call.outcome == FAILURE and begin <= call.time <= end)
+            or (call.outcome == SUCCESS and begin - lead <= call.time <= end + lag)
+        )
+    )
+    discoveries = tuple(call for call in near if call.outcome == DISCOVERY)
+    return RoleFacts(attempts, discoveries) if attempts else None

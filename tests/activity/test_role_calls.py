@@ -1,0 +1,166 @@
+"""Calls about roles: the local Panther reads them as the content's helper does."""
+
+from unittest.mock import patch
+
+import aws_role_activity_helpers as helpers
+import aws_role_escalation_config as config
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from panther_core.enriched_event import PantherEvent
+
+from local_panther.activity import role_calls
+from local_panther.activity.log import MAX_CALLS, RoleLog
+from local_panther.activity.principals import IDENTITY_CENTER, described, principal_of
+from local_panther.activity.role_calls import role_call
+from local_panther.simulate.identities import PrincipalKind, identity, service
+from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn
+
+ACCOUNT = "123456789012"
+
+
+def by_helper(record):
+    """What the content's helper says as it is delivered: principal, role, outcome."""
+    event = PantherEvent(record)
+    with patch.multiple(config, COLLAPSE_SESSIONS=True, PERSON_ROLE_PREFIXES=[]):
+        principal, name = helpers.principal_arn(event), record.get("eventName")
+    if principal is None or record.get("eventSource") != helpers.EVENT_SOURCES.get(name):
+        return None
+    if name in helpers.DISCOVERIES:
+        return principal, "", "discovery"
+    target = helpers.attempt_target(event)
+    outcome = "fault" if helpers.is_failed_call(event) else "success"
+    outcome = "failure" if helpers.is_failed_role_attempt(event) else outcome
+    return principal, helpers.role_key(target) if target else "", outcome
+
+
+def by_local_panther(record):
+    found = role_call(record, START)
+    return found and (found.principal, found.role, found.outcome)
+
+
+NAMES = st.sampled_from(["Admin", "a.b", "x/y", "x y", "", "Admin because", 'q"', "ä", "x" * 70])
+TAILS = st.sampled_from(
+    ["", " because no", " with an explicit deny", ". Go to https://x", "., see", "\n", ")"]
+)
+CODES = st.sampled_from(
+    ["AccessDenied", "ThrottlingException", "Client.RequestLimitExceeded", "NoSuchEntity", "", None]
+)
+WHO = st.sampled_from(
+    [
+        *(identity(kind, "mallory@example.com", "s-1") for kind in PrincipalKind),
+        service("lambda.amazonaws.com"),
+        {},
+        {"arn": 5},
+        {"type": "AssumedRole", "arn": " "},
+        {"type": "AssumedRole", "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/R/s"},
+        {"type": "AWSAccount", "accountId": ACCOUNT, "principalId": "AIDAEXAMPLE"},
+    ]
+)
+PARAMETERS = st.one_of(
+    st.none(),
+    st.builds(lambda name: {"roleArn": role_arn(name)}, NAMES),
+    st.builds(lambda name: {"roleName": name}, NAMES),
+    st.builds(lambda name: {"roleName": role_arn(name)}, NAMES),
+    st.just({"roleArn": ["x"], "roleName": {}}),
+    st.just("text"),
+)
+RECORDS = st.builds(
+    lambda make, name, who, tail, code, given: make(
+        name, who, tail, {"errorCode": code, "requestParameters": given}
+    ),
+    st.sampled_from(
+        [
+            lambda name, who, tail, fields: denied(role_arn(name), who, tail=tail, **fields),
+            lambda name, who, tail, fields: denied_update(name + tail, who, **fields),
+            lambda name, who, tail, fields: (
+                denied_update("x", who, **fields)
+                | {"errorMessage": f"User: a is not authorized to perform: b:C on resource: {name}"}
+            ),
+            lambda name, who, tail, fields: call("AssumeRole", who, **fields),
+            lambda name, who, tail, fields: call("ListRoles", who, **fields),
+            lambda name, who, tail, fields: call("GetUser", who, **fields),
+            lambda name, who, tail, fields: call("AssumeRole", who) | {"eventSource": "x"},
+        ]
+    ),
+    NAMES,
+    WHO,
+    TAILS,
+    CODES,
+    PARAMETERS,
+)
+
+
+@given(RECORDS)
+def test_a_call_is_read_as_the_helper_of_the_content_reads_it(record):
+    assert by_local_panther(record) == by_helper(record)
+
+
+def test_recorded_calls_are_read_as_the_helper_of_the_content_reads_them(recorded_events):
+    found = [by_local_panther(event.to_dict()) for event in recorded_events]
+    assert found == [by_helper(event.to_dict()) for event in recorded_events]
+    assert sum(entry is not None for entry in found) > 20
+
+
+def test_both_know_the_same_errors_and_prefix():
+    assert frozenset(helpers.NOT_ABOUT_ACCESS) == role_calls.FAULTS
+    assert helpers.EVENT_SOURCES == role_calls.SOURCES
+    assert helpers.IDENTITY_CENTER == IDENTITY_CENTER
+
+
+@pytest.mark.parametrize(
+    ("principal", "shown"),
+    [
+        (f"arn:aws:iam::{ACCOUNT}:user/team/mallory", f"mallory (IAM user, {ACCOUNT})"),
+        (f"arn:aws-cn:iam::{ACCOUNT}:role/x/Build", f"Build (role, {ACCOUNT})"),
+        (f"arn:aws:iam::{ACCOUNT}:root", f"root (root user, {ACCOUNT})"),
+        (f"arn:aws:sts::{ACCOUNT}:assumed-role/R/alice", f"R/alice (role session, {ACCOUNT})"),
+        (f"arn:aws:sts::{ACCOUNT}:federated-user/bob", f"bob (federated user, {ACCOUNT})"),
+        ("identity-center:alice@example.com", "alice@example.com (Identity Center)"),
+        ("lambda.amazonaws.com", "lambda.amazonaws.com"),
+        ("arn:aws:s3:::bucket", "arn:aws:s3:::bucket"),
+    ],
+)
+def test_a_principal_is_written_as_people_read_it(principal, shown):
+    assert described(principal) == shown
+
+
+@pytest.mark.parametrize(
+    ("who", "principal"),
+    [
+        (service("lambda.amazonaws.com"), "lambda.amazonaws.com"),
+        ({"type": "SAMLUser", "userName": "alice"}, "alice"),
+        ({"type": "AWSAccount", "principalId": "AIDAX", "accountId": ACCOUNT}, "AIDAX"),
+        (None, ""),
+        ([], ""),
+        ({}, ""),
+    ],
+)
+def test_callers_without_an_arn_have_the_name_that_there_is(who, principal):
+    assert principal_of(who) == principal
+
+
+class TestLog:
+    def test_finds_the_calls_of_a_role_by_its_sessions_too(self):
+        log = RoleLog()
+        for number, session in enumerate(["s-1", "s-2", "s-1"]):
+            who = identity(PrincipalKind.ROLE, "Build", session)
+            log.add(denied(role_arn("A"), who, START + number), START + number)
+        assert len(log.of(role_arn("Build"))) == 3
+        assert len(log.of(f"arn:aws:sts::{ACCOUNT}:assumed-role/Build/s-1")) == 2
+        assert log.of(ALICE["arn"]) == [] and ALICE["arn"] not in log
+
+    def test_keeps_them_in_order_of_time_however_they_come(self):
+        log = RoleLog()
+        for offset in (5, 1, 3, 2):
+            log.add(denied(role_arn("A"), time=START + offset), START + offset)
+        times = [START + offset for offset in (1, 2, 3, 5)]
+        assert [found.time for found in log.of(ALICE["arn"])] == times
+
+    def test_keeps_the_latest_calls_of_a_flood_and_counts_the_others(self):
+        log = RoleLog()
+        for number in range(MAX_CALLS + 7):
+            log.add(denied(role_arn("A")), START + number)
+        assert len(log.of(ALICE["arn"])) == MAX_CALLS
+        assert log.left_out == {ALICE["arn"]: 7}
+        assert log.of(ALICE["arn"])[0].time == START + 7

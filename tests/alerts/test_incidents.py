@@ -1,0 +1,187 @@
+"""Incidents: which alerts belong together, and which comes first."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local_panther.activity.log import RoleLog
+from local_panther.alerts.incidents import GAP, incidents_of, principal_of_alert
+from local_panther.alerts.model import MAX_EVENTS, RULE_ERROR
+from local_panther.alerts.role_facts import LAG, LEAD, PAUSE
+from local_panther.simulate.identities import PrincipalKind, identity
+from local_panther.simulate.scenario import Api
+from tests.builders.alerts import alert, log_of
+from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn
+from tests.builders.replays import replayed, simulated
+
+BOB = identity(PrincipalKind.USER, "bob", "")
+
+
+class TestJoining:
+    @pytest.mark.parametrize(("apart", "count"), [(0, 1), (GAP, 1), (GAP + 1, 2)])
+    def test_alerts_of_one_principal_within_the_gap_are_one_incident(self, apart, count):
+        alerts = [alert(first=START), alert(first=START + apart, rule_id="Other")]
+        assert len(incidents_of(alerts, RoleLog())) == count
+
+    def test_the_gap_counts_from_the_end_of_the_longest_alert(self):
+        long = alert(first=START, last=START + 5 * GAP)
+        alerts = [long, alert(first=START + 60), alert(first=START + 6 * GAP)]
+        (incident,) = incidents_of(alerts, RoleLog())
+        assert (incident.first, incident.last) == (START, START + 6 * GAP)
+
+    def test_alerts_of_two_principals_are_two_incidents(self):
+        assert len(incidents_of([alert(), alert(who=BOB)], RoleLog())) == 2
+
+    def test_alerts_that_name_nobody_and_rule_errors_stay_alone(self):
+        alerts = [alert({}), alert({}), alert(kind=RULE_ERROR), alert(kind=RULE_ERROR)]
+        assert len(incidents_of(alerts, RoleLog())) == 4
+
+    def test_an_incident_has_the_highest_severity_and_that_alert_first(self):
+        alerts = [alert(severity=name) for name in ("LOW", "CRITICAL", "INFO")]
+        (incident,) = incidents_of(alerts, RoleLog())
+        assert incident.severity == "CRITICAL"
+        assert [a.severity for a in incident.alerts] == ["CRITICAL", "LOW", "INFO"]
+
+    @given(st.lists(st.tuples(st.integers(0, 20), st.sampled_from([ALICE, BOB]))))
+    def test_every_alert_is_in_one_incident_and_neighbours_are_far_apart(self, found):
+        alerts = [alert(first=START + hour * 3600, who=who) for hour, who in found]
+        incidents = incidents_of(alerts, RoleLog())
+        inside = [id(a) for incident in incidents for a in incident.alerts]
+        assert sorted(inside) == sorted(map(id, alerts))
+        assert [incident.number for incident in incidents] == list(range(1, len(incidents) + 1))
+        for one in incidents:
+            for other in incidents:
+                if one.principal == other.principal and one.first < other.first:
+                    assert other.first > one.last + GAP
+
+
+class TestOrder:
+    def test_is_severity_then_roles_entered_then_tried_then_time(self):
+        def attack(name, entered, tried, first, severity="HIGH"):
+            who = identity(PrincipalKind.USER, name, "")
+            records = [
+                denied(role_arn(f"R{i}"), who, first + i, eventID=f"{name}-{i}")
+                for i in range(tried)
+            ]
+            records += [
+                call(
+                    "AssumeRole",
+                    who,
+                    first + 100 + i,
+                    eventID=f"{name}+{i}",
+                    requestParameters={"roleArn": role_arn(f"R{i}")},
+                )
+                for i in range(entered)
+            ]
+            return alert(*records, first=first, severity=severity), records
+
+        made = [
+            attack("late", 0, 5, START + 50),
+            attack("early", 0, 5, START),
+            attack("busy", 0, 9, START + 90),
+            attack("inside", 1, 2, START + 90),
+            attack("worst", 0, 1, START + 99, "CRITICAL"),
+        ]
+        log = log_of(*(record for _, records in made for record in records))
+        incidents = incidents_of([found for found, _ in made], log)
+        names = [incident.principal.rsplit("/")[-1] for incident in incidents]
+        assert names == ["worst", "inside", "busy", "early", "late"]
+
+
+class TestPrincipal:
+    def test_is_what_the_context_names(self):
+        assert principal_of_alert(alert(context={"principal": "somebody"}), RoleLog()) == "somebody"
+
+    def test_is_who_made_the_call_whichever_session(self):
+        who = identity(PrincipalKind.ROLE, "Build", "session-7")
+        assert principal_of_alert(alert(who=who), RoleLog()) == role_arn("Build")
+
+    def test_is_a_value_of_a_querys_row_that_names_a_principal(self):
+        log = log_of(denied(role_arn("A")))
+        row = {"count": 3, "roles": ["x"], "actor": ALICE["arn"]}
+        assert principal_of_alert(alert(row), log) == ALICE["arn"]
+        assert principal_of_alert(alert(row), RoleLog()) == ""
+
+
+class TestRoleFacts:
+    """What belongs to an alert on one of the failed attempts."""
+
+    def facts(self, *records):
+        (incident,) = incidents_of([alert(records[0])], log_of(*records))
+        return incident
+
+    def failed(self, name, offset=0):
+        return denied(role_arn(name), time=START + offset, eventID=f"{name}{offset}")
+
+    def assumed(self, name, offset):
+        parameters = {"roleArn": role_arn(name)}
+        return call("AssumeRole", time=START + offset, eventID="in", requestParameters=parameters)
+
+    @pytest.mark.parametrize(
+        ("offset", "entered"),
+        [(-LEAD, 1), (-LEAD - 1, 0), (0, 1), (100 + LAG, 1), (101 + LAG, 0)],
+    )
+    def test_a_success_counts_from_shortly_before_the_burst_to_an_hour_after_it(
+        self, offset, entered
+    ):
+        incident = self.facts(
+            self.failed("A"), self.failed("B", 100), self.assumed("Other", offset)
+        )
+        assert incident.entered == entered and incident.tried == 2 + entered
+
+    @pytest.mark.parametrize(("offset", "tried"), [(-PAUSE, 2), (-PAUSE - 1, 1), (PAUSE, 2)])
+    def test_a_burst_belongs_to_its_alert_as_a_whole(self, offset, tried):
+        assert self.facts(self.failed("A"), self.failed("B", offset)).tried == tried
+
+    def test_one_role_is_one_target_by_whichever_api(self):
+        policy = {"roleName": "A", "policyDocument": "{}"}
+        incident = self.facts(
+            denied_update("A", eventID="1"),
+            call("UpdateAssumeRolePolicy", time=START + 60, requestParameters=policy),
+            self.assumed("path/A", 120),
+        )
+        assert (incident.tried, incident.entered) == (1, 1)
+        assert incident.roles.entered[0].api == "UpdateAssumeRolePolicy"
+
+    def test_faults_and_unknown_roles_are_no_attempts(self):
+        throttled = denied(role_arn("B"), errorCode="ThrottlingException", eventID="t")
+        nameless = denied("", errorMessage="MultiFactorAuthentication failed", eventID="n")
+        assert self.facts(self.failed("A"), throttled, nameless).tried == 1
+
+    def test_an_alert_about_something_else_has_none(self):
+        bucket = call("DeleteBucket", eventID="other")
+        (incident,) = incidents_of([alert(bucket)], log_of(self.failed("A"), bucket))
+        assert incident.roles is None and (incident.tried, incident.entered) == (0, 0)
+
+
+def test_a_trust_policy_attack_has_its_true_successes_and_the_times_of_its_events(tmp_path):
+    trail = simulated(tmp_path / "t", api=Api.UPDATE_TRUST_POLICY, succeed=2)
+    (incident,) = replayed(trail).incidents
+    assert incident.severity == "CRITICAL" and len(incident.alerts) == 2
+    assert (incident.tried, incident.entered) == (12, 2)
+    success = START + 150 + 600 + 240  # listing, burst, and the pause before the first success
+    assert [found.time for found in incident.roles.entered] == [success, success + 240]
+    critical = incident.alerts[0]
+    assert (critical.first, critical.last) == (START + 150, success)  # what its query's row says
+    assert (incident.first, incident.last) == (START, success + 240)
+
+
+def test_an_alert_holds_so_many_events_and_counts_the_others():
+    events = [{"eventID": f"{i}"} for i in range(MAX_EVENTS + 3)]
+    made = alert(*events, *events)
+    assert made.events == events[:MAX_EVENTS] and made.events_left_out == 3
+
+
+def test_sessions_that_the_content_tells_apart_are_told_apart():
+    sessions = [identity(PrincipalKind.ROLE, "Shared", name) for name in ("ann", "ben")]
+    records = [
+        denied(role_arn(f"R{i}"), who, START + i, eventID=f"{who['arn']}{i}")
+        for who in sessions
+        for i in range(3)
+    ]
+    alerts = [
+        alert(*(r for r in records if r["userIdentity"] is who), context={"principal": who["arn"]})
+        for who in sessions
+    ]
+    incidents = incidents_of(alerts, log_of(*records))
+    assert [incident.tried for incident in incidents] == [3, 3]

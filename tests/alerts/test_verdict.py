@@ -1,0 +1,125 @@
+"""The verdict: the one sentence that an analyst reads first."""
+
+import pytest
+
+from local_panther.activity.log import RoleLog
+from local_panther.alerts.incidents import incidents_of
+from local_panther.alerts.model import RULE_ERROR
+from local_panther.alerts.verdict import verdict
+from local_panther.simulate.identities import PrincipalKind
+from local_panther.simulate.scenario import Api
+from tests.builders.alerts import alert, log_of
+from tests.builders.events import START, call, denied, role_arn
+from tests.builders.replays import replayed, simulated
+
+CALLER = "mallory (IAM user, 123456789012) from 198.51.100.23 by aws-cli"
+LISTED = "listed roles 2 min 30 s before"
+ATTACKS = [
+    ({}, f"DENIED on all 12 roles: {CALLER}, 10 min; {LISTED}"),
+    (
+        {"succeed": 1},
+        f"ENTERED 1 of 12 roles: {CALLER}, 14 min; {LISTED}; "
+        "first success NetworkOperatorRole 10:16:30Z",
+    ),
+    (
+        {"roles": 300, "minutes": 25, "succeed": 1},
+        f"ENTERED 1 of 300 roles: {CALLER}, 29 min; {LISTED}; "
+        "first success NetworkOperatorRole10 10:31:30Z",
+    ),
+    (
+        {"principal": PrincipalKind.SSO, "succeed": 2},
+        "ENTERED 2 of 12 roles: mallory@example.com (Identity Center) from 198.51.100.23 by "
+        f"aws-cli, 18 min; {LISTED}; first success NetworkOperatorRole 10:16:30Z",
+    ),
+]
+
+
+@pytest.mark.parametrize(("scenario", "sentence"), ATTACKS)
+def test_an_attack_says_who_what_from_where_and_whether_it_worked(tmp_path, scenario, sentence):
+    (incident,) = replayed(simulated(tmp_path / "t", **scenario)).incidents
+    assert verdict(incident) == sentence
+
+
+def test_a_person_who_assumes_a_blocklisted_role_entered_it(tmp_path):
+    trail = simulated(tmp_path / "t", roles=1, blocklisted=role_arn("FullAdminRole"))
+    (incident,) = replayed(trail, include_disabled=True).incidents
+    assert verdict(incident) == (
+        "ENTERED role FullAdminRole: trent (IAM user, 123456789012) from 203.0.113.10 by aws-cli, "
+        "2026-01-05T10:01:00Z"
+    )
+
+
+def of_records(*records, **fields):
+    (incident,) = incidents_of([alert(*records, **fields)], log_of(*records))
+    return verdict(incident)
+
+
+def test_a_changed_trust_policy_is_named():
+    policy = {"roleName": "B"}
+    changed = call("UpdateAssumeRolePolicy", time=START + 9, requestParameters=policy, eventID="2")
+    sentence = of_records(denied(role_arn("A"), eventID="1"), changed)
+    assert sentence.endswith("first success B 10:00:09Z; changed the trust policy of B")
+
+
+def test_a_listing_afterwards_and_several_addresses_are_named():
+    records = [
+        denied(role_arn(f"R{i}"), time=START + i, eventID=f"{i}", sourceIPAddress=f"192.0.2.{i}")
+        for i in range(3)
+    ]
+    sentence = of_records(*records, call("ListRoles", time=START + 300, eventID="l"))
+    assert "from 192.0.2.0 and 2 more" in sentence
+    assert sentence.endswith("listed roles 5 min after it began")
+
+
+def test_a_success_on_the_next_day_has_its_date():
+    night = START + 14 * 3600 - 60
+    parameters = {"roleArn": role_arn("A")}
+    entered = call("AssumeRole", time=night + 120, eventID="2", requestParameters=parameters)
+    sentence = of_records(
+        denied(role_arn("A"), time=night, eventID="1"),
+        denied(role_arn("B"), time=night, eventID="3"),
+        entered,
+        first=night,
+    )
+    assert "first success A 2026-01-06T00:01:00Z" in sentence
+
+
+class TestOtherRules:
+    """Rules about something else than roles, and rows of queries that name nobody."""
+
+    def of(self, *alerts):
+        (incident,) = incidents_of(alerts, RoleLog())
+        return verdict(incident)
+
+    def test_a_call_has_title_caller_address_and_time(self):
+        assert self.of(alert(title="Bucket deleted")) == (
+            "Bucket deleted: alice (IAM user, 123456789012) from 203.0.113.10 by aws-cli, "
+            "1 event at 2026-01-05T10:00:00Z"
+        )
+
+    def test_several_alerts_say_how_many_and_how_long(self):
+        alerts = [alert(title="Bucket deleted", severity="CRITICAL"), alert(first=START + 90)]
+        assert self.of(*alerts).startswith("Bucket deleted and 1 more alert: alice")
+        assert self.of(*alerts).endswith("2 events in 1 min 30 s")
+
+    def test_a_row_that_names_nobody_has_title_and_time(self):
+        assert self.of(alert({"count": 5}, title="Many")) == "Many: at 2026-01-05T10:00:00Z"
+
+    def test_a_rule_that_raised_did_not_check(self):
+        raised = alert(kind=RULE_ERROR, title="Rule raised KeyError", event_count=3)
+        assert self.of(raised) == "NOT CHECKED by Rule raised KeyError: no answer for 3 events"
+
+
+def test_foreign_content_gets_the_same_facts(tmp_path):
+    from tests.builders.content import write_rules
+
+    body = """
+        def rule(event):
+            return event.get("errorCode") == "AccessDenied"
+        def dedup(event):
+            return "all"
+    """
+    folder = write_rules(tmp_path / "content", denied=body)
+    trail = simulated(tmp_path / "t", api=Api.UPDATE_TRUST_POLICY, ordinary=0, succeed=1)
+    (incident,) = replayed(trail, content=folder).incidents
+    assert verdict(incident).startswith("ENTERED 1 of 12 roles: mallory")
