@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,6 +31,7 @@ from local_panther.records.files import find_files
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
 from local_panther.records.reader import Reader
+from local_panther.records.s3 import s3_for
 from local_panther.times import DELIVERY_DELAY
 
 MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
@@ -73,7 +74,7 @@ class Outcome:
 
 
 def replay(
-    paths: Iterable[str],
+    paths: Sequence[str],
     folder: Path,
     *,
     include_disabled: bool = False,
@@ -83,11 +84,12 @@ def replay(
     workers: int = 1,
     delivery_delay: float = DELIVERY_DELAY,
     keep_repeated: bool = False,
+    requester_pays: bool = False,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
     Args:
-        paths: Files and folders of CloudTrail, "-" for standard input.
+        paths: Files and folders of CloudTrail, `s3://bucket/prefix`, "-" for standard input.
         folder: The root of the content repository.
         include_disabled: Run items with `Enabled: false` too.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
@@ -97,12 +99,14 @@ def replay(
         delivery_delay: Seconds from an event until it arrives: what is due in the meantime does
             not see it.
         keep_repeated: Process a record each time that it was delivered; otherwise once.
+        requester_pays: Accept to pay for requests to buckets that ask for it.
 
     Raises:
         ContentError: The content does not load; if not `strict`, nothing of it does.
     """
     tally, errors, clock = Tally(), RunErrors(), EventClock()
     with (
+        s3_for(paths, requester_pays=requester_pays) as s3,
         contained(),
         key_value_store(clock),
         loaded_content(
@@ -116,8 +120,8 @@ def replay(
     ):
         timelines = Timelines(content, lake, errors) if with_timelines else None
         stream = _Stream(content, lake, errors, timelines, clock=clock, delay=delivery_delay)
-        files = find_files(paths, tally)
-        reader = Reader(stream.event_names, tally, workers, keep_repeated=keep_repeated)
+        files = find_files(paths, tally, s3)
+        reader = Reader(stream.event_names, tally, workers, s3=s3, keep_repeated=keep_repeated)
         interrupted = False
         try:
             with closing(reader.read(_watched(files, tally, watch))) as records:

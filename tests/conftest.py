@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -12,6 +13,7 @@ from panther_core.enriched_event import PantherEvent
 
 from local_panther.detection.store import ordinary_table
 from tests.builders.events import CONTENT_FOLDERS, REPO
+from tests.builders.s3 import made_bucket, running_s3
 from tests.scale import FULL, MUTATION
 
 # The sample is the same in every run, so that it judges a change and not a throw of dice; the full
@@ -43,6 +45,20 @@ def store() -> Iterator[None]:
     distinct_window_helpers._known.clear()
     with ordinary_table():  # what the helpers ask of DynamoDB itself is tested
         yield
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an S3 in a process of its own."""
+    with running_s3(tmp_path_factory.mktemp("s3") / "log") as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client for S3 with an empty bucket, and the environment that leads there."""
+    with made_bucket(monkeypatch, s3_endpoint) as client:
+        yield client
 
 
 @pytest.fixture

@@ -16,7 +16,9 @@ class Format(StrEnum):
 
 Paths = Annotated[
     list[str],
-    typer.Argument(help="CloudTrail files or folders, in any form; - for standard input."),
+    typer.Argument(
+        help="CloudTrail in any form: files, folders, s3://bucket/prefix, or - for standard input."
+    ),
 ]
 ContentFolder = Annotated[
     Path | None,
@@ -36,6 +38,10 @@ Workers = Annotated[
     typer.Option(
         min=0, help="Processes that scan files, 0 for one per core; the result is the same."
     ),
+]
+RequesterPays = Annotated[
+    bool,
+    typer.Option("--requester-pays", help="Pay for requests to buckets in S3 that ask for it."),
 ]
 ReportFile = Annotated[
     Path | None, typer.Option(metavar="FILE.html", help="Also write everything as one HTML page.")

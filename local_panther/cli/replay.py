@@ -16,7 +16,15 @@ from local_panther.cli.common import (
     reading_progress,
     write_file,
 )
-from local_panther.cli.options import ContentFolder, Format, Paths, ReportFile, Strict, Workers
+from local_panther.cli.options import (
+    ContentFolder,
+    Format,
+    Paths,
+    ReportFile,
+    RequesterPays,
+    Strict,
+    Workers,
+)
 from local_panther.times import DELIVERY_DELAY
 
 
@@ -37,6 +45,7 @@ def replay(
     ] = False,
     report: ReportFile = None,
     workers: Workers = 0,
+    requester_pays: RequesterPays = False,
     output_format: Annotated[
         Format, typer.Option("--format", help="How to print the alerts.")
     ] = Format.TEXT,
@@ -62,6 +71,7 @@ def replay(
             with_timelines=bool(report),
             watch=watch,
             workers=workers or usable_cores(),
+            requester_pays=requester_pays,
         )
     if output_format is Format.JSON:
         write_alerts(outcome.alerts, sys.stdout)

@@ -15,7 +15,15 @@ from local_panther.cli.common import (
     reading_progress,
     write_file,
 )
-from local_panther.cli.options import ContentFolder, Format, Paths, ReportFile, Strict, Workers
+from local_panther.cli.options import (
+    ContentFolder,
+    Format,
+    Paths,
+    ReportFile,
+    RequesterPays,
+    Strict,
+    Workers,
+)
 
 
 def tune(
@@ -28,6 +36,7 @@ def tune(
     strict: Strict = False,
     report: ReportFile = None,
     workers: Workers = 0,
+    requester_pays: RequesterPays = False,
     output_format: Annotated[
         Format, typer.Option("--format", help="How to print the result.")
     ] = Format.TEXT,
@@ -41,7 +50,15 @@ def tune(
     messages = message_console(report)
     with content_errors(messages), reading_progress(messages) as watch:
         cores = workers or usable_cores()
-        tuning = run(paths, content_folder(content), rule, watch, cores, strict=strict)
+        tuning = run(
+            paths,
+            content_folder(content),
+            rule,
+            watch,
+            cores,
+            strict=strict,
+            requester_pays=requester_pays,
+        )
     if output_format is Format.JSON:
         write_json(tuning, sys.stdout)
     else:

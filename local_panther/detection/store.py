@@ -5,35 +5,31 @@ expired and when an item will, and the table deletes items 48 hours after they e
 DynamoDB may.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 from unittest.mock import patch
 
-from moto import mock_aws
 from panther_detection_helpers import caching
 
 from local_panther.detection.clock import EventClock
+from local_panther.detection.fake_aws import TABLE, fake_aws
 from local_panther.detection.table import Table
-
-TABLE = "panther-kv-store"
-REGION = "us-east-1"
 
 
 @contextmanager
 def key_value_store(clock: EventClock | None = None) -> Iterator[None]:
     """Give `panther_detection_helpers.caching` an empty table while the context lasts.
 
-    Until then, nothing that a rule does with boto3 leaves this process.
+    Until then, nothing that content does with boto3 leaves this process.
 
     Args:
         clock: What the store sees as the present; this machine's time if omitted.
     """
     clock = clock or EventClock()
     with (
-        ordinary_table() as ordinary,
-        closing(Table(ordinary, clock)) as table,
+        fake_aws(),
+        closing(Table(_made_table, clock)) as table,
         patch.object(caching, "_KV_TABLE", table),
         clock.seen_by([caching]),
     ):
@@ -43,20 +39,18 @@ def key_value_store(clock: EventClock | None = None) -> Iterator[None]:
 @contextmanager
 def ordinary_table() -> Iterator[Any]:
     """Give `caching` boto3's own table, emulated by moto behind all layers of HTTP."""
-    settings = {
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_REGION": REGION,
-        "KV_STORE_TABLE_NAME": TABLE,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-    }
-    with patch.dict(os.environ, settings), mock_aws(), patch.object(caching, "_KV_TABLE", None):
-        # With the helpers' own client: to make another takes longer than everything else here.
-        table: Any = caching.kv_table()
-        table.meta.client.create_table(
-            TableName=TABLE,
-            AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
-            BillingMode="PAY_PER_REQUEST",
-        )
+    with fake_aws(), patch.object(caching, "_KV_TABLE", _made_table()) as table:
         yield table
+
+
+def _made_table() -> Any:
+    """Make the table, as `caching.kv_table` would find it."""
+    import boto3
+
+    resource: Any = boto3.resource
+    return resource("dynamodb").create_table(
+        TableName=TABLE,
+        AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )

@@ -11,9 +11,11 @@ import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from boto3.dynamodb.conditions import Attr, GreaterThanEquals
+from botocore.exceptions import ClientError
 
 from local_panther.detection.clock import EventClock
 
@@ -43,6 +45,13 @@ UPDATE_ARGUMENTS = {
 }
 
 
+class ConditionalCheckFailedException(ClientError):
+    """What boto3 raises under this name, without a client that would have to be made first."""
+
+
+CONDITION_FAILED = ConditionalCheckFailedException.__name__
+
+
 class _NotSimple(Exception):
     """A call that is not one of the helpers' forms."""
 
@@ -50,14 +59,15 @@ class _NotSimple(Exception):
 class Table:
     """Stands in for boto3's `Table`; a context manager that drops its items."""
 
-    def __init__(self, ordinary: Any, clock: EventClock) -> None:
+    def __init__(self, make_ordinary: Callable[[], Any], clock: EventClock) -> None:
         """Start with no items.
 
         Args:
-            ordinary: The same table as boto3's resource, emulated by moto.
+            make_ordinary: Makes the same table as boto3's resource, emulated by moto, once it is
+                needed.
             clock: The time by which items expire.
         """
-        self._ordinary = ordinary
+        self._make_ordinary = make_ordinary
         self._clock = clock
         self._writes = 0
         # "" is a temporary file, which SQLite makes once its cache is full.
@@ -67,6 +77,14 @@ class Table:
         self._items.execute(
             "CREATE TABLE items (key TEXT PRIMARY KEY, expires REAL, item BLOB) WITHOUT ROWID"
         )
+
+    @cached_property
+    def _ordinary(self) -> Any:
+        table = self._make_ordinary()
+        exceptions = table.meta.client.exceptions
+        setattr(exceptions, CONDITION_FAILED, ConditionalCheckFailedException)
+        exceptions._code_to_exception[CONDITION_FAILED] = ConditionalCheckFailedException
+        return table
 
     def close(self) -> None:
         """Drop the items."""
@@ -134,9 +152,9 @@ class Table:
         key = _key(arguments.get("Key"))
         item = self._load(key)
         if not self._holds(arguments.get("ConditionExpression"), item):
-            error = self._ordinary.meta.client.exceptions.ConditionalCheckFailedException
-            code, message = "ConditionalCheckFailedException", "The conditional request failed"
-            raise error({"Error": {"Code": code, "Message": message}}, "UpdateItem")
+            error = {"Code": CONDITION_FAILED, "Message": "The conditional request failed"}
+            refused: Any = ConditionalCheckFailedException
+            raise refused({"Error": error}, "UpdateItem")
         if item is None:
             if found["verb"] != "ADD" and found["set_name"] is None:
                 raise _NotSimple  # what becomes of an item that is not there, moto decides

@@ -18,6 +18,7 @@ import zstandard
 from isal import igzip, isal_zlib
 
 from local_panther.processes import TemporaryFolder
+from local_panther.records.s3 import S3, is_s3
 
 STANDARD_INPUT = "-"
 HEAD_BYTES = 512  # enough to recognise a file: the mark of a tar archive is at 257
@@ -72,11 +73,12 @@ Other = Callable[[str], None]  # counts what is set aside, by its kind
 UNREADABLE = "truncated or oversized file"
 
 
-def sources(path: str, skip: Skip, other: Other) -> Iterator[Source]:
+def sources(path: str, s3: S3, skip: Skip, other: Other) -> Iterator[Source]:
     """Yield what a file holds, unpacked; each source is read before the next one is taken.
 
     Args:
-        path: A file, or "-" for standard input.
+        path: A file, an object of S3, or "-" for standard input.
+        s3: Opens objects.
         skip: Called for each member of an archive that cannot be unpacked.
         other: Takes what archives hold besides files.
 
@@ -88,7 +90,7 @@ def sources(path: str, skip: Skip, other: Other) -> Iterator[Source]:
         stream = cast("BufferedReader", sys.stdin.buffer)
         yield from _unpacked(Source("standard input", stream, ""), skip, other)
         return
-    with Path(path).open("rb") as file:
+    with s3.opened(path) if is_s3(path) else Path(path).open("rb") as file:
         yield from _unpacked(Source(path, file, ""), skip, other)
 
 

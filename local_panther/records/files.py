@@ -1,42 +1,78 @@
 """Finds the files to read, and their order."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from local_panther.records.containers import STANDARD_INPUT
 from local_panther.records.model import Tally
+from local_panther.records.period import ANY_TIME, Period, file_stamp
+from local_panther.records.s3 import S3, S3Error, is_s3
 
-# 123456789012_CloudTrail_us-east-1_20260105T1005Z_Ab12Cd34Ef56Gh78.json.gz
-DELIVERY_TIME = re.compile(r"_(\d{8}T\d{4}Z)_")
+OTHER_TIMES = "files of another time by their names"
 
 
-def find_files(paths: Iterable[str], tally: Tally) -> list[str]:
+def find_files(
+    paths: Iterable[str], tally: Tally, s3: S3 | None = None, period: Period = ANY_TIME
+) -> list[str]:
     """List the files to read, in the order in which AWS delivered them.
 
-    Of a folder that is every regular file, whatever its name. The delivery time in the name comes
-    first, so that the regions and accounts of a bucket run side by side, then the path. Links to
-    folders are not followed. A pipe that is named itself is read, as `<(…)` of a shell makes one.
+    Of a folder that is every regular file, whatever its name, of a prefix in S3 every object. The
+    delivery time in the name comes first, so that the regions and accounts of a bucket run side by
+    side, then the path. Links to folders are not followed. A pipe that is named itself is read, as
+    `<(…)` of a shell makes one.
 
     Args:
-        paths: Files, folders, or "-" for standard input.
+        paths: Files, folders, `s3://bucket/prefix`, or "-" for standard input.
         tally: Takes paths that are missing or hold nothing to read, and what is set aside.
+        s3: Lists what is in S3.
+        period: When the wanted records happened: files in folders that AWS delivered long before or
+            after are set aside.
     """
     found: list[str] = []
     for path in paths:
-        if path == STANDARD_INPUT:
+        if is_s3(path):
+            found.extend(_objects(path, tally, s3 or S3(), period))
+        elif path == STANDARD_INPUT:
             found.append(path)
         elif Path(path).is_dir():
-            inside = list(_search(path, tally))
-            found.extend(inside)
-            if not inside:
-                tally.skip(path, "folder without CloudTrail files")
+            found.extend(_files(path, tally, period))
         elif Path(path).exists():
             found.append(path)
         else:
             tally.skip(path, "no such file or folder")
-    return sorted(found, key=_order)
+    return sorted(found, key=lambda path: (file_stamp(path), path))
+
+
+def _objects(url: str, tally: Tally, s3: S3, period: Period) -> Iterator[str]:
+    is_empty = True
+    try:
+        for found in s3.objects(url, period):
+            is_empty = False
+            if found.rpartition("/")[2].startswith("."):
+                tally.set_aside("hidden files")
+            elif not period.may_hold(file_stamp(found)):
+                tally.set_aside(OTHER_TIMES)
+            else:
+                yield found
+    except S3Error as error:
+        tally.skip(url, "cannot be listed", str(error.strerror))
+        return
+    if is_empty:
+        limits = "" if period == ANY_TIME else " of this period"
+        tally.skip(url, f"no objects{limits} under this prefix")
+
+
+def _files(folder: str, tally: Tally, period: Period) -> Iterator[str]:
+    is_empty = True
+    for path in _search(folder, tally):
+        is_empty = False
+        if period.may_hold(file_stamp(path)):
+            yield path
+        else:
+            tally.set_aside(OTHER_TIMES)
+    if is_empty:
+        tally.skip(folder, "folder without CloudTrail files")
 
 
 def _search(folder: str, tally: Tally) -> Iterator[str]:
@@ -63,8 +99,3 @@ def _is_to_be_read(entry: os.DirEntry[str], tally: Tally) -> bool:
     is_folder = entry.is_dir()
     tally.set_aside("links to folders" if is_folder else "named pipes, devices and sockets")
     return False
-
-
-def _order(path: str) -> tuple[str, str]:
-    delivered = DELIVERY_TIME.search(path)
-    return (delivered.group(1) if delivered else "", path)

@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterable, Iterator
 
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import RecentIds
+from local_panther.records.s3 import S3
 from local_panther.records.scan import Scan
 from local_panther.records.workers import scans
 
@@ -18,6 +19,7 @@ class Reader:
         wanted: The eventNames that some rule may want; None for all.
         tally: Takes the counts and problems.
         workers: Processes that look through files.
+        s3: Opens files that are in S3.
         keep_repeated: Yield a record again whose eventID was seen before; it is counted all the
             same.
     """
@@ -28,17 +30,19 @@ class Reader:
         tally: Tally,
         workers: int = 1,
         *,
+        s3: S3 | None = None,
         keep_repeated: bool = False,
     ) -> None:
         self._keep_repeated = keep_repeated
         self._wanted = wanted
         self._tally = tally
         self._workers = workers
+        self._s3 = s3 or S3()
         self._ids = RecentIds()
 
     def read(self, files: Iterable[str]) -> Generator[Record]:
         """Yield the wanted records of all files, in order of reading, each once."""
-        for scan in scans(files, self._wanted, self._workers):
+        for scan in scans(files, self._wanted, self._workers, self._s3):
             yield from self._records(scan)
 
     def _records(self, scan: Scan) -> Iterator[Record]:

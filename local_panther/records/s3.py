@@ -4,15 +4,15 @@ Credentials, region and endpoint come from where every AWS tool takes them: envi
 (`AWS_PROFILE`, `AWS_ENDPOINT_URL_S3`, …), the configuration files, or the machine's role.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cache
 from io import BufferedReader
 from tempfile import SpooledTemporaryFile
+from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+
+from local_panther.records import aws
+from local_panther.records.period import ANY_TIME, Period, folder_stamp
 
 if TYPE_CHECKING:
     from io import RawIOBase
@@ -23,21 +23,6 @@ REQUESTS_AT_ONCE = 16
 ATTEMPTS = 5  # for one object; botocore's own retries cover only the start of a response
 IN_MEMORY_BYTES = 64 * 1024 * 1024  # of an object; a larger one goes through a temporary file
 PIECE_BYTES = 1024 * 1024
-
-# .../CloudTrail/eu-west-1/2026/01/05/123456789012_CloudTrail_eu-west-1_20260105T1005Z_Ab12.json.gz
-DAY_FOLDER = re.compile(r"/[a-z0-9-]+/(\d{4})/(?:(\d\d)/(?:(\d\d)/)?)?$")
-
-REASONS = {
-    "403": "access denied",
-    "404": "no such bucket or object",
-    "AccessDenied": "access denied",
-    "ExpiredToken": "the AWS credentials have expired",
-    "InvalidAccessKeyId": "the AWS access key does not exist",
-    "InvalidObjectState": "the object is archived (Glacier); restore it first",
-    "NoSuchBucket": "no such bucket",
-    "NoSuchKey": "no such object",
-    "SignatureDoesNotMatch": "the AWS secret key is wrong",
-}
 REQUESTER_PAYS_HINT = "; if the requester pays for this bucket, add --requester-pays"
 
 
@@ -49,86 +34,89 @@ class S3Error(OSError):
         self.strerror = reason
 
 
-@dataclass(frozen=True)
-class S3Object:
-    """An object in a bucket.
-
-    Attributes:
-        url: `s3://bucket/key`.
-        size: Its size in bytes.
-    """
-
-    url: str
-    size: int
+def is_s3(path: str) -> bool:
+    """Return whether a path is the address of a bucket, a prefix or an object."""
+    return path.startswith(PREFIX)
 
 
-@dataclass(frozen=True)
-class Period:
-    """Days that are wanted, as text that sorts by time; the empty text leaves an end open.
-
-    Attributes:
-        first: The first day, "20260105".
-        last: The last day.
-    """
-
-    first: str = ""
-    last: str = ""
-
-    def may_include(self, day: str) -> bool:
-        """Return whether a day, or a month or year by its first digits, is partly in the period."""
-        too_early = self.first and day < self.first[: len(day)]
-        too_late = self.last and day > self.last[: len(day)]
-        return not (too_early or too_late)
-
-
-ANY_TIME = Period()
+def s3_for(paths: Iterable[str], *, requester_pays: bool = False) -> "S3":
+    """Return S3 for a run, connected if a path is in it: before content gets a fake AWS."""
+    s3 = S3(requester_pays=requester_pays)
+    if any(map(is_s3, paths)):
+        s3.connect()
+    return s3
 
 
 class S3:
-    """S3 as one run uses it; clients are made when they are first needed."""
+    """S3 as one process uses it in a run."""
 
     def __init__(self, *, requester_pays: bool = False) -> None:
-        """Prepare.
+        """Prepare; nothing is asked of AWS yet.
 
         Args:
             requester_pays: Accept to pay for requests to buckets that ask for it.
         """
+        self._requester_pays = requester_pays
         self._options = {"RequestPayer": "requester"} if requester_pays else {}
-        self._hint = "" if requester_pays else REQUESTER_PAYS_HINT
+        self._environment = aws.environment()
         self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE)
         self._fetching: dict[str, Future[BufferedReader]] = {}
+        self._sizes: dict[str, int] = {}
+        self._connected: Any = None
+        self._failure: Exception | None = None  # to connect
+        self._connecting = Lock()
 
-    def objects(self, url: str, period: Period = ANY_TIME) -> Iterator[S3Object]:
-        """Yield the objects under a prefix, and the object itself if the URL names one.
+    def connect(self) -> None:
+        """Find the caller's credentials; what is wrong with them shows at the first request."""
+        with self._connecting:
+            if self._connected or self._failure:
+                return
+            try:
+                self._connected = aws.s3_client(REQUESTS_AT_ONCE, ATTEMPTS)
+            except aws.failures() as error:
+                self._failure = error
 
-        Folders of days outside the period are not even listed.
+    def in_worker(self) -> "S3":
+        """Return S3 for a worker process forked from this one: with connections of its own."""
+        aws.restore_environment(self._environment)
+        return S3(requester_pays=self._requester_pays)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another machine without credentials: it has its own."""
+        return _renewed, (self._requester_pays,)
+
+    def objects(self, url: str, period: Period = ANY_TIME) -> Iterator[str]:
+        """Yield the URLs of the objects under a prefix, and of the object that a URL names.
+
+        Folders of other days are not even listed. Folders are listed side by side, down to those
+        that have a date; what is in these is listed as a whole.
 
         Args:
             url: `s3://bucket` or `s3://bucket/prefix`.
-            period: The days that are wanted.
+            period: When the wanted records happened.
 
         Raises:
             S3Error: The bucket cannot be listed.
         """
         bucket, prefix = _parts(url)
-        if period == ANY_TIME:
-            yield from self._page(bucket, prefix, {})[0]
-            return
         waiting = [prefix]
         while waiting:
-            pages = self._threads.map(
-                lambda folder: self._page(bucket, folder, {"Delimiter": "/"}), waiting
-            )
+            pages = self._threads.map(lambda folder: self._page(bucket, folder, period), waiting)
             waiting = []
             for objects, folders in pages:
                 yield from objects
-                waiting += [folder for folder in folders if _is_wanted(folder, period)]
+                self._sizes.update(objects)
+                waiting += [name for name in folders if period.may_hold(folder_stamp(name))]
 
-    def start_fetching(self, urls: Iterable[str]) -> None:
-        """Start to fetch objects that `opened` will be called for, many at once."""
-        for url in urls:
-            if url.startswith(PREFIX) and url not in self._fetching:
-                self._fetching[url] = self._threads.submit(self._fetched, url)
+    def size(self, url: str) -> int:
+        """Return the size of an object in bytes; 0 if it was not listed."""
+        return self._sizes.get(url, 0)
+
+    def start_fetching(self, paths: Iterable[str]) -> None:
+        """Start to fetch those paths that are objects, many at once, for `opened`."""
+        for path in paths:
+            if is_s3(path) and path not in self._fetching:
+                self._fetching[path] = self._threads.submit(self._fetched, path)
 
     def opened(self, url: str) -> BufferedReader:
         """Return an object's content, to be closed by the caller.
@@ -143,26 +131,41 @@ class S3:
         """End the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _page(
-        self, bucket: str, prefix: str, options: dict[str, str]
-    ) -> tuple[list[S3Object], list[str]]:
-        """Return the objects under a prefix, and with a delimiter the folders in it."""
-        objects: list[S3Object] = []
+    def __enter__(self) -> "S3":
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """End the threads."""
+        self.close()
+
+    def _client(self) -> Any:
+        self.connect()
+        if self._failure:
+            raise self._failure
+        return self._connected
+
+    def _page(self, bucket: str, prefix: str, period: Period) -> tuple[dict[str, int], list[str]]:
+        """Return the objects under a prefix with their sizes, and the folders in it.
+
+        A folder that is listed as a whole has none.
+        """
+        is_leaf = bool(folder_stamp(prefix)) and period == ANY_TIME
+        options = {} if is_leaf else {"Delimiter": "/"}
+        objects: dict[str, int] = {}
         folders: list[str] = []
         try:
-            pages = (
-                _client()
-                .get_paginator("list_objects_v2")
-                .paginate(Bucket=bucket, Prefix=prefix, **options, **self._options)
-            )
-            for page in pages:
-                objects += [
-                    S3Object(f"{PREFIX}{bucket}/{found['Key']}", found["Size"])
+            paginator = self._client().get_paginator("list_objects_v2")
+            for page in paginator.paginate(
+                Bucket=bucket, Prefix=prefix, **options, **self._options
+            ):
+                objects |= {
+                    f"{PREFIX}{bucket}/{found['Key']}": found["Size"]
                     for found in page.get("Contents", ())
                     if not found["Key"].endswith("/")
-                ]
+                }
                 folders += [found["Prefix"] for found in page.get("CommonPrefixes", ())]
-        except _failures() as error:
+        except aws.failures() as error:
             raise self._error(f"{PREFIX}{bucket}/{prefix}", error) from error
         return objects, folders
 
@@ -171,60 +174,30 @@ class S3:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return self._download(bucket, key)
-            except _failures() as error:
-                if attempt == ATTEMPTS or not _is_worth_a_retry(error):
+            except aws.failures() as error:
+                if attempt == ATTEMPTS or not aws.is_worth_a_retry(error):
                     raise self._error(url, error) from error
         raise AssertionError("the last attempt returns or raises")
 
     def _download(self, bucket: str, key: str) -> BufferedReader:
         file = SpooledTemporaryFile(IN_MEMORY_BYTES)  # noqa: SIM115 - the caller closes it
-        answer = _client().get_object(Bucket=bucket, Key=key, **self._options)
+        answer = self._client().get_object(Bucket=bucket, Key=key, **self._options)
         for piece in answer["Body"].iter_chunks(PIECE_BYTES):
             file.write(piece)
         file.seek(0)
         return BufferedReader(cast("RawIOBase", file))
 
     def _error(self, url: str, error: Exception) -> S3Error:
-        response: dict[str, Any] = getattr(error, "response", {})
-        code = str(response.get("Error", {}).get("Code", ""))
-        reason = REASONS.get(code) or " ".join(str(error).split())
-        return S3Error(url, reason + (self._hint if reason == "access denied" else ""))
+        reason = aws.reason(error)
+        has_hint = reason == aws.DENIED and not self._requester_pays
+        return S3Error(url, reason + (REQUESTER_PAYS_HINT if has_hint else ""))
+
+
+def _renewed(requester_pays: bool) -> S3:  # noqa: FBT001 - pickle calls it
+    return S3(requester_pays=requester_pays)
 
 
 def _parts(url: str) -> tuple[str, str]:
-    split = urlsplit(url, allow_fragments=False)
-    key = split.path.removeprefix("/")
-    return split.netloc, f"{key}?{split.query}" if split.query else key
-
-
-def _is_wanted(folder: str, period: Period) -> bool:
-    found = DAY_FOLDER.search(f"/{folder}")
-    return not found or period.may_include("".join(part for part in found.groups() if part))
-
-
-@cache
-def _client() -> Any:
-    import boto3
-    from botocore.config import Config
-
-    retries: Any = {"max_attempts": ATTEMPTS, "mode": "standard"}
-    config: Any = Config
-    session: Any = boto3.session.Session
-    return session().client(
-        "s3", config=config(max_pool_connections=REQUESTS_AT_ONCE, retries=retries)
-    )
-
-
-@cache
-def _failures() -> tuple[type[Exception], ...]:
-    from botocore.exceptions import BotoCoreError, ClientError
-    from urllib3.exceptions import HTTPError
-
-    return BotoCoreError, ClientError, HTTPError, OSError
-
-
-def _is_worth_a_retry(error: Exception) -> bool:
-    """Return whether the connection broke off; what S3 refuses, it would refuse again."""
-    from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
-
-    return not isinstance(error, (ClientError, NoCredentialsError, PartialCredentialsError))
+    """Return bucket and key of a URL; a key may hold any character."""
+    bucket, _, key = url.removeprefix(PREFIX).partition("/")
+    return bucket, key

@@ -13,6 +13,7 @@ from local_panther.records.forms.source import read_source
 from local_panther.records.model import Tally
 from local_panther.records.panther_fields import panther_fields, remove_nulls
 from local_panther.records.parsing import RecordBatch, unwrapped
+from local_panther.records.s3 import S3
 from local_panther.times import parse_time
 
 NOT_AN_OBJECT = "record is not an object"
@@ -72,13 +73,15 @@ class Scanner:
     hundred.
     """
 
-    def __init__(self, wanted: frozenset[str] | None) -> None:
+    def __init__(self, wanted: frozenset[str] | None, s3: S3) -> None:
         """Prepare to scan.
 
         Args:
             wanted: The eventNames that some rule may want; None for all.
+            s3: Opens files that are in S3.
         """
         self._wanted = wanted
+        self._s3 = s3
         self._times: dict[str, float] = {}
 
     def scan(self, path: str) -> Iterator[Scan]:
@@ -94,7 +97,7 @@ class Scanner:
             scan.tally.set_aside(kind)
 
         try:
-            for source in sources(path, skip, other):
+            for source in sources(path, self._s3, skip, other):
                 try:
                     for piece in read_source(source, skip, other):
                         was_read = True

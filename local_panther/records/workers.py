@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from local_panther.processes import start_worker
 from local_panther.records.containers import STANDARD_INPUT
+from local_panther.records.s3 import S3, is_s3
 from local_panther.records.scan import Scan, Scanner
 
 BATCH_BYTES = 1024 * 1024  # of small files that a worker gets at once
+S3_BATCH_BYTES = 8 * BATCH_BYTES  # which a worker fetches side by side
 BATCH_FILES = 64
 BATCHES_AHEAD = 3  # for each worker
 LARGE_FILE_BYTES = 32 * 1024 * 1024  # read in pieces, which only one process can do
@@ -41,7 +43,9 @@ def usable_cores() -> int:
         return os.cpu_count() or 1
 
 
-def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> Iterator[Scan]:
+def scans(
+    files: Iterable[str], wanted: frozenset[str] | None, workers: int, s3: S3
+) -> Iterator[Scan]:
     """Yield what files hold, in their order.
 
     Args:
@@ -49,17 +53,18 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
         wanted: The eventNames that some rule may want; None for all.
         workers: Processes; with 1, for large files, and for fewer than two batches, this process
             reads itself.
+        s3: Opens files that are in S3.
     """
-    scanner = Scanner(wanted)
-    rest = _batches(files)
+    scanner = Scanner(wanted, s3)
+    rest = _batches(files, s3)
     first = list(islice(rest, 2))
     batches = chain(first, rest)
     if workers == 1 or len(first) < 2:
-        for batch in batches:
+        for batch in _fetched_ahead(batches, s3):
             yield from _result(batch, None, scanner)
         return
     gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
-    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(wanted,))
+    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(wanted, s3))
     waiting: deque[tuple[FileBatch, Future[list[Scan] | None] | None]] = deque()
     try:
         for batch in batches:
@@ -71,6 +76,18 @@ def scans(files: Iterable[str], wanted: frozenset[str] | None, workers: int) -> 
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         gc.unfreeze()
+
+
+def _fetched_ahead(batches: Iterable[FileBatch], s3: S3) -> Iterator[FileBatch]:
+    """Yield batches while those of the next one that are in S3 are being fetched."""
+    previous = None
+    for batch in batches:
+        s3.start_fetching(batch.files)
+        if previous:
+            yield previous
+        previous = batch
+    if previous:
+        yield previous
 
 
 def _submitted(pool: ProcessPoolExecutor, batch: FileBatch) -> Future[list[Scan] | None] | None:
@@ -98,12 +115,12 @@ def _result(
         yield from scanner.scan(path)
 
 
-def _batches(files: Iterable[str]) -> Iterator[FileBatch]:
+def _batches(files: Iterable[str], s3: S3) -> Iterator[FileBatch]:
     """Group files, as a small one alone is too little for a worker; a large one stays alone."""
     batch = FileBatch([], 0)
     for path in files:
-        size = _size(path)
-        is_full = batch.size + size > BATCH_BYTES or len(batch.files) == BATCH_FILES
+        size, limit = (s3.size(path), S3_BATCH_BYTES) if is_s3(path) else (_size(path), BATCH_BYTES)
+        is_full = batch.size + size > limit or len(batch.files) == BATCH_FILES
         if batch.files and is_full:
             yield batch
             batch = FileBatch([], 0)
@@ -124,11 +141,13 @@ def _size(path: str) -> int:
 # In the worker:
 
 _scanner: Scanner
+_s3: S3
 
 
-def _start(wanted: frozenset[str] | None) -> None:
-    global _scanner
-    _scanner = Scanner(wanted)
+def _start(wanted: frozenset[str] | None, s3: S3) -> None:
+    global _scanner, _s3
+    _s3 = s3.in_worker()
+    _scanner = Scanner(wanted, _s3)
     start_worker()
     gc.set_threshold(GARBAGE_THRESHOLD)
 
@@ -136,6 +155,7 @@ def _start(wanted: frozenset[str] | None) -> None:
 def _scan(files: list[str]) -> list[Scan] | None:
     """Return what files hold; None if it is so much that it has to be read in pieces."""
     found, size = [], 0
+    _s3.start_fetching(files)
     for path in files:
         for scan in _scanner.scan(path):
             found.append(scan)

@@ -1,6 +1,6 @@
 """Reads CloudTrail once and counts."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from local_panther.lake.lake import Lake
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
+from local_panther.records.s3 import s3_for
 from local_panther.tuning.advice import Advice, Evidence, advise
 from local_panther.tuning.habits import DAY, habits
 from local_panther.tuning.settings import RuleSettings, rule_settings
@@ -85,29 +86,32 @@ class Tuning:
 
 
 def tune(
-    paths: Iterable[str],
+    paths: Sequence[str],
     folder: Path,
     rule_id: str | None = None,
     watch: Callable[[Tally, int], None] | None = None,
     workers: int = 1,
     *,
     strict: bool = False,
+    requester_pays: bool = False,
 ) -> Tuning:
     """Count what each threshold and window would have given.
 
     Args:
-        paths: Files and folders of CloudTrail.
+        paths: Files and folders of CloudTrail, `s3://bucket/prefix`, "-" for standard input.
         folder: The root of the content repository.
         rule_id: The rule to tune; may be left out where only one can be.
         watch: Called now and then with the counts so far and the number of files.
         workers: Processes that look through files; what is found is the same.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
+        requester_pays: Accept to pay for requests to buckets that ask for it.
 
     Raises:
         ContentError: The content does not load, or has no such rule to tune.
     """
     tally = Tally()
     with (
+        s3_for(paths, requester_pays=requester_pays) as s3,
         contained(),
         key_value_store(),
         loaded_content(folder, include_disabled=True, saved_queries=TAG, strict=strict) as content,
@@ -117,8 +121,8 @@ def tune(
         settings = _settings(folder, rule, query)
         pairings = _pairings(content, rule)
         days: set[int] = set()
-        files = find_files(paths, tally)
-        for record in Reader(query.event_names, tally, workers).read(files):
+        files = find_files(paths, tally, s3)
+        for record in Reader(query.event_names, tally, workers, s3=s3).read(files):
             lake.add(record)
             days.add(int(record.time // DAY))
             if watch and tally.wanted % 1000 == 0:

@@ -307,10 +307,10 @@ OTHERS = (
 
 INTRODUCTION = """# Inputs
 
-`local-panther replay` and `tune` take files, folders and `-` for standard input. The content
-decides what a file is, not its name. Every form below gives the same alerts, named itself or found
-in a folder, in any mix (`tests/records/test_forms.py`; this page is made from the forms that it
-tests: `python -m tests.builders.forms`).
+Every command that reads CloudTrail takes files, folders, `s3://bucket/prefix` and `-` for standard
+input. The content decides what a file is, not its name. Every form below gives the same alerts,
+named itself or found in a folder, in any mix (`tests/records/test_forms.py`; this page is made from
+the forms that it tests: `python -m tests.builders.forms`).
 
 | From | Form |
 |---|---|
@@ -336,6 +336,19 @@ Hidden files, links to folders, and named pipes, devices and sockets in folders 
 
 Security Lake's schema (OCSF), as JSON or parquet: rules for AWS.CloudTrail read fields that it does
 not have. Use the CloudTrail that the trail delivers to S3.
+
+## S3
+
+`local-panther replay s3://bucket/AWSLogs/` reads a bucket, a prefix or one object as it reads a
+folder (`tests/cli/test_s3.py`). Credentials, region and endpoint are found as by every AWS tool:
+environment, `AWS_PROFILE`, configuration files, the machine's role; `AWS_ENDPOINT_URL_S3` leads to
+a store that is compatible with S3. It needs `s3:ListBucket` on the bucket, `s3:GetObject` on the
+objects and, if they are encrypted so, `kms:Decrypt`. Sixteen requests run at once in each process.
+A busy server and a broken connection are tried again. What is refused is named with bucket and key.
+`--requester-pays` accepts the costs of buckets that ask for it.
+
+Content that uses boto3 gets a fake AWS meanwhile, never the bucket's
+(`local_panther/detection/fake_aws.py`).
 
 ## Limits
 

@@ -1,0 +1,77 @@
+"""The AWS that content sees: moto's, within this process.
+
+What content does with boto3 must not leave this process, whatever the caller's environment and
+configuration say. moto takes most of a second to import, and hardly any content needs more than the
+key-value store, so it starts with the first session that content makes.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+from botocore import handlers
+from botocore.awsrequest import AWSResponse
+from botocore.session import Session
+
+REGION = "us-east-1"
+TABLE = "panther-kv-store"
+
+SETTINGS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_REGION": REGION,
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "KV_STORE_TABLE_NAME": TABLE,
+}
+
+
+@contextmanager
+def fake_aws() -> Iterator[None]:
+    """Give every session of botocore and boto3 that is made meanwhile an AWS of moto's.
+
+    A session of a class of its own, as `records.aws` makes it for the caller's S3, is not touched.
+    """
+    make: Any = Session.__init__
+    with ExitStack() as fakes:
+        is_started = False
+
+        def make_fake(session: Session, *args: Any, **kwargs: Any) -> None:
+            nonlocal is_started
+            if type(session) is Session and not is_started:
+                is_started = True
+                fakes.enter_context(_moto())
+            make(session, *args, **kwargs)
+
+        kept = {name: value for name, value in os.environ.items() if name[:4] != "AWS_"}
+        fakes.enter_context(patch.dict(os.environ, kept | SETTINGS, clear=True))
+        fakes.enter_context(patch.object(boto3, "DEFAULT_SESSION", None))
+        fakes.enter_context(patch.object(Session, "__init__", make_fake))
+        yield
+
+
+@contextmanager
+def _moto() -> Iterator[None]:
+    from moto import mock_aws
+
+    # Behind moto's own handler: takes what it lets through, such as addresses beyond amazonaws.com.
+    last = ("before-send", _refuse)
+    with (
+        mock_aws(),
+        patch.object(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, last]),
+    ):
+        yield
+
+
+def _refuse(request: Any, **_: Any) -> AWSResponse:
+    return AWSResponse(request.url, 404, {}, _Empty())  # type: ignore[no-untyped-call]
+
+
+class _Empty:
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        return iter(())

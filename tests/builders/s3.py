@@ -1,0 +1,54 @@
+"""S3, by moto's server in a process of its own."""
+
+import contextlib
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from botocore.session import Session
+
+BUCKET = "trail"
+SERVER = "from moto.server import main; import sys; main(sys.argv[1:])"
+
+
+@contextlib.contextmanager
+def running_s3(log: Path) -> Iterator[str]:
+    """Run a server and give its address; what it prints goes to a file, as a pipe would fill up."""
+    command = [sys.executable, "-c", SERVER, "-H", "127.0.0.1", "-p", "0"]
+    with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+        try:
+            while not (found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text())):
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.05)
+            yield found[0]
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
+def made_bucket(monkeypatch: Any, endpoint: str) -> Iterator[Any]:
+    """Give a client with an empty bucket, and set the environment that leads there."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    client = Session().create_client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for found in page.get("Contents", ()):
+            client.delete_object(Bucket=BUCKET, Key=found["Key"])
+    client.delete_bucket(Bucket=BUCKET)
+
+
+def upload(client: Any, folder: Path, prefix: str = "") -> str:
+    """Put the files of a folder into the bucket and return the URL of where they are."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            key = prefix + path.relative_to(folder).as_posix()
+            client.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
+    return f"s3://{BUCKET}/{prefix}"
