@@ -132,9 +132,8 @@ def replay(
         try:
             stream.finish()
             if timelines:
-                for alert in stream.alerts:
-                    with errors.caught(alert.title):
-                        alert.timeline = timelines.rows(alert)
+                with errors.caught("timelines"):
+                    timelines.attach(stream.alerts)
         except KeyboardInterrupt:
             interrupted = True
         if lake.refused:

@@ -1,23 +1,34 @@
-"""Runs the saved queries that return the timeline of an alert.
+"""Runs the saved queries that return the timelines of alerts.
 
-A saved query with the tag `Timeline:<RuleID>` runs for each alert of that rule. The columns of its
+A saved query with the tag `Timeline:<RuleID>` is about the alerts of that rule. The columns of its
 CTE `parameters` are set from the alert: `alert_time`, `match_value`, and the fields of the alert's
-context by name.
+context by name. A text in it that is not empty is an example: an alert that does not say that
+value has no timeline.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import duckdb
+from sqlglot import exp
 
 from local_panther.alerts.model import Alert
 from local_panther.content.model import Content, EventNames, Query, united
+from local_panther.content.sql import parameters_in
 from local_panther.errors import FieldError, RunErrors, one_line
 from local_panther.lake.dialect import transpile_sql
-from local_panther.lake.lake import Lake
-from local_panther.times import sql_timestamp
+from local_panther.lake.each import rows_of_each
+from local_panther.lake.lake import Lake, TooManyRowsError
+from local_panther.times import parse_time, sql_timestamp
 
 TAG = "Timeline:"
+ALERT_TIME = "alert_time"
+MAX_TOGETHER = 50  # alerts in one run of a query: much faster than one by one, in bounded memory
+
+Rows = list[dict[str, Any]]
+Values = tuple[tuple[str, str], ...]  # of parameters, by name
 
 
 class Timelines:
@@ -42,16 +53,46 @@ class Timelines:
         """The eventNames of records that any timeline can show."""
         return united(query.event_names for query in self._queries.values())
 
-    def rows(self, alert: Alert) -> list[dict[str, Any]]:
-        """Return the rows of an alert's timeline; none if its rule has no timeline query."""
-        query = self._queries.get(alert.metadata.rule_id)
-        if query is None:
-            return []
+    def attach(self, alerts: Sequence[Alert]) -> None:
+        """Set the timelines of the alerts whose rules have a timeline query.
+
+        Alerts of one principal at one time share one list of rows.
+        """
+        for query in {query.name: query for query in self._queries.values()}.values():
+            columns = parameters_in(query.sql)
+            about: dict[Values, list[Alert]] = {}
+            for alert in alerts:
+                if self._queries.get(alert.metadata.rule_id) is query:
+                    values = _values(alert, columns)
+                    if values is not None:
+                        about.setdefault(values, []).append(alert)
+            for values, rows in self._found(query, list(about)):
+                in_order = sorted(rows, key=_order)
+                for alert in about[values]:
+                    alert.timeline = in_order
+
+    def _found(self, query: Query, settings: list[Values]) -> Iterator[tuple[Values, Rows]]:
+        for _, group in groupby(sorted(settings, key=_names), key=_names):
+            same_names = list(group)
+            for start in range(0, len(same_names), MAX_TOGETHER):
+                several = same_names[start : start + MAX_TOGETHER]
+                yield from zip(several, self._rows(query, several), strict=True)
+
+    def _rows(self, query: Query, settings: list[Values]) -> list[Rows]:
+        """Return the rows for each of several settings; none for one that fails."""
+        if len(settings) > 1:
+            try:
+                return rows_of_each(self._lake, query.sql, [dict(s) for s in settings], ALERT_TIME)
+            except (duckdb.Error, FieldError, TooManyRowsError) as error:
+                logging.debug("one by one: %s", error)  # not every query can be a lateral join
+        return [self._rows_alone(query, dict(values)) for values in settings]
+
+    def _rows_alone(self, query: Query, values: Mapping[str, str]) -> Rows:
         try:
-            sql = transpile_sql(query.sql, parameters_of(alert))
-            return self._lake.query(sql, alert.created_at)
-        except (duckdb.Error, FieldError) as error:
-            self._errors.add(query.name, alert.title, one_line(error))
+            moment = parse_time(values[ALERT_TIME]) or 0
+            return self._lake.query(transpile_sql(query.sql, values), moment)
+        except (duckdb.Error, FieldError, TooManyRowsError) as error:
+            self._errors.add(query.name, " ".join(values.values()), one_line(error))
             return []
 
 
@@ -64,5 +105,33 @@ def parameters_of(alert: Alert) -> dict[str, str]:
             found |= {key: value for key, value in context.items() if isinstance(value, str)}
     return found | {
         "match_value": alert.match_value or "",
-        "alert_time": sql_timestamp(alert.created_at),
+        ALERT_TIME: sql_timestamp(alert.created_at),
     }
+
+
+def _values(alert: Alert, columns: Mapping[str, exp.Alias]) -> Values | None:
+    """Return what an alert sets the parameters to; None if it does not say one that it must."""
+    known = parameters_of(alert)
+    examples = (name for name, column in columns.items() if _is_example(column.this))
+    if not all(name in known for name in examples):
+        return None
+    return tuple(
+        (name, _encodable(known[name])) for name in (*columns, ALERT_TIME) if name in known
+    )
+
+
+def _encodable(text: str) -> str:
+    """Return text from a log without half characters, which a query cannot hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _order(row: Mapping[str, Any]) -> tuple[str, str]:
+    return str(row.get("event_time")), str(row)
+
+
+def _names(values: Values) -> tuple[str, ...]:
+    return tuple(name for name, _ in values)
+
+
+def _is_example(default: exp.Expr) -> bool:
+    return isinstance(default, exp.Literal) and default.is_string and bool(default.name)

@@ -11,6 +11,7 @@ from local_panther.content.sql_text import parsable_macros
 from local_panther.errors import FieldError, one_line
 
 CLOUDTRAIL = "aws_cloudtrail"
+PARAMETERS = "parameters"
 ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -53,6 +54,17 @@ def sources(select: exp.Select) -> list[exp.Expr]:
     source = select.args.get("from_") or select.args.get("from")
     joins = [join.this for join in select.args.get("joins") or []]
     return [source.this, *joins] if source else joins
+
+
+def parameters_in(query: exp.Expr) -> dict[str, exp.Alias]:
+    """Return the columns of the CTE `parameters` by name, which people set before they run it."""
+    return {
+        column.alias: column
+        for cte in query.find_all(exp.CTE)
+        if cte.alias.lower() == PARAMETERS and isinstance(cte.this, exp.Select)
+        for column in cte.this.expressions
+        if isinstance(column, exp.Alias)
+    }
 
 
 def scanned_event_names(query: exp.Expr) -> frozenset[str] | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from sqlglot import exp
 
-from local_panther.content.sql import CLOUDTRAIL
+from local_panther.content.sql import CLOUDTRAIL, parameters_in
 from local_panther.errors import FieldError
 
 VARIANT = (  # columns that hold objects and lists
@@ -21,7 +21,6 @@ VARIANT = (  # columns that hold objects and lists
     "tlsDetails",
     "addendum",
 )
-PARAMETERS = "parameters"
 LAKE_TABLE = "panther_logs.public.aws_cloudtrail"
 TIME_COLUMN = "p_event_time"
 NOW = "CAST($now AS TIMESTAMP)"  # the time of the run, in a query in DuckDB's dialect
@@ -34,7 +33,7 @@ OFFSET = re.compile(
 
 def transpile_sql(
     query: exp.Expr,
-    parameters: Mapping[str, str] | None = None,
+    parameters: Mapping[str, str | exp.Expr] | None = None,
     reach: str | None = None,
     *,
     arrived: bool = False,
@@ -43,7 +42,8 @@ def transpile_sql(
 
     Args:
         query: From `parse_sql`.
-        parameters: Values for the columns of the CTE named `parameters`, by name.
+        parameters: Values for the columns of the CTE named `parameters`, by name: texts, or
+            expressions in their place.
         reach: A length of time, such as '3 h', that replaces the one in every p_occurs_since.
         arrived: Let the query see only what had arrived by the time of the run.
 
@@ -176,12 +176,10 @@ def _now() -> exp.Expr:
     return exp.cast(exp.Placeholder(this="now"), "timestamp")
 
 
-def _set_parameters(query: exp.Expr, values: Mapping[str, str]) -> None:
-    for cte in query.find_all(exp.CTE):
-        if cte.alias.lower() != PARAMETERS or not isinstance(cte.this, exp.Select):
-            continue
-        for projection in cte.this.expressions:
-            if isinstance(projection, exp.Alias) and projection.alias in values:
-                literal = exp.Literal.string(values[projection.alias])
-                kind = projection.this.to if isinstance(projection.this, exp.Cast) else None
-                projection.set("this", exp.cast(literal, kind) if kind else literal)
+def _set_parameters(query: exp.Expr, values: Mapping[str, str | exp.Expr]) -> None:
+    for name, column in parameters_in(query).items():
+        if name in values:
+            value = values[name]
+            value = exp.Literal.string(value) if isinstance(value, str) else value
+            kind = column.this.to if isinstance(column.this, exp.Cast) else None
+            column.set("this", exp.cast(value, kind) if kind else value)

@@ -3,7 +3,7 @@
 import logging
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -172,18 +172,22 @@ class Lake:
         except (duckdb.Error, TooManyRowsError) as error:
             return QueryFailed(one_line(error), timed_out=False)
 
-    def query(self, sql: str, now: float = 0) -> list[dict[str, Any]]:
+    def query(
+        self, sql: str, now: float = 0, values: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Run a query and return its rows by column name, as the JSON that an instance returns.
 
         Args:
             sql: As `transpile_sql` writes it.
             now: What `$now` stands for, in seconds since 1970.
+            values: What other names after `$` stand for.
 
         Raises:
             duckdb.Error: The query cannot be run.
             TooManyRowsError: It has more rows than are taken.
         """
-        return self._rows(sql, {"now": sql_timestamp(now)} if "$now" in sql else None)
+        moment = {"now": sql_timestamp(now)} if "$now" in sql else {}
+        return self._rows(sql, {**moment, **(values or {})} or None)
 
     def _rows(self, sql: str, values: dict[str, Any] | None) -> list[dict[str, Any]]:
         self._flush()
