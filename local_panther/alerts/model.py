@@ -66,6 +66,12 @@ class Alert:
         return self.metadata.analysis_type == "correlation_rule"
 
     @property
+    def contexts(self) -> list[Mapping[str, Any]]:
+        """Its context; for a correlation rule those of its steps."""
+        found = self.context.values() if self.is_correlation else [self.context]
+        return [context for context in found if isinstance(context, Mapping)]
+
+    @property
     def events_left_out(self) -> int:
         """Number of the events behind it that it does not hold."""
         return max(len(self.event_ids) - len(self.events), 0)

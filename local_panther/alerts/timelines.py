@@ -98,11 +98,9 @@ class Timelines:
 
 def parameters_of(alert: Alert) -> dict[str, str]:
     """Return what the CTE `parameters` of a timeline query can ask for."""
-    contexts = alert.context.values() if alert.is_correlation else [alert.context]
     found: dict[str, str] = {}
-    for context in contexts:
-        if isinstance(context, Mapping):
-            found |= {key: value for key, value in context.items() if isinstance(value, str)}
+    for context in alert.contexts:
+        found |= {key: value for key, value in context.items() if isinstance(value, str)}
     return found | {
         "match_value": alert.match_value or "",
         ALERT_TIME: sql_timestamp(alert.created_at),

@@ -96,7 +96,6 @@ class _Loader:
         self._include_disabled = include_disabled
         self._strict = strict
         self._files: dict[str, str] = {}  # of correlation rules, by rule ID
-        self._templates: dict[str, str] = {}  # texts of queries by name
         self._content = Content()
         self._add_by_kind: dict[str, Callable[[ClassifiedAnalysis], None]] = {
             "global": self._add_helper,
@@ -114,7 +113,7 @@ class _Loader:
         known_ids = {item.analysis_id() for item in items}
         for item in items:
             if item.analysis_type() in QUERY_KINDS and (key := _sql_field(item.analysis_spec)):
-                self._templates[item.analysis_id()] = item.analysis_spec[key]
+                self._content.query_texts[item.analysis_id()] = item.analysis_spec[key]
         for item in sorted(items, key=lambda item: LOADED_FIRST.get(item.analysis_type(), 2)):
             self._add(item)
         for rule_id, problem in check_steps(self._content, known_ids, self._files):
@@ -204,7 +203,7 @@ class _Loader:
             self._leave_out(item, Reason.LANGUAGE)
             return
         try:
-            sql = parse_sql(rendered(spec[key], self._templates))
+            sql = parse_sql(rendered(spec[key], self._content.query_texts))
         except FieldError as error:
             raise FieldError(f"{key}: {error}") from error
         if not reads_only_cloudtrail(sql):

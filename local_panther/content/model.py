@@ -33,6 +33,7 @@ class Metadata:
         runbook: How to triage its alerts.
         reference: An address to read more at.
         output_ids: The destinations in its YAML.
+        mitre: Its tactics and techniques of MITRE ATT&CK, such as "TA0004:T1548.005".
     """
 
     rule_id: str
@@ -44,6 +45,7 @@ class Metadata:
     runbook: str
     reference: str
     output_ids: tuple[str, ...] = ()
+    mitre: tuple[str, ...] = ()
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "Metadata":
@@ -58,6 +60,7 @@ class Metadata:
             runbook=spec.get("Runbook", "").strip(),
             reference=spec.get("Reference", "").strip(),
             output_ids=tuple(spec.get("OutputIds") or ()),
+            mitre=tuple((spec.get("Reports") or {}).get("MITRE ATT&CK") or ()),
         )
 
 
@@ -140,6 +143,7 @@ class Content:
         scheduled_rules: Those with a query that runs here.
         correlation_rules: Those whose steps run here.
         queries: By name.
+        query_texts: The text of every saved and scheduled query in SQL, by name.
         data_models: By log type.
         left_out: What does not run, with the reason.
         modules: The imported bodies: of helpers, rules and data models.
@@ -150,6 +154,7 @@ class Content:
     scheduled_rules: list[ScheduledRule] = field(default_factory=list)
     correlation_rules: list[CorrelationRule] = field(default_factory=list)
     queries: dict[str, Query] = field(default_factory=dict)
+    query_texts: dict[str, str] = field(default_factory=dict)
     data_models: dict[str, DataModel] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     modules: list[ModuleType] = field(default_factory=list)
