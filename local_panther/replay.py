@@ -32,7 +32,7 @@ from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
 from local_panther.records.reader import Reader
 from local_panther.records.s3 import s3_for
-from local_panther.times import DELIVERY_DELAY
+from local_panther.times import ALWAYS, DELIVERY_DELAY, Period
 
 MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
 
@@ -85,6 +85,7 @@ def replay(
     delivery_delay: float = DELIVERY_DELAY,
     keep_repeated: bool = False,
     requester_pays: bool = False,
+    period: Period = ALWAYS,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
@@ -100,6 +101,7 @@ def replay(
             not see it.
         keep_repeated: Process a record each time that it was delivered; otherwise once.
         requester_pays: Accept to pay for requests to buckets that ask for it.
+        period: Only records that happened in it are replayed.
 
     Raises:
         ContentError: The content does not load; if not `strict`, nothing of it does.
@@ -121,7 +123,14 @@ def replay(
         timelines = Timelines(content, lake, errors) if with_timelines else None
         stream = _Stream(content, lake, errors, timelines, clock=clock, delay=delivery_delay)
         files = find_files(paths, tally, s3)
-        reader = Reader(stream.event_names, tally, workers, s3=s3, keep_repeated=keep_repeated)
+        reader = Reader(
+            stream.event_names,
+            tally,
+            workers,
+            s3=s3,
+            keep_repeated=keep_repeated,
+            period=period,
+        )
         interrupted = False
         try:
             with closing(reader.read(_watched(files, tally, watch))) as records:

@@ -1,10 +1,27 @@
 """Times: seconds since 1970, read from and written as text."""
 
+import math
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 DELIVERY_DELAY = 210.0  # seconds from an event until it arrives: 3 to 4 minutes on average
 UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+@dataclass(frozen=True)
+class Period:
+    """A period of time, in seconds since 1970: `start` is in it, `end` is not."""
+
+    start: float = -math.inf
+    end: float = math.inf
+
+    def __contains__(self, time: object) -> bool:
+        """Return whether a time, in seconds since 1970, is in it."""
+        return isinstance(time, (int, float)) and self.start <= time < self.end
+
+
+ALWAYS = Period()
 
 
 def parse_time(text: str) -> float | None:

@@ -1,10 +1,15 @@
 """Arguments and options that several commands take."""
 
+import contextlib
+import math
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from local_panther.times import Period, parse_time
 
 
 class Format(StrEnum):
@@ -29,6 +34,50 @@ ContentFolder = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _moment(text: str) -> float:
+    """Return a time or the beginning of a day, UTC unless it says otherwise."""
+    time = parse_time(text.strip())
+    if time is None:
+        with contextlib.suppress(ValueError):
+            time = parse_time(f"{date.fromisoformat(text.strip())}T00:00")
+    if time is None:
+        example = "2026-01-05 or 2026-01-05T10:00:00Z"
+        raise typer.BadParameter(f"{text!r} is not a time in ISO 8601, such as {example}")
+    return time
+
+
+From = Annotated[
+    float | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        parser=_moment,
+        show_default=False,
+        help="Only what happened at this time or later: ISO 8601, UTC; a date means its start.",
+    ),
+]
+To = Annotated[
+    float | None,
+    typer.Option(
+        "--to", metavar="TIME", parser=_moment, show_default=False, help="Only what came before it."
+    ),
+]
+
+
+def period(start: float | None, end: float | None) -> Period:
+    """Return the period that --from and --to ask for.
+
+    Raises:
+        typer.BadParameter: It is empty.
+    """
+    given = Period(-math.inf if start is None else start, math.inf if end is None else end)
+    if given.start >= given.end:
+        raise typer.BadParameter("--from must be earlier than --to")
+    return given
+
+
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse content with an invalid item, as an upload does."),

@@ -19,11 +19,14 @@ from local_panther.cli.common import (
 from local_panther.cli.options import (
     ContentFolder,
     Format,
+    From,
     Paths,
     ReportFile,
     RequesterPays,
     Strict,
+    To,
     Workers,
+    period,
 )
 from local_panther.times import DELIVERY_DELAY
 
@@ -32,6 +35,8 @@ def replay(
     paths: Paths,
     *,
     content: ContentFolder = None,
+    start: From = None,
+    end: To = None,
     include_disabled: Annotated[
         bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
     ] = False,
@@ -57,6 +62,7 @@ def replay(
     from local_panther.replay import replay as run
     from local_panther.report.page import write_report
 
+    asked = period(start, end)
     messages = message_console(report)
     folder = content_folder(content)
     is_doubtful = has_doubtful_content(folder, messages)
@@ -68,6 +74,7 @@ def replay(
             strict=strict,
             delivery_delay=delivery_delay,
             keep_repeated=keep_repeated,
+            period=asked,
             with_timelines=bool(report),
             watch=watch,
             workers=workers or usable_cores(),

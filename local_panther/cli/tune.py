@@ -18,11 +18,14 @@ from local_panther.cli.common import (
 from local_panther.cli.options import (
     ContentFolder,
     Format,
+    From,
     Paths,
     ReportFile,
     RequesterPays,
     Strict,
+    To,
     Workers,
+    period,
 )
 
 
@@ -33,6 +36,8 @@ def tune(
         str | None, typer.Option(help="Rule ID; not needed if only one rule can be tuned.")
     ] = None,
     content: ContentFolder = None,
+    start: From = None,
+    end: To = None,
     strict: Strict = False,
     report: ReportFile = None,
     workers: Workers = 0,
@@ -47,6 +52,7 @@ def tune(
     from local_panther.report.tuning import write_tuning_report
     from local_panther.tuning.run import tune as run
 
+    asked = period(start, end)
     messages = message_console(report)
     with content_errors(messages), reading_progress(messages) as watch:
         cores = workers or usable_cores()
@@ -58,6 +64,7 @@ def tune(
             cores,
             strict=strict,
             requester_pays=requester_pays,
+            period=asked,
         )
     if output_format is Format.JSON:
         write_json(tuning, sys.stdout)

@@ -46,6 +46,8 @@ def reading_facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "from, to", f"{iso(tally.first)}, {iso(tally.last)} ({length})"
     yield "duplicates dropped", f"{tally.duplicates:,}"
     yield "looked at by rules", f"{tally.wanted:,}"
+    if tally.outside:
+        yield "outside --from and --to", f"{tally.outside:,} of those for rules"
     if tally.late:
         yield "out of order beyond the buffer", f"{tally.late:,}"
     for kind, count in sorted(tally.other.items()):

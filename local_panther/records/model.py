@@ -53,6 +53,7 @@ class Tally:
     Attributes:
         records: Records read, duplicates among them.
         wanted: Records handed on to rules.
+        outside: Records that rules may want, but that did not happen in the period asked for.
         duplicates: Records that rules may want, but whose eventID was seen before.
         skipped: Records and files that could not be read, by reason.
         problems: Each of them, with its place; not more than MAX_PROBLEMS.
@@ -66,6 +67,7 @@ class Tally:
     files: int = 0
     records: int = 0
     wanted: int = 0
+    outside: int = 0
     duplicates: int = 0
     late: int = 0
     skipped: Counter[str] = field(default_factory=Counter)
@@ -93,7 +95,7 @@ class Tally:
 
     def add(self, other: "Tally") -> None:
         """Count what another tally counted too."""
-        for name in ("files", "records", "wanted", "duplicates", "late"):
+        for name in ("files", "records", "wanted", "outside", "duplicates", "late"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.skipped.update(other.skipped)
         self.other.update(other.other)

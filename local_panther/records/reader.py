@@ -7,6 +7,7 @@ from local_panther.records.order import RecentIds
 from local_panther.records.s3 import S3
 from local_panther.records.scan import Scan
 from local_panther.records.workers import scans
+from local_panther.times import ALWAYS, Period
 
 
 class Reader:
@@ -22,6 +23,7 @@ class Reader:
         s3: Opens files that are in S3.
         keep_repeated: Yield a record again whose eventID was seen before; it is counted all the
             same.
+        period: Yield only records that happened in it.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class Reader:
         *,
         s3: S3 | None = None,
         keep_repeated: bool = False,
+        period: Period = ALWAYS,
     ) -> None:
         self._keep_repeated = keep_repeated
+        self._period = period
         self._wanted = wanted
         self._tally = tally
         self._workers = workers
@@ -49,6 +53,9 @@ class Reader:
         tally = self._tally
         tally.add(scan.tally)
         for time, name, event_id, raw, added, where in scan.records:
+            if time not in self._period:
+                tally.outside += 1
+                continue
             if event_id is not None and self._ids.is_repeated(event_id):
                 tally.duplicates += 1
                 if not self._keep_repeated:

@@ -15,6 +15,7 @@ from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
 from local_panther.records.s3 import s3_for
+from local_panther.times import ALWAYS, Period
 from local_panther.tuning.advice import Advice, Evidence, advise
 from local_panther.tuning.habits import DAY, habits
 from local_panther.tuning.settings import RuleSettings, rule_settings
@@ -94,6 +95,7 @@ def tune(
     *,
     strict: bool = False,
     requester_pays: bool = False,
+    period: Period = ALWAYS,
 ) -> Tuning:
     """Count what each threshold and window would have given.
 
@@ -105,6 +107,7 @@ def tune(
         workers: Processes that look through files; what is found is the same.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
         requester_pays: Accept to pay for requests to buckets that ask for it.
+        period: Only records that happened in it are counted.
 
     Raises:
         ContentError: The content does not load, or has no such rule to tune.
@@ -122,7 +125,8 @@ def tune(
         pairings = _pairings(content, rule)
         days: set[int] = set()
         files = find_files(paths, tally, s3)
-        for record in Reader(query.event_names, tally, workers, s3=s3).read(files):
+        reader = Reader(query.event_names, tally, workers, s3=s3, period=period)
+        for record in reader.read(files):
             lake.add(record)
             days.add(int(record.time // DAY))
             if watch and tally.wanted % 1000 == 0:
