@@ -3,6 +3,7 @@
 # make bench  speed and cost, each figure beside its alternative
 # make test-full  the random tests of make test with many more examples
 # make test-configured  the tests in copies that are configured as users do: four ways
+# make test-matrix  the wheel beside other versions of panther_analysis_tool and its like
 # make mutants  mutation testing of the helpers and the correlation evaluator
 # make audit  known vulnerabilities of the exact versions in constraints.txt
 # make lint   formatting, types, layers, and panther-analysis' own lint of the content
@@ -14,8 +15,8 @@ DEMO := build/demo
 CONTENT := rules global_helpers data_models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-full test-configured mutants audit lint content-test pytest \
-	format clean
+.PHONY: help setup demo bench test test-full test-configured test-matrix mutants audit lint \
+	content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -42,10 +43,14 @@ test-full: .venv/ready-dev
 test-configured: .venv/ready-dev
 	$(BIN)/python -m tests.configured
 
+test-matrix: .venv/ready-dev
+	$(BIN)/python -m tests.matrix
+
 mutants:
 	$(PYTHON) -m venv .venv/mutation
 	.venv/mutation/bin/pip install --quiet --disable-pip-version-check \
-		-r tests/mutation/requirements.txt
+		-r tests/mutation/requirements.txt .
+	.venv/mutation/bin/pip uninstall --quiet --yes local-panther # what is mutated is a copy
 	.venv/mutation/bin/python tests/mutation/run.py
 
 # --strict: a version that could not be looked up is a failure and not a pass
@@ -79,10 +84,10 @@ format: .venv/ready-dev
 clean:
 	rm -rf .venv build
 
-.venv/ready: requirements.txt constraints.txt pyproject.toml
+.venv/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@rm -rf local_panther.egg-info # of an older set-up, with its versions
+	$(BIN)/pip install --quiet --disable-pip-version-check -e . -c constraints.txt
 	@touch $@
 
 .venv/ready-dev: requirements-dev.txt .venv/ready

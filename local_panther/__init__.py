@@ -12,6 +12,7 @@ contract in pyproject.toml checks.
     alerts          signals and matches -> alerts, with their timelines
     tuning          the alerts that each threshold and window would have given
     instance        a Panther instance's public API
+    bundle          the detections that come along -> a content repository
     replay          all of it in one run
     output          alerts and summaries -> terminal, JSON
     report          alerts -> one HTML page

@@ -12,12 +12,14 @@ from typing import Annotated
 
 import typer
 
+from local_panther.cli.init import init
 from local_panther.cli.replay import replay
 from local_panther.cli.serve import serve
 from local_panther.cli.settings import Commands, context_settings, ensure_streams
 from local_panther.cli.simulate import simulate
 from local_panther.cli.test import TEST_SETTINGS, test
 from local_panther.cli.tune import tune
+from local_panther.versions import PANTHER_PACKAGES, installed
 
 app = typer.Typer(
     cls=Commands,
@@ -32,13 +34,14 @@ app.command()(tune)
 app.command()(simulate)
 app.command()(serve)
 app.command(context_settings=TEST_SETTINGS)(test)
+app.command()(init)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it
     if value:
         print(f"local-panther {importlib.metadata.version('local-panther')}")
-        for name in ("panther-analysis-tool", "panther_core", "panther-detection-helpers"):
-            print(f"{name} {importlib.metadata.version(name)}")
+        for name in PANTHER_PACKAGES:
+            print(f"{name} {installed(name) or 'is not installed'}")
         raise typer.Exit
 
 

@@ -33,15 +33,19 @@ class _Console(Console):
 
 
 def content_folder(given: Path | None) -> Path:
-    """Return the folder of the content to run: the given one, this one, or the repository's."""
+    """Return the folder of the content to run: the given one, this one, or what comes along."""
+    from local_panther.bundle.files import bundled_content
     from local_panther.content.kinds import FOLDERS
     from local_panther.instance.index import stored_content
 
     if given:
-        return stored_content(given)
-    own = Path(__file__).parents[2]
-    folders = set(FOLDERS.values())
-    return next((p for p in (Path(), own) if any((p / f).is_dir() for f in folders)), Path())
+        with content_errors(message_console()):
+            return stored_content(given)
+    if any(Path(folder).is_dir() for folder in FOLDERS.values()):
+        return Path()
+    text = "no content in this folder: running the detections that come with local-panther"
+    note(text, message_console())
+    return bundled_content()
 
 
 def message_console(report: Path | None = None) -> Console:

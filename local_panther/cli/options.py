@@ -30,7 +30,7 @@ ContentFolder = Annotated[
     typer.Option(
         help="Root of a content repository (the folder with rules/), or the state folder of "
         "`serve` for what was uploaded. By default this folder if it holds content, else the "
-        "repository that local-panther was set up in.",
+        "detections that come with local-panther.",
         show_default=False,
     ),
 ]

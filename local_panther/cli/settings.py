@@ -12,6 +12,7 @@ from typer.core import TyperGroup, TyperOption
 
 from local_panther.cli.common import INCOMPLETE, PIPE_WIDTH, UNUSABLE
 from local_panther.processes import stop_as_ctrl_c
+from local_panther.versions import untested_versions, unusable_versions
 
 QUIET, NO_COLOUR = "LOCAL_PANTHER_QUIET", "NO_COLOR"
 
@@ -52,8 +53,14 @@ class Commands(TyperGroup):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command."""
+        """Run a command, unless it cannot work beside what is installed."""
         stop_as_ctrl_c()
+        unusable = list(unusable_versions())
+        for line in unusable:
+            print(line, file=sys.stderr)
+        if unusable:
+            ctx.exit(UNUSABLE)
+        ctx.call_on_close(_note_untested_versions)  # when --quiet has been read
         with _broken_streams():
             return super().invoke(ctx)
 
@@ -109,6 +116,12 @@ def _flag(*names: str, variable: str, text: str) -> click.Option:
     return TyperOption(
         param_decls=list(names), is_flag=True, expose_value=False, callback=store, help=text
     )
+
+
+def _note_untested_versions() -> None:
+    if not os.environ.get(QUIET):
+        for line in untested_versions():
+            print(line, file=sys.stderr)
 
 
 def _end(message: str) -> None:

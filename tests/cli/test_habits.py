@@ -11,7 +11,7 @@ from tests.builders.events import REPO
 from tests.builders.replays import simulated
 from tests.cli.test_command_line import COMMAND, run
 
-COMMANDS = ["replay", "tune", "simulate", "serve", "test"]
+COMMANDS = ["replay", "tune", "simulate", "serve", "test", "init"]
 
 
 def with_environment(*arguments, cwd=REPO, **environment):
@@ -33,7 +33,7 @@ class TestHelp:
         assert [line.split()[0] for line in out.splitlines()] == [
             "local-panther",
             "panther-analysis-tool",
-            "panther_core",
+            "panther-core",
             "panther-detection-helpers",
         ]
 

@@ -1,0 +1,171 @@
+"""`local-panther init`: the detections in other people's repositories, all of them or none."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local_panther.bundle.files import bundled_files
+from local_panther.bundle.plan import planned
+from local_panther.bundle.writing import write
+from tests.builders.events import CONTENT_FOLDERS, REPO
+from tests.cli.test_command_line import COMMAND, run
+
+RULE = "rules/aws_cloudtrail_rules/aws_iam_list_roles.py"
+SETTINGS = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    paths = sorted(folder.rglob("*"))
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths if p.is_file()}
+
+
+def own(folder: Path, path: str, **spec) -> None:
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_text(yaml.safe_dump(spec))
+
+
+@pytest.fixture
+def written(tmp_path) -> Path:
+    status, out, err = run("init", tmp_path / "repository")
+    assert status == 0, out + err
+    return tmp_path / "repository"
+
+
+def test_a_new_folder_gets_all_files_of_the_five_folders_and_no_other(written):
+    tracked = subprocess.run(
+        ["git", "ls-files", *CONTENT_FOLDERS], cwd=REPO, capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert contents(written) == {path: (REPO / path).read_bytes() for path in tracked}
+
+
+def test_what_is_there_already_is_not_written_again(written):
+    before = {path: path.stat().st_mtime_ns for path in written.rglob("*")}
+    status, out, err = run("init", written)
+    assert (status, err) == (0, "") and "0 new, 0 that differ" in out
+    assert {path: path.stat().st_mtime_ns for path in written.rglob("*")} == before
+
+
+def test_nothing_is_written_over_settings_unless_told(written):
+    settings = (written / SETTINGS).read_text().replace("Enabled: false", "Enabled: true")
+    (written / SETTINGS).write_text(settings)
+    (written / RULE).unlink()
+    before = contents(written)
+    for option in ([], ["--dry-run"]):
+        status, out, err = run("init", written, *option)
+        assert status == 1 and "nothing was written" in err and "--overwrite" in err
+        assert f"differs {SETTINGS}\n" in out and f"new     {RULE}\n" in out
+        assert re.search(r"^-Enabled: true.*\n\+Enabled: false", out, re.MULTILINE)
+        assert contents(written) == before
+
+
+def test_overwrite_replaces_what_differs_and_keeps_everything_else(written):
+    (written / SETTINGS).write_text("mine\n")
+    (written / SETTINGS).chmod(0o640)
+    (written / "rules/own.txt").write_text("kept")
+    status, out, _ = run("init", written, "--overwrite")
+    assert status == 0 and "\n-mine\n" in out
+    assert (written / SETTINGS).read_bytes() == (REPO / SETTINGS).read_bytes()
+    assert (written / SETTINGS).stat().st_mode & 0o777 == 0o640
+    assert (written / "rules/own.txt").read_text() == "kept"
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    status, out, err = run("init", tmp_path / "new", "--dry-run")
+    assert status == 0 and f"new     {RULE}" in out and err == ""
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("option", [[], ["--overwrite"]])
+@pytest.mark.parametrize(
+    ("path", "spec", "name"),
+    [
+        (
+            "rules/mine/list_roles.yml",
+            {"AnalysisType": "rule", "RuleID": "AWS.CloudTrail.IAMListRoles"},
+            "RuleID AWS.CloudTrail.IAMListRoles",
+        ),
+        (
+            "data_models/mine.yaml",
+            {"AnalysisType": "datamodel", "DataModelID": "Mine", "LogTypes": ["AWS.CloudTrail"]},
+            "the data model of AWS.CloudTrail",
+        ),
+    ],
+)
+def test_an_item_that_is_there_under_another_name_is_named(tmp_path, option, path, spec, name):
+    own(tmp_path, path, **spec)
+    status, _, err = run("init", tmp_path, *option)
+    assert status == 2 and f"{tmp_path / path}: has {name} already" in err
+    assert list(contents(tmp_path)) == [path]
+
+
+def test_files_of_others_do_not_disturb(tmp_path):
+    for name, text in {"broken": "{", "list": "[1]", "other": "RuleID: [1]"}.items():
+        (tmp_path / "rules").mkdir(exist_ok=True)
+        (tmp_path / f"rules/{name}.yml").write_text(text)
+    own(tmp_path, "data_models/off.yml", AnalysisType="datamodel", DataModelID="X", Enabled=False)
+    (tmp_path / "rules/dangling.yml").symlink_to("nowhere")
+    assert run("init", tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("obstacle", ["file", "folder", "link out", "file above"])
+def test_an_obstacle_is_named_and_nothing_is_written(tmp_path, obstacle):
+    folder, outside = tmp_path / "repository", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    if obstacle == "file":
+        (folder / "queries").write_text("")
+    elif obstacle == "folder":
+        (folder / RULE).mkdir(parents=True)
+    elif obstacle == "link out":
+        (folder / "rules").symlink_to(outside)
+    else:
+        folder.rmdir()
+        folder.write_text("")
+    status, out, err = run("init", folder, "--overwrite")
+    assert status == 2 and out == "" and "Traceback" not in err
+    reasons = "is not a folder|is there already and is not a file|is a link out of"
+    assert re.search(rf"{re.escape(str(folder))}.*: .*({reasons})", err)
+    assert not contents(tmp_path / "repository") or obstacle == "file"
+    assert not contents(outside)
+
+
+def test_a_disk_that_is_full_leaves_everything_as_it_was(written):
+    for path in (RULE, SETTINGS):
+        (written / path).write_text("mine")
+    (written / "queries").rename(written / "moved")
+    before = contents(written)
+    limited = f"ulimit -f 4; exec {COMMAND} init {written} --overwrite"
+    done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True)
+    assert done.returncode == 2 and "nothing was written" in done.stderr
+    assert contents(written) == before and not (written / "queries").exists()
+
+
+@pytest.mark.parametrize("moment", [0, 1, 17, 35])
+def test_an_error_while_files_take_their_places_undoes_those_that_have(
+    written, monkeypatch, moment
+):
+    for path in bundled_files():
+        (written / path).write_text("mine")
+    (written / SETTINGS).unlink()
+    before, replace, left = contents(written), Path.replace, [moment]
+
+    def failing(path, target):
+        left[0] -= 1
+        if left[0] == -1:
+            raise OSError(5, "Input/output error")
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    with pytest.raises(OSError, match="Input/output"):
+        write(planned(bundled_files(), written), written)
+    assert contents(written) == before
+
+
+def test_a_replay_elsewhere_says_that_it_runs_these_detections(tmp_path):
+    assert run("simulate", tmp_path / "t.jsonl")[0] == 0
+    status, out, err = run("replay", tmp_path / "t.jsonl", cwd=tmp_path)
+    assert status == 0 and "running the detections that come with local-panther" in err
+    assert "Multiple AWS Roles" in out

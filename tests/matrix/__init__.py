@@ -1,0 +1,1 @@
+"""Runs the built wheel beside the versions of Panther's packages that people have."""

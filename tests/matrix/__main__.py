@@ -1,0 +1,150 @@
+"""`make test-matrix`: the wheel beside each version of Panther's packages that people have.
+
+Every combination is installed in an environment of its own, with nothing of the repository on its
+path. There `init` writes the detections, `test` runs their tests and `replay` the records of a
+generated attack. All combinations must print the same alerts.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+REPO = Path(__file__).parents[2]
+UV = Path(sys.executable).with_name("uv")
+# The newest of each minor version: pip finds no other unless a patch is pinned.
+TOOLS = ("1.6.3", "1.7.0", "1.8.2", "1.9.0", "1.10.0", "1.11.1")
+HELPERS = ("0.4.0", "1.0.2")
+# What panther-analysis' Pipfile asks for.
+PANTHER_ANALYSIS = (
+    "panther-analysis-tool~=1.6.3",
+    "panther-detection-helpers==0.4.0",
+    "policyuniverse==1.5.1.20230817",
+    "pycountry==24.6.1",
+    "typer~=0.20.0",
+    "decorator~=5.1",
+    "moto>=4.1",
+)
+
+
+@dataclass(frozen=True)
+class Combination:
+    """What an environment holds beside the wheel.
+
+    Attributes:
+        name: What the combination is called in the output.
+        arguments: For `uv pip install`.
+        python: The version of Python.
+    """
+
+    name: str
+    arguments: tuple[str | Path, ...]
+    python: str = "3.11"
+
+
+def combinations() -> list[Combination]:
+    """Return all of them: both ends of every range, each pair of versions, and newer Pythons."""
+    ends = [
+        Combination(
+            "lowest of every range",
+            ("--resolution", "lowest-direct", "-r", REPO / "pyproject.toml"),
+        ),
+        Combination("highest of every range", ("--resolution", "highest")),
+        Combination("panther-analysis' own pins", PANTHER_ANALYSIS),
+        Combination("Python 3.12", (), "3.12"),
+        Combination("Python 3.13", (), "3.13"),
+    ]
+    pairs = [
+        Combination(
+            f"panther-analysis-tool {tool}, helpers {helpers}",
+            (f"panther-analysis-tool=={tool}", f"panther-detection-helpers=={helpers}"),
+        )
+        for tool, helpers in product(TOOLS, HELPERS)
+    ]
+    return ends + pairs
+
+
+def main() -> None:
+    """Run the combinations, or those whose name holds the argument; exit status 1 on a failure."""
+    wanted = sys.argv[1] if len(sys.argv) > 1 else ""
+    chosen = [c for c in combinations() if wanted in c.name]
+    for combination in [c for c in chosen if not _has_python(c.python)]:
+        chosen.remove(combination)
+        print(f"skipped {combination.name}, which is not on this machine")
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="local-panther-matrix-") as folder:
+        root = Path(folder)
+        wheel = _wheel(root)
+        trail = _trail(root)
+        expected = ""
+        for number, combination in enumerate(chosen):
+            try:
+                alerts, versions = _run(combination, root / str(number), wheel, trail)
+                expected = expected or alerts
+                if alerts != expected:
+                    raise RuntimeError(f"other alerts than {chosen[0].name}:\n{alerts}")
+                print(f"passed  {combination.name} ({versions})", flush=True)
+            except (RuntimeError, subprocess.TimeoutExpired) as error:
+                failed += 1
+                print(f"FAILED  {combination.name}: {error}", flush=True)
+    print(f"{len(chosen) - failed} passed, {failed} failed")
+    sys.exit(1 if failed or not chosen else 0)
+
+
+def _has_python(version: str) -> bool:
+    find = [UV, "python", "find", "--quiet", "--no-python-downloads", version]
+    return not subprocess.run(find, capture_output=True).returncode
+
+
+def _wheel(root: Path) -> Path:
+    _call([UV, "build", "--quiet", "--wheel", "--out-dir", root, REPO], root)
+    return next(root.glob("*.whl"))
+
+
+def _trail(root: Path) -> Path:
+    trail = root / "trail.jsonl"
+    blocklisted = "arn:aws:iam::123456789012:role/FullAdminRole"
+    command = Path(sys.executable).with_name("local-panther")
+    _call([command, "simulate", trail, "--succeed", 2, "--blocklisted", blocklisted], root)
+    return trail
+
+
+def _run(combination: Combination, folder: Path, wheel: Path, trail: Path) -> tuple[str, str]:
+    """Install a combination and run its commands; return the alerts, and the versions."""
+    python, content = folder / "bin" / "python", folder / "content"
+    _call([UV, "venv", "--quiet", "--python", combination.python, folder], folder.parent)
+    install = [UV, "pip", "install", "--quiet", "--python", python]
+    _call([*install, wheel, *combination.arguments], folder)
+    command = folder / "bin" / "local-panther"
+    _call([command, "init", content], folder)
+    tested = _call([command, "test"], content)
+    if "Skipped: 0" not in tested or "Failed: 0" not in tested:
+        raise RuntimeError(tested)
+    replay = [command, "replay", trail, "--include-disabled", "--format", "json"]
+    alerts = _call(replay, content)
+    if len({json.loads(line)["rule_id"] for line in alerts.splitlines()}) < 3:
+        raise RuntimeError(f"not all detections fired:\n{alerts}")
+    versions = _call([command, "--version"], folder).splitlines()[1:]
+    return alerts, ", ".join(line.split()[1] for line in versions)
+
+
+def _call(command: list[object], folder: Path) -> str:
+    """Run a command with nothing of this environment on its path; return its output."""
+    hidden = ("PYTHONPATH", "VIRTUAL_ENV", "UV_CONSTRAINT", "PIP_CONSTRAINT")
+    environment = {k: v for k, v in os.environ.items() if k not in hidden}
+    environment["UV_PYTHON_DOWNLOADS"] = "never"
+    arguments = [str(part) for part in command]
+    done = subprocess.run(
+        arguments, cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+    )
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(arguments)}: {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()
