@@ -24,8 +24,8 @@ CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
 def measure(records: int) -> list[Figure]:
     """Replay one attack at every phase of the schedule and measure how long its alerts take.
 
-    The alert of the signal, which is off by default, is turned on. CloudTrail's delivery, up to 15
-    minutes, comes on top of both.
+    The alert of the signal, which is off by default, is turned on. The average time of CloudTrail's
+    delivery is in both; it can be 15 minutes.
     """
     waits: dict[str, list[float]] = {SIGNAL: [], CORRELATION: []}
     with tempfile.TemporaryDirectory() as folder:

@@ -50,6 +50,7 @@ class Raised:
     Attributes:
         first: Time of the first event that it raised it on, and `last` of the latest, in seconds
             since 1970.
+        made_at: When the first that was raised was, on the clock of the replay.
         where: The place of the first.
         message: What the first said.
         count: How often.
@@ -57,6 +58,7 @@ class Raised:
 
     first: float
     last: float
+    made_at: float
     where: str
     message: str
     count: int = 1
@@ -78,22 +80,18 @@ class RunErrors:
     examples: list[Problem] = field(default_factory=list)
     raised: dict[tuple[str, str], Raised] = field(default_factory=dict)
 
-    def add_raised(self, rule_id: str, kind: str, time: float, where: str, message: str) -> None:
+    def add_raised(self, rule_id: str, kind: str, found: Raised) -> None:
         """Take note of what a rule raised, beside `add`.
 
         Args:
             rule_id: The ID of the rule.
             kind: The type of the error.
-            time: Time of the event, in seconds since 1970.
-            where: The place of the event.
-            message: What the error says.
+            found: What it raised, once.
         """
-        known = self.raised.get((rule_id, kind))
-        if known is None:
-            self.raised[rule_id, kind] = Raised(time, time, where, message)
-            return
-        known.first, known.last = min(known.first, time), max(known.last, time)
-        known.count += 1
+        known = self.raised.setdefault((rule_id, kind), found)
+        if known is not found:
+            known.first, known.last = min(known.first, found.first), max(known.last, found.last)
+            known.count += found.count
 
     def add(self, name: str, where: str, message: str) -> None:
         """Count an error.

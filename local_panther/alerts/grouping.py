@@ -50,7 +50,7 @@ class AlertGrouper:
             group.uniques.add(signal.unique)
         reached = len(group.uniques) if rule.counts_unique else len(group.signals)
         if reached >= rule.threshold:
-            group.alert = _make(group.signals, signal.time)
+            group.alert = _make(group.signals, signal.made_at)
             group.signals = []
             self.alerts.append(group.alert)
 

@@ -19,7 +19,8 @@ class Alert:
         severity: INFO, LOW, MEDIUM, HIGH or CRITICAL.
         title: What it is called.
         dedup: The string that groups matches; for a correlation rule the matched value.
-        created_at: When an instance would have made it: event time in seconds since 1970.
+        created_at: When an instance would have made it, in seconds since 1970: when the event that
+            completed it had arrived, or at the run of the query or correlation rule that found it.
         first: When the first of its events happened, in seconds since 1970; for the row of a query,
             what the row says of it.
         last: When the latest of them happened.

@@ -34,7 +34,7 @@ def rule_error_alerts(errors: RunErrors, rules: Mapping[str, Metadata]) -> Itera
             severity=metadata.severity,
             title=f"{metadata.display_name} raised {kind}",
             dedup=f"{rule_id}:{kind}",
-            created_at=raised.first,
+            created_at=raised.made_at,
             first=raised.first,
             last=raised.last,
             event_ids={},

@@ -40,10 +40,13 @@ class Engine:
         """
         rules = self._for_name(record.name)
         event = record.event() if rules else {}
+        arrival = record.time if arrival is None else arrival
         if rules:
-            event["p_parse_time"] = normalised_time(record.time if arrival is None else arrival)
+            event["p_parse_time"] = normalised_time(arrival)
         for rule in rules:
-            signal = run_rule(rule, event, record.time, record.where, self._errors, self._model)
+            signal = run_rule(
+                rule, event, record.time, record.where, self._errors, self._model, arrival
+            )
             if signal:
                 yield signal
 

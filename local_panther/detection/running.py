@@ -12,7 +12,7 @@ from panther_core.enriched_event import PantherEvent
 from local_panther.containment import call, described
 from local_panther.content.model import PythonRule
 from local_panther.detection.signals import Signal
-from local_panther.errors import RunErrors
+from local_panther.errors import Raised, RunErrors
 
 NOWHERE = ["SKIP"]  # how panther_core writes that destinations() returned an empty list
 
@@ -37,6 +37,7 @@ def run_rule(
     where: str,
     errors: RunErrors,
     model: DataModel | None = None,
+    arrival: float | None = None,
 ) -> Signal | None:
     """Run a rule on an event or on the row of a query.
 
@@ -47,19 +48,22 @@ def run_rule(
         where: The place of the event, for error messages.
         errors: Takes an error of the rule.
         model: The data model of the event's log type.
+        arrival: When it arrived, in seconds since 1970; when it happened if omitted.
 
     Returns:
         The signal of a match; None if the rule does not match or fails. A rule that matched and
         then ran out of time, as in its title, makes both a signal and an error.
     """
+    arrival = time if arrival is None else arrival
     view = PantherEvent(event, model)
     result, error = call(rule.detection.run, view, {}, ANYWHERE, batch_mode=True)
     if error or (result and result.detection_evaluation_failed):
         message = _message(result, error)
         errors.add(rule.metadata.rule_id, where, message)
         kind = type(error).__name__ if error else (result and result.error_type) or "Exception"
-        errors.add_raised(rule.metadata.rule_id, kind, time, where, message)
-    return _signal(rule, time, event, result) if result and result.trigger_alert else None
+        found = Raised(time, time, arrival, where, message)
+        errors.add_raised(rule.metadata.rule_id, kind, found)
+    return _signal(rule, time, arrival, event, result) if result and result.trigger_alert else None
 
 
 def _message(result: DetectionResult | None, error: Exception | None) -> str:
@@ -72,12 +76,17 @@ def _message(result: DetectionResult | None, error: Exception | None) -> str:
 
 
 def _signal(
-    rule: PythonRule, time: float, event: Mapping[str, Any], result: DetectionResult
+    rule: PythonRule,
+    time: float,
+    arrival: float,
+    event: Mapping[str, Any],
+    result: DetectionResult,
 ) -> Signal:
     metadata = rule.metadata
     return Signal(
         metadata=metadata,
         time=time,
+        made_at=arrival,
         event_id=str(event.get("eventID", "")),
         event=event,
         context=json.loads(result.alert_context_output or "{}"),

@@ -12,7 +12,8 @@ class Signal:
     """One match of a rule, whether it alerts or not.
 
     Attributes:
-        time: Event time in seconds since 1970.
+        time: Event time in seconds since 1970; for the row of a query, the time of the run.
+        made_at: When it was made: the arrival of the event, or the run.
         event: The event that matched.
         context: What `alert_context()` returned.
         title: What `title()` returned, else the rule's name.
@@ -25,6 +26,7 @@ class Signal:
 
     metadata: Metadata
     time: float
+    made_at: float
     event_id: str
     event: Mapping[str, Any]
     context: Mapping[str, Any]

@@ -9,10 +9,11 @@ def metadata(rule_id, **fields):
     return Metadata.from_spec(spec)
 
 
-def signal(step, minute, user="alice"):
+def signal(step, minute, user="alice", late=0):
     return Signal(
         metadata=metadata(f"Rule.{step}"),
         time=minute * 60,
+        made_at=minute * 60 + late,
         event_id=f"{step}-{minute}-{user}",
         event={"sourceIPAddress": "203.0.113.10", "minute": minute},
         context={"user": user, "minute": minute},

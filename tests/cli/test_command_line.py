@@ -56,7 +56,7 @@ class TestReplay:
         assert list(alerts[1]) == [*keys, "match_value", "signals"]
         assert {alert["type"] for alert in alerts} == {"RULE"}
         assert alerts[0]["analysis_type"] == "rule" and alerts[0]["severity"] == "HIGH"
-        assert alerts[0]["created_at"] == "2026-01-05T10:01:00Z"
+        assert alerts[0]["created_at"] == "2026-01-05T10:04:30Z"
         assert alerts[0]["event_count"] == len(alerts[0]["event_ids"]) == 1
         assert alerts[1]["analysis_type"] == "correlation_rule"
         assert alerts[1]["match_value"] == "arn:aws:iam::123456789012:user/mallory"

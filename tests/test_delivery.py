@@ -1,0 +1,140 @@
+"""When alerts are made: events arrive some time after they happened, and runs follow schedules."""
+
+import functools
+import json
+
+import pytest
+import yaml
+
+from local_panther import replay as replay_module
+from local_panther.replay import replay
+from local_panther.times import DELIVERY_DELAY
+from tests.builders.content import write_lines, write_rules
+from tests.builders.events import START, call
+
+MINUTE = 60
+RATE, LOOKBACK = 15, 30
+FIRST, SECOND = "ListRoles", "ListUsers"
+MATCH = "def rule(event):\n    return event.get('eventName') == '{}'\n"
+SCHEDULE = {"RateMinutes": RATE, "TimeoutMinutes": 5}
+GROUP = [{"ID": name, "RuleID": f"Test.{name}"} for name in ("first", "second")]
+CRITERIA = {
+    "caller": [{"GroupID": step["ID"], "Match": "userIdentity.arn"} for step in GROUP],
+}
+QUERY = "SELECT eventID FROM panther_logs.public.aws_cloudtrail WHERE p_occurs_since('1 h') AND "
+
+
+@pytest.fixture
+def content(tmp_path):
+    """Two rules, a correlation rule over both, and a scheduled rule."""
+    bodies = {"first": MATCH.format(FIRST), "second": MATCH.format(SECOND)}
+    bodies |= {"raises": "def rule(event):\n    return 1 / 0\n"}
+    folder = write_rules(tmp_path / "content", **bodies)
+    logic = {"Group": GROUP, "MatchCriteria": CRITERIA, "Schedule": SCHEDULE}
+    write(
+        folder / "correlation_rules/both.yml",
+        AnalysisType="correlation_rule",
+        RuleID="Test.both",
+        Detection=[logic | {"LookbackWindowMinutes": LOOKBACK}],
+    )
+    write(
+        folder / "queries/users.yml",
+        AnalysisType="scheduled_query",
+        QueryName="Users",
+        Query=f"{QUERY}eventName = '{SECOND}'",
+        Schedule=SCHEDULE,
+    )
+    (folder / "rules/scheduled.py").write_text("def rule(event):\n    return True\n")
+    write(
+        folder / "rules/scheduled.yml",
+        AnalysisType="scheduled_rule",
+        RuleID="Test.scheduled",
+        Filename="scheduled.py",
+        ScheduledQueries=["Users"],
+        DedupPeriodMinutes=1440,
+    )
+    return folder
+
+
+def write(path, **spec):
+    path.parent.mkdir(exist_ok=True)
+    severity = {} if spec["AnalysisType"] == "scheduled_query" else {"Severity": "High"}
+    path.write_text(yaml.safe_dump({"Enabled": True, **severity, **spec}))
+
+
+@pytest.fixture
+def made(content, tmp_path):
+    """Replay calls of one user, by name and minute, and return when the alerts were made."""
+
+    def made(*calls, delay=0.0):
+        records = [
+            call(name, time=START + minute * MINUTE, eventID=f"{i}")
+            for i, (name, minute) in enumerate(calls)
+        ]
+        trail = write_lines(tmp_path / "trail.jsonl", records)
+        outcome = replay([str(trail)], content, delivery_delay=delay * MINUTE)
+        return {
+            alert.metadata.rule_id.removeprefix("Test."): (alert.created_at - START) / MINUTE
+            for alert in outcome.alerts
+        }
+
+    return made
+
+
+@pytest.mark.parametrize("delay", [0, 3.5, 15])
+def test_a_rule_alerts_when_the_event_has_arrived(made, delay):
+    found = made((FIRST, 1), delay=delay)
+    assert found["first"] == 1 + delay
+    assert found["raises"] == 1 + delay  # and an alert about the rule itself is made then, too
+
+
+def test_a_scheduled_rule_alerts_at_the_first_run_after_the_arrival(made):
+    assert made((SECOND, 14))["scheduled"] == 15
+    assert made((SECOND, 14), delay=3.5)["scheduled"] == 30
+
+
+@pytest.mark.parametrize(
+    ("second", "delay", "alert"),
+    [
+        (14, 0, 15),
+        (14, 10, 30),  # arrives at 24; the run at 30 looks back to 0
+        (14, 17, None),  # arrives at 31; the run at 45 looks back to 15
+        (5, 17, 30),
+        (LOOKBACK - RATE, RATE - 1, 30),  # lookback = window + rate + delay: seen in any phase
+    ],
+)
+def test_a_correlation_rule_alerts_at_a_run_whose_lookback_holds_both_events(
+    made, second, delay, alert
+):
+    """A signal has the time of its event, and no run sees it before the event has arrived."""
+    assert made((FIRST, 0), (SECOND, second), delay=delay).get("both") == alert
+
+
+@pytest.mark.parametrize(("first", "alert"), [(14, None), (16, 45)])
+def test_a_record_that_is_read_after_later_ones_arrives_with_them(made, monkeypatch, first, alert):
+    in_order = functools.partial(replay_module.in_time_order, size=1)
+    monkeypatch.setattr(replay_module, "in_time_order", in_order)
+    # The second call was delivered when others of 24 minutes later were there already.
+    others = [("GetUser", minute) for minute in (40, 41, 42)]
+    found = made((FIRST, first), *others, (SECOND, 17))
+    assert found["second"] == 42 - 1  # the buffer holds one record
+    assert found.get("both") == alert
+
+
+def test_the_delay_is_an_option_and_210_seconds_by_default(content, tmp_path, run_command):
+    trail = write_lines(tmp_path / "trail.jsonl", [call(FIRST, eventID="1")])
+    for options, time in ((), "10:03:30"), (("--delivery-delay", "0"), "10:00:00"):
+        output = run_command("replay", trail, "--content", content, "--format", "json", *options)
+        alerts = map(json.loads, output.splitlines())
+        (alert,) = (found for found in alerts if found["rule_id"] == "Test.first")
+        assert alert["created_at"] == f"2026-01-05T{time}Z"
+    assert DELIVERY_DELAY == 210
+
+
+@pytest.fixture
+def run_command():
+    from typer.testing import CliRunner
+
+    from local_panther.cli import app
+
+    return lambda *arguments: CliRunner().invoke(app, list(map(str, arguments))).stdout
