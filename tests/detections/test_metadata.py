@@ -78,6 +78,16 @@ def test_alerts_name_summary_attributes_that_their_events_have():
     assert all(f'AS "{attribute}"' in sql for attribute in row)
 
 
+@pytest.mark.parametrize(
+    "name", ["aws_iam_assume_role_blocklist_ignored.yml", "aws_role_escalation_succeeded.yml"]
+)
+def test_containment_stops_the_caller_before_the_roles_sessions_are_revoked(name):
+    """Otherwise the caller assumes the role again."""
+    runbook = DETECTIONS[name]["Runbook"]
+    order = [runbook.index(text) for text in ("stop the caller", "trust polic", "then revoke")]
+    assert order == sorted(order)
+
+
 def test_every_query_is_named_by_a_runbook_or_a_page():
     pages = "".join(path.read_text() for path in (REPO / "docs").glob("*.md"))
     texts = pages + "".join(spec.get("Runbook", "") for spec in DETECTIONS.values())

@@ -24,6 +24,19 @@ SCP = (
     "arn:aws:organizations::111122223333:policy/o-example/service_control_policy/p-example"
 )
 
+# What may follow the resource in a denial
+TAILS = (
+    "",
+    " because no identity-based policy allows the sts:AssumeRole action",
+    " because no session policy allows the sts:AssumeRole action",
+    " because no permissions boundary allows the sts:AssumeRole action",
+    " with an explicit deny",
+    " with an explicit deny in an identity-based policy",
+    " with an explicit deny in a service control policy",
+    SCP,
+    " with an explicit deny in a resource control policy",
+)
+
 
 def denied_trust(resource: str, tail: str = "", **fields) -> dict:
     """A denied UpdateAssumeRolePolicy whose message names the resource so."""
@@ -81,6 +94,16 @@ class TestTarget:
     )
     def test_is_found_in_parameters_or_message(self, record, target):
         assert helpers.attempt_target(event(record)) == target
+
+    @pytest.mark.parametrize("trailer", ["", TRAILER])
+    @pytest.mark.parametrize("tail", TAILS)
+    def test_is_found_whatever_follows_the_resource(self, tail, trailer):
+        for name in ("Admin", "teams/Admin", "Dotted.", "a+b=c,d.e@f-g_h"):
+            arn = role_arn(name)
+            assert helpers.attempt_target(event(denied(arn, tail=tail + trailer))) == arn
+            for resource, target in ((arn, arn), ("role Admin", "123456789012:role/Admin")):
+                record = denied_trust(resource, tail + trailer)
+                assert helpers.attempt_target(event(record)) == target
 
     @pytest.mark.parametrize(
         "record",
@@ -217,6 +240,9 @@ class TestFailedAttempt:
         [
             call("AssumeRole"),
             call("ListRoles", errorCode="AccessDenied"),
+            denied(ADMIN, eventName="AssumeRoleWithSAML"),  # names no caller: a blind spot
+            denied(ADMIN, eventName="AssumeRoleWithWebIdentity"),
+            denied(ADMIN, eventName="AssumeRoot"),
             denied(ADMIN, eventSource="iam.amazonaws.com"),
             denied(ADMIN, eventName=None),
             {},
@@ -321,7 +347,13 @@ class TestPrincipal:
         [
             service("lambda.amazonaws.com"),
             service("lambda.amazonaws.com") | {"arn": "arn:aws:iam::123456789012:role/x"},
-            {"type": "AWSAccount", "accountId": "111122223333"},
+            {"type": "AWSAccount", "accountId": "111122223333", "principalId": "AIDAEXAMPLE"},
+            {"type": "SAMLUser", "userName": "erin", "identityProvider": "idp"},
+            {"type": "WebIdentityUser", "userName": "1234", "identityProvider": "accounts.google"},
+            {"type": "IdentityCenterUser", "accountId": "123456789012"},
+            {"type": "Unknown"},
+            {},
+            {"type": "IAMUser"},
             {"type": "IAMUser", "arn": ""},
             {"type": "IAMUser", "arn": 7},
             "alice",
