@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
-from unittest.mock import patch
+
+from local_panther.patching import replaced
 
 # An instance has a limit too; how long it is was not to be found (low confidence).
 TIME_LIMIT_SECONDS = 15.0
@@ -114,7 +115,7 @@ def contained(limit: float | None = None) -> Iterator[None]:
         stack.enter_context(_standard_output_redirected())
         if threading.current_thread() is threading.main_thread():
             _containment.process = os.getpid()
-            stack.enter_context(patch.object(os, "_exit", _containment.exit))
+            stack.enter_context(replaced(os, "_exit", _containment.exit))
             stack.enter_context(_signals_handled())
             stack.callback(setattr, _containment, "limit", None)
             _containment.limit = limit or TIME_LIMIT_SECONDS

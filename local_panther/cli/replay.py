@@ -60,7 +60,6 @@ def replay(
     from local_panther.output.terminal import print_alerts, print_summary
     from local_panther.records.workers import usable_cores
     from local_panther.replay import replay as run
-    from local_panther.report.page import write_report
 
     asked = period(start, end)
     messages = message_console(report)
@@ -88,5 +87,7 @@ def replay(
         print_alerts(outcome.alerts, console)
         print_summary(outcome, console)
     if report:
+        from local_panther.report.page import write_report
+
         write_file(lambda: write_report(outcome, report), report, messages)
     raise typer.Exit(OK if outcome.complete and not is_doubtful else INCOMPLETE)

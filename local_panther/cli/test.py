@@ -53,14 +53,13 @@ def test(
     the output and the exit status are those of panther_analysis_tool test. Values that do not agree
     with their settings, and filters that cannot match, come first and count as a failure.
     """
-    from local_panther.instance.server import running
     from local_panther.unit_tests.results import Results
-    from local_panther.unit_tests.tool import run_tool
+    from local_panther.unit_tests.tool import started_tool
 
     if show_help:
         print(context.get_help(), end="\n\n", flush=True)
-        raise typer.Exit(run_tool(["test", "--help"], _width(), watch=None))
-    is_doubtful = has_doubtful_content(_content_folder(context.args), message_console())
+        with started_tool(watched=False) as tool:
+            raise typer.Exit(tool.run(["test", "--help"], _width()))
     results = Results()
 
     def watch(line: str) -> None:
@@ -69,10 +68,16 @@ def test(
         sys.stdout.flush()
 
     reported = bool(junit or github)
-    with TemporaryFolder("local-panther-") as state, running(state, token := _token()) as url:
-        instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
-        arguments = ["test", *context.args]
-        status = run_tool(arguments, instance, watch if reported or _is_plain() else None)
+    with (
+        started_tool(watched=reported or _is_plain()) as tool,
+        TemporaryFolder("local-panther-") as state,
+    ):
+        from local_panther.instance.server import running  # while the tool starts
+
+        is_doubtful = has_doubtful_content(_content_folder(context.args), message_console())
+        with running(state, token := _token()) as url:
+            instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
+            status = tool.run(["test", *context.args], instance, watch)
     if reported:
         _report(results, junit, github=github)
     raise typer.Exit(status or int(is_doubtful))

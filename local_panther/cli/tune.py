@@ -49,7 +49,6 @@ def tune(
     """Count the alerts that each threshold and window would have given, and advise which to set."""
     from local_panther.output.tuning import print_tuning, write_json
     from local_panther.records.workers import usable_cores
-    from local_panther.report.tuning import write_tuning_report
     from local_panther.tuning.run import tune as run
 
     asked = period(start, end)
@@ -71,5 +70,7 @@ def tune(
     else:
         print_tuning(tuning, output_console())
     if report:
+        from local_panther.report.tuning import write_tuning_report
+
         write_file(lambda: write_tuning_report(tuning, report), report, messages)
     raise typer.Exit(INCOMPLETE if tuning.tally.skipped or tuning.problems else OK)

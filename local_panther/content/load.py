@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from panther_analysis_tool.core.definitions import ClassifiedAnalysis
-
 from local_panther.content.checks import check_steps, leave_out_idle_rules
 from local_panther.content.correlation import parse_correlation
 from local_panther.content.filters import possible_values, transpile_filters
@@ -29,6 +27,7 @@ from local_panther.content.simple import transpile_detection
 from local_panther.content.specs import read_specs, relative
 from local_panther.content.sql import parse_sql, reads_only_cloudtrail, scanned_event_names
 from local_panther.content.sql_text import rendered
+from local_panther.content.tool import ClassifiedAnalysis
 from local_panther.errors import ContentError, FieldError, Problem
 
 MIN_DEDUP_MINUTES = 5

@@ -5,10 +5,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
-from panther_analysis_tool.core.definitions import ClassifiedAnalysis
-
 from local_panther.content.files import special_files
+from local_panther.content.tool import ClassifiedAnalysis, classify_analysis, load_analysis_specs
 from local_panther.errors import ContentError, Problem, one_line
 
 

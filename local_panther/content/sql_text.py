@@ -11,9 +11,6 @@ https://docs.panther.com/search/scheduled-searches/templated-searches
 import re
 from collections.abc import Iterator, Mapping
 
-from jinja2 import DictLoader, StrictUndefined, TemplateError
-from jinja2.sandbox import SandboxedEnvironment
-
 from local_panther.errors import FieldError, one_line
 
 PRAGMA = re.compile(r"^\s*--\s*pragma:\s*template\b", re.MULTILINE)
@@ -48,6 +45,9 @@ def rendered(sql: str, templates: Mapping[str, str]) -> str:
     """
     if not is_template(sql):
         return sql
+    from jinja2 import DictLoader, StrictUndefined, TemplateError  # few queries are templates
+    from jinja2.sandbox import SandboxedEnvironment
+
     loader = DictLoader({name: _plain_jinja(text) for name, text in templates.items()})
     environment = SandboxedEnvironment(loader=loader, undefined=StrictUndefined)
     try:

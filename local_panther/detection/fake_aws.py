@@ -9,12 +9,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
-from unittest.mock import patch
 
 import boto3
 from botocore import handlers
 from botocore.awsrequest import AWSResponse
 from botocore.session import Session
+
+from local_panther.patching import replaced
 
 REGION = "us-east-1"
 TABLE = "panther-kv-store"
@@ -48,11 +49,25 @@ def fake_aws() -> Iterator[None]:
                 fakes.enter_context(_moto())
             make(session, *args, **kwargs)
 
-        kept = {name: value for name, value in os.environ.items() if name[:4] != "AWS_"}
-        fakes.enter_context(patch.dict(os.environ, kept | SETTINGS, clear=True))
-        fakes.enter_context(patch.object(boto3, "DEFAULT_SESSION", None))
-        fakes.enter_context(patch.object(Session, "__init__", make_fake))
+        fakes.enter_context(_settings())
+        fakes.enter_context(replaced(boto3, "DEFAULT_SESSION", None))
+        fakes.enter_context(replaced(Session, "__init__", make_fake))
         yield
+
+
+@contextmanager
+def _settings() -> Iterator[None]:
+    before = dict(os.environ)
+    for name in before:
+        if name.startswith("AWS_"):
+            del os.environ[name]
+    os.environ.update(SETTINGS)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
 
 
 @contextmanager
@@ -63,7 +78,7 @@ def _moto() -> Iterator[None]:
     last = ("before-send", _refuse)
     with (
         mock_aws(),
-        patch.object(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, last]),
+        replaced(handlers, "BUILTIN_HANDLERS", [*handlers.BUILTIN_HANDLERS, last]),
     ):
         yield
 

@@ -8,13 +8,15 @@ DynamoDB may.
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
-from unittest.mock import patch
-
-from panther_detection_helpers import caching
 
 from local_panther.detection.clock import EventClock
 from local_panther.detection.fake_aws import TABLE, fake_aws
 from local_panther.detection.table import Table
+from local_panther.imports import deferred
+from local_panther.patching import replaced
+
+with deferred("datadog"):
+    from panther_detection_helpers import caching
 
 
 @contextmanager
@@ -30,7 +32,7 @@ def key_value_store(clock: EventClock | None = None) -> Iterator[None]:
     with (
         fake_aws(),
         closing(Table(_made_table, clock)) as table,
-        patch.object(caching, "_KV_TABLE", table),
+        replaced(caching, "_KV_TABLE", table),
         clock.seen_by([caching]),
     ):
         yield
@@ -39,7 +41,7 @@ def key_value_store(clock: EventClock | None = None) -> Iterator[None]:
 @contextmanager
 def ordinary_table() -> Iterator[Any]:
     """Give `caching` boto3's own table, emulated by moto behind all layers of HTTP."""
-    with fake_aws(), patch.object(caching, "_KV_TABLE", _made_table()) as table:
+    with fake_aws(), replaced(caching, "_KV_TABLE", _made_table()) as table:
         yield table
 
 

@@ -18,12 +18,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import yaml
-from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
-from panther_analysis_tool.core.definitions import ClassifiedAnalysis
 
 from local_panther.content.kinds import FOLDERS
 from local_panther.content.load import loaded_content
 from local_panther.content.log_types import check_log_types
+from local_panther.content.tool import ClassifiedAnalysis, classify_analysis, load_analysis_specs
 from local_panther.errors import ContentError, FieldError, Problem, one_line
 from local_panther.instance.limits import is_too_large
 from local_panther.instance.model import CheckedUpload, StoredItem

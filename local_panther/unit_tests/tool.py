@@ -1,51 +1,86 @@
 """Runs the unmodified panther_analysis_tool in a process that ends with this one."""
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from local_panther.processes import TemporaryFolder
 
-START = (
-    "from local_panther.processes import end_with_parent; end_with_parent(); "
-    "import sys; sys.argv[0] = 'panther_analysis_tool'; "
-    "from panther_analysis_tool.main import run; run()"
-)
+# The tool takes over a second to import. It does so before it gets its arguments and variables,
+# while this process makes its instance ready.
+START = """
+from local_panther.processes import end_with_parent
+end_with_parent()
+import json, os, sys
+from panther_analysis_tool.main import run
+with os.fdopen(int(sys.argv[1])) as pipe:
+    given = pipe.read()
+if given:
+    task = json.loads(given)
+    os.environ.update(task["environment"])
+    sys.argv = ["panther_analysis_tool", *task["arguments"]]
+    run()
+"""
 END_SECONDS = 0.5  # for the tool to end by itself
 
 Watch = Callable[[str], None]
 
 
-def run_tool(arguments: Iterable[str], environment: Mapping[str, str], watch: Watch | None) -> int:
-    """Run the tool and return its exit status.
+class Tool:
+    """The tool in a process that waits for what to do."""
+
+    def __init__(self, process: "subprocess.Popen[str]", pipe: TextIO) -> None:
+        self._process = process
+        self._pipe = pipe
+
+    def run(
+        self, arguments: Iterable[str], environment: Mapping[str, str], watch: Watch | None = None
+    ) -> int:
+        """Run the tool and return its exit status; once.
+
+        Args:
+            arguments: Its command and arguments.
+            environment: Variables beside those of this process.
+            watch: Called with each line of its output, which it then prints, if the tool was
+                started as watched.
+        """
+        task = {"arguments": list(arguments), "environment": dict(environment)}
+        with suppress(BrokenPipeError), self._pipe:  # it has ended already: its status says why
+            self._pipe.write(json.dumps(task))
+        for line in self._process.stdout or ():
+            if watch:
+                watch(line)
+        return self._process.wait()
+
+
+@contextmanager
+def started_tool(*, watched: bool) -> Iterator[Tool]:
+    """Start the tool; it ends with the context, whether it has run or not.
 
     Args:
-        arguments: Its command and arguments.
-        environment: Variables beside those of this process.
-        watch: Called with each line of its output, which it then prints; without it the output
-            goes where that of this process goes.
+        watched: Hand its output to this process; otherwise it goes where that of this process goes.
     """
-    command = [sys.executable, "-c", START, *arguments]
+    # The tool keeps helpers in one folder for all its runs; two at once would disturb each other.
     with TemporaryFolder("local-panther-tool-") as own:
-        # The tool keeps helpers in one folder for all its runs; two at once would disturb each
-        # other.
-        variables = os.environ | environment | {"TMPDIR": str(own)}
+        inside, pipe = os.pipe()
         process = subprocess.Popen(
-            command,
-            env=variables,
-            stdout=subprocess.PIPE if watch else None,
+            [sys.executable, "-c", START, str(inside)],
+            env=os.environ | {"TMPDIR": str(own)},
+            pass_fds=[inside],
+            stdout=subprocess.PIPE if watched else None,
             text=True,
             encoding="utf-8",
             errors="replace",
         )
+        os.close(inside)
         try:
-            if watch:
-                assert process.stdout
-                for line in process.stdout:
-                    watch(line)
-            return process.wait()
+            with os.fdopen(pipe, "w") as task:
+                yield Tool(process, task)
         finally:
             _end(process)
 
@@ -62,7 +97,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 def spec_files(root: Path) -> dict[str, Path]:
     """Return the YAML file of each item below a folder, relative to it, by the item's ID."""
-    from panther_analysis_tool.analysis_utils import load_analysis_specs
+    from local_panther.content.tool import load_analysis_specs
 
     keys = ("RuleID", "PolicyID", "QueryName", "GlobalID", "DataModelID", "PackID")
     found: dict[str, Path] = {}

@@ -1,0 +1,15 @@
+"""What panther_analysis_tool reads and checks content with, without its clients of instances."""
+
+from local_panther.imports import deferred
+
+CLIENTS = (
+    "panther_analysis_tool.backend.lambda_client",
+    "panther_analysis_tool.backend.public_api_client",
+    "requests",
+)
+
+with deferred(*CLIENTS):
+    from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
+    from panther_analysis_tool.core.definitions import ClassifiedAnalysis
+
+__all__ = ["ClassifiedAnalysis", "classify_analysis", "load_analysis_specs"]
