@@ -51,6 +51,7 @@ class Outcome:
         content: What ran.
         interrupted: True if the reading was stopped before its end.
         role_log: The calls about roles that were read.
+        paths: What was read, as it was named.
     """
 
     tally: Tally
@@ -60,6 +61,7 @@ class Outcome:
     content: Content
     interrupted: bool = False
     role_log: RoleLog = field(default_factory=RoleLog)
+    paths: tuple[str, ...] = ()
 
     @cached_property
     def incidents(self) -> list[Incident]:
@@ -148,7 +150,16 @@ def replay(
         if lake.refused:
             errors.add("data lake", "", f"{lake.refused} records could not be stored")
         alerts = in_order([*stream.alerts, *rule_error_alerts(errors, content.metadata)])
-        return Outcome(tally, alerts, stream.signals, errors, content, interrupted, stream.role_log)
+        return Outcome(
+            tally,
+            alerts,
+            stream.signals,
+            errors,
+            content,
+            interrupted,
+            stream.role_log,
+            tuple(paths),
+        )
 
 
 class _Stream:

@@ -5,7 +5,8 @@ by the names of the fields of its context, and by those of `query_values`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,15 @@ class QueryCall:
     name: str
     filled: FilledQuery
     values: tuple[tuple[str, str], ...]
+
+    def command(self, paths: Sequence[str]) -> str:
+        """Return the command that runs it over recorded CloudTrail.
+
+        Args:
+            paths: Where that is, and further arguments.
+        """
+        settings = [f"--set={name}={value}" for name, value in self.values]
+        return shlex.join(["local-panther", "query", self.name, *paths, *settings])
 
 
 @dataclass(frozen=True)

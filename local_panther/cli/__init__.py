@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from local_panther.cli.init import init
+from local_panther.cli.query import query
 from local_panther.cli.replay import replay
 from local_panther.cli.serve import serve
 from local_panther.cli.settings import Commands, context_settings, ensure_streams
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(replay)
 app.command()(tune)
+app.command()(query)
 app.command()(simulate)
 app.command()(serve)
 app.command(context_settings=TEST_SETTINGS)(test)

@@ -1,0 +1,132 @@
+"""`local-panther query`."""
+
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from local_panther.cli.common import (
+    INCOMPLETE,
+    OK,
+    UNUSABLE,
+    content_errors,
+    content_folder,
+    message_console,
+    output_console,
+    reading_progress,
+)
+from local_panther.cli.options import ContentFolder, From, RequesterPays, To, Workers, period
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from local_panther.content.saved_queries import SavedQuery
+
+
+class RowFormat(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
+def query(
+    name: Annotated[
+        str | None, typer.Argument(help="The query's name; without it all are listed.")
+    ] = None,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(help="CloudTrail files or folders, in any form; - for standard input."),
+    ] = None,
+    *,
+    values: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter to what an alert says."),
+    ] = None,
+    content: ContentFolder = None,
+    start: From = None,
+    end: To = None,
+    workers: Workers = 0,
+    requester_pays: RequesterPays = False,
+    output_format: Annotated[
+        RowFormat, typer.Option("--format", help="How to print the rows.")
+    ] = RowFormat.TABLE,
+) -> None:
+    """Run a saved query of the content over recorded CloudTrail, as a runbook asks for it."""
+    from local_panther.content.saved_queries import named, saved_queries
+    from local_panther.lake.saved import QueryError, run_saved
+    from local_panther.output.rows import print_rows, write_csv, write_json_lines
+    from local_panther.records.workers import usable_cores
+
+    asked = period(start, end)
+    messages = message_console()
+    with content_errors(messages):
+        queries = saved_queries(content_folder(content))
+        if name is None:
+            _print_list(list(queries.values()), output_console())
+            raise typer.Exit(OK)
+        if not paths:
+            raise typer.BadParameter("name files or folders of CloudTrail after the query's name")
+        try:
+            chosen = named(queries, name)
+            filled = chosen.with_values(_pairs(values or []))
+        except (LookupError, ValueError) as error:
+            raise typer.BadParameter(str(error.args[0])) from error
+        try:
+            with reading_progress(messages) as watch:
+                answer = run_saved(
+                    chosen,
+                    paths,
+                    filled,
+                    watch,
+                    workers=workers or usable_cores(),
+                    period=asked,
+                    requester_pays=requester_pays,
+                )
+        except QueryError as error:
+            messages.print(Text(f"query: {error}"))
+            raise typer.Exit(UNUSABLE) from error
+    if output_format is RowFormat.JSON:
+        write_json_lines(answer.rows, sys.stdout)
+    elif output_format is RowFormat.CSV:
+        columns = list(answer.rows[0]) if answer.rows else []
+        write_csv(answer.rows, columns, sys.stdout)
+    else:
+        print_rows(answer.rows, output_console())
+    for problem in answer.tally.problems:
+        messages.print(Text(f"not read: {problem}"))
+    if answer.refused:
+        messages.print(Text(f"not read: {answer.refused:,} records could not be stored"))
+    raise typer.Exit(OK if answer.complete else INCOMPLETE)
+
+
+def _pairs(given: "Sequence[str]") -> "Mapping[str, str]":
+    pairs = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"--set {text!r} is not NAME=VALUE, such as principal=alice")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _print_list(queries: "Sequence[SavedQuery]", console: "Console") -> None:
+    from local_panther.errors import ContentError
+    from local_panther.output.facts import in_one_line
+
+    for query in queries:
+        try:
+            parameters = ", ".join(query.parameters) or "no parameters"
+        except ContentError as error:
+            parameters = f"cannot run here: {error.problems[0].message}"
+        console.print(Text(in_one_line(query.name), style="bold"))
+        console.print(Text(f"  {in_one_line(parameters)}"))
+        if query.description:
+            console.print(Text(f"  {in_one_line(query.description)}", style="dim"))
+    if not queries:
+        console.print("the content has no saved queries")

@@ -1,0 +1,86 @@
+"""Runs a saved query over recorded CloudTrail."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from local_panther.content.saved_queries import SavedQuery
+from local_panther.content.sql import scanned_event_names
+from local_panther.errors import FieldError, one_line
+from local_panther.lake.dialect import transpile_sql
+from local_panther.lake.lake import QUERY_SECONDS, Lake, TooManyRowsError
+from local_panther.records.files import find_files
+from local_panther.records.model import Tally
+from local_panther.records.reader import Reader
+from local_panther.records.s3 import s3_for
+from local_panther.times import ALWAYS, Period
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query found.
+
+    Attributes:
+        rows: By the names of its columns.
+        tally: What was read.
+        refused: Number of records that could not be stored.
+    """
+
+    rows: list[dict[str, Any]]
+    tally: Tally
+    refused: int
+
+    @property
+    def complete(self) -> bool:
+        """True if everything was read."""
+        return not (self.tally.skipped or self.refused)
+
+
+def run_saved(
+    query: SavedQuery,
+    paths: Iterable[str],
+    values: Mapping[str, str],
+    watch: Callable[[Tally, int], None] | None = None,
+    *,
+    workers: int = 1,
+    period: Period = ALWAYS,
+    requester_pays: bool = False,
+) -> Answer:
+    """Run a query as a person runs it in the console, at the end of what was recorded.
+
+    Args:
+        query: The query.
+        paths: Files and folders of CloudTrail.
+        values: Of its parameters, by name.
+        watch: Called now and then with the counts so far and the number of files.
+        workers: Processes that look through files.
+        period: Only records that happened in it are there.
+        requester_pays: Accept to pay for requests to buckets that ask for it.
+
+    Raises:
+        ContentError: The query cannot be run over CloudTrail.
+        QueryError: It fails.
+    """
+    tally = Tally()
+    names = scanned_event_names(query.sql)
+    with s3_for(paths, requester_pays=requester_pays) as s3, Lake() as lake:
+        files = find_files(paths, tally, s3)
+        latest = 0.0
+        for record in Reader(names, tally, workers, s3=s3, period=period).read(files):
+            lake.add(record)
+            latest = max(latest, record.time)
+            if watch and tally.wanted % 1000 == 0:
+                watch(tally, len(files))
+        try:
+            rows = lake.query(transpile_sql(query.sql, values), latest + 1)
+        except duckdb.InterruptException as error:
+            raise QueryError(f"{query.name}: took more than {QUERY_SECONDS:.0f} s") from error
+        except (duckdb.Error, FieldError, TooManyRowsError) as error:
+            raise QueryError(f"{query.name}: {one_line(error)}") from error
+        return Answer(rows, tally, lake.refused)
+
+
+class QueryError(Exception):
+    """A query that cannot be answered; the message says why."""

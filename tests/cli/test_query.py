@@ -1,0 +1,125 @@
+"""`local-panther query`: saved queries over recorded CloudTrail."""
+
+import csv
+import io
+import json
+
+import pytest
+import yaml
+
+from tests.builders.content import write_lines, write_rules
+from tests.builders.events import START, call, denied, role_arn
+from tests.builders.replays import simulated
+from tests.cli.test_command_line import run
+
+CALLS = "AWS Role Calls of a Principal"
+ALERT = [
+    "--set=principal=arn:aws:iam::123456789012:user/mallory",
+    "--set=alert_time=2026-01-05 10:30:00",
+]
+
+
+@pytest.fixture
+def trail(tmp_path):
+    return simulated(tmp_path / "trail", succeed=1)
+
+
+def test_without_a_name_it_lists_every_query_with_its_parameters():
+    status, out, _ = run("query")
+    lines = out.splitlines()
+    assert status == 0 and "AWS Role Escalation Hunt" in lines
+    assert lines[lines.index("AWS Activity From an Address") + 1] == "  address, alert_time"
+    assert lines[lines.index("AWS Role Escalation Succeeded") + 1] == "  no parameters"
+
+
+def test_the_three_forms_say_the_same(trail):
+    outputs = {}
+    for form in ("table", "csv", "json"):
+        status, outputs[form], _ = run("query", CALLS.lower(), trail, *ALERT, "--format", form)
+        assert status == 0
+    rows = [json.loads(line) for line in outputs["json"].splitlines()]
+    assert [row["mark"] for row in rows].count("failure") == 12
+    assert [row["mark"] for row in rows].count("success") == 1
+    read = list(csv.DictReader(io.StringIO(outputs["csv"])))
+    assert read == [{k: "" if v is None else v for k, v in row.items()} for row in rows]
+    assert f"{len(rows)} rows" in outputs["table"]
+    assert all(row["event_id"] in outputs["table"] for row in rows if row["event_id"])
+
+
+def test_reads_only_the_period(trail):
+    _, out, _ = run("query", CALLS, trail, *ALERT, "--to", "2026-01-05T10:16", "--format", "json")
+    assert '"success"' not in out and '"failure"' in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["AWS Role Calls"], "name files or folders of CloudTrail after the query's name"),
+        (["Role Calls", "."], "no query named 'Role Calls'; is it \"AWS Role Calls of a"),
+        (["AWS Role Cals of a Principal", "."], 'is it "AWS Role Calls of a Principal"'),
+        (["zzz", "."], "there is no query named 'zzz'; local-panther query lists them"),
+        ([CALLS, "."], "needs --set alert_time=… and --set principal=…"),
+        ([CALLS, ".", ALERT[0]], "needs --set alert_time=…"),
+        (
+            ["AWS Role Session Activity", ".", ALERT[1]],
+            "needs --set access_key_id=… or --set session_arn=…",
+        ),
+        ([CALLS, ".", "--set=who=me"], "has no parameter who; it has: principal, alert_time"),
+        ([CALLS, ".", "--set", "principal"], "--set 'principal' is not NAME=VALUE"),
+    ],
+)
+def test_unusable_arguments_say_what_to_do(arguments, message):
+    status, out, err = run("query", *arguments)
+    assert status == 2 and out == "" and message in " ".join(err.split())
+
+
+def test_a_value_that_is_no_time_is_a_clear_error(trail):
+    status, out, err = run("query", CALLS, trail, ALERT[0], "--set=alert_time=soon")
+    assert status == 2 and out == "" and f"query: {CALLS}:" in err and "soon" in err
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_answered(trail):
+    (trail / "broken.json").write_text('{"Records": [7]}')
+    status, out, err = run("query", CALLS, trail, *ALERT, "--format", "json")
+    assert status == 1 and len(out.splitlines()) >= 13
+    assert "broken.json, record 1: record is not an object" in " ".join(err.split())
+
+
+def test_text_from_a_log_is_neither_a_formula_nor_a_command_to_a_terminal(tmp_path):
+    agents = ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1", ' =cmd|"/c calc"!A1', "\x1b[2J", "plain"]
+    records = [
+        denied(role_arn("A"), time=START + i, eventID=f"{i}", userAgent=agent)
+        for i, agent in enumerate(agents)
+    ]
+    trail = write_lines(tmp_path / "t.jsonl", records)
+    settings = ["--set=principal=arn:aws:iam::123456789012:user/alice", ALERT[1]]
+    status, out, _ = run("query", CALLS, trail, *settings, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out, newline="")))
+    assert status == 0
+    assert [row["user_agent"] for row in rows] == [
+        agent if agent in ("plain", "\x1b[2J") else f"'{agent}" for agent in agents
+    ]
+    _, out, _ = run("query", CALLS, trail, *settings)
+    assert "\x1b" not in out and "\t" not in out
+
+
+def test_any_repository_has_its_own_queries(tmp_path):
+    folder = write_rules(tmp_path / "content", some="def rule(event):\n    return False\n")
+    (folder / "queries").mkdir()
+    sql = """-- pragma: template
+    {% import 'Parts' counted %}
+    WITH parameters AS (SELECT 'x' AS name)
+    {{ counted() }} WHERE eventName = (SELECT name FROM parameters)"""
+    parts = "-- pragma: template\n{% macro counted() export %}SELECT COUNT(*) AS n FROM "
+    parts += "panther_logs.public.aws_cloudtrail{% endmacro %}"
+    for name, text in (("Mine", sql), ("Parts", parts), ("Okta", "SELECT 1 FROM okta_systemlog")):
+        spec = {"AnalysisType": "saved_query", "QueryName": name, "Query": text}
+        (folder / "queries" / f"{name}.yml").write_text(yaml.safe_dump(spec))
+    trail = write_lines(tmp_path / "t.jsonl", [call("ListRoles"), call("GetUser")])
+    arguments = ["--content", folder, "--format", "json"]
+    status, out, _ = run("query", "Mine", trail, "--set=name=GetUser", *arguments)
+    assert status == 0 and json.loads(out) == {"n": 1}
+    status, _, err = run("query", "Okta", trail, *arguments)
+    assert status == 2 and "reads other tables than aws_cloudtrail" in err
+    status, out, _ = run("query", "--content", folder)
+    assert status == 0 and "cannot run here" in out and "  name\n" in out
