@@ -3,6 +3,7 @@
 # make bench  speed and cost, each figure beside its alternative
 # make test-full  the random tests of make test with many more examples
 # make test-configured  the tests in copies that are configured as users do: four ways
+# make test-users  what users do with the built wheel, from installing it to an upload
 # make test-matrix  the wheel beside other versions of panther_analysis_tool and its like
 # make mutants  mutation testing of the helpers and the correlation evaluator
 # make audit  known vulnerabilities of the exact versions in constraints.txt
@@ -15,8 +16,8 @@ DEMO := build/demo
 CONTENT := rules global_helpers data_models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-full test-configured test-matrix mutants audit lint \
-	content-test pytest format clean
+.PHONY: help setup demo bench test test-full test-configured test-users test-matrix mutants \
+	audit lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -42,6 +43,9 @@ test-full: .venv/ready-dev
 
 test-configured: .venv/ready-dev
 	$(BIN)/python -m tests.configured
+
+test-users: .venv/ready-dev
+	TEST_SCALE=full $(BIN)/pytest tests/test_user_paths.py
 
 test-matrix: .venv/ready-dev
 	$(BIN)/python -m tests.matrix

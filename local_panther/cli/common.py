@@ -98,8 +98,11 @@ def has_doubtful_content(folder: Path, messages: Console) -> bool:
     """
     from local_panther.content.agreements import check_agreements
     from local_panther.content.filter_checks import check_filters
+    from local_panther.instance.index import is_stored
 
-    problems = [*check_agreements(folder), *check_filters(folder)]
+    problems = check_filters(folder)
+    if not is_stored(folder):  # an upload keeps no comments, which say what has to agree
+        problems = [*check_agreements(folder), *problems]
     for problem in problems:
         messages.print(Text.assemble(("content: ", "red"), str(problem)))
     return bool(problems)

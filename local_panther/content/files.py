@@ -11,15 +11,8 @@ from panther_analysis_tool import constants
 
 # As panther_analysis_tool has them: run in a repository, it reads the files of the top folder and
 # of each folder whose path matches, however deep, and nothing of build/, node_modules/ and so on.
-FOLDER_PATTERNS = (
-    constants.DATA_MODEL_PATH_PATTERN,
-    constants.HELPERS_PATH_PATTERN,
-    constants.LUTS_PATH_PATTERN,
-    constants.PACKS_PATH_PATTERN,
-    constants.POLICIES_PATH_PATTERN,
-    constants.QUERIES_PATH_PATTERN,
-    constants.RULES_PATH_PATTERN,
-    constants.SCHEDULED_PROMPTS_PATH_PATTERN,
+FOLDER_PATTERNS = tuple(  # older versions know fewer folders
+    value for name, value in vars(constants).items() if name.endswith("_PATH_PATTERN")
 )
 
 

@@ -44,6 +44,11 @@ def stored_content(folder: Path) -> Path:
     return folder / read_index(folder).content
 
 
+def is_stored(content: Path) -> bool:
+    """Return whether content was uploaded, and is within a state folder."""
+    return (content.parent / INDEX).is_file() and bool(CONTENT_NAME.fullmatch(content.name))
+
+
 def read_index(folder: Path) -> Index:
     """Read and check the index of a state folder; a folder without one holds no items.
 
