@@ -7,6 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from local_panther.activity.log import RoleLog
 from local_panther.activity.role_calls import ROLE_CALLS
@@ -19,7 +20,7 @@ from local_panther.alerts.timelines import TAG, Timelines
 from local_panther.containment import contained
 from local_panther.content.load import loaded_content
 from local_panther.content.model import Content, EventNames, includes, united
-from local_panther.correlation.engine import CorrelationEngine
+from local_panther.correlation.engine import CorrelationEngine, CorrelationMatch
 from local_panther.detection.clock import EventClock
 from local_panther.detection.engine import Engine
 from local_panther.detection.signals import Signal
@@ -37,6 +38,22 @@ from local_panther.times import ALWAYS, DELIVERY_DELAY, Period
 MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
 
 Watch = Callable[[Tally, int], None]
+
+
+class Observer(Protocol):
+    """Takes what a replay finds, as it finds it. It is shown every record, wanted or not."""
+
+    def record(self, record: Record, arrived: float) -> None:
+        """Take a record and when it arrived, in seconds since 1970."""
+
+    def signal(self, signal: Signal) -> None:
+        """Take a match of a rule, whether it alerts or not."""
+
+    def match(self, match: CorrelationMatch) -> None:
+        """Take a match of a correlation rule, whether it alerts or not."""
+
+    def joined(self, alert: Alert, found: Signal | CorrelationMatch) -> None:
+        """Take an alert and a match that has become part of it, after the match itself."""
 
 
 @dataclass
@@ -88,6 +105,7 @@ def replay(
     keep_repeated: bool = False,
     requester_pays: bool = False,
     period: Period = ALWAYS,
+    observer: Observer | None = None,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
@@ -104,6 +122,7 @@ def replay(
         keep_repeated: Process a record each time that it was delivered; otherwise once.
         requester_pays: Accept to pay for requests to buckets that ask for it.
         period: Only records that happened in it are replayed.
+        observer: Is shown all records, matches and alerts as they are found.
 
     Raises:
         ContentError: The content does not load; if not `strict`, nothing of it does.
@@ -123,7 +142,9 @@ def replay(
         clock.seen_by(content.modules),
     ):
         timelines = Timelines(content, lake, errors) if with_timelines else None
-        stream = _Stream(content, lake, errors, timelines, clock=clock, delay=delivery_delay)
+        stream = _Stream(
+            content, lake, errors, timelines, clock=clock, delay=delivery_delay, observer=observer
+        )
         files = find_files(paths, tally, s3)
         reader = Reader(
             stream.event_names,
@@ -178,7 +199,9 @@ class _Stream:
         *,
         clock: EventClock,
         delay: float,
+        observer: Observer | None,
     ) -> None:
+        self._observer = observer
         self._clock = clock
         self._delay = delay
         self._now = -math.inf
@@ -189,16 +212,18 @@ class _Stream:
         self._scheduled = ScheduledQueries(content, lake, errors, clock)
         names = [self._scheduled.event_names, *([timelines.event_names] if timelines else [])]
         self._lake_names = united(names)
+        joined = observer.joined if observer else None
         self._correlation = CorrelationEngine(content.correlation_rules)
-        self._rule_alerts = AlertGrouper(content.python_rules)
-        self._correlation_alerts = CorrelationAlerts()
+        self._rule_alerts = AlertGrouper(content.python_rules, joined)
+        self._correlation_alerts = CorrelationAlerts(joined)
         self.role_log = RoleLog()
         self.signals = Counter(dict.fromkeys(content.rule_ids, 0))
 
     @property
     def event_names(self) -> EventNames:
         """The eventNames of records that make a difference."""
-        return united([self._engine.event_names, self._lake_names, ROLE_CALLS])
+        names = [self._engine.event_names, self._lake_names, ROLE_CALLS]
+        return None if self._observer else united(names)
 
     @property
     def alerts(self) -> list[Alert]:
@@ -211,6 +236,9 @@ class _Stream:
         self._clock.reach(self._now)
         with self._errors.caught(f"what is due before {record.where}"):
             self._advance(self._now)
+        if self._observer:
+            with self._errors.caught(record.where):
+                self._observer.record(record, self._now)
         with self._errors.caught(record.where):
             if includes(self._lake_names, record.name):
                 horizon = -math.inf if self._keeps_all else self._scheduled.horizon
@@ -242,12 +270,16 @@ class _Stream:
 
     def _take(self, signal: Signal) -> None:
         self.signals[signal.metadata.rule_id] += 1
+        if self._observer:
+            self._observer.signal(signal)
         self._rule_alerts.add(signal)
         self._correlation.add(signal)
 
     def _correlate(self, now: float) -> None:
         for match in self._correlation.advance(now):
             self.signals[match.metadata.rule_id] += 1
+            if self._observer:
+                self._observer.match(match)
             self._correlation_alerts.add(match)
 
 

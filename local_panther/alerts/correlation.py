@@ -1,5 +1,6 @@
 """Makes alerts of the matches of correlation rules."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from local_panther.alerts.model import Alert
@@ -26,8 +27,13 @@ class CorrelationAlerts:
         alerts: In the order in which they were made.
     """
 
-    def __init__(self) -> None:
-        """Start with no alerts."""
+    def __init__(self, joined: Callable[[Alert, CorrelationMatch], None] | None = None) -> None:
+        """Start with no alerts.
+
+        Args:
+            joined: Called with each alert and each match that has become part of it.
+        """
+        self._joined = joined
         self._open: dict[Key, _OpenAlert] = {}
         self.alerts: list[Alert] = []
 
@@ -41,6 +47,8 @@ class CorrelationAlerts:
             latest = self._open[key] = _OpenAlert(_make(found))
             self.alerts.append(latest.alert)
         _join(latest, found)
+        if self._joined:
+            self._joined(latest.alert, found)
 
 
 def _make(found: CorrelationMatch) -> Alert:

@@ -1,5 +1,6 @@
 """Groups the matches of rules into alerts: threshold, unique values, dedup string and period."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from local_panther.alerts.model import Alert
@@ -28,7 +29,16 @@ class AlertGrouper:
     join it; the next one after that begins anew.
     """
 
-    def __init__(self, rules: list[PythonRule]) -> None:
+    def __init__(
+        self, rules: list[PythonRule], joined: Callable[[Alert, Signal], None] | None = None
+    ) -> None:
+        """Start with no alerts.
+
+        Args:
+            rules: The rules whose signals will come.
+            joined: Called with each alert and each signal that has become part of it.
+        """
+        self._joined = joined
         self._rules = {rule.metadata.rule_id: rule for rule in rules}
         self._groups: dict[tuple[str, str], _Group] = {}
         self.alerts: list[Alert] = []
@@ -44,6 +54,7 @@ class AlertGrouper:
             group = self._groups[key] = _Group(signal.time)
         if group.alert:
             _join(group.alert, signal)
+            self._tell(group.alert, [signal])
             return
         group.signals.append(signal)
         if signal.unique is not None:
@@ -51,8 +62,14 @@ class AlertGrouper:
         reached = len(group.uniques) if rule.counts_unique else len(group.signals)
         if reached >= rule.threshold:
             group.alert = _make(group.signals, signal.made_at)
+            self._tell(group.alert, group.signals)
             group.signals = []
             self.alerts.append(group.alert)
+
+    def _tell(self, alert: Alert, signals: list[Signal]) -> None:
+        if self._joined:
+            for signal in signals:
+                self._joined(alert, signal)
 
     @staticmethod
     def _belongs(signal: Signal, group: _Group, rule: PythonRule) -> bool:

@@ -1,18 +1,23 @@
 """`local-panther serve`."""
 
+import contextlib
 import os
 import secrets
 import shlex
 import signal
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from local_panther.cli.common import UNUSABLE, content_errors, message_console, note
+from local_panther.cli.options import Workers
 from local_panther.processes import STOP_SIGNALS
+
+if TYPE_CHECKING:
+    from local_panther.instance.server import Background
 
 STATE = Path(".local-panther")
 TOKEN_VARIABLE = "PANTHER_API_TOKEN"
@@ -38,8 +43,17 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="A further name by which clients address it."),
     ] = None,
+    replay: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATH",
+            help="CloudTrail that the uploaded content runs over at the start: a file, a folder "
+            "or s3://bucket/prefix; may be given again. Alerts and the data lake come of it.",
+        ),
+    ] = None,
+    workers: Workers = 0,
 ) -> None:
-    """Run an instance for panther_analysis_tool: test, validate, upload, delete."""
+    """Run an instance for Panther's clients: content, alerts and the data lake."""
     from local_panther.instance.access import is_loopback
     from local_panther.instance.server import Listening, serve_until_stopped
 
@@ -60,12 +74,32 @@ def serve(
     try:
         with content_errors(messages):
             listening = Listening(host, port, token, allow_host or ())
-            serve_until_stopped(state, listening, ready, (signal.SIGINT, *STOP_SIGNALS))
+            background = _feed(replay or [], workers, messages)
+            signals = (signal.SIGINT, *STOP_SIGNALS)
+            serve_until_stopped(state, listening, ready, signals, background)
         note(f"stopped; uploads are in {state}", messages)
     except BrokenPipeError:
         raise
     except (OSError, UnicodeError) as error:
         _fail(messages, f"{host} port {port}, {state}: {error}")
+
+
+def _feed(paths: list[str], workers: int, messages: Console) -> "Background":
+    """Return what makes the replay of an instance."""
+    from local_panther.records.s3 import is_s3
+    from local_panther.records.workers import usable_cores
+    from local_panther.serving.feed import Feed
+
+    if not paths:
+        return contextlib.nullcontext
+    for path in paths:
+        if not is_s3(path) and not Path(path).exists():
+            _fail(messages, f"--replay {path}: no such file, folder or bucket")
+
+    def tell(text: str) -> None:
+        note(text, messages)
+
+    return lambda instance: Feed(instance, paths, workers or usable_cores(), tell)
 
 
 def _token(path: Path | None, messages: Console) -> str:

@@ -33,7 +33,7 @@ class Metadata:
         runbook: How to triage its alerts.
         reference: An address to read more at.
         output_ids: The destinations in its YAML.
-        mitre: Its tactics and techniques of MITRE ATT&CK, such as "TA0004:T1548.005".
+        tags: What it is tagged with, and `reports` the frameworks that it reports to.
     """
 
     rule_id: str
@@ -45,7 +45,13 @@ class Metadata:
     runbook: str
     reference: str
     output_ids: tuple[str, ...] = ()
-    mitre: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    reports: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def mitre(self) -> tuple[str, ...]:
+        """Its tactics and techniques of MITRE ATT&CK, such as "TA0004:T1548.005"."""
+        return tuple(self.reports.get("MITRE ATT&CK") or ())
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "Metadata":
@@ -60,7 +66,8 @@ class Metadata:
             runbook=spec.get("Runbook", "").strip(),
             reference=spec.get("Reference", "").strip(),
             output_ids=tuple(spec.get("OutputIds") or ()),
-            mitre=tuple((spec.get("Reports") or {}).get("MITRE ATT&CK") or ()),
+            tags=tuple(spec.get("Tags") or ()),
+            reports=spec.get("Reports") or {},
         )
 
 

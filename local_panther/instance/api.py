@@ -77,9 +77,8 @@ class Api:
         return dict(result.formatted)
 
     def close(self) -> None:
-        """Take no more uploads, and stop the one that is under way."""
+        """Take no more uploads."""
         self._worker.shutdown(wait=False, cancel_futures=True)
-        self._library.close()
 
     # One method for each field of Query and Mutation, named as the field. -----------------------
 

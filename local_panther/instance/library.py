@@ -1,5 +1,6 @@
 """The content that an instance stores, and the changes that clients make to it."""
 
+import shutil
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,12 +16,17 @@ from local_panther.instance.limits import TooLargeError, check_expansion
 from local_panther.instance.model import CheckedUpload, StoredItem, UploadOutcome
 from local_panther.instance.statistics import upload_statistics
 from local_panther.instance.store import Store
+from local_panther.processes import TemporaryFolder
 
 YAML_SUFFIXES = (".yml", ".yaml")
 
 
 class Library:
-    """Stored content, with one change at a time."""
+    """Stored content, with one change at a time.
+
+    Attributes:
+        changed: Set whenever something was stored or deleted.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open a state folder, or make one.
@@ -32,11 +38,30 @@ class Library:
         self._checker = Checker()
         self._lock = threading.Lock()
         self._closed = False
+        self.changed = threading.Event()
 
     @property
     def items(self) -> Mapping[str, StoredItem]:
         """The stored items by ID."""
         return self._store.items
+
+    @property
+    def folder(self) -> Path:
+        """The state folder."""
+        return self._store.folder
+
+    def work_folder(self) -> TemporaryFolder:
+        """Return a new folder in the state folder, for what is under way."""
+        return self._store.work_folder()
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the content into a new folder, as it is between two changes.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+        with self._lock:
+            shutil.copytree(self._store.content, target)
 
     def spec(self, item_id: str) -> dict[str, Any]:
         """Return the YAML of a stored item."""
@@ -88,6 +113,7 @@ class Library:
         if store:
             try:
                 self._store.add(candidate, checked.items)
+                self.changed.set()
             except ValueError as error:  # which the check does not write: uploaded code did
                 return _problem(f"the check gave an invalid result: {error}")
         return UploadOutcome(statistics=statistics)
@@ -105,6 +131,7 @@ class Library:
             found = [i for i in wanted if i in self.items and self._is_query(i) == queries]
             if found and not dry_run:
                 self._store.remove(found)
+                self.changed.set()
             return found
 
     def linked(self, ids: Iterable[str], *, queries: bool) -> list[str]:

@@ -16,7 +16,7 @@ from local_panther.instance.access import Access
 from local_panther.instance.api import Api
 from local_panther.instance.archive import MAX_ARCHIVE_BYTES
 from local_panther.instance.connections import Connections
-from local_panther.instance.library import Library
+from local_panther.instance.instance import Instance
 
 PATH = "/public/graphql"
 # Beyond the limit of an archive, so that the message for one that is too large names that limit.
@@ -24,6 +24,7 @@ MAX_REQUEST_BYTES = 8 * MAX_ARCHIVE_BYTES
 BODY_SECONDS = 60.0
 END_SECONDS = 1.0  # for requests under way when the server stops
 
+Background = Callable[[Instance], contextlib.AbstractContextManager[Any]]
 Answer = Callable[[str, dict[str, Any] | None, str | None], dict[str, Any]]
 
 
@@ -97,13 +98,19 @@ def _refused(status: int, message: str) -> web.Response:
     return web.json_response(errors, status=status, reason=message)
 
 
-async def serve(state: Path, listening: Listening, ready: Callable[[str], None]) -> None:
+async def serve(
+    state: Path,
+    listening: Listening,
+    ready: Callable[[str], None],
+    background: Background = contextlib.nullcontext,
+) -> None:
     """Serve until cancelled.
 
     Args:
         state: Folder in which the content is kept.
         listening: Where and for whom.
         ready: Called with the URL once requests are taken.
+        background: Makes what goes on beside the requests, from the instance.
 
     Raises:
         OSError: The address or the folder cannot be used.
@@ -122,18 +129,25 @@ async def serve(state: Path, listening: Listening, ready: Callable[[str], None])
             connections.factory(runner.server), host, listening.port, start_serving=False
         )
         stack.callback(server.close)
-        api = Api(Library(state))
+        instance = Instance(state)
+        stack.callback(instance.close)
+        api = Api(instance.library)
         stack.callback(api.close)
         handler.answer = api.answer
         await server.start_serving()
         port = server.sockets[0].getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         ready(f"http://{name}:{port}{PATH}")
+        stack.enter_context(background(instance))
         await asyncio.Event().wait()
 
 
 def serve_until_stopped(
-    state: Path, listening: Listening, ready: Callable[[str], None], signals: Iterable[int]
+    state: Path,
+    listening: Listening,
+    ready: Callable[[str], None],
+    signals: Iterable[int],
+    background: Background = contextlib.nullcontext,
 ) -> None:
     """Serve until one of the signals arrives; see `serve`.
 
@@ -148,14 +162,16 @@ def serve_until_stopped(
         for number in signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        await serve(state, listening, ready)
+        await serve(state, listening, ready, background)
 
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(run())
 
 
 @contextlib.contextmanager
-def running(state: Path, token: str) -> Iterator[str]:
+def running(
+    state: Path, token: str, background: Background = contextlib.nullcontext
+) -> Iterator[str]:
     """Serve on a free port of loopback while the context lasts; gives the URL.
 
     Raises:
@@ -169,7 +185,7 @@ def running(state: Path, token: str) -> Iterator[str]:
         url.append(found)
         is_ready.set()
 
-    task = loop.create_task(serve(state, Listening("127.0.0.1", 0, token), ready))
+    task = loop.create_task(serve(state, Listening("127.0.0.1", 0, token), ready, background))
 
     def run() -> None:
         try:

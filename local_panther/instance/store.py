@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -20,6 +21,8 @@ from local_panther.processes import TemporaryFolder
 WORK_PREFIX = ".upload-"
 CHANGE_PREFIX = ".change-"
 LEFTOVERS = (WORK_PREFIX, CHANGE_PREFIX)
+ALERTS_PREFIX = "alerts.sqlite"  # and what SQLite keeps beside it
+LAKE_NAME = re.compile(r"lake-[0-9]{1,15}")
 
 
 class Store:
@@ -160,7 +163,9 @@ class Store:
 
     def _refuse_what_is_not_ours(self) -> None:
         names = {path.name for path in self.folder.iterdir()}
-        if INDEX not in names and not all(name.startswith(LEFTOVERS) for name in names):
+        ours = (*LEFTOVERS, ALERTS_PREFIX)
+        others = [n for n in names if not n.startswith(ours) and not LAKE_NAME.fullmatch(n)]
+        if INDEX not in names and others:
             raise _refused(self.folder, "holds files but no uploads; name another --state")
 
     def _remove_leftovers(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -28,7 +29,7 @@ BOOLEAN = "readOnly managementEvent"
 PANTHER_TEXT = "p_log_type p_row_id p_source_id p_source_label"
 PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
 PANTHER_LISTS += " p_any_domain_names p_any_trace_ids p_any_aws_instance_ids p_any_aws_tags"
-PANTHER_LISTS += " p_any_actor_ids"
+PANTHER_LISTS += " p_any_actor_ids p_any_emails"
 
 BATCH_RECORDS = 2000  # that wait for one insert
 BATCH_BYTES = 8 * 1024 * 1024
@@ -64,12 +65,17 @@ class Lake:
         refused: Number of records that DuckDB does not accept as JSON.
     """
 
-    def __init__(self) -> None:
-        """Start with an empty table; the database itself is made when it is first needed."""
+    def __init__(self, databases: Path | None = None) -> None:
+        """Start with an empty table; the database itself is made when it is first needed.
+
+        Args:
+            databases: A folder for the database, which stays; by default it goes with the lake.
+        """
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._stored = 0
         self._folder = TemporaryFolder("local-panther-lake-")
+        self._databases = databases or self._folder.path
         self._batch = self._folder.path / "batch.ndjson"
         self.refused = 0
 
@@ -88,13 +94,14 @@ class Lake:
         """The database: its threads must start after all workers have been forked."""
         connection = duckdb.connect()
         # In a file, as what is in memory only counts towards the limit for good.
-        connection.execute(f"ATTACH '{self._folder.path}/lake.duckdb' AS panther_logs")
+        connection.execute(f"ATTACH '{self._databases}/panther_logs.duckdb' AS panther_logs")
         connection.execute("SET enable_progress_bar = false")  # it writes to standard output
         connection.execute(f"SET threads = {THREADS}")
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         connection.execute(f"SET temp_directory = '{self._folder.path}'")
         # Queries come with the content: they read the lake and nothing else.
-        connection.execute(f"SET allowed_directories = ['{self._folder.path}']")
+        allowed = f"['{self._folder.path}', '{self._databases}']"
+        connection.execute(f"SET allowed_directories = {allowed}")
         connection.execute("SET enable_external_access = false")
         connection.execute("CREATE SCHEMA panther_logs.public")
         connection.execute(_create_table())
@@ -236,8 +243,11 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, type(None))) else str(value)
 
 
-def _columns() -> list[tuple[str, str, str]]:
-    """Return the columns: name, type, and how the value is taken from a line."""
+def columns() -> list[tuple[str, str, str]]:
+    """Return the columns of the log: name, type, and how the value is taken from a line.
+
+    A line has the record `r`, the fields `p` that Panther adds to it, and its arrival `a`.
+    """
     text = [(name, "VARCHAR", f"r.{name}") for name in TEXT.split()]
     variant = [(name, "JSON", f"NULLIF(r.{name}, 'null'::JSON)") for name in VARIANT]
     boolean = [(name, "BOOLEAN", f"TRY_CAST(r.{name} AS BOOLEAN)") for name in BOOLEAN.split()]
@@ -249,24 +259,28 @@ def _columns() -> list[tuple[str, str, str]]:
 
 
 def _create_table() -> str:
-    columns = ", ".join(f'"{name}" {kind}' for name, kind, _ in _columns())
-    return f"CREATE TABLE {LAKE_TABLE} ({columns})"
+    types = ", ".join(f'"{name}" {kind}' for name, kind, _ in columns())
+    return f"CREATE TABLE {LAKE_TABLE} ({types})"
+
+
+def record_types() -> str:
+    """Return the types of a record's fields, as DuckDB writes those of a STRUCT."""
+    types = [f'"{name}" VARCHAR' for name in (TEXT + " " + BOOLEAN).split()]
+    return ", ".join([*types, *(f'"{name}" JSON' for name in VARIANT)])
+
+
+def added_types() -> str:
+    """Return the types of the fields that Panther adds, as DuckDB writes those of a STRUCT."""
+    types = [f'"{name}" VARCHAR' for name in PANTHER_TEXT.split()]
+    types += [f'"{name}" VARCHAR[]' for name in PANTHER_LISTS.split()]
+    return ", ".join([*types, '"p_event_time" TIMESTAMP'])
 
 
 def _insert() -> str:
-    """Return the statement that inserts a file: on each line a record `r` and its p_ fields `p`."""
-    record = [f'"{name}" VARCHAR' for name in (TEXT + " " + BOOLEAN).split()]
-    record += [f'"{name}" JSON' for name in VARIANT]
-    added = [f'"{name}" VARCHAR' for name in PANTHER_TEXT.split()]
-    added += [f'"{name}" VARCHAR[]' for name in PANTHER_LISTS.split()]
-    added += ['"p_event_time" TIMESTAMP']
-    columns = (
-        f"{{a: 'TIMESTAMP', p: 'STRUCT({', '.join(added)})', r: 'STRUCT({', '.join(record)})'}}"
-    )
-    values = ", ".join(value for _, _, value in _columns())
-    read = (
-        f"read_json(?, format = 'newline_delimited', columns = {columns}, maximum_object_size = ?)"
-    )
+    """Return the statement that inserts a file of such lines."""
+    forms = f"{{a: 'TIMESTAMP', p: 'STRUCT({added_types()})', r: 'STRUCT({record_types()})'}}"
+    values = ", ".join(value for _, _, value in columns())
+    read = f"read_json(?, format = 'newline_delimited', columns = {forms}, maximum_object_size = ?)"
     return f"INSERT INTO {LAKE_TABLE} SELECT {values} FROM {read}"
 
 

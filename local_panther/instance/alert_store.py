@@ -1,0 +1,279 @@
+"""Alerts, their events and comments, in SQLite: what was answered survives whatever happens."""
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from local_panther.errors import ContentError, Problem
+from local_panther.instance.alert_filter import after, where
+from local_panther.instance.alert_model import NAMES, AlertFilter, Comment, KeptAlert, StoredAlert
+from local_panther.instance.files import PRIVATE_FILE
+
+DATABASE = "alerts.sqlite"
+LISTS = ("context", "destinations", "tags", "log_types")  # kept as JSON
+VERSION = 1
+SCHEMA = f"""
+CREATE TABLE alerts (
+  {", ".join(NAMES)}, status TEXT NOT NULL DEFAULT 'OPEN', assignee TEXT, updated REAL,
+  PRIMARY KEY (id)
+);
+CREATE INDEX alerts_created ON alerts (created, id);
+CREATE TABLE events (
+  alert_id TEXT REFERENCES alerts ON DELETE CASCADE, position INTEGER, event TEXT NOT NULL,
+  PRIMARY KEY (alert_id, position)
+);
+CREATE TABLE comments (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
+  alert_id TEXT NOT NULL REFERENCES alerts ON DELETE CASCADE,
+  body TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL
+);
+CREATE INDEX comments_alert ON comments (alert_id, number);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA user_version = {VERSION};
+"""
+
+
+class UnknownAlertError(LookupError):
+    """There is no such alert; the message names it."""
+
+
+class AlertStore:
+    """The alerts of an instance. Any thread may use it; each change is on disk when it returns."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the database in a state folder, or make one that only its owner can read.
+
+        Raises:
+            ContentError: It is not such a database, or of another version.
+            OSError: It cannot be made or read.
+        """
+        path = folder / DATABASE
+        if path.is_symlink():
+            raise _refused(path, "is a symbolic link")
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, PRIVATE_FILE))
+        path.chmod(PRIVATE_FILE)  # SQLite gives its other files the same mode
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            self._open()
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise _refused(path, f"is not a database of alerts ({error})") from error
+        except ContentError:
+            self._connection.close()
+            raise
+
+    def _open(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if version == 0:
+            self._connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+        elif version != VERSION:
+            raise _refused(Path(DATABASE), f"is of version {version}; name another --state")
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def take(
+        self,
+        alerts: Iterable[StoredAlert],
+        events: Iterable[tuple[str, str]],
+        facts: dict[str, Any],
+    ) -> int:
+        """Take what a replay found, in one step.
+
+        An alert that is known keeps its status, assignee and comments.
+
+        Args:
+            alerts: The alerts.
+            events: The ID of an alert and the JSON of an event of it, in order.
+            facts: See `fact`.
+
+        Returns:
+            The number of alerts that were not known.
+        """
+        marks = ", ".join("?" * len(NAMES))
+        changes = ", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])
+        upsert = f"""INSERT INTO alerts ({", ".join(NAMES)}) VALUES ({marks})
+            ON CONFLICT (id) DO UPDATE SET {changes}"""
+        positions: dict[str, int] = {}
+        with self._change() as db:
+            (before,) = db.execute("SELECT count(*) FROM alerts").fetchone()
+            for alert in alerts:
+                db.execute(upsert, _columns(alert))
+                db.execute("DELETE FROM events WHERE alert_id = ?", [alert.id])
+            for alert_id, event in events:
+                positions[alert_id] = position = positions.get(alert_id, -1) + 1
+                db.execute("INSERT INTO events VALUES (?, ?, ?)", [alert_id, position, event])
+            self._set_facts(db, facts)
+            (count,) = db.execute("SELECT count(*) FROM alerts").fetchone()
+            return int(count - before)
+
+    def find(self, wanted: AlertFilter, limit: int, cursor: str = "") -> list[KeptAlert]:
+        """Return alerts in order of creation.
+
+        Args:
+            wanted: Which.
+            limit: How many at most.
+            cursor: The ID of the alert that was returned last; "" to begin.
+
+        Raises:
+            UnknownAlertError: There is no alert of the cursor.
+        """
+        clause, values = where(wanted)
+        if cursor:
+            last = self.get(cursor)
+            clause, values = after(clause, values, last, descending=wanted.descending)
+        direction = "DESC" if wanted.descending else "ASC"
+        rows = self._rows(
+            f"{SELECT} WHERE {clause} ORDER BY created {direction}, id {direction} LIMIT ?",
+            [*values, limit],
+        )
+        return [_kept(row) for row in rows]
+
+    def get(self, alert_id: str) -> KeptAlert:
+        """Return an alert.
+
+        Raises:
+            UnknownAlertError: There is none of this ID.
+        """
+        rows = self._rows(f"{SELECT} WHERE id = ?", [alert_id])
+        if not rows:
+            raise UnknownAlertError(f"{alert_id}: no such alert")
+        return _kept(rows[0])
+
+    def update(
+        self, ids: Sequence[str], *, status: str | None = None, assignee: str | None = None
+    ) -> None:
+        """Change the status or the assignee of alerts, of all or of none.
+
+        Args:
+            ids: The alerts.
+            status: The new one; None leaves it.
+            assignee: The ID of a user, "" for nobody; None leaves it.
+
+        Raises:
+            UnknownAlertError: One of them does not exist; nothing has changed.
+        """
+        with self._change() as db:
+            for alert_id in ids:
+                done = db.execute(
+                    """UPDATE alerts SET updated = ?, status = coalesce(?, status),
+                    assignee = CASE WHEN ? IS NULL THEN assignee ELSE nullif(?, '') END
+                    WHERE id = ?""",
+                    [time.time(), status, assignee, assignee, alert_id],
+                )
+                if not done.rowcount:
+                    raise UnknownAlertError(f"{alert_id}: no such alert")
+
+    def events(self, alert_id: str, start: int, limit: int) -> list[Any]:
+        """Return events of an alert, from a position on.
+
+        Raises:
+            UnknownAlertError: There is no such alert.
+        """
+        self.get(alert_id)
+        rows = self._rows(
+            "SELECT event FROM events WHERE alert_id = ? AND position >= ?"
+            " ORDER BY position LIMIT ?",
+            [alert_id, start, limit],
+        )
+        return [json.loads(event) for (event,) in rows]
+
+    def comment(self, alert_id: str, body: str, form: str) -> Comment:
+        """Add a comment.
+
+        Raises:
+            UnknownAlertError: There is no such alert.
+        """
+        self.get(alert_id)
+        made = Comment(str(uuid.uuid4()), alert_id, body, form, now := time.time(), now)
+        with self._change() as db:
+            db.execute(
+                "INSERT INTO comments (id, alert_id, body, format, created, updated)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                [made.id, made.alert_id, made.body, made.format, made.created, made.updated],
+            )
+        return made
+
+    def edit_comment(self, comment_id: str, body: str, form: str) -> Comment | None:
+        """Change a comment and return it; None if there is none of this ID."""
+        with self._change() as db:
+            db.execute(
+                "UPDATE comments SET body = ?, format = ?, updated = ? WHERE id = ?",
+                [body, form, time.time(), comment_id],
+            )
+        return self.get_comment(comment_id)
+
+    def get_comment(self, comment_id: str) -> Comment | None:
+        """Return a comment; None if there is none of this ID."""
+        found = [Comment(*row) for row in self._rows(f"{COMMENTS} WHERE id = ?", [comment_id])]
+        return found[0] if found else None
+
+    def comments(self, alert_id: str, after_number: int, limit: int) -> list[Comment]:
+        """Return comments on an alert, those after a number, oldest first."""
+        rows = self._rows(
+            f"{COMMENTS} WHERE alert_id = ? AND number > ? ORDER BY number LIMIT ?",
+            [alert_id, after_number, limit],
+        )
+        return [Comment(*row) for row in rows]
+
+    def fact(self, name: str) -> Any:
+        """Return something that a replay left beside alerts, None if it has not."""
+        rows = self._rows("SELECT value FROM facts WHERE name = ?", [name])
+        return json.loads(rows[0][0]) if rows else None
+
+    @staticmethod
+    def _set_facts(db: sqlite3.Connection, facts: dict[str, Any]) -> None:
+        rows = [(name, json.dumps(value)) for name, value in facts.items()]
+        db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+
+
+SELECT = f"SELECT {', '.join(NAMES)}, status, assignee, updated FROM alerts"
+COMMENTS = "SELECT id, alert_id, body, format, created, updated, number FROM comments"
+
+
+def _columns(alert: StoredAlert) -> list[Any]:
+    return [
+        json.dumps(value) if name in LISTS else value for name, value in alert.as_json().items()
+    ]
+
+
+def _kept(row: tuple[Any, ...]) -> KeptAlert:
+    *found, status, assignee, updated = row
+    plain = {
+        name: json.loads(value) if name in LISTS else value
+        for name, value in zip(NAMES, found, strict=True)
+    }
+    plain["suppressed"] = bool(plain["suppressed"])
+    return KeptAlert(StoredAlert.from_json(plain), status, assignee, updated)
+
+
+def _refused(path: Path, message: str) -> ContentError:
+    return ContentError([Problem(str(path), message)])

@@ -1,0 +1,90 @@
+"""An instance: the content it stores, and what that content has found."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from local_panther.instance.alert_model import StoredAlert
+from local_panther.instance.alert_store import AlertStore
+from local_panther.instance.library import Library
+from local_panther.instance.store import LAKE_NAME
+
+LAKE, SUMMARY = "lake", "summary"  # facts beside the alerts
+
+
+class Instance:
+    """What a server serves.
+
+    Attributes:
+        library: The content.
+        alerts: The alerts.
+        replaying: True while a replay is under way, whose alerts are not there yet.
+    """
+
+    def __init__(self, state: Path) -> None:
+        """Open a state folder, or make one.
+
+        Raises:
+            ContentError: The folder is in use, is not ours, or holds an invalid index.
+            OSError: It cannot be made or read.
+        """
+        self.library = Library(state)
+        try:
+            self.alerts = AlertStore(self.library.folder)
+            self._remove_old_lakes()
+        except BaseException:
+            self.library.close()
+            raise
+        self.replaying = False
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self.alerts.close()
+        self.library.close()
+
+    @property
+    def databases(self) -> Path | None:
+        """The folder of the lake's databases; None before the first replay."""
+        name = self.alerts.fact(LAKE)
+        return self.library.folder / name if name else None
+
+    def take(
+        self,
+        alerts: Iterable[StoredAlert],
+        events: Iterable[tuple[str, str]],
+        databases: Path,
+        summary: dict[str, Any],
+    ) -> int:
+        """Take over what a replay found, in one step.
+
+        Args:
+            alerts: The alerts.
+            events: The ID of an alert and the JSON of an event of it, in order.
+            databases: The folder of the lake's databases, in the state folder.
+            summary: What was read.
+
+        Returns:
+            The number of alerts that are new.
+
+        Raises:
+            OSError, ValueError, TypeError: It cannot be taken; nothing has changed.
+        """
+        folder = self.library.folder
+        numbers = [int(path.name.partition("-")[2]) for path in folder.glob("lake-*")]
+        name = f"lake-{max(numbers, default=0) + 1}"
+        databases.rename(folder / name)
+        try:
+            new = self.alerts.take(alerts, events, {LAKE: name, SUMMARY: summary})
+        except BaseException:
+            shutil.rmtree(folder / name, ignore_errors=True)
+            raise
+        self._remove_old_lakes()
+        return new
+
+    def _remove_old_lakes(self) -> None:
+        """Remove lakes that are not in use: of earlier replays, or of one that was killed."""
+        current = self.databases
+        for path in self.library.folder.iterdir():
+            if LAKE_NAME.fullmatch(path.name) and path != current and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)

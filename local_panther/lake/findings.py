@@ -1,0 +1,108 @@
+"""Signals and rule matches in databases of their own, as the lake of an instance has them.
+
+`panther_signals` holds every match of a rule, `panther_rule_matches` those that are part of an
+alert. Each has a table for matches of events, `aws_cloudtrail`, one for matches of the rows of
+scheduled queries, `scheduled_rules`, and the signals a view of both, `correlation_signals`.
+https://docs.panther.com/search/panther-fields
+"""
+
+from pathlib import Path
+
+import duckdb
+
+from local_panther.lake.lake import added_types, columns, record_types
+
+DATABASES = ("panther_signals", "panther_rule_matches")
+MATCH = {  # what a match adds to the event, or row, that it is of
+    "p_rule_id": "VARCHAR",
+    "p_rule_severity": "VARCHAR",
+    "p_rule_tags": "VARCHAR[]",
+    "p_rule_reports": "JSON",
+    "p_rule_error": "VARCHAR",
+    "p_alert_id": "VARCHAR",
+    "p_alert_title": "VARCHAR",
+    "p_alert_severity": "VARCHAR",
+    "p_alert_context": "JSON",
+    "p_alert_creation_time": "TIMESTAMP",
+    "p_alert_update_time": "TIMESTAMP",
+}
+ROW = {"p_event_time": "TIMESTAMP", "p_row_id": "VARCHAR", "p_log_type": "VARCHAR", "row": "JSON"}
+MAX_LINE_BYTES = 32 * 1024 * 1024
+
+
+def store_findings(signals: Path, matches: Path, databases: Path) -> int:
+    """Make the databases of signals and rule matches.
+
+    Args:
+        signals: A file with a line of JSON for each match: the time of arrival `a`, the event `e`
+            (or None, and the row of a query as `q`) and the match `m`.
+        matches: Another one, with those that are part of an alert.
+        databases: The folder for the databases.
+
+    Returns:
+        The number of lines that DuckDB does not accept.
+
+    Raises:
+        duckdb.Error: They cannot be made.
+    """
+    refused = 0
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 1")
+        connection.execute("SET memory_limit = '512MB'")
+        connection.execute("SET enable_progress_bar = false")
+        for name, lines in zip(DATABASES, (signals, matches), strict=True):
+            connection.execute(f"ATTACH '{databases}/{name}.duckdb' AS {name}")
+            connection.execute(f"CREATE SCHEMA {name}.public")
+            refused += _store(connection, name, lines)
+        _name_alerts(connection)
+        connection.execute(_view("panther_signals", "correlation_signals"))
+        for name in DATABASES:
+            connection.execute(f"CHECKPOINT {name}")
+    return refused
+
+
+def _store(connection: duckdb.DuckDBPyConnection, name: str, lines: Path) -> int:
+    match = _types(MATCH)
+    forms = f"a: 'TIMESTAMP', e: 'STRUCT({record_types()}, {added_types()})', m: 'STRUCT({match})'"
+    forms = f"{{{forms}, q: 'STRUCT({_types(ROW)})'}}"
+    read = f"""read_json('{lines}', format = 'newline_delimited', ignore_errors = true,
+        maximum_object_size = {MAX_LINE_BYTES}, columns = {forms})"""
+    event = ", ".join(f'{value} AS "{column}"' for column, _, value in columns())
+    stored = 0
+    for table, source, values in (
+        ("aws_cloudtrail", "e", event),
+        ("scheduled_rules", "q", "unnest(q)"),
+    ):
+        connection.execute(
+            f"""CREATE TABLE {name}.public.{table} AS SELECT {values}, unnest(m) FROM
+            (SELECT a, e AS r, e AS p, q, m FROM {read} WHERE {source} IS NOT NULL)"""
+        )
+        counted = connection.execute(f"SELECT count(*) FROM {name}.public.{table}").fetchone()
+        stored += counted[0] if counted else 0
+    with lines.open("rb") as file:
+        return sum(1 for _ in file) - stored
+
+
+def _name_alerts(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let signals know their alerts, which were made after them."""
+    alert = [name for name in MATCH if name.startswith("p_alert_")]
+    values = ", ".join(f"{name} = found.{name}" for name in alert)
+    for table in ("aws_cloudtrail", "scheduled_rules"):
+        connection.execute(
+            f"""UPDATE panther_signals.public.{table} AS signal SET {values}
+            FROM panther_rule_matches.public.{table} AS found
+            WHERE signal.p_rule_id = found.p_rule_id AND signal.p_row_id = found.p_row_id"""
+        )
+
+
+def _view(database: str, name: str) -> str:
+    """Return the statement for a view of all matches, with what they have in common."""
+    shared = {column: kind for column, kind, _ in columns() if column.startswith("p_")} | MATCH
+    of_rows = [c if c in ROW or c in MATCH else f"NULL::{k} AS {c}" for c, k in shared.items()]
+    return f"""CREATE VIEW {database}.public.{name} AS
+        SELECT {", ".join(shared)} FROM {database}.public.aws_cloudtrail UNION ALL
+        SELECT {", ".join(of_rows)} FROM {database}.public.scheduled_rules"""
+
+
+def _types(fields: dict[str, str]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in fields.items())

@@ -1,0 +1,1 @@
+"""The replay behind an instance: stored content over recorded CloudTrail, in its own process."""

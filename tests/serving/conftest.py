@@ -1,0 +1,76 @@
+"""An instance with the repository's content, and what that found in a simulated attack."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from local_panther.instance.server import running
+from local_panther.serving.feed import Feed
+from tests.builders.replays import simulated
+from tests.instance.conftest import TOKEN, Client, archive, repo_files
+
+ENABLED = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
+
+
+class Messages:
+    """What a feed tells."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._came = threading.Condition()
+
+    def __call__(self, line: str) -> None:
+        with self._came:
+            self.lines.append(line)
+            self._came.notify_all()
+
+    def wait_for(self, text: str, times: int = 1, seconds: float = 90) -> str:
+        """Return the line with a text that comes as often as that."""
+        with self._came:
+            found = lambda: [line for line in self.lines if text in line]  # noqa: E731
+            assert self._came.wait_for(lambda: len(found()) >= times, seconds), self.lines
+            return found()[times - 1]
+
+
+@contextmanager
+def fed(
+    state: Path, *paths: Path, content: bytes | None = None, until: str = "new alerts"
+) -> Iterator[Client]:
+    """An instance that has replayed some paths, or has told what else it is waited for."""
+    messages = Messages()
+
+    def background(instance):
+        return Feed(instance, [str(path) for path in paths], 1, messages)
+
+    with running(state, TOKEN, background) as url:
+        client = Client(url, state)
+        client.messages = messages
+        if content:
+            assert client.upload(content)["status"] == "COMPLETED"
+        messages.wait_for(until)
+        yield client
+
+
+def attack(folder: Path) -> Path:
+    """Write an attack that succeeds, and one on a role of the blocklist."""
+    blocked = "arn:aws:iam::123456789012:role/FullAdminRole"
+    return simulated(folder / "trail.json.gz", succeed=2, blocklisted=blocked)
+
+
+def content_files() -> dict[str, str]:
+    """The repository's content, with the blocklist enabled."""
+    files = repo_files()
+    files[ENABLED] = files[ENABLED].replace("Enabled: false", "Enabled: true")
+    return files
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory) -> Iterator[Client]:
+    """An instance that all tests share; they may read, and change what is theirs."""
+    folder = tmp_path_factory.mktemp("fed")
+    content = archive(content_files())
+    with fed(folder / "state", attack(folder), content=content) as client:
+        yield client

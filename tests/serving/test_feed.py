@@ -1,0 +1,207 @@
+"""What a replay leaves in the instance, and that it stays there."""
+
+import gzip
+import json
+import shutil
+import sqlite3
+import stat
+import subprocess
+import textwrap
+from contextlib import closing
+
+import duckdb
+import pytest
+import yaml
+
+from local_panther.errors import ContentError
+from local_panther.instance.alert_model import DETECTION_ERROR, AlertFilter
+from local_panther.instance.alert_store import AlertStore
+from local_panther.instance.instance import Instance
+from local_panther.replay import replay
+from tests.builders.content import write_lines
+from tests.builders.events import call
+from tests.builders.replays import BLOCKLIST, CORRELATION, FAILED_ATTEMPTS
+from tests.instance.conftest import TOKEN, archive
+from tests.instance.servers import COMMAND, server
+from tests.serving.conftest import content_files, fed
+
+
+@pytest.fixture
+def store(lake, tmp_path):
+    """A copy of the alerts, as another process would read them after a kill."""
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in lake.state.glob("alerts.sqlite*"):
+        (copy / path.name).write_bytes(path.read_bytes())
+    with closing(AlertStore(copy)) as found:
+        yield found
+
+
+def test_the_alerts_are_those_of_a_replay(lake, store, tmp_path):
+    for name, text in content_files().items():
+        path = tmp_path / "content" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (trail,) = lake.state.parent.glob("*.gz")
+    outcome = replay([str(trail)], tmp_path / "content")
+    wanted = {(a.metadata.rule_id, a.title, a.severity, a.event_count) for a in outcome.alerts}
+    found = [kept.found for kept in store.find(AlertFilter(), 50)]
+    assert {(a.rule_id, a.title, a.severity, a.event_count) for a in found} == wanted
+    assert len(found) == len(outcome.alerts) >= 3
+    for alert in found:
+        events = store.events(alert.id, 0, 1000)
+        assert events and len(events) <= alert.event_count
+        if alert.detection_type != "SCHEDULED_RULE":
+            assert len({event["eventID"] for event in events}) == len(events)
+            assert alert.log_types == ["AWS.CloudTrail"]
+
+
+def test_another_replay_finds_the_same_alerts_and_keeps_what_people_made_of_them(lake, tmp_path):
+    state = tmp_path / "state"
+    shutil.copytree(lake.state, state)  # as a killed server leaves it, and in no step of its own
+    (trail,) = lake.state.parent.glob("*.gz")
+    with closing(AlertStore(state)) as before:
+        ids = [kept.found.id for kept in before.find(AlertFilter(), 50)]
+        before.update(ids[:1], status="RESOLVED", assignee="someone")
+        before.comment(ids[0], "seen", "PLAIN_TEXT")
+    with fed(state, trail) as again:
+        assert "0 new alerts" in again.messages.lines[-1]
+    with closing(AlertStore(state)) as after:
+        assert [kept.found.id for kept in after.find(AlertFilter(), 50)] == ids
+        kept = after.get(ids[0])
+        assert (kept.status, kept.assignee) == ("RESOLVED", "someone")
+        assert [comment.body for comment in after.comments(ids[0], 0, 9)] == ["seen"]
+        assert after.events(ids[0], 0, 9)
+    assert len(list(state.glob("lake-*"))) == 1
+
+
+def test_only_the_owner_can_read_the_state(lake):
+    for path in [lake.state, *lake.state.rglob("*")]:
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_the_lake_holds_every_record_and_knows_the_alerts_of_signals(lake, store):
+    (folder,) = lake.state.glob("lake-*")
+    (trail,) = lake.state.parent.glob("*.gz")
+    records = json.loads(gzip.decompress(trail.read_bytes()))["Records"]
+    with duckdb.connect() as db:
+        for path in folder.glob("*.duckdb"):
+            db.execute(f"ATTACH '{path}' (READ_ONLY)")
+
+        def rows(sql):
+            return db.execute(sql).fetchall()
+
+        logs = "panther_logs.public.aws_cloudtrail"
+        assert rows(f"SELECT count(DISTINCT eventID) FROM {logs}") == [
+            (len({record["eventID"] for record in records}),)
+        ]
+        signals = "panther_signals.public.correlation_signals"
+        rules = {rule for (rule,) in rows(f"SELECT DISTINCT p_rule_id FROM {signals}")}
+        assert {FAILED_ATTEMPTS, CORRELATION, BLOCKLIST} < rules
+        (alert,) = store.find(AlertFilter(detection_id=CORRELATION), 5)
+        named = f"SELECT count(*) FROM {signals} WHERE p_alert_id = '{alert.found.id}'"
+        assert rows(named) == [(alert.found.event_count,)]
+        matches = rows(
+            "SELECT p_alert_id, eventName, p_alert_severity, userIdentity->>'type' FROM"
+            f" panther_rule_matches.public.aws_cloudtrail WHERE p_rule_id = '{BLOCKLIST}'"
+        )
+        (blocked,) = store.find(AlertFilter(detection_id=BLOCKLIST), 5)
+        assert matches == [(blocked.found.id, "AssumeRole", "HIGH", "IAMUser")]
+        rows("SELECT p_row_id, row FROM panther_rule_matches.public.scheduled_rules")
+
+
+class TestContentCode:
+    def rule(self, body: str) -> bytes:
+        spec = {
+            "AnalysisType": "rule",
+            "RuleID": "Test.Rule",
+            "Filename": "rule.py",
+            "Enabled": True,
+            "LogTypes": ["AWS.CloudTrail"],
+            "Severity": "High",
+        }
+        return archive({"rule.yml": yaml.safe_dump(spec), "rule.py": textwrap.dedent(body)})
+
+    def alerts(self, state):
+        with closing(AlertStore(state)) as store:
+            return store.find(AlertFilter(), 5), store.find(AlertFilter(kind=DETECTION_ERROR), 5)
+
+    def test_does_not_see_the_token_of_the_server(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("PANTHER_API_TOKEN", TOKEN)
+        body = """
+            import os
+
+            def rule(event):
+                return True
+
+            def title(event):
+                return str([name for name in os.environ if name.startswith("PANTHER_")])
+
+            def dedup(event):
+                return "one"
+            """
+        state, trail = tmp_path / "state", write_lines(tmp_path / "trail", [call("ListRoles")])
+        with fed(state, trail, content=self.rule(body)):
+            pass
+        ((alert,), errors) = self.alerts(state)
+        assert alert.found.title == "[]" and not errors
+
+    def test_that_fails_makes_a_detection_error(self, tmp_path):
+        body = "def rule(event):\n    raise ValueError('no')\n"
+        state, trail = tmp_path / "state", write_lines(tmp_path / "trail", [call("ListRoles")])
+        with fed(state, trail, content=self.rule(body)):
+            pass
+        alerts, (error,) = self.alerts(state)
+        assert not alerts and "ValueError" in error.found.title
+
+    def test_that_ends_its_process_costs_the_replay_and_not_the_server(self, tmp_path):
+        body = "import os, signal\ndef rule(event):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+        state, trail = tmp_path / "state", write_lines(tmp_path / "trail", [call("ListRoles")])
+        with fed(state, trail, content=self.rule(body), until="replay: failed") as client:
+            assert client.ask("{generalSettings {pantherVersion}}")
+        assert self.alerts(state) == ([], [])
+        assert not list(state.glob("lake-*")) and not list(state.glob(".upload-*"))
+
+
+class TestStore:
+    def test_of_another_version_is_refused(self, tmp_path):
+        AlertStore(tmp_path).close()
+        with sqlite3.connect(tmp_path / "alerts.sqlite") as db:
+            db.execute("PRAGMA user_version = 99")
+        with pytest.raises(ContentError, match="is of version 99; name another --state"):
+            AlertStore(tmp_path)
+
+    def test_that_is_no_database_is_refused(self, tmp_path):
+        (tmp_path / "alerts.sqlite").write_text("something else" * 100)
+        with pytest.raises(ContentError, match="is not a database of alerts"):
+            AlertStore(tmp_path)
+
+    def test_that_is_a_link_is_refused_and_not_written_through(self, tmp_path):
+        (tmp_path / "elsewhere").touch()
+        (tmp_path / "alerts.sqlite").symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(ContentError, match="symbolic link"):
+            AlertStore(tmp_path)
+        assert (tmp_path / "elsewhere").read_bytes() == b""
+
+    def test_of_an_instance_that_stored_no_content_opens_again(self, tmp_path):
+        Instance(tmp_path / "state").close()
+        Instance(tmp_path / "state").close()
+
+
+def test_serve_replays_what_was_uploaded_before(lake, tmp_path):
+    state = tmp_path / "state"
+    shutil.copytree(lake.state, state)
+    (trail,) = lake.state.parent.glob("*.gz")
+    with server(state, "--replay", str(trail)) as running:
+        line = ""
+        while "new alerts" not in line:
+            line = running.process.stderr.readline()
+            assert line
+    assert "replay: " in line and "0 new alerts" in line
+
+
+def test_serve_refuses_a_path_that_does_not_exist(tmp_path):
+    command = [*COMMAND, "serve", "--state", tmp_path / "state", "--replay", tmp_path / "gone"]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "gone: no such file, folder or bucket" in done.stderr
+    assert not (tmp_path / "state").exists()
