@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 
 TOKEN_HEADER = "X-API-Key"
 MEDIA_TYPE = "application/json"
+NEEDS_BODY = (hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH)
 
 
 class Access:
@@ -34,7 +35,8 @@ class Access:
         sent = request.headers.get(TOKEN_HEADER, "")
         if not hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), self._token):
             return 403, "Forbidden: the API token is missing or wrong"
-        if request.content_type != MEDIA_TYPE:
+        has_body = request.can_read_body or request.method in NEEDS_BODY
+        if has_body and request.content_type != MEDIA_TYPE:
             return 415, f"Only {MEDIA_TYPE} is taken"
         return None
 

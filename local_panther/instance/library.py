@@ -2,9 +2,9 @@
 
 import shutil
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -18,6 +18,7 @@ from local_panther.instance.statistics import upload_statistics
 from local_panther.instance.store import Store
 from local_panther.processes import TemporaryFolder
 
+T = TypeVar("T")
 YAML_SUFFIXES = (".yml", ".yaml")
 
 
@@ -39,6 +40,7 @@ class Library:
         self._lock = threading.Lock()
         self._closed = False
         self.changed = threading.Event()
+        self._specs: dict[str, dict[str, Any]] = {}  # read already, by digest
 
     @property
     def items(self) -> Mapping[str, StoredItem]:
@@ -64,12 +66,25 @@ class Library:
             shutil.copytree(self._store.content, target)
 
     def spec(self, item_id: str) -> dict[str, Any]:
-        """Return the YAML of a stored item."""
-        return self._store.spec(item_id)
+        """Return the YAML of a stored item, which is not to be changed."""
+        digest = self.items[item_id].digest
+        if digest not in self._specs:
+            if len(self._specs) > 2 * len(self.items):
+                self._specs.clear()  # most are of what is no longer stored
+            self._specs[digest] = self._steady(self._store.spec, item_id)
+        return self._specs[digest]
 
     def body(self, item_id: str) -> str:
         """Return the Python of a stored item, "" if it has none."""
-        return self._store.body(item_id)
+        return self._steady(self._store.body, item_id)
+
+    def _steady(self, read: Callable[[str], T], item_id: str) -> T:
+        """Read an item; if a change takes its files away meanwhile, as it is after that."""
+        try:
+            return read(item_id)
+        except (OSError, KeyError):
+            with self._lock:
+                return read(item_id)
 
     def close(self) -> None:
         """Stop a check that is under way, whose upload is not stored, and let go of the folder."""

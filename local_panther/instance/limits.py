@@ -22,7 +22,7 @@ def load_yaml(text: str | bytes) -> Any:
         yaml.YAMLError: It is not valid YAML, or stands for too much (`TooLargeError`).
     """
     check_expansion(text)
-    return yaml.safe_load(text)
+    return yaml.load(text, _Loader)
 
 
 def check_expansion(text: str | bytes) -> None:

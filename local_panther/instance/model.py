@@ -16,12 +16,16 @@ class StoredItem:
         spec: Its YAML file in the content folder.
         body: Its Python file there, "" if it has none.
         digest: SHA-256 of both.
+        created: When it was stored first, in ISO 8601; "" if that was not noted.
+        modified: When what is stored of it changed last.
     """
 
     kind: str
     spec: str
     body: str
     digest: str
+    created: str = ""
+    modified: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what JSON may hold in place of text.

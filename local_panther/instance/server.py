@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from local_panther.instance.access import Access
 from local_panther.instance.api import Api
 from local_panther.instance.archive import MAX_ARCHIVE_BYTES
 from local_panther.instance.connections import Connections
 from local_panther.instance.instance import Instance
+from local_panther.instance.rest.router import Router
 
 PATH = "/public/graphql"
 # Beyond the limit of an archive, so that the message for one that is too large names that limit.
@@ -56,32 +57,49 @@ class _Handler:
         self._access = access
         self._connections = connections
         self.answer: Answer | None = None
+        self.rest: Router | None = None
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Answer a request."""
+        """Answer a request, whatever its path: none is looked at before the access is granted."""
         refusal = self._access.refusal(request)
         if refusal:
             response = _refused(*refusal)
             response.force_close()  # its body, if there is one, is not waited for
             return response
         with self._connections.request(request.transport):
-            return await self._answer(request)
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    text = await request.text()
+            except TimeoutError:
+                return _refused(408, f"The request took more than {BODY_SECONDS:g} s")
+            except web.HTTPRequestEntityTooLarge:
+                return _refused(413, f"Request larger than {MAX_REQUEST_BYTES >> 20} MB")
+            except (ValueError, LookupError):
+                return _refused(400, "The request is not JSON")
+            if request.path == PATH and request.method == hdrs.METH_POST:
+                return await self._graphql(text)
+            return await self._rest(request, text)
 
-    async def _answer(self, request: web.Request) -> web.Response:
+    async def _graphql(self, text: str) -> web.Response:
         try:
-            async with asyncio.timeout(BODY_SECONDS):
-                body = json.loads(await request.text())
-        except TimeoutError:
-            return _refused(408, f"The request took more than {BODY_SECONDS:g} s")
-        except web.HTTPRequestEntityTooLarge:
-            return _refused(413, f"Request larger than {MAX_REQUEST_BYTES >> 20} MB")
-        except (ValueError, LookupError, RecursionError):
+            body = json.loads(text)
+        except (ValueError, RecursionError):
             return _refused(400, "The request is not JSON")
         query, variables, operation = _request(body)
         if query is None:
             return _refused(400, "The request needs a query, and variables as an object")
         assert self.answer
         return web.json_response(await asyncio.to_thread(self.answer, query, variables, operation))
+
+    async def _rest(self, request: web.Request, text: str) -> web.Response:
+        assert self.rest
+        query = {name: request.query.getall(name) for name in request.query}
+        reply = await asyncio.to_thread(
+            self.rest.answer, request.method, request.rel_url.raw_path, query, text
+        )
+        if reply.body is None:
+            return web.Response(status=reply.status)
+        return web.json_response(reply.body, status=reply.status)
 
 
 def _request(body: Any) -> tuple[str | None, dict[str, Any] | None, str | None]:
@@ -94,7 +112,8 @@ def _request(body: Any) -> tuple[str | None, dict[str, Any] | None, str | None]:
 
 
 def _refused(status: int, message: str) -> web.Response:
-    errors = {"errors": [{"message": message}]}
+    """Return a refusal in the forms of both APIs."""
+    errors = {"errors": [{"message": message}], "message": message}
     return web.json_response(errors, status=status, reason=message)
 
 
@@ -119,7 +138,7 @@ async def serve(
     host, connections = listening.host, Connections()
     handler = _Handler(Access(listening.token, (host, *listening.names)), connections)
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
-    app.router.add_post(PATH, handler.handle)
+    app.router.add_route(hdrs.METH_ANY, "/{path:.*}", handler.handle)
     async with contextlib.AsyncExitStack() as stack:
         runner = web.AppRunner(app, shutdown_timeout=END_SECONDS, access_log=None)
         await runner.setup()
@@ -131,9 +150,9 @@ async def serve(
         stack.callback(server.close)
         instance = Instance(state)
         stack.callback(instance.close)
-        api = Api(instance.library)
+        api = Api(instance)
         stack.callback(api.close)
-        handler.answer = api.answer
+        handler.answer, handler.rest = api.answer, Router(instance)
         await server.start_serving()
         port = server.sockets[0].getsockname()[1]
         name = f"[{host}]" if ":" in host else host

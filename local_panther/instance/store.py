@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from local_panther.instance.index import CONTENT_NAME, INDEX, Index, check_item,
 from local_panther.instance.limits import load_yaml
 from local_panther.instance.model import StoredItem
 from local_panther.processes import TemporaryFolder
+from local_panther.times import iso
 
 WORK_PREFIX = ".upload-"
 CHANGE_PREFIX = ".change-"
@@ -96,7 +98,7 @@ class Store:
         with TemporaryFolder(CHANGE_PREFIX, inside=self.folder) as change:
             new = change / "content"
             self._copy(self.content, new, kept)
-            stored = self._copy(candidate, new, uploaded)
+            stored = self._dated(self._copy(candidate, new, uploaded))
             order = {**self.items, **stored}  # an item keeps its place
             self._use(new, order)
 
@@ -120,6 +122,14 @@ class Store:
         """Return the Python of a stored item, "" if it has none."""
         name = self.items[item_id].body
         return read_file(self.content / name).decode("utf-8") if name else ""
+
+    def _dated(self, stored: Mapping[str, StoredItem]) -> dict[str, StoredItem]:
+        now, dated = iso(int(time.time())), {}
+        for item_id, item in stored.items():
+            before = self.items.get(item_id, replace(item, digest=""))
+            modified = before.modified if before.digest == item.digest else now
+            dated[item_id] = replace(item, created=before.created or now, modified=modified)
+        return dated
 
     @staticmethod
     def _copy(source: Path, new: Path, items: Mapping[str, StoredItem]) -> dict[str, StoredItem]:

@@ -5,6 +5,7 @@ import io
 import json
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 import zipfile
 from collections.abc import Iterator
@@ -33,6 +34,30 @@ class Client:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             return error.code, json.loads(error.read() or b"{}")
+
+    def rest(self, method: str, path: str, body=None, token=TOKEN, **parameters):
+        """Send a request to the REST API; returns the status and the answer.
+
+        A parameter's _ stands for -, and a list for a parameter that is given again and again.
+        """
+        query = {name.replace("_", "-"): value for name, value in parameters.items()}
+        url = self.url.replace("/public/graphql", path) + (
+            f"?{urllib.parse.urlencode(query, doseq=True)}" if query else ""
+        )
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **({"X-API-Key": token} if token else {})}
+        request = urllib.request.Request(url, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=90) as response:
+                return response.status, json.loads(response.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+    def get(self, path: str, **parameters):
+        """Return what a path of the REST API answers."""
+        status, answer = self.rest("GET", path, **parameters)
+        assert status == 200, answer
+        return answer
 
     def send(self, query: str, **variables) -> dict:
         status, answer = self.post(json.dumps({"query": query, "variables": variables}).encode())

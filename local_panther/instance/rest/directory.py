@@ -1,0 +1,107 @@
+"""The one user of a local instance, its one role and its one token, over REST."""
+
+import uuid
+from typing import Any
+
+from local_panther.instance.rest.requests import NOT_FOUND, Page, Reply, RestError, RestRequest
+
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "local-panther")
+PERMISSIONS = [
+    "AlertModify",
+    "AlertRead",
+    "BulkUpload",
+    "BulkUploadValidate",
+    "DataAnalyticsRead",
+    "GeneralSettingsRead",
+    "LogSourceRead",
+    "OrganizationAPITokenRead",
+    "PolicyModify",
+    "PolicyRead",
+    "RuleModify",
+    "RuleRead",
+    "SummaryRead",
+    "UserRead",
+]
+SINCE = "2026-01-01T00:00:00Z"
+ROLE: dict[str, Any] = {
+    "id": str(uuid.uuid5(NAMESPACE, "role")),
+    "name": "Admin",
+    "permissions": PERMISSIONS,
+    "logTypeAccess": [],
+    "logTypeAccessKind": "ALLOW_ALL",
+    "createdAt": SINCE,
+    "updatedAt": SINCE,
+}
+USER: dict[str, Any] = {
+    "id": str(uuid.uuid5(NAMESPACE, "user")),
+    "email": "analyst@localhost",
+    "givenName": "Local",
+    "familyName": "Analyst",
+    "role": {"id": ROLE["id"], "name": ROLE["name"]},
+    "enabled": True,
+    "status": "CONFIRMED",
+    "createdAt": SINCE,
+}
+USER_ACTOR = {"id": USER["id"], "type": "user"}
+TOKEN: dict[str, Any] = {
+    "id": str(uuid.uuid5(NAMESPACE, "token")),
+    "name": "the token of this server",
+    "permissions": PERMISSIONS,
+    "createdAt": SINCE,
+    "createdBy": USER_ACTOR,
+}
+
+
+def list_users(request: RestRequest) -> Reply:
+    """List the users."""
+    parameters = request.parameters
+    page = Page.of(parameters, 60, 60)
+    contains, email = parameters.text("contains").lower(), parameters.text("email")
+    ids = (*parameters.many("id"), *parameters.many("ids"))
+    status = parameters.text("status")
+    parameters.flag("include-deactivated", default=False)
+    parameters.end()
+    names = f"{USER['email']} {USER['givenName']} {USER['familyName']}".lower()
+    shown = contains in names and email in ("", USER["email"])
+    shown = shown and (not ids or USER["id"] in ids) and status in ("", USER["status"])
+    return page.reply_by({str(USER["id"]): USER} if shown else {}, dict)
+
+
+def get_user(request: RestRequest) -> Reply:
+    """Return a user, by ID or e-mail address."""
+    return _one(request, USER, (USER["id"], USER["email"]), "user")
+
+
+def list_roles(request: RestRequest) -> Reply:
+    """List the roles."""
+    parameters = request.parameters
+    name, contains = parameters.text("name"), parameters.text("name-contains").lower()
+    ids = (*parameters.many("id"), *parameters.many("ids"))
+    parameters.choice("sort-dir", ("asc", "desc"), "asc")
+    parameters.end()
+    shown = name in ("", ROLE["name"]) and contains in str(ROLE["name"]).lower()
+    shown = shown and (not ids or ROLE["id"] in ids)
+    return Reply({"results": [ROLE] if shown else []})
+
+
+def get_role(request: RestRequest) -> Reply:
+    """Return a role, by ID or name."""
+    return _one(request, ROLE, (ROLE["id"], ROLE["name"]), "role")
+
+
+def list_tokens(request: RestRequest) -> Reply:
+    """List the tokens; never what they are."""
+    request.parameters.end()
+    return Reply({"results": [TOKEN]})
+
+
+def get_token(request: RestRequest) -> Reply:
+    """Return a token by ID, or `self`; never what it is."""
+    return _one(request, TOKEN, (TOKEN["id"], "self"), "token")
+
+
+def _one(request: RestRequest, entry: dict[str, Any], names: tuple[Any, ...], kind: str) -> Reply:
+    request.parameters.end()
+    if request.id not in names:
+        raise RestError(NOT_FOUND, f"{request.id}: no such {kind}")
+    return Reply(entry)

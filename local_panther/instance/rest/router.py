@@ -1,0 +1,83 @@
+"""Finds who answers a path of the REST API."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import unquote
+
+from local_panther.instance.instance import Instance
+from local_panther.instance.rest import directory
+from local_panther.instance.rest.alerts import AlertRoutes
+from local_panther.instance.rest.items import item_routes
+from local_panther.instance.rest.requests import (
+    NOT_FOUND,
+    UNSUPPORTED,
+    Parameters,
+    Reply,
+    RestError,
+    RestRequest,
+)
+
+Answer = Callable[[RestRequest], Reply]
+ANY = "*"  # a part of a path that names something
+NOT_ALLOWED = 405
+
+
+class Router:
+    """The paths of the REST API and what answers them."""
+
+    def __init__(self, instance: Instance) -> None:
+        """Take what is served."""
+        alerts = AlertRoutes(instance.alerts)
+        self._routes: dict[tuple[str, ...], dict[str, Answer]] = {
+            ("alerts",): {"GET": alerts.find, "PATCH": alerts.change_many},
+            ("alerts", ANY): {"GET": alerts.get, "PATCH": alerts.change},
+            ("alerts", ANY, "events"): {"GET": alerts.events},
+            ("alert-comments",): {"GET": alerts.comments, "POST": alerts.comment},
+            ("alert-comments", ANY): {"GET": alerts.get_comment, "POST": alerts.edit_comment},
+            ("users",): {"GET": directory.list_users},
+            ("users", ANY): {"GET": directory.get_user},
+            ("roles",): {"GET": directory.list_roles},
+            ("roles", ANY): {"GET": directory.get_role},
+            ("api-tokens",): {"GET": directory.list_tokens},
+            ("api-tokens", ANY): {"GET": directory.get_token},
+        }
+        for path, items in item_routes(instance.library).items():
+            self._routes[path,] = {"GET": items.find, "POST": items.create}
+            change: dict[str, Answer] = {"PUT": items.replace}
+            if path == "queries":
+                change = {"POST": items.change_query}
+            self._routes[path, ANY] = {"GET": items.get, "DELETE": items.delete, **change}
+
+    def answer(
+        self, method: str, path: str, query: Mapping[str, Sequence[str]], text: str
+    ) -> Reply:
+        """Answer a request.
+
+        Args:
+            method: Of HTTP.
+            path: As it was sent, with its % signs.
+            query: The values of each parameter.
+            text: The body, "" if there is none.
+        """
+        try:
+            answer, item_id = self._find(method, path)
+            body = json.loads(text) if text else None
+            return answer(RestRequest(Parameters(query), body, item_id))
+        except RestError as error:
+            return Reply({"message": str(error)}, error.status)
+        except (ValueError, RecursionError):
+            return Reply({"message": "the body is not JSON"}, 400)
+
+    def _find(self, method: str, path: str) -> tuple[Answer, str]:
+        parts = [unquote(part) for part in path.strip("/").split("/")]
+        for known, answers in self._routes.items():
+            if len(known) == len(parts) and all(
+                name in (ANY, part) for name, part in zip(known, parts, strict=True)
+            ):
+                if method not in answers:
+                    message = f"{method} {path}: {UNSUPPORTED}; there is {', '.join(answers)}"
+                    raise RestError(NOT_ALLOWED, message)
+                return answers[method], next(
+                    (part for name, part in zip(known, parts, strict=True) if name == ANY), ""
+                )
+        raise RestError(NOT_FOUND, f"{method} {path}: {UNSUPPORTED}")

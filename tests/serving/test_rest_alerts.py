@@ -1,0 +1,186 @@
+"""Alerts, events and comments over REST, as Panther's OpenAPI description asks."""
+
+import pytest
+
+from local_panther.times import parse_time
+from tests.builders.replays import BLOCKLIST, CORRELATION
+
+NOBODY = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(scope="session")
+def alerts(lake):
+    return lake.get("/alerts")["results"]
+
+
+@pytest.fixture
+def alert(lake):
+    """An alert that is open and nobody's, again after the test."""
+    (found,) = lake.get("/alerts", detection_id=BLOCKLIST)["results"]
+    yield found
+    lake.rest("PATCH", f"/alerts/{found['id']}", {"status": "OPEN", "assignee": ""})
+
+
+class TestLists:
+    def test_an_alert_has_what_the_description_lists(self, lake, alerts):
+        for alert in alerts:
+            assert set(alert) >= {"id", "type", "status", "createdAt", "eventCount", "context"}
+            assert alert["type"] == alert["detection"]["type"]
+            assert lake.get(f"/alerts/{alert['id']}") == alert
+        assert {alert["status"] for alert in alerts} == {"OPEN"}
+
+    def test_the_latest_comes_first_unless_asked(self, lake, alerts):
+        times = [parse_time(alert["createdAt"]) for alert in alerts]
+        assert times == sorted(times, reverse=True)
+        oldest_first = lake.get("/alerts", sort_dir="asc")["results"]
+        assert oldest_first == list(reversed(alerts))
+
+    @pytest.mark.parametrize("direction", ("asc", "desc"))
+    def test_pages_have_every_alert_once(self, lake, direction):
+        whole = lake.get("/alerts", sort_dir=direction)["results"]
+        found, cursor = [], {}
+        while True:
+            page = lake.get("/alerts", sort_dir=direction, limit=1, **cursor)
+            found += page["results"]
+            if "next" not in page:
+                break
+            cursor = {"cursor": page["next"]}
+        assert found == whole
+
+    def test_each_filter_leaves_what_it_says(self, lake, alerts):
+        def ids(**parameters):
+            return [alert["id"] for alert in lake.get("/alerts", **parameters)["results"]]
+
+        def those(keep):
+            return [alert["id"] for alert in alerts if keep(alert)]
+
+        severe = ["CRITICAL", "HIGH"]
+        assert ids(severity=severe) == those(lambda a: a["severity"] in severe) != []
+        assert ids(severity="CRITICAL,HIGH") == ids(severity=severe)
+        assert ids(detection_id=CORRELATION) == those(lambda a: a["detection"]["id"] == CORRELATION)
+        assert ids(sub_type="CORRELATION_RULE") == those(lambda a: a["type"] == "CORRELATION_RULE")
+        middle = alerts[1]["createdAt"]
+        assert ids(created_after=middle) == those(lambda a: a["createdAt"] >= middle)
+        assert ids(created_before=middle) == those(lambda a: a["createdAt"] <= middle)
+        assert ids(event_count_min=2) == those(lambda a: a["eventCount"] >= 2) != ids()
+        assert ids(event_count_max=1) == those(lambda a: a["eventCount"] <= 1) != ids()
+        title = alerts[0]["title"][3:20].upper()
+        assert ids(name_contains=title) == those(lambda a: title in a["title"].upper())
+        assert ids(name_contains="%") == those(lambda a: "%" in a["title"])
+        assert ids(log_type="AWS.CloudTrail") != [] and ids(log_type="Okta.SystemLog") == []
+        assert ids(status=["OPEN", "TRIAGED"]) == ids() and ids(status="CLOSED") == []
+        assert ids(type="DETECTION_ERROR") == ids(type="SYSTEM_ERROR") == []
+
+    @pytest.mark.parametrize(
+        "wrong",
+        (
+            {"limit": 0},
+            {"limit": 51},
+            {"limit": "ten"},
+            {"type": "NONE"},
+            {"severity": "SEVERE"},
+            {"created_after": "yesterday"},
+            {"cursor": "nowhere"},
+            {"sort_dir": "up"},
+            {"sub_type": "RULE_ERROR"},
+            {"colour": "red"},
+        ),
+    )
+    def test_what_is_wrong_is_named(self, lake, wrong):
+        ((name, _),) = wrong.items()
+        status, answer = lake.rest("GET", "/alerts", **wrong)
+        assert status == 400
+        assert name.replace("_", "-") in answer["message"]
+
+
+class TestEvents:
+    def test_are_paged(self, lake):
+        (alert,) = lake.get("/alerts", detection_id=CORRELATION)["results"]
+        path = f"/alerts/{alert['id']}/events"
+        whole = lake.get(path, limit=50)["results"]
+        first = lake.get(path, limit=4)
+        rest = lake.get(path, limit=50, cursor=first["next"])
+        assert first["results"] + rest["results"] == whole
+        assert len(whole) == alert["eventCount"] and "next" not in rest
+
+    def test_are_those_of_the_log_with_the_fields_that_panther_adds(self, lake, alert):
+        (event,) = lake.get(f"/alerts/{alert['id']}/events")["results"]
+        assert event["eventName"] == "AssumeRole"
+        assert event["p_log_type"] == "AWS.CloudTrail" and event["p_any_aws_arns"]
+
+
+class TestChanges:
+    def test_a_status_and_an_assignee_stay(self, lake, alert):
+        (user,) = lake.get("/users")["results"]
+        change = {"ids": [alert["id"]], "status": "TRIAGED", "assignee": user["id"]}
+        assert lake.rest("PATCH", "/alerts", change) == (204, None)
+        changed = lake.get(f"/alerts/{alert['id']}")
+        assert changed["status"] == "TRIAGED"
+        assert changed["assignee"] == changed["updatedBy"] == {"id": user["id"], "type": "user"}
+        assert lake.get("/alerts", assignee=user["id"])["results"] == [changed]
+        status, answer = lake.rest("PATCH", f"/alerts/{alert['id']}", {"assignee": ""})
+        assert status == 200 and "assignee" not in answer and answer["status"] == "TRIAGED"
+
+    def test_all_of_several_or_none_are_changed(self, lake, alert):
+        change = {"ids": [alert["id"], NOBODY], "status": "CLOSED"}
+        status, answer = lake.rest("PATCH", "/alerts", change)
+        assert status == 404 and NOBODY in answer["message"]
+        assert lake.get(f"/alerts/{alert['id']}") == alert
+
+    @pytest.mark.parametrize(
+        "wrong",
+        (
+            {"status": "DONE"},
+            {"status": 1},
+            {"assignee": NOBODY},
+            {},
+            {"ids": "x", "status": "OPEN"},
+            {"ids": [], "status": "OPEN"},
+            {"ids": [1], "status": "OPEN"},
+        ),
+    )
+    def test_what_is_wrong_changes_nothing(self, lake, alert, wrong):
+        status, answer = lake.rest("PATCH", "/alerts", {"ids": [alert["id"]], **wrong})
+        assert status == 400 and answer["message"]
+        assert lake.get(f"/alerts/{alert['id']}") == alert
+
+    @pytest.mark.parametrize("path", (f"/alerts/{NOBODY}", f"/alerts/{NOBODY}/events"))
+    def test_an_alert_that_there_is_not_is_not_found(self, lake, path):
+        assert lake.rest("GET", path) == (404, {"message": f"{NOBODY}: no such alert"})
+
+
+class TestComments:
+    def test_stay_in_their_order(self, lake, alert):
+        before = lake.get("/alert-comments", alert_id=alert["id"])["results"]
+        for text in ("first <b>", "second ☂"):
+            body = {"alertId": alert["id"], "body": text, "format": "PLAIN_TEXT"}
+            status, comment = lake.rest("POST", "/alert-comments", body)
+            assert status == 200 and comment["body"] == text
+        found = lake.get("/alert-comments", alert_id=alert["id"])["results"]
+        assert [comment["body"] for comment in found[len(before) :]] == ["first <b>", "second ☂"]
+        assert lake.get(f"/alert-comments/{comment['id']}") == comment
+        page = lake.get("/alert-comments", alert_id=alert["id"], limit=1)
+        following = lake.get("/alert-comments", alert_id=alert["id"], cursor=page["next"])
+        assert page["results"] + following["results"] == found
+
+    def test_can_be_changed(self, lake, alert):
+        body = {"alertId": alert["id"], "body": "no", "format": "HTML"}
+        _, comment = lake.rest("POST", "/alert-comments", body)
+        path = f"/alert-comments/{comment['id']}"
+        status, changed = lake.rest("POST", path, {**body, "body": "yes"})
+        assert status == 200 and changed["body"] == "yes" and changed["id"] == comment["id"]
+
+    @pytest.mark.parametrize(
+        ("wrong", "expected"),
+        (
+            ({"alertId": NOBODY}, 404),
+            ({"body": ""}, 400),
+            ({"body": None}, 400),
+            ({"body": "x" * 100_001}, 400),
+            ({"format": "MARKDOWN"}, 400),
+        ),
+    )
+    def test_that_are_wrong_are_refused(self, lake, alert, wrong, expected):
+        body = {"alertId": alert["id"], "body": "text", "format": "HTML"} | wrong
+        status, answer = lake.rest("POST", "/alert-comments", body)
+        assert status == expected and answer["message"]
