@@ -7,6 +7,7 @@ from typing import Any
 
 from local_panther.instance.alert_model import StoredAlert
 from local_panther.instance.alert_store import AlertStore
+from local_panther.instance.lake_queries import LakeQueries
 from local_panther.instance.library import Library
 from local_panther.instance.store import LAKE_NAME
 
@@ -19,6 +20,7 @@ class Instance:
     Attributes:
         library: The content.
         alerts: The alerts.
+        lake: The data lake.
         replaying: True while a replay is under way, whose alerts are not there yet.
     """
 
@@ -36,10 +38,12 @@ class Instance:
         except BaseException:
             self.library.close()
             raise
+        self.lake = LakeQueries(lambda: self.databases)
         self.replaying = False
 
     def close(self) -> None:
         """Let go of the folder."""
+        self.lake.close()
         self.alerts.close()
         self.library.close()
 

@@ -56,7 +56,7 @@ def transpile_sql(
     for macro in query.find_all(exp.Anonymous):
         if reach and macro.name.lower() == "p_occurs_since":
             macro.expressions[0].replace(exp.Literal.string(reach))
-    _open_variants(query)
+    open_variants(query)
     if arrived:
         _hide_what_is_to_come(query)
     return query.transform(_transpiled).sql("duckdb")
@@ -75,7 +75,7 @@ def _transpiled(node: exp.Expr) -> exp.Expr:
     return node
 
 
-def _open_variants(query: exp.Expr) -> None:
+def open_variants(query: exp.Expr) -> None:
     """Turn brackets behind variant columns, resources[0]['ARN'], into paths, inner ones first."""
     for bracket in reversed(list(query.find_all(exp.Bracket))):
         base, keys = bracket.this, bracket.expressions

@@ -209,7 +209,7 @@ class Lake:
             raise TooManyRowsError(f"more than {MAX_ROWS:,} rows")
         names = [column[0] for column in cursor.description]
         return [
-            {name: _plain(value) for name, value in zip(names, row, strict=True)} for row in found
+            {name: plain(value) for name, value in zip(names, row, strict=True)} for row in found
         ]
 
     def _flush(self) -> None:
@@ -233,13 +233,14 @@ class Lake:
         self._connection.execute(INSERT, [str(self._batch), room])
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value of DuckDB as the JSON that an instance returns."""
     if isinstance(value, datetime):
         return value.isoformat(" ", "milliseconds")
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, (list, tuple)):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return value if isinstance(value, (str, int, float, type(None))) else str(value)
 
 

@@ -20,7 +20,6 @@ DOCUMENTS = sorted((Path(panther_analysis_tool.backend.__file__).parent / "graph
 UNSUPPORTED = {
     "create_or_update_schema",  # update-custom-schemas
     "create_perf_test",  # benchmark
-    "metrics",
     "replay",
     "stop_replay",
     "generate_enriched_event",  # enrich-test-data

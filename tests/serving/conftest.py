@@ -74,3 +74,10 @@ def lake(tmp_path_factory) -> Iterator[Client]:
     content = archive(content_files())
     with fed(folder / "state", attack(folder), content=content) as client:
         yield client
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Iterator[Client]:
+    """An instance without content and without a replay."""
+    with running(tmp_path / "state", TOKEN) as url:
+        yield Client(url, tmp_path / "state")

@@ -1,0 +1,125 @@
+"""The databases of the lake, open for reading and for nothing else."""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from local_panther.lake.lake import plain
+from local_panther.processes import TemporaryFolder
+
+DATABASES = {
+    "panther_logs": "the records that were replayed",
+    "panther_signals": "matches of rules, whether they alert or not",
+    "panther_rule_matches": "matches of rules that are part of an alert",
+}
+MEMORY_LIMIT = "512MB"  # beyond it DuckDB uses the disk
+DISK_LIMIT = "2GB"
+THREADS = 2
+MAX_ROWS = 10_000  # of one query
+MAX_BYTES = 32 * 1024 * 1024  # of their JSON
+BATCH_ROWS = 500
+
+
+@dataclass
+class Rows:
+    """What a query returned.
+
+    Attributes:
+        columns: Names and types, in order.
+        rows: By column name.
+        size: Bytes of their JSON.
+        cut: True if there were more than are kept.
+    """
+
+    columns: list[tuple[str, str]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    size: int = 0
+    cut: bool = False
+
+
+class LakeReader:
+    """A connection to the databases in a folder. Queries have neither files nor the network.
+
+    Attributes:
+        tables: The columns of each table of each database: names and types.
+    """
+
+    def __init__(self, databases: Path) -> None:
+        """Open the databases.
+
+        Raises:
+            duckdb.Error: They cannot be opened.
+        """
+        self._folder = TemporaryFolder("local-panther-query-")
+        self._connection = connection = duckdb.connect()
+        for name in DATABASES:
+            connection.execute(f"ATTACH '{databases}/{name}.duckdb' AS {name} (READ_ONLY)")
+        for setting, value in (
+            ("enable_progress_bar", "false"),
+            ("python_enable_replacements", "false"),  # variables of this program are not tables
+            ("threads", str(THREADS)),
+            ("memory_limit", f"'{MEMORY_LIMIT}'"),
+            ("temp_directory", f"'{self._folder.path}'"),
+            ("max_temp_directory_size", f"'{DISK_LIMIT}'"),
+            ("enable_external_access", "false"),
+            ("lock_configuration", "true"),
+        ):
+            connection.execute(f"SET {setting} = {value}")
+        self.tables: dict[str, dict[str, list[tuple[str, str]]]] = {name: {} for name in DATABASES}
+        for database, table, column, kind in connection.execute(
+            "SELECT database_name, table_name, column_name, data_type FROM duckdb_columns() "
+            "WHERE schema_name = 'public' ORDER BY column_index"
+        ).fetchall():
+            self.tables[database].setdefault(table, []).append((column, kind))
+
+    def close(self) -> None:
+        """Close the databases."""
+        self._connection.close()
+        self._folder.cleanup()
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection for one query, which can be interrupted by itself."""
+        return self._connection.cursor()
+
+
+def fetch(cursor: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any] | None) -> Rows:
+    """Run a query and return its rows, as many as are kept.
+
+    Raises:
+        duckdb.Error: It cannot be run, or was interrupted.
+    """
+    cursor.execute(sql, values)
+    found = Rows([(column[0], str(column[1])) for column in cursor.description or ()])
+    while batch := cursor.fetchmany(BATCH_ROWS):
+        for row in batch:
+            if len(found.rows) == MAX_ROWS or found.size > MAX_BYTES:
+                found.cut = True
+                return found
+            shown = _shown(row, found.columns)
+            found.size += len(json.dumps(shown))
+            found.rows.append(shown)
+    return found
+
+
+def _shown(row: Sequence[Any], columns: list[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        name: _parsed(value) if kind == "JSON" else _finite(plain(value))
+        for (name, kind), value in zip(columns, row, strict=True)
+    }
+
+
+def _finite(value: Any) -> Any:
+    """Return a value, and as text what JSON has no number for."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _parsed(value: Any) -> Any:
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
