@@ -4,6 +4,7 @@ from importlib import resources
 from typing import Any
 
 from graphql import (
+    GraphQLDirective,
     GraphQLError,
     GraphQLSchema,
     Source,
@@ -20,6 +21,9 @@ from local_panther.instance.operations.content import ContentOperations
 from local_panther.instance.operations.lake import LakeOperations
 from local_panther.instance.operations.overview import OverviewOperations
 from local_panther.instance.query_limits import MAX_TOKENS, check_size
+
+# https://spec.graphql.org/October2021/#DirectiveLocation
+PLACES_AFTER_2021 = ("DIRECTIVE_DEFINITION",)
 
 
 class Api:
@@ -62,8 +66,22 @@ class Api:
 
 
 def load_schema() -> GraphQLSchema:
-    """Return the schema in `schema.graphql`."""
-    return build_schema(resources.files(__package__).joinpath("schema.graphql").read_text("utf-8"))
+    """Return the schema in `schema.graphql`, as clients of the specification of 2021 know it.
+
+    Of graphql-core's own directives, one may be put where that specification has no place: older
+    clients, as gql in mcp-panther, end with an exception when they ask for the schema.
+    """
+    schema = build_schema(
+        resources.files(__package__).joinpath("schema.graphql").read_text("utf-8")
+    )
+    directives = []
+    for directive in schema.directives:
+        places = [place for place in directive.locations if place.name not in PLACES_AFTER_2021]
+        if places:
+            known: dict[str, Any] = {**directive.to_kwargs(), "locations": places}
+            directives.append(GraphQLDirective(**known))
+    parts: dict[str, Any] = {**schema.to_kwargs(), "directives": directives}
+    return GraphQLSchema(**parts)
 
 
 def _with_code(error: GraphQLError, code: str) -> dict[str, Any]:

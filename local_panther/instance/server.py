@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import hdrs, web
 
-from local_panther.instance.access import Access
+from local_panther.instance.access import MEDIA_TYPE, Access
 from local_panther.instance.api import Api
 from local_panther.instance.archive import MAX_ARCHIVE_BYTES
 from local_panther.instance.connections import Connections
@@ -23,6 +23,7 @@ PATH = "/public/graphql"
 # Beyond the limit of an archive, so that the message for one that is too large names that limit.
 MAX_REQUEST_BYTES = 8 * MAX_ARCHIVE_BYTES
 BODY_SECONDS = 60.0
+EMPTY = {hdrs.CONTENT_TYPE: MEDIA_TYPE}
 END_SECONDS = 1.0  # for requests under way when the server stops
 
 Background = Callable[[Instance], contextlib.AbstractContextManager[Any]]
@@ -97,8 +98,8 @@ class _Handler:
         reply = await asyncio.to_thread(
             self.rest.answer, request.method, request.rel_url.raw_path, query, text
         )
-        if reply.body is None:
-            return web.Response(status=reply.status)
+        if reply.body is None:  # clients read JSON of it all the same
+            return web.Response(status=reply.status, headers=EMPTY)
         return web.json_response(reply.body, status=reply.status)
 
 
