@@ -5,6 +5,7 @@ import os
 import secrets
 import shlex
 import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -17,10 +18,13 @@ from local_panther.cli.options import Workers
 from local_panther.processes import STOP_SIGNALS
 
 if TYPE_CHECKING:
+    from local_panther.instance.delivery import Webhook
+    from local_panther.instance.instance import Instance
     from local_panther.instance.server import Background
 
 STATE = Path(".local-panther")
 TOKEN_VARIABLE = "PANTHER_API_TOKEN"
+SECRET_VARIABLE = "PANTHER_WEBHOOK_SECRET"
 
 
 def serve(
@@ -51,6 +55,14 @@ def serve(
             "or s3://bucket/prefix; may be given again. Alerts and the data lake come of it.",
         ),
     ] = None,
+    deliver: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            help="A webhook to which each new alert is delivered, signed with the key in "
+            f"{SECRET_VARIABLE}.",
+        ),
+    ] = "",
     workers: Workers = 0,
 ) -> None:
     """Run an instance for Panther's clients: content, alerts and the data lake."""
@@ -64,17 +76,21 @@ def serve(
         text = "warning: whoever has the token can run Python here, and it is sent in the clear"
         messages.print(Text(text, "yellow"))
     token = _token(token_file, messages)
+    feed = _feed(replay or [], workers, messages)
+    webhook = _webhook(deliver, messages)
+    links = list[str]()
     os.umask(0o077)
 
     def ready(url: str) -> None:
         print(f"export PANTHER_API_HOST={url}")
         print(f"export {TOKEN_VARIABLE}={shlex.quote(token)}", flush=True)
+        links.append(url.removesuffix("/public/graphql"))
         note(f"{url}\nuploads are kept in {state}; Ctrl-C stops", messages)
 
     try:
         with content_errors(messages):
             listening = Listening(host, port, token, allow_host or ())
-            background = _feed(replay or [], workers, messages)
+            background = _background(feed, webhook, links)
             signals = (signal.SIGINT, *STOP_SIGNALS)
             serve_until_stopped(state, listening, ready, signals, background)
         note(f"stopped; uploads are in {state}", messages)
@@ -100,6 +116,39 @@ def _feed(paths: list[str], workers: int, messages: Console) -> "Background":
         note(text, messages)
 
     return lambda instance: Feed(instance, paths, workers or usable_cores(), tell)
+
+
+def _webhook(url: str, messages: Console) -> "Webhook | None":
+    """Return where alerts are delivered to."""
+    from local_panther.instance.delivery import Webhook
+
+    if not url:
+        return None
+    secret = os.environ.get(SECRET_VARIABLE, "")
+    if not secret:
+        _fail(messages, f"--deliver needs a key for its signatures in {SECRET_VARIABLE}")
+    try:
+        return Webhook(url, secret.encode())
+    except ValueError as error:
+        _fail(messages, f"--deliver {url}: {error}")
+
+
+def _background(
+    feed: "Background", webhook: "Webhook | None", links: Sequence[str]
+) -> "Background":
+    """Return what goes on beside the requests: the deliveries first, then what they are of."""
+
+    @contextlib.contextmanager
+    def background(instance: "Instance") -> Iterator[None]:
+        from local_panther.instance.delivery import Deliverer
+
+        with contextlib.ExitStack() as stack:
+            if webhook:
+                stack.enter_context(Deliverer(instance, webhook, links[0]))
+            stack.enter_context(feed(instance))
+            yield
+
+    return background
 
 
 def _token(path: Path | None, messages: Console) -> str:

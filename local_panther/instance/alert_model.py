@@ -103,6 +103,28 @@ class Comment:
 
 
 @dataclass(frozen=True)
+class Delivery:
+    """The delivery of an alert to a webhook.
+
+    Attributes:
+        state: pending, done or failed.
+        attempts: How many there were.
+        next_attempt: When the next is due, in seconds since 1970.
+        status: Of HTTP, of the latest attempt; 0 if there was no answer.
+        message: What the webhook answered, or why it did not.
+        dispatched: When the latest attempt was, in seconds since 1970.
+    """
+
+    alert_id: str
+    state: str
+    attempts: int
+    next_attempt: float
+    status: int | None
+    message: str | None
+    dispatched: float | None
+
+
+@dataclass(frozen=True)
 class AlertFilter:
     """Which alerts are asked for; an empty field asks for any.
 

@@ -1,20 +1,24 @@
 """Alerts, their events and comments, in SQLite: what was answered survives whatever happens."""
 
-import contextlib
 import json
-import os
 import sqlite3
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from local_panther.errors import ContentError, Problem
 from local_panther.instance.alert_filter import after, where
-from local_panther.instance.alert_model import NAMES, AlertFilter, Comment, KeptAlert, StoredAlert
-from local_panther.instance.files import PRIVATE_FILE
+from local_panther.instance.alert_model import (
+    NAMES,
+    AlertFilter,
+    Comment,
+    Delivery,
+    KeptAlert,
+    StoredAlert,
+)
+from local_panther.instance.database import Database
 
 DATABASE = "alerts.sqlite"
 LISTS = ("context", "destinations", "tags", "log_types")  # kept as JSON
@@ -35,8 +39,13 @@ CREATE TABLE comments (
   body TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL
 );
 CREATE INDEX comments_alert ON comments (alert_id, number);
+CREATE TABLE deliveries (
+  alert_id TEXT PRIMARY KEY REFERENCES alerts ON DELETE CASCADE,
+  state TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
+  next_attempt REAL NOT NULL DEFAULT 0, status INTEGER, message TEXT, dispatched REAL
+);
+CREATE INDEX deliveries_due ON deliveries (next_attempt) WHERE state = 'pending';
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-PRAGMA user_version = {VERSION};
 """
 
 
@@ -45,7 +54,12 @@ class UnknownAlertError(LookupError):
 
 
 class AlertStore:
-    """The alerts of an instance. Any thread may use it; each change is on disk when it returns."""
+    """The alerts of an instance. Any thread may use it; each change is on disk when it returns.
+
+    Attributes:
+        delivers: True if alerts that are taken from now on are to be delivered.
+        delivery_due: Set when there may be something to deliver.
+    """
 
     def __init__(self, folder: Path) -> None:
         """Open the database in a state folder, or make one that only its owner can read.
@@ -54,51 +68,14 @@ class AlertStore:
             ContentError: It is not such a database, or of another version.
             OSError: It cannot be made or read.
         """
-        path = folder / DATABASE
-        if path.is_symlink():
-            raise _refused(path, "is a symbolic link")
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, PRIVATE_FILE))
-        path.chmod(PRIVATE_FILE)  # SQLite gives its other files the same mode
-        self._lock = threading.Lock()
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        try:
-            self._open()
-        except sqlite3.DatabaseError as error:
-            self._connection.close()
-            raise _refused(path, f"is not a database of alerts ({error})") from error
-        except ContentError:
-            self._connection.close()
-            raise
-
-    def _open(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = FULL")
-        self._connection.execute("PRAGMA foreign_keys = ON")
-        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            self._connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
-        elif version != VERSION:
-            raise _refused(Path(DATABASE), f"is of version {version}; name another --state")
+        self._database = Database(folder / DATABASE, SCHEMA, VERSION)
+        self._change, self._rows = self._database.change, self._database.rows
+        self.delivers = False
+        self.delivery_due = threading.Event()
 
     def close(self) -> None:
         """Close the database."""
-        with self._lock:
-            self._connection.close()
-
-    @contextlib.contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
-
-    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
+        self._database.close()
 
     def take(
         self,
@@ -120,20 +97,25 @@ class AlertStore:
         """
         marks = ", ".join("?" * len(NAMES))
         changes = ", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])
+        know = "SELECT 1 FROM alerts WHERE id = ?"
         upsert = f"""INSERT INTO alerts ({", ".join(NAMES)}) VALUES ({marks})
             ON CONFLICT (id) DO UPDATE SET {changes}"""
         positions: dict[str, int] = {}
         with self._change() as db:
             (before,) = db.execute("SELECT count(*) FROM alerts").fetchone()
             for alert in alerts:
+                is_known = db.execute(know, [alert.id]).fetchone()
                 db.execute(upsert, _columns(alert))
                 db.execute("DELETE FROM events WHERE alert_id = ?", [alert.id])
+                if self.delivers and not is_known and not alert.suppressed:
+                    db.execute("INSERT INTO deliveries (alert_id) VALUES (?)", [alert.id])
             for alert_id, event in events:
                 positions[alert_id] = position = positions.get(alert_id, -1) + 1
                 db.execute("INSERT INTO events VALUES (?, ?, ?)", [alert_id, position, event])
             self._set_facts(db, facts)
             (count,) = db.execute("SELECT count(*) FROM alerts").fetchone()
-            return int(count - before)
+        self.delivery_due.set()
+        return int(count - before)
 
     def find(self, wanted: AlertFilter, limit: int, cursor: str = "") -> list[KeptAlert]:
         """Return alerts in order of creation.
@@ -244,6 +226,36 @@ class AlertStore:
         )
         return [Comment(*row) for row in rows]
 
+    def next_delivery(self) -> Delivery | None:
+        """Return the delivery that is due first, None if there is none."""
+        rows = self._rows(
+            f"{DELIVERIES} WHERE state = 'pending' ORDER BY next_attempt, alert_id LIMIT 1"
+        )
+        return Delivery(*rows[0]) if rows else None
+
+    def delivery(self, alert_id: str) -> Delivery | None:
+        """Return the delivery of an alert, None if it is not to be delivered."""
+        rows = self._rows(f"{DELIVERIES} WHERE alert_id = ?", [alert_id])
+        return Delivery(*rows[0]) if rows else None
+
+    def note_delivery(
+        self,
+        alert_id: str,
+        *,
+        state: str,
+        status: int,
+        message: str,
+        dispatched: float,
+        next_attempt: float,
+    ) -> None:
+        """Take note of an attempt to deliver an alert; see `Delivery`."""
+        with self._change() as db:
+            db.execute(
+                "UPDATE deliveries SET state = ?, status = ?, message = ?, dispatched = ?,"
+                " next_attempt = ?, attempts = attempts + 1 WHERE alert_id = ?",
+                [state, status, message, dispatched, next_attempt, alert_id],
+            )
+
     def fact(self, name: str) -> Any:
         """Return something that a replay left beside alerts, None if it has not."""
         rows = self._rows("SELECT value FROM facts WHERE name = ?", [name])
@@ -256,6 +268,8 @@ class AlertStore:
 
 
 SELECT = f"SELECT {', '.join(NAMES)}, status, assignee, updated FROM alerts"
+DELIVERIES = """SELECT alert_id, state, attempts, next_attempt, status, message, dispatched
+    FROM deliveries"""
 COMMENTS = "SELECT id, alert_id, body, format, created, updated, number FROM comments"
 
 
@@ -273,7 +287,3 @@ def _kept(row: tuple[Any, ...]) -> KeptAlert:
     }
     plain["suppressed"] = bool(plain["suppressed"])
     return KeptAlert(StoredAlert.from_json(plain), status, assignee, updated)
-
-
-def _refused(path: Path, message: str) -> ContentError:
-    return ContentError([Problem(str(path), message)])

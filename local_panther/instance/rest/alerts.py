@@ -8,6 +8,7 @@ from local_panther.instance.alert_model import (
     STATUSES,
     AlertFilter,
     Comment,
+    Delivery,
     KeptAlert,
 )
 from local_panther.instance.alert_store import AlertStore, UnknownAlertError
@@ -29,6 +30,7 @@ SYSTEM_ERROR = "SYSTEM_ERROR"  # of which there are none: no sources, no destina
 TYPES = (ALERT, DETECTION_ERROR, SYSTEM_ERROR)
 DETECTION_TYPES = ("RULE", "SCHEDULED_RULE", "POLICY", "CORRELATION_RULE")
 SUBTYPES = (*DETECTION_TYPES, *(f"{name}_ERROR" for name in DETECTION_TYPES), SYSTEM_ERROR)
+WEBHOOK = "webhook"  # the one destination
 FORMATS = ("PLAIN_TEXT", "HTML")
 PAGE, LARGEST_PAGE = 25, 50
 MAX_COMMENT = 100_000  # characters
@@ -54,12 +56,12 @@ class AlertRoutes:
             found = self._store.find(wanted, page.limit + 1, page.cursor)
         except UnknownAlertError as error:
             raise RestError(BAD, f"cursor: {error}") from error
-        return page.reply(found, alert_json, lambda kept: kept.found.id)
+        return page.reply(found, self._json, lambda kept: kept.found.id)
 
     def get(self, request: RestRequest) -> Reply:
         """Return an alert."""
         request.parameters.end()
-        return Reply(alert_json(self._get(request.id)))
+        return Reply(self._json(self._get(request.id)))
 
     def change_many(self, request: RestRequest) -> Reply:
         """Change the status or assignee of several alerts."""
@@ -74,7 +76,7 @@ class AlertRoutes:
     def change(self, request: RestRequest) -> Reply:
         """Change the status or assignee of an alert, and return it."""
         self._change([request.id], request)
-        return Reply(alert_json(self._get(request.id)))
+        return Reply(self._json(self._get(request.id)))
 
     def events(self, request: RestRequest) -> Reply:
         """List the events of an alert."""
@@ -113,6 +115,10 @@ class AlertRoutes:
         """Change a comment."""
         return _one_comment(self._store.edit_comment(request.id, *_comment(request)), request)
 
+    def _json(self, kept: KeptAlert) -> dict[str, Any]:
+        delivery = self._store.delivery(kept.found.id)
+        return alert_json(kept) | {"deliveries": _deliveries(delivery)}
+
     def _get(self, alert_id: str) -> KeptAlert:
         try:
             return self._store.get(alert_id)
@@ -150,13 +156,28 @@ def alert_json(kept: KeptAlert) -> dict[str, Any]:
         "detection": {"id": found.rule_id, "type": found.detection_type},
         "context": found.context,
         "runbook": found.runbook,
-        "deliveries": [],
     }
     if kept.assignee:
         plain["assignee"] = {"id": kept.assignee, "type": "user"}
     if kept.updated is not None:
         plain["updatedBy"] = USER_ACTOR
     return plain
+
+
+def _deliveries(delivery: Delivery | None) -> list[dict[str, Any]]:
+    """Return the latest attempt of a delivery, if there was one."""
+    if delivery is None or delivery.dispatched is None:
+        return []
+    return [
+        {
+            "outputId": WEBHOOK,
+            "label": WEBHOOK,
+            "dispatchedAt": iso(delivery.dispatched),
+            "statusCode": delivery.status,
+            "success": delivery.state == "done",
+            "message": delivery.message,
+        }
+    ]
 
 
 def comment_json(comment: Comment) -> dict[str, Any]:

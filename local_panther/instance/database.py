@@ -1,0 +1,81 @@
+"""A SQLite database that threads share: what a change has written survives whatever happens."""
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from local_panther.errors import ContentError, Problem
+from local_panther.instance.files import PRIVATE_FILE
+
+
+class Database:
+    """A database that only its owner can read. Each change is on disk when it ends."""
+
+    def __init__(self, path: Path, schema: str, version: int) -> None:
+        """Open a database, or make one.
+
+        Args:
+            path: Its file.
+            schema: The statements that make it.
+            version: Of the schema.
+
+        Raises:
+            ContentError: It is not such a database, or of another version.
+            OSError: It cannot be made or read.
+        """
+        if path.is_symlink():
+            raise _refused(path, "is a symbolic link")
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, PRIVATE_FILE))
+        path.chmod(PRIVATE_FILE)  # SQLite gives its other files the same mode
+        self._lock = threading.Lock()
+        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        try:
+            self._open(path, schema, version)
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise _refused(path, f"is not a database of alerts ({error})") from error
+        except ContentError:
+            self._connection.close()
+            raise
+
+    def _open(self, path: Path, schema: str, version: int) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        (found,) = self._connection.execute("PRAGMA user_version").fetchone()
+        if found == 0:
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {version}; COMMIT;"
+            )
+        elif found != version:
+            raise _refused(path, f"is of version {found}; name another --state")
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    @contextlib.contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection for a change, which happens as a whole or not at all."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+
+def _refused(path: Path, message: str) -> ContentError:
+    return ContentError([Problem(str(path), message)])

@@ -1,0 +1,180 @@
+"""Delivers alerts to a webhook, in the shape of Panther's own webhook destination.
+
+Each alert is delivered at least once: a delivery counts as done when the webhook has answered with
+a status of 2xx, and that is on disk before the next one. A server that is killed in between
+delivers that one alert again.
+
+https://docs.panther.com/alerts/destinations/custom_webhook
+"""
+
+import hashlib
+import hmac
+import http.client
+import json
+import logging
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from local_panther.instance.alert_model import DETECTION_ERROR, KeptAlert
+from local_panther.instance.instance import Instance
+from local_panther.times import iso
+
+ANSWER_SECONDS = 10.0
+FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0  # seconds before a further attempt, doubled each time
+MAX_ATTEMPTS = 11  # an instance tries again ten times
+MAX_ANSWER_BYTES = 1000  # of the webhook's answer, that are kept
+IDLE_SECONDS = 5.0
+SIGNATURE, TIME = "X-Local-Panther-Signature", "X-Local-Panther-Timestamp"
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """Where alerts go.
+
+    Attributes:
+        url: Its address; requests go there and nowhere else, whatever it answers.
+        secret: The key of the signature.
+    """
+
+    url: str
+    secret: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse what is not an address of HTTP.
+
+        Raises:
+            ValueError: It is not.
+        """
+        parts = urlsplit(self.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("is not an address that begins with http:// or https://")
+
+    def request(self, body: bytes, now: float) -> urllib.request.Request:
+        """Return a signed request.
+
+        Args:
+            body: What it sends.
+            now: The time, in seconds since 1970.
+        """
+        moment = str(int(now))
+        headers = {
+            "Content-Type": "application/json",
+            TIME: moment,
+            SIGNATURE: signature(self.secret, moment, body),
+        }
+        return urllib.request.Request(self.url, body, headers, method="POST")
+
+
+def signature(secret: bytes, moment: str, body: bytes) -> str:
+    """Return the signature of a body that is sent at a time, as it is in the header."""
+    digest = hmac.new(secret, moment.encode() + b"." + body, hashlib.sha256).hexdigest()
+    return f"sha256={digest}"
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *_: Any) -> None:
+        """Follow none: the user has named this address and no other."""
+
+
+class Deliverer:
+    """Delivers alerts as they are found; a context manager that stops it."""
+
+    def __init__(self, instance: Instance, webhook: Webhook, link: str) -> None:
+        """Prepare the deliveries.
+
+        Args:
+            instance: Whose alerts.
+            webhook: Where to.
+            link: What the address of an alert begins with.
+        """
+        self._instance = instance
+        self._store = instance.alerts
+        self._webhook = webhook
+        self._link = link
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        # Not by a proxy of the environment either.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
+
+    def __enter__(self) -> "Deliverer":
+        """Start it."""
+        self._store.delivers = True
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Stop it; what is not delivered yet is on the next start."""
+        self._stopping.set()
+        self._store.delivery_due.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._store.delivery_due.clear()
+            try:
+                wait = self._deliver_what_is_due()
+            except Exception:
+                logging.exception("deliveries")
+                wait = IDLE_SECONDS
+            self._store.delivery_due.wait(wait)
+
+    def _deliver_what_is_due(self) -> float | None:
+        """Deliver, and return after how many seconds there is more; None if there is none."""
+        while not self._stopping.is_set():
+            due = self._store.next_delivery()
+            if due is None:
+                return None
+            wait = due.next_attempt - time.time()
+            if wait > 0:
+                return wait
+            self._deliver(due.alert_id, due.attempts + 1)
+        return None
+
+    def _deliver(self, alert_id: str, attempt: int) -> None:
+        body = json.dumps(self._payload(self._store.get(alert_id))).encode()
+        now = time.time()
+        try:
+            request = self._webhook.request(body, now)
+            with self._opener.open(request, timeout=ANSWER_SECONDS) as response:
+                status = response.status
+                message = response.read(MAX_ANSWER_BYTES).decode(errors="replace")
+        except urllib.error.HTTPError as error:
+            with error:
+                status, message = error.code, f"HTTP {error.code}: {error.reason}"
+        except (OSError, http.client.HTTPException) as error:
+            status, message = 0, f"{type(error).__name__}: {error}"
+        done = 200 <= status < 300
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
+        self._store.note_delivery(
+            alert_id,
+            status=status,
+            message=message,
+            dispatched=now,
+            state="done" if done else "failed" if attempt >= MAX_ATTEMPTS else "pending",
+            next_attempt=now + wait,
+        )
+
+    def _payload(self, kept: KeptAlert) -> dict[str, Any]:
+        found = kept.found
+        is_error = found.kind == DETECTION_ERROR
+        item = self._instance.library.items.get(found.rule_id)
+        return {
+            "id": found.rule_id,
+            "createdAt": iso(found.created),
+            "severity": found.severity,
+            "type": f"{found.detection_type}_ERROR" if is_error else found.detection_type,
+            "link": f"{self._link}/alerts/{found.id}",
+            "title": found.title,
+            "name": found.rule_name,
+            "alertId": found.id,
+            "alertContext": found.context,
+            "description": found.description,
+            "runbook": found.runbook,
+            "tags": found.tags,
+            "version": item.digest if item else "",
+        }

@@ -1,0 +1,218 @@
+"""Deliveries to a webhook: each alert, signed, at least once, to that address alone."""
+
+import http.server
+import json
+import subprocess
+import threading
+import time
+from contextlib import closing, contextmanager
+
+import pytest
+
+from local_panther.instance import delivery
+from local_panther.instance.alert_model import ALERT, StoredAlert
+from local_panther.instance.delivery import SIGNATURE, TIME, Deliverer, Webhook, signature
+from local_panther.instance.instance import Instance
+from local_panther.instance.rest.alerts import AlertRoutes
+from local_panther.instance.rest.requests import Parameters, RestRequest
+from tests.builders.content import write_lines
+from tests.builders.events import call
+from tests.instance.conftest import archive
+from tests.instance.servers import COMMAND, eventually, server
+from tests.instance.test_uploads import one_rule
+
+SECRET = b"key for a test"
+
+
+class Receiver(http.server.ThreadingHTTPServer):
+    """A webhook that answers with one status after the other, the last of them from then on."""
+
+    daemon_threads = True
+
+    def __init__(self, *statuses: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.statuses = list(statuses)
+        self.received: list[tuple[dict, bytes]] = []
+        self.url = f"http://127.0.0.1:{self.server_address[1]}/hook"
+
+    @property
+    def alerts(self) -> list[str]:
+        return [json.loads(body)["alertId"] for _, body in self.received]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.received.append((dict(self.headers), body))
+        statuses = self.server.statuses
+        self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
+        self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"noted"[:4])
+
+    do_GET = do_POST
+
+    def log_message(self, *_):
+        pass
+
+
+@contextmanager
+def receiver(*statuses: int):
+    with Receiver(*(statuses or (200,))) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def alert(number: int, **fields) -> StoredAlert:
+    plain = {
+        "id": f"{number:032x}",
+        "rule_id": "Test.Rule",
+        "rule_name": "A rule",
+        "detection_type": "RULE",
+        "kind": ALERT,
+        "severity": "HIGH",
+        "title": "a title",
+        "dedup": str(number),
+        "created": 1_767_607_200.0 + number,
+        "first": 1_767_607_200.0,
+        "last": 1_767_607_200.0,
+        "event_count": 1,
+        "context": {"who": "alice"},
+        "description": "",
+        "runbook": "look",
+        "reference": "",
+        "tags": ["AWS"],
+    }
+    return StoredAlert(**plain | fields)
+
+
+@pytest.fixture
+def found(tmp_path):
+    with closing(Instance(tmp_path / "state")) as instance:
+        yield instance
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(delivery, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(delivery, "LONGEST_WAIT", 0.05)
+
+
+def take(instance: Instance, *alerts: StoredAlert) -> None:
+    instance.alerts.take(alerts, [], {})
+
+
+def states(instance: Instance, count: int) -> list[str | None]:
+    kept = [instance.alerts.delivery(alert(number).id) for number in range(count)]
+    return [entry.state if entry else None for entry in kept]
+
+
+def test_each_alert_is_delivered_once_in_the_shape_of_panther(found):
+    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), "http://here"):
+        take(found, alert(0), alert(1))
+        take(found, alert(1, event_count=2), alert(2))  # which is known is not new
+        assert eventually(lambda: states(found, 3) == ["done"] * 3)
+        time.sleep(0.1)
+    assert sorted(hook.alerts) == [alert(number).id for number in range(3)]
+    headers, body = hook.received[0]
+    assert json.loads(body) == {
+        "id": "Test.Rule",
+        "createdAt": "2026-01-05T10:00:00Z",
+        "severity": "HIGH",
+        "type": "RULE",
+        "link": f"http://here/alerts/{alert(0).id}",
+        "title": "a title",
+        "name": "A rule",
+        "alertId": alert(0).id,
+        "alertContext": {"who": "alice"},
+        "description": "",
+        "runbook": "look",
+        "tags": ["AWS"],
+        "version": "",
+    }
+    assert headers["Content-Type"] == "application/json"
+    for header, body in hook.received:
+        assert header[SIGNATURE] == signature(SECRET, header[TIME], body)
+        assert abs(int(header[TIME]) - time.time()) < 60
+
+
+def test_one_that_is_not_taken_is_tried_again_until_it_is(found):
+    with receiver(500, 302, 404, 204) as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+        take(found, alert(0))
+        assert eventually(lambda: states(found, 1) == ["done"])
+    assert len(hook.received) == 4
+    assert {body for _, body in hook.received} == {hook.received[0][1]}
+    request = RestRequest(Parameters({}), id=alert(0).id)
+    (shown,) = AlertRoutes(found.alerts).get(request).body["deliveries"]
+    assert shown["success"] and shown["statusCode"] == 204
+
+
+def test_a_redirect_is_not_followed(found):
+    with receiver() as other, receiver(302) as hook:
+        with Deliverer(found, Webhook(hook.url, SECRET), ""):
+            take(found, alert(0))
+            assert eventually(lambda: len(hook.received) > 2)
+        assert other.received == [] and {h["Host"] for h, _ in hook.received} == {
+            hook.url.split("/")[2]
+        }
+
+
+def test_after_ten_further_attempts_it_has_failed_and_says_why(found):
+    with receiver(503) as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+        take(found, alert(0))
+        assert eventually(lambda: states(found, 1) == ["failed"], 20)
+    assert len(hook.received) == 11
+    kept = found.alerts.delivery(alert(0).id)
+    assert "503" in kept.message and kept.status == 503
+
+
+def test_what_was_not_delivered_is_after_a_restart(tmp_path):
+    with closing(Instance(tmp_path / "state")) as instance:
+        nowhere = Webhook("http://127.0.0.1:9/", SECRET)
+        with Deliverer(instance, nowhere, ""):
+            take(instance, alert(0))
+            assert eventually(lambda: instance.alerts.delivery(alert(0).id).attempts)
+    with closing(Instance(tmp_path / "state")) as instance, receiver() as hook:
+        with Deliverer(instance, Webhook(hook.url, SECRET), ""):
+            assert eventually(lambda: states(instance, 1) == ["done"])
+        assert hook.alerts == [alert(0).id]
+
+
+def test_one_whose_rule_says_nowhere_goes_nowhere_and_without_a_webhook_none_does(found):
+    take(found, alert(0))
+    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+        take(found, alert(1, suppressed=True), alert(2))
+        assert eventually(lambda: states(found, 3) == [None, None, "done"])
+    assert hook.alerts == [alert(2).id]
+
+
+@pytest.mark.parametrize("url", ("ftp://example.com", "example.com", "file:///etc/passwd", "http:"))
+def test_what_is_not_an_address_is_refused(url):
+    with pytest.raises(ValueError, match="begins with http"):
+        Webhook(url, SECRET)
+
+
+def test_serve_delivers_what_its_replay_finds(tmp_path):
+    trail = write_lines(tmp_path / "trail", [call("ListRoles")])
+    with receiver() as hook:
+        options = ("--deliver", hook.url, "--replay", str(trail))
+        key = {"PANTHER_WEBHOOK_SECRET": SECRET.decode()}
+        with server(tmp_path / "state", *options, **key) as running:
+            body = "def rule(event):\n    return True\n"
+            assert running.client.upload(archive(one_rule(body=body)))["status"] == "COMPLETED"
+            assert eventually(lambda: hook.received, 60)
+            (found,) = running.client.get("/alerts")["results"]
+            assert eventually(lambda: running.client.get("/alerts")["results"][0]["deliveries"])
+        assert hook.alerts == [found["id"]]
+        link = json.loads(hook.received[0][1])["link"]
+        assert link == f"http://127.0.0.1:{running.port}/alerts/{found['id']}"
+
+
+def test_serve_without_a_key_says_what_to_set(tmp_path):
+    command = [*COMMAND, "serve", "--state", str(tmp_path / "s"), "--deliver", "http://localhost"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and "PANTHER_WEBHOOK_SECRET" in done.stderr
