@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from local_panther.errors import ContentError
+from local_panther.errors import ContentError, Problem
 
 if TYPE_CHECKING:
     from local_panther.records.model import Tally
@@ -86,8 +86,7 @@ def content_errors(messages: Console) -> Iterator[None]:
     try:
         yield
     except ContentError as error:
-        for problem in error.problems:
-            messages.print(Text.assemble(("content: ", "red"), str(problem)))
+        print_problems(error.problems, messages)
         raise typer.Exit(UNUSABLE) from error
 
 
@@ -103,9 +102,14 @@ def has_doubtful_content(folder: Path, messages: Console) -> bool:
     problems = check_filters(folder)
     if not is_stored(folder):  # an upload keeps no comments, which say what has to agree
         problems = [*check_agreements(folder), *problems]
+    print_problems(problems, messages)
+    return bool(problems)
+
+
+def print_problems(problems: Iterable[Problem], messages: Console) -> None:
+    """Print what is wrong with the content, a line each."""
     for problem in problems:
         messages.print(Text.assemble(("content: ", "red"), str(problem)))
-    return bool(problems)
 
 
 def write_file(write: Callable[[], None], path: Path, messages: Console) -> None:

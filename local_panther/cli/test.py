@@ -15,6 +15,8 @@ from local_panther.cli.common import (
     UNUSABLE,
     has_doubtful_content,
     message_console,
+    note,
+    print_problems,
     without_colour,
 )
 from local_panther.processes import TemporaryFolder
@@ -73,11 +75,18 @@ def test(
         TemporaryFolder("local-panther-") as state,
     ):
         from local_panther.instance.server import running  # while the tool starts
+        from local_panther.unit_tests.unopened import unopened
 
-        is_doubtful = has_doubtful_content(_content_folder(context.args), message_console())
+        folder, messages = _content_folder(context.args), message_console()
+        left_out = unopened(folder)
+        print_problems(left_out.problems, messages)
+        is_doubtful = has_doubtful_content(folder, messages) or bool(left_out.problems)
+        if left_out.note:
+            note(left_out.note, messages)
         with running(state, token := _token()) as url:
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
-            status = tool.run(["test", *context.args], instance, watch)
+            arguments = ["test", *context.args, *left_out.arguments]
+            status = tool.run(arguments, instance, watch)
     if reported:
         _report(results, junit, github=github)
     raise typer.Exit(status or int(is_doubtful))

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from local_panther.content.files import special_files
 from local_panther.processes import TemporaryFolder
 
 # The tool takes over a second to import. It does so before it gets its arguments and variables,
@@ -101,7 +102,8 @@ def spec_files(root: Path) -> dict[str, Path]:
 
     keys = ("RuleID", "PolicyID", "QueryName", "GlobalID", "DataModelID", "PackID")
     found: dict[str, Path] = {}
-    for name, _, spec, _ in load_analysis_specs([str(root)], ignore_files=[]):
+    ignored = [os.path.normpath(root / name) for name in special_files(root)]
+    for name, _, spec, _ in load_analysis_specs([str(root)], ignore_files=ignored):
         if isinstance(spec, dict):
             path = relative(Path(name), root)
             found.update({str(spec[key]): path for key in keys if key in spec})

@@ -1,0 +1,70 @@
+"""What panther_analysis_tool must not open: it would wait forever for what a named pipe gives."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from local_panther.content.files import files_with, special_files
+from local_panther.errors import Problem
+
+
+@dataclass
+class Unopened:
+    """The named pipes, sockets and devices of a repository, and the items that need one.
+
+    Attributes:
+        special: Their paths, relative to the repository.
+        problems: The items whose Python body is one of them.
+        folder: The root of the repository.
+    """
+
+    special: list[str]
+    problems: list[Problem]
+    folder: Path
+
+    @property
+    def arguments(self) -> Iterator[str]:
+        """The tool's arguments that leave them out. It compares paths as it has found them."""
+        for name in [*self.special, *(problem.where for problem in self.problems)]:
+            path = self.folder / name
+            for form in (os.path.normpath(path), str(path.absolute())):
+                yield f"--ignore-files={form}"
+
+    @property
+    def note(self) -> str:
+        """What was left out, in one line; "" if nothing was."""
+        if not self.special:
+            return ""
+        count, first = len(self.special), self.special[0]
+        kinds = "named pipes, sockets or devices"
+        hint = f"panther_analysis_tool's other commands need --ignore-files {first}"
+        return f"not opened: {count:,} {kinds}, such as {first} ({hint})"
+
+
+def unopened(folder: Path) -> Unopened:
+    """Find what must not be opened in a repository.
+
+    Args:
+        folder: Its root.
+    """
+    special = list(special_files(folder))
+    bodies = {name for name in special if name.endswith(".py")}
+    specs = files_with(folder, ".yml", ".yaml") if bodies else ()
+    problems = []
+    for path in specs:
+        body = os.path.relpath(path.parent / _filename(path), folder)
+        if body in bodies:
+            message = f"Filename: {body} is not a regular file"
+            problems.append(Problem(os.path.relpath(path, folder), message))
+    return Unopened(special, problems, folder)
+
+
+def _filename(path: Path) -> str:
+    try:
+        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return ""  # named when it is tested
+    return str(spec.get("Filename", "")) if isinstance(spec, dict) else ""
