@@ -88,6 +88,16 @@ def test_a_rule_alerts_when_the_event_has_arrived(made, delay):
     assert found["raises"] == 1 + delay  # and an alert about the rule itself is made then, too
 
 
+def test_a_rule_sees_the_arrival_as_the_time_of_parsing(content, made):
+    """`p_parse_time`; the event's own time stays."""
+    arrived = "'2026-01-05 10:04:30.000000000'"
+    happened = "'2026-01-05 10:01:00.000000000'"
+    body = f"event['p_parse_time'] == {arrived} and event['p_event_time'] == {happened}"
+    (content / "rules/first.py").write_text(f"def rule(event):\n    return {body}\n")
+    assert made((FIRST, 1), delay=3.5)["first"] == 4.5
+    assert "first" not in made((FIRST, 1), delay=3)
+
+
 def test_a_scheduled_rule_alerts_at_the_first_run_after_the_arrival(made):
     assert made((SECOND, 14))["scheduled"] == 15
     assert made((SECOND, 14), delay=3.5)["scheduled"] == 30
