@@ -11,7 +11,7 @@ from rich.table import Table
 
 from benchmarks.measure import Figure
 
-SECTIONS = ("rule_cost", "replay", "key_value_store", "command_time", "latency")
+SECTIONS = ("rule_cost", "replay", "added_fields", "key_value_store", "command_time", "latency")
 
 
 def main() -> None:
