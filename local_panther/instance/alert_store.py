@@ -257,9 +257,22 @@ class AlertStore:
             )
 
     def fact(self, name: str) -> Any:
-        """Return something that a replay left beside alerts, None if it has not."""
+        """Return what is kept under a name beside the alerts, None if nothing is."""
         rows = self._rows("SELECT value FROM facts WHERE name = ?", [name])
         return json.loads(rows[0][0]) if rows else None
+
+    def facts(self, prefix: str) -> list[Any]:
+        """Return what is kept under names that begin so, in order of the names."""
+        rows = self._rows(
+            "SELECT value FROM facts WHERE substr(name, 1, ?) = ? ORDER BY name",
+            [len(prefix), prefix],
+        )
+        return [json.loads(value) for (value,) in rows]
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Keep something under a name."""
+        with self._change() as db:
+            self._set_facts(db, {name: value})
 
     @staticmethod
     def _set_facts(db: sqlite3.Connection, facts: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from local_panther.instance.instance import Instance
 from local_panther.instance.operations.content import ContentOperations
 from local_panther.instance.operations.lake import LakeOperations
 from local_panther.instance.operations.overview import OverviewOperations
+from local_panther.instance.operations.schemas import SchemaOperations
 from local_panther.instance.query_limits import MAX_TOKENS, check_size
 
 # https://spec.graphql.org/October2021/#DirectiveLocation
@@ -31,7 +32,12 @@ class Api:
 
     def __init__(self, instance: Instance) -> None:
         self._content = ContentOperations(instance.library)
-        operations = (self._content, LakeOperations(instance), OverviewOperations(instance))
+        operations = (
+            self._content,
+            SchemaOperations(instance.alerts),
+            LakeOperations(instance),
+            OverviewOperations(instance),
+        )
         self.schema = load_schema()
         for kind in filter(None, (self.schema.query_type, self.schema.mutation_type)):
             for name, field in kind.fields.items():

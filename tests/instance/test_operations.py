@@ -18,11 +18,9 @@ from tests.instance.conftest import TOKEN
 
 DOCUMENTS = sorted((Path(panther_analysis_tool.backend.__file__).parent / "graphql").iterdir())
 UNSUPPORTED = {
-    "create_or_update_schema",  # update-custom-schemas
     "create_perf_test",  # benchmark
     "replay",
     "stop_replay",
-    "generate_enriched_event",  # enrich-test-data
 }
 
 

@@ -13,7 +13,6 @@ import yaml
 from graphql import GraphQLError
 
 from local_panther.content.filters import transpile_filters
-from local_panther.content.log_types import managed_log_types
 from local_panther.content.simple import transpile_detection
 from local_panther.correlation.rule_tests import run_tests
 from local_panther.errors import FieldError, Problem
@@ -23,13 +22,6 @@ from local_panther.instance.model import Counts, UploadOutcome
 from local_panther.instance.statistics import no_statistics
 
 MAX_RECEIPTS = 100
-SCHEMA: dict[str, Any] = {  # what all schemas have in common
-    "revision": 1,
-    "version": 0,
-    "spec": "",
-    "isArchived": False,
-    "isFieldDiscoveryEnabled": False,
-}
 NOTHING_TO_FILTER: dict[str, Any] = {"statement": {}}
 NOTHING_PASSES: dict[str, Any] = {
     "statement": {"and": [{"target": "p_log_type", "operator": op} for op in ("empty", "!empty")]}
@@ -52,15 +44,6 @@ class ContentOperations:
         """Return the version."""
         core = importlib.metadata.version("panther_core")
         return {"pantherVersion": f"local (panther_core {core})"}
-
-    def schemas(self, *_: Any, input: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Answer the names of the managed schemas: what is in them is not public."""
-        asked = input or {}
-        shown = asked.get("isManaged") is not False and not asked.get("isArchived")
-        contains = (asked.get("contains") or "").lower()
-        names = [name for name in sorted(managed_log_types()) if contains in name.lower()]
-        nodes = [{"name": name, "isManaged": True, **SCHEMA} for name in names if shown]
-        return {"edges": [{"node": node} for node in nodes]}
 
     def featureFlags(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         """Answer that every feature is on."""

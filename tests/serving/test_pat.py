@@ -1,0 +1,133 @@
+"""Every command of the unmodified panther_analysis_tool that talks to an instance."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.instance.conftest import TOKEN
+from tests.instance.test_uploads import RULE
+from tests.serving.tables import assert_documented
+
+TOOL = Path(sys.executable).with_name("panther_analysis_tool")
+BODY = "def rule(event):\n    return event.get('eventName') == 'ListRoles'\n"
+SCHEMA = {
+    "schema": "Custom.Application",
+    "version": 0,
+    "fields": [
+        {"name": "time", "type": "timestamp", "timeFormats": ["rfc3339"], "isEventTime": True},
+        {"name": "who", "type": "object", "fields": [{"name": "name", "type": "string"}]},
+        {"name": "tags", "type": "array", "element": {"type": "string"}},
+    ],
+}
+
+
+@pytest.fixture
+def tool(instance, tmp_path):
+    """Run the tool in a folder with one rule, and one of schemas; returns status and messages."""
+    rules, schemas = tmp_path / "content" / "rules", tmp_path / "schemas"
+    rules.mkdir(parents=True)
+    schemas.mkdir()
+    test = {"Name": "one", "ExpectedResult": True, "Log": {"eventName": "ListRoles"}}
+    (rules / "rule.yml").write_text(yaml.safe_dump(RULE | {"Tests": [test]}))
+    (rules / "rule.py").write_text(BODY)
+    (schemas / "application.yml").write_text(yaml.safe_dump(SCHEMA))
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
+
+    def tool(*arguments: str) -> tuple[int, str]:
+        done = subprocess.run(
+            [TOOL, *map(str, arguments)],
+            cwd=tmp_path / "content",
+            env=clean | {"PANTHER_API_HOST": instance.url, "PANTHER_API_TOKEN": TOKEN},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return tool
+
+
+# Each command, its arguments, and what it ends with.
+COMMANDS = (
+    ("check-connection", (), 0, "connection successful"),
+    ("test", (), 0, "Passed: 1"),
+    ("validate", (), 0, "Validation success"),
+    ("upload", ("--out", "."), 0, "Upload succeeded"),
+    ("update-custom-schemas", ("--path", "../schemas"), 0, "Successfully created schema"),
+    ("update-custom-schemas", ("--path", "../schemas"), 0, "Successfully updated schema"),
+    ("enrich-test-data", (), 0, "No analysis specs enriched"),
+    ("benchmark", ("--out", "."), 1, "No data found on Panther for log_type AWS.CloudTrail"),
+    (
+        "delete",
+        ("--no-confirm", "--analysis-id", RULE["RuleID"]),
+        0,
+        "successfully deleted detections",
+    ),
+)
+
+
+def test_every_command_ends_with_its_own_message(tool, instance):
+    rows = []
+    for command, arguments, status, message in COMMANDS:
+        found, out = tool(command, *arguments)
+        assert "Unhandled exception" not in out, out
+        assert (found, message in out) == (status, True), (command, out)
+        outcome = "succeeds" if status == 0 else "is refused"
+        row = f"| `{command}` | {outcome}: “{message}” |"
+        rows += [row] if not any(f"`{command}`" in known for known in rows) else []
+    assert_documented("panther_analysis_tool", ["| command | outcome |", "|---|---|", *rows])
+    query = "{schemas(input: {isManaged: false}) {edges {node {name revision spec}}}}"
+    (edge,) = instance.ask(query)["edges"]
+    assert (edge["node"]["name"], edge["node"]["revision"]) == ("Custom.Application", 2)
+    assert yaml.safe_load(edge["node"]["spec"]) == SCHEMA
+
+
+UPDATE = """mutation($i: CreateOrUpdateSchemaInput!)
+    {createOrUpdateSchema(input: $i) {schema {name revision}}}"""
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    (
+        ({"schema": "Custom.Other"}, "schema: is 'Custom.Other'"),
+        ({"version": 1}, "version: is 1"),
+        ({"fields": []}, "fields: is not a list of fields"),
+        ({"fields": [{"type": "string"}]}, "fields[0]: has no name"),
+        ({"fields": [{"name": "a", "type": "text"}]}, "fields[0].type: 'text' is not one of"),
+        ({"fields": [{"name": "a", "type": "array"}]}, "fields[0].element: is missing"),
+        ({"fields": [{"name": "a", "type": "object"}]}, "fields[0].fields: is not a list"),
+        ({"fields": [{"name": "a", "type": "timestamp"}]}, "fields[0].timeFormats: is missing"),
+        ({"fields": [{"name": "a", "type": "int"}] * 2}, "'a' is there twice"),
+    ),
+)
+def test_an_invalid_schema_is_refused_with_its_key(instance, change, message):
+    spec = yaml.safe_dump(SCHEMA | change)
+    schema = {"name": "Custom.Application", "spec": spec, "revision": 0}
+    (error,) = instance.send(UPDATE, i=schema)["errors"]
+    assert message in error["message"]
+    assert instance.ask("{schemas(input: {isManaged: false}) {edges {node {name}}}}")["edges"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "message"),
+    (
+        ("Custom.Application", "a: [", "while parsing"),
+        ("Custom.Application", "- 1", "is not a mapping"),
+        ("Application", "version: 0", "is not a name such as"),
+    ),
+)
+def test_what_is_no_schema_is_refused(instance, name, spec, message):
+    (error,) = instance.send(UPDATE, i={"name": name, "spec": spec, "revision": 0})["errors"]
+    assert message in error["message"]
+
+
+def test_a_schema_that_someone_else_has_changed_meanwhile_is_not_overwritten(instance):
+    schema = {"name": "Custom.Application", "spec": yaml.safe_dump(SCHEMA), "revision": 0}
+    assert instance.ask(UPDATE, i=schema)["schema"]["revision"] == 1
+    (error,) = instance.send(UPDATE, i=schema)["errors"]
+    assert "is stored with revision 1" in error["message"]

@@ -1,0 +1,77 @@
+"""What every path of every API asks for before it answers."""
+
+import http.client
+import json
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.instance.conftest import TOKEN
+
+PATHS = (
+    ("POST", "/public/graphql"),
+    ("GET", "/alerts"),
+    ("PATCH", "/alerts"),
+    ("GET", "/alerts/x"),
+    ("GET", "/alerts/x/events"),
+    ("POST", "/alert-comments"),
+    ("GET", "/rules"),
+    ("PUT", "/rules/x"),
+    ("DELETE", "/rules/x"),
+    ("GET", "/queries"),
+    ("GET", "/users"),
+    ("GET", "/roles"),
+    ("GET", "/api-tokens/self"),
+    ("GET", "/nothing"),
+    ("OPTIONS", "/alerts"),
+    ("HEAD", "/alerts"),
+)
+BODY = json.dumps({"query": "{generalSettings {pantherVersion}}"}).encode()
+
+
+def status(lake, method: str, path: str, **headers: str | None) -> int:
+    """Send a request with these headers beside, or in place of, the proper ones."""
+    address = urlsplit(lake.url)
+    client = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
+    all_headers = {"Host": address.netloc, "X-API-Key": TOKEN, "Content-Type": "application/json"}
+    client.putrequest(method, path, skip_host=True)
+    for name, value in (all_headers | headers).items():
+        if value is not None:
+            client.putheader(name.replace("_", "-"), value)
+    body = BODY if method in ("POST", "PUT", "PATCH") else b""
+    client.putheader("Content-Length", str(len(body)))
+    client.endheaders(body)
+    found = client.getresponse().status
+    client.close()
+    return found
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+class TestEveryPath:
+    @pytest.mark.parametrize(
+        "wrong",
+        (
+            {"Host": "evil.example"},
+            {"Host": ""},
+            {"Origin": "http://evil.example"},
+            {"Origin": "null"},
+            {"X-API-Key": "wrong"},
+            {"X-API-Key": None},
+        ),
+    )
+    def test_refuses_other_names_origins_and_tokens(self, lake, method, path, wrong):
+        assert status(lake, method, path, **wrong) == 403
+
+    def test_takes_no_body_but_json(self, lake, method, path):
+        if method in ("POST", "PUT", "PATCH"):
+            for kind in ("text/plain", "application/x-www-form-urlencoded", None):
+                assert status(lake, method, path, **{"Content-Type": kind}) == 415
+
+    def test_answers_the_proper_request(self, lake, method, path):
+        assert status(lake, method, path) in (200, 400, 404, 405)
+
+
+def test_the_token_is_in_no_file_of_the_state(lake):
+    token = TOKEN.encode()
+    for path in lake.state.rglob("*"):
+        assert not path.is_file() or token not in path.read_bytes(), path
