@@ -68,7 +68,7 @@ class Outcome:
         content: What ran.
         interrupted: True if the reading was stopped before its end.
         role_log: The calls about roles that were read.
-        paths: What was read, as it was named.
+        source: The arguments by which another command reads the same.
     """
 
     tally: Tally
@@ -78,7 +78,7 @@ class Outcome:
     content: Content
     interrupted: bool = False
     role_log: RoleLog = field(default_factory=RoleLog)
-    paths: tuple[str, ...] = ()
+    source: tuple[str, ...] = ()
 
     @cached_property
     def incidents(self) -> list[Incident]:
@@ -179,7 +179,7 @@ def replay(
             content,
             interrupted,
             stream.role_log,
-            tuple(paths),
+            (*paths, *_content_option(folder)),
         )
 
 
@@ -281,6 +281,10 @@ class _Stream:
             if self._observer:
                 self._observer.match(match)
             self._correlation_alerts.add(match)
+
+
+def _content_option(folder: Path) -> tuple[str, ...]:
+    return () if folder == Path() else ("--content", str(folder))
 
 
 def _watched(files: list[str], tally: Tally, watch: Watch | None) -> Iterator[str]:

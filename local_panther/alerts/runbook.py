@@ -14,7 +14,7 @@ from local_panther.activity.principals import IDENTITY_CENTER
 from local_panther.activity.role_calls import name_of
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
-from local_panther.alerts.timelines import parameters_of
+from local_panther.alerts.timelines import ALERT_TIME, parameters_of
 from local_panther.content.filled_sql import FilledQuery, fill
 from local_panther.times import clock
 
@@ -38,6 +38,12 @@ class QueryCall:
     name: str
     filled: FilledQuery
     values: tuple[tuple[str, str], ...]
+
+    @property
+    def can_run(self) -> bool:
+        """False if the alert says nothing that it could look for."""
+        is_known = any(name != ALERT_TIME for name, _ in self.values)
+        return is_known or not self.filled.missing
 
     def command(self, paths: Sequence[str]) -> str:
         """Return the command that runs it over recorded CloudTrail.

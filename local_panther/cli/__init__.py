@@ -18,6 +18,7 @@ from local_panther.cli.replay import replay
 from local_panther.cli.serve import serve
 from local_panther.cli.settings import Commands, context_settings, ensure_streams
 from local_panther.cli.simulate import simulate
+from local_panther.cli.summary import summary
 from local_panther.cli.test import TEST_SETTINGS, test
 from local_panther.cli.tune import tune
 from local_panther.versions import PANTHER_PACKAGES, installed
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(replay)
 app.command()(tune)
 app.command()(query)
+app.command()(summary)
 app.command()(simulate)
 app.command()(serve)
 app.command(context_settings=TEST_SETTINGS)(test)

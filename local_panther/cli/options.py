@@ -19,6 +19,23 @@ class Format(StrEnum):
     JSON = "json"
 
 
+class AlertFormat(StrEnum):
+    """How alerts are printed: OCSF has them as Detection Findings, one JSON object a line."""
+
+    TEXT = "text"
+    JSON = "json"
+    CSV = "csv"
+    OCSF = "ocsf"
+
+
+class RowFormat(StrEnum):
+    """How rows are printed."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+
+
 Paths = Annotated[
     list[str],
     typer.Argument(
@@ -78,6 +95,7 @@ def period(start: float | None, end: float | None) -> Period:
     return given
 
 
+RowsFormat = Annotated[RowFormat, typer.Option("--format", help="How to print the rows.")]
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse content with an invalid item, as an upload does."),

@@ -1,7 +1,6 @@
 """`local-panther query`."""
 
 import sys
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,7 +16,16 @@ from local_panther.cli.common import (
     output_console,
     reading_progress,
 )
-from local_panther.cli.options import ContentFolder, From, RequesterPays, To, Workers, period
+from local_panther.cli.options import (
+    ContentFolder,
+    From,
+    RequesterPays,
+    RowFormat,
+    RowsFormat,
+    To,
+    Workers,
+    period,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,14 +33,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from local_panther.content.saved_queries import SavedQuery
-
-
-class RowFormat(StrEnum):
-    """How rows are printed."""
-
-    TABLE = "table"
-    CSV = "csv"
-    JSON = "json"
 
 
 def query(
@@ -53,9 +53,7 @@ def query(
     end: To = None,
     workers: Workers = 0,
     requester_pays: RequesterPays = False,
-    output_format: Annotated[
-        RowFormat, typer.Option("--format", help="How to print the rows.")
-    ] = RowFormat.TABLE,
+    output_format: RowsFormat = RowFormat.TABLE,
 ) -> None:
     """Run a saved query of the content over recorded CloudTrail, as a runbook asks for it."""
     from local_panther.content.saved_queries import named, saved_queries

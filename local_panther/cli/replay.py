@@ -17,8 +17,8 @@ from local_panther.cli.common import (
     write_file,
 )
 from local_panther.cli.options import (
+    AlertFormat,
     ContentFolder,
-    Format,
     From,
     Paths,
     ReportFile,
@@ -52,12 +52,23 @@ def replay(
     workers: Workers = 0,
     requester_pays: RequesterPays = False,
     output_format: Annotated[
-        Format, typer.Option("--format", help="How to print the alerts.")
-    ] = Format.TEXT,
+        AlertFormat,
+        typer.Option(
+            "--format",
+            help="text: incidents, worst first; json, csv and ocsf: alerts, in the order of time.",
+        ),
+    ] = AlertFormat.TEXT,
+    details: Annotated[
+        bool,
+        typer.Option("--details", help="Print everything about every incident, however many."),
+    ] = False,
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
+    from local_panther.output.alerts_csv import write_alerts_csv
+    from local_panther.output.incidents import print_incidents
     from local_panther.output.jsonlines import write_alerts
-    from local_panther.output.terminal import print_alerts, print_summary
+    from local_panther.output.ocsf import write_findings
+    from local_panther.output.terminal import print_summary
     from local_panther.records.workers import usable_cores
     from local_panther.replay import replay as run
 
@@ -79,13 +90,18 @@ def replay(
             workers=workers or usable_cores(),
             requester_pays=requester_pays,
         )
-    if output_format is Format.JSON:
-        write_alerts(outcome.alerts, sys.stdout)
-        print_summary(outcome, messages)
-    else:
+    if output_format is AlertFormat.TEXT:
         console = output_console()
-        print_alerts(outcome.alerts, console)
+        print_incidents(outcome, console, details=details)
         print_summary(outcome, console)
+    else:
+        write = {
+            AlertFormat.JSON: write_alerts,
+            AlertFormat.CSV: write_alerts_csv,
+            AlertFormat.OCSF: write_findings,
+        }
+        write[output_format](outcome, sys.stdout)
+        print_summary(outcome, messages)
     if report:
         from local_panther.report.page import write_report
 

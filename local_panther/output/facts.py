@@ -33,7 +33,7 @@ def alert_facts(alert: Alert) -> Iterator[Fact]:
     names = ("sourceIPAddress", "awsRegion", "recipientAccountId")
     where = ", ".join(str(alert.event[name]) for name in names if alert.event.get(name))
     yield from ((name, [short(text)]) for name, text in (("Who", who), ("Where", where)) if text)
-    yield from _context(alert)
+    yield from context_facts(alert)
 
 
 def reading_facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
@@ -107,7 +107,8 @@ def printable(text: str) -> str:
     )
 
 
-def _context(alert: Alert) -> Iterator[Fact]:
+def context_facts(alert: Alert) -> Iterator[Fact]:
+    """Yield name and lines of the fields of an alert's context."""
     if not alert.is_correlation:
         yield from _flat(alert.context)
         return

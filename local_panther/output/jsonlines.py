@@ -1,22 +1,35 @@
 """Alerts as JSON, one object a line."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any, TextIO
 
+from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
+from local_panther.alerts.runbook import runbook_steps
+from local_panther.alerts.verdict import verdict
+from local_panther.replay import Outcome
 from local_panther.times import iso
 
 
-def write_alerts(alerts: Iterable[Alert], out: TextIO) -> None:
+def write_alerts(outcome: Outcome, out: TextIO) -> None:
     """Write one JSON object a line for each alert, and nothing else."""
-    for alert in alerts:
-        out.write(json.dumps(as_json(alert)) + "\n")
+    for alert, incident in by_time(outcome):
+        out.write(json.dumps(as_json(alert, incident, outcome)) + "\n")
 
 
-def as_json(alert: Alert) -> dict[str, Any]:
-    """Return an alert as plain JSON."""
+def by_time(outcome: Outcome) -> Iterator[tuple[Alert, Incident]]:
+    """Yield the alerts in the order in which they were made, each with its incident."""
+    of_alert = {id(a): incident for incident in outcome.incidents for a in incident.alerts}
+    yield from ((alert, of_alert[id(alert)]) for alert in outcome.alerts)
+
+
+def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any]:
+    """Return an alert as plain JSON, with the number and verdict of its incident."""
+    steps = runbook_steps(alert, incident, outcome.content.query_texts)
     plain = {
+        "incident": incident.number,
+        "verdict": verdict(incident),
         "rule_id": alert.metadata.rule_id,
         "analysis_type": alert.metadata.analysis_type,
         "type": alert.kind,
@@ -24,11 +37,30 @@ def as_json(alert: Alert) -> dict[str, Any]:
         "title": alert.title,
         "dedup": alert.dedup,
         "created_at": iso(alert.created_at),
+        "first": iso(alert.first),
+        "last": iso(alert.last),
+        "mitre": list(alert.metadata.mitre),
         "event_count": alert.event_count,
         "event_ids": list(alert.event_ids),
         "context": alert.context,
         "destinations": [] if alert.suppressed else list(alert.destinations),
         "delivered": not alert.suppressed,
+        "runbook": [
+            {
+                "text": step.text,
+                "queries": [
+                    {
+                        "name": call.name,
+                        "parameters": dict(call.values),
+                        "command": call.command(outcome.source) if call.can_run else None,
+                    }
+                    for call in step.queries
+                ],
+            }
+            for step in steps
+        ],
+        "events": alert.events,
+        "events_left_out": alert.events_left_out,
     }
     if alert.is_correlation:
         plain |= {"match_value": alert.match_value, "signals": alert.signals}

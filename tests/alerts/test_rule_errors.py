@@ -1,5 +1,6 @@
 """Alerts about rules that raise or alert too often, and where alerts go."""
 
+import io
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import yaml
 
 from local_panther.alerts.rule_errors import noisy_rules
 from local_panther.output.facts import alert_facts
-from local_panther.output.jsonlines import as_json
+from local_panther.output.jsonlines import write_alerts
 from tests.builders.events import START, call
 from tests.builders.replays import replayed
 
@@ -30,19 +31,31 @@ def content(folder, body, **fields):
 
 
 def alerts(tmp_path, body, names=("a",), seconds=60, **fields):
+    return outcome_of(tmp_path, body, names, seconds, **fields).alerts
+
+
+def outcome_of(tmp_path, body, names=("a",), seconds=60, **fields):
     trail = tmp_path / "trail.jsonl"
     records = (call(name, time=START + i * seconds, eventID=str(i)) for i, name in enumerate(names))
     trail.write_text("\n".join(map(json.dumps, records)))
-    return replayed(trail, content=content(tmp_path / "content", body, **fields)).alerts
+    return replayed(trail, content=content(tmp_path / "content", body, **fields))
+
+
+def as_json(outcome):
+    """The first alert, as it is written."""
+    out = io.StringIO()
+    write_alerts(outcome, out)
+    return json.loads(out.getvalue().splitlines()[0])
 
 
 def test_a_rule_that_raises_makes_one_alert_for_each_type_of_error(tmp_path):
     body = "def rule(event):\n    return {'a': 1}[event['eventName']] / 0\n"
-    first, second = alerts(tmp_path, body, names=("a", "b", "a", "c", "b"))
+    outcome = outcome_of(tmp_path, body, names=("a", "b", "a", "c", "b"))
+    first, second = outcome.alerts
     assert {first.kind, second.kind} == {"RULE_ERROR"}
     assert first.dedup == "Own.Rule:ZeroDivisionError" and first.event_count == 2
     assert second.dedup == "Own.Rule:KeyError" and second.event_count == 3
-    assert as_json(first)["type"] == "RULE_ERROR"
+    assert as_json(outcome)["type"] == "RULE_ERROR"
     assert (first.first, first.last) == (START, START + 120)
 
 
@@ -58,16 +71,17 @@ def test_destinations_are_shown_and_suppression_is_honoured(
     tmp_path, returned, fields, shown, delivered
 ):
     body = f"{RULE}def destinations(event):\n    return {returned}\n"
-    (alert,) = alerts(tmp_path, body, **fields)
-    plain = as_json(alert)
+    outcome = outcome_of(tmp_path, body, **fields)
+    (alert,) = outcome.alerts
+    plain = as_json(outcome)
     assert (plain["destinations"], plain["delivered"]) == (shown, delivered)
     facts = dict(alert_facts(alert))
     assert facts["Goes to"] == (shown or ["nowhere: destinations() returned none"])
 
 
 def test_output_ids_alone_are_shown(tmp_path):
-    (alert,) = alerts(tmp_path, RULE, OutputIds=["one"])
-    assert as_json(alert)["destinations"] == ["one"] and as_json(alert)["delivered"]
+    plain = as_json(outcome_of(tmp_path, RULE, OutputIds=["one"]))
+    assert plain["destinations"] == ["one"] and plain["delivered"]
 
 
 def test_a_rule_with_more_than_a_thousand_alerts_in_an_hour_is_told(tmp_path):

@@ -40,24 +40,43 @@ class TestReplay:
     def test_prints_alerts_and_a_summary(self, trail):
         status, out, err = run("replay", trail, "--include-disabled")
         assert status == 0 and err == ""
-        assert " HIGH " in out and "[trent] assumed the blocklisted role [FullAdminRole]" in out
-        assert "Multiple AWS Roles: arn:aws:iam::123456789012:user/mallory" in out
-        for text in ("distinctTargets", "198.51.100.23", "Runbook", "duplicates dropped"):
+        assert out.startswith("2 incidents (2 HIGH) of 2 alerts\n")
+        assert " HIGH " in out and "ENTERED role FullAdminRole: trent (IAM user" in out
+        assert "DENIED on all 12 roles: mallory (IAM user, 123456789012) from" in out
+        for text in ("Now", "local-panther query", "Evidence", "duplicates dropped"):
             assert text in out
+        assert "distinctTargets" not in out
+
+    def test_prints_what_the_rules_say_too_if_details_are_asked_for(self, trail):
+        _, out, _ = run("replay", trail, "--details")
+        assert "distinctTargets" in out
 
     def test_json_is_one_object_a_line_and_nothing_else(self, trail):
         status, out, err = run("replay", trail, "--include-disabled", "--format", "json")
         assert status == 0 and "records" in err
         alerts = [json.loads(line) for line in out.splitlines()]
         assert [alert["rule_id"] for alert in alerts] == [BLOCKLIST, CORRELATION]
-        keys = ["rule_id", "analysis_type", "type", "severity", "title", "dedup", "created_at"]
-        keys += ["event_count", "event_ids", "context", "destinations", "delivered"]
+        keys = ["incident", "verdict", "rule_id", "analysis_type", "type", "severity", "title"]
+        keys += ["dedup", "created_at", "first", "last", "mitre", "event_count", "event_ids"]
+        keys += ["context", "destinations", "delivered", "runbook", "events", "events_left_out"]
         assert list(alerts[0]) == keys
         assert list(alerts[1]) == [*keys, "match_value", "signals"]
         assert {alert["type"] for alert in alerts} == {"RULE"}
         assert alerts[0]["analysis_type"] == "rule" and alerts[0]["severity"] == "HIGH"
         assert alerts[0]["created_at"] == "2026-01-05T10:04:30Z"
         assert alerts[0]["event_count"] == len(alerts[0]["event_ids"]) == 1
+        assert [alert["incident"] for alert in alerts] == [1, 2]  # one got in
+        assert alerts[0]["verdict"].startswith("ENTERED role FullAdminRole: trent")
+        assert (alerts[1]["first"], alerts[1]["last"]) == (
+            "2026-01-05T10:00:00Z",
+            "2026-01-05T10:12:30Z",
+        )
+        assert alerts[0]["mitre"] == ["TA0004:T1548"]
+        assert [event["eventName"] for event in alerts[0]["events"]] == ["AssumeRole"]
+        assert len(alerts[1]["events"]) == len(alerts[1]["event_ids"])
+        (first, *_) = alerts[1]["runbook"]
+        assert first["text"].startswith("Run ")
+        assert first["queries"][0]["name"] == "AWS Role Calls of a Principal"
         assert alerts[1]["analysis_type"] == "correlation_rule"
         assert alerts[1]["match_value"] == "arn:aws:iam::123456789012:user/mallory"
         assert alerts[1]["signals"] == {"Discovery": 3, "FailedAttempts": 13 - THRESHOLD}

@@ -10,7 +10,8 @@ from local_panther.alerts.model import Alert
 from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.model import Content
 from local_panther.errors import Problem, RunErrors
-from local_panther.output.terminal import print_alerts, print_summary
+from local_panther.output.incidents import print_incidents
+from local_panther.output.terminal import print_summary
 from local_panther.records.model import Tally
 from local_panther.replay import Outcome
 from tests.builders.signals import metadata
@@ -51,10 +52,10 @@ def test_hostile_text_in_any_field_reaches_the_terminal_as_one_line_of_text(text
     outcome = Outcome(tally, [hostile_alert(text, kind)], Counter({text: 1}), errors, content)
     out = io.StringIO()
     console = Console(file=out, width=400)
-    print_alerts(outcome.alerts, console)
+    print_incidents(outcome, console, details=True)
     print_summary(outcome, console)
     shown = out.getvalue()
     assert not {"\x1b", "\x07", "\u202e"} & set(shown)
     assert not any(line.lstrip(" │").startswith("ALERT") for line in shown.splitlines())
     if text.startswith("["):
-        assert shown.count(text) >= 15
+        assert shown.count(text) >= 15, shown

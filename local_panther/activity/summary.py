@@ -1,0 +1,117 @@
+"""What each principal did with roles: the answer when nothing alerted, and before tuning."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from local_panther.activity.log import RoleLog
+from local_panther.activity.role_calls import DISCOVERY, FAILURE, ROLE_CALLS, SUCCESS, RoleCall
+from local_panther.records.files import find_files
+from local_panther.records.model import Tally
+from local_panther.records.reader import Reader
+from local_panther.records.s3 import s3_for
+from local_panther.times import ALWAYS, Period
+
+
+@dataclass
+class PrincipalSummary:
+    """The calls about roles of one principal.
+
+    Attributes:
+        principal: From `principal_of`.
+        first: When its first call was made, and `last` the last one, in seconds since 1970.
+        failures: Failed attempts by API, and `successes` the successful ones.
+        discoveries: Calls that list roles.
+        tried: The keys of the roles that it tried.
+        failed: Those that it failed on.
+        entered: Those that it assumed or whose trust policy it changed.
+        addresses: Calls by address, and `agents`, `keys` and `regions` likewise.
+        left_out: Calls beyond those that were kept, which are not counted here.
+    """
+
+    principal: str
+    first: float
+    last: float
+    failures: Counter[str] = field(default_factory=Counter)
+    successes: Counter[str] = field(default_factory=Counter)
+    discoveries: int = 0
+    tried: set[str] = field(default_factory=set)
+    failed: set[str] = field(default_factory=set)
+    entered: set[str] = field(default_factory=set)
+    addresses: Counter[str] = field(default_factory=Counter)
+    agents: Counter[str] = field(default_factory=Counter)
+    keys: Counter[str] = field(default_factory=Counter)
+    regions: Counter[str] = field(default_factory=Counter)
+    left_out: int = 0
+
+    def add(self, call: RoleCall) -> None:
+        """Count a call."""
+        self.first, self.last = min(self.first, call.time), max(self.last, call.time)
+        if call.outcome == DISCOVERY:
+            self.discoveries += 1
+        elif call.outcome in (FAILURE, SUCCESS):
+            self._add_attempt(call)
+        counted = (
+            (self.addresses, call.address),
+            (self.agents, call.agent),
+            (self.keys, call.access_key),
+            (self.regions, call.region),
+        )
+        for counts, value in counted:
+            if value:
+                counts[value] += 1
+
+    def _add_attempt(self, call: RoleCall) -> None:
+        has_failed = call.outcome == FAILURE
+        (self.failures if has_failed else self.successes)[call.api] += 1
+        if call.role:
+            self.tried.add(call.role)
+            (self.failed if has_failed else self.entered).add(call.role)
+
+
+def summaries(log: RoleLog) -> list[PrincipalSummary]:
+    """Return a summary of each principal: first what failed on most roles, then what tried most."""
+    found = []
+    for principal in log:
+        calls = log.of(principal)
+        summary = PrincipalSummary(principal, calls[0].time, calls[0].time)
+        for call in calls:
+            summary.add(call)
+        summary.left_out = log.left_out.get(principal, 0)
+        found.append(summary)
+    return sorted(found, key=lambda s: (-len(s.failed), -len(s.tried), s.principal))
+
+
+def nearest(found: Iterable[PrincipalSummary], count: int) -> list[PrincipalSummary]:
+    """Return those that failed on any role, no more than so many, the most roles first."""
+    return [summary for summary in found if summary.failed][:count]
+
+
+def summarised(
+    paths: Sequence[str],
+    watch: Callable[[Tally, int], None] | None = None,
+    *,
+    workers: int = 1,
+    period: Period = ALWAYS,
+    requester_pays: bool = False,
+) -> tuple[list[PrincipalSummary], Tally]:
+    """Read CloudTrail and summarise it.
+
+    Args:
+        paths: Files and folders of CloudTrail.
+        watch: Called now and then with the counts so far and the number of files.
+        workers: Processes that look through files.
+        period: Only records that happened in it count.
+        requester_pays: Accept to pay for requests to buckets that ask for it.
+
+    Returns:
+        The summaries, and what was read.
+    """
+    log, tally = RoleLog(), Tally()
+    with s3_for(paths, requester_pays=requester_pays) as s3:
+        files = find_files(paths, tally, s3)
+        for record in Reader(ROLE_CALLS, tally, workers, s3=s3, period=period).read(files):
+            log.add(record.event(), record.time)
+            if watch and tally.wanted % 1000 == 0:
+                watch(tally, len(files))
+    return summaries(log), tally

@@ -1,0 +1,60 @@
+"""`local-panther summary`."""
+
+import sys
+
+import typer
+from rich.text import Text
+
+from local_panther.cli.common import (
+    INCOMPLETE,
+    OK,
+    message_console,
+    output_console,
+    reading_progress,
+)
+from local_panther.cli.options import (
+    From,
+    Paths,
+    RequesterPays,
+    RowFormat,
+    RowsFormat,
+    To,
+    Workers,
+    period,
+)
+
+
+def summary(
+    paths: Paths,
+    *,
+    start: From = None,
+    end: To = None,
+    workers: Workers = 0,
+    requester_pays: RequesterPays = False,
+    output_format: RowsFormat = RowFormat.TABLE,
+) -> None:
+    """Show what each principal did with roles: tried, entered, from where, with what, when."""
+    from local_panther.activity.summary import summarised
+    from local_panther.output.rows import write_csv, write_json_lines
+    from local_panther.output.summary import COLUMNS, as_row, print_summaries
+    from local_panther.records.workers import usable_cores
+
+    asked = period(start, end)
+    messages = message_console()
+    with reading_progress(messages) as watch:
+        found, tally = summarised(
+            paths,
+            watch,
+            workers=workers or usable_cores(),
+            period=asked,
+            requester_pays=requester_pays,
+        )
+    if output_format is RowFormat.JSON:
+        write_json_lines((as_row(summary) for summary in found), sys.stdout)
+    elif output_format is RowFormat.CSV:
+        write_csv((as_row(summary) for summary in found), COLUMNS, sys.stdout)
+    else:
+        print_summaries(found, output_console())
+    for problem in tally.problems:
+        messages.print(Text(f"not read: {problem}"))
+    raise typer.Exit(INCOMPLETE if tally.skipped else OK)

@@ -1,0 +1,131 @@
+"""An incident for a terminal: the verdict, what to do now, and the evidence, each fact once."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from local_panther.activity.role_calls import FAILURE, RoleCall, name_of
+from local_panther.alerts.incidents import Incident
+from local_panther.alerts.model import Alert
+from local_panther.alerts.role_facts import RoleFacts
+from local_panther.alerts.runbook import Step, runbook_steps
+from local_panther.alerts.verdict import verdict
+from local_panther.output.facts import Fact, context_facts, in_one_line, printable, short
+from local_panther.output.terminal import COLOURS
+from local_panther.replay import Outcome
+from local_panther.times import event_time, iso
+
+MAX_LINES = 12  # of one fact
+MAX_ALERTS = 5
+INDENT = "   "
+
+
+def print_card(incident: Incident, outcome: Outcome, console: Console, *, details: bool) -> None:
+    """Print an incident: without a frame, so that commands can be copied.
+
+    Args:
+        incident: The incident.
+        outcome: Of the run that found it.
+        console: Where to.
+        details: Add the contexts of its alerts although its facts are known.
+    """
+    colour = COLOURS.get(incident.severity, "white")
+    console.print(Rule(Text(f" {incident.severity} ", style=colour), style=colour, align="left"))
+    console.print(Text(in_one_line(verdict(incident)), style=colour))
+    steps = runbook_steps(incident.alerts[0], incident, outcome.content.query_texts)
+    if steps:
+        console.print(Text("\nNow", style="bold"))
+        _print_steps(steps, incident, outcome.source, console)
+    told = {name for step in steps for name, _ in step.facts}
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, lines in _evidence(incident, told, details=details):
+        more = [f"… and {len(lines) - MAX_LINES:,} more"] * (len(lines) > MAX_LINES)
+        facts.add_row(Text(name), Text("\n".join([*lines[:MAX_LINES], *more])))
+    console.print(Text("\nEvidence", style="bold"))
+    console.print(facts)
+
+
+def _print_steps(
+    steps: Sequence[Step], incident: Incident, source: Sequence[str], console: Console
+) -> None:
+    for number, step in enumerate(steps, 1):
+        start = f"{number}. " if len(steps) > 1 else ""
+        console.print(Text(printable(start + step.text)))
+        for name, values in _untold(step, incident):
+            text = Text(f"{name}: {', '.join(map(short, values))}", overflow="fold")
+            console.print(Padding(text, (0, 0, 0, len(INDENT))))
+        for call in (call for call in step.queries if call.can_run):
+            # In one piece, however long: a terminal wraps it, and it is copied without breaks.
+            command = Text(INDENT + in_one_line(call.command(source)), style="cyan")
+            console.print(command, soft_wrap=True)
+
+
+def _untold(step: Step, incident: Incident) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the facts of a step that neither its commands nor verdict and evidence say."""
+    told = {value for call in step.queries for _, value in call.values}
+    told |= {incident.principal, *incident.addresses, *incident.agents}
+    roles = {name_of(role) for role in incident.roles.tried} if incident.roles else set()
+    for name, values in step.facts:
+        if not all(value in told or name_of(value) in roles for value in values):
+            yield in_one_line(name), values
+
+
+def _evidence(incident: Incident, told: set[str], *, details: bool) -> Iterator[Fact]:
+    yield "From, to", [f"{event_time(incident.first)}, {event_time(incident.last)}"]
+    yield "Alerts", list(_alerts(incident.alerts))
+    mitre = dict.fromkeys(code for alert in incident.alerts for code in alert.metadata.mitre)
+    if mitre:
+        yield "MITRE ATT&CK", [short(", ".join(mitre))]
+    for name, values in (("From", incident.addresses), ("With", incident.agents)):
+        if len(values) > 1 or (name == "With" and values):
+            yield name, list(map(short, values))
+    if incident.roles:
+        yield from _roles(incident.roles)
+    for alert in incident.alerts if details or not incident.roles else ():
+        for name, lines in context_facts(alert):
+            if name.strip() not in told:
+                yield name, lines
+    for alert in incident.alerts[:1]:
+        if alert.reference:
+            yield "Reference", [short(alert.reference)]
+
+
+def _alerts(alerts: Sequence[Alert]) -> Iterator[str]:
+    for alert in alerts[:MAX_ALERTS]:
+        where = ", ".join(map(short, alert.destinations))
+        goes = " goes nowhere" if alert.suppressed else f" goes to {where}" if where else ""
+        rule = in_one_line(alert.metadata.rule_id)
+        yield f"{alert.severity} {iso(alert.created_at)} {rule}{goes}"
+    if len(alerts) > MAX_ALERTS:
+        yield f"… and {len(alerts) - MAX_ALERTS:,} more"
+
+
+def _roles(facts: RoleFacts) -> Iterator[Fact]:
+    if len(facts.entered) > 1 or (facts.entered and len(facts.tried) > 1):
+        yield "Entered", [_success(call) for call in facts.entered]
+    failed = [call for call in facts.attempts if call.outcome == FAILURE]
+    if not failed:
+        return
+    by_account: dict[str, dict[str, None]] = {}
+    for call in failed:
+        account = call.role.partition(":")[0]
+        by_account.setdefault(account, {})[name_of(call.role)] = None
+    lines = []
+    for account, names in by_account.items():
+        shown = ", ".join(list(names)[:MAX_LINES])
+        more = f" and {len(names) - MAX_LINES:,} more" if len(names) > MAX_LINES else ""
+        lines.append(f"{in_one_line(shown)}{more} in {account}")
+    yield "Failed on", lines
+    counts = Counter(f"{call.api} {call.error}".strip() for call in failed)
+    yield "Errors", [f"{short(error)}: {count:,}" for error, count in counts.most_common()]
+
+
+def _success(call: RoleCall) -> str:
+    return f"{event_time(call.time)} {call.api} {in_one_line(call.role)}"

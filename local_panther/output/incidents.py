@@ -1,0 +1,114 @@
+"""Incidents for a person at a terminal: an overview, worst first, and a card for each."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from local_panther.activity.principals import described
+from local_panther.activity.summary import nearest, summaries
+from local_panther.alerts.incidents import SEVERITIES, Incident
+from local_panther.alerts.model import Alert
+from local_panther.alerts.verdict import answer
+from local_panther.output.cards import print_card
+from local_panther.output.facts import in_one_line
+from local_panther.output.terminal import COLOURS, table
+from local_panther.replay import Outcome
+from local_panther.times import clock, iso
+
+MAX_CARDS = 5  # unless details are asked for
+MAX_LINES = 15  # of the overview, so that it fits a screen
+MAX_NEAREST = 5
+WIDE = 120  # columns from which the overview has the year and the end
+
+
+def print_incidents(outcome: Outcome, console: Console, *, details: bool = False) -> None:
+    """Print an overview of the incidents, and cards of few of them or if details are asked for."""
+    incidents = outcome.incidents
+    if not incidents:
+        _print_nearest(outcome, console)
+        return
+    has_cards = details or len(incidents) <= MAX_CARDS
+    console.print(Text(_counts(outcome.alerts, incidents), style="bold"))
+    if not has_cards or len(incidents) > 1:
+        _print_overview(incidents, console, None if details else MAX_LINES)
+    if has_cards:
+        for incident in incidents:
+            print_card(incident, outcome, console, details=details)
+    console.print()
+
+
+def _counts(alerts: Sequence[Alert], incidents: Sequence[Incident]) -> str:
+    by_severity = _by_severity(incidents)
+    several = f"{len(incidents):,} incident{'s' * (len(incidents) != 1)}"
+    return f"{several} ({by_severity}) of {len(alerts):,} alert{'s' * (len(alerts) != 1)}"
+
+
+def _by_severity(incidents: Iterable[Incident]) -> str:
+    counts = Counter(incident.severity for incident in incidents)
+    return ", ".join(f"{counts[name]:,} {name}" for name in SEVERITIES if counts[name])
+
+
+def _print_overview(incidents: Sequence[Incident], console: Console, limit: int | None) -> None:
+    is_wide = console.width >= WIDE
+    grid = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    grid.add_column("Severity", no_wrap=True, width=8)
+    for name in ("What", "Who"):
+        grid.add_column(name, no_wrap=True, ratio=1)
+    grid.add_column("First, last", no_wrap=True, width=27 if is_wide else 17)
+    grid.add_column("From", no_wrap=True, width=18 if is_wide else 15)
+    for incident in incidents[:limit]:
+        colour = COLOURS.get(incident.severity, "white")
+        what = answer(incident.roles) if incident.roles else incident.alerts[0].title
+        who = described(incident.principal)
+        if not is_wide:
+            what, who = what.removesuffix(" roles"), who.partition(" (")[0]
+        others = f" +{len(incident.addresses) - 1}" if len(incident.addresses) > 1 else ""
+        address = f"{incident.addresses[0]}{others}" if incident.addresses else ""
+        grid.add_row(
+            Text(incident.severity, style=colour),
+            Text(in_one_line(what), style=colour if incident.entered else ""),
+            Text(in_one_line(who)),
+            _times(incident.first, incident.last, has_year=is_wide),
+            Text(in_one_line(address)),
+        )
+    console.print(grid)
+    if limit is not None and len(incidents) > limit:
+        rest = incidents[limit:]
+        text = f"… and {len(rest):,} more: {_by_severity(rest)} (--details shows all)"
+        console.print(Text(text, style="dim"))
+
+
+def _times(first: float, last: float, *, has_year: bool) -> str:
+    """Return both to the minute, in UTC; the day of the last only if it is another one."""
+    day = "%Y-%m-%d" if has_year else "%m-%d"
+    is_same_day = clock(first, "%Y-%m-%d") == clock(last, "%Y-%m-%d")
+    begin, end = clock(first, f"{day} %H:%M"), clock(last, "%H:%M" if is_same_day else day)
+    return begin if clock(first, "%F %H:%M") == clock(last, "%F %H:%M") else f"{begin}–{end}"
+
+
+def _print_nearest(outcome: Outcome, console: Console) -> None:
+    """Print that there is no alert, and who failed on the most roles."""
+    console.print(Text("No alert.", style="bold"))
+    found = nearest(summaries(outcome.role_log), MAX_NEAREST)
+    if not found:
+        console.print(Text("No principal failed on any role.\n"))
+        return
+    console.print(Text("Nearest to one, by the roles that they failed on:"))
+    grid = table("Failed on", "Tried", "Entered", "Who", "From", "First", "Last")
+    for summary in found:
+        addresses = [address for address, _ in summary.addresses.most_common()]
+        others = f" +{len(addresses) - 1}" if len(addresses) > 1 else ""
+        grid.add_row(
+            f"{len(summary.failed):,}",
+            f"{len(summary.tried):,}",
+            f"{len(summary.entered):,}",
+            Text(in_one_line(described(summary.principal)), overflow="fold"),
+            Text(in_one_line(f"{addresses[0]}{others}" if addresses else "")),
+            iso(summary.first),
+            iso(summary.last),
+        )
+    console.print(grid)
+    console.print()
