@@ -55,6 +55,10 @@ def serve(
             "or s3://bucket/prefix; may be given again. Alerts and the data lake come of it.",
         ),
     ] = None,
+    follow: Annotated[
+        bool,
+        typer.Option("--follow", help="Go on with files that come into the folders of --replay."),
+    ] = False,
     deliver: Annotated[
         str,
         typer.Option(
@@ -76,7 +80,7 @@ def serve(
         text = "warning: whoever has the token can run Python here, and it is sent in the clear"
         messages.print(Text(text, "yellow"))
     token = _token(token_file, messages)
-    feed = _feed(replay or [], workers, messages)
+    feed = _feed(replay or [], workers, messages, follow=follow)
     webhook = _webhook(deliver, messages)
     links = list[str]()
     os.umask(0o077)
@@ -100,22 +104,27 @@ def serve(
         _fail(messages, f"{host} port {port}, {state}: {error}")
 
 
-def _feed(paths: list[str], workers: int, messages: Console) -> "Background":
+def _feed(paths: list[str], workers: int, messages: Console, *, follow: bool) -> "Background":
     """Return what makes the replay of an instance."""
     from local_panther.records.s3 import is_s3
     from local_panther.records.workers import usable_cores
     from local_panther.serving.feed import Feed
 
     if not paths:
+        if follow:
+            _fail(messages, "--follow needs --replay with the folders to follow")
         return contextlib.nullcontext
     for path in paths:
         if not is_s3(path) and not Path(path).exists():
             _fail(messages, f"--replay {path}: no such file, folder or bucket")
 
+    if follow and any(map(is_s3, paths)):
+        _fail(messages, "--follow takes files and folders; a bucket can be replayed, not followed")
+
     def tell(text: str) -> None:
         note(text, messages)
 
-    return lambda instance: Feed(instance, paths, workers or usable_cores(), tell)
+    return lambda instance: Feed(instance, paths, workers or usable_cores(), tell, follow=follow)
 
 
 def _webhook(url: str, messages: Console) -> "Webhook | None":

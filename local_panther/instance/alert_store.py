@@ -2,7 +2,6 @@
 
 import json
 import sqlite3
-import threading
 import time
 import uuid
 from collections.abc import Iterable, Sequence
@@ -14,11 +13,11 @@ from local_panther.instance.alert_model import (
     NAMES,
     AlertFilter,
     Comment,
-    Delivery,
     KeptAlert,
     StoredAlert,
 )
 from local_panther.instance.database import Database
+from local_panther.instance.delivery_queue import DeliveryQueue
 
 DATABASE = "alerts.sqlite"
 LISTS = ("context", "destinations", "tags", "log_types")  # kept as JSON
@@ -45,6 +44,7 @@ CREATE TABLE deliveries (
   next_attempt REAL NOT NULL DEFAULT 0, status INTEGER, message TEXT, dispatched REAL
 );
 CREATE INDEX deliveries_due ON deliveries (next_attempt) WHERE state = 'pending';
+CREATE TABLE passed (id TEXT PRIMARY KEY, event_count INTEGER NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
 
@@ -57,8 +57,7 @@ class AlertStore:
     """The alerts of an instance. Any thread may use it; each change is on disk when it returns.
 
     Attributes:
-        delivers: True if alerts that are taken from now on are to be delivered.
-        delivery_due: Set when there may be something to deliver.
+        deliveries: Of the alerts.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -70,8 +69,7 @@ class AlertStore:
         """
         self._database = Database(folder / DATABASE, SCHEMA, VERSION)
         self._change, self._rows = self._database.change, self._database.rows
-        self.delivers = False
-        self.delivery_due = threading.Event()
+        self.deliveries = DeliveryQueue(self._database)
 
     def close(self) -> None:
         """Close the database."""
@@ -85,7 +83,8 @@ class AlertStore:
     ) -> int:
         """Take what a replay found, in one step.
 
-        An alert that is known keeps its status, assignee and comments.
+        An alert that is known keeps its status, assignee and comments. One that was passed over is
+        taken only if it has gained events.
 
         Args:
             alerts: The alerts.
@@ -98,24 +97,38 @@ class AlertStore:
         marks = ", ".join("?" * len(NAMES))
         changes = ", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])
         know = "SELECT 1 FROM alerts WHERE id = ?"
+        passed = "SELECT 1 FROM passed WHERE id = ? AND event_count >= ?"
         upsert = f"""INSERT INTO alerts ({", ".join(NAMES)}) VALUES ({marks})
             ON CONFLICT (id) DO UPDATE SET {changes}"""
         positions: dict[str, int] = {}
+        taken = set()
         with self._change() as db:
             (before,) = db.execute("SELECT count(*) FROM alerts").fetchone()
             for alert in alerts:
                 is_known = db.execute(know, [alert.id]).fetchone()
+                if not is_known and db.execute(passed, [alert.id, alert.event_count]).fetchone():
+                    continue
+                taken.add(alert.id)
                 db.execute(upsert, _columns(alert))
                 db.execute("DELETE FROM events WHERE alert_id = ?", [alert.id])
-                if self.delivers and not is_known and not alert.suppressed:
+                if self.deliveries.enabled and not is_known and not alert.suppressed:
                     db.execute("INSERT INTO deliveries (alert_id) VALUES (?)", [alert.id])
             for alert_id, event in events:
+                if alert_id not in taken:
+                    continue
                 positions[alert_id] = position = positions.get(alert_id, -1) + 1
                 db.execute("INSERT INTO events VALUES (?, ?, ?)", [alert_id, position, event])
             self._set_facts(db, facts)
             (count,) = db.execute("SELECT count(*) FROM alerts").fetchone()
-        self.delivery_due.set()
+        self.deliveries.due.set()
         return int(count - before)
+
+    def pass_over(self, alerts: Iterable[StoredAlert]) -> None:
+        """Take note of alerts that are of earlier records only, in place of those so far."""
+        rows = [(alert.id, alert.event_count) for alert in alerts]
+        with self._change() as db:
+            db.execute("DELETE FROM passed")
+            db.executemany("INSERT OR REPLACE INTO passed VALUES (?, ?)", rows)
 
     def find(self, wanted: AlertFilter, limit: int, cursor: str = "") -> list[KeptAlert]:
         """Return alerts in order of creation.
@@ -226,36 +239,6 @@ class AlertStore:
         )
         return [Comment(*row) for row in rows]
 
-    def next_delivery(self) -> Delivery | None:
-        """Return the delivery that is due first, None if there is none."""
-        rows = self._rows(
-            f"{DELIVERIES} WHERE state = 'pending' ORDER BY next_attempt, alert_id LIMIT 1"
-        )
-        return Delivery(*rows[0]) if rows else None
-
-    def delivery(self, alert_id: str) -> Delivery | None:
-        """Return the delivery of an alert, None if it is not to be delivered."""
-        rows = self._rows(f"{DELIVERIES} WHERE alert_id = ?", [alert_id])
-        return Delivery(*rows[0]) if rows else None
-
-    def note_delivery(
-        self,
-        alert_id: str,
-        *,
-        state: str,
-        status: int,
-        message: str,
-        dispatched: float,
-        next_attempt: float,
-    ) -> None:
-        """Take note of an attempt to deliver an alert; see `Delivery`."""
-        with self._change() as db:
-            db.execute(
-                "UPDATE deliveries SET state = ?, status = ?, message = ?, dispatched = ?,"
-                " next_attempt = ?, attempts = attempts + 1 WHERE alert_id = ?",
-                [state, status, message, dispatched, next_attempt, alert_id],
-            )
-
     def fact(self, name: str) -> Any:
         """Return what is kept under a name beside the alerts, None if nothing is."""
         rows = self._rows("SELECT value FROM facts WHERE name = ?", [name])
@@ -281,8 +264,6 @@ class AlertStore:
 
 
 SELECT = f"SELECT {', '.join(NAMES)}, status, assignee, updated FROM alerts"
-DELIVERIES = """SELECT alert_id, state, attempts, next_attempt, status, message, dispatched
-    FROM deliveries"""
 COMMENTS = "SELECT id, alert_id, body, format, created, updated, number FROM comments"
 
 

@@ -94,6 +94,7 @@ class Deliverer:
         """
         self._instance = instance
         self._store = instance.alerts
+        self._queue = instance.alerts.deliveries
         self._webhook = webhook
         self._link = link
         self._stopping = threading.Event()
@@ -103,30 +104,30 @@ class Deliverer:
 
     def __enter__(self) -> "Deliverer":
         """Start it."""
-        self._store.delivers = True
+        self._queue.enabled = True
         self._thread.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         """Stop it; what is not delivered yet is on the next start."""
         self._stopping.set()
-        self._store.delivery_due.set()
+        self._queue.due.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._store.delivery_due.clear()
+            self._queue.due.clear()
             try:
                 wait = self._deliver_what_is_due()
             except Exception:
                 logging.exception("deliveries")
                 wait = IDLE_SECONDS
-            self._store.delivery_due.wait(wait)
+            self._queue.due.wait(wait)
 
     def _deliver_what_is_due(self) -> float | None:
         """Deliver, and return after how many seconds there is more; None if there is none."""
         while not self._stopping.is_set():
-            due = self._store.next_delivery()
+            due = self._queue.first()
             if due is None:
                 return None
             wait = due.next_attempt - time.time()
@@ -150,7 +151,7 @@ class Deliverer:
             status, message = 0, f"{type(error).__name__}: {error}"
         done = 200 <= status < 300
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
-        self._store.note_delivery(
+        self._queue.note(
             alert_id,
             status=status,
             message=message,

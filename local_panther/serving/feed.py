@@ -1,5 +1,7 @@
 """Feeds an instance with what the stored content finds in recorded CloudTrail."""
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -9,17 +11,29 @@ from pathlib import Path
 
 import local_panther
 from local_panther.instance.instance import Instance
+from local_panther.records.files import find_files
+from local_panther.records.model import Tally
 from local_panther.serving.results import Results
 
 SECRET = "PANTHER_"  # what variables with the token and the address begin with
 LAST_LINES = 5
+POLL_SECONDS = 2.0  # between two looks for new files
 Tell = Callable[[str], None]
+Files = dict[str, tuple[int, int]]  # by path, the size in bytes and the time of the last change
 
 
 class Feed:
     """A replay of some paths, as soon as there is content; a context manager that ends it."""
 
-    def __init__(self, instance: Instance, paths: Sequence[str], workers: int, tell: Tell) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        paths: Sequence[str],
+        workers: int,
+        tell: Tell,
+        *,
+        follow: bool = False,
+    ) -> None:
         """Prepare the replay.
 
         Args:
@@ -27,11 +41,14 @@ class Feed:
             paths: Files and folders of CloudTrail.
             workers: Processes that scan files.
             tell: Called with a line on how it went.
+            follow: Go on with files that are delivered later.
         """
         self._instance = instance
         self._paths = paths
         self._workers = workers
         self._tell = tell
+        self._follows = follow
+        self._files: Files = {}  # that the latest replay has read
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -50,36 +67,65 @@ class Feed:
         self._thread.join()
 
     def _run(self) -> None:
+        changed = self._instance.library.changed
         if not self._instance.library.items:
             self._tell("--replay waits for content: upload it with panther_analysis_tool")
-            self._instance.library.changed.wait()
-        if not self._stopping.is_set():
-            try:
-                self._replay()
-            except (OSError, ValueError, TypeError) as error:
-                self._tell(f"replay: {error}")
+            changed.wait()
+        changed.clear()
+        self._instance.alerts.pass_over([])
+        if not self._follows:
+            self._replay(self._paths, self._take)
+            return
+        before: Files = {}
+        is_first = True
+        while not self._stopping.is_set():
+            if changed.is_set() and not is_first:
+                changed.clear()
+                self._replay(list(self._files), self._pass_over)
+            found = self._found()
+            # A file that is still being written has another size at the next look.
+            if is_first or (found != self._files and found == before):
+                self._files, is_first = found, False
+                self._replay(list(found), self._take)
+            before = found
+            self._stopping.wait(POLL_SECONDS)
 
-    def _replay(self) -> None:
+    def _found(self) -> Files:
+        """Return the files that there are, each with its size and time."""
+        files = {}
+        for path in find_files(self._paths, Tally()):
+            with contextlib.suppress(OSError):
+                status = Path(path).stat()
+                files[path] = status.st_size, status.st_mtime_ns
+        return files
+
+    def _replay(self, paths: Sequence[str], take: Callable[[Results], None]) -> None:
+        """Run the content in use over files, and hand what it finds on."""
+        if self._stopping.is_set():
+            return
         self._instance.replaying = True
         try:
             with self._instance.library.work_folder() as work:
                 content, results = work / "content", Results(work / "results")
                 self._instance.library.copy_to(content)
                 results.folder.mkdir(mode=0o700)
+                results.paths.write_text(json.dumps(paths), encoding="utf-8")
                 messages = self._worker(content, results)
                 if self._stopping.is_set():
                     return
                 if messages is not None:
                     self._tell(f"replay: failed: {messages}")
                     return
-                self._take(results)
+                take(results)
+        except (OSError, ValueError, TypeError) as error:
+            self._tell(f"replay: {error}")
         finally:
             self._instance.replaying = False
 
     def _worker(self, content: Path, results: Results) -> str | None:
         """Run the replay; returns its last messages if it fails."""
         module = "local_panther.serving.worker"
-        arguments = [str(content), str(results.folder), str(self._workers), *self._paths]
+        arguments = [str(content), str(results.folder), str(self._workers)]
         with (results.folder / "messages.txt").open("w+b") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, *arguments],
@@ -104,7 +150,12 @@ class Feed:
         for problem in [*summary["problems"], *summary["examples"]]:
             self._tell(f"replay: {problem}")
         count = f"{summary['records']:,} records of {summary['files']:,} files"
-        self._tell(f"replay: {count}, {new:,} new alerts")
+        self._tell(f"replay: {count}; new alerts: {new:,}")
+
+    def _pass_over(self, results: Results) -> None:
+        """Take note of what new content finds in records that came before it: no alerts."""
+        self._instance.alerts.pass_over(results.read_alerts())
+        self._tell("replay: the content that was uploaded is in use for what comes from now on")
 
 
 def _environment() -> dict[str, str]:

@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from local_panther.alerts.model import RULE, Alert
@@ -24,9 +23,9 @@ HOUR = 3600
 class Recorder:
     """An observer of a replay that writes into a folder; see `Results` for what is in it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Make the files in an empty folder."""
-        self._results = results = Results(folder)
+    def __init__(self, results: Results) -> None:
+        """Make the files."""
+        self._results = results
         results.databases.mkdir()
         self._lake = Lake(results.databases)
         self._signals = results.signals.open("w", encoding="utf-8")

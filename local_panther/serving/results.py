@@ -20,6 +20,11 @@ class Results:
     folder: Path
 
     @property
+    def paths(self) -> Path:
+        """The paths to read, a list; it is there before the replay."""
+        return self.folder / "paths.json"
+
+    @property
     def databases(self) -> Path:
         """A folder with the databases of the lake."""
         return self.folder / "lake"

@@ -37,13 +37,17 @@ class Messages:
 
 @contextmanager
 def fed(
-    state: Path, *paths: Path, content: bytes | None = None, until: str = "new alerts"
+    state: Path,
+    *paths: Path,
+    content: bytes | None = None,
+    until: str = "new alerts",
+    follow: bool = False,
 ) -> Iterator[Client]:
     """An instance that has replayed some paths, or has told what else it is waited for."""
     messages = Messages()
 
     def background(instance):
-        return Feed(instance, [str(path) for path in paths], 1, messages)
+        return Feed(instance, [str(path) for path in paths], 1, messages, follow=follow)
 
     with running(state, TOKEN, background) as url:
         client = Client(url, state)

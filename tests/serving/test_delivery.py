@@ -107,7 +107,7 @@ def take(instance: Instance, *alerts: StoredAlert) -> None:
 
 
 def states(instance: Instance, count: int) -> list[str | None]:
-    kept = [instance.alerts.delivery(alert(number).id) for number in range(count)]
+    kept = [instance.alerts.deliveries.get(alert(number).id) for number in range(count)]
     return [entry.state if entry else None for entry in kept]
 
 
@@ -166,7 +166,7 @@ def test_after_ten_further_attempts_it_has_failed_and_says_why(found):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["failed"], 20)
     assert len(hook.received) == 11
-    kept = found.alerts.delivery(alert(0).id)
+    kept = found.alerts.deliveries.get(alert(0).id)
     assert "503" in kept.message and kept.status == 503
 
 
@@ -175,7 +175,7 @@ def test_what_was_not_delivered_is_after_a_restart(tmp_path):
         nowhere = Webhook("http://127.0.0.1:9/", SECRET)
         with Deliverer(instance, nowhere, ""):
             take(instance, alert(0))
-            assert eventually(lambda: instance.alerts.delivery(alert(0).id).attempts)
+            assert eventually(lambda: instance.alerts.deliveries.get(alert(0).id).attempts)
     with closing(Instance(tmp_path / "state")) as instance, receiver() as hook:
         with Deliverer(instance, Webhook(hook.url, SECRET), ""):
             assert eventually(lambda: states(instance, 1) == ["done"])

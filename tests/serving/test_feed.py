@@ -65,7 +65,7 @@ def test_another_replay_finds_the_same_alerts_and_keeps_what_people_made_of_them
         before.update(ids[:1], status="RESOLVED", assignee="someone")
         before.comment(ids[0], "seen", "PLAIN_TEXT")
     with fed(state, trail) as again:
-        assert "0 new alerts" in again.messages.lines[-1]
+        assert "new alerts: 0" in again.messages.lines[-1]
     with closing(AlertStore(state)) as after:
         assert [kept.found.id for kept in after.find(AlertFilter(), 50)] == ids
         kept = after.get(ids[0])
@@ -197,7 +197,7 @@ def test_serve_replays_what_was_uploaded_before(lake, tmp_path):
         while "new alerts" not in line:
             line = running.process.stderr.readline()
             assert line
-    assert "replay: " in line and "0 new alerts" in line
+    assert "replay: " in line and "new alerts: 0" in line
 
 
 def test_serve_refuses_a_path_that_does_not_exist(tmp_path):

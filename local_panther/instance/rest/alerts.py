@@ -116,7 +116,7 @@ class AlertRoutes:
         return _one_comment(self._store.edit_comment(request.id, *_comment(request)), request)
 
     def _json(self, kept: KeptAlert) -> dict[str, Any]:
-        delivery = self._store.delivery(kept.found.id)
+        delivery = self._store.deliveries.get(kept.found.id)
         return alert_json(kept) | {"deliveries": _deliveries(delivery)}
 
     def _get(self, alert_id: str) -> KeptAlert:
