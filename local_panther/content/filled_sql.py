@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sqlglot
 from sqlglot.errors import SqlglotError
@@ -9,6 +10,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from local_panther.content.sql import PARAMETERS
 
+KEPT = 128  # texts that are taken apart once, although many alerts fill them in
 LITERALS = {TokenType.STRING, TokenType.NUMBER}
 
 
@@ -36,11 +38,7 @@ def fill(text: str, values: Mapping[str, str]) -> FilledQuery:
         text: SQL in Snowflake's dialect, with Panther's macros; comments are kept.
         values: By the names of the parameters; those that the query does not have are ignored.
     """
-    try:
-        tokens = sqlglot.tokenize(text, read="snowflake")
-    except SqlglotError:
-        return FilledQuery("", text)
-    inside = _parameters(tokens)
+    inside = _parameters_of(text)
     if not inside:
         return FilledQuery("", text)
     end = inside[-1].end + 1
@@ -54,6 +52,14 @@ def fill(text: str, values: Mapping[str, str]) -> FilledQuery:
         elif literal.token_type is TokenType.STRING and literal.text:
             missing.insert(0, name)
     return FilledQuery(head, text[end:], tuple(missing), tuple(n for _, n in columns))
+
+
+@lru_cache(KEPT)
+def _parameters_of(text: str) -> Sequence[Token]:
+    try:
+        return tuple(_parameters(sqlglot.tokenize(text, read="snowflake")))
+    except SqlglotError:
+        return ()
 
 
 def _parameters(tokens: Sequence[Token]) -> Sequence[Token]:
