@@ -39,6 +39,10 @@ class ContentError(Exception):
         self.problems = problems
 
 
+class UnusableCluster(Exception):
+    """A cluster that cannot be used; the message says which, why and what to do."""
+
+
 class FieldError(ValueError):
     """An invalid field of a content item; the message names the key and the reason."""
 

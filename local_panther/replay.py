@@ -101,6 +101,7 @@ def replay(
     with_timelines: bool = False,
     watch: Watch | None = None,
     workers: int = 1,
+    cluster: str = "",
     delivery_delay: float = DELIVERY_DELAY,
     keep_repeated: bool = False,
     requester_pays: bool = False,
@@ -117,6 +118,7 @@ def replay(
         with_timelines: Run the content's timeline queries for each alert at the end.
         watch: Called now and then with the counts so far and the number of files.
         workers: Processes that scan files; the result is the same.
+        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
         delivery_delay: Seconds from an event until it arrives: what is due in the meantime does
             not see it.
         keep_repeated: Process a record each time that it was delivered; otherwise once.
@@ -126,6 +128,7 @@ def replay(
 
     Raises:
         ContentError: The content does not load; if not `strict`, nothing of it does.
+        UnusableCluster: There is no such cluster, or it has no worker that can be used.
     """
     tally, errors, clock = Tally(), RunErrors(), EventClock()
     with (
@@ -145,11 +148,12 @@ def replay(
         stream = _Stream(
             content, lake, errors, timelines, clock=clock, delay=delivery_delay, observer=observer
         )
-        files = find_files(paths, tally, s3)
+        files = find_files(paths, tally, s3, period)
         reader = Reader(
             stream.event_names,
             tally,
             workers,
+            cluster=cluster,
             s3=s3,
             keep_repeated=keep_repeated,
             period=period,

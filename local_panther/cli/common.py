@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from local_panther.errors import ContentError, Problem
+from local_panther.errors import ContentError, Problem, UnusableCluster
 
 if TYPE_CHECKING:
     from local_panther.records.model import Tally
@@ -82,11 +82,14 @@ def without_colour(text: str) -> str:
 
 @contextmanager
 def content_errors(messages: Console) -> Iterator[None]:
-    """Print what is wrong with the content, and end the command."""
+    """Print what is wrong with the content or the cluster, and end the command."""
     try:
         yield
     except ContentError as error:
         print_problems(error.problems, messages)
+        raise typer.Exit(UNUSABLE) from error
+    except UnusableCluster as error:
+        messages.print(Text(str(error)))
         raise typer.Exit(UNUSABLE) from error
 
 

@@ -36,12 +36,8 @@ class RowFormat(StrEnum):
     JSON = "json"
 
 
-Paths = Annotated[
-    list[str],
-    typer.Argument(
-        help="CloudTrail in any form: files, folders, s3://bucket/prefix, or - for standard input."
-    ),
-]
+PATHS_HELP = "CloudTrail in any form: files, folders, s3://bucket/prefix, or - for standard input."
+Paths = Annotated[list[str], typer.Argument(help=PATHS_HELP)]
 ContentFolder = Annotated[
     Path | None,
     typer.Option(
@@ -104,6 +100,14 @@ Workers = Annotated[
     int,
     typer.Option(
         min=0, help="Processes that scan files, 0 for one per core; the result is the same."
+    ),
+]
+Cluster = Annotated[
+    str,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Scheduler of a Dask cluster whose workers scan files, such as tcp://scheduler:8786.",
+        show_default=False,
     ),
 ]
 RequesterPays = Annotated[

@@ -17,6 +17,8 @@ from local_panther.cli.common import (
     reading_progress,
 )
 from local_panther.cli.options import (
+    PATHS_HELP,
+    Cluster,
     ContentFolder,
     From,
     RequesterPays,
@@ -41,7 +43,7 @@ def query(
     ] = None,
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="CloudTrail files or folders, in any form; - for standard input."),
+        typer.Argument(help=PATHS_HELP),
     ] = None,
     *,
     values: Annotated[
@@ -52,6 +54,7 @@ def query(
     start: From = None,
     end: To = None,
     workers: Workers = 0,
+    cluster: Cluster = "",
     requester_pays: RequesterPays = False,
     output_format: RowsFormat = RowFormat.TABLE,
 ) -> None:
@@ -85,6 +88,7 @@ def query(
                     workers=workers or usable_cores(),
                     period=asked,
                     requester_pays=requester_pays,
+                    cluster=cluster,
                 )
         except QueryError as error:
             messages.print(Text(f"query: {error}"))

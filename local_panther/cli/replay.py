@@ -18,6 +18,7 @@ from local_panther.cli.common import (
 )
 from local_panther.cli.options import (
     AlertFormat,
+    Cluster,
     ContentFolder,
     From,
     Paths,
@@ -50,6 +51,7 @@ def replay(
     ] = False,
     report: ReportFile = None,
     workers: Workers = 0,
+    cluster: Cluster = "",
     requester_pays: RequesterPays = False,
     output_format: Annotated[
         AlertFormat,
@@ -89,6 +91,7 @@ def replay(
             watch=watch,
             workers=workers or usable_cores(),
             requester_pays=requester_pays,
+            cluster=cluster,
         )
     if output_format is AlertFormat.TEXT:
         console = output_console()

@@ -16,6 +16,7 @@ from local_panther.cli.common import (
     write_file,
 )
 from local_panther.cli.options import (
+    Cluster,
     ContentFolder,
     Format,
     From,
@@ -41,6 +42,7 @@ def tune(
     strict: Strict = False,
     report: ReportFile = None,
     workers: Workers = 0,
+    cluster: Cluster = "",
     requester_pays: RequesterPays = False,
     output_format: Annotated[
         Format, typer.Option("--format", help="How to print the result.")
@@ -63,6 +65,7 @@ def tune(
             cores,
             strict=strict,
             requester_pays=requester_pays,
+            cluster=cluster,
             period=asked,
         )
     if output_format is Format.JSON:

@@ -1,6 +1,6 @@
 """Runs a saved query over recorded CloudTrail."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,11 +40,12 @@ class Answer:
 
 def run_saved(
     query: SavedQuery,
-    paths: Iterable[str],
+    paths: Sequence[str],
     values: Mapping[str, str],
     watch: Callable[[Tally, int], None] | None = None,
     *,
     workers: int = 1,
+    cluster: str = "",
     period: Period = ALWAYS,
     requester_pays: bool = False,
 ) -> Answer:
@@ -56,19 +57,22 @@ def run_saved(
         values: Of its parameters, by name.
         watch: Called now and then with the counts so far and the number of files.
         workers: Processes that look through files.
+        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
         period: Only records that happened in it are there.
         requester_pays: Accept to pay for requests to buckets that ask for it.
 
     Raises:
         ContentError: The query cannot be run over CloudTrail.
         QueryError: It fails.
+        UnusableCluster: There is no such cluster, or it has no worker that can be used.
     """
     tally = Tally()
     names = scanned_event_names(query.sql)
     with s3_for(paths, requester_pays=requester_pays) as s3, Lake() as lake:
-        files = find_files(paths, tally, s3)
+        files = find_files(paths, tally, s3, period)
         latest = 0.0
-        for record in Reader(names, tally, workers, s3=s3, period=period).read(files):
+        reader = Reader(names, tally, workers, cluster=cluster, s3=s3, period=period)
+        for record in reader.read(files):
             lake.add(record)
             latest = max(latest, record.time)
             if watch and tally.wanted % 1000 == 0:

@@ -73,12 +73,28 @@ Other = Callable[[str], None]  # counts what is set aside, by its kind
 UNREADABLE = "truncated or oversized file"
 
 
-def sources(path: str, s3: S3, skip: Skip, other: Other) -> Iterator[Source]:
+class Opener(NamedTuple):
+    """What paths mean.
+
+    Attributes:
+        s3: Opens objects.
+        folder: What relative paths are relative to.
+    """
+
+    s3: S3
+    folder: str = ""
+
+    def open(self, path: str) -> BufferedReader:
+        """Open a file or an object."""
+        return self.s3.opened(path) if is_s3(path) else Path(self.folder, path).open("rb")
+
+
+def sources(path: str, opener: Opener, skip: Skip, other: Other) -> Iterator[Source]:
     """Yield what a file holds, unpacked; each source is read before the next one is taken.
 
     Args:
         path: A file, an object of S3, or "-" for standard input.
-        s3: Opens objects.
+        opener: Opens it.
         skip: Called for each member of an archive that cannot be unpacked.
         other: Takes what archives hold besides files.
 
@@ -90,7 +106,7 @@ def sources(path: str, s3: S3, skip: Skip, other: Other) -> Iterator[Source]:
         stream = cast("BufferedReader", sys.stdin.buffer)
         yield from _unpacked(Source("standard input", stream, ""), skip, other)
         return
-    with s3.opened(path) if is_s3(path) else Path(path).open("rb") as file:
+    with opener.open(path) as file:
         yield from _unpacked(Source(path, file, ""), skip, other)
 
 

@@ -5,15 +5,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from local_panther.records.containers import STANDARD_INPUT
+from local_panther.records.dated import file_stamp, may_hold
 from local_panther.records.model import Tally
-from local_panther.records.period import ANY_TIME, Period, file_stamp
 from local_panther.records.s3 import S3, S3Error, is_s3
+from local_panther.times import ALWAYS, Period
 
 OTHER_TIMES = "files of another time by their names"
 
 
 def find_files(
-    paths: Iterable[str], tally: Tally, s3: S3 | None = None, period: Period = ANY_TIME
+    paths: Iterable[str], tally: Tally, s3: S3 | None = None, period: Period = ALWAYS
 ) -> list[str]:
     """List the files to read, in the order in which AWS delivered them.
 
@@ -51,7 +52,7 @@ def _objects(url: str, tally: Tally, s3: S3, period: Period) -> Iterator[str]:
             is_empty = False
             if found.rpartition("/")[2].startswith("."):
                 tally.set_aside("hidden files")
-            elif not period.may_hold(file_stamp(found)):
+            elif not may_hold(period, file_stamp(found)):
                 tally.set_aside(OTHER_TIMES)
             else:
                 yield found
@@ -59,7 +60,7 @@ def _objects(url: str, tally: Tally, s3: S3, period: Period) -> Iterator[str]:
         tally.skip(url, "cannot be listed", str(error.strerror))
         return
     if is_empty:
-        limits = "" if period == ANY_TIME else " of this period"
+        limits = "" if period == ALWAYS else " of this period"
         tally.skip(url, f"no objects{limits} under this prefix")
 
 
@@ -67,7 +68,7 @@ def _files(folder: str, tally: Tally, period: Period) -> Iterator[str]:
     is_empty = True
     for path in _search(folder, tally):
         is_empty = False
-        if period.may_hold(file_stamp(path)):
+        if may_hold(period, file_stamp(path)):
             yield path
         else:
             tally.set_aside(OTHER_TIMES)

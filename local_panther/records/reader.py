@@ -6,7 +6,7 @@ from local_panther.records.model import Record, Tally
 from local_panther.records.order import RecentIds
 from local_panther.records.s3 import S3
 from local_panther.records.scan import Scan
-from local_panther.records.workers import scans
+from local_panther.records.workers import Places, processes, scans
 from local_panther.times import ALWAYS, Period
 
 
@@ -20,6 +20,7 @@ class Reader:
         wanted: The eventNames that some rule may want; None for all.
         tally: Takes the counts and problems.
         workers: Processes that look through files.
+        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
         s3: Opens files that are in S3.
         keep_repeated: Yield a record again whose eventID was seen before; it is counted all the
             same.
@@ -32,6 +33,7 @@ class Reader:
         tally: Tally,
         workers: int = 1,
         *,
+        cluster: str = "",
         s3: S3 | None = None,
         keep_repeated: bool = False,
         period: Period = ALWAYS,
@@ -40,13 +42,13 @@ class Reader:
         self._period = period
         self._wanted = wanted
         self._tally = tally
-        self._workers = workers
         self._s3 = s3 or S3()
+        self._places = _cluster(cluster) if cluster else processes(workers, self._s3)
         self._ids = RecentIds()
 
     def read(self, files: Iterable[str]) -> Generator[Record]:
         """Yield the wanted records of all files, in order of reading, each once."""
-        for scan in scans(files, self._wanted, self._workers, self._s3):
+        for scan in scans(files, self._wanted, self._s3, self._places):
             yield from self._records(scan)
 
     def _records(self, scan: Scan) -> Iterator[Record]:
@@ -62,3 +64,9 @@ class Reader:
                     continue
             tally.wanted += 1
             yield Record(time, tally.wanted, name, raw, added, where)
+
+
+def _cluster(address: str) -> Places:
+    from local_panther.records.cluster import cluster  # few runs have one
+
+    return cluster(address)

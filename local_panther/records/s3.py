@@ -12,7 +12,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 
 from local_panther.records import aws
-from local_panther.records.period import ANY_TIME, Period, folder_stamp
+from local_panther.records.dated import folder_stamp, may_hold
+from local_panther.times import ALWAYS, Period
 
 if TYPE_CHECKING:
     from io import RawIOBase
@@ -48,7 +49,12 @@ def s3_for(paths: Iterable[str], *, requester_pays: bool = False) -> "S3":
 
 
 class S3:
-    """S3 as one process uses it in a run."""
+    """S3 as one process uses it in a run.
+
+    Attributes:
+        requester_pays: Whether requests to buckets that ask for it are paid.
+        environment: The variables that lead to the caller's AWS.
+    """
 
     def __init__(self, *, requester_pays: bool = False) -> None:
         """Prepare; nothing is asked of AWS yet.
@@ -56,9 +62,9 @@ class S3:
         Args:
             requester_pays: Accept to pay for requests to buckets that ask for it.
         """
-        self._requester_pays = requester_pays
+        self.requester_pays = requester_pays
         self._options = {"RequestPayer": "requester"} if requester_pays else {}
-        self._environment = aws.environment()
+        self.environment = aws.environment()
         self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE)
         self._fetching: dict[str, Future[BufferedReader]] = {}
         self._sizes: dict[str, int] = {}
@@ -76,16 +82,7 @@ class S3:
             except aws.failures() as error:
                 self._failure = error
 
-    def in_worker(self) -> "S3":
-        """Return S3 for a worker process forked from this one: with connections of its own."""
-        aws.restore_environment(self._environment)
-        return S3(requester_pays=self._requester_pays)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Travel to another machine without credentials: it has its own."""
-        return _renewed, (self._requester_pays,)
-
-    def objects(self, url: str, period: Period = ANY_TIME) -> Iterator[str]:
+    def objects(self, url: str, period: Period = ALWAYS) -> Iterator[str]:
         """Yield the URLs of the objects under a prefix, and of the object that a URL names.
 
         Folders of other days are not even listed. Folders are listed side by side, down to those
@@ -106,7 +103,7 @@ class S3:
             for objects, folders in pages:
                 yield from objects
                 self._sizes.update(objects)
-                waiting += [name for name in folders if period.may_hold(folder_stamp(name))]
+                waiting += [name for name in folders if may_hold(period, folder_stamp(name))]
 
     def size(self, url: str) -> int:
         """Return the size of an object in bytes; 0 if it was not listed."""
@@ -150,7 +147,7 @@ class S3:
 
         A folder that is listed as a whole has none.
         """
-        is_leaf = bool(folder_stamp(prefix)) and period == ANY_TIME
+        is_leaf = bool(folder_stamp(prefix)) and period == ALWAYS
         options = {} if is_leaf else {"Delimiter": "/"}
         objects: dict[str, int] = {}
         folders: list[str] = []
@@ -189,12 +186,8 @@ class S3:
 
     def _error(self, url: str, error: Exception) -> S3Error:
         reason = aws.reason(error)
-        has_hint = reason == aws.DENIED and not self._requester_pays
+        has_hint = reason == aws.DENIED and not self.requester_pays
         return S3Error(url, reason + (REQUESTER_PAYS_HINT if has_hint else ""))
-
-
-def _renewed(requester_pays: bool) -> S3:  # noqa: FBT001 - pickle calls it
-    return S3(requester_pays=requester_pays)
 
 
 def _parts(url: str) -> tuple[str, str]:

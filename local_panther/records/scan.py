@@ -7,7 +7,13 @@ from typing import Any, NamedTuple
 
 import simdjson
 
-from local_panther.records.containers import STANDARD_INPUT, UNREADABLE, UnreadableFile, sources
+from local_panther.records.containers import (
+    STANDARD_INPUT,
+    UNREADABLE,
+    Opener,
+    UnreadableFile,
+    sources,
+)
 from local_panther.records.forms.recognise import plain
 from local_panther.records.forms.source import read_source
 from local_panther.records.model import Tally
@@ -19,6 +25,7 @@ from local_panther.times import parse_time
 NOT_AN_OBJECT = "record is not an object"
 NO_TIME = "missing or malformed eventTime"
 UNEXPECTED = "unexpected error"
+CANNOT_BE_OPENED = "unreadable file"
 
 # CloudTrail began in 2013. Beyond these years no window or schedule can be worked out.
 EARLIEST = parse_time("1971-01-01T00:00:00Z") or 0.0
@@ -73,15 +80,16 @@ class Scanner:
     hundred.
     """
 
-    def __init__(self, wanted: frozenset[str] | None, s3: S3) -> None:
+    def __init__(self, wanted: frozenset[str] | None, s3: S3, folder: str = "") -> None:
         """Prepare to scan.
 
         Args:
             wanted: The eventNames that some rule may want; None for all.
             s3: Opens files that are in S3.
+            folder: What relative paths are relative to.
         """
         self._wanted = wanted
-        self._s3 = s3
+        self._opener = Opener(s3, folder)
         self._times: dict[str, float] = {}
 
     def scan(self, path: str) -> Iterator[Scan]:
@@ -97,7 +105,7 @@ class Scanner:
             scan.tally.set_aside(kind)
 
         try:
-            for source in sources(path, self._s3, skip, other):
+            for source in sources(path, self._opener, skip, other):
                 try:
                     for piece in read_source(source, skip, other):
                         was_read = True
@@ -110,7 +118,7 @@ class Scanner:
         except UnreadableFile as error:
             skip(name, UNREADABLE, str(error))
         except OSError as error:
-            skip(name, "unreadable file", error.strerror or str(error))
+            skip(name, CANNOT_BE_OPENED, error.strerror or str(error))
         except Exception as error:  # of whatever content: the other files are read
             skip(name, UNEXPECTED, f"{type(error).__name__}: {error}; the rest was not read")
         if scan.tally.other and not was_read:

@@ -1,18 +1,26 @@
-"""Looks through files in several processes at once, with results in the order of the files."""
+"""Looks through files at several places at once, with results in the order of the files.
+
+A place is where work can be handed to: processes of this machine, or the machines of a cluster.
+Both are executors as `concurrent.futures` has them.
+"""
 
 import gc
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import NamedTuple
 
 from local_panther.processes import start_worker
+from local_panther.records import aws
 from local_panther.records.containers import STANDARD_INPUT
+from local_panther.records.looking import Look, look_through
 from local_panther.records.s3 import S3, is_s3
-from local_panther.records.scan import Scan, Scanner
+from local_panther.records.scan import CANNOT_BE_OPENED, Scan, Scanner
 
 BATCH_BYTES = 1024 * 1024  # of small files that a worker gets at once
 S3_BATCH_BYTES = 8 * BATCH_BYTES  # which a worker fetches side by side
@@ -20,7 +28,8 @@ BATCH_FILES = 64
 BATCHES_AHEAD = 3  # for each worker
 LARGE_FILE_BYTES = 32 * 1024 * 1024  # read in pieces, which only one process can do
 GARBAGE_THRESHOLD = 100_000  # new objects; a file has thousands, and next to no cycles
-MAX_RESULT_BYTES = 256 * 1024 * 1024  # bytes of the result of a batch; more is read in pieces
+
+Found = list[Scan] | None  # None for what this process has to read itself
 
 
 class FileBatch(NamedTuple):
@@ -29,10 +38,25 @@ class FileBatch(NamedTuple):
     files: list[str]
     size: int
 
-    @property
-    def is_large(self) -> bool:
-        """True for a file that this process has to read itself."""
-        return self.size > LARGE_FILE_BYTES
+
+@dataclass(frozen=True)
+class Place:
+    """Where files are looked through.
+
+    Attributes:
+        executor: Takes the work.
+        slots: How many batches it works on at once.
+        result: Waits for a batch; None if it was lost with its worker.
+        largest: Bytes of a file beyond which this process reads it itself.
+    """
+
+    executor: Executor
+    slots: int
+    result: Callable[[Future[Found]], Found]
+    largest: float
+
+
+Places = Callable[[Look, list[str]], AbstractContextManager[Place]]
 
 
 def usable_cores() -> int:
@@ -44,38 +68,67 @@ def usable_cores() -> int:
 
 
 def scans(
-    files: Iterable[str], wanted: frozenset[str] | None, workers: int, s3: S3
+    files: Iterable[str],
+    wanted: frozenset[str] | None,
+    s3: S3,
+    places: Places | None,
 ) -> Iterator[Scan]:
     """Yield what files hold, in their order.
 
     Args:
         files: Paths, taken as they are needed.
         wanted: The eventNames that some rule may want; None for all.
-        workers: Processes; with 1, for large files, and for fewer than two batches, this process
-            reads itself.
         s3: Opens files that are in S3.
+        places: Opens the place where files are looked through; if it is None, and for fewer than
+            two batches, this process reads itself.
     """
     scanner = Scanner(wanted, s3)
     rest = _batches(files, s3)
     first = list(islice(rest, 2))
     batches = chain(first, rest)
-    if workers == 1 or len(first) < 2:
+    if places is None or len(first) < 2:
         for batch in _fetched_ahead(batches, s3):
-            yield from _result(batch, None, scanner)
+            yield from _scanned(batch, scanner)
         return
-    gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
-    pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(wanted, s3))
-    waiting: deque[tuple[FileBatch, Future[list[Scan] | None] | None]] = deque()
-    try:
+    look = Look(wanted, s3.requester_pays, os.getcwd())  # noqa: PTH109 - as text
+    samples = [batch.files[0] for batch in first if batch.files[0] != STANDARD_INPUT]
+    waiting: deque[tuple[FileBatch, Future[Found] | None]] = deque()
+    with places(look, samples) as place:
         for batch in batches:
-            waiting.append((batch, _submitted(pool, batch)))
-            if len(waiting) > workers * BATCHES_AHEAD:
-                yield from _result(*waiting.popleft(), scanner)
+            waiting.append((batch, _submitted(place, batch, look)))
+            if len(waiting) > place.slots * BATCHES_AHEAD:
+                yield from _result(place, *waiting.popleft(), scanner)
         while waiting:
-            yield from _result(*waiting.popleft(), scanner)
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        gc.unfreeze()
+            yield from _result(place, *waiting.popleft(), scanner)
+
+
+def processes(workers: int, s3: S3) -> Places | None:
+    """Return processes of this machine as a place; None for one, which is this process."""
+
+    @contextmanager
+    def opened(_: Look, __: list[str]) -> Iterator[Place]:
+        gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
+        pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(s3.environment,))
+        try:
+            yield Place(pool, workers, _of_process, LARGE_FILE_BYTES)
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            gc.unfreeze()
+
+    return None if workers == 1 else opened
+
+
+def _of_process(future: Future[Found]) -> Found:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return None
+
+
+def _start(environment: dict[str, str]) -> None:
+    aws.restore_environment(environment)
+    start_worker()
+    gc.set_threshold(GARBAGE_THRESHOLD)
 
 
 def _fetched_ahead(batches: Iterable[FileBatch], s3: S3) -> Iterator[FileBatch]:
@@ -90,27 +143,34 @@ def _fetched_ahead(batches: Iterable[FileBatch], s3: S3) -> Iterator[FileBatch]:
         yield previous
 
 
-def _submitted(pool: ProcessPoolExecutor, batch: FileBatch) -> Future[list[Scan] | None] | None:
+def _submitted(place: Place, batch: FileBatch, look: Look) -> Future[Found] | None:
+    if batch.size > place.largest or STANDARD_INPUT in batch.files:
+        return None
     try:
-        return None if batch.is_large else pool.submit(_scan, batch.files)
+        return place.executor.submit(look_through, batch.files, look)
     except BrokenProcessPool:
         return None
 
 
 def _result(
-    batch: FileBatch, future: Future[list[Scan] | None] | None, scanner: Scanner
+    place: Place, batch: FileBatch, future: Future[Found] | None, scanner: Scanner
 ) -> Iterator[Scan]:
     """Yield what a batch holds; this process reads it if no worker did.
 
     A worker can die, as when the system is short of memory: this process alone needs less of it.
+    Another machine may not have a file that this one has.
     """
     try:
-        found = future.result() if future else None
-    except BrokenProcessPool:
+        found = place.result(future) if future else None
+    except CancelledError:
         found = None
-    if found is not None:
+    if found is None or any(CANNOT_BE_OPENED in scan.tally.skipped for scan in found):
+        yield from _scanned(batch, scanner)
+    else:
         yield from found
-        return
+
+
+def _scanned(batch: FileBatch, scanner: Scanner) -> Iterator[Scan]:
     for path in batch.files:
         yield from scanner.scan(path)
 
@@ -121,7 +181,7 @@ def _batches(files: Iterable[str], s3: S3) -> Iterator[FileBatch]:
     for path in files:
         size, limit = (s3.size(path), S3_BATCH_BYTES) if is_s3(path) else (_size(path), BATCH_BYTES)
         is_full = batch.size + size > limit or len(batch.files) == BATCH_FILES
-        if batch.files and is_full:
+        if batch.files and (is_full or path == STANDARD_INPUT):
             yield batch
             batch = FileBatch([], 0)
         batch = FileBatch([*batch.files, path], batch.size + size)
@@ -131,35 +191,8 @@ def _batches(files: Iterable[str], s3: S3) -> Iterator[FileBatch]:
 
 def _size(path: str) -> int:
     if path == STANDARD_INPUT:
-        return LARGE_FILE_BYTES + 1  # which no worker has
+        return LARGE_FILE_BYTES + 1  # so that it is alone in its batch
     try:
         return os.stat(path).st_size  # noqa: PTH116 - twice as fast on big folders
     except OSError:
         return 0  # that it is missing is reported when it is read
-
-
-# In the worker:
-
-_scanner: Scanner
-_s3: S3
-
-
-def _start(wanted: frozenset[str] | None, s3: S3) -> None:
-    global _scanner, _s3
-    _s3 = s3.in_worker()
-    _scanner = Scanner(wanted, _s3)
-    start_worker()
-    gc.set_threshold(GARBAGE_THRESHOLD)
-
-
-def _scan(files: list[str]) -> list[Scan] | None:
-    """Return what files hold; None if it is so much that it has to be read in pieces."""
-    found, size = [], 0
-    _s3.start_fetching(files)
-    for path in files:
-        for scan in _scanner.scan(path):
-            found.append(scan)
-            size += scan.size
-            if size > MAX_RESULT_BYTES:
-                return None
-    return found

@@ -94,6 +94,7 @@ def tune(
     workers: int = 1,
     *,
     strict: bool = False,
+    cluster: str = "",
     requester_pays: bool = False,
     period: Period = ALWAYS,
 ) -> Tuning:
@@ -106,11 +107,13 @@ def tune(
         watch: Called now and then with the counts so far and the number of files.
         workers: Processes that look through files; what is found is the same.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
+        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
         requester_pays: Accept to pay for requests to buckets that ask for it.
         period: Only records that happened in it are counted.
 
     Raises:
         ContentError: The content does not load, or has no such rule to tune.
+        UnusableCluster: There is no such cluster, or it has no worker that can be used.
     """
     tally = Tally()
     with (
@@ -124,8 +127,8 @@ def tune(
         settings = _settings(folder, rule, query)
         pairings = _pairings(content, rule)
         days: set[int] = set()
-        files = find_files(paths, tally, s3)
-        reader = Reader(query.event_names, tally, workers, s3=s3, period=period)
+        files = find_files(paths, tally, s3, period)
+        reader = Reader(query.event_names, tally, workers, cluster=cluster, s3=s3, period=period)
         for record in reader.read(files):
             lake.add(record)
             days.add(int(record.time // DAY))

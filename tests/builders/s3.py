@@ -29,13 +29,21 @@ def running_s3(log: Path) -> Iterator[str]:
             process.kill()
 
 
+def s3_environment(endpoint: str) -> dict[str, str]:
+    """Return the variables that lead to the server."""
+    return {
+        "AWS_ENDPOINT_URL_S3": endpoint,
+        "AWS_ACCESS_KEY_ID": "example",
+        "AWS_SECRET_ACCESS_KEY": "example",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
 @contextlib.contextmanager
 def made_bucket(monkeypatch: Any, endpoint: str) -> Iterator[Any]:
     """Give a client with an empty bucket, and set the environment that leads there."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "example")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "example")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name, value in s3_environment(endpoint).items():
+        monkeypatch.setenv(name, value)
     client = Session().create_client("s3")
     client.create_bucket(Bucket=BUCKET)
     yield client

@@ -12,9 +12,8 @@ import pytest
 from local_panther.records import s3 as s3_module
 from local_panther.records.files import OTHER_TIMES, find_files
 from local_panther.records.model import Tally
-from local_panther.records.period import ANY_TIME, Period
 from local_panther.records.s3 import S3, S3Error
-from local_panther.times import parse_time
+from local_panther.times import ALWAYS, Period, parse_time
 
 LOGS = "AWSLogs/123456789012/CloudTrail"
 
@@ -49,9 +48,7 @@ def test_lists_more_than_a_page(bucket):
 def period(start="", end=""):
     """A period between two times, either of which may be left open."""
     first, last = (parse_time(f"2026-01-{text}:00Z") if text else None for text in (start, end))
-    return Period(
-        ANY_TIME.start if first is None else first, ANY_TIME.end if last is None else last
-    )
+    return Period(ALWAYS.start if first is None else first, ALWAYS.end if last is None else last)
 
 
 def test_skips_days_outside_the_period_without_listing_them(bucket, monkeypatch):
@@ -72,7 +69,7 @@ def test_skips_days_outside_the_period_without_listing_them(bucket, monkeypatch)
         (period("", "05T10:00"), 2),
         (period("", "05T23:00"), 3),  # which is delivered on the next day
         (period("06T00:05"), 3),
-        (ANY_TIME, 4),
+        (ALWAYS, 4),
     ],
 )
 def test_a_period_may_be_open_at_either_end(bucket, wanted, count):

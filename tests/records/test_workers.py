@@ -8,10 +8,11 @@ from random import Random
 
 import pytest
 
-from local_panther.records import documents, workers
+from local_panther.records import documents, looking, workers
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
+from local_panther.records.scan import Scanner
 from tests.builders.events import START, call, denied, role_arn
 from tests.builders.replays import replayed, simulated
 
@@ -67,7 +68,7 @@ class TestWorkers:
     def test_leave_large_files_to_the_main_process(self, folder, monkeypatch):
         expected = read(folder, 1)
         monkeypatch.setattr(workers, "LARGE_FILE_BYTES", -1)
-        monkeypatch.setattr(workers, "_scan", None)  # nothing is left for it
+        monkeypatch.setattr(workers, "look_through", None)  # nothing is left for it
         assert read(folder, 2) == expected
 
     def test_are_not_started_for_what_one_load_holds(self, folder, monkeypatch):
@@ -79,20 +80,20 @@ class TestWorkers:
     @needs_fork
     def test_hand_back_what_is_too_much_at_once(self, folder, monkeypatch):
         monkeypatch.setattr(documents, "PIECE_BYTES", 1000)  # so that a file has several
-        monkeypatch.setattr(workers, "MAX_RESULT_BYTES", 2000)
+        monkeypatch.setattr(looking, "MAX_RESULT_BYTES", 2000)
         assert read(folder, 2) == read(folder, 1)
 
     @needs_fork
     def test_that_die_lose_nothing(self, folder, monkeypatch):
         expected = read(folder, 1)
-        main, scan = os.getpid(), workers.Scanner.scan
+        main, scan = os.getpid(), Scanner.scan
 
         def deadly(scanner, path):
             if os.getpid() != main and "05" in path:
                 os._exit(9)
             return scan(scanner, path)
 
-        monkeypatch.setattr(workers.Scanner, "scan", deadly)
+        monkeypatch.setattr(Scanner, "scan", deadly)
         assert read(folder, 2) == expected
 
 

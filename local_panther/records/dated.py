@@ -1,11 +1,9 @@
 """Which files can hold records of a period, by the dates and hours in their names."""
 
-import math
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 
-from local_panther.times import EPOCH
+from local_panther.times import EPOCH, Period
 
 # A clock of AWS may be a little ahead of another.
 EARLY_DELIVERY = 15 * 60  # seconds
@@ -24,36 +22,22 @@ DATED_FOLDERS = (
 )
 
 
-@dataclass(frozen=True)
-class Period:
-    """The time in which the wanted records happened.
+def may_hold(period: Period, stamp: str) -> bool:
+    """Return whether a file that was delivered at a time can hold records of a period.
 
-    Attributes:
-        start: Its first moment in seconds since 1970; minus infinity if it has none.
-        end: Its last moment; infinity if it has none.
+    Args:
+        period: When the wanted records happened.
+        stamp: Year, month, day, hour and minute, or as many of them as are known: "202601051005",
+            "20260105", "2026". "" for a file of unknown time.
     """
-
-    start: float = -math.inf
-    end: float = math.inf
-
-    def may_hold(self, stamp: str) -> bool:
-        """Return whether a file that was delivered at a time can hold records of the period.
-
-        Args:
-            stamp: Year, month, day, hour and minute, or as many of them as are known:
-                "202601051005", "20260105", "2026". "" for a file of unknown time.
-        """
-        size = len(stamp)
-        first = _stamp(self.start - EARLY_DELIVERY)[:size]
-        last = _stamp(self.end + LATE_DELIVERY)[:size]
-        return (not first or first <= stamp) and (not last or stamp <= last)
-
-
-ANY_TIME = Period()
+    size = len(stamp)
+    first = _stamp(period.start - EARLY_DELIVERY)[:size]
+    last = _stamp(period.end + LATE_DELIVERY)[:size]
+    return (not first or first <= stamp) and (not last or stamp <= last)
 
 
 def file_stamp(name: str) -> str:
-    """Return when AWS delivered a file by its name, as `Period.may_hold` takes it."""
+    """Return when AWS delivered a file by its name, as `may_hold` takes it."""
     found = DELIVERY_TIME.search(name)
     return found[1].replace("T", "").removesuffix("Z") if found else ""
 

@@ -1,0 +1,244 @@
+"""A cluster: a real Dask scheduler and workers, on this machine, with S3 by moto's server."""
+
+import contextlib
+import gzip
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+
+pytest.importorskip("distributed", reason="needs the extra `cluster`")
+
+from local_panther.errors import UnusableCluster
+from local_panther.records import cluster, workers
+from local_panther.records.files import find_files
+from local_panther.records.model import Tally
+from local_panther.records.reader import Reader
+from local_panther.records.s3 import S3
+from local_panther.replay import replay
+from tests.builders.events import REPO, START, call
+from tests.builders.replays import replayed, simulated
+from tests.builders.s3 import s3_environment, upload
+
+WANTED = frozenset({"AssumeRole", "ListRoles"})
+FILES = 60
+
+
+@contextlib.contextmanager
+def _scheduler(folder):
+    """Run a scheduler and give the file by which workers and clients find it."""
+    file = folder / "scheduler.json"
+    command = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+    with _dask(*command, "--scheduler-file", file):
+        while not file.exists():
+            time.sleep(0.1)
+        yield file
+
+
+@pytest.fixture(scope="module")
+def scheduler(tmp_path_factory):
+    with _scheduler(tmp_path_factory.mktemp("scheduler")) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def _dask(*arguments, environment=(), folder=None):
+    command = [sys.executable, "-m", "dask", *map(str, arguments)]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    variables = {**os.environ, "PYTHONPATH": str(REPO), **dict(environment)}
+    process = subprocess.Popen(command, env=variables, cwd=folder or "/", **quiet)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextlib.contextmanager
+def _worker(scheduler, name, **options):
+    """A worker without a nanny, so that nobody starts it again if it is killed."""
+    arguments = ["worker", "--scheduler-file", scheduler, "--no-nanny", "--nthreads", "1"]
+    with _dask(*arguments, "--no-dashboard", "--name", name, **options) as process:
+        while name not in _names(scheduler):
+            assert process.poll() is None
+            time.sleep(0.1)
+        yield process
+    while name in _names(scheduler):
+        time.sleep(0.1)
+
+
+def _names(scheduler):
+    from distributed import Client
+
+    with Client(scheduler_file=str(scheduler), set_as_default=False) as client:
+        found = client.scheduler_info(n_workers=-1)["workers"].values()
+        return {worker["name"] for worker in found}
+
+
+def _address(scheduler):
+    return json.loads(scheduler.read_text())["address"]
+
+
+@pytest.fixture(scope="module")
+def address(s3_endpoint, tmp_path_factory):
+    """The address of a scheduler with two workers, who find the bucket by their own environment."""
+    environment = s3_environment(s3_endpoint)
+    with (
+        _scheduler(tmp_path_factory.mktemp("two")) as scheduler,
+        _worker(scheduler, "one", environment=environment),
+        _worker(scheduler, "two", environment=environment),
+    ):
+        yield _address(scheduler)
+
+
+@pytest.fixture(autouse=True)
+def a_batch_for_each_file(monkeypatch):
+    for name in ("BATCH_BYTES", "S3_BATCH_BYTES"):
+        monkeypatch.setattr(workers, name, 1)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Files with records that come twice here and there, broken files and others."""
+    random = Random(1)
+    names = ("AssumeRole", "ListRoles", "DescribeInstances")
+    for number in range(FILES):
+        found = [
+            call(random.choice(names), time=START + 60 * number, eventID=f"{random.random():.3f}")
+            for _ in range(30)
+        ]
+        text = gzip.compress(json.dumps({"Records": found}).encode())
+        (tmp_path / f"{number:02}.json.gz").write_bytes(text[: -20 if number % 9 == 3 else None])
+    (tmp_path / "README.md").write_text("no record")
+    return tmp_path
+
+
+def read(path, **options):
+    tally = Tally()
+    s3 = S3()
+    files = find_files([str(path)], tally, s3)
+    return list(Reader(WANTED, tally, s3=s3, **options).read(files)), tally
+
+
+def test_finds_what_this_process_finds_in_s3_and_in_folders(address, bucket, folder):
+    for path in (folder, upload(bucket, folder)):
+        expected = read(path)
+        assert len(expected[0]) > 300 and expected[1].skipped and expected[1].duplicates
+        assert read(path, cluster=address) == expected
+
+
+def test_paths_are_relative_to_the_folder_of_the_command(address, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert read(".", cluster=address) == read(".")
+
+
+def test_only_wanted_records_travel(address, folder, monkeypatch):
+    travelled = []
+    result = cluster._Waiting.result
+
+    def measured(self, future):
+        travelled.append(result(self, future))
+        return travelled[-1]
+
+    monkeypatch.setattr(cluster._Waiting, "result", measured)
+    found, tally = read(folder, cluster=address)
+    arrived = [record for scans in travelled for scan in scans for record in scan.records]
+    assert len(travelled) > FILES and {record.name for record in arrived} == WANTED
+    assert len(arrived) == len(found) + tally.duplicates < tally.records
+
+
+def test_gives_the_same_alerts(address, bucket, tmp_path):
+    trail = simulated(tmp_path / "trail", roles=12, shuffle=True, duplicates=0.2)
+    url = upload(bucket, trail)
+    expected, outcome = replayed(trail), replay([url], REPO, cluster=address)
+    assert outcome.complete and len(expected.alerts) >= 1
+    assert [a.title for a in outcome.alerts] == [a.title for a in expected.alerts]
+    assert outcome.signals == expected.signals
+
+
+@pytest.mark.parametrize("kill_both", [False, True])
+def test_a_worker_that_dies_half_way_costs_no_record(
+    scheduler, bucket, folder, monkeypatch, caplog, kill_both
+):
+    monkeypatch.setattr(cluster, "POLL_SECONDS", 0.5)
+    url = upload(bucket, folder)
+    expected = read(url)
+    tally, s3, found = Tally(), S3(), []
+    files = find_files([url], tally, s3)
+    with _worker(scheduler, "one") as one, _worker(scheduler, "two") as two:
+        for record in Reader(WANTED, tally, s3=s3, cluster=_address(scheduler)).read(files):
+            if len(found) == 100:
+                for process in (one, two) if kill_both else (one,):
+                    process.send_signal(signal.SIGKILL)
+            found.append(record)
+    assert (found, tally) == expected
+    assert ("no worker is left" in caplog.text) == kill_both
+
+
+def test_workers_that_cannot_do_it_are_named_and_not_used(
+    scheduler, bucket, folder, tmp_path_factory, caplog
+):
+    address = _address(scheduler)
+    url = upload(bucket, folder)
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(REPO / "local_panther", other / "local_panther")
+    with (other / "local_panther" / "records" / "scan.py").open("a") as file:
+        file.write("\n# another version\n")
+    older = tmp_path_factory.mktemp("older")
+    shutil.copytree(REPO / "local_panther", older / "local_panther")
+    (older / "local_panther" / "records" / "looking.py").unlink()
+    no_access = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:1", "AWS_MAX_ATTEMPTS": "1"}
+    with (
+        _worker(scheduler, "other", environment={"PYTHONPATH": str(other)}),
+        _worker(scheduler, "older", environment={"PYTHONPATH": str(older)}),
+        _worker(scheduler, "no access", environment=no_access),
+    ):
+        with pytest.raises(UnusableCluster, match="no worker that can be used"):
+            read(url, cluster=address)
+        with _worker(scheduler, "good"):
+            caplog.clear()
+            assert read(url, cluster=address) == read(url)
+    for reason in ("another version", "does not have this version", "cannot read s3://trail/"):
+        assert caplog.text.count(reason) == 1
+
+
+def test_files_that_only_this_machine_has_are_read_here(address, folder):
+    """Each worker is asked for two of the files before; a later one may be missing there."""
+    link = folder / "zz.json"
+    link.symlink_to("/proc/self/cwd/only-here.json")
+    here = Path.cwd() / "only-here.json"
+    here.write_text(json.dumps([call("ListRoles", time=START, eventID="here")]))
+    try:
+        found, tally = read(folder, cluster=address)
+        assert (found, tally) == read(folder)
+        assert any(b'"here"' in record.raw for record in found)
+    finally:
+        here.unlink()
+
+
+@pytest.mark.parametrize("command", ["replay", "tune"])
+def test_a_cluster_that_is_not_there_ends_the_command(folder, command, monkeypatch):
+    result = subprocess.run(
+        [sys.executable, "-c", QUICK, command, folder, "--cluster", "tcp://127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        cwd=REPO,
+        check=False,
+    )
+    assert result.returncode == 2
+    assert "--cluster tcp://127.0.0.1:1: cannot be reached" in result.stderr
+
+
+QUICK = """
+from local_panther.records import cluster, workers
+cluster.CONNECT_SECONDS, workers.BATCH_BYTES = 1, 1
+from local_panther.cli import main
+main()
+"""
