@@ -14,24 +14,18 @@ from local_panther.records.containers import (
     UnreadableFile,
     sources,
 )
+from local_panther.records.event_times import EventTimes
 from local_panther.records.forms.recognise import plain
 from local_panther.records.forms.source import read_source
 from local_panther.records.model import Tally
 from local_panther.records.panther_fields import panther_fields, remove_nulls
 from local_panther.records.parsing import RecordBatch, unwrapped
 from local_panther.records.s3 import S3
-from local_panther.times import parse_time
 
 NOT_AN_OBJECT = "record is not an object"
 NO_TIME = "missing or malformed eventTime"
 UNEXPECTED = "unexpected error"
 CANNOT_BE_OPENED = "unreadable file"
-
-# CloudTrail began in 2013. Beyond these years no window or schedule can be worked out.
-EARLIEST = parse_time("1971-01-01T00:00:00Z") or 0.0
-LATEST = parse_time("2100-01-01T00:00:00Z") or 0.0
-
-MAX_CACHED_TIMES = 10_000
 
 
 class ScannedRecord(NamedTuple):
@@ -90,7 +84,7 @@ class Scanner:
         """
         self._wanted = wanted
         self._opener = Opener(s3, folder)
-        self._times: dict[str, float] = {}
+        self._times = EventTimes()
 
     def scan(self, path: str) -> Iterator[Scan]:
         """Yield what a file holds, a bounded piece at a time."""
@@ -141,6 +135,8 @@ class Scanner:
         The hot loop of the replay. Returns False, and collects nothing, if any is irregular.
         """
         records = batch.records
+        if not records:
+            return True
         try:
             names = [record["eventName"] for record in records]
             times = {record["eventTime"] for record in records}
@@ -148,13 +144,11 @@ class Scanner:
             return False
         if {*map(type, names), *map(type, times)} - {str}:
             return False
-        moments: dict[str, float] = {}
-        for text in times:
-            if (moment := self._time(text)) is None:
-                return False
-            moments[text] = moment
+        ends = self._times.ends(times)
+        if ends is None:
+            return False
         wanted = set(names) if self._wanted is None else self._wanted.intersection(names)
-        scan.tally.note_times(moments.values())
+        scan.tally.note_times(ends)
         scan.tally.records += len(records)
         if wanted:
             for index, name in enumerate(names):
@@ -169,7 +163,7 @@ class Scanner:
             scan.tally.skip(where, NOT_AN_OBJECT, f"it is {json.dumps(plain(record))[:60]}")
             return
         text = record.get("eventTime")
-        time = self._time(text) if isinstance(text, str) else None
+        time = self._times.read(text) if isinstance(text, str) else None
         if time is None:
             scan.tally.skip(where, NO_TIME, repr(plain(text))[:60])
             return
@@ -196,7 +190,7 @@ class Scanner:
         raw: bytes = record.mini if is_parsed else json.dumps(record, default=str).encode()
         values = record.as_dict() if is_parsed else record
         name, event_id, text = (values.get(key) for key in ("eventName", "eventID", "eventTime"))
-        time = self._time(text) if isinstance(text, str) else None
+        time = self._times.read(text) if isinstance(text, str) else None
         if time is None:
             scan.tally.skip(where, NO_TIME, repr(text)[:60])
             return
@@ -207,14 +201,3 @@ class Scanner:
             raw = json.dumps(values, default=str).encode()
         added = json.dumps(panther_fields(values, raw, time)).encode()
         scan.records.append(ScannedRecord(time, name, event_id, raw, added, where))
-
-    def _time(self, text: str) -> float | None:
-        """Return an eventTime in seconds since 1970; None if it is not a time."""
-        time = self._times.get(text)
-        if time is None and (time := parse_time(text)) is not None:
-            if not EARLIEST <= time < LATEST:
-                return None
-            if len(self._times) > MAX_CACHED_TIMES:
-                self._times.clear()
-            self._times[text] = time
-        return time

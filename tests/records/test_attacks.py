@@ -181,7 +181,7 @@ class TestTime:
 
     @given(st.datetimes() | st.text(max_size=30).map(str))
     def test_of_any_kind_ends_no_replay_of_a_record(self, value):
-        from local_panther.records.scan import EARLIEST, LATEST
+        from local_panther.records.event_times import EARLIEST, LATEST
         from local_panther.times import iso, sql_timestamp
 
         time = parse_time(value if isinstance(value, str) else value.isoformat() + "Z")

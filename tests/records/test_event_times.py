@@ -1,0 +1,49 @@
+"""eventTimes checked together: as each by itself would be."""
+
+from datetime import UTC, datetime, timedelta
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from local_panther.records.event_times import EventTimes
+from tests.scale import examples
+
+moments = st.datetimes(datetime(1969, 12, 30), datetime(2101, 1, 1)).map(
+    lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+)
+digits = st.from_regex(
+    r"20[0-9]{2}-[0-3][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9]Z", fullmatch=True
+)
+others = st.sampled_from(
+    [
+        "",
+        "2026-01-05",
+        "2026-01-05T10:00:00",
+        "2026-01-05T10:00:00.123Z",
+        "2026-01-05T10:00:00+01:00",
+        "2026-01-05T10:00:00Z ",
+        "2026-01-05T10:00:00Z 2026-01-05T10:00:01Z",
+        "２026-01-05T10:00:00Z",
+    ]
+)
+texts = moments | digits | others
+
+
+@settings(max_examples=examples(300, 5000))
+@given(st.lists(texts, min_size=1))
+@example(["2026-02-30T10:00:00Z", "2026-01-05T10:00:00Z", "2026-03-05T10:00:00Z"])
+@example(["2026-01-05T10:00:00Z", "2026-01-05T09:00:00Z", "2026-01-06T08:00:00Z"])
+def test_their_ends_are_those_of_all_and_there_are_none_if_any_is_not_a_time(found):
+    times = EventTimes()
+    each = [EventTimes().read(text) for text in found]
+    expected = None if None in each else (min(each), max(each))
+    assert times.ends(set(found)) == expected
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr("local_panther.records.event_times.MAX_CACHED", 10)
+    times, start = EventTimes(), datetime(2026, 1, 5, tzinfo=UTC)
+    for second in range(1000):
+        moment = start + timedelta(seconds=second)
+        assert times.read(moment.isoformat()) == moment.timestamp()
+        assert len(times._known) <= 11
