@@ -11,7 +11,15 @@ from rich.table import Table
 
 from benchmarks.measure import Figure
 
-SECTIONS = ("rule_cost", "replay", "added_fields", "key_value_store", "command_time", "latency")
+SECTIONS = (
+    "rule_cost",
+    "replay",
+    "scale",
+    "added_fields",
+    "key_value_store",
+    "command_time",
+    "latency",
+)
 
 
 def main() -> None:
@@ -19,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--json", action="store_true", help="print one object a line")
-    parser.add_argument("--records", type=int, default=1_000_000, help="records of each replay")
+    parser.add_argument("--records", type=int, default=2_000_000, help="of the largest replay")
     options = parser.parse_args()
     unknown = set(options.sections) - set(SECTIONS)
     if unknown:

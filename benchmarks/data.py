@@ -29,7 +29,7 @@ def event_mix() -> list[Record]:
     Recorded events if there are any, in which role calls are thinned out: the recorded five minutes
     of production have four times as many. Otherwise generated ones.
     """
-    recorded = [json.loads(line) for path in _recorded_files() for line in path.open()]
+    recorded = [json.loads(line) for path in recorded_files() for line in path.open()]
     if not recorded:
         share = ROLE_CALLS_A_THOUSAND / 1000
         return list(OrdinaryWork(Random(1), share).records(GENERATED_EVENTS, START, DAY))
@@ -48,7 +48,7 @@ def event_mix() -> list[Record]:
 
 def event_mix_name() -> str:
     """Return which events `event_mix` returns, for the table."""
-    return "recorded events" if _recorded_files() else "generated events"
+    return "recorded events" if recorded_files() else "generated events"
 
 
 def generated_files(records: int, *, days: float) -> list[Path]:
@@ -76,5 +76,6 @@ def generated_files(records: int, *, days: float) -> list[Path]:
     return paths
 
 
-def _recorded_files() -> list[Path]:
+def recorded_files() -> list[Path]:
+    """Return the files of recorded CloudTrail, none if they are not beside the repository."""
     return sorted(RECORDED.glob("cloudtrail-*.jsonl"))
