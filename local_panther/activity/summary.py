@@ -92,6 +92,7 @@ def summarised(
     watch: Callable[[Tally, int], None] | None = None,
     *,
     workers: int = 1,
+    cluster: str = "",
     period: Period = ALWAYS,
     requester_pays: bool = False,
 ) -> tuple[list[PrincipalSummary], Tally]:
@@ -101,16 +102,21 @@ def summarised(
         paths: Files and folders of CloudTrail.
         watch: Called now and then with the counts so far and the number of files.
         workers: Processes that look through files.
+        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
         period: Only records that happened in it count.
         requester_pays: Accept to pay for requests to buckets that ask for it.
 
     Returns:
         The summaries, and what was read.
+
+    Raises:
+        UnusableCluster: There is no such cluster, or it has no worker that can be used.
     """
     log, tally = RoleLog(), Tally()
     with s3_for(paths, requester_pays=requester_pays) as s3:
-        files = find_files(paths, tally, s3)
-        for record in Reader(ROLE_CALLS, tally, workers, s3=s3, period=period).read(files):
+        files = find_files(paths, tally, s3, period)
+        reader = Reader(ROLE_CALLS, tally, workers, cluster=cluster, s3=s3, period=period)
+        for record in reader.read(files):
             log.add(record.event(), record.time)
             if watch and tally.wanted % 1000 == 0:
                 watch(tally, len(files))

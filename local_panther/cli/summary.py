@@ -8,11 +8,13 @@ from rich.text import Text
 from local_panther.cli.common import (
     INCOMPLETE,
     OK,
+    content_errors,
     message_console,
     output_console,
     reading_progress,
 )
 from local_panther.cli.options import (
+    Cluster,
     From,
     Paths,
     RequesterPays,
@@ -30,6 +32,7 @@ def summary(
     start: From = None,
     end: To = None,
     workers: Workers = 0,
+    cluster: Cluster = "",
     requester_pays: RequesterPays = False,
     output_format: RowsFormat = RowFormat.TABLE,
 ) -> None:
@@ -41,13 +44,14 @@ def summary(
 
     asked = period(start, end)
     messages = message_console()
-    with reading_progress(messages) as watch:
+    with content_errors(messages), reading_progress(messages) as watch:
         found, tally = summarised(
             paths,
             watch,
             workers=workers or usable_cores(),
             period=asked,
             requester_pays=requester_pays,
+            cluster=cluster,
         )
     if output_format is RowFormat.JSON:
         write_json_lines((as_row(summary) for summary in found), sys.stdout)

@@ -223,7 +223,7 @@ def test_files_that_only_this_machine_has_are_read_here(address, folder):
         here.unlink()
 
 
-@pytest.mark.parametrize("command", ["replay", "tune"])
+@pytest.mark.parametrize("command", ["replay", "tune", "summary"])
 def test_a_cluster_that_is_not_there_ends_the_command(folder, command, monkeypatch):
     result = subprocess.run(
         [sys.executable, "-c", QUICK, command, folder, "--cluster", "tcp://127.0.0.1:1"],
