@@ -45,7 +45,7 @@ test-configured: .venv/ready-dev
 	$(BIN)/python -m tests.configured
 
 test-users: .venv/ready-dev
-	TEST_SCALE=full $(BIN)/pytest tests/test_user_paths.py
+	TEST_SCALE=full $(BIN)/pytest tests/test_user_paths.py tests/ci
 
 test-matrix: .venv/ready-dev
 	$(BIN)/python -m tests.matrix
@@ -73,6 +73,8 @@ lint: .venv/ready-dev
 	$(BIN)/isort --quiet --check-only $(CONTENT)
 	$(BIN)/pylint --score=n $(CONTENT)
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(CONTENT)
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/zizmor --quiet --offline --no-progress .github examples action.yml
 
 content-test: .venv/ready
 	$(BIN)/panther_analysis_tool test --show-failures-only

@@ -118,6 +118,13 @@ def _is_plain() -> bool:
     return "NO_COLOR" in os.environ
 
 
+def _below_workspace() -> Path:
+    """Return where this folder is in the repository that GitHub checked out, from its root."""
+    workspace = Path(os.environ.get("GITHUB_WORKSPACE", ".")).resolve()
+    here = Path.cwd()
+    return here.relative_to(workspace) if here.is_relative_to(workspace) else Path()
+
+
 def _report(results: Any, junit: Path | None, *, github: bool) -> None:
     from local_panther.unit_tests.annotations import annotations
     from local_panther.unit_tests.junit import junit_xml
@@ -125,7 +132,7 @@ def _report(results: Any, junit: Path | None, *, github: bool) -> None:
 
     files = spec_files(Path())
     if github:
-        for line in annotations(results.failed, files):
+        for line in annotations(results.failed, files, _below_workspace()):
             print(line)
     if junit:
         try:

@@ -7,18 +7,21 @@ from local_panther.unit_tests.results import Result
 from local_panther.unit_tests.tool import relative
 
 
-def annotations(failed: list[Result], files: Mapping[str, Path]) -> Iterator[str]:
+def annotations(
+    failed: list[Result], files: Mapping[str, Path], folder: Path = Path()
+) -> Iterator[str]:
     """Yield a line for each failed test, at the place of the test in its YAML file.
 
     Args:
         failed: The failed results.
-        files: The YAML file of each item, by ID.
+        files: The YAML file of each item, by ID, relative to the current folder.
+        folder: The current folder within the repository that was checked out.
     """
     for result in failed:
         path = files.get(result.item) or relative(Path(result.item), Path())
         title = f"{result.item}: {result.test}" if result.test else f"{path.name} is invalid"
         message = "\n".join(result.messages) or "the result is not the expected one"
-        place = f"file={_property(str(path))}"
+        place = f"file={_property(str(folder / path))}"
         if line := _line_of(path, result.test):
             place += f",line={line}"
         yield f"::error {place},title={_property(title)}::{_data(message)}"

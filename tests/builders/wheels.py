@@ -41,8 +41,8 @@ class Installed:
         )
 
 
-def built_wheel(folder: Path) -> Path:
-    _call(UV, "build", "--quiet", "--wheel", "--out-dir", folder, REPO)
+def built_wheel(folder: Path, source: Path = REPO) -> Path:
+    _call(UV, "build", "--quiet", "--wheel", "--out-dir", folder, source)
     return next(folder.glob("*.whl"))
 
 

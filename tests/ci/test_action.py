@@ -1,0 +1,93 @@
+"""The composite action: its steps run as on a runner, in a repository of someone else."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.builders.actions import Runner
+from tests.builders.events import CONTENT_FOLDERS, REPO
+from tests.builders.replays import simulated
+from tests.builders.wheels import SYSTEM
+from tests.scale import FULL
+
+ACTION = yaml.safe_load((REPO / "action.yml").read_text())
+STEPS = ACTION["runs"]["steps"]
+RULE = "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml"
+
+
+def runner(folder: Path, **inputs: str) -> Runner:
+    given = {name: spec.get("default", "") for name, spec in ACTION["inputs"].items()} | inputs
+    workspace, temp = folder / "workspace", folder / "temp"
+    for path in (workspace, temp):
+        path.mkdir()
+    path = f"{Path(sys.executable).resolve().parent}:{SYSTEM}"
+    environment = {"PATH": path, "HOME": str(temp), "LANG": "C.UTF-8"}
+    context = {f"inputs.{name}": value for name, value in given.items()}
+    return Runner(workspace, temp, environment, context)
+
+
+@pytest.mark.skipif(not FULL, reason="make test-users runs it")
+class TestRun:
+    """One run from installing to the summary, of content with a test that fails."""
+
+    @pytest.fixture(scope="class")
+    def job(self, tmp_path_factory) -> Runner:
+        job = runner(tmp_path_factory.mktemp("action"), path="panther", replay="trails/\n\n")
+        for name in CONTENT_FOLDERS:
+            shutil.copytree(REPO / name, job.workspace / "panther" / name)
+        rule = job.workspace / "panther" / RULE
+        rule.write_text(rule.read_text().replace("ExpectedResult: true", "ExpectedResult: false"))
+        (job.workspace / "trails").mkdir()
+        simulated(job.workspace / "trails" / "attack.jsonl")
+        job.run(STEPS, GITHUB_ACTION_PATH=str(REPO))
+        return job
+
+    def test_a_failed_test_fails_the_job_and_is_marked_in_its_file(self, job):
+        assert job.failed == ["Test the content"], job.outputs
+        assert f"::error file=panther/{RULE},line=" in job.outputs["Test the content"]
+
+    def test_the_replay_runs_all_the_same(self, job):
+        assert "Multiple AWS Roles" in job.outputs["Replay CloudTrail"]
+
+    def test_the_summary_shows_both_and_no_text_can_end_its_blocks(self, job):
+        assert "### Tests of the content" in job.summary and "### Replay" in job.summary
+        text = [line for line in job.summary.splitlines() if line and not line.startswith("#")]
+        assert all(line.startswith("    ") for line in text)
+        assert "\x1b" not in job.summary
+
+    def test_the_artifact_has_the_report_and_the_results(self, job):
+        upload = job.used[-1]
+        assert upload["uses"].startswith("actions/upload-artifact@")
+        names = {path.name for path in Path(upload["path"]).iterdir()}
+        assert names == {"tests.xml", "tests.txt", "report.html", "replay.txt"}
+
+
+@pytest.mark.parametrize("value", ["$(touch hacked)", "`touch hacked`", "x'; touch hacked; '"])
+def test_inputs_are_data_for_the_shell(tmp_path, value):
+    job = runner(tmp_path, replay=f"{value}\nsecond file")
+    binaries = job.temp / "local-panther" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "local-panther").write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
+    (binaries / "local-panther").chmod(0o755)
+    job.context |= {"steps.install.outcome": "success", "steps.install.outputs.results": "."}
+    job.run([step for step in STEPS if step.get("name") == "Replay CloudTrail"])
+    assert job.outputs["Replay CloudTrail"].endswith(f"<--><{value}><second file>")
+    assert not (job.workspace / "hacked").exists()
+
+
+@pytest.mark.parametrize("step", [s for s in STEPS if "run" in s], ids=lambda step: step["name"])
+def test_no_expression_is_pasted_into_a_script_and_shellcheck_finds_nothing(step):
+    assert "${{" not in step["run"]
+    command = [Path(sys.executable).with_name("shellcheck"), "--shell=bash", "-"]
+    done = subprocess.run(command, input=step["run"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_input_and_output_is_described():
+    for spec in (*ACTION["inputs"].values(), *ACTION["outputs"].values()):
+        assert re.match(r"[A-Z].*[.;]", spec["description"])

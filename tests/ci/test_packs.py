@@ -1,0 +1,36 @@
+"""What panther-analysis asks of content in a clone of it: every detection is in a pack."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.builders.events import REPO
+
+TOOL = Path(sys.executable).with_name("panther_analysis_tool")
+PACK = REPO / "examples" / "aws_role_abuse_pack.yml"
+
+
+def check_packs(folder: Path) -> subprocess.CompletedProcess:
+    return subprocess.run([TOOL, "check-packs"], cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture
+def with_pack(content_copy: Path) -> Path:
+    (content_copy / "packs").mkdir()
+    shutil.copy(PACK, content_copy / "packs")
+    return content_copy
+
+
+def test_one_copied_file_satisfies_the_check_of_packs(with_pack):
+    done = check_packs(with_pack)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_check_notices_a_detection_that_is_in_no_pack(with_pack):
+    pack = with_pack / "packs" / PACK.name
+    pack.write_text(pack.read_text().replace("    - AWS.CloudTrail.IAMListRoles\n", ""))
+    done = check_packs(with_pack)
+    assert done.returncode == 1 and "AWS.CloudTrail.IAMListRoles" in done.stdout + done.stderr
