@@ -1,6 +1,8 @@
 # make setup  the virtual environment in .venv, with everything in it
 # make demo   generated attacks, replayed: the detections fire, and a report shows how
 # make bench  speed and cost, each figure beside its alternative
+# make docs   the documentation as a site in build/site; fails if a page is not current
+# make docs-assets  runs the commands whose output the documentation shows
 # make test-full  the random tests of make test with many more examples
 # make test-configured  the tests in copies that are configured as users do: four ways
 # make test-users  what users do with the built wheel, from installing it to an upload
@@ -16,8 +18,8 @@ DEMO := build/demo
 CONTENT := rules global_helpers data_models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test test-full test-configured test-users test-matrix mutants \
-	audit lint content-test pytest format clean
+.PHONY: help setup demo bench docs docs-assets test test-full test-configured test-users test-matrix \
+	mutants audit lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -35,6 +37,17 @@ demo: .venv/ready
 bench: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks
+
+# An environment of its own: mkdocs wants a newer Pygments than panther_analysis_tool.
+docs: .venv/ready-dev
+	$(BIN)/python docs/tools/outputs.py --check
+	$(PYTHON) -m venv .venv/docs
+	.venv/docs/bin/pip install --quiet --disable-pip-version-check -r docs/tools/requirements.txt
+	NO_MKDOCS_2_WARNING=1 .venv/docs/bin/mkdocs build --strict --quiet
+
+docs-assets: .venv/ready-dev
+	$(BIN)/python docs/tools/outputs.py
+	$(BIN)/python docs/tools/picture.py
 
 test: lint content-test pytest
 

@@ -1,0 +1,1 @@
+"""Builds what the documentation shows from the commands that it documents."""

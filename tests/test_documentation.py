@@ -1,0 +1,53 @@
+"""The documentation: its examples are real and current, its links lead somewhere."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.builders.events import REPO
+from tests.cli.test_habits import COMMANDS
+
+PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
+
+
+def test_shown_output_is_what_the_commands_print():
+    check = [sys.executable, REPO / "docs/tools/outputs.py", "--check"]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPO)))
+def test_links_lead_to_files(page):
+    targets = [found[1] for found in LINK.finditer(page.read_text()) if "://" not in found[1]]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_command_has_a_page_with_its_options_and_each_page_is_in_the_menu():
+    menu = (REPO / "mkdocs.yml").read_text()
+    pages = {path.stem: path for path in (REPO / "docs" / "commands").glob("*.md")}
+    assert pages.keys() >= set(COMMANDS)
+    for name, page in pages.items():
+        assert f"Usage: local-panther {name}" in page.read_text()
+    for path in (REPO / "docs").rglob("*.md"):
+        assert path.relative_to(REPO / "docs").as_posix() in menu
+
+
+def test_the_menu_is_valid_yaml_and_the_site_loads_no_fonts_from_elsewhere():
+    assert yaml.safe_load((REPO / "mkdocs.yml").read_text())["theme"]["font"] is False
+
+
+def test_the_first_screen_of_the_readme_has_the_two_commands_and_the_whole_is_short():
+    lines = (REPO / "README.md").read_text().splitlines()
+    first = "\n".join(lines[:30])
+    assert "make demo" in first and "make test" in first
+    assert len(lines) <= 90
+
+
+def test_the_picture_is_one():
+    picture = Path(REPO / "docs" / "assets" / "report.png").read_bytes()
+    assert picture.startswith(b"\x89PNG") and len(picture) < 400_000
