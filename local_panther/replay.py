@@ -19,6 +19,8 @@ from local_panther.alerts.rule_errors import rule_error_alerts
 from local_panther.alerts.timelines import TAG, Timelines
 from local_panther.containment import contained
 from local_panther.content.load import loaded_content
+from local_panther.content.log_schema import LogSchema
+from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.model import Content, EventNames, includes, united
 from local_panther.correlation.engine import CorrelationEngine, CorrelationMatch
 from local_panther.detection.clock import EventClock
@@ -29,6 +31,7 @@ from local_panther.errors import RunErrors
 from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.records.files import find_files
+from local_panther.records.json_lines import JsonLines
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
 from local_panther.records.reader import Reader
@@ -107,6 +110,7 @@ def replay(
     requester_pays: bool = False,
     period: Period = ALWAYS,
     observer: Observer | None = None,
+    schema: LogSchema | None = None,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
@@ -125,6 +129,7 @@ def replay(
         requester_pays: Accept to pay for requests to buckets that ask for it.
         period: Only records that happened in it are replayed.
         observer: Is shown all records, matches and alerts as they are found.
+        schema: The log type of the files, which are JSON lines then; CloudTrail if omitted.
 
     Raises:
         ContentError: The content does not load; if not `strict`, nothing of it does.
@@ -140,6 +145,7 @@ def replay(
             include_disabled=include_disabled,
             strict=strict,
             saved_queries=TAG if with_timelines else "",
+            log_type=schema.name if schema else CLOUDTRAIL,
         ) as content,
         Lake() as lake,
         clock.seen_by(content.modules),
@@ -149,7 +155,7 @@ def replay(
             content, lake, errors, timelines, clock=clock, delay=delivery_delay, observer=observer
         )
         files = find_files(paths, tally, s3, period)
-        reader = Reader(
+        reader: Reader | JsonLines = Reader(
             stream.event_names,
             tally,
             workers,
@@ -158,6 +164,8 @@ def replay(
             keep_repeated=keep_repeated,
             period=period,
         )
+        if schema:
+            reader = JsonLines(schema, tally, s3, period, keep_repeated=keep_repeated)
         interrupted = False
         try:
             with closing(reader.read(_watched(files, tally, watch))) as records:
@@ -206,6 +214,7 @@ class _Stream:
         observer: Observer | None,
     ) -> None:
         self._observer = observer
+        self._is_cloudtrail = content.log_type == CLOUDTRAIL  # of which the lake has a table
         self._clock = clock
         self._delay = delay
         self._now = -math.inf
@@ -244,11 +253,11 @@ class _Stream:
             with self._errors.caught(record.where):
                 self._observer.record(record, self._now)
         with self._errors.caught(record.where):
-            if includes(self._lake_names, record.name):
+            if self._is_cloudtrail and includes(self._lake_names, record.name):
                 horizon = -math.inf if self._keeps_all else self._scheduled.horizon
                 self._lake.add(record, self._now, horizon)
                 self._scheduled.note(record.name, record.time)
-        if record.name in ROLE_CALLS:
+        if self._is_cloudtrail and record.name in ROLE_CALLS:
             with self._errors.caught(record.where):
                 self.role_log.add(record.event(), record.time)
         with self._errors.caught(record.where):

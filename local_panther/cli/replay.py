@@ -1,13 +1,17 @@
 """`local-panther replay`."""
 
 import sys
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
+from rich.text import Text
 
 from local_panther.cli.common import (
     INCOMPLETE,
     OK,
+    UNUSABLE,
     content_errors,
     content_folder,
     has_doubtful_content,
@@ -29,7 +33,12 @@ from local_panther.cli.options import (
     Workers,
     period,
 )
+from local_panther.content.log_types import CLOUDTRAIL
+from local_panther.errors import FieldError
 from local_panther.times import DELIVERY_DELAY
+
+if TYPE_CHECKING:
+    from local_panther.content.log_schema import LogSchema
 
 
 def replay(
@@ -53,6 +62,19 @@ def replay(
     workers: Workers = 0,
     cluster: Cluster = "",
     requester_pays: RequesterPays = False,
+    log_type: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="Run the rules for this log type; the files are JSON lines of it."
+        ),
+    ] = CLOUDTRAIL,
+    schema: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The schema of --log-type: the time of its events and their indicators.",
+        ),
+    ] = None,
     output_format: Annotated[
         AlertFormat,
         typer.Option(
@@ -92,6 +114,7 @@ def replay(
             workers=workers or usable_cores(),
             requester_pays=requester_pays,
             cluster=cluster,
+            schema=_schema(log_type, schema, messages),
         )
     if output_format is AlertFormat.TEXT:
         console = output_console()
@@ -110,3 +133,18 @@ def replay(
 
         write_file(lambda: write_report(outcome, report), report, messages)
     raise typer.Exit(OK if outcome.complete and not is_doubtful else INCOMPLETE)
+
+
+def _schema(log_type: str, path: Path | None, messages: Console) -> "LogSchema | None":
+    """Return the log type that is asked for; None for CloudTrail, which needs no schema."""
+    from local_panther.content.log_schema import read_schema
+
+    try:
+        if log_type != CLOUDTRAIL:
+            return read_schema(log_type, path)
+        if path:
+            raise FieldError(f"{path}: CloudTrail needs no --schema; name another --log-type")
+    except FieldError as error:
+        messages.print(Text(str(error)))
+        raise typer.Exit(UNUSABLE) from error
+    return None

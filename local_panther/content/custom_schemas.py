@@ -12,6 +12,17 @@ MAX_DEPTH = 50
 
 
 def check_schema(name: str, spec: Any) -> None:
+    """Check a schema that is to be stored; see `check_spec`.
+
+    Raises:
+        FieldError: It is invalid, or is not for a custom log type.
+    """
+    if not CUSTOM.fullmatch(name):
+        raise FieldError(f"schema: {name!r} is not a name such as Custom.Application.Audit")
+    check_spec(name, spec)
+
+
+def check_spec(name: str, spec: Any) -> None:
     """Check a schema.
 
     Args:
@@ -21,8 +32,6 @@ def check_schema(name: str, spec: Any) -> None:
     Raises:
         FieldError: It is invalid; the message names the key.
     """
-    if not CUSTOM.fullmatch(name):
-        raise FieldError(f"schema: {name!r} is not a name such as Custom.Application.Audit")
     if not isinstance(spec, Mapping):
         raise FieldError("the schema is not a mapping of keys")
     if spec.get("schema", name) != name:

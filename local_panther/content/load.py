@@ -38,7 +38,12 @@ NEEDED_BY_PANTHER_ANALYSIS = {"pycountry"}  # what the extra of that name brings
 
 @contextlib.contextmanager
 def loaded_content(
-    folder: Path, *, include_disabled: bool = False, saved_queries: str = "", strict: bool = True
+    folder: Path,
+    *,
+    include_disabled: bool = False,
+    saved_queries: str = "",
+    strict: bool = True,
+    log_type: str = CLOUDTRAIL,
 ) -> Iterator[Content]:
     """Load the content of a folder; its helpers can be imported while the context lasts.
 
@@ -47,8 +52,9 @@ def loaded_content(
         include_disabled: Load items with `Enabled: false` too.
         saved_queries: Load the saved queries with a tag that has this prefix; none by default.
         strict: Check everything, as an instance does at an upload, and raise for the smallest
-            problem. Otherwise only what can run over CloudTrail is loaded, and an item that is
+            problem. Otherwise only what can run over the log type is loaded, and an item that is
             invalid is left out.
+        log_type: What its rules will get.
 
     Raises:
         ContentError: Something does not load; every problem is named with file and field. If not
@@ -57,6 +63,7 @@ def loaded_content(
     specs = read_specs(folder)
     with Importer() as importer:
         loader = _Loader(
+            log_type,
             folder,
             importer,
             saved_queries,
@@ -82,6 +89,7 @@ class _Loader:
 
     def __init__(
         self,
+        log_type: str,
         folder: Path,
         importer: Importer,
         saved_queries: str,
@@ -89,13 +97,14 @@ class _Loader:
         include_disabled: bool,
         strict: bool,
     ) -> None:
+        self._log_type = log_type
         self._folder = folder
         self._importer = importer
         self._saved_queries = saved_queries
         self._include_disabled = include_disabled
         self._strict = strict
         self._files: dict[str, str] = {}  # of correlation rules, by rule ID
-        self._content = Content()
+        self._content = Content(log_type=log_type)
         self._add_by_kind: dict[str, Callable[[ClassifiedAnalysis], None]] = {
             "global": self._add_helper,
             "datamodel": self._add_data_model,
@@ -148,11 +157,10 @@ class _Loader:
             logging.debug("loading %s", item.file_name, exc_info=True)
             self._problem(item, f"Filename: import failed: {type(error).__name__}: {error}")
 
-    @staticmethod
-    def _can_run(item: ClassifiedAnalysis) -> bool:
-        """Return whether an item has to do with CloudTrail, by its log types."""
-        log_types = item.analysis_spec.get("LogTypes")
-        return item.analysis_type() not in ("rule", "datamodel") or CLOUDTRAIL in (log_types or ())
+    def _can_run(self, item: ClassifiedAnalysis) -> bool:
+        """Return whether an item has to do with the log type, by its own."""
+        log_types = item.analysis_spec.get("LogTypes") or ()
+        return item.analysis_type() not in ("rule", "datamodel") or self._log_type in log_types
 
     def _add_helper(self, item: ClassifiedAnalysis) -> None:
         self._importer.add_helper(item.analysis_spec["GlobalID"], self._body(item))
@@ -169,7 +177,7 @@ class _Loader:
     def _add_rule(self, item: ClassifiedAnalysis) -> None:
         if "Filename" in item.analysis_spec or "Detection" in item.analysis_spec:
             rule = self._python_rule(item)
-            if CLOUDTRAIL in rule.log_types:
+            if self._log_type in rule.log_types:
                 self._content.rules.append(rule)
             else:
                 self._leave_out(item, Reason.LOG_TYPES)

@@ -11,6 +11,7 @@ from sqlglot.expressions import Query as Select
 
 from local_panther.content.correlation import CorrelationLogic
 from local_panther.content.left_out import LeftOut, Reason
+from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.schedule import Schedule
 from local_panther.errors import Problem
 
@@ -146,7 +147,7 @@ class Content:
     """Everything in a repository that runs, and what does not.
 
     Attributes:
-        rules: The streaming rules for CloudTrail.
+        rules: The streaming rules for the log type.
         scheduled_rules: Those with a query that runs here.
         correlation_rules: Those whose steps run here.
         queries: By name.
@@ -155,6 +156,7 @@ class Content:
         left_out: What does not run, with the reason.
         modules: The imported bodies: of helpers, rules and data models.
         unreadable: Named pipes, sockets and devices in the folder, which were not opened.
+        log_type: What its streaming rules get.
     """
 
     rules: list[PythonRule] = field(default_factory=list)
@@ -166,6 +168,7 @@ class Content:
     left_out: list[LeftOut] = field(default_factory=list)
     modules: list[ModuleType] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    log_type: str = CLOUDTRAIL
 
     @property
     def problems(self) -> list[Problem]:

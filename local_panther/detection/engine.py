@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.model import Content, EventNames, PythonRule, includes, united
 from local_panther.detection.running import run_rule
 from local_panther.detection.signals import Signal
@@ -15,7 +14,7 @@ class Engine:
     """The streaming rules of some content."""
 
     def __init__(self, content: Content, errors: RunErrors) -> None:
-        """Take the rules for CloudTrail.
+        """Take the rules for the log type of the content.
 
         Args:
             content: Its streaming rules and data models.
@@ -23,7 +22,7 @@ class Engine:
         """
         self._rules = content.rules
         self._by_name: dict[str, list[PythonRule]] = {}
-        self._model = content.data_models.get(CLOUDTRAIL)
+        self._model = content.data_models.get(content.log_type)
         self._errors = errors
 
     @property
