@@ -21,7 +21,6 @@ class Instance:
         library: The content.
         alerts: The alerts.
         lake: The data lake.
-        replaying: True while a replay is under way, whose alerts are not there yet.
     """
 
     def __init__(self, state: Path) -> None:
@@ -39,7 +38,6 @@ class Instance:
             self.library.close()
             raise
         self.lake = LakeQueries(lambda: self.databases)
-        self.replaying = False
 
     def close(self) -> None:
         """Let go of the folder."""

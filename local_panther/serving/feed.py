@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import local_panther
 from local_panther.instance.instance import Instance
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
+from local_panther.records.s3 import is_s3
 from local_panther.serving.results import Results
 
 SECRET = "PANTHER_"  # what variables with the token and the address begin with
@@ -103,7 +105,6 @@ class Feed:
         """Run the content in use over files, and hand what it finds on."""
         if self._stopping.is_set():
             return
-        self._instance.replaying = True
         try:
             with self._instance.library.work_folder() as work:
                 content, results = work / "content", Results(work / "results")
@@ -117,10 +118,9 @@ class Feed:
                     self._tell(f"replay: failed: {messages}")
                     return
                 take(results)
-        except (OSError, ValueError, TypeError) as error:
-            self._tell(f"replay: {error}")
-        finally:
-            self._instance.replaying = False
+        except Exception as error:  # a full disk, results that content code has spoiled
+            logging.debug("replay", exc_info=True)
+            self._tell(f"replay: failed: {type(error).__name__}: {error}")
 
     def _worker(self, content: Path, results: Results) -> str | None:
         """Run the replay; returns its last messages if it fails."""
@@ -129,7 +129,7 @@ class Feed:
         with (results.folder / "messages.txt").open("w+b") as file:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, *arguments],
-                env=_environment(),
+                env=_environment(with_aws=any(map(is_s3, self._paths))),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=file,
@@ -158,7 +158,8 @@ class Feed:
         self._tell("replay: the content that was uploaded is in use for what comes from now on")
 
 
-def _environment() -> dict[str, str]:
-    """Return what the replay gets of the environment: not the token, but AWS's for `s3://`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(SECRET)}
+def _environment(*, with_aws: bool) -> dict[str, str]:
+    """Return what the replay gets of the environment: no secrets, unless AWS's are needed."""
+    secret = (SECRET,) if with_aws else (SECRET, "AWS_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
     return kept | {"PYTHONPATH": str(Path(local_panther.__file__).parents[1])}

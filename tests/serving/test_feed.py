@@ -126,16 +126,17 @@ class TestContentCode:
         with closing(AlertStore(state)) as store:
             return store.find(AlertFilter(), 5), store.find(AlertFilter(kind=DETECTION_ERROR), 5)
 
-    def test_does_not_see_the_token_of_the_server(self, tmp_path, monkeypatch):
-        monkeypatch.setenv("PANTHER_API_TOKEN", TOKEN)
-        body = """
+    def test_does_not_see_the_secrets_of_the_server(self, tmp_path, monkeypatch):
+        for name in ("PANTHER_API_TOKEN", "PANTHER_WEBHOOK_SECRET", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.setenv(name, TOKEN)
+        body = f"""
             import os
 
             def rule(event):
                 return True
 
             def title(event):
-                return str([name for name in os.environ if name.startswith("PANTHER_")])
+                return str([name for name, value in os.environ.items() if value == "{TOKEN}"])
 
             def dedup(event):
                 return "one"

@@ -1,7 +1,11 @@
 """Alerts, events and comments over REST, as Panther's OpenAPI description asks."""
 
+from contextlib import closing
+
 import pytest
 
+from local_panther.instance.instance import Instance
+from local_panther.instance.rest.router import Router
 from local_panther.times import parse_time
 from tests.builders.replays import BLOCKLIST, CORRELATION
 
@@ -91,6 +95,15 @@ class TestLists:
         status, answer = lake.rest("GET", "/alerts", **wrong)
         assert status == 400
         assert name.replace("_", "-") in answer["message"]
+
+
+def test_a_body_that_is_not_json_and_a_failure_are_told_as_json(tmp_path):
+    with closing(Instance(tmp_path / "state")) as instance:
+        router = Router(instance)
+        wrong = router.answer("PATCH", "/alerts", {}, "{")
+        assert (wrong.status, wrong.body) == (400, {"message": "the body is not JSON"})
+    failed = router.answer("GET", "/alerts", {}, "")  # the database is closed
+    assert failed.status == 500 and "closed" in failed.body["message"]
 
 
 class TestEvents:

@@ -1,7 +1,9 @@
 """Finds who answers a path of the REST API."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import unquote
 
 from local_panther.instance.instance import Instance
@@ -9,6 +11,7 @@ from local_panther.instance.rest import directory
 from local_panther.instance.rest.alerts import AlertRoutes
 from local_panther.instance.rest.items import item_routes
 from local_panther.instance.rest.requests import (
+    BAD,
     NOT_FOUND,
     UNSUPPORTED,
     Parameters,
@@ -19,7 +22,7 @@ from local_panther.instance.rest.requests import (
 
 Answer = Callable[[RestRequest], Reply]
 ANY = "*"  # a part of a path that names something
-NOT_ALLOWED = 405
+NOT_ALLOWED, FAILED = 405, 500
 
 
 class Router:
@@ -61,12 +64,12 @@ class Router:
         """
         try:
             answer, item_id = self._find(method, path)
-            body = json.loads(text) if text else None
-            return answer(RestRequest(Parameters(query), body, item_id))
+            return answer(RestRequest(Parameters(query), _body(text), item_id))
         except RestError as error:
             return Reply({"message": str(error)}, error.status)
-        except (ValueError, RecursionError):
-            return Reply({"message": "the body is not JSON"}, 400)
+        except Exception as error:  # such as a full disk
+            logging.exception("%s %s", method, path)
+            return Reply({"message": f"{type(error).__name__}: {error}"}, FAILED)
 
     def _find(self, method: str, path: str) -> tuple[Answer, str]:
         parts = [unquote(part) for part in path.strip("/").split("/")]
@@ -81,3 +84,10 @@ class Router:
                     (part for name, part in zip(known, parts, strict=True) if name == ANY), ""
                 )
         raise RestError(NOT_FOUND, f"{method} {path}: {UNSUPPORTED}")
+
+
+def _body(text: str) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError) as error:
+        raise RestError(BAD, "the body is not JSON") from error
