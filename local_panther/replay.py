@@ -29,6 +29,7 @@ from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
 from local_panther.errors import RunErrors
 from local_panther.lake.lake import Lake
+from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.records.files import find_files
 from local_panther.records.json_lines import JsonLines
@@ -218,7 +219,7 @@ class _Stream:
         self._clock = clock
         self._delay = delay
         self._now = -math.inf
-        self._keeps_all = timelines is not None
+        self._timelines = timelines
         self._engine = Engine(content, errors)
         self._lake = lake
         self._errors = errors
@@ -254,8 +255,7 @@ class _Stream:
                 self._observer.record(record, self._now)
         with self._errors.caught(record.where):
             if self._is_cloudtrail and includes(self._lake_names, record.name):
-                horizon = -math.inf if self._keeps_all else self._scheduled.horizon
-                self._lake.add(record, self._now, horizon)
+                self._lake.add(record, self._now, self._needed)
                 self._scheduled.note(record.name, record.time)
         if self._is_cloudtrail and record.name in ROLE_CALLS:
             with self._errors.caught(record.where):
@@ -270,7 +270,22 @@ class _Stream:
             with self._errors.caught("what is due at the end"):
                 self._take_scheduled(self._scheduled.finish(self._now))
                 self._correlate(math.inf)
-                return
+                break
+        with self._errors.caught("calls about roles"):
+            self.role_log.store()
+
+    def _needed(self) -> Reach:
+        """Return what scheduled queries and timelines can still ask the lake for."""
+        horizon = self._scheduled.horizon
+        if self._timelines is None:
+            return Reach(horizon)
+        if self._timelines.seconds_around is None:
+            return Reach()
+        # No alert to come is earlier: records arrive in order, and what is due has been done.
+        earliest = min(self._now - self._delay, self._scheduled.next_run)
+        around = self._timelines.seconds_around
+        times = (alert.created_at for alert in self.alerts)
+        return Reach.around(times, around, min(horizon, earliest - around))
 
     def _advance(self, now: float) -> None:
         self._take_scheduled(self._scheduled.advance(now))

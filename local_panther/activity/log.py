@@ -1,27 +1,34 @@
 """All calls about roles that were read, by principal."""
 
-from collections import deque
+import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from local_panther.activity.principals import role_of_session
 from local_panther.activity.role_calls import RoleCall, role_call
 
-MAX_CALLS = 20_000  # of one principal; of more than this the latest are kept
+MAX_CALLS = 20_000  # of one principal; of more than this the latest are returned
+BATCH_CALLS = 1000  # that wait to be stored together
+CACHE_KIB = 4 * 1024
+FIELDS = ", ".join(RoleCall._fields)
+PLACES = ", ".join("?" * len(RoleCall._fields))
 
 
 class RoleLog:
     """The calls about roles of every principal.
 
-    Attributes:
-        left_out: Number of calls that were not kept, by principal.
+    A flood has a million principals and more calls than memory holds, and only those of an alert
+    are ever asked for: the calls are on disk beyond a few megabytes.
     """
 
     def __init__(self) -> None:
         """Start with no calls."""
-        self._calls: dict[str, deque[RoleCall]] = {}
-        self._is_sorted: set[str] = set()
-        self.left_out: dict[str, int] = {}
+        self._waiting: list[RoleCall] = []
+        # "" is a temporary file, which SQLite makes once its cache is full.
+        self._calls = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._calls.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        self._calls.execute("PRAGMA journal_mode = OFF")
+        self._calls.execute(f"CREATE TABLE calls ({FIELDS})")
 
     def add(self, event: Mapping[str, Any], time: float) -> None:
         """Take a record of any kind.
@@ -31,35 +38,57 @@ class RoleLog:
             time: When it happened, in seconds since 1970.
         """
         call = role_call(event, time)
-        if call is None:
-            return
-        calls = self._calls.setdefault(call.principal, deque(maxlen=MAX_CALLS))
-        if len(calls) == MAX_CALLS:
-            self.left_out[call.principal] = self.left_out.get(call.principal, 0) + 1
-        if calls and calls[-1].time > call.time:
-            self._is_sorted.discard(call.principal)
-        elif not calls:
-            self._is_sorted.add(call.principal)
-        calls.append(call)
+        if call is not None:
+            self._waiting.append(call)
+            if len(self._waiting) >= BATCH_CALLS:
+                self.store()
 
     def __contains__(self, principal: object) -> bool:
         """Return whether a principal made any call about roles."""
-        if not isinstance(principal, str) or principal in self._calls:
-            return isinstance(principal, str)
-        sessions = self._calls.get(role_of_session(principal), ())
-        return any(call.caller == principal for call in sessions)
+        if not isinstance(principal, str):
+            return False
+        whose = "SELECT 1 FROM calls WHERE principal = ?"
+        return bool(
+            self._rows(f"{whose} LIMIT 1", principal)
+            or self._rows(f"{whose} AND caller = ? LIMIT 1", role_of_session(principal), principal)
+        )
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the principals."""
-        return iter(self._calls)
+        return (principal for (principal,) in self._rows("SELECT DISTINCT principal FROM calls"))
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """Number of calls that are not returned, by principal."""
+        counts = "SELECT principal, COUNT(*) AS n FROM calls GROUP BY principal HAVING n > ?"
+        return {name: count - MAX_CALLS for name, count in self._rows(counts, MAX_CALLS)}
 
     def of(self, name: str) -> list[RoleCall]:
         """Return the calls of a principal, or of one session of a role, in order of time."""
-        principal = name if name in self._calls else role_of_session(name)
-        calls = self._calls.get(principal)
-        if calls is None:
-            return []
-        if principal not in self._is_sorted:
-            calls = self._calls[principal] = deque(sorted(calls), maxlen=MAX_CALLS)
-            self._is_sorted.add(principal)
-        return [call for call in calls if name in (principal, call.caller)]
+        latest = (
+            f"SELECT {FIELDS} FROM calls WHERE principal = ? ORDER BY time DESC LIMIT {MAX_CALLS}"
+        )
+        if rows := self._rows(latest, name):
+            return sorted(map(RoleCall._make, rows))
+        calls = map(RoleCall._make, self._rows(latest, role_of_session(name)))
+        return sorted(call for call in calls if call.caller == name)
+
+    def store(self) -> None:
+        """Store the calls that wait.
+
+        Raises:
+            sqlite3.Error: The disk is full; they are lost.
+        """
+        rows = [tuple(map(_storable, call)) for call in self._waiting]
+        self._waiting.clear()
+        self._calls.executemany(f"INSERT INTO calls VALUES ({PLACES})", rows)
+
+    def _rows(self, sql: str, *values: Any) -> list[Any]:
+        self.store()
+        self._calls.execute("CREATE INDEX IF NOT EXISTS by_principal ON calls (principal, time)")
+        return self._calls.execute(sql, list(map(_storable, values))).fetchall()
+
+
+def _storable(value: Any) -> Any:
+    """Return text without half characters, which SQLite does not take."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

@@ -6,7 +6,6 @@ missing, null or wrongly typed field gives no answer, never an exception.
 
 import re
 from collections.abc import Mapping
-from sys import intern
 from typing import Any, NamedTuple
 
 from local_panther.activity.principals import principal_of
@@ -108,17 +107,16 @@ def role_call(event: Mapping[str, Any], time: float) -> RoleCall | None:
     is_attempt = api in (ASSUME_ROLE, UPDATE_TRUST_POLICY)
     return RoleCall(
         time=time,
-        # Most values come again and again: kept once.
-        principal=intern(principal_of(identity)),
-        caller=intern(caller),
-        api=intern(api),
-        role=intern(_role(event, api, identity) if is_attempt else ""),
+        principal=principal_of(identity),
+        caller=caller,
+        api=api,
+        role=_role(event, api, identity) if is_attempt else "",
         outcome=_outcome(event, api),
-        error=intern(_text(event.get("errorCode"))),
-        address=intern(_text(event.get("sourceIPAddress"))),
-        agent=intern(_text(event.get("userAgent"))),
-        region=intern(_text(event.get("awsRegion"))),
-        access_key=intern(_text(identity.get("accessKeyId"))),
+        error=_text(event.get("errorCode")),
+        address=_text(event.get("sourceIPAddress")),
+        agent=_text(event.get("userAgent")),
+        region=_text(event.get("awsRegion")),
+        access_key=_text(identity.get("accessKeyId")),
         event_id=_text(event.get("eventID")),
     )
 

@@ -4,10 +4,15 @@ A saved query with the tag `Timeline:<RuleID>` is about the alerts of that rule.
 CTE `parameters` are set from the alert: `alert_time`, `match_value`, and the fields of the alert's
 context by name. A text in it that is not empty is an example: an alert that does not say that
 value has no timeline.
+
+A number in its column `minutes_around` says that the query looks so far to both sides of
+`alert_time` and no further. The lake need not keep what no timeline reaches; a query that does not
+say how far it looks has all records kept.
 """
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
 from typing import Any
 
@@ -25,6 +30,7 @@ from local_panther.times import parse_time, sql_timestamp
 
 TAG = "Timeline:"
 ALERT_TIME = "alert_time"
+MINUTES_AROUND = "minutes_around"
 MAX_TOGETHER = 50  # alerts in one run of a query: much faster than one by one, in bounded memory
 
 Rows = list[dict[str, Any]]
@@ -52,6 +58,13 @@ class Timelines:
     def event_names(self) -> EventNames:
         """The eventNames of records that any timeline can show."""
         return united(query.event_names for query in self._queries.values())
+
+    @cached_property
+    def seconds_around(self) -> float | None:
+        """How far from an alert's time any timeline looks; None if one does not say it."""
+        found = [_seconds_around(query) for query in self._queries.values()]
+        known = [seconds for seconds in found if seconds is not None]
+        return max(known, default=0.0) if len(known) == len(found) else None
 
     def attach(self, alerts: Sequence[Alert]) -> None:
         """Set the timelines of the alerts whose rules have a timeline query.
@@ -116,6 +129,13 @@ def _values(alert: Alert, columns: Mapping[str, exp.Alias]) -> Values | None:
     return tuple(
         (name, _encodable(known[name])) for name in (*columns, ALERT_TIME) if name in known
     )
+
+
+def _seconds_around(query: Query) -> float | None:
+    column = parameters_in(query.sql).get(MINUTES_AROUND)
+    number = column.this if column else None
+    is_number = isinstance(number, exp.Literal) and not number.is_string
+    return float(number.name) * 60 if is_number and number else None
 
 
 def _encodable(text: str) -> str:

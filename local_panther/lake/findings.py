@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 
-from local_panther.lake.lake import added_types, columns, record_types
+from local_panther.lake.columns import added_types, columns, record_types
 
 DATABASES = ("panther_signals", "panther_rule_matches")
 MATCH = {  # what a match adds to the event, or row, that it is of

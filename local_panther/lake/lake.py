@@ -3,7 +3,7 @@
 import logging
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,22 +14,13 @@ from typing import Any
 import duckdb
 
 from local_panther.errors import one_line
-from local_panther.lake.dialect import LAKE_TABLE, NOW, VARIANT
+from local_panther.lake.columns import CREATE, INSERT
+from local_panther.lake.dialect import LAKE_TABLE, NOW
+from local_panther.lake.reach import Reach
 from local_panther.processes import TemporaryFolder
 from local_panther.records.model import Record
 from local_panther.records.panther_fields import normalised_time
 from local_panther.times import sql_timestamp
-
-TEXT = (
-    "eventVersion eventSource eventName awsRegion sourceIPAddress userAgent errorCode errorMessage"
-)
-TEXT += " requestID eventID eventType recipientAccountId sharedEventID vpcEndpointId eventCategory"
-TEXT += " apiVersion"
-BOOLEAN = "readOnly managementEvent"
-PANTHER_TEXT = "p_log_type p_row_id p_source_id p_source_label"
-PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
-PANTHER_LISTS += " p_any_domain_names p_any_trace_ids p_any_aws_instance_ids p_any_aws_tags"
-PANTHER_LISTS += " p_any_actor_ids p_any_emails"
 
 BATCH_RECORDS = 2000  # that wait for one insert
 BATCH_BYTES = 8 * 1024 * 1024
@@ -38,7 +29,7 @@ MEMORY_LIMIT = "1GB"  # beyond it DuckDB uses the disk
 THREADS = 2  # each needs memory of its own
 QUERY_SECONDS = 60.0
 MAX_ROWS = 100_000  # of one query, that Python takes in
-FORGET_EVERY = 20_000  # records that are stored between two looks at what can go
+FORGET_BYTES = 32 * 1024 * 1024  # stored at least between two looks at what can go
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,8 @@ class Lake:
         """
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
-        self._stored = 0
+        self._stored_bytes = 0  # since the last look at what can go
+        self._kept_bytes = 0  # of what was kept then
         self._folder = TemporaryFolder("local-panther-lake-")
         self._databases = databases or self._folder.path
         self._batch = self._folder.path / "batch.ndjson"
@@ -104,16 +96,21 @@ class Lake:
         connection.execute(f"SET allowed_directories = {allowed}")
         connection.execute("SET enable_external_access = false")
         connection.execute("CREATE SCHEMA panther_logs.public")
-        connection.execute(_create_table())
+        connection.execute(CREATE)
         return connection
 
-    def add(self, record: Record, arrival: float | None = None, horizon: float = -math.inf) -> None:
+    def add(
+        self,
+        record: Record,
+        arrival: float | None = None,
+        needed: Callable[[], Reach] = Reach,
+    ) -> None:
         """Store a record.
 
         Args:
             record: The record.
             arrival: When it arrived, in seconds since 1970; when it happened if omitted.
-            horizon: Records that happened before this time can go.
+            needed: Called now and then for what must stay; everything else can go.
         """
         parsed = normalised_time(record.time if arrival is None else arrival).encode()
         line = b'{"a":"%b","p":%b,"r":%b}' % (parsed, record.added, record.raw)
@@ -121,19 +118,43 @@ class Lake:
         self._waiting_bytes += len(line)
         if len(self._waiting) >= BATCH_RECORDS or self._waiting_bytes > BATCH_BYTES:
             self._flush()
-        if self._stored >= FORGET_EVERY and horizon > -math.inf:
-            self._forget(horizon)
+        # Copying what stays costs as much as storing it: not before there is as much that is new.
+        if self._stored_bytes >= max(FORGET_BYTES, self._kept_bytes):
+            self._forget(needed())
 
-    def _forget(self, horizon: float) -> None:
-        """Copy what is still within reach into a new table, and drop the old one."""
-        self._stored = 0
-        kept = f"SELECT * FROM {LAKE_TABLE} WHERE p_event_time >= TIMESTAMP '{{}}'"
-        self._connection.execute(
-            f"CREATE TABLE {LAKE_TABLE}_kept AS {kept.format(sql_timestamp(horizon))}"
-        )
+    def _forget(self, reach: Reach) -> None:
+        """Copy what can still be asked for into a new table, and drop the old one."""
+        stored, self._stored_bytes = self._kept_bytes + self._stored_bytes, 0
+        self._kept_bytes = stored
+        if reach.horizon == -math.inf:
+            return
+        before = self._count()
+        condition = f"p_event_time >= TIMESTAMP '{sql_timestamp(reach.horizon)}'"
+        if reach.spans:
+            values = ", ".join(
+                f"(TIMESTAMP '{sql_timestamp(first)}', TIMESTAMP '{sql_timestamp(last)}')"
+                for first, last in reach.spans
+            )
+            condition += (
+                f" OR EXISTS (SELECT 1 FROM (VALUES {values}) AS p_span(p_first, p_last)"
+                " WHERE p_event_time BETWEEN p_first AND p_last)"
+            )
+        try:
+            self._connection.execute(
+                f"CREATE OR REPLACE TABLE {LAKE_TABLE}_kept AS "
+                f"SELECT * FROM {LAKE_TABLE} WHERE {condition}"
+            )
+        except duckdb.Error as error:  # as on a full disk: then everything stays
+            logging.debug("nothing forgotten: %s", error)
+            return
         self._connection.execute(f"DROP TABLE {LAKE_TABLE}")
         self._connection.execute(f"ALTER TABLE {LAKE_TABLE}_kept RENAME TO aws_cloudtrail")
         self._connection.execute("CHECKPOINT panther_logs")
+        self._kept_bytes = stored * self._count() // max(before, 1)
+
+    def _count(self) -> int:
+        (count,) = self._connection.execute(f"SELECT COUNT(*) FROM {LAKE_TABLE}").fetchall()[0]
+        return int(count)
 
     def runs(
         self, sql: str, times: Sequence[float]
@@ -216,7 +237,7 @@ class Lake:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if not waiting:
             return
-        self._stored += len(waiting)
+        self._stored_bytes += sum(map(len, waiting))
         try:
             self._insert(waiting)
         except duckdb.Error:
@@ -242,47 +263,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
     return value if isinstance(value, (str, int, float, type(None))) else str(value)
-
-
-def columns() -> list[tuple[str, str, str]]:
-    """Return the columns of the log: name, type, and how the value is taken from a line.
-
-    A line has the record `r`, the fields `p` that Panther adds to it, and its arrival `a`.
-    """
-    text = [(name, "VARCHAR", f"r.{name}") for name in TEXT.split()]
-    variant = [(name, "JSON", f"NULLIF(r.{name}, 'null'::JSON)") for name in VARIANT]
-    boolean = [(name, "BOOLEAN", f"TRY_CAST(r.{name} AS BOOLEAN)") for name in BOOLEAN.split()]
-    times = [(name, "TIMESTAMP", "p.p_event_time") for name in ("eventTime", "p_event_time")]
-    times.append(("p_parse_time", "TIMESTAMP", "a"))
-    panther = [(name, "VARCHAR", f"p.{name}") for name in PANTHER_TEXT.split()]
-    lists = [(name, "VARCHAR[]", f"p.{name}") for name in PANTHER_LISTS.split()]
-    return [*text, *variant, *boolean, *times, *panther, *lists]
-
-
-def _create_table() -> str:
-    types = ", ".join(f'"{name}" {kind}' for name, kind, _ in columns())
-    return f"CREATE TABLE {LAKE_TABLE} ({types})"
-
-
-def record_types() -> str:
-    """Return the types of a record's fields, as DuckDB writes those of a STRUCT."""
-    types = [f'"{name}" VARCHAR' for name in (TEXT + " " + BOOLEAN).split()]
-    return ", ".join([*types, *(f'"{name}" JSON' for name in VARIANT)])
-
-
-def added_types() -> str:
-    """Return the types of the fields that Panther adds, as DuckDB writes those of a STRUCT."""
-    types = [f'"{name}" VARCHAR' for name in PANTHER_TEXT.split()]
-    types += [f'"{name}" VARCHAR[]' for name in PANTHER_LISTS.split()]
-    return ", ".join([*types, '"p_event_time" TIMESTAMP'])
-
-
-def _insert() -> str:
-    """Return the statement that inserts a file of such lines."""
-    forms = f"{{a: 'TIMESTAMP', p: 'STRUCT({added_types()})', r: 'STRUCT({record_types()})'}}"
-    values = ", ".join(value for _, _, value in columns())
-    read = f"read_json(?, format = 'newline_delimited', columns = {forms}, maximum_object_size = ?)"
-    return f"INSERT INTO {LAKE_TABLE} SELECT {values} FROM {read}"
-
-
-INSERT = _insert()

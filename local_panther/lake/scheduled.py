@@ -114,12 +114,12 @@ class ScheduledQueries:
     @property
     def horizon(self) -> float:
         """The earliest event time that a run still to come can see; -infinity for any."""
-        earliest = math.inf
-        for job in self._jobs:
-            reach = job.sight.windows.reach
-            runs = [run.time for run in job.waiting[:1]] or [job.next_run]
-            earliest = min(earliest, -math.inf if reach is None else runs[0] - reach)
-        return earliest
+        return min((_sees_from(job) for job in self._jobs), default=math.inf)
+
+    @property
+    def next_run(self) -> float:
+        """When the earliest run still to come is, in seconds since 1970; infinity if none is."""
+        return min(map(_next_run, self._jobs), default=math.inf)
 
     def note(self, event_name: str, time: float) -> None:
         """Take note that the lake has a new record of a time."""
@@ -193,3 +193,12 @@ class ScheduledQueries:
                     for rule in job.rules:
                         if signal := run_rule(rule, row, time, where, self._errors):
                             yield signal
+
+
+def _next_run(job: _Job) -> float:
+    return job.waiting[0].time if job.waiting else job.next_run
+
+
+def _sees_from(job: _Job) -> float:
+    reach = job.sight.windows.reach
+    return -math.inf if reach is None else _next_run(job) - reach

@@ -6,28 +6,35 @@ from collections.abc import Iterable, Iterator
 from local_panther.records.model import Record, Tally
 
 BUFFER_RECORDS = 20_000
+BUFFER_BYTES = 128 * 1024 * 1024
 REMEMBERED_IDS = 200_000
 
 
 def in_time_order(
-    records: Iterable[Record], tally: Tally, size: int = BUFFER_RECORDS
+    records: Iterable[Record],
+    tally: Tally,
+    size: int = BUFFER_RECORDS,
+    size_bytes: int = BUFFER_BYTES,
 ) -> Iterator[Record]:
     """Yield records in order of eventTime.
 
-    Holds `size` records at a time. One that comes after a later record has left the buffer is
-    handed on at once and counted as late.
+    Holds `size` records at a time, or fewer if they are large. One that comes after a later record
+    has left the buffer is handed on at once and counted as late.
 
     Args:
         records: In order of reading.
         tally: Counts late records.
         size: Records to hold, each with its JSON.
+        size_bytes: Bytes of JSON to hold.
     """
     heap: list[Record] = []
-    newest = float("-inf")
+    newest, held = float("-inf"), 0
     for record in records:
         heapq.heappush(heap, record)
-        if len(heap) > size:
+        held += len(record.raw)
+        while len(heap) > size or (held > size_bytes and len(heap) > 1):
             record = heapq.heappop(heap)
+            held -= len(record.raw)
             tally.late += record.time < newest
             newest = max(newest, record.time)
             yield record

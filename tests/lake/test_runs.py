@@ -1,6 +1,7 @@
 """Scheduled queries on the clock of an instance: every period, over what had arrived by then."""
 
 import math
+from functools import partial
 
 import duckdb
 import pytest
@@ -14,6 +15,7 @@ from local_panther.errors import RunErrors
 from local_panther.lake import lake as lake_module
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake, QueryFailed
+from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.lake.windows import windows_of
 from tests.builders.events import START, call, read_record
@@ -66,7 +68,7 @@ def run(sql, arrivals, monkeypatch, rate=15 * MINUTE) -> tuple[Rows, RunErrors]:
             moment, latest = START + minute * MINUTE, max(latest, START + arrival * MINUTE)
             list(scheduled.advance(latest))
             record = read_record(call("ListRoles", time=moment, eventID=str(number)))
-            lake.add(record, latest, scheduled.horizon)
+            lake.add(record, latest, lambda: Reach(scheduled.horizon))
             scheduled.note("ListRoles", moment)
         list(scheduled.finish(latest))
     return rows, errors
@@ -171,17 +173,31 @@ class TestLimits:
     """What a lake holds and spends."""
 
     def test_it_holds_only_what_a_run_can_still_see(self, monkeypatch):
-        monkeypatch.setattr(lake_module, "FORGET_EVERY", 100)
+        monkeypatch.setattr(lake_module, "FORGET_BYTES", 100_000)
         monkeypatch.setattr(lake_module, "BATCH_RECORDS", 50)
         with Lake() as lake:
             for number in range(1000):
                 moment = START + number * MINUTE
                 record = read_record(call("ListRoles", time=moment, eventID=str(number)))
-                lake.add(record, moment, moment - HOUR)
+                lake.add(record, moment, partial(Reach, moment - HOUR))
             (row,) = lake.query(f"SELECT COUNT(*) AS n, MAX(eventID) AS m FROM {TABLE}")
             assert 60 <= row["n"] <= 300
             (row,) = lake.query(f"SELECT COUNT(*) AS n FROM {TABLE} WHERE eventID >= '940'")
             assert row["n"] == 60
+
+    def test_it_keeps_what_is_asked_for_around_a_time(self, monkeypatch):
+        monkeypatch.setattr(lake_module, "FORGET_BYTES", 100_000)
+        monkeypatch.setattr(lake_module, "BATCH_RECORDS", 50)
+        times = [START + 250 * MINUTE, START + 500 * MINUTE, START + 530 * MINUTE]
+        with Lake() as lake:
+            for number in range(2000):
+                moment = START + number * MINUTE
+                record = read_record(call("ListRoles", time=moment, eventID=str(number)))
+                lake.add(record, moment, partial(Reach.around, times, HOUR, moment - HOUR))
+            rows = lake.query(f"SELECT CAST(eventID AS INTEGER) AS n FROM {TABLE}")
+            kept = {row["n"] for row in rows}
+            assert {*range(190, 311), *range(440, 591), *range(1940, 2000)} <= kept
+            assert len(rows) == len(kept) < 1000 and not kept & {*range(190), *range(311, 440)}
 
     def test_a_query_that_takes_too_long_is_ended(self, monkeypatch):
         monkeypatch.setattr(lake_module, "QUERY_SECONDS", 0.2)
