@@ -14,6 +14,7 @@ from tests.builders.events import REPO, START
 
 CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
 BLOCKLIST = "AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"
+SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
 FAILED_ATTEMPTS = "AWS.CloudTrail.MultipleFailedRoleAttempts"
 
 

@@ -1,0 +1,109 @@
+"""Floods: many records, many principals, large records; whole commands in bounded memory."""
+
+import json
+import os
+import subprocess
+import sys
+
+from tests.builders.events import REPO, START, call, denied, role_arn
+from tests.builders.replays import SUCCEEDED
+from tests.scale import FULL
+
+SUCCESSES = 1_200_000 if FULL else 10_000
+PRINCIPALS = 1_000_000 if FULL else 5_000
+LARGE_ATTEMPTS = 3000 if FULL else 100
+LARGE_BYTES = 200_000
+MEMORY_MB = 1024
+ROLES = 12
+
+
+def replayed(trail, *options):
+    """Run the command; return its alerts, its messages and the memory in MB."""
+    command = [sys.executable, "-m", "local_panther", "replay", str(trail), *map(str, options)]
+    process = subprocess.Popen(
+        [*command, "--format", "json"], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    lines = process.stdout.read().decode().splitlines()
+    _, status, usage = os.wait4(process.pid, 0)
+    messages = "\n".join(line for line in lines if not line.startswith("{"))
+    assert os.waitstatus_to_exitcode(status) == 0, messages
+    alerts = [json.loads(line) for line in lines if line.startswith("{")]
+    return alerts, messages, usage.ru_maxrss // 1024
+
+
+def user(name):
+    return {
+        "type": "IAMUser",
+        "arn": f"arn:aws:iam::123456789012:user/{name}",
+        "accountId": "123456789012",
+        "userName": name,
+    }
+
+
+def succeeded(role, who, time, **fields):
+    parameters = {"roleArn": role, "roleSessionName": "s"}
+    keys = {"credentials": {"accessKeyId": "ASIAEXAMPLE"}}
+    return call(
+        "AssumeRole", who, time, requestParameters=parameters, responseElements=keys, **fields
+    )
+
+
+def search_that_gets_in(time, **fields):
+    """A user who lists roles, fails on many and gets into the last of them."""
+    mallory = user("mallory")
+    records = [call("ListRoles", mallory, time, eventID="list", **fields)]
+    for number in range(ROLES):
+        at, target = time + 1 + number, role_arn(f"Searched{number}")
+        records.append(denied(target, mallory, at, eventID=f"denied-{number}", **fields))
+    gained = succeeded(target, mallory, time + 60, eventID="gained", **fields)
+    return [*records, gained]
+
+
+def write(path, records):
+    with path.open("w") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+    return path
+
+
+def test_flood_of_successes_is_held_only_as_far_as_it_can_be_asked_for(tmp_path):
+    def records():
+        yield from search_that_gets_in(START)
+        for number in range(SUCCESSES):
+            who, role = user(f"user-{number % 1000}"), role_arn(f"Ordinary{number % 300}")
+            time = START + 120 + number * 86_400 // SUCCESSES
+            yield succeeded(role, who, time, eventID=f"event-{number}")
+
+    report = tmp_path / "report.html"
+    trail = write(tmp_path / "t.jsonl", records())
+    alerts, messages, memory = replayed(trail, "--report", report)
+    assert SUCCEEDED in [alert["rule_id"] for alert in alerts], messages
+    assert "Searched11" in report.read_text()
+    assert memory < MEMORY_MB, messages
+
+
+def test_large_attempts_use_the_disk_and_the_critical_query_runs(tmp_path):
+    def records():
+        large = {"additionalEventData": {"filler": "x" * LARGE_BYTES}}
+        for number in range(LARGE_ATTEMPTS):
+            target, who = role_arn(f"Role{number % 200}"), user(f"user-{number % 20}")
+            yield denied(target, who, START + number, eventID=f"event-{number}", **large)
+        yield from search_that_gets_in(START + LARGE_ATTEMPTS, **large)
+
+    alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))
+    found = [alert for alert in alerts if alert["rule_id"] == SUCCEEDED]
+    assert "Searched11" in str(found), messages
+    assert memory < MEMORY_MB, messages
+
+
+def test_flood_of_principals_hides_no_burst(tmp_path):
+    def records():
+        for number in range(PRINCIPALS):
+            who, time = user(f"user-{number}"), START + number * 3600 // PRINCIPALS
+            yield denied(role_arn(f"Role{number % 50}"), who, time, eventID=f"event-{number}")
+            if number == PRINCIPALS // 2:
+                yield from search_that_gets_in(time)
+
+    alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))
+    severities = [alert["severity"] for alert in alerts]
+    assert sorted(severities) == ["CRITICAL", "HIGH"], messages
+    assert memory < MEMORY_MB, messages
