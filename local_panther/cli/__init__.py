@@ -8,6 +8,7 @@ or the content cannot be used.
 """
 
 import importlib.metadata
+import logging
 from typing import Annotated
 
 import typer
@@ -21,6 +22,7 @@ from local_panther.cli.simulate import simulate
 from local_panther.cli.summary import summary
 from local_panther.cli.test import TEST_SETTINGS, test
 from local_panther.cli.tune import tune
+from local_panther.text import LogFormatter
 from local_panther.versions import PANTHER_PACKAGES, installed
 
 app = typer.Typer(
@@ -63,4 +65,7 @@ def options(
 def main() -> None:
     """Run the command line."""
     ensure_streams()
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter(logging.BASIC_FORMAT))
+    logging.basicConfig(handlers=[handler])
     app()

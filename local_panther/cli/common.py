@@ -4,16 +4,19 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.segment import Segment
 from rich.text import Text
 
 from local_panther.errors import ContentError, Problem, UnusableCluster
+from local_panther.text import in_one_line, printable
 
 if TYPE_CHECKING:
     from local_panther.records.model import Tally
@@ -26,10 +29,33 @@ COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class _Console(Console):
-    """A console whose closed pipe is an error like any other, which the command line reports."""
+    """A console that shows only what is printable, whoever wrote it.
+
+    A closed pipe is an error like any other, which the command line reports.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.push_render_hook(_Printable())
 
     def on_broken_pipe(self) -> None:
         raise
+
+
+class _Printable(RenderHook):
+    """Lets no control character from outside through, wherever a message forgot about it."""
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        return [_Shown(renderable) for renderable in renderables]
+
+
+@dataclass
+class _Shown:
+    renderable: ConsoleRenderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for text, style, control in console.render(self.renderable, options):
+            yield Segment(text if control else printable(text), style, control)
 
 
 def content_folder(given: Path | None) -> Path:
@@ -52,7 +78,7 @@ def message_console(report: Path | None = None) -> Console:
     """Return the console for messages; a report in a missing folder ends the command at once."""
     messages = _Console(stderr=True, soft_wrap=True)
     if report and not report.parent.is_dir():
-        messages.print(Text(f"{report}: there is no folder {report.parent}"))
+        messages.print(message(f"{report}: there is no folder {report.parent}"))
         raise typer.Exit(UNUSABLE)
     return messages
 
@@ -69,10 +95,15 @@ def is_quiet() -> bool:
     return bool(os.environ.get("LOCAL_PANTHER_QUIET"))
 
 
+def message(text: str, style: str = "") -> Text:
+    """Return a message, which may name what comes from outside, as one line."""
+    return Text(in_one_line(text), style)
+
+
 def note(text: str, messages: Console) -> None:
     """Print what is good to know, unless the user wants it quiet."""
     if not is_quiet():
-        messages.print(Text(text))
+        messages.print(message(text))
 
 
 def without_colour(text: str) -> str:
@@ -89,7 +120,7 @@ def content_errors(messages: Console) -> Iterator[None]:
         print_problems(error.problems, messages)
         raise typer.Exit(UNUSABLE) from error
     except UnusableCluster as error:
-        messages.print(Text(str(error)))
+        messages.print(message(str(error)))
         raise typer.Exit(UNUSABLE) from error
 
 
@@ -112,7 +143,7 @@ def has_doubtful_content(folder: Path, messages: Console) -> bool:
 def print_problems(problems: Iterable[Problem], messages: Console) -> None:
     """Print what is wrong with the content, a line each."""
     for problem in problems:
-        messages.print(Text.assemble(("content: ", "red"), str(problem)))
+        messages.print(Text.assemble(("content: ", "red"), in_one_line(str(problem))))
 
 
 def write_file(write: Callable[[], None], path: Path, messages: Console) -> None:
@@ -120,7 +151,7 @@ def write_file(write: Callable[[], None], path: Path, messages: Console) -> None
     try:
         write()
     except OSError as error:
-        messages.print(Text(f"{path}: cannot be written: {error.strerror}"))
+        messages.print(message(f"{path}: cannot be written: {error.strerror}"))
         raise typer.Exit(UNUSABLE) from error
     note(f"report: {path}", messages)
 

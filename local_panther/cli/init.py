@@ -12,6 +12,7 @@ from local_panther.cli.common import (
     INCOMPLETE,
     UNUSABLE,
     content_errors,
+    message,
     message_console,
     note,
     output_console,
@@ -50,7 +51,7 @@ def init(
         differing = [change.path for change in changes if change.kind == "differs"]
         if differing and not overwrite:
             text = "nothing was written: files differ from what is there (above); --overwrite"
-            messages.print(Text(f"{text} replaces them, also settings in them"))
+            messages.print(message(f"{text} replaces them, also settings in them"))
             raise typer.Exit(INCOMPLETE)
         wanted = [change for change in changes if change.kind != "same"]
         if wanted and not dry_run:
@@ -60,14 +61,14 @@ def init(
         raise
     except OSError as error:
         reason = error.strerror or error
-        messages.print(Text(f"{error.filename or folder}: {reason}; nothing was written"))
+        messages.print(message(f"{error.filename or folder}: {reason}; nothing was written"))
         raise typer.Exit(UNUSABLE) from error
 
 
 def _show(changes: "list[Change]", console: Console) -> None:
     for change in changes:
         if change.kind != "same":
-            console.print(Text(f"{change.kind:8}{change.path}"), soft_wrap=True)
+            console.print(message(f"{change.kind:8}{change.path}"), soft_wrap=True)
     counts = Counter(change.kind for change in changes)
     summary = f"{counts['new']} new, {counts['differs']} that differ, {counts['same']} the same"
     console.print(Text(summary))

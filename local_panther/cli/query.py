@@ -12,6 +12,7 @@ from local_panther.cli.common import (
     UNUSABLE,
     content_errors,
     content_folder,
+    message,
     message_console,
     output_console,
     reading_progress,
@@ -91,7 +92,7 @@ def query(
                     cluster=cluster,
                 )
         except QueryError as error:
-            messages.print(Text(f"query: {error}"))
+            messages.print(message(f"query: {error}"))
             raise typer.Exit(UNUSABLE) from error
     if output_format is RowFormat.JSON:
         write_json_lines(answer.rows, sys.stdout)
@@ -101,7 +102,7 @@ def query(
     else:
         print_rows(answer.rows, output_console())
     for problem in answer.tally.problems:
-        messages.print(Text(f"not read: {problem}"))
+        messages.print(message(f"not read: {problem}"))
     if answer.refused:
         messages.print(Text(f"not read: {answer.refused:,} records could not be stored"))
     raise typer.Exit(OK if answer.complete else INCOMPLETE)
@@ -119,7 +120,7 @@ def _pairs(given: "Sequence[str]") -> "Mapping[str, str]":
 
 def _print_list(queries: "Sequence[SavedQuery]", console: "Console") -> None:
     from local_panther.errors import ContentError
-    from local_panther.output.facts import in_one_line
+    from local_panther.text import in_one_line
 
     for query in queries:
         try:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
-from local_panther.cli.common import UNUSABLE, content_errors, message_console, note
+from local_panther.cli.common import UNUSABLE, content_errors, message, message_console, note
 from local_panther.cli.options import Workers
 from local_panther.processes import STOP_SIGNALS
 
@@ -78,7 +77,7 @@ def serve(
         if not allow_remote:
             _fail(messages, f"--host {host} is not of this machine alone; add --allow-remote")
         text = "warning: whoever has the token can run Python here, and it is sent in the clear"
-        messages.print(Text(text, "yellow"))
+        messages.print(message(text, "yellow"))
     token = _token(token_file, messages)
     feed = _feed(replay or [], workers, messages, follow=follow)
     webhook = _webhook(deliver, messages)
@@ -89,7 +88,8 @@ def serve(
         print(f"export PANTHER_API_HOST={url}")
         print(f"export {TOKEN_VARIABLE}={shlex.quote(token)}", flush=True)
         links.append(url.removesuffix("/public/graphql"))
-        note(f"{url}\nuploads are kept in {state}; Ctrl-C stops", messages)
+        note(url, messages)
+        note(f"uploads are kept in {state}; Ctrl-C stops", messages)
 
     try:
         with content_errors(messages):
@@ -175,5 +175,5 @@ def _token(path: Path | None, messages: Console) -> str:
 
 
 def _fail(messages: Console, text: str) -> NoReturn:
-    messages.print(Text(text))
+    messages.print(message(text))
     raise typer.Exit(UNUSABLE)

@@ -12,6 +12,7 @@ from typer.core import TyperGroup, TyperOption
 
 from local_panther.cli.common import INCOMPLETE, PIPE_WIDTH, UNUSABLE
 from local_panther.processes import stop_as_ctrl_c
+from local_panther.text import in_one_line
 from local_panther.versions import untested_versions, unusable_versions
 
 QUIET, NO_COLOUR = "LOCAL_PANTHER_QUIET", "NO_COLOR"
@@ -49,7 +50,7 @@ class Commands(TyperGroup):
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Read the arguments; --version and --help print here."""
-        with _broken_streams():
+        with _printable_errors(), _broken_streams():
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -61,8 +62,19 @@ class Commands(TyperGroup):
         if unusable:
             ctx.exit(UNUSABLE)
         ctx.call_on_close(_note_untested_versions)  # when --quiet has been read
-        with _broken_streams():
+        with _printable_errors(), _broken_streams():
             return super().invoke(ctx)
+
+
+@contextmanager
+def _printable_errors() -> Iterator[None]:
+    """Make what click says of arguments printable: `replay *` passes file names of any kind."""
+    try:
+        yield
+    except click.ClickException as error:
+        text = in_one_line(error.format_message())
+        error.format_message = lambda: text  # type: ignore[method-assign]
+        raise
 
 
 @contextmanager

@@ -7,9 +7,8 @@ from random import Random
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
-from local_panther.cli.common import UNUSABLE, message_console, note
+from local_panther.cli.common import UNUSABLE, message, message_console, note
 from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.simulate.ordinary import ROLE_CALLS
@@ -112,7 +111,7 @@ def simulate(
     except BrokenPipeError:
         raise
     except OSError as error:
-        messages.print(Text(f"{output}: cannot be written: {error.strerror}"))
+        messages.print(message(f"{output}: cannot be written: {error.strerror}"))
         raise typer.Exit(UNUSABLE) from error
     if files:
         note(f"{output}: {len(records):,} records in {files:,} files", messages)

@@ -8,18 +8,19 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from local_panther.cli.common import (
     PIPE_WIDTH,
     UNUSABLE,
     has_doubtful_content,
+    message,
     message_console,
     note,
     print_problems,
     without_colour,
 )
 from local_panther.processes import TemporaryFolder
+from local_panther.text import in_one_line
 
 # What is not an option of ours is the tool's; its help is printed below our own.
 TEST_SETTINGS: dict[str, Any] = {
@@ -133,10 +134,10 @@ def _report(results: Any, junit: Path | None, *, github: bool) -> None:
     files = spec_files(Path())
     if github:
         for line in annotations(results.failed, files, _below_workspace()):
-            print(line)
+            print(in_one_line(line))
     if junit:
         try:
             junit.write_text(junit_xml(results.tests, files), encoding="utf-8")
         except OSError as error:
-            message_console().print(Text(f"{junit}: cannot be written: {error.strerror}"))
+            message_console().print(message(f"{junit}: cannot be written: {error.strerror}"))
             raise typer.Exit(UNUSABLE) from error

@@ -1,5 +1,6 @@
 """CloudTrail in DuckDB, under the lake's table names and column shapes."""
 
+import contextlib
 import logging
 import math
 import threading
@@ -16,10 +17,10 @@ import duckdb
 from local_panther.errors import one_line
 from local_panther.lake.columns import CREATE, INSERT
 from local_panther.lake.dialect import LAKE_TABLE, NOW
+from local_panther.lake.lines import line_of, repaired
 from local_panther.lake.reach import Reach
 from local_panther.processes import TemporaryFolder
 from local_panther.records.model import Record
-from local_panther.records.panther_fields import normalised_time
 from local_panther.times import sql_timestamp
 
 BATCH_RECORDS = 2000  # that wait for one insert
@@ -112,8 +113,7 @@ class Lake:
             arrival: When it arrived, in seconds since 1970; when it happened if omitted.
             needed: Called now and then for what must stay; everything else can go.
         """
-        parsed = normalised_time(record.time if arrival is None else arrival).encode()
-        line = b'{"a":"%b","p":%b,"r":%b}' % (parsed, record.added, record.raw)
+        line = line_of(record, arrival)
         self._waiting.append(line)
         self._waiting_bytes += len(line)
         if len(self._waiting) >= BATCH_RECORDS or self._waiting_bytes > BATCH_BYTES:
@@ -238,14 +238,15 @@ class Lake:
         if not waiting:
             return
         self._stored_bytes += sum(map(len, waiting))
-        try:
-            self._insert(waiting)
-        except duckdb.Error:
-            for line in waiting:
-                try:
-                    self._insert([line])
-                except duckdb.Error:
-                    self.refused += 1
+        for attempt in (waiting, map(repaired, waiting)):
+            with contextlib.suppress(duckdb.Error):
+                self._insert(list(attempt))
+                return
+        for line in map(repaired, waiting):
+            try:
+                self._insert([line])
+            except duckdb.Error:
+                self.refused += 1
 
     def _insert(self, lines: list[bytes]) -> None:
         # By way of a file, which DuckDB reads faster than a parameter.

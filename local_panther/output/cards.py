@@ -15,9 +15,10 @@ from local_panther.alerts.model import Alert
 from local_panther.alerts.role_facts import RoleFacts
 from local_panther.alerts.runbook import Step, runbook_steps
 from local_panther.alerts.verdict import verdict
-from local_panther.output.facts import Fact, context_facts, in_one_line, printable, short
+from local_panther.output.facts import Fact, context_facts, short
 from local_panther.output.terminal import COLOURS
 from local_panther.replay import Outcome
+from local_panther.text import in_one_line, printable
 from local_panther.times import event_time, iso
 
 MAX_LINES = 12  # of one fact
@@ -57,7 +58,8 @@ def _print_steps(
 ) -> None:
     for number, step in enumerate(steps, 1):
         start = f"{number}. " if len(steps) > 1 else ""
-        console.print(Text(printable(start + step.text)))
+        # Indented, so that no line of a text from a record can pass for one of the output's own.
+        console.print(Text(printable(start + step.text).replace("\n", "\n   ")))
         for name, values in _untold(step, incident):
             text = Text(f"{name}: {', '.join(map(short, values))}", overflow="fold")
             console.print(Padding(text, (0, 0, 0, len(INDENT))))

@@ -7,6 +7,7 @@ from local_panther.alerts.model import Alert
 from local_panther.alerts.rule_errors import noisy_rules
 from local_panther.content.left_out import problem_lines, summary_lines
 from local_panther.replay import Outcome
+from local_panther.text import in_one_line
 from local_panther.times import iso, span
 
 Fact = tuple[str, list[str]]
@@ -90,21 +91,6 @@ def short(value: Any) -> str:
     """Return a value from a log in few characters, without any that a terminal would obey."""
     text = in_one_line(str(value))
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
-
-
-def in_one_line(text: str) -> str:
-    """Return text from outside on one line, so that no name can start a line of its own."""
-    return printable(text).replace("\n", "\N{REPLACEMENT CHARACTER}")
-
-
-def printable(text: str) -> str:
-    """Return text from outside as it can be shown, line breaks kept.
-
-    No control character and no mark that changes the direction of text gets through.
-    """
-    return "".join(
-        char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text
-    )
 
 
 def context_facts(alert: Alert) -> Iterator[Fact]:

@@ -13,9 +13,9 @@ from local_panther.alerts.incidents import SEVERITIES, Incident
 from local_panther.alerts.model import Alert
 from local_panther.alerts.verdict import answer
 from local_panther.output.cards import print_card
-from local_panther.output.facts import in_one_line
 from local_panther.output.terminal import COLOURS, table
 from local_panther.replay import Outcome
+from local_panther.text import in_one_line
 from local_panther.times import clock, iso
 
 MAX_CARDS = 5  # unless details are asked for

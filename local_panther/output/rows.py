@@ -9,11 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local_panther.output.facts import in_one_line, short
+from local_panther.output.facts import short
+from local_panther.text import in_one_line, printable
 
 # What makes a spreadsheet take the text of a cell for a formula:
 # https://owasp.org/www-community/attacks/CSV_Injection
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *"＝＋－＠")
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], out: TextIO) -> None:
@@ -38,9 +39,8 @@ def cell(value: Any) -> Any:
         value = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, str):
         return value
-    # Half of a surrogate pair, as JSON can hold it, cannot be written.
-    text = value.encode("utf-8", "replace").decode()
-    return f"'{text}" if text.lstrip(" ").startswith(FORMULA_STARTS) else text
+    is_formula = value.lstrip(" ").startswith(FORMULA_STARTS)
+    return f"'{printable(value)}" if is_formula else printable(value)
 
 
 def write_json_lines(rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from local_panther.activity.principals import described
 from local_panther.activity.summary import PrincipalSummary
-from local_panther.output.facts import in_one_line
 from local_panther.output.terminal import table
+from local_panther.text import in_one_line
 from local_panther.times import clock, iso
 
 COLUMNS = (

@@ -4,8 +4,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local_panther.output.facts import detection_facts, in_one_line, notes, reading_facts
+from local_panther.output.facts import detection_facts, notes, reading_facts
 from local_panther.replay import Outcome
+from local_panther.text import in_one_line
 
 COLOURS = {"CRITICAL": "bold red", "HIGH": "red", "MEDIUM": "yellow", "LOW": "cyan", "INFO": "blue"}
 STYLES = {"warning": "yellow", "dim": "dim"}

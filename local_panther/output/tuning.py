@@ -7,8 +7,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from local_panther.output.facts import in_one_line
 from local_panther.output.terminal import table
+from local_panther.text import in_one_line
 from local_panther.times import iso
 from local_panther.tuning.advice import some
 from local_panther.tuning.run import Tuning
@@ -22,7 +22,11 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
     for line, style in advice_lines(tuning):
         console.print(Text(in_one_line(line), style=style))
     console.print()
-    console.print(Text(f"{tuning.rule_id}: alerts (bursts) by threshold and window", style="bold"))
+    console.print(
+        Text(
+            in_one_line(f"{tuning.rule_id}: alerts (bursts) by threshold and window"), style="bold"
+        )
+    )
     grid = table("Threshold", *(f"{minutes} min" for minutes in tuning.windows))
     for threshold in tuning.thresholds:
         trials = [tuning.trial(threshold, minutes) for minutes in tuning.windows]

@@ -6,16 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 
 from local_panther.output.facts import (
     alert_facts,
     detection_facts,
     notes,
-    printable,
     reading_facts,
 )
 from local_panther.replay import Outcome
 from local_panther.report.timeline import MAX_MARKS, lay_out
+from local_panther.text import printable
 from local_panther.times import iso, span
 from local_panther.tuning.advice import some
 
@@ -54,6 +55,7 @@ def write_page(path: Path, template: str, **values: Any) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
     )
     environment.filters |= {"iso": iso, "span": span, "shown": printable, "some": some}
     environment.globals |= {"FOLDED_FROM": FOLDED_FROM, "MAX_MARKS": MAX_MARKS}
@@ -67,3 +69,9 @@ def write_page(path: Path, template: str, **values: Any) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def _shown(value: Any) -> Any:
+    """Make whatever an expression of a template shows printable, before it is escaped."""
+    is_text = isinstance(value, str) and not isinstance(value, markupsafe.Markup)
+    return printable(value) if is_text else value

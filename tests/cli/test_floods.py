@@ -55,7 +55,7 @@ def search_that_gets_in(time, **fields):
     for number in range(ROLES):
         at, target = time + 1 + number, role_arn(f"Searched{number}")
         records.append(denied(target, mallory, at, eventID=f"denied-{number}", **fields))
-    gained = succeeded(target, mallory, time + 60, eventID="gained", **fields)
+    gained = succeeded(target, mallory, time + 60, eventID="gained")
     return [*records, gained]
 
 
@@ -83,7 +83,8 @@ def test_flood_of_successes_is_held_only_as_far_as_it_can_be_asked_for(tmp_path)
 
 def test_large_attempts_use_the_disk_and_the_critical_query_runs(tmp_path):
     def records():
-        large = {"additionalEventData": {"filler": "x" * LARGE_BYTES}}
+        filler = {"filler": "x" * LARGE_BYTES}
+        large = {"requestParameters": filler, "additionalEventData": filler}
         for number in range(LARGE_ATTEMPTS):
             target, who = role_arn(f"Role{number % 200}"), user(f"user-{number % 20}")
             yield denied(target, who, START + number, eventID=f"event-{number}", **large)

@@ -18,7 +18,7 @@ from local_panther.lake.lake import Lake, QueryFailed
 from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.lake.windows import windows_of
-from tests.builders.events import START, call, read_record
+from tests.builders.events import ALICE, START, call, read_record
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 TABLE = "panther_logs.public.aws_cloudtrail"
@@ -199,6 +199,30 @@ class TestLimits:
             assert {*range(190, 311), *range(440, 591), *range(1940, 2000)} <= kept
             assert len(rows) == len(kept) < 1000 and not kept & {*range(190), *range(311, 440)}
 
+    @pytest.mark.parametrize("text", ["half \ud800 of a pair", "\udc00\ud800", "NUL \0", "\\u0000"])
+    def test_no_character_hides_a_record_from_the_queries(self, text):
+        with Lake() as lake:
+            for number in range(3):
+                agent = text if number == 1 else "ordinary"
+                lake.add(read_record(call("ListRoles", eventID=str(number), userAgent=agent)))
+            rows = lake.query(f"SELECT eventID, userAgent FROM {TABLE} ORDER BY 1")
+            assert [row["eventID"] for row in rows] == ["0", "1", "2"] and lake.refused == 0
+            assert rows[0]["userAgent"] == "ordinary" and len(rows[1]["userAgent"]) == len(text)
+
+    @pytest.mark.parametrize(
+        "large", ["x" * 300_000, ["x" * 1000] * 300, {f"k{n}": "y" * 1000 for n in range(300)}]
+    )
+    def test_a_large_record_is_stored_with_its_large_texts_shortened(self, large):
+        record = call("ListRoles", eventID="1", requestParameters={"roleName": "A", "big": large})
+        with Lake() as lake:
+            lake.add(read_record(record))
+            (row,) = lake.query(
+                "SELECT eventName, userIdentity->>'$.arn' AS arn, LENGTH(requestParameters) AS n, "
+                f"requestParameters->>'$.roleName' AS name FROM {TABLE}"
+            )
+        assert (row["eventName"], row["name"], row["arn"]) == ("ListRoles", "A", ALICE["arn"])
+        assert row["n"] < 50_000
+
     def test_a_query_that_takes_too_long_is_ended(self, monkeypatch):
         monkeypatch.setattr(lake_module, "QUERY_SECONDS", 0.2)
         endless = "SELECT SUM(a.range * b.range) AS n FROM range(1000000) a, range(1000000) b"
@@ -214,12 +238,12 @@ class TestLimits:
             assert isinstance(found, QueryFailed) and "more than 10 rows" in found.message
 
     def test_large_records_go_to_the_disk(self):
-        text = "x" * 200_000
+        text = "x" * 60_000  # a larger record is shortened
         with Lake() as lake:
-            for number in range(600):
+            for number in range(2000):
                 lake.add(read_record(call("ListRoles", eventID=str(number), userAgent=text)))
             (row,) = lake.query(f"SELECT COUNT(*) AS n, SUM(LENGTH(userAgent)) AS l FROM {TABLE}")
-            assert (row["n"], row["l"]) == (600, 600 * len(text))
+            assert (row["n"], row["l"]) == (2000, 2000 * len(text))
 
     def test_no_progress_is_shown(self):
         with Lake() as lake:

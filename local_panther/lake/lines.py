@@ -1,0 +1,55 @@
+"""Records as the lines that DuckDB reads."""
+
+import json
+from typing import Any
+
+from local_panther.records.model import Record
+from local_panther.records.panther_fields import normalised_time
+
+# DuckDB takes 2,048 values of a column at a time, which must fit into memory together. CloudTrail
+# itself leaves out what is longer than 100 KB in a record:
+# https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+LARGE_BYTES = 64 * 1024  # of a record, from which on its texts are shortened
+MAX_TEXT = 4096  # characters of one text in a large record
+MAX_TEXTS = 32 * 1024  # characters of all its texts: what comes after them is empty
+
+
+def line_of(record: Record, arrival: float | None) -> bytes:
+    """Return a record `r`, its p_ fields `p` and its arrival `a` as one line of JSON."""
+    parsed = normalised_time(record.time if arrival is None else arrival).encode()
+    raw = record.raw if len(record.raw) <= LARGE_BYTES else _shortened(record.raw)
+    return b'{"a":"%b","p":%b,"r":%b}' % (parsed, record.added, raw)
+
+
+def repaired(line: bytes) -> bytes:
+    """Return a line without what JSON can hold and DuckDB cannot: half characters, NUL.
+
+    A record must not be able to hide from the queries by one such character in any of its texts.
+    """
+    try:
+        text = json.dumps(json.loads(line), ensure_ascii=False)
+    except (ValueError, RecursionError):
+        return line
+    return text.encode("utf-8", "replace").replace(b"\\u0000", b"?")
+
+
+def _shortened(raw: bytes) -> bytes:
+    try:
+        record = json.loads(raw)
+    except (ValueError, RecursionError):
+        return raw
+    room = MAX_TEXTS
+
+    def shorten(value: Any) -> Any:
+        nonlocal room
+        if isinstance(value, dict):
+            return {key[:MAX_TEXT]: shorten(entry) for key, entry in value.items() if room > 0}
+        if isinstance(value, list):
+            return [shorten(entry) for entry in value if room > 0]
+        text = value[: min(MAX_TEXT, room)] if isinstance(value, str) else value
+        room -= len(str(text))
+        return text
+
+    # The largest fields last, so that they are what is cut off.
+    fields = sorted(record.items(), key=lambda field: len(str(field[1])))
+    return json.dumps({name: shorten(value) for name, value in fields}).encode()

@@ -1,0 +1,39 @@
+"""Text from outside, made safe for where it is shown.
+
+Records, content, file names and uploads hold whatever their authors like: control characters that
+a terminal obeys, marks that turn the direction of text, line breaks that begin a line of their own.
+Markup is no part of this: nothing from outside is passed to rich as markup, and the page escapes
+what it shows.
+"""
+
+import logging
+
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def printable(text: str) -> str:
+    """Return text from outside as it can be shown, line breaks kept.
+
+    No control character, no mark that changes the direction of text and no half of a surrogate pair
+    gets through.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else REPLACEMENT for char in text)
+
+
+def in_one_line(text: str) -> str:
+    """Return text from outside on one line, so that no name can start a line of its own."""
+    return printable(text).replace("\n", REPLACEMENT)
+
+
+class LogFormatter(logging.Formatter):
+    """Writes each message on one line; the lines of a traceback stay lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the message in one line."""
+        return in_one_line(super().formatMessage(record))
+
+    def formatException(self, ei: object) -> str:
+        """Return the traceback as it can be shown."""
+        return printable(super().formatException(ei))  # type: ignore[arg-type]
