@@ -131,7 +131,7 @@ def replay(
     if report:
         from local_panther.report.page import write_report
 
-        write_file(lambda: write_report(outcome, report), report, messages)
+        write_file(lambda: write_report(outcome, report, paths), report, messages)
     raise typer.Exit(OK if outcome.complete and not is_doubtful else INCOMPLETE)
 
 

@@ -1,54 +1,95 @@
-"""Writes the page."""
+"""Writes pages: one file each, which asks the network for nothing."""
 
+import base64
+import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import markupsafe
+from markupsafe import Markup
 
-from local_panther.output.facts import (
-    alert_facts,
-    detection_facts,
-    notes,
-    reading_facts,
-)
+from local_panther.alerts.incidents import SEVERITIES
+from local_panther.output.facts import detection_facts, notes, reading_facts
 from local_panther.replay import Outcome
-from local_panther.report.timeline import MAX_MARKS, lay_out
+from local_panther.report.cards import Card, as_json, is_link, mitre_links
+from local_panther.report.overview import Row, alerts_over_time, severity_counts
 from local_panther.text import printable
-from local_panther.times import iso, span
+from local_panther.times import event_time, iso, span
 from local_panther.tuning.advice import some
 
-FOLDED_FROM = 12  # lines of one value, and rows of a table
+FOLDED_FROM = 12  # rows of a table, and notes
+MAX_ROWS = 200  # of a table of targets, folded ones with them
+PRINTED = 20  # incidents; the overview is printed whole
+LISTED = 10  # incidents; the others are folded
+MAX_OVERVIEW = 1500  # incidents
+
+# The page grows by this many characters of cards until there is less in those that follow.
+JSON_UNTIL, ALL_UNTIL, CARDS_UNTIL = 900_000, 2_400_000, 3_600_000
 
 
-def write_report(outcome: Outcome, path: Path) -> None:
+def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS",)) -> None:
     """Write the report of a replay as one HTML file.
+
+    Args:
+        outcome: Of the replay.
+        path: The file.
+        sources: The files and folders that were read, for commands that read them again.
 
     Raises:
         OSError: The file cannot be written; one that was there before is as it was.
     """
-    alerts = [
-        {
-            "alert": alert,
-            "facts": list(alert_facts(alert)),
-            "timeline": lay_out(alert.timeline, alert),
-        }
-        for alert in outcome.alerts
-    ]
-    write_page(
-        path,
-        "report.html.j2",
-        alerts=alerts,
+    environment = _environment()
+    paths = list(sources) if "-" not in sources else ["PATHS"]
+    cards = [Card(i, outcome.content.query_texts, paths) for i in outcome.incidents]
+    rendered, used = _rendered(environment, cards)
+    text = environment.get_template("report.html.j2").render(
+        outcome=outcome,
+        rows=[Row(incident) for incident in outcome.incidents[:MAX_OVERVIEW]],
+        cards=rendered,
+        queries=used,
+        counts=severity_counts(outcome.incidents),
+        chart=alerts_over_time(outcome.alerts),
         reading=list(reading_facts(outcome)),
         detections=list(detection_facts(outcome)),
         notes=list(notes(outcome)),
     )
+    _write(path, text)
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Render a template and put it in its place in one step."""
+    _write(path, _environment().get_template(template).render(**values))
+
+
+def _rendered(
+    environment: jinja2.Environment, cards: Sequence[Card]
+) -> tuple[list[Markup], dict[str, tuple[str, str]]]:
+    """Return the cards that there is room for, and the anchor and text of the queries in them.
+
+    The worst incidents come first and have everything.
+    """
+    template = environment.get_template("incident.html.j2")
+    queries: dict[str, tuple[str, str]] = {}
+    rendered: list[Markup] = []
+    size = 0
+    for card in cards:
+        if size > CARDS_UNTIL:
+            break
+        in_full = size < ALL_UNTIL
+        for call in [c for _, steps in card.runbooks for s in steps for c in s.queries]:
+            queries.setdefault(call.name, (f"query-{len(queries) + 1}", call.filled.rest))
+        text = template.render(
+            card=card, queries=queries, in_full=in_full, with_json=size < JSON_UNTIL
+        )
+        size += len(text)
+        rendered.append(Markup(text))
+    return rendered, queries
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("local_panther.report"),
         autoescape=True,
@@ -57,9 +98,44 @@ def write_page(path: Path, template: str, **values: Any) -> None:
         undefined=jinja2.StrictUndefined,
         finalize=_shown,
     )
-    environment.filters |= {"iso": iso, "span": span, "shown": printable, "some": some}
-    environment.globals |= {"FOLDED_FROM": FOLDED_FROM, "MAX_MARKS": MAX_MARKS}
-    text = environment.get_template(template).render(**values)
+    environment.filters |= {
+        "as_json": as_json,
+        "csp_hash": _csp_hash,
+        "event_time": event_time,
+        "is_link": is_link,
+        "iso": iso,
+        "mitre_links": mitre_links,
+        "some": some,
+        "span": span,
+    }
+    environment.globals |= {
+        "FOLDED_FROM": FOLDED_FROM,
+        "LISTED": LISTED,
+        "MAX_ROWS": MAX_ROWS,
+        "PRINTED": PRINTED,
+        "SEVERITIES": SEVERITIES,
+        "asset": lambda name: _asset(environment, name),
+    }
+    return environment
+
+
+def _asset(environment: jinja2.Environment, name: str) -> Markup:
+    """Return a style sheet or script of ours, to be put into the page as it is."""
+    assert environment.loader
+    text, _, _ = environment.loader.get_source(environment, name)
+    return Markup(text.strip())
+
+
+def _csp_hash(text: str) -> str:
+    """Return the hash by which a content security policy allows a style sheet or script.
+
+    https://www.w3.org/TR/CSP3/#grammardef-hash-source
+    """
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _write(path: Path, text: str) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
@@ -73,5 +149,5 @@ def write_page(path: Path, template: str, **values: Any) -> None:
 
 def _shown(value: Any) -> Any:
     """Make whatever an expression of a template shows printable, before it is escaped."""
-    is_text = isinstance(value, str) and not isinstance(value, markupsafe.Markup)
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(value) if is_text else value

@@ -1,25 +1,41 @@
-"""The timeline of an alert: what its saved query returned, laid out to scale.
+"""The timeline of an incident, laid out to scale, at any size.
 
-Its columns: `event_time`; `lane`, the row to draw in; `mark`, one of discovery, failure, success,
-crossing or any other word; `detail`, the error or the like.
+What is drawn comes from the content's timeline queries, else from the calls about roles that were
+read, else from the events behind the alerts. The columns of a timeline query: `event_time`;
+`lane`, the row to draw in; `mark`, one of discovery, failure, success, crossing or any other word;
+`detail`, the error or the like.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
 from local_panther.times import clock, parse_time
 
-CROSSING = "crossing"
-FAILURE, SUCCESS = "failure", "success"
+CROSSING, ALERT = "crossing", "alert"
+DISCOVERY, FAILURE, SUCCESS = "discovery", "failure", "success"
 MIN_LENGTH = 60  # seconds
 MARGIN = 0.02  # of the span, on both sides
 MAX_TICKS = 6
 TICK_STEPS = (1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
-MAX_LANES = 60
-MAX_MARKS = 200  # drawn in one lane
+MAX_LANES = 20  # drawn one by one
+PLACES = 200  # that marks of one kind can have in one lane; those nearer to each other are one
+BINS = 100  # of a density lane
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One row of a timeline: when, in which lane, and what."""
+
+    time: float
+    lane: str
+    kind: str
+    detail: str
 
 
 @dataclass(frozen=True)
@@ -50,11 +66,47 @@ class Lane:
         return ", ".join(sorted({mark.detail for mark in self.failures if mark.detail}))
 
     @property
-    def success_after(self) -> float | None:
-        """When it first succeeded after having failed; None if it did not."""
-        first = min((mark.time for mark in self.failures), default=math.inf)
-        later = (mark.time for mark in self.marks if mark.kind == SUCCESS and mark.time >= first)
-        return min(later, default=None)
+    def entered(self) -> float | None:
+        """When it first succeeded; None if it did not."""
+        return next((mark.time for mark in self.marks if mark.kind == SUCCESS), None)
+
+    @property
+    def is_target(self) -> bool:
+        """True if anything in it failed or succeeded: a row of the table."""
+        return any(mark.kind in (FAILURE, SUCCESS) for mark in self.marks)
+
+    @property
+    def drawn(self) -> list[Mark]:
+        """Its marks without those that would be drawn on top of one of their kind."""
+        places = {(mark.kind, round(mark.left * PLACES / 100)): mark for mark in self.marks[::-1]}
+        return sorted(places.values(), key=lambda mark: mark.time)
+
+    @property
+    def rank(self) -> tuple[int, float, float]:
+        """Its place: what is not about a target, then what was entered, then most attempts."""
+        if not self.is_target:
+            return 0, self.marks[0].time, 0
+        if self.entered is not None:
+            return 1, self.entered, 0
+        return 2, -len(self.failures), self.marks[0].time
+
+
+@dataclass(frozen=True)
+class Density:
+    """Many lanes drawn as one.
+
+    Attributes:
+        lanes: Their number.
+        kind: What is counted: failures, or successes.
+        bins: Place and width of each part of the time in percent, and the count in percent of the
+            highest.
+        marks: How many there are.
+    """
+
+    lanes: int
+    kind: str
+    bins: list[tuple[float, float, float]]
+    marks: int
 
 
 @dataclass(frozen=True)
@@ -62,59 +114,119 @@ class Timeline:
     """A timeline, ready to be drawn.
 
     Attributes:
-        lanes: In order of their first mark.
-        lines: Times that go through all lanes, as marks: crossings and the alert itself.
+        lanes: What is not about a target first, then what was entered, then the most attempts.
+        lines: Times that go through all lanes, as marks: crossings and the alerts themselves.
         ticks: Places in percent and the times written there.
-        hidden: Lanes that are in the table only.
+        outside: Attempts that were made too long before or after to be of this incident.
     """
 
     lanes: list[Lane]
     lines: list[Mark]
     ticks: list[tuple[float, str]]
-    hidden: int
+    outside: int = 0
 
     @property
     def drawn(self) -> list[Lane]:
-        """The lanes to draw."""
+        """The lanes to draw one by one."""
         return self.lanes[:MAX_LANES]
 
-    def label(self, lane: Lane) -> str:
-        """Return a lane's name without what all targets have in common, up to a colon."""
-        names = [target.name for target in self.targets]
-        prefixes = {name[: name.rfind(":") + 1] for name in names}
-        return lane.name.removeprefix(prefixes.pop()) if len(prefixes) == 1 else lane.name
-
     @property
+    def densities(self) -> list[Density]:
+        """The other lanes, those that were entered and those that were not as one each."""
+        rest = self.lanes[MAX_LANES:]
+        entered = [lane for lane in rest if lane.entered is not None]
+        others = [lane for lane in rest if lane.entered is None]
+        found = [_density(entered, SUCCESS), _density(others, FAILURE)]
+        return [density for density in found if density.marks]
+
+    @cached_property
     def targets(self) -> list[Lane]:
-        """The lanes that something failed in: the rows of the table."""
-        return [lane for lane in self.lanes if lane.failures]
+        """The lanes that something failed or succeeded in: the rows of the table."""
+        return [lane for lane in self.lanes if lane.is_target]
+
+    @cached_property
+    def common(self) -> str:
+        """What the names of all targets begin with, up to a colon; "" if they differ."""
+        prefixes = {lane.name[: lane.name.rfind(":") + 1] for lane in self.targets}
+        return prefixes.pop() if len(prefixes) == 1 else ""
+
+    def label(self, lane: Lane) -> str:
+        """Return a lane's name without what all targets have in common."""
+        return lane.name.removeprefix(self.common)
 
 
-def lay_out(rows: Iterable[Mapping[str, Any]], alert: Alert) -> Timeline | None:
-    """Lay out the rows of a timeline query; None if there is nothing to draw."""
-    events = [(time, row) for row in rows if (time := _time(row.get("event_time"))) is not None]
-    if not events:
+def incident_timeline(incident: Incident) -> Timeline | None:
+    """Lay out the timeline of an incident; None if there is nothing to draw."""
+    rows = {id(alert.timeline): alert.timeline for alert in incident.alerts if alert.timeline}
+    moments = list(dict.fromkeys(m for found in rows.values() for m in _of_rows(found)))
+    outside = 0
+    if incident.roles and moments:
+        near = [m for m in moments if m.kind not in (FAILURE, SUCCESS) or _is_of(m, incident)]
+        moments, outside = near, len(moments) - len(near)
+    elif incident.roles:
+        calls = incident.roles.calls
+        moments = [Moment(c.time, c.role or c.api, c.outcome, c.error) for c in calls]
+    return lay_out(moments or list(_of_events(incident.alerts)), incident.alerts, outside)
+
+
+def lay_out(
+    moments: Sequence[Moment], alerts: Sequence[Alert], outside: int = 0
+) -> Timeline | None:
+    """Lay out moments and the alerts that were made; None if there are no moments."""
+    if not moments:
         return None
-    times = [time for time, _ in events] + [alert.created_at]
+    times = [*(moment.time for moment in moments), *(alert.created_at for alert in alerts)]
     missing = max(MIN_LENGTH - (max(times) - min(times)), 0)
     first, last = min(times) - missing / 2, max(times) + missing / 2
     margin = (last - first) * MARGIN
     start, length = first - margin, last - first + 2 * margin
 
     def mark(time: float, kind: str, detail: str) -> Mark:
-        return Mark(round(100 * (time - start) / length, 3), time, kind, detail)
+        return Mark(round(100 * (time - start) / length, 2), time, kind, detail)
 
     lanes: dict[str, Lane] = {}
-    lines = [mark(alert.created_at, "alert", "alert")]
-    for time, row in sorted(events, key=lambda event: event[0]):
-        kind, name = str(row.get("mark")), str(row.get("lane"))
-        if kind == CROSSING:
-            lines.append(mark(time, kind, f"threshold crossed ({name})"))
+    crossings: dict[str, Mark] = {}
+    for moment in sorted(moments, key=lambda moment: moment.time):
+        if moment.kind == CROSSING:
+            detail = f"threshold crossed ({moment.lane})"
+            crossings.setdefault(moment.lane, mark(moment.time, CROSSING, detail))
         else:
-            lane = lanes.setdefault(name, Lane(name))
-            lane.marks.append(mark(time, kind, str(row.get("detail") or "")))
-    hidden = max(len(lanes) - MAX_LANES, 0)
-    return Timeline(list(lanes.values()), lines, _ticks(start, length), hidden)
+            lane = lanes.setdefault(moment.lane, Lane(moment.lane))
+            lane.marks.append(mark(moment.time, moment.kind, moment.detail))
+    made = {alert.created_at: mark(alert.created_at, ALERT, ALERT) for alert in alerts}
+    lines = sorted([*crossings.values(), *made.values()], key=lambda line: line.time)
+    ordered = sorted(lanes.values(), key=lambda lane: lane.rank)
+    return Timeline(ordered, lines, _ticks(start, length), outside)
+
+
+def _of_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[Moment]:
+    for row in rows:
+        value = row.get("event_time")
+        time = parse_time(value) if isinstance(value, str) else None
+        if time is not None:
+            detail = str(row.get("detail") or "")
+            yield Moment(time, str(row.get("lane")), str(row.get("mark")), detail)
+
+
+def _of_events(alerts: Iterable[Alert]) -> Iterator[Moment]:
+    for event in {id(event): event for alert in alerts for event in alert.events}.values():
+        value, name = event.get("eventTime"), event.get("eventName")
+        time = parse_time(value) if isinstance(value, str) else None
+        if time is not None and name:
+            error = str(event.get("errorCode") or event.get("errorMessage") or "")
+            yield Moment(time, str(name), "error" if error else "event", error)
+
+
+def _is_of(moment: Moment, incident: Incident) -> bool:
+    return math.floor(incident.first) <= moment.time <= math.ceil(incident.last)
+
+
+def _density(lanes: Sequence[Lane], kind: str) -> Density:
+    marks = [mark for lane in lanes for mark in lane.marks if mark.kind == kind]
+    counts = Counter(min(int(mark.left * BINS / 100), BINS - 1) for mark in marks)
+    most, width = max(counts.values(), default=0), 100 / BINS
+    bins = [(place * width, width, 100 * count / most) for place, count in sorted(counts.items())]
+    return Density(len(lanes), kind, bins, len(marks))
 
 
 def _ticks(start: float, length: float) -> list[tuple[float, str]]:
@@ -123,10 +235,6 @@ def _ticks(start: float, length: float) -> list[tuple[float, str]]:
     count = int((start + length - first) // step) + 1
     form = "%H:%M:%S" if step < 60 else "%H:%M" if length < 86_400 else "%m-%d %H:%M"
     return [
-        (round(100 * (first + i * step - start) / length, 3), clock(first + i * step, form))
+        (round(100 * (first + i * step - start) / length, 2), clock(first + i * step, form))
         for i in range(min(count, 2 * MAX_TICKS))
     ]
-
-
-def _time(value: Any) -> float | None:
-    return parse_time(value) if isinstance(value, str) else None

@@ -3,14 +3,24 @@
 import json
 import re
 import shutil
+from collections import Counter
 
+import pypdf
 import pytest
 
-from local_panther.replay import replay
-from local_panther.report.page import write_report
+from local_panther.content.model import Content
+from local_panther.content.sql import parse_sql
+from local_panther.errors import RunErrors
+from local_panther.records.model import Tally
+from local_panther.replay import Outcome, replay
+from local_panther.report.page import FOLDED_FROM, MAX_ROWS, write_report
+from local_panther.report.timeline import MAX_LANES
 from local_panther.report.tuning import write_tuning_report
+from local_panther.simulate.scenario import Api
 from local_panther.tuning.run import tune
+from tests.builders.alerts import alert
 from tests.builders.events import REPO, START, call, denied, role_arn
+from tests.builders.months import month
 from tests.builders.replays import simulated
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -19,7 +29,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 def written(path, *trails):
     outcome = replay([str(t) for t in trails], REPO, include_disabled=True, with_timelines=True)
-    write_report(outcome, path)
+    write_report(outcome, path, [str(t) for t in trails])
     return outcome
 
 
@@ -60,76 +70,224 @@ def opened(browser):
     return opened
 
 
-def card(page, text):
-    return page.locator(".alert-card", has_text=text).first
+def shown(locator):
+    """The texts of the elements that can be seen."""
+    return [element.inner_text() for element in locator.all() if element.is_visible()]
 
 
-MULTIPLE = "Failed Attempt to Elevate Privileges via Multiple AWS Roles"
+CRITICAL = "ENTERED 1 of 12 roles: mallory (IAM user, 123456789012) from 198.51.100.23 by aws-cli"
 
 
-class TestDrawing:
+class TestOneIncident:
+    """A person who assumed a blocklisted role, and a user who got into one of twelve."""
+
     def test_asks_for_nothing_and_complains_of_nothing(self, opened, report):
         page = opened(report)
         assert page.trouble == [] and page.requests == [report.as_uri()]
 
-    def test_every_alert_has_a_card_and_a_timeline(self, opened, report):
+    def test_the_answer_comes_first_and_links_lead_to_it(self, opened, report):
         page = opened(report)
-        assert page.locator(".alert-card").count() == 3
-        assert page.locator(".alert-card .timeline").count() == 3
-        assert page.locator(".severity").all_inner_texts() == ["HIGH", "HIGH", "CRITICAL"]
+        assert page.locator("h1").inner_text() == "2 incidents, 3 alerts"
+        rows = page.locator(".overview tbody tr").all_inner_texts()
+        assert [row.split("\t")[0] for row in rows] == ["CRITICAL", "HIGH"]
+        answer, *facts = rows[0].split("\t")[1:]
+        assert answer == "ENTERED 1 of 12 roles"
+        assert facts == [
+            *("mallory (IAM user, 123456789012)", "198.51.100.23"),
+            *("2026-01-05T10:00:00Z", "2026-01-05T10:16:30Z", "12", "1", "2"),
+        ]
+        assert CRITICAL in page.locator(".incident h3").first.inner_text()
+        page.locator(".incident > summary").last.click()
+        page.get_by_role("link", name="ENTERED role FullAdminRole").click()
+        assert page.locator("#incident-2").is_visible()
 
-    def test_the_timeline_has_the_right_marks(self, opened, report):
-        attack = card(opened(report), MULTIPLE)
-        assert attack.locator(".track .mark.failure").count() == 12
-        assert attack.locator(".track .mark.discovery").count() == 3
-        assert attack.locator(".track .mark.success").count() == 1
-        assert attack.locator(".timeline .line.crossing").count() == 1
-        assert attack.locator(".timeline .line.alert").count() == 1
+    def test_the_timeline_has_the_right_marks_where_their_times_say(self, opened, report):
+        attack = opened(report).locator("#incident-1")
+        assert attack.locator("h4").all_inner_texts()[1] == "Tried 12, entered 1"
+        marks = attack.locator(".track .mark")
+        kinds = [mark.get_attribute("class").split()[1] for mark in marks.all()]
+        assert {kind: kinds.count(kind) for kind in kinds} == {
+            "discovery": 1,  # three pages of one list, which are drawn as one
+            "failure": 12,
+            "success": 1,
+        }
+        lines = attack.locator(".timeline .line")
+        assert [line.get_attribute("class") for line in lines.all()] == [
+            "line crossing",
+            "line alert",
+        ]
         assert attack.locator(".lane").count() == 13
-        assert attack.locator("table.targets tbody tr").count() == 12
-        assert "2026-01-05T10:16:30Z" in attack.locator("table.targets").inner_text()
-
-    def test_marks_stand_where_their_times_say(self, opened, report):
-        attack = card(opened(report), MULTIPLE)
+        first = attack.locator("table.targets tbody tr").first.inner_text().split("\t")
+        assert first[:2] == ["role/NetworkOperatorRole", "✔ 2026-01-05T10:16:30Z"]
         places = {}
-        for mark in attack.locator(".track .mark").all():
-            minute, second = re.search(r"T10:(\d\d):(\d\d)Z", mark.get_attribute("title")).groups()
+        for mark in marks.all():
+            time = re.search(r"T10:(\d\d):(\d\d)Z", mark.locator("title").text_content())
             box = mark.bounding_box()
-            places[int(minute) * 60 + int(second)] = box["x"] + box["width"] / 2
+            assert box["width"] > 4 and box["height"] > 4
+            places[int(time[1]) * 60 + int(time[2])] = box["x"] + box["width"] / 2
         times = sorted(places)
         scale = (places[times[-1]] - places[times[0]]) / (times[-1] - times[0])
         for time in times:
-            assert places[time] == pytest.approx(
-                places[times[0]] + (time - times[0]) * scale, abs=2
-            )
+            expected = places[times[0]] + (time - times[0]) * scale
+            assert places[time] == pytest.approx(expected, abs=2)
+
+    def test_each_step_has_its_queries_with_values_to_copy(self, opened, report):
+        page = opened(report)
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        steps = page.locator("#incident-1 .steps").first.locator("> li")
+        assert steps.count() == 3
+        query = steps.first.locator("details.query").first
+        query.locator("summary").click()
+        for button, expected in (
+            ("Copy command", "--set=principal=arn:aws:iam::123456789012:user/mallory"),
+            ("Copy SQL", "'arn:aws:iam::123456789012:user/mallory' AS principal"),
+        ):
+            query.get_by_role("button", name=button).click()
+            copied = page.evaluate("navigator.clipboard.readText()")
+            assert expected in copied
+        assert "parameters" in parameters_sql(copied)  # the whole query, which can be parsed
+        json_part = page.locator("#incident-1 details", has_text="events as JSON").last
+        json_part.locator("summary").click()
+        events = json.loads(json_part.locator("pre").inner_text())
+        assert {event["eventName"] for event in events if "eventName" in event} >= {"AssumeRole"}
+
+    def test_links_lead_to_mitre_and_to_the_reference(self, opened, report):
+        links = opened(report).locator("#incident-1 .alerts a")
+        found = {link.inner_text(): link.get_attribute("href") for link in links.all()}
+        assert found["T1548.005"] == "https://attack.mitre.org/techniques/T1548/005/"
+        assert found["TA0004"] == "https://attack.mitre.org/tactics/TA0004/"
+        assert found["Reference"].startswith("https://")
+
+    def test_is_of_use_without_javascript(self, opened, report):
+        page = opened(report, java_script_enabled=False)
+        assert page.get_by_role("button").count() == 0 and not page.locator("#search").is_visible()
+        assert "Severity" in page.locator(".overview thead").inner_text()
+        assert page.locator("#incident-1 .track .mark.success").is_visible()
 
     @pytest.mark.parametrize("width", [320, 390, 768, 1280])
     def test_fits_the_screen(self, opened, report, width):
         page = opened(report, viewport={"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
-    def test_has_a_light_and_a_dark_face(self, opened, report):
+    def test_text_can_be_read_in_light_and_dark(self, opened, report):
         colours = []
         for scheme in ("light", "dark"):
             page = opened(report, color_scheme=scheme)
-            style = "getComputedStyle(document.body)"
-            colours.append(
-                (page.evaluate(f"{style}.backgroundColor"), page.evaluate(f"{style}.color"))
-            )
+            selectors = ["body", ".soft", ".severity.CRITICAL", ".severity.HIGH", "a", "summary"]
+            selectors += [".targets strong", "pre"]
+            found = {name: page.evaluate(CONTRAST, name) for name in selectors}
+            assert {name: ratio for name, (ratio, *_) in found.items() if ratio < 4.5} == {}
+            colours.append(found["body"][1:])
         assert colours[0] != colours[1]
 
-    def test_can_be_printed(self, opened, report, tmp_path):
-        page = opened(report)
-        page.pdf(path=tmp_path / "report.pdf")
-        assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")
 
-    def test_long_lists_fold(self, opened, tmp_path):
-        trail = simulated(tmp_path / "trail", roles=30)
-        written(tmp_path / "report.html", trail)
-        attack = card(opened(tmp_path / "report.html"), MULTIPLE)
-        assert attack.locator("table.targets tbody tr:visible").count() == 12
-        attack.locator("details:has(table) > summary").click()
-        assert attack.locator("table.targets tbody tr:visible").count() == 30
+# The contrast of an element's text, as WCAG 2.2 defines it, and the two colours.
+CONTRAST = """(selector) => {
+  let element = document.querySelector(selector), behind = element;
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const ground = (e) => parts(getComputedStyle(e).backgroundColor);
+  while (behind && ground(behind)[3] === 0) behind = behind.parentElement;
+  const luminance = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const colours = [parts(getComputedStyle(element).color), ground(behind)];
+  const [low, high] = colours.map(luminance).sort((a, b) => a - b);
+  return [(high + 0.05) / (low + 0.05), ...colours.map(String)];
+}"""
+
+
+def parameters_sql(text):
+    return parse_sql(text).sql()
+
+
+def test_a_success_among_300_roles_is_drawn_and_printed(opened, tmp_path):
+    trail = simulated(tmp_path / "trail", roles=300, minutes=25, succeed=1)
+    written(tmp_path / "report.html", trail)
+    page = opened(tmp_path / "report.html")
+    assert page.locator(".lane").count() == MAX_LANES + 1
+    assert page.locator(".track .mark.success").is_visible()
+    lanes = page.locator(".lane").all_inner_texts()
+    assert lanes[1] == "role/NetworkOperatorRole10" and lanes[-1] == "281 more not entered"
+    assert page.locator(".density rect").count() > 10
+    targets = page.locator("table.targets tbody tr")
+    assert len(shown(targets)) == FOLDED_FROM and targets.count() == MAX_ROWS
+    page.locator("details:has(> .scroll > table.targets) > summary").click()
+    assert len(shown(targets)) == MAX_ROWS
+
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 without its margins
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    page = opened(tmp_path / "report.html")  # folded again
+    page.pdf(path=tmp_path / "report.pdf", format="A4")
+    pages = [page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages]
+    text = "\n".join(pages)
+    assert "ENTERED 1 of 300 roles" in pages[0] and "Tried 300, entered 1" in text
+    table = text[text.index("Target in 123456789012") :]
+    assert table.index("✔ 2026-01-05T10:31:30Z") < table.index("role/BillingAdminRole")
+    names = targets.locator("th").all_text_contents()
+    assert [name for name in names if not re.search(rf"{name}\s", table)] == []
+    assert f"at most {MAX_ROWS} targets of each" in text
+    assert f"{MAX_ROWS} of 300 targets" in text
+    assert "WITH parameters" not in text and "Copy" not in text
+
+
+def test_trust_policy_attacks_meet_what_they_led_to(opened, tmp_path):
+    trail = simulated(tmp_path / "trail", api=Api.UPDATE_TRUST_POLICY, succeed=1)
+    written(tmp_path / "report.html", trail)
+    page = opened(tmp_path / "report.html")
+    assert page.locator(".incident h4").all_inner_texts()[1] == "Tried 12, entered 1"
+    lane = page.locator(".lane", has=page.locator(".mark.success"))
+    assert lane.inner_text() == "role/NetworkOperatorRole"
+    assert lane.locator(".mark.failure").count() == 1
+    row = page.locator("table.targets tr.entered")
+    assert row.count() == 1 and "2026-01-05T10:16:30Z" in row.inner_text()
+
+
+def test_a_month_of_500_alerts_can_be_seen_at_a_glance(opened, tmp_path):
+    outcome = written(
+        tmp_path / "report.html", month(tmp_path / "trail", pipelines=18, ordinary=300)
+    )
+    assert len(outcome.alerts) > 500
+    assert (tmp_path / "report.html").stat().st_size < 5_000_000
+    page = opened(tmp_path / "report.html", viewport={"width": 1280, "height": 900})
+    assert page.trouble == []
+    box = page.locator(".overview").bounding_box()
+    assert box["y"] + box["height"] <= 900
+    rows = page.locator(".overview tbody tr")
+    assert rows.count() == len(outcome.incidents)
+    assert page.locator(".counts").inner_text().split() == [
+        "CRITICAL",
+        "2",
+        "HIGH",
+        "3",
+        "LOW",
+        "504",
+    ]
+    assert page.locator(".chart rect").count() > 28
+    columns = page.evaluate(CELLS)
+    assert [row[0] for row in columns[:6]] == ["CRITICAL"] * 2 + ["HIGH"] * 3 + ["LOW"]
+    assert page.locator(".incident").count() == rows.count()
+
+    page.get_by_label("LOW").uncheck()
+    assert [row[0] for row in page.evaluate(CELLS)] == ["CRITICAL"] * 2 + ["HIGH"] * 3
+    assert page.locator("#found").inner_text() == f"5 of {rows.count()}"
+    page.locator("#search").fill("buildrunner entered")
+    assert [row[1] for row in page.evaluate(CELLS)] == ["ENTERED 2 of 16 roles"]
+    page.get_by_label("LOW").check()
+    page.locator("#search").fill("")
+    page.get_by_role("button", name="First").click()
+    firsts = [row[4] for row in page.evaluate(CELLS)]
+    assert firsts == sorted(firsts) and len(firsts) == rows.count()
+    page.get_by_role("button", name="Tried").click()
+    page.get_by_role("button", name="Tried").click()
+    assert [row[6] for row in page.evaluate(CELLS)[:2]] == ["16", "14"]
+    page.locator(f".overview a[href='#incident-{rows.count()}']").click()
+    assert page.locator(f"#incident-{rows.count()}").is_visible()
+
+
+# The texts of the cells of the overview's rows that are shown.
+CELLS = """() => [...document.querySelectorAll(".overview tbody tr")]
+  .filter((row) => !row.hidden).map((row) => [...row.cells].map((cell) => cell.innerText))"""
 
 
 HOSTILE = [
@@ -138,28 +296,45 @@ HOSTILE = [
     "'\"></title></style><b>bold</b>",
     "{{ 7 * 7 }}",
     "</dd></dl><iframe src='https://example.com'></iframe>",
+    "</script><script>alert(2)</script>",
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_what_comes_from_a_log_stays_text(opened, tmp_path, text):
-    role = role_arn(f"x/{text.replace(' ', '_')}/Role")
-    agent = {"userAgent": text, "sourceIPAddress": text}
-    records = [call("ListRoles", time=START - 60, eventID="l", **agent)]
-    for i in range(12):
-        parameters = {"roleArn": f"{role}{i}"}
-        time = START + i * 20
-        record = denied("", None, time, eventID=f"{i}", requestParameters=parameters, **agent)
-        records.append(record)
+def test_what_comes_from_a_log_stays_text(opened, tmp_path):
+    records = []
+    for number, text in enumerate(HOSTILE):
+        arn = f"arn:aws:iam::123456789012:user/{text.replace(' ', '_')}{number}"
+        who = {"type": "IAMUser", "arn": arn, "userName": text, "accountId": "123456789012"}
+        role = role_arn(f"x/{text.replace(' ', '_')}/Role")
+        agent = {"userAgent": text, "sourceIPAddress": text, "errorCode": text}
+        start = START + 60 * number
+        records.append(call("ListRoles", who, start - 60, userAgent=text, sourceIPAddress=text))
+        for i in range(12):
+            parameters = {"roleArn": f"{role}{i}"}
+            time = start + i * 20
+            records.append(denied("", who, time, requestParameters=parameters, **agent))
+    for number, record in enumerate(records):
+        record["eventID"] = str(number)
     trail = tmp_path / "trail.jsonl"
     trail.write_text("".join(json.dumps(record) + "\n" for record in records))
     outcome = written(tmp_path / "report.html", trail)
-    assert len(outcome.alerts) == 1
+    assert len(outcome.alerts) == len(HOSTILE)
     page = opened(tmp_path / "report.html")
     assert page.trouble == [] and len(page.requests) == 1
-    assert text in page.locator(".alert-card").inner_text()
-    assert page.locator("script, iframe, img, .alert-card b:not(.lane > b)").count() == 0
-    assert page.locator(".track .mark.failure").count() == 12
+    texts = page.locator(".incident").evaluate_all("all => all.map((e) => e.textContent).join()")
+    assert all(text in texts for text in HOSTILE)
+    assert page.locator("body script").count() == 1
+    assert page.locator("iframe, img, b:not(.lane > b), [style], [onerror]").count() == 0
+    assert page.locator(".track .mark.failure").count() == 12 * len(HOSTILE)
+
+
+def test_an_address_that_is_no_web_page_is_not_a_link(opened, tmp_path):
+    about = alert(reference="javascript:alert(1)", runbook="Look.")
+    outcome = Outcome(Tally(), [about], Counter(), RunErrors(), Content())
+    write_report(outcome, tmp_path / "report.html")
+    page = opened(tmp_path / "report.html")
+    assert page.trouble == [] and page.locator(".alerts a").count() == 0
+    assert "javascript:alert(1)" in page.locator(".alerts").inner_text()
 
 
 def test_a_report_is_written_whole_or_not_at_all(report, tmp_path, monkeypatch):

@@ -1,95 +1,153 @@
-"""Timelines drawn to scale."""
+"""Timelines drawn to scale, at any size."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_panther.alerts.model import Alert
-from local_panther.report.timeline import MAX_LANES, lay_out
+from local_panther.alerts.incidents import incidents_of
+from local_panther.report.timeline import (
+    BINS,
+    MAX_LANES,
+    PLACES,
+    Moment,
+    incident_timeline,
+    lay_out,
+)
 from local_panther.times import sql_timestamp
-from tests.builders.events import START
-from tests.builders.signals import metadata
+from tests.builders.alerts import alert, log_of
+from tests.builders.events import START, call, denied, denied_update, role_arn
 
 
-def alert(created_at=START + 1800):
-    texts = dict.fromkeys(("severity", "title", "dedup", "description", "runbook", "reference"), "")
-    times = {"created_at": created_at, "first": START, "last": START}
-    rest = {"event_ids": {}, "context": {}, "event": {}}
-    return Alert(metadata=metadata("Rule.a"), **texts, **times, **rest)
+def made(minute=30):
+    return [alert(created_at=START + minute * 60)]
 
 
-def row(minute, lane="role/A", mark="failure", detail="AccessDenied"):
-    time = sql_timestamp(START + minute * 60)
-    return {"event_time": time, "lane": lane, "mark": mark, "detail": detail}
+def at(minute, lane="role/A", kind="failure", detail="AccessDenied"):
+    return Moment(START + minute * 60, lane, kind, detail)
 
 
 def test_places_are_to_scale():
-    found = lay_out([row(0), row(10), row(20, "role/B")], alert(START + 1800))
+    found = lay_out([at(0), at(10), at(20, "role/B")], made(30))
     first, second, third = (m.left for lane in found.lanes for m in lane.marks)
-    assert second - first == pytest.approx(third - second, abs=0.01)
+    assert second - first == pytest.approx(third - second, abs=0.02)
     (line,) = found.lines
-    assert line.kind == "alert" and line.left - third == pytest.approx(third - second, abs=0.01)
+    assert line.kind == "alert" and line.left - third == pytest.approx(third - second, abs=0.02)
 
 
-def test_lanes_come_in_the_order_of_their_first_mark():
-    found = lay_out([row(5, "b"), row(1, "a"), row(9, "b"), row(0, "c")], alert())
-    assert [lane.name for lane in found.lanes] == ["c", "a", "b"]
-
-
-def test_crossings_go_through_all_lanes():
-    found = lay_out([row(0), row(9, "AssumeRole", "crossing", "")], alert())
-    assert [line.kind for line in found.lines] == ["alert", "crossing"]
-    assert [lane.name for lane in found.lanes] == ["role/A"]
-
-
-def test_the_table_tells_attempts_errors_and_success_afterwards():
-    rows = [
-        row(0, mark="success", detail=""),
-        row(1),
-        row(2, detail="ExpiredToken"),
-        row(8, mark="success", detail=""),
-        row(3, "role/B"),
-        row(2, "ListRoles", "discovery", ""),
+def test_what_was_entered_comes_first_then_what_was_tried_most():
+    moments = [
+        *(at(5, "tried late"), at(1, "tried"), at(2, "often"), at(3, "often")),
+        *(at(4, "got in"), at(9, "got in", "success", ""), at(0, "List", "discovery", "")),
     ]
-    found = lay_out(rows, alert())
-    assert [lane.name for lane in found.targets] == ["role/A", "role/B"]
-    lane = found.targets[0]
-    assert len(lane.failures) == 2 and lane.errors == "AccessDenied, ExpiredToken"
-    assert lane.success_after == START + 480
-    assert found.targets[1].success_after is None
+    found = lay_out(moments, made())
+    assert [lane.name for lane in found.lanes] == [
+        *("List", "got in", "often", "tried", "tried late")
+    ]
+    assert [lane.name for lane in found.targets] == ["got in", "often", "tried", "tried late"]
+    assert found.targets[0].entered == START + 540 and found.targets[1].entered is None
+    assert [mark.detail for mark in found.targets[1].failures] == ["AccessDenied"] * 2
+
+
+def test_lanes_beyond_the_limit_are_one_with_their_count():
+    moments = [at(i / 60, f"role/{i}") for i in range(300)]
+    moments += [at(25 + i, f"role/{290 + i}", "success", "") for i in range(3)]
+    found = lay_out(moments, made())
+    assert len(found.drawn) == MAX_LANES and len(found.targets) == 300
+    assert [lane.name for lane in found.drawn[:3]] == ["role/290", "role/291", "role/292"]
+    (density,) = found.densities
+    assert (density.lanes, density.kind, density.marks) == (280, "failure", 280)
+    assert max(height for *_, height in density.bins) == 100 and len(density.bins) <= BINS
+    entered = [at(i, f"role/{i}", "success", "") for i in range(MAX_LANES + 5)]
+    kinds = [(d.kind, d.lanes) for d in lay_out([*moments, *entered], made()).densities]
+    assert kinds == [("success", 8), ("failure", 272)]
+
+
+def test_marks_on_top_of_each_other_are_drawn_once():
+    many = lay_out([at(i / 1000) for i in range(20_000)], made()).lanes[0]
+    assert len(many.failures) == 20_000 and len(many.drawn) <= PLACES
+    both = lay_out([at(1), at(1, kind="success"), at(1)], made()).lanes[0]
+    assert [mark.kind for mark in both.drawn] == ["failure", "success"]
+
+
+def test_crossings_and_alerts_go_through_all_lanes():
+    crossings = [at(minute, "AssumeRole", "crossing", "") for minute in (9, 12)]
+    found = lay_out([at(0), *crossings], [*made(30), *made(30), *made(60)])
+    assert [(line.kind, line.time - START) for line in found.lines] == [
+        *(("crossing", 540), ("alert", 1800), ("alert", 3600))
+    ]
+    assert [lane.name for lane in found.lanes] == ["role/A"]
 
 
 def test_labels_leave_out_what_all_targets_share():
     arn = "arn:aws:iam::123456789012:role/"
-    found = lay_out(
-        [row(0, arn + "A"), row(1, arn + "B"), row(0, "ListRoles", "discovery")], alert()
-    )
-    assert [found.label(lane) for lane in found.lanes] == ["role/A", "ListRoles", "role/B"]
+    listed = at(0, "ListRoles", "discovery")
+    found = lay_out([at(0, arn + "A"), at(1, arn + "B"), listed], made())
+    assert [found.label(lane) for lane in found.lanes] == ["ListRoles", "role/A", "role/B"]
     other = "arn:aws:iam::111122223333:role/A"
-    found = lay_out([row(0, arn + "A"), row(1, other)], alert())
-    assert found.label(found.lanes[1]) == other
-
-
-def test_lanes_beyond_the_limit_are_in_the_table_only():
-    found = lay_out([row(i / 60, f"role/{i}") for i in range(MAX_LANES + 7)], alert())
-    assert len(found.drawn) == MAX_LANES and found.hidden == 7
-    assert len(found.targets) == MAX_LANES + 7
+    found = lay_out([at(0, arn + "A"), at(1, other)], made())
+    assert found.label(found.lanes[1]) == other and found.common == ""
 
 
 @given(
     st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=30), st.integers(-(10**6), 10**6)
 )
-def test_everything_stands_inside_and_in_order(minutes, created):
-    found = lay_out([row(minute) for minute in minutes], alert(START + created * 60))
-    lefts = [mark.left for lane in found.lanes for mark in lane.marks]
-    lefts += [line.left for line in found.lines]
-    assert all(0 < left < 100 for left in lefts)
+def test_everything_is_inside_and_in_order(minutes, created):
+    found = lay_out([at(minute) for minute in minutes], made(created))
     (lane,) = found.lanes
-    assert [m.left for m in lane.marks] == sorted(m.left for m in lane.marks)
+    lefts = [mark.left for mark in lane.marks]
+    assert all(0 < left < 100 for left in [*lefts, *(line.left for line in found.lines)])
+    assert lefts == sorted(lefts)
     assert 1 <= len(found.ticks) <= 12
     assert all(-0.01 <= left <= 100.01 for left, _ in found.ticks)
 
 
-@pytest.mark.parametrize("rows", [[], [{"event_time": None}], [{"lane": "x"}]])
-def test_nothing_to_draw_is_no_timeline(rows):
-    assert lay_out(rows, alert()) is None
+class TestSources:
+    """What an incident's timeline is drawn from."""
+
+    def records(self):
+        wanted = {"requestParameters": {"roleName": "Role0", "policyDocument": "{}"}}
+        tried = [
+            denied(role_arn(f"path/Role{i}"), time=START + i, eventID=str(i)) for i in range(4)
+        ]
+        more = denied_update("Role1", time=START + 5, eventID="u")
+        entered = call("UpdateAssumeRolePolicy", time=START + 60, eventID="s", **wanted)
+        return [*tried, more, entered]
+
+    def found(self, timeline=(), roles=True):
+        records = self.records()
+        about = alert(*records, first=START, last=START + 5)
+        about.timeline = list(timeline)
+        (incident,) = incidents_of([about], log_of(*(records if roles else [])))
+        return incident, incident_timeline(incident)
+
+    def test_calls_of_both_apis_and_both_outcomes_meet_in_one_lane(self):
+        incident, found = self.found()
+        assert [lane.name for lane in found.lanes] == [
+            f"123456789012:role/Role{i}" for i in (0, 1, 2, 3)
+        ]
+        assert found.lanes[0].entered == START + 60 and len(found.lanes[1].failures) == 2
+        assert (incident.tried, incident.entered) == (4, 1)
+
+    def test_rows_of_a_query_come_first_without_what_is_not_of_the_incident(self):
+        times = {"role/X": START, "role/Y": START + 60, "role/Z": START + 61.5}
+        rows = [
+            {"event_time": sql_timestamp(time), "lane": lane, "mark": "failure", "detail": "x"}
+            for lane, time in times.items()
+        ]
+        found = self.found([*rows, *rows, {"event_time": None}, {"lane": "x"}])[1]
+        assert [lane.name for lane in found.lanes] == ["role/X", "role/Y"]
+        assert found.outside == 1 and len(found.lanes[0].marks) == 1
+
+    def test_events_are_drawn_if_there_is_nothing_else(self):
+        found = self.found(roles=False)[1]
+        kinds = {(lane.name, mark.kind) for lane in found.lanes for mark in lane.marks}
+        assert kinds == {
+            ("AssumeRole", "error"),
+            ("UpdateAssumeRolePolicy", "error"),
+            ("UpdateAssumeRolePolicy", "event"),
+        }
+        assert found.targets == []
+
+    def test_an_alert_without_events_has_no_timeline(self):
+        (incident,) = incidents_of([alert({})], log_of())
+        assert incident_timeline(incident) is None

@@ -1,0 +1,108 @@
+"""The card of an incident: what a report says of it, and in how much detail."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from local_panther.alerts.incidents import Incident
+from local_panther.alerts.model import Alert
+from local_panther.alerts.runbook import Step, runbook_steps
+from local_panther.alerts.verdict import verdict
+from local_panther.content.model import Metadata
+from local_panther.report.timeline import Timeline, incident_timeline
+
+MITRE = "https://attack.mitre.org"
+TACTIC, TECHNIQUE = re.compile(r"TA\d{4}"), re.compile(r"(T\d{4})(?:\.(\d{3}))?")
+MAX_JSON = 40_000  # characters of the events behind an incident, and of a context
+
+
+@dataclass(frozen=True)
+class Events:
+    """The events behind an incident as JSON.
+
+    Attributes:
+        text: A JSON array of the first of them.
+        shown: Their number.
+        total: How many there are.
+    """
+
+    text: str
+    shown: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Card:
+    """An incident and all that is said of it.
+
+    Attributes:
+        incident: The incident.
+        texts: The SQL of saved queries by name.
+        paths: What was read, as arguments of a command.
+    """
+
+    incident: Incident
+    texts: Mapping[str, str]
+    paths: Sequence[str]
+
+    @property
+    def verdict(self) -> str:
+        """The sentence to read first."""
+        return verdict(self.incident)
+
+    @cached_property
+    def timeline(self) -> Timeline | None:
+        """Its timeline; None if there is nothing to draw."""
+        return incident_timeline(self.incident)
+
+    @cached_property
+    def runbooks(self) -> list[tuple[Alert, list[Step]]]:
+        """The steps of each runbook, once, with the worst alert that it is of."""
+        worst: dict[str, Alert] = {}
+        for alert in self.incident.alerts:
+            if alert.runbook:
+                worst.setdefault(alert.runbook, alert)
+        return [(a, runbook_steps(a, self.incident, self.texts)) for a in worst.values()]
+
+    @property
+    def events(self) -> Events:
+        """The first events behind it, as many as there is room for."""
+        found: dict[Any, Mapping[str, Any]] = {}
+        ids: set[str] = set()
+        for alert in self.incident.alerts:
+            ids.update(alert.event_ids)
+            for event in alert.events:
+                found.setdefault(event.get("eventID") or id(event), event)
+        shown: list[str] = []
+        size = 0
+        for event in found.values():
+            text = as_json(event)
+            size += len(text)
+            if shown and size > MAX_JSON:
+                break
+            shown.append(text)
+        total = max(len(ids), len(found))
+        return Events("[" + ",\n".join(shown) + "]", len(shown), total)
+
+
+def as_json(value: Any) -> str:
+    """Return a value as JSON to read, cut if it is very long."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
+    return text if len(text) <= MAX_JSON else text[:MAX_JSON] + "\n… cut"
+
+
+def mitre_links(metadata: Metadata) -> Iterator[tuple[str, str]]:
+    """Yield the names and addresses of a rule's tactics and techniques of MITRE ATT&CK."""
+    for name in dict.fromkeys(part for entry in metadata.mitre for part in entry.split(":")):
+        if TACTIC.fullmatch(name):
+            yield name, f"{MITRE}/tactics/{name}/"
+        elif found := TECHNIQUE.fullmatch(name):
+            yield name, f"{MITRE}/techniques/" + "/".join(filter(None, found.groups())) + "/"
+
+
+def is_link(address: str) -> bool:
+    """Return whether an address leads to a web page, and nowhere else."""
+    return address.startswith(("https://", "http://"))

@@ -1,0 +1,108 @@
+"""The overview of a report: a row for each incident, and when the alerts were made."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from local_panther.activity.principals import described
+from local_panther.alerts.incidents import SEVERITIES, Incident
+from local_panther.alerts.model import Alert
+from local_panther.alerts.verdict import answer
+from local_panther.times import clock, iso
+
+COLUMNS = 60  # of the chart at most
+MIN_COLUMNS, MIN_TIMES = 30, 5
+STEPS = (60, 300, 900, 3600, 4 * 3600, 86_400, 7 * 86_400, 30 * 86_400)  # seconds of a column
+
+
+@dataclass(frozen=True)
+class Row:
+    """An incident as the overview has it; a link goes to its card."""
+
+    incident: Incident
+
+    @property
+    def answer(self) -> str:
+        """What was tried and entered, or what the worst alert is called."""
+        incident = self.incident
+        return answer(incident.roles) if incident.roles else incident.alerts[0].title
+
+    @property
+    def who(self) -> str:
+        """The principal, as people read it."""
+        return described(self.incident.principal) if self.incident.principal else ""
+
+    @property
+    def address(self) -> str:
+        """The most frequent address, and how many more there are."""
+        addresses = self.incident.addresses
+        more = f" and {len(addresses) - 1:,} more" if len(addresses) > 1 else ""
+        return addresses[0] + more if addresses else ""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The alerts of one severity in one column of the chart, in its own units.
+
+    Attributes:
+        x: Its left edge, `y` its upper edge, `height` its height.
+        severity: Of the alerts.
+        label: What it says of them.
+    """
+
+    x: float
+    y: float
+    height: float
+    severity: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Alerts over time, a column for each step.
+
+    Attributes:
+        blocks: The parts of the columns.
+        columns: Their number; each is one unit wide.
+        most: The most alerts in one column, which is as high as the chart.
+        first: The time at which it begins, and `last` that at which it ends, as text.
+    """
+
+    blocks: tuple[Block, ...]
+    columns: int
+    most: int
+    first: str
+    last: str
+
+
+def severity_counts(incidents: Sequence[Incident]) -> list[tuple[str, int]]:
+    """Return how many incidents there are of each severity, worst first."""
+    counts = Counter(incident.severity for incident in incidents)
+    return [(severity, counts[severity]) for severity in SEVERITIES if counts[severity]]
+
+
+def alerts_over_time(alerts: Sequence[Alert]) -> Chart | None:
+    """Lay out when alerts were made; None if there are too few to see anything in it."""
+    times = [alert.created_at for alert in alerts]
+    if len(set(times)) < MIN_TIMES:
+        return None
+    length = max(times) - min(times)
+    step = next((s for s in STEPS if length / s < COLUMNS - 1), length / (COLUMNS - 2))
+    start = min(times) // step * step
+    columns = max(int((max(times) - start) // step) + 1, MIN_COLUMNS)
+    counts = Counter((int((a.created_at - start) // step), a.severity) for a in alerts)
+    heights = Counter[int]()
+    for (column, _), count in counts.items():
+        heights[column] += count
+    most = max(heights.values())
+    blocks = []
+    for column in sorted(heights):
+        below = 0.0
+        for severity in SEVERITIES:
+            if count := counts[column, severity]:
+                below += count
+                label = f"{count:,} {severity} from {iso(start + column * step)}"
+                blocks.append(Block(column, most - below, count, severity, label))
+    form = "%Y-%m-%d %H:%M" if step < 86_400 else "%Y-%m-%d"
+    last = clock(start + columns * step, form)
+    return Chart(tuple(blocks), columns, most, clock(start, form), last)
