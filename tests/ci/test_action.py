@@ -52,7 +52,7 @@ class TestRun:
         assert f"::error file=panther/{RULE},line=" in job.outputs["Test the content"]
 
     def test_the_replay_runs_all_the_same(self, job):
-        assert "Multiple AWS Roles" in job.outputs["Replay CloudTrail"]
+        assert "1 incident (1 HIGH)" in job.outputs["Replay CloudTrail"]
 
     def test_the_summary_shows_both_and_no_text_can_end_its_blocks(self, job):
         assert "### Tests of the content" in job.summary and "### Replay" in job.summary

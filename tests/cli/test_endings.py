@@ -142,12 +142,12 @@ class TestStreams:
         trail = simulated(tmp_path / "t.jsonl")
         done = self.shell(f"local-panther replay - {trail} <&-")
         assert done.returncode == 1 and "standard input" in done.stdout
-        assert "Multiple AWS Roles" in done.stdout and "Traceback" not in done.stderr
+        assert "1 incident (1 HIGH)" in done.stdout and "Traceback" not in done.stderr
 
     def test_no_input_is_no_trouble_where_none_is_read(self, tmp_path):
         trail = simulated(tmp_path / "t.jsonl")
         done = self.shell(f"local-panther replay {trail} <&-")
-        assert done.returncode == 0 and "Multiple AWS Roles" in done.stdout
+        assert done.returncode == 0 and "1 incident (1 HIGH)" in done.stdout
 
 
 class TestTemporaryFolder:

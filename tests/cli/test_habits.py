@@ -72,7 +72,9 @@ class TestWidth:
         trail = simulated(tmp_path / "t.jsonl")
         for columns in (70, 200):
             out = with_environment("replay", trail, COLUMNS=str(columns)).stdout
-            assert max(map(len, out.splitlines())) <= columns
+            # A command stays whole, so that it can be copied.
+            lines = [line for line in out.splitlines() if "local-panther query" not in line]
+            assert max(map(len, lines)) <= columns
 
     def test_messages_in_a_pipe_are_not_broken(self, tmp_path):
         name = "x" * 150
