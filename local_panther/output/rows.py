@@ -39,8 +39,9 @@ def cell(value: Any) -> Any:
         value = json.dumps(value, ensure_ascii=False)
     if not isinstance(value, str):
         return value
-    is_formula = value.lstrip(" ").startswith(FORMULA_STARTS)
-    return f"'{printable(value)}" if is_formula else printable(value)
+    # Tabs and line ends are ordinary within a quoted cell.
+    text = "".join(char if char in "\t\r" else printable(char) for char in value)
+    return f"'{text}" if value.lstrip(" ").startswith(FORMULA_STARTS) else text
 
 
 def write_json_lines(rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:

@@ -194,7 +194,7 @@ def test_rows_as_csv(start):
     value = f'{start}{HOSTILE},"quoted"'
     out = io.StringIO(newline="")
     write_csv([{value: value, "list": [value]}], [value, "list"], out)
-    assert [c for c in set(out.getvalue()) if not (c.isprintable() or c in "\r\n")] == []
+    assert [c for c in set(out.getvalue()) if not (c.isprintable() or c in "\t\r\n")] == []
     for row in csv.reader(io.StringIO(out.getvalue(), newline="")):
         assert len(row) == 2 and MARKUP in row[0] and HTML in row[0]
         assert not row[0].lstrip(" ").startswith(("=", "+", "-", "@", "\uff1d"))
