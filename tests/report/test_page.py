@@ -222,6 +222,8 @@ def test_a_success_among_300_roles_is_drawn_and_printed(opened, tmp_path):
     pages = [page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages]
     text = "\n".join(pages)
     assert "ENTERED 1 of 300 roles" in pages[0] and "Tried 300, entered 1" in text
+    assert re.search(r"Tried\s+Entered\s+Alerts", pages[0])  # the table keeps its head
+    assert "198.51.100.23" in pages[0] and re.search(r"\b300\s+1\s+2\b", pages[0])
     table = text[text.index("Target in 123456789012") :]
     assert table.index("✔ 2026-01-05T10:31:30Z") < table.index("role/BillingAdminRole")
     names = targets.locator("th").all_text_contents()
