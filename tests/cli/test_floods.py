@@ -83,8 +83,7 @@ def test_flood_of_successes_is_held_only_as_far_as_it_can_be_asked_for(tmp_path)
 
 def test_large_attempts_use_the_disk_and_the_critical_query_runs(tmp_path):
     def records():
-        filler = {"filler": "x" * LARGE_BYTES}
-        large = {"requestParameters": filler, "additionalEventData": filler}
+        large = {"requestParameters": {"filler": "x" * LARGE_BYTES}}
         for number in range(LARGE_ATTEMPTS):
             target, who = role_arn(f"Role{number % 200}"), user(f"user-{number % 20}")
             yield denied(target, who, START + number, eventID=f"event-{number}", **large)
