@@ -96,8 +96,13 @@ class Client:
         return "\n".join(f"{issue['path']}: {issue['errorMessage']}" for issue in issues)
 
     def files(self) -> dict[str, bytes]:
+        """Return what uploads left behind; alerts have a database of their own."""
         found = (path for path in self.state.rglob("*") if path.is_file())
-        return {str(path.relative_to(self.state)): path.read_bytes() for path in found}
+        return {
+            str(path.relative_to(self.state)): path.read_bytes()
+            for path in found
+            if not path.name.startswith("alerts.sqlite")
+        }
 
 
 @pytest.fixture

@@ -87,11 +87,6 @@ def test_a_wrong_token_is_told_so(tool, instance):
     assert status == 1 and "token is missing or wrong" in out and not instance.files()
 
 
-def test_enrichment_and_benchmarks_are_refused_as_not_supported(tool):
-    _, out = tool("enrich-test-data")
-    assert "GRAPHQL_VALIDATION_FAILED" in out and "not supported by the local Panther" in out
-
-
 class TestLocalTest:
     def test_runs_every_correlation_rule(self, content_copy):
         done = run("local-panther", "test", cwd=content_copy)
