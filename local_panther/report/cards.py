@@ -67,24 +67,28 @@ class Card:
                 worst.setdefault(alert.runbook, alert)
         return [(a, runbook_steps(a, self.incident, self.texts)) for a in worst.values()]
 
+    @cached_property
+    def happened(self) -> list[Mapping[str, Any]]:
+        """The events behind it that its alerts hold, each once."""
+        found: dict[Any, Mapping[str, Any]] = {}
+        for alert in self.incident.alerts:
+            for event in alert.events:
+                found.setdefault(event.get("eventID") or id(event), event)
+        return sorted(found.values(), key=lambda event: str(event.get("eventTime") or ""))
+
     @property
     def events(self) -> Events:
         """The first events behind it, as many as there is room for."""
-        found: dict[Any, Mapping[str, Any]] = {}
-        ids: set[str] = set()
-        for alert in self.incident.alerts:
-            ids.update(alert.event_ids)
-            for event in alert.events:
-                found.setdefault(event.get("eventID") or id(event), event)
         shown: list[str] = []
         size = 0
-        for event in found.values():
+        for event in self.happened:
             text = as_json(event)
             size += len(text)
             if shown and size > MAX_JSON:
                 break
             shown.append(text)
-        total = max(len(ids), len(found))
+        ids = {event_id for alert in self.incident.alerts for event_id in alert.event_ids}
+        total = max(len(ids), len(self.happened))
         return Events("[" + ",\n".join(shown) + "]", len(shown), total)
 
 

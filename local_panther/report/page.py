@@ -11,13 +11,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from local_panther.activity.principals import described
+from local_panther.activity.summary import nearest, summaries
 from local_panther.alerts.incidents import SEVERITIES
 from local_panther.output.facts import detection_facts, notes, reading_facts
 from local_panther.replay import Outcome
 from local_panther.report.cards import Card, as_json, is_link, mitre_links
 from local_panther.report.overview import Row, alerts_over_time, severity_counts
 from local_panther.text import printable
-from local_panther.times import event_time, iso, span
+from local_panther.times import event_time, iso, parse_time, span
 from local_panther.tuning.advice import some
 
 FOLDED_FROM = 12  # rows of a table, and notes
@@ -25,6 +27,17 @@ MAX_ROWS = 200  # of a table of targets, folded ones with them
 PRINTED = 20  # incidents; the overview is printed whole
 LISTED = 10  # incidents; the others are folded
 MAX_OVERVIEW = 1500  # incidents
+MAX_CELL = 200  # characters of a field of an event
+
+EVENT_COLUMNS = {
+    "Time": "eventTime",
+    "Event": "eventName",
+    "Service": "eventSource",
+    "Error": "errorCode",
+    "Address": "sourceIPAddress",
+    "Account": "recipientAccountId",
+    "Region": "awsRegion",
+}
 
 # The page grows by this many characters of cards until there is less in those that follow.
 JSON_UNTIL, ALL_UNTIL, CARDS_UNTIL = 900_000, 2_400_000, 3_600_000
@@ -50,6 +63,7 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
         rows=[Row(incident) for incident in outcome.incidents[:MAX_OVERVIEW]],
         cards=rendered,
         queries=used,
+        nearest=[] if outcome.alerts else nearest(summaries(outcome.role_log), FOLDED_FROM),
         counts=severity_counts(outcome.incidents),
         chart=alerts_over_time(outcome.alerts),
         reading=list(reading_facts(outcome)),
@@ -101,14 +115,17 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "as_json": as_json,
         "csp_hash": _csp_hash,
+        "described": described,
         "event_time": event_time,
         "is_link": is_link,
         "iso": iso,
         "mitre_links": mitre_links,
         "some": some,
         "span": span,
+        "text": _text,
     }
     environment.globals |= {
+        "EVENT_COLUMNS": EVENT_COLUMNS,
         "FOLDED_FROM": FOLDED_FROM,
         "LISTED": LISTED,
         "MAX_ROWS": MAX_ROWS,
@@ -124,6 +141,14 @@ def _asset(environment: jinja2.Environment, name: str) -> Markup:
     assert environment.loader
     text, _, _ = environment.loader.get_source(environment, name)
     return Markup(text.strip())
+
+
+def _text(value: object) -> str:
+    """Return a field of an event in a table: nothing for one that is missing."""
+    time = parse_time(value) if isinstance(value, str) else None
+    if time is not None:
+        return event_time(time)
+    return "" if value is None else str(value)[:MAX_CELL]
 
 
 def _csp_hash(text: str) -> str:

@@ -26,6 +26,7 @@ TICK_STEPS = (1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43
 MAX_LANES = 20  # drawn one by one
 PLACES = 200  # that marks of one kind can have in one lane; those nearer to each other are one
 BINS = 100  # of a density lane
+MIN_EVENTS = 3  # at different times, below which a drawing says no more than a table
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,11 @@ def incident_timeline(incident: Incident) -> Timeline | None:
     elif incident.roles:
         calls = incident.roles.calls
         moments = [Moment(c.time, c.role or c.api, c.outcome, c.error) for c in calls]
-    return lay_out(moments or list(_of_events(incident.alerts)), incident.alerts, outside)
+    if not moments:
+        moments = list(_of_events(incident.alerts))
+        if len({moment.time for moment in moments}) < MIN_EVENTS:
+            return None
+    return lay_out(moments, incident.alerts, outside)
 
 
 def lay_out(

@@ -91,7 +91,7 @@ class TestOneIncident:
         rows = page.locator(".overview tbody tr").all_inner_texts()
         assert [row.split("\t")[0] for row in rows] == ["CRITICAL", "HIGH"]
         answer, *facts = rows[0].split("\t")[1:]
-        assert answer == "ENTERED 1 of 12 roles"
+        assert answer.strip() == "ENTERED 1 of 12 roles"
         assert facts == [
             *("mallory (IAM user, 123456789012)", "198.51.100.23"),
             *("2026-01-05T10:00:00Z", "2026-01-05T10:16:30Z", "12", "1", "2"),
@@ -337,6 +337,38 @@ def test_an_address_that_is_no_web_page_is_not_a_link(opened, tmp_path):
     page = opened(tmp_path / "report.html")
     assert page.trouble == [] and page.locator(".alerts a").count() == 0
     assert "javascript:alert(1)" in page.locator(".alerts").inner_text()
+
+
+def test_without_an_alert_it_says_who_came_nearest(opened, tmp_path):
+    trail = simulated(tmp_path / "trail", roles=6, ordinary=0)
+    written(tmp_path / "report.html", trail)
+    page = opened(tmp_path / "report.html")
+    assert page.trouble == [] and page.locator("h1").inner_text() == "No alert"
+    row = page.locator("table.nearest tbody tr").inner_text().split("\t")
+    assert row[:5] == ["mallory (IAM user, 123456789012)", "6", "6", "0", "198.51.100.23"]
+    written(tmp_path / "report.html")
+    page = opened(tmp_path / "report.html")
+    assert page.trouble == [] and "Nobody was denied a role." in page.inner_text("main")
+
+
+def test_incidents_about_anything_else_show_what_happened(opened, tmp_path):
+    calls = [call("CreateUser", time=START + 60 * i, eventID=str(i)) for i in range(4)]
+    runbook = "https://docs.example.com/runbook"
+    later = START + 7 * 86_400
+    alerts = [alert(*calls, runbook=runbook), alert(call("GetUser", time=later), first=later)]
+    outcome = Outcome(Tally(), alerts, Counter(), RunErrors(), Content())
+    write_report(outcome, tmp_path / "report.html")
+    page = opened(tmp_path / "report.html")
+    assert page.trouble == [] and "Tried" not in page.locator(".overview thead").inner_text()
+    assert page.locator("#incident-1 .steps a").get_attribute("href") == runbook
+    assert page.locator("#incident-1 .track .mark.event").count() == 4
+    (row, *_), count = (rows := page.locator("#incident-1 .events tbody tr")).all(), rows.count()
+    assert count == 4 and row.inner_text().split("\t")[:3] == [
+        *("2026-01-05T10:00:00Z", "CreateUser", "iam.amazonaws.com")
+    ]
+    # One event is said once, in the table
+    assert page.locator("#incident-2 .timeline").count() == 0
+    assert page.locator("#incident-2 .events tbody tr").count() == 1
 
 
 def test_a_report_is_written_whole_or_not_at_all(report, tmp_path, monkeypatch):
