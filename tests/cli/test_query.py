@@ -97,7 +97,8 @@ def test_text_from_a_log_is_neither_a_formula_nor_a_command_to_a_terminal(tmp_pa
     rows = list(csv.DictReader(io.StringIO(out, newline="")))
     assert status == 0
     assert [row["user_agent"] for row in rows] == [
-        agent if agent in ("plain", "\x1b[2J") else f"'{agent}" for agent in agents
+        {"plain": "plain", "\x1b[2J": "\N{REPLACEMENT CHARACTER}[2J"}.get(agent, f"'{agent}")
+        for agent in agents
     ]
     _, out, _ = run("query", CALLS, trail, *settings)
     assert "\x1b" not in out and "\t" not in out
