@@ -28,6 +28,7 @@ from local_panther.detection.engine import Engine
 from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
 from local_panther.errors import RunErrors
+from local_panther.instance.index import is_stored
 from local_panther.lake.lake import Lake
 from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
@@ -312,7 +313,10 @@ class _Stream:
 
 
 def _content_option(folder: Path) -> tuple[str, ...]:
-    return () if folder == Path() else ("--content", str(folder))
+    if folder == Path():
+        return ()
+    # A state folder rather than what it holds now, which the next upload replaces.
+    return ("--content", str(folder.parent if is_stored(folder) else folder))
 
 
 def _watched(files: list[str], tally: Tally, watch: Watch | None) -> Iterator[str]:
