@@ -37,6 +37,15 @@ def test_every_command_has_a_page_with_its_options_and_each_page_is_in_the_menu(
         assert path.relative_to(REPO / "docs").as_posix() in menu
 
 
+def test_every_package_and_module_of_the_architecture_has_its_row():
+    table = (REPO / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"(?m)^\| (`[^|]+`) \|", table)
+    named = [name for row in rows for name in re.findall(r"`([a-z_]+)`", row)]
+    package = REPO / "local_panther"
+    parts = {p.stem for p in package.iterdir() if p.suffix in ("", ".py") and p.stem[0] != "_"}
+    assert sorted(named) == sorted(parts)
+
+
 def test_the_menu_is_valid_yaml_and_the_site_loads_no_fonts_from_elsewhere():
     assert yaml.safe_load((REPO / "mkdocs.yml").read_text())["theme"]["font"] is False
 
