@@ -352,14 +352,14 @@ Content that uses boto3 gets a fake AWS meanwhile, never the bucket's
 
 ## Other log types
 
-`local-panther replay FILES --log-type Custom.Application.Audit --schema FILE` runs the streaming rules
-for that type, with its data model, on JSON lines, plain or compressed
+`local-panther replay FILES --log-type Custom.Application.Audit --schema FILE` runs the streaming
+rules for that type, with its data model, on JSON lines, plain or compressed
 (`tests/test_other_log_types.py`). The schema is one of
-[Panther's](https://docs.panther.com/data-onboarding/custom-log-types/reference); of it the replay takes
-the time of an event (`isEventTime` with `rfc3339`, `unix`, `unix_ms`, `unix_us`, `unix_ns` or a format
-of strftime) and the indicators, and leaves the values of all fields as they are. Events as an instance
-stores them, with `p_event_time`, need none. Signals of such rules take part in correlation; scheduled
-queries read CloudTrail only.
+[Panther's](https://docs.panther.com/data-onboarding/custom-log-types/reference); of it the replay
+takes the time of an event (`isEventTime` with `rfc3339`, `unix`, `unix_ms`, `unix_us`, `unix_ns`
+or a format of strftime) and the indicators, and leaves the values of all fields as they are.
+Events as an instance stores them, with `p_event_time`, need none. Signals of such rules take part
+in correlation; scheduled queries read CloudTrail only.
 
 ## Limits
 

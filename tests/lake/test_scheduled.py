@@ -136,9 +136,8 @@ def test_the_lake_has_the_columns_of_an_instance():
 def test_a_record_that_duckdb_takes_for_no_json_is_stored_without_the_half_character():
     odd = b'{"eventName": "ListRoles", "userAgent": "a\\ud800\\u0000b"}'
     with stored(call("ListRoles"), odd, call("ListRoles")) as lake:
-        agents = "SELECT userAgent FROM panther_logs.public.aws_cloudtrail ORDER BY userAgent"
-        assert [row["userAgent"] for row in lake.query(agents)][0] == "a??b"
-        assert len(lake.query(agents)) == 3 and lake.refused == 0
+        rows = lake.query("SELECT userAgent FROM panther_logs.public.aws_cloudtrail")
+        assert len(rows) == 3 and {"userAgent": "a??b"} in rows and lake.refused == 0
 
 
 @pytest.mark.parametrize("value", [None, 2.5, 2**64, "", "x", "\0", [1], {"a": {"b": [None]}}])
