@@ -52,7 +52,7 @@ docs-assets: .venv/ready-dev
 test: lint content-test pytest
 
 test-full: .venv/ready-dev
-	TEST_SCALE=full $(BIN)/pytest --numprocesses auto
+	TEST_SCALE=full $(BIN)/pytest --numprocesses auto --dist worksteal
 
 test-configured: .venv/ready-dev
 	$(BIN)/python -m tests.configured
@@ -94,7 +94,7 @@ content-test: .venv/ready
 	$(BIN)/local-panther test --show-failures-only
 
 pytest: .venv/ready-dev
-	$(BIN)/pytest --numprocesses auto
+	$(BIN)/pytest --numprocesses auto --dist worksteal
 
 format: .venv/ready-dev
 	$(BIN)/ruff check --fix .

@@ -39,7 +39,17 @@ def main() -> None:
     commands = [
         [BIN / "panther_analysis_tool", "test", "--show-failures-only"],
         [BIN / "local-panther", "test", "--show-failures-only"],
-        [BIN / "python", "-m", "pytest", "-n", options.jobs, *left_out, *pytest_arguments],
+        [
+            BIN / "python",
+            "-m",
+            "pytest",
+            "-n",
+            options.jobs,
+            "--dist",
+            "worksteal",
+            *left_out,
+            *pytest_arguments,
+        ],
     ]
     failed = []
     with tempfile.TemporaryDirectory(prefix="configured-") as folder:
