@@ -71,14 +71,18 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-@pytest.fixture
-def content_copy(tmp_path: Path) -> Path:
-    """A copy of this repository's content, to be edited."""
-    copy = tmp_path / "content"
+def copy_content(copy: Path) -> Path:
+    """Copy this repository's content to a new folder, and return that."""
     for folder in CONTENT_FOLDERS:
         shutil.copytree(REPO / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPO / ".panther_settings.yml", copy)
     return copy
+
+
+@pytest.fixture
+def content_copy(tmp_path: Path) -> Path:
+    """A copy of this repository's content, to be edited."""
+    return copy_content(tmp_path / "content")
 
 
 @pytest.fixture

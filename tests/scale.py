@@ -2,6 +2,8 @@
 
 import os
 
+import pytest
+
 FULL = os.environ.get("TEST_SCALE") == "full"  # make test-full
 MUTATION = os.environ.get("TEST_SCALE") == "mutation"  # make mutants
 
@@ -11,3 +13,6 @@ def examples(sample: int, full: int) -> int:
     if FULL:
         return full
     return max(sample // 4, 10) if MUTATION else sample
+
+
+slow = pytest.mark.skipif(not FULL, reason="takes long: make test-full runs it")

@@ -10,11 +10,13 @@ import yaml
 
 from tests.builders.events import REPO
 from tests.cli.test_habits import COMMANDS
+from tests.scale import slow
 
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 
 
+@slow  # make docs does it too
 def test_shown_output_is_what_the_commands_print():
     check = [sys.executable, REPO / "docs/tools/outputs.py", "--check"]
     done = subprocess.run(check, capture_output=True, text=True)

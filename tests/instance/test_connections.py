@@ -70,9 +70,9 @@ class TestHalfOpen:
         b"\x16\x03\x01",  # a client that speaks TLS
     )
 
-    @pytest.mark.parametrize("sent", HALVES)
-    def test_connections_without_a_request_are_closed(self, running, sent):
-        assert is_closed(connection(running, sent=sent), 20)
+    def test_connections_without_a_request_are_closed(self, running):
+        opened = [connection(running, sent=sent) for sent in self.HALVES]
+        assert [is_closed(half, 20) for half in opened] == [True] * len(self.HALVES)
 
     def test_one_that_sends_a_byte_now_and_then_is_closed_too(self, running):
         opened = connection(running, sent=b"POST /public/graphql HTTP/1.1\r\nX: ")
@@ -184,6 +184,14 @@ class TestRequests:
             b"POST /public/graphql HTTP/1.1\r\nHost: 127.0.0.1\r\n"
             + header
             + b"Content-Type: application/json\r\nContent-Length: 40000000\r\n\r\n"
+        )
+        assert opened.recv(4096).startswith(b"HTTP/1.1 403")
+
+    def test_a_client_without_the_token_is_not_kept_for_its_body(self, running):
+        opened = connection(running)
+        opened.sendall(
+            b"POST /public/graphql HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 40000000\r\n\r\n"
         )
         assert opened.recv(4096).startswith(b"HTTP/1.1 403")
         assert is_closed(opened, 20)

@@ -26,6 +26,7 @@ from local_panther.replay import replay
 from tests.builders.events import REPO, START, call
 from tests.builders.replays import replayed, simulated
 from tests.builders.s3 import s3_environment, upload
+from tests.scale import slow
 
 WANTED = frozenset({"AssumeRole", "ListRoles"})
 FILES = 60
@@ -163,7 +164,7 @@ def test_gives_the_same_alerts(address, bucket, tmp_path):
     assert outcome.signals == expected.signals
 
 
-@pytest.mark.parametrize("kill_both", [False, True])
+@pytest.mark.parametrize("kill_both", [pytest.param(False, marks=slow), True])
 def test_a_worker_that_dies_half_way_costs_no_record(
     scheduler, bucket, folder, monkeypatch, caplog, kill_both
 ):
@@ -182,6 +183,7 @@ def test_a_worker_that_dies_half_way_costs_no_record(
     assert ("no worker is left" in caplog.text) == kill_both
 
 
+@slow
 def test_workers_that_cannot_do_it_are_named_and_not_used(
     scheduler, bucket, folder, tmp_path_factory, caplog
 ):
@@ -223,7 +225,9 @@ def test_files_that_only_this_machine_has_are_read_here(address, folder):
         here.unlink()
 
 
-@pytest.mark.parametrize("command", ["replay", "tune", "summary"])
+@pytest.mark.parametrize(
+    "command", ["replay", *(pytest.param(name, marks=slow) for name in ("tune", "summary"))]
+)
 def test_a_cluster_that_is_not_there_ends_the_command(folder, command, monkeypatch):
     result = subprocess.run(
         [sys.executable, "-c", QUICK, command, folder, "--cluster", "tcp://127.0.0.1:1"],

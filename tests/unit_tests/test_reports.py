@@ -14,6 +14,7 @@ from local_panther.unit_tests.annotations import annotations
 from local_panther.unit_tests.junit import junit_xml
 from local_panther.unit_tests.results import Result, Results
 from tests.cli.test_command_line import COMMAND
+from tests.conftest import copy_content
 
 CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
 CORRELATION_ID = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
@@ -36,51 +37,62 @@ def number_of_tests(folder: Path) -> int:
     return sum(len(spec.get("Tests") or []) for spec in specs)
 
 
-@pytest.fixture
-def broken(content_copy):
-    """Content with a correlation test that fails, a rule test that fails, and an invalid file."""
-    path = content_copy / CORRELATION
+class Run:
+    """A run over content in a folder of its own, with a JUnit report."""
+
+    def __init__(self, folder: Path, **environment: str) -> None:
+        self.folder = folder
+        self.done = run_test(folder, "--junit", folder / "out.xml", **environment)
+        self.report = ElementTree.parse(folder / "out.xml").getroot()
+
+
+@pytest.fixture(scope="module")
+def passed(tmp_path_factory):
+    """A run over the content as it is shipped."""
+    return Run(copy_content(tmp_path_factory.mktemp("passed") / "content"))
+
+
+@pytest.fixture(scope="module")
+def failed(tmp_path_factory):
+    """A run as GitHub does it over content with a correlation test and a rule test that fail, and
+    an invalid file."""
+    folder = copy_content(tmp_path_factory.mktemp("failed") / "content")
+    path = folder / CORRELATION
     spec = yaml.safe_load(path.read_text())
     spec["Tests"][0]["ExpectedResult"] = not spec["Tests"][0]["ExpectedResult"]
     path.write_text(yaml.safe_dump(spec, sort_keys=False))
-    rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
+    rule = folder / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
     rule.write_text(rule.read_text().replace("def rule(event):", "def rule(event):\n    1 / 0"))
-    (content_copy / "rules" / "bad.yml").write_text("a: [")
-    return content_copy
+    (folder / "rules" / "bad.yml").write_text("a: [")
+    return Run(folder, GITHUB_ACTIONS="true")
 
 
 class TestJUnit:
-    def test_holds_every_test_of_a_repository(self, content_copy, tmp_path):
-        done = run_test(content_copy, "--junit", tmp_path / "out.xml")
-        assert done.returncode == 0, done.stderr
-        root = ElementTree.parse(tmp_path / "out.xml").getroot()
-        cases = list(root.iter("testcase"))
-        assert len(cases) == number_of_tests(content_copy) == int(root.get("tests"))
-        assert root.get("failures") == "0"
+    def test_holds_every_test_of_a_repository(self, passed):
+        assert passed.done.returncode == 0, passed.done.stderr
+        cases = list(passed.report.iter("testcase"))
+        assert len(cases) == number_of_tests(passed.folder) == int(passed.report.get("tests"))
+        assert passed.report.get("failures") == "0"
         for case in cases:
-            assert (content_copy / case.get("file")).is_file()
+            assert (passed.folder / case.get("file")).is_file()
         assert CORRELATION_ID in {case.get("classname") for case in cases}
 
-    def test_holds_failures_with_their_reason(self, broken, tmp_path):
-        done = run_test(broken, "--junit", tmp_path / "out.xml")
-        assert done.returncode == 1
-        root = ElementTree.parse(tmp_path / "out.xml").getroot()
-        failed = {
+    def test_holds_failures_with_their_reason(self, failed):
+        assert failed.done.returncode == 1
+        reasons = {
             c.get("classname"): c.find("failure").text
-            for c in root.iter()
+            for c in failed.report.iter()
             if len(c) and c.tag == "testcase"
         }
-        assert failed.keys() == {
+        assert reasons.keys() == {
             CORRELATION_ID,
             "AWS.CloudTrail.IAMListRoles",
-            str(broken / "rules" / "bad.yml"),
+            str(failed.folder / "rules" / "bad.yml"),
         }
-        assert "division by zero" in failed["AWS.CloudTrail.IAMListRoles"]
+        assert "division by zero" in reasons["AWS.CloudTrail.IAMListRoles"]
 
-    def test_the_output_is_that_of_the_tool(self, content_copy, tmp_path):
-        plain = run_test(content_copy)
-        with_report = run_test(content_copy, "--junit", tmp_path / "out.xml")
-        assert plain.stdout == with_report.stdout
+    def test_the_output_is_that_of_the_tool(self, passed):
+        assert run_test(passed.folder).stdout == passed.done.stdout
 
     def test_that_cannot_be_written_is_a_message(self, content_copy):
         done = run_test(content_copy, "--junit", "/dev/null/out.xml")
@@ -94,20 +106,21 @@ class TestJUnit:
 
 
 class TestGitHub:
-    def test_marks_what_failed_in_its_file_and_line(self, broken):
-        done = run_test(broken, GITHUB_ACTIONS="true")
-        marks = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
+    def test_marks_what_failed_in_its_file_and_line(self, failed):
+        marks = [line for line in failed.done.stdout.splitlines() if line.startswith("::error ")]
         files = {mark.split("file=")[1].split(",")[0] for mark in marks}
         rule = "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml"
         assert files == {CORRELATION, rule, "rules/bad.yml"}
         (mark,) = [mark for mark in marks if CORRELATION in mark]
         line = int(mark.split("line=")[1].split(",")[0])
-        assert "Name: " in (broken / CORRELATION).read_text().splitlines()[line - 1]
+        assert "Name: " in (failed.folder / CORRELATION).read_text().splitlines()[line - 1]
 
-    def test_marks_nothing_elsewhere_or_if_it_is_told_not_to(self, broken):
-        assert "::error" not in run_test(broken).stdout
-        assert "::error" not in run_test(broken, "--no-github", GITHUB_ACTIONS="true").stdout
-        assert "::error" in run_test(broken, "--github").stdout
+    def test_marks_nothing_elsewhere_or_if_it_is_told_not_to(self, failed):
+        only = "--path", "correlation_rules"
+        assert "::error" not in run_test(failed.folder, *only).stdout
+        at_github = run_test(failed.folder, *only, "--no-github", GITHUB_ACTIONS="true")
+        assert "::error" not in at_github.stdout
+        assert "::error" in run_test(failed.folder, *only, "--github").stdout
 
     @given(st.text(), st.text(), st.lists(st.text()))
     def test_a_mark_is_one_line_whatever_the_names(self, item, test, messages):

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.scale import slow
+
 RULES = "rules/aws_cloudtrail_rules"
 
 
@@ -17,7 +19,7 @@ def local_panther_test(folder, *arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("path", [None, "rules", "{folder}"])
+@pytest.mark.parametrize("path", [None, pytest.param("rules", marks=slow), "{folder}"])
 def test_they_are_left_out_and_counted(content_copy, tmp_path, path):
     os.mkfifo(content_copy / RULES / "pipe.yml")
     os.mkfifo(content_copy / "queries" / "pipe.yml")
