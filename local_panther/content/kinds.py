@@ -14,3 +14,4 @@ FOLDERS = {
     "pack": "packs",
 }
 QUERY_KINDS = ("saved_query", "scheduled_query")
+SHARED_KINDS = ("global", "datamodel")  # what any rule may use

@@ -17,6 +17,7 @@ from graphql import (
 from graphql.validation import MaxIntrospectionDepthRule
 
 from local_panther.instance.instance import Instance
+from local_panther.instance.operations.benchmarks import BenchmarkOperations
 from local_panther.instance.operations.content import ContentOperations
 from local_panther.instance.operations.lake import LakeOperations
 from local_panther.instance.operations.overview import OverviewOperations
@@ -37,6 +38,7 @@ class Api:
             SchemaOperations(instance.alerts),
             LakeOperations(instance),
             OverviewOperations(instance),
+            BenchmarkOperations(instance),
         )
         self.schema = load_schema()
         for kind in filter(None, (self.schema.query_type, self.schema.mutation_type)):

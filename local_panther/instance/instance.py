@@ -1,12 +1,14 @@
 """An instance: the content it stores, and what that content has found."""
 
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from local_panther.instance.alert_model import StoredAlert
 from local_panther.instance.alert_store import AlertStore
+from local_panther.instance.benchmarks import Benchmarks
 from local_panther.instance.lake_queries import LakeQueries
 from local_panther.instance.library import Library
 from local_panther.instance.store import LAKE_NAME
@@ -21,6 +23,7 @@ class Instance:
         library: The content.
         alerts: The alerts.
         lake: The data lake.
+        benchmarks: Runs of a rule over the lake.
     """
 
     def __init__(self, state: Path) -> None:
@@ -38,9 +41,11 @@ class Instance:
             self.library.close()
             raise
         self.lake = LakeQueries(lambda: self.databases)
+        self.benchmarks = Benchmarks(self.library, lambda: self.databases)
 
     def close(self) -> None:
         """Let go of the folder."""
+        self.benchmarks.close()
         self.lake.close()
         self.alerts.close()
         self.library.close()
@@ -77,7 +82,8 @@ class Instance:
         name = f"lake-{max(numbers, default=0) + 1}"
         databases.rename(folder / name)
         try:
-            new = self.alerts.take(alerts, events, {LAKE: name, SUMMARY: summary})
+            facts = {LAKE: name, SUMMARY: summary | {"taken": time.time()}}
+            new = self.alerts.take(alerts, events, facts)
         except BaseException:
             shutil.rmtree(folder / name, ignore_errors=True)
             raise

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from local_panther.content.kinds import QUERY_KINDS
+from local_panther.content.kinds import QUERY_KINDS, SHARED_KINDS
 from local_panther.errors import Problem
 from local_panther.instance.archive import ArchiveError, unpack
 from local_panther.instance.checker import Checker
@@ -65,6 +65,15 @@ class Library:
         with self._lock:
             shutil.copytree(self._store.content, target)
 
+    def copy_shared_to(self, target: Path) -> None:
+        """Copy what any rule may use, the globals and data models, into a folder.
+
+        Raises:
+            OSError: They cannot be copied.
+        """
+        with self._lock:
+            self._store.copy_to(target, SHARED_KINDS)
+
     def spec(self, item_id: str) -> dict[str, Any]:
         """Return the YAML of a stored item, which is not to be changed."""
         digest = self.items[item_id].digest
@@ -117,7 +126,7 @@ class Library:
         unpacked.mkdir()
         candidate.mkdir()
         unpack(data, unpacked)
-        problems = _too_large(unpacked)
+        problems = too_large(unpacked)
         if problems:
             return UploadOutcome(problems)
         checked = self._checker.check(work, unpacked, self._store.content, candidate)
@@ -183,7 +192,7 @@ class Library:
         return self.items[item_id].kind in QUERY_KINDS
 
 
-def _too_large(unpacked: Path) -> list[Problem]:
+def too_large(unpacked: Path) -> list[Problem]:
     """Return a problem for each YAML file that stands for more than can be handled."""
     problems = []
     for path in sorted(unpacked.rglob("*")):

@@ -114,6 +114,15 @@ class Store:
             self._copy(self.content, new, kept)
             self._use(new, kept)
 
+    def copy_to(self, target: Path, kinds: Collection[str]) -> None:
+        """Copy the stored items of some kinds into a folder.
+
+        Raises:
+            OSError: A file cannot be read or written.
+        """
+        items = {i: item for i, item in self.items.items() if item.kind in kinds}
+        self._copy(self.content, target, items)
+
     def spec(self, item_id: str) -> dict[str, Any]:
         """Return the YAML of a stored item."""
         return dict(load_yaml(read_file(self.content / self.items[item_id].spec)))

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local_panther.alerts.model import RULE, Alert
+from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.correlation.engine import CorrelationMatch
 from local_panther.detection.signals import Signal
 from local_panther.instance.alert_model import ALERT, DETECTION_ERROR, MAX_EVENTS, StoredAlert
@@ -16,8 +16,6 @@ from local_panther.records.model import Record
 from local_panther.replay import Outcome
 from local_panther.serving.results import Results
 from local_panther.times import sql_timestamp
-
-HOUR = 3600
 
 
 class Recorder:
@@ -33,12 +31,12 @@ class Recorder:
         self._events = results.events.open("w", encoding="utf-8")
         self._joined: dict[str, set[str]] = {}  # by alert, the rows that are part of it
         self._log_types: dict[str, set[str]] = {}
-        self._volume: Counter[int] = Counter()
+        self._bytes = 0
 
     def record(self, record: Record, arrived: float) -> None:
         """Store a record in the lake."""
         self._lake.add(record, arrived)
-        self._volume[int(record.time // HOUR)] += len(record.raw)
+        self._bytes += len(record.raw)
 
     def signal(self, signal: Signal) -> None:
         """Write down a match of a rule."""
@@ -89,7 +87,7 @@ class Recorder:
             "records": tally.records,
             "first": tally.first,
             "last": tally.last,
-            "volume": sorted(self._volume.items()),
+            "bytes": {CLOUDTRAIL: self._bytes},
             "refused": refused + self._lake.refused,
             "problems": [str(problem) for problem in tally.problems],
             "errors": dict(outcome.errors.counts),

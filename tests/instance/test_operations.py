@@ -17,24 +17,24 @@ from tests.builders.correlations import FIELD, group
 from tests.instance.conftest import TOKEN
 
 DOCUMENTS = sorted((Path(panther_analysis_tool.backend.__file__).parent / "graphql").iterdir())
-UNSUPPORTED = {
-    "create_perf_test",  # benchmark
-    "replay",
-    "stop_replay",
-}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
-def test_documents_of_the_tool_are_valid_unless_refused_on_purpose(path):
+def test_documents_of_the_tool_are_valid(path):
     """A new release of the tool that asks for more is noticed here."""
-    errors = validate(load_schema(), parse(path.read_text()))
-    assert bool(errors) == (path.stem in UNSUPPORTED), errors
+    assert validate(load_schema(), parse(path.read_text())) == []
 
 
-@pytest.mark.parametrize("name", sorted(UNSUPPORTED))
-def test_unsupported_operations_are_refused_as_an_instance_does(instance, name):
-    (document,) = [path for path in DOCUMENTS if path.stem == name]
-    answer = instance.send(document.read_text())
+@pytest.mark.parametrize(
+    "document",
+    (
+        "mutation {createS3Source(input: {}) {logSource {integrationId}}}",
+        "{policies {edges {node {id}}}}",
+        "{generalSettings {pantherVersion companyName}}",
+    ),
+)
+def test_unsupported_operations_are_refused_as_an_instance_does(instance, document):
+    answer = instance.send(document)
     assert answer["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
     assert "not supported by the local Panther" in answer["errors"][0]["message"]
 

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from local_panther.instance.lake_queries import MAX_REMEMBERED, LakeQueries
+from local_panther.times import iso
 from tests.builders.replays import BLOCKLIST, CORRELATION
 
 LOGS = "panther_logs.public.aws_cloudtrail"
@@ -355,16 +356,29 @@ def test_metrics_count_the_alerts_of_a_time(lake):
     kept = alerts(lake)
     assert found["totalAlerts"] == len(kept)
     assert sum(series["value"] for series in found["alertsPerSeverity"]) == len(kept)
-    for series in [*found["alertsPerSeverity"], *found["bytesProcessedPerSource"]]:
+    for series in found["alertsPerSeverity"]:
         assert sum(series["breakdown"].values()) == series["value"]
     counts = {rule["entityId"]: rule["value"] for rule in found["alertsPerRule"]}
     assert counts[BLOCKLIST] == len([a for a in kept if a["detection"]["id"] == BLOCKLIST])
-    (volume,) = found["bytesProcessedPerSource"]
-    assert volume["value"] > 10_000
     before = {"fromDate": "2020-01-01T00:00:00Z", "toDate": "2020-02-01T00:00:00Z"}
     assert lake.ask(metrics, i=before)["totalAlerts"] == 0
     (error,) = lake.send(metrics, i={**whole, "intervalInMinutes": 1})["errors"]
     assert "more than 10,000 points" in error["message"]
+
+
+def test_what_a_replay_has_brought_counts_for_the_last_full_hour_before_it(lake):
+    """For which panther_analysis_tool asks, whenever the events happened."""
+    metrics = """query($i: MetricsInput!) {metrics(input: $i) {totalBytesProcessed
+        bytesProcessedPerSource {label value breakdown}}}"""
+    now = time.time()
+    past = {"fromDate": iso(now - 14 * 86_400), "toDate": iso(now // 3600 * 3600 - 0.001)}
+    found = lake.ask(metrics, i={**past, "intervalInMinutes": 60})
+    (series,) = found["bytesProcessedPerSource"]
+    assert series["label"] == "AWS.CloudTrail"
+    assert list(series["breakdown"].values()) == [series["value"]]
+    assert found["totalBytesProcessed"] == series["value"] > 10_000
+    events = {"fromDate": "2026-01-01T00:00:00Z", "toDate": "2026-01-15T00:00:00Z"}
+    assert lake.ask(metrics, i=events)["bytesProcessedPerSource"] == []
 
 
 def test_there_is_one_source(lake):

@@ -1,6 +1,7 @@
 """Every command of the unmodified panther_analysis_tool that talks to an instance."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.builders.replays import simulated
 from tests.instance.conftest import TOKEN
 from tests.instance.test_uploads import RULE
+from tests.serving.conftest import fed
 from tests.serving.tables import assert_documented
 
 TOOL = Path(sys.executable).with_name("panther_analysis_tool")
@@ -23,6 +26,14 @@ SCHEMA = {
         {"name": "tags", "type": "array", "element": {"type": "string"}},
     ],
 }
+
+
+@pytest.fixture
+def instance(tmp_path):
+    """An instance that replays a trail as soon as it has content."""
+    trail = simulated(tmp_path / "trail.json.gz")
+    with fed(tmp_path / "state", trail, until="waits for content") as client:
+        yield client
 
 
 @pytest.fixture
@@ -61,7 +72,7 @@ COMMANDS = (
     ("update-custom-schemas", ("--path", "../schemas"), 0, "Successfully created schema"),
     ("update-custom-schemas", ("--path", "../schemas"), 0, "Successfully updated schema"),
     ("enrich-test-data", (), 0, "No analysis specs enriched"),
-    ("benchmark", ("--out", "."), 1, "No data found on Panther for log_type AWS.CloudTrail"),
+    ("benchmark", ("--out", ".", "--iterations", "2"), 0, "is: Highly performant"),
     (
         "delete",
         ("--no-confirm", "--analysis-id", RULE["RuleID"]),
@@ -77,6 +88,8 @@ def test_every_command_ends_with_its_own_message(tool, instance):
         found, out = tool(command, *arguments)
         assert "Unhandled exception" not in out, out
         assert (found, message in out) == (status, True), (command, out)
+        if command == "upload":
+            instance.messages.wait_for("new alerts")
         outcome = "succeeds" if status == 0 else "is refused"
         row = f"| `{command}` | {outcome}: “{message}” |"
         rows += [row] if not any(f"`{command}`" in known for known in rows) else []
@@ -85,6 +98,21 @@ def test_every_command_ends_with_its_own_message(tool, instance):
     (edge,) = instance.ask(query)["edges"]
     assert (edge["node"]["name"], edge["node"]["revision"]) == ("Custom.Application", 2)
     assert yaml.safe_load(edge["node"]["spec"]) == SCHEMA
+
+
+def test_a_benchmark_can_be_repeated_as_the_tool_says_and_fails_with_its_rule(tool, instance):
+    assert tool("upload", "--out", ".")[0] == 0
+    instance.messages.wait_for("new alerts")
+    once = ("benchmark", "--out", ".", "--iterations", "1")
+    _, out = tool(*once)
+    hour = re.search(r"--hour (\S+)", out)[1]
+    status, again = tool(*once, "--hour", hour)
+    assert (status, "tested over 1 iterations" in again) == (0, True), again
+    body = Path(instance.state.parent, "content", "rules", "rule.py")
+    body.write_text("def rule(event):\n    return event['no such field']\n")
+    status, out = tool(*once)
+    assert "Please ensure the correctness of your rule" in out
+    assert "Unhandled" not in out
 
 
 UPDATE = """mutation($i: CreateOrUpdateSchemaInput!)

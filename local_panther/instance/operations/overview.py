@@ -36,7 +36,7 @@ class OverviewOperations:
             kind = alert.detection_type.replace("_", " ").title()
             per_severity.setdefault(f"{kind} {alert.severity}", []).append(alert.created)
         per_rule = Counter((alert.rule_id, alert.rule_name) for alert in alerts)
-        volume = self._volume(start, end)
+        processed = self._processed(start, end)
         return {
             "alertsPerSeverity": [
                 _series(label, ((time, 1) for time in times), start, minutes)
@@ -46,9 +46,12 @@ class OverviewOperations:
                 {"entityId": rule, "label": name, "value": count}
                 for (rule, name), count in per_rule.most_common()
             ],
-            "bytesProcessedPerSource": [_series(SOURCE, volume, start, minutes)] if volume else [],
+            "bytesProcessedPerSource": [
+                _series(log_type, [(time, size)], start, minutes)
+                for log_type, time, size in processed
+            ],
             "totalAlerts": len(alerts),
-            "totalBytesProcessed": sum(size for _, size in volume),
+            "totalBytesProcessed": sum(size for *_, size in processed),
         }
 
     def sources(self, *_: Any, input: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -74,10 +77,16 @@ class OverviewOperations:
         wanted = AlertFilter(created_after=start, created_before=end, descending=False)
         return [kept.found for kept in self._instance.alerts.find(wanted, -1)]
 
-    def _volume(self, start: float, end: float) -> list[tuple[float, float]]:
+    def _processed(self, start: float, end: float) -> list[tuple[str, float, int]]:
+        """Return the bytes of each log type in the lake, with the time for which they count.
+
+        That is the hour before the one in which the lake was filled: panther_analysis_tool asks for
+        full hours that have passed, and must find what a replay has just brought.
+        """
         summary = self._instance.alerts.fact(SUMMARY) or {}
-        hours = [(hour * HOUR, size) for hour, size in summary.get("volume", ())]
-        return [(time, size) for time, size in hours if start <= time <= end]
+        time = (summary.get("taken", 0) // HOUR - 1) * HOUR
+        sizes = summary.get("bytes", {}) if start <= time <= end else {}
+        return [(log_type, time, size) for log_type, size in sizes.items() if size]
 
 
 def _series(
