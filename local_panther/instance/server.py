@@ -15,7 +15,7 @@ from aiohttp import hdrs, web
 from local_panther.instance.access import MEDIA_TYPE, Access
 from local_panther.instance.api import Api
 from local_panther.instance.archive import MAX_ARCHIVE_BYTES
-from local_panther.instance.connections import Connections
+from local_panther.instance.connections import MAX_CONNECTIONS, Connections
 from local_panther.instance.instance import Instance
 from local_panther.instance.rest.router import Router
 
@@ -24,6 +24,9 @@ PATH = "/public/graphql"
 MAX_REQUEST_BYTES = 8 * MAX_ARCHIVE_BYTES
 BODY_SECONDS = 60.0
 EMPTY = {hdrs.CONTENT_TYPE: MEDIA_TYPE}
+# asyncio accepts as many at once before it looks at any. They come on top of those that are open,
+# and of as many that were just closed: 256 descriptors must be enough for all.
+BACKLOG = MAX_CONNECTIONS // 2
 END_SECONDS = 1.0  # for requests under way when the server stops
 
 Background = Callable[[Instance], contextlib.AbstractContextManager[Any]]
@@ -146,7 +149,11 @@ async def serve(
         stack.push_async_callback(runner.cleanup)
         assert runner.server
         server = await asyncio.get_running_loop().create_server(
-            connections.factory(runner.server), host, listening.port, start_serving=False
+            connections.factory(runner.server),
+            host,
+            listening.port,
+            backlog=BACKLOG,
+            start_serving=False,
         )
         stack.callback(server.close)
         instance = Instance(state)
