@@ -9,7 +9,7 @@ import yaml
 from graphql import GraphQLError, parse, validate
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from hypothesis_graphql import from_schema
+from hypothesis_graphql import from_schema, nodes
 from panther_core.filter import Filter
 
 from local_panther.instance.api import load_schema
@@ -186,6 +186,13 @@ class TestAccess:
 FUZZ = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
+NODES = st.booleans().map(nodes.Boolean) | st.integers(-9, 9).map(nodes.Int)
+SCALARS = {
+    "DateTime": (st.datetimes().map(str) | st.text(max_size=9)).map(nodes.String),
+    "JSON": NODES | st.lists(NODES, max_size=2).map(nodes.List),
+}
+
+
 class TestFuzz:
     """Whatever is asked, the server answers with data or an error, and goes on."""
 
@@ -197,7 +204,7 @@ class TestFuzz:
         assert instance.ask("{generalSettings {pantherVersion}}")
 
     @FUZZ
-    @given(from_schema(load_schema()))
+    @given(from_schema(load_schema(), custom_scalars=SCALARS))
     def test_operations_of_the_schema(self, instance, query):
         self.check(instance, query)
 
