@@ -175,3 +175,11 @@ def test_an_invalid_schema_is_refused(tmp_path):
     path.write_text(yaml.safe_dump(SCHEMA | {"fields": []}))
     with pytest.raises(FieldError, match="fields: is not a list of fields"):
         read_schema(NAME, path)
+
+
+def test_a_cluster_which_would_not_be_used_is_refused(content, tmp_path):
+    events = tmp_path / "events.jsonl"
+    events.write_text("{}\n")
+    options = ["--content", str(content), "--log-type", NAME, "--cluster", "tcp://127.0.0.1:1"]
+    done = CliRunner().invoke(app, ["replay", str(events), *options])
+    assert done.exit_code == 2 and "leave --cluster out" in " ".join(done.stderr.split())

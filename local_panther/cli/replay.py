@@ -98,6 +98,7 @@ def replay(
 
     asked = period(start, end)
     messages = message_console(report)
+    read_as = _schema(log_type, schema, cluster, messages)
     folder = content_folder(content)
     is_doubtful = has_doubtful_content(folder, messages)
     with content_errors(messages), reading_progress(messages) as watch:
@@ -114,7 +115,7 @@ def replay(
             workers=workers or usable_cores(),
             requester_pays=requester_pays,
             cluster=cluster,
-            schema=_schema(log_type, schema, messages),
+            schema=read_as,
         )
     if output_format is AlertFormat.TEXT:
         console = output_console()
@@ -135,12 +136,19 @@ def replay(
     raise typer.Exit(OK if outcome.complete and not is_doubtful else INCOMPLETE)
 
 
-def _schema(log_type: str, path: Path | None, messages: Console) -> "LogSchema | None":
+def _schema(
+    log_type: str, path: Path | None, cluster: str, messages: Console
+) -> "LogSchema | None":
     """Return the log type that is asked for; None for CloudTrail, which needs no schema."""
     from local_panther.content.log_schema import read_schema
 
     try:
         if log_type != CLOUDTRAIL:
+            if cluster:
+                raise FieldError(
+                    f"--cluster: only CloudTrail is scanned on a cluster; {log_type} is read here, "
+                    "so leave --cluster out"
+                )
             return read_schema(log_type, path)
         if path:
             raise FieldError(f"{path}: CloudTrail needs no --schema; name another --log-type")
