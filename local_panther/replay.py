@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -113,6 +113,7 @@ def replay(
     period: Period = ALWAYS,
     observer: Observer | None = None,
     schema: LogSchema | None = None,
+    only: Container[str] | None = None,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
@@ -132,6 +133,7 @@ def replay(
         period: Only records that happened in it are replayed.
         observer: Is shown all records, matches and alerts as they are found.
         schema: The log type of the files, which are JSON lines then; CloudTrail if omitted.
+        only: The files to read of those that are found; all of them if omitted.
 
     Raises:
         ContentError: The content does not load; if not `strict`, nothing of it does.
@@ -157,6 +159,8 @@ def replay(
             content, lake, errors, timelines, clock=clock, delay=delivery_delay, observer=observer
         )
         files = find_files(paths, tally, s3, period)
+        if only is not None:
+            files = [path for path in files if path in only]
         reader: Reader | JsonLines = Reader(
             stream.event_names,
             tally,

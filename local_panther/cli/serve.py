@@ -56,7 +56,9 @@ def serve(
     ] = None,
     follow: Annotated[
         bool,
-        typer.Option("--follow", help="Go on with files that come into the folders of --replay."),
+        typer.Option(
+            "--follow", help="Go on with files that come into the folders and buckets of --replay."
+        ),
     ] = False,
     deliver: Annotated[
         str,
@@ -117,9 +119,6 @@ def _feed(paths: list[str], workers: int, messages: Console, *, follow: bool) ->
     for path in paths:
         if not is_s3(path) and not Path(path).exists():
             _fail(messages, f"--replay {path}: no such file, folder or bucket")
-
-    if follow and any(map(is_s3, paths)):
-        _fail(messages, "--follow takes files and folders; a bucket can be replayed, not followed")
 
     def tell(text: str) -> None:
         note(text, messages)

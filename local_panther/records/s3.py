@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from io import BufferedReader
 from tempfile import SpooledTemporaryFile
 from threading import Lock
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from local_panther.records import aws
 from local_panther.records.dated import folder_stamp, may_hold
@@ -33,6 +33,13 @@ class S3Error(OSError):
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{url}: {reason}")
         self.strerror = reason
+
+
+class Listed(NamedTuple):
+    """An object as it was listed: its size in bytes, and its ETag."""
+
+    size: int
+    tag: str
 
 
 def is_s3(path: str) -> bool:
@@ -67,7 +74,7 @@ class S3:
         self.environment = aws.environment()
         self._threads = ThreadPoolExecutor(REQUESTS_AT_ONCE)
         self._fetching: dict[str, Future[BufferedReader]] = {}
-        self._sizes: dict[str, int] = {}
+        self._listed: dict[str, Listed] = {}
         self._connected: Any = None
         self._failure: Exception | None = None  # to connect
         self._connecting = Lock()
@@ -102,12 +109,18 @@ class S3:
             waiting = []
             for objects, folders in pages:
                 yield from objects
-                self._sizes.update(objects)
+                self._listed.update(objects)
                 waiting += [name for name in folders if may_hold(period, folder_stamp(name))]
 
     def size(self, url: str) -> int:
         """Return the size of an object in bytes; 0 if it was not listed."""
-        return self._sizes.get(url, 0)
+        listed = self._listed.get(url)
+        return listed.size if listed else 0
+
+    def tag(self, url: str) -> str:
+        """Return what changes with an object's content; "" if it was not listed."""
+        listed = self._listed.get(url)
+        return listed.tag if listed else ""
 
     def start_fetching(self, paths: Iterable[str]) -> None:
         """Start to fetch those paths that are objects, many at once, for `opened`."""
@@ -142,14 +155,16 @@ class S3:
             raise self._failure
         return self._connected
 
-    def _page(self, bucket: str, prefix: str, period: Period) -> tuple[dict[str, int], list[str]]:
-        """Return the objects under a prefix with their sizes, and the folders in it.
+    def _page(
+        self, bucket: str, prefix: str, period: Period
+    ) -> tuple[dict[str, "Listed"], list[str]]:
+        """Return the objects under a prefix, and the folders in it.
 
         A folder that is listed as a whole has none.
         """
         is_leaf = bool(folder_stamp(prefix)) and period == ALWAYS
         options = {} if is_leaf else {"Delimiter": "/"}
-        objects: dict[str, int] = {}
+        objects: dict[str, Listed] = {}
         folders: list[str] = []
         try:
             paginator = self._client().get_paginator("list_objects_v2")
@@ -157,7 +172,7 @@ class S3:
                 Bucket=bucket, Prefix=prefix, **options, **self._options
             ):
                 objects |= {
-                    f"{PREFIX}{bucket}/{found['Key']}": found["Size"]
+                    f"{PREFIX}{bucket}/{found['Key']}": Listed(found["Size"], found["ETag"])
                     for found in page.get("Contents", ())
                     if not found["Key"].endswith("/")
                 }

@@ -1,6 +1,5 @@
 """Feeds an instance with what the stored content finds in recorded CloudTrail."""
 
-import contextlib
 import json
 import logging
 import os
@@ -8,20 +7,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import local_panther
 from local_panther.instance.instance import Instance
-from local_panther.records.files import find_files
-from local_panther.records.model import Tally
 from local_panther.records.s3 import is_s3
+from local_panther.serving.looking import Files, Watched
 from local_panther.serving.results import Results
 
 SECRET = "PANTHER_"  # what variables with the token and the address begin with
 LAST_LINES = 5
 POLL_SECONDS = 2.0  # between two looks for new files
 Tell = Callable[[str], None]
-Files = dict[str, tuple[int, int]]  # by path, the size in bytes and the time of the last change
 
 
 class Feed:
@@ -76,32 +74,33 @@ class Feed:
         changed.clear()
         self._instance.alerts.pass_over([])
         if not self._follows:
-            self._replay(self._paths, self._take)
+            self._replay(self._take)
             return
+        with closing(Watched(self._paths)) as watched:
+            self._follow(watched)
+
+    def _follow(self, watched: Watched) -> None:
+        """Replay what there is, and everything again whenever there is more."""
+        changed = self._instance.library.changed
         before: Files = {}
-        is_first = True
+        told, is_first = watched.problems, True
         while not self._stopping.is_set():
             if changed.is_set() and not is_first:
                 changed.clear()
-                self._replay(list(self._files), self._pass_over)
-            found = self._found()
+                self._replay(self._pass_over, self._files)
+            found = watched.found()
             # A file that is still being written has another size at the next look.
             if is_first or (found != self._files and found == before):
                 self._files, is_first = found, False
-                self._replay(list(found), self._take)
+                self._replay(self._take, found)
             before = found
+            if watched.problems != told:
+                told = watched.problems
+                for problem in told:
+                    self._tell(f"--follow: {problem}; what was there stays")
             self._stopping.wait(POLL_SECONDS)
 
-    def _found(self) -> Files:
-        """Return the files that there are, each with its size and time."""
-        files = {}
-        for path in find_files(self._paths, Tally()):
-            with contextlib.suppress(OSError):
-                status = Path(path).stat()
-                files[path] = status.st_size, status.st_mtime_ns
-        return files
-
-    def _replay(self, paths: Sequence[str], take: Callable[[Results], None]) -> None:
+    def _replay(self, take: Callable[[Results], None], only: Files | None = None) -> None:
         """Run the content in use over files, and hand what it finds on."""
         if self._stopping.is_set():
             return
@@ -110,7 +109,8 @@ class Feed:
                 content, results = work / "content", Results(work / "results")
                 self._instance.library.copy_to(content)
                 results.folder.mkdir(mode=0o700)
-                results.paths.write_text(json.dumps(paths), encoding="utf-8")
+                asked = self._paths, None if only is None else list(only)
+                results.paths.write_text(json.dumps(asked), encoding="utf-8")
                 messages = self._worker(content, results)
                 if self._stopping.is_set():
                     return

@@ -21,7 +21,7 @@ class Results:
 
     @property
     def paths(self) -> Path:
-        """The paths to read, a list; it is there before the replay."""
+        """The paths, and which files in them to read (None for all); there before the replay."""
         return self.folder / "paths.json"
 
     @property

@@ -27,10 +27,16 @@ def main() -> int:
     os.umask(0o077)
     content, folder, workers = sys.argv[1:]
     results = Results(Path(folder))
-    paths = json.loads(results.paths.read_text(encoding="utf-8"))
+    paths, only = json.loads(results.paths.read_text(encoding="utf-8"))
     recorder = Recorder(results)
     try:
-        outcome = replay(paths, Path(content), workers=int(workers), observer=recorder)
+        outcome = replay(
+            paths,
+            Path(content),
+            workers=int(workers),
+            observer=recorder,
+            only=None if only is None else set(only),
+        )
     except ContentError as error:
         print(error, file=sys.stderr)
         return 1

@@ -1,16 +1,20 @@
 """Files that are delivered while the instance runs, and content that is uploaded meanwhile."""
 
+import json
 import subprocess
 
 import pytest
 
-from local_panther.serving import feed
+from local_panther.records.s3 import S3, S3Error
+from local_panther.serving import feed, looking
 from tests.builders.content import write_lines
 from tests.builders.events import START, call
+from tests.builders.s3 import BUCKET
 from tests.instance.conftest import archive
 from tests.instance.servers import COMMAND
 from tests.instance.test_uploads import one_rule
 from tests.serving.conftest import fed
+from tests.serving.test_lake import LOGS, rows
 
 ON_ROLES = """
 def rule(event):
@@ -27,6 +31,7 @@ def title(event):
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
     monkeypatch.setattr(feed, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(looking, "BUCKET_SECONDS", 0.4)
 
 
 def rule(name: str, **fields) -> bytes:
@@ -72,14 +77,46 @@ def test_what_comes_later_is_replayed_and_what_is_uploaded_counts_from_then_on(t
         assert counts(client) == {"ListRoles": 2, "ListUsers": 2, "ListGroups": 1}
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    (
-        (("--follow",), "--follow needs --replay"),
-        (("--follow", "--replay", "s3://bucket/logs"), "not followed"),
-    ),
-)
-def test_what_cannot_be_followed_is_refused(tmp_path, options, message):
-    command = [*COMMAND, "serve", "--state", str(tmp_path / "state"), *options]
+def put(bucket, number: int, *names: str, key: str = "") -> None:
+    """Put an object into the bucket."""
+    records = [call(name, time=START + 60 * number, eventID=f"{name}-{number}") for name in names]
+    body = "".join(json.dumps(record) + "\n" for record in records)
+    bucket.put_object(Bucket=BUCKET, Key=key or f"logs/{number}.json", Body=body)
+
+
+def test_what_comes_into_a_bucket_is_replayed_and_a_bucket_that_fails_loses_nothing(
+    bucket, tmp_path, monkeypatch
+):
+    put(bucket, 0, "ListRoles", "ListUsers")
+    url = f"s3://{BUCKET}/logs/"
+    with fed(tmp_path / "state", url, content=rule("ListRoles"), follow=True) as client:
+        tell = client.messages
+        assert counts(client) == {"ListRoles": 1}
+        put(bucket, 9, "ListRoles", key="elsewhere/9.json")
+        put(bucket, 1, "ListRoles")
+        tell.wait_for("new alerts", times=2)
+        assert counts(client) == {"ListRoles": 2}
+
+        put(bucket, 2, "ListRoles", key="logs/1.json")  # in its place
+        tell.wait_for("new alerts", times=3)
+        assert rows(client, f"SELECT eventID FROM {LOGS} ORDER BY eventID") == [
+            {"eventID": name} for name in ("ListRoles-0", "ListRoles-2", "ListUsers-0")
+        ]
+        assert client.upload(rule("ListUsers"))["status"] == "COMPLETED"
+        tell.wait_for("in use for what comes from now on")
+        assert counts(client).keys() == {"ListRoles"}
+
+        monkeypatch.setattr(S3, "objects", no_answer)
+        tell.wait_for(f"--follow: {url}: cannot be listed: no answer; what was there stays")
+        assert len(rows(client, f"SELECT eventID FROM {LOGS}")) == 3
+        monkeypatch.undo()
+
+
+def no_answer(self, url: str, period) -> list[str]:
+    raise S3Error(url, "no answer")
+
+
+def test_following_nothing_is_refused(tmp_path):
+    command = [*COMMAND, "serve", "--state", str(tmp_path / "state"), "--follow"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and message in done.stderr
+    assert done.returncode == 2 and "--follow needs --replay" in done.stderr
