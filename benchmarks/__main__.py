@@ -17,6 +17,7 @@ SECTIONS = (
     "scale",
     "added_fields",
     "key_value_store",
+    "floods",
     "command_time",
     "latency",
 )
