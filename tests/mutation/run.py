@@ -23,7 +23,8 @@ only_mutate = {mutated}
 also_copy = {copied}
 pytest_add_cli_args_test_selection = {tests}
 """
-CORRELATION_TESTS = ["cases", "engine", "grammar", "properties"]
+CORRELATION_TESTS = ["correlation/test_cases", "correlation/test_engine"]
+CORRELATION_TESTS += ["correlation/test_properties", "content/test_correlation_grammar"]
 HELPER_TESTS = ["blocklist_rule", "data_model", "distinct_window", "hostile_events"]
 HELPER_TESTS += ["role_activity", "signal_rules", "store_failures"]
 
@@ -33,7 +34,7 @@ def correlation(copy: Path) -> dict:
     return {
         "sources": ["local_panther"],
         "mutated": ["local_panther/correlation/*"],
-        "tests": [f"tests/local/test_correlation_{name}.py" for name in CORRELATION_TESTS],
+        "tests": [f"tests/{name}.py" for name in CORRELATION_TESTS],
     }
 
 
@@ -47,7 +48,7 @@ def helpers(copy: Path) -> dict:
     return {
         "sources": names,
         "mutated": names,
-        "tests": [f"tests/content/test_{name}.py" for name in HELPER_TESTS],
+        "tests": [f"tests/detections/test_{name}.py" for name in HELPER_TESTS],
     }
 
 
