@@ -1,7 +1,7 @@
 """All calls about roles that were read, by principal."""
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from local_panther.activity.principals import role_of_session
@@ -29,6 +29,8 @@ class RoleLog:
         self._calls.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         self._calls.execute("PRAGMA journal_mode = OFF")
         self._calls.execute(f"CREATE TABLE calls ({FIELDS})")
+        # One transaction for good: at the end of each, SQLite looks through all its changed pages.
+        self._calls.execute("BEGIN")
 
     def add(self, event: Mapping[str, Any], time: float) -> None:
         """Take a record of any kind.
@@ -79,14 +81,21 @@ class RoleLog:
         Raises:
             sqlite3.Error: The disk is full; they are lost.
         """
-        rows = [tuple(map(_storable, call)) for call in self._waiting]
-        self._waiting.clear()
-        self._calls.executemany(f"INSERT INTO calls VALUES ({PLACES})", rows)
+        calls, self._waiting = self._waiting, []
+        self._calls.executemany(f"INSERT INTO calls VALUES ({PLACES})", _rows_of(calls))
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         self.store()
         self._calls.execute("CREATE INDEX IF NOT EXISTS by_principal ON calls (principal, time)")
         return self._calls.execute(sql, list(map(_storable, values))).fetchall()
+
+
+def _rows_of(calls: list[RoleCall]) -> Sequence[tuple[Any, ...]]:
+    try:
+        "".join("".join(call[1:]) for call in calls).encode()
+    except UnicodeEncodeError:
+        return [tuple(map(_storable, call)) for call in calls]
+    return calls
 
 
 def _storable(value: Any) -> Any:

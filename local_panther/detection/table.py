@@ -77,6 +77,8 @@ class Table:
         self._items.execute(
             "CREATE TABLE items (key TEXT PRIMARY KEY, expires REAL, item BLOB) WITHOUT ROWID"
         )
+        # One transaction for good: at the end of each, SQLite looks through all its changed pages.
+        self._items.execute("BEGIN")
 
     @cached_property
     def _ordinary(self) -> Any:
