@@ -49,7 +49,7 @@ FAN_OUT = "few role names in many accounts"
 _discovery_of_this_event: dict[str, str] = {}
 
 
-def is_burst(event: Any, principal: str, window_minutes: int, threshold: int) -> bool:
+def is_burst(event: Any, principal: str, target: str, window_minutes: int, threshold: int) -> bool:
     """Record a failed attempt and return whether it belongs to a burst.
 
     A burst is at least `threshold` distinct roles of one principal by one API within some window
@@ -58,8 +58,9 @@ def is_burst(event: Any, principal: str, window_minutes: int, threshold: int) ->
     memory, and be False for a burst that another process has seen.
 
     Args:
-        event: A failed attempt with a target.
+        event: A failed attempt.
         principal: Who made it, from `principal_arn`.
+        target: The role, from `attempt_target`.
         window_minutes: Length of the window, both ends inclusive.
         threshold: The number of distinct roles that makes a burst.
 
@@ -68,11 +69,13 @@ def is_burst(event: Any, principal: str, window_minutes: int, threshold: int) ->
             not answer; the attempt is not counted, and the rule error shows it.
     """
     _discovery_of_this_event.clear()
-    attempt = _attempt(event)
+    attempt = _attempt(event, target)
     if attempt is None:
         return False
     window = window_minutes * 60
     seen = record(_attempts_key(event, principal), attempt, window, threshold)
+    if len({sighting.value for sighting in seen}) < threshold:
+        return False  # most attempts: no window has more
     burst = fullest_window(seen, attempt.time, window)
     return len({sighting.value for sighting in burst}) >= threshold
 
@@ -93,7 +96,7 @@ def burst_context(
         JSON-serialisable fields for `alert_context`. `distinctTargetsIsMinimum` is True if there
         may be more targets than the store has kept.
     """
-    attempt = _attempt(event)
+    attempt = _attempt(event, attempt_target(event))
     if attempt is None or principal is None:
         return {}
     window = window_minutes * 60
@@ -176,8 +179,8 @@ def _pattern(names: int, accounts: int) -> str:
     return f"many roles in {'one account' if accounts <= 1 else 'several accounts'}"
 
 
-def _attempt(event: Any) -> Sighting | None:
-    time, target = event_epoch(event), attempt_target(event)
+def _attempt(event: Any, target: str | None) -> Sighting | None:
+    time = event_epoch(event)
     if time is None or target is None:
         return None
     error = MAY_ASSUME if is_near_success(event) else error_name(event)

@@ -27,6 +27,7 @@ import itertools
 import time as wall_clock
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -49,6 +50,7 @@ SEPARATOR = "\t"
 # of what is stored, which is all that leaving out a sighting needs.
 MAX_KNOWN_SUBJECTS = 1000
 KNOWN_FOR = 10 * 60  # wall-clock seconds; far less than any item's time to live
+MAX_PARSED = 4096  # members, most of which come again with the next attempt of the same subject
 _known: OrderedDict[str, tuple[float, frozenset[str]]] = OrderedDict()
 
 
@@ -197,6 +199,8 @@ def _adds_nothing(
 
 def _surplus(members: frozenset[str], window: int, threshold: int) -> set[str]:
     """Return the members to remove, in bulk: inessential ones, future ones, too old ones."""
+    if _size(members) <= MAX_INESSENTIAL_BYTES:
+        return set()  # whichever they are, there are not enough of them
     now = clock()
     times = {member: sighting.time for member in members if (sighting := parse(member))}
     past = {member for member, time in times.items() if time <= now + MAX_FUTURE}
@@ -225,6 +229,7 @@ def _encode(sighting: Sighting) -> str:
     return SEPARATOR.join(field for field in fields if field)
 
 
+@lru_cache(MAX_PARSED)
 def parse(member: str) -> Sighting | None:
     """Read a stored member; None if it has an unknown form."""
     time, _, rest = member.partition(SEPARATOR)
@@ -246,6 +251,8 @@ def shorten(value: str, limit: int = MAX_VALUE) -> str:
 
 
 def _clean(text: str, limit: int) -> str:
+    if text.isascii() and text.isprintable():
+        return text[:limit]
     return "".join(char if " " <= char <= "~" else "?" for char in text[:limit])
 
 

@@ -13,10 +13,10 @@ from aws_role_escalation_config import THRESHOLD, WINDOW_MINUTES
 def rule(event):
     if not is_failed_role_attempt(event):
         return False
-    principal = principal_arn(event)
-    if principal is None or attempt_target(event) is None or is_expected(principal):
+    principal, target = principal_arn(event), attempt_target(event)
+    if principal is None or target is None or is_expected(principal):
         return False
-    return is_burst(event, principal, WINDOW_MINUTES, THRESHOLD)
+    return is_burst(event, principal, target, WINDOW_MINUTES, THRESHOLD)
 
 
 def title(event):
