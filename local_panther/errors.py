@@ -2,8 +2,6 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 MAX_EXAMPLES = 20
@@ -109,18 +107,34 @@ class RunErrors:
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(Problem(where, f"{name}: {message}"))
 
-    @contextmanager
-    def caught(self, where: str) -> Iterator[None]:
+    def caught(self, where: str) -> "_Caught":
         """Count an unexpected error as one of the local Panther; go on after the context.
 
         Args:
             where: The record, alert or run at hand.
         """
-        try:
-            yield
-        except Exception as error:
-            logging.debug("%s", where, exc_info=True)
-            self.add("local-panther", where, f"{type(error).__name__}: {one_line(error)}")
+        return _Caught(self, where)
+
+
+class _Caught:
+    """A context of `RunErrors.caught`, of which every record has some: not a generator's."""
+
+    __slots__ = ("_errors", "_where")
+
+    def __init__(self, errors: RunErrors, where: str) -> None:
+        self._errors = errors
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        logging.debug("%s", self._where, exc_info=error)
+        message = f"{type(error).__name__}: {one_line(error)}"
+        self._errors.add("local-panther", self._where, message)
+        return True
 
 
 def one_line(error: object) -> str:

@@ -262,11 +262,13 @@ class _Stream:
             if self._is_cloudtrail and includes(self._lake_names, record.name):
                 self._lake.add(record, self._now, self._needed)
                 self._scheduled.note(record.name, record.time)
+        event = None
         if self._is_cloudtrail and record.name in ROLE_CALLS:
             with self._errors.caught(record.where):
-                self.role_log.add(record.event(), record.time)
+                event = record.event()
+                self.role_log.add(event, record.time)
         with self._errors.caught(record.where):
-            for signal in self._engine.run(record, self._now):
+            for signal in self._engine.run(record, self._now, event):
                 self._take(signal)
 
     def finish(self) -> None:

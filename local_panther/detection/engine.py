@@ -1,6 +1,7 @@
 """Runs the streaming rules of some content over records."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from local_panther.content.model import Content, EventNames, PythonRule, includes, united
 from local_panther.detection.running import run_rule
@@ -30,15 +31,18 @@ class Engine:
         """The eventNames of records that any rule can match, by the rules' filters."""
         return united(rule.event_names for rule in self._rules)
 
-    def run(self, record: Record, arrival: float | None = None) -> Iterator[Signal]:
+    def run(
+        self, record: Record, arrival: float | None = None, event: dict[str, Any] | None = None
+    ) -> Iterator[Signal]:
         """Run the rules that can match a record and yield a signal for each match.
 
         Args:
             record: The record.
             arrival: When it arrived, in seconds since 1970; when it happened if omitted.
+            event: What the record returned as its event, if it was asked for that before.
         """
         rules = self._for_name(record.name)
-        event = record.event() if rules else {}
+        event = record.event() if rules and event is None else event or {}
         arrival = record.time if arrival is None else arrival
         if rules:
             event["p_parse_time"] = normalised_time(arrival)

@@ -7,11 +7,11 @@ from typing import Any
 
 from panther_core.data_model import DataModel
 from panther_core.detection import DetectionResult
-from panther_core.enriched_event import PantherEvent
 
 from local_panther.containment import call, described
 from local_panther.content.model import PythonRule
 from local_panther.detection.signals import Signal
+from local_panther.detection.view import PantherEvent
 from local_panther.errors import Raised, RunErrors
 
 NOWHERE = ["SKIP"]  # how panther_core writes that destinations() returned an empty list

@@ -98,7 +98,8 @@ def indicators(record: Mapping[str, Any]) -> dict[str, list[str]]:
     for name, value in [*_of_named_fields(record), *_of_identity(record.get("userIdentity"))]:
         found.setdefault(name, set()).add(value)
     for field in SEARCHED:
-        _search(field, record.get(field), found)
+        if (inner := record.get(field)) is not None:
+            _search(field, inner, found)
     return {name: sorted(values) for name, values in sorted(found.items())}
 
 
@@ -126,7 +127,7 @@ def _of_identity(identity: Any) -> list[Indicator]:
     session = session if isinstance(session, dict) else {}
     issuer = session.get("sessionIssuer")
     found: list[Indicator] = []
-    for part in (identity, issuer if isinstance(issuer, dict) else {}):
+    for part in (identity, issuer) if isinstance(issuer, dict) else (identity,):
         found += _arn(part.get("arn")) + _account(part.get("accountId"))
         found += _text("p_any_usernames", part.get("userName"))
         found += _text("p_any_actor_ids", part.get("principalId"))
@@ -135,9 +136,9 @@ def _of_identity(identity: Any) -> list[Indicator]:
     if isinstance(principal, str):
         found += _text("p_any_usernames", principal.partition(":")[2])
     web = session.get("webIdFederationData")
-    attributes = web.get("attributes") if isinstance(web, dict) else None
     inner: dict[str, set[str]] = {}
-    _search("attributes", attributes, inner)
+    if isinstance(web, dict):
+        _search("attributes", web.get("attributes"), inner)
     return found + [(name, value) for name, values in inner.items() for value in values]
 
 
