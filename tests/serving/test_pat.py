@@ -48,11 +48,13 @@ def tool(instance, tmp_path):
     (schemas / "application.yml").write_text(yaml.safe_dump(SCHEMA))
     clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
 
-    def tool(*arguments: str) -> tuple[int, str]:
+    def tool(*arguments: str, **environment: str) -> tuple[int, str]:
         done = subprocess.run(
             [TOOL, *map(str, arguments)],
             cwd=tmp_path / "content",
-            env=clean | {"PANTHER_API_HOST": instance.url, "PANTHER_API_TOKEN": TOKEN},
+            env=clean
+            | {"PANTHER_API_HOST": instance.url, "PANTHER_API_TOKEN": TOKEN}
+            | environment,
             capture_output=True,
             text=True,
             timeout=120,
@@ -113,6 +115,39 @@ def test_a_benchmark_can_be_repeated_as_the_tool_says_and_fails_with_its_rule(to
     status, out = tool(*once)
     assert "Please ensure the correctness of your rule" in out
     assert "Unhandled" not in out
+
+
+UNHANDLED = "Unhandled exception: "
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    (
+        ({"PANTHER_API_TOKEN": "wrong"}, "Forbidden: the API token is missing or wrong"),
+        ({"PANTHER_API_HOST": "http://127.0.0.1:9/public/graphql"}, "Cannot connect to host"),
+    ),
+)
+def test_a_refusal_is_told_in_the_words_of_the_server_even_if_the_tool_raises_it(
+    tool, wrong, message
+):
+    """The tool handles no refusal of the first request of most commands: see docs/serve.md."""
+    raising = [command for command in COMMANDS if command[0] not in ("test", "validate")]
+    for command, arguments, *_ in {entry[0]: entry for entry in raising}.values():
+        status, out = tool(command, *arguments, **wrong)
+        assert status == 1 and UNHANDLED in out and message in out, (command, out)
+    status, out = tool("validate", **wrong)
+    assert (status, UNHANDLED in out, message in out) == (1, False, True), out
+    status, out = tool("test", **wrong)
+    assert (status, UNHANDLED in out, "Passed: 1" in out) == (0, False, True), out
+
+
+def test_an_invalid_schema_is_named_with_its_key_even_if_the_tool_raises_it(tool, tmp_path):
+    fields = [{"name": "a", "type": "text"}]
+    path = tmp_path / "schemas" / "application.yml"
+    path.write_text(yaml.safe_dump(SCHEMA | {"fields": fields}))
+    status, out = tool("update-custom-schemas", "--path", "../schemas")
+    assert status == 1 and UNHANDLED in out
+    assert "Custom.Application: fields[0].type: 'text' is not one of" in out
 
 
 UPDATE = """mutation($i: CreateOrUpdateSchemaInput!)
