@@ -26,7 +26,7 @@ from local_panther.times import sql_timestamp
 BATCH_RECORDS = 2000  # that wait for one insert
 BATCH_BYTES = 8 * 1024 * 1024
 LINE_BYTES = 256 * 1024  # that DuckDB reserves for a line, unless one is longer
-MEMORY_LIMIT = "1GB"  # beyond it DuckDB uses the disk
+MEMORY_LIMIT = "600MB"  # beyond it DuckDB uses the disk
 THREADS = 2  # each needs memory of its own
 QUERY_SECONDS = 60.0
 MAX_ROWS = 100_000  # of one query, that Python takes in
@@ -54,6 +54,7 @@ class Lake:
     """The table `panther_logs.public.aws_cloudtrail`; a context manager that drops it.
 
     Attributes:
+        added_bytes: Of all records that were ever stored, as JSON.
         refused: Number of records that DuckDB does not accept as JSON.
     """
 
@@ -70,6 +71,7 @@ class Lake:
         self._folder = TemporaryFolder("local-panther-lake-")
         self._databases = databases or self._folder.path
         self._batch = self._folder.path / "batch.ndjson"
+        self.added_bytes = 0
         self.refused = 0
 
     def __enter__(self) -> "Lake":
@@ -116,6 +118,7 @@ class Lake:
         line = line_of(record, arrival)
         self._waiting.append(line)
         self._waiting_bytes += len(line)
+        self.added_bytes += len(line)
         if len(self._waiting) >= BATCH_RECORDS or self._waiting_bytes > BATCH_BYTES:
             self._flush()
         # Copying what stays costs as much as storing it: not before there is as much that is new.

@@ -23,6 +23,7 @@ from local_panther.lake.lake import Lake, QueryFailed
 from local_panther.lake.windows import Sight, windows_of
 
 BATCH_RUNS = 512  # runs that are asked for in one statement
+BATCH_BYTES = 64 * 1024 * 1024  # of records that runs which wait keep in the lake
 MAX_RUNS_BETWEEN = 50_000  # of a query between two records: beyond, a wrong clock made the gap
 MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
 
@@ -105,6 +106,7 @@ class ScheduledQueries:
         # A correlation rule needs its signals when they are due.
         ids = {rule.metadata.rule_id for job in self._jobs for rule in job.rules}
         self._batch = 1 if ids & steps else BATCH_RUNS
+        self._worked_off_at = 0  # bytes that the lake had been given
 
     @property
     def event_names(self) -> EventNames:
@@ -133,7 +135,8 @@ class ScheduledQueries:
             if job.next_run == math.inf:
                 job.next_run = job.schedule.next_run(now)
             self._collect(job, now)
-        if any(len(job.waiting) >= self._batch for job in self._jobs):
+        is_full = self._lake.added_bytes - self._worked_off_at >= BATCH_BYTES
+        if any(len(job.waiting) >= (1 if is_full else self._batch) for job in self._jobs):
             yield from self._work_off()
 
     def finish(self, now: float) -> Iterator[Signal]:
@@ -173,6 +176,7 @@ class ScheduledQueries:
 
     def _work_off(self) -> Iterator[Signal]:
         """Ask for the rows of the waiting runs, and hand them to the rules in order of time."""
+        self._worked_off_at = self._lake.added_bytes
         due: list[tuple[float, int, list[dict[str, Any]]]] = []
         for number, job in enumerate(self._jobs):
             times = [run.time for run in job.waiting]

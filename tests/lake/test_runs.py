@@ -13,6 +13,7 @@ from local_panther.content.schedule import Schedule
 from local_panther.content.sql import parse_sql, scanned_event_names
 from local_panther.errors import RunErrors
 from local_panther.lake import lake as lake_module
+from local_panther.lake import scheduled as scheduled_module
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake, QueryFailed
 from local_panther.lake.reach import Reach
@@ -184,6 +185,31 @@ class TestLimits:
             assert 60 <= row["n"] <= 300
             (row,) = lake.query(f"SELECT COUNT(*) AS n FROM {TABLE} WHERE eventID >= '940'")
             assert row["n"] == 60
+
+    def test_runs_that_wait_to_be_asked_for_together_do_not_make_it_grow(self, monkeypatch):
+        def most_stored(batch_bytes):
+            monkeypatch.setattr(scheduled_module, "BATCH_BYTES", batch_bytes)
+            rows, most = Rows(monkeypatch), 0
+            with Lake() as lake:
+                scheduled = ScheduledQueries(content_of(WINDOW), lake, RunErrors())
+                for number in range(1500):
+                    moment = START + number * MINUTE
+                    list(scheduled.advance(moment))
+                    record = read_record(call("ListRoles", time=moment, eventID=str(number)))
+                    lake.add(record, moment, lambda: Reach(scheduled.horizon))
+                    scheduled.note("ListRoles", moment)
+                    if number % 100 == 99:
+                        (row,) = lake.query(f"SELECT COUNT(*) AS n FROM {TABLE}")
+                        most = max(most, row["n"])
+                list(scheduled.finish(moment))
+            return most, sorted((time, row["eventID"]) for time, row in rows.seen)
+
+        monkeypatch.setattr(lake_module, "FORGET_BYTES", 100_000)
+        monkeypatch.setattr(lake_module, "BATCH_RECORDS", 50)
+        few, found = most_stored(100_000)
+        many, same = most_stored(10**9)
+        assert few <= 500 < many
+        assert found == same
 
     def test_it_keeps_what_is_asked_for_around_a_time(self, monkeypatch):
         monkeypatch.setattr(lake_module, "FORGET_BYTES", 100_000)
