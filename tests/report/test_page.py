@@ -7,6 +7,7 @@ from collections import Counter
 
 import pypdf
 import pytest
+from aws_role_escalation_config import THRESHOLD
 
 from local_panther.content.model import Content
 from local_panther.content.sql import parse_sql
@@ -340,12 +341,14 @@ def test_an_address_that_is_no_web_page_is_not_a_link(opened, tmp_path):
 
 
 def test_without_an_alert_it_says_who_came_nearest(opened, tmp_path):
-    trail = simulated(tmp_path / "trail", roles=6, ordinary=0)
+    roles = THRESHOLD - 1
+    trail = simulated(tmp_path / "trail", roles=roles, ordinary=0)
     written(tmp_path / "report.html", trail)
     page = opened(tmp_path / "report.html")
     assert page.trouble == [] and page.locator("h1").inner_text() == "No alert"
     row = page.locator("table.nearest tbody tr").inner_text().split("\t")
-    assert row[:5] == ["mallory (IAM user, 123456789012)", "6", "6", "0", "198.51.100.23"]
+    counts = [str(roles), str(roles), "0"]
+    assert row[:5] == ["mallory (IAM user, 123456789012)", *counts, "198.51.100.23"]
     written(tmp_path / "report.html")
     page = opened(tmp_path / "report.html")
     assert page.trouble == [] and "Nobody was denied a role." in page.inner_text("main")
