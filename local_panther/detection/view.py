@@ -1,5 +1,6 @@
 """The event that a rule sees: that of `panther_core`, with a shorter way to most fields."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from panther_core import enriched_event
@@ -8,26 +9,38 @@ from panther_core import enriched_event
 class PantherEvent(enriched_event.PantherEvent):
     """An event as `panther_core` wraps it, under the same name.
 
-    Most of what rules ask for is a field by its exact name, or a text in one, which needs neither
-    a wrapper around each step on the way nor a look at the other names. Everything else is left to
-    `panther_core`.
+    Most of what rules ask for is a field by its exact name, a text in one, or a field that is not
+    there. None of these needs a wrapper around each step on the way, or a map of all names.
+    Everything else is left to `panther_core`.
     """
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return a field."""
         container = self._container
-        if type(container) is not dict or key not in container:
-            return super().get(key, default)
-        value = container[key]
-        return value if type(value) is str else self._ensure_immutable(value)
+        if type(container) is dict:
+            if key in container:
+                value = container[key]
+                return value if type(value) is str else self._ensure_immutable(value)
+            if _lacks(container, key):
+                return default
+        return super().get(key, default)
 
     def deep_get(self, *keys: Any, default: Any = None) -> Any:
         """Return a value within fields."""
         value = self._container
         for key in keys:
-            if type(value) is not dict or key not in value:
+            if type(value) is not dict:
+                return super().deep_get(*keys, default=default)
+            if key not in value:
+                if _lacks(value, key) and not isinstance(default, Mapping):
+                    return default
                 return super().deep_get(*keys, default=default)
             value = value[key]
         if value is None:
             return default
         return self._ensure_immutable(value) if keys else self
+
+
+def _lacks(fields: dict[str, Any], name: Any) -> bool:
+    """Return whether no field has a name in any case; False if that is not so easily said."""
+    return type(name) is str and name.lower() not in map(str.lower, fields)

@@ -27,7 +27,7 @@ def asked(event, ask):
 
 
 @settings(max_examples=examples(150, 2000), deadline=None)
-@given(EVENTS, KEYS, PLAIN)
+@given(EVENTS, KEYS, PLAIN | VALUES)
 def test_event_answers_as_that_of_panther_core(fields, keys, default):
     ours, theirs = PantherEvent(fields), enriched_event.PantherEvent(fields)
     key = keys[0] if keys else "user"
