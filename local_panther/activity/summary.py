@@ -1,7 +1,8 @@
 """What each principal did with roles: the answer when nothing alerted, and before tuning."""
 
+import heapq
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from local_panther.activity.log import RoleLog
@@ -71,20 +72,28 @@ class PrincipalSummary:
 
 def summaries(log: RoleLog) -> list[PrincipalSummary]:
     """Return a summary of each principal: first what failed on most roles, then what tried most."""
-    found = []
+    return sorted(_each(log), key=_rank)
+
+
+def nearest(log: RoleLog, count: int) -> list[PrincipalSummary]:
+    """Return those that failed on any role, no more than so many, the most roles first."""
+    return heapq.nsmallest(count, (s for s in _each(log) if s.failed), key=_rank)
+
+
+def _each(log: RoleLog) -> Iterator[PrincipalSummary]:
+    """Yield a summary of each principal: a flood has more of them than memory holds."""
+    left_out = log.left_out
     for principal in log:
         calls = log.of(principal)
         summary = PrincipalSummary(principal, calls[0].time, calls[0].time)
         for call in calls:
             summary.add(call)
-        summary.left_out = log.left_out.get(principal, 0)
-        found.append(summary)
-    return sorted(found, key=lambda s: (-len(s.failed), -len(s.tried), s.principal))
+        summary.left_out = left_out.get(principal, 0)
+        yield summary
 
 
-def nearest(found: Iterable[PrincipalSummary], count: int) -> list[PrincipalSummary]:
-    """Return those that failed on any role, no more than so many, the most roles first."""
-    return [summary for summary in found if summary.failed][:count]
+def _rank(summary: PrincipalSummary) -> tuple[int, int, str]:
+    return -len(summary.failed), -len(summary.tried), summary.principal
 
 
 def summarised(

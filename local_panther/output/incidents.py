@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local_panther.activity.principals import described
-from local_panther.activity.summary import nearest, summaries
+from local_panther.activity.summary import nearest
 from local_panther.alerts.incidents import SEVERITIES, Incident
 from local_panther.alerts.model import Alert
 from local_panther.alerts.verdict import answer
@@ -92,7 +92,7 @@ def _times(first: float, last: float, *, has_year: bool) -> str:
 def _print_nearest(outcome: Outcome, console: Console) -> None:
     """Print that there is no alert, and who failed on the most roles."""
     console.print(Text("No alert.", style="bold"))
-    found = nearest(summaries(outcome.role_log), MAX_NEAREST)
+    found = nearest(outcome.role_log, MAX_NEAREST)
     if not found:
         console.print(Text("No principal failed on any role.\n"))
         return

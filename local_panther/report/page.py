@@ -12,7 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from local_panther.activity.principals import described
-from local_panther.activity.summary import nearest, summaries
+from local_panther.activity.summary import nearest
 from local_panther.alerts.incidents import SEVERITIES
 from local_panther.output.facts import detection_facts, notes, reading_facts
 from local_panther.replay import Outcome
@@ -63,7 +63,7 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
         rows=[Row(incident) for incident in outcome.incidents[:MAX_OVERVIEW]],
         cards=rendered,
         queries=used,
-        nearest=[] if outcome.alerts else nearest(summaries(outcome.role_log), FOLDED_FROM),
+        nearest=[] if outcome.alerts else nearest(outcome.role_log, FOLDED_FROM),
         counts=severity_counts(outcome.incidents),
         chart=alerts_over_time(outcome.alerts),
         reading=list(reading_facts(outcome)),

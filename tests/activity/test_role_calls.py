@@ -13,6 +13,7 @@ from local_panther.activity import role_calls
 from local_panther.activity.log import MAX_CALLS, RoleLog
 from local_panther.activity.principals import IDENTITY_CENTER, described, principal_of
 from local_panther.activity.role_calls import role_call
+from local_panther.activity.summary import nearest, summaries
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn
 
@@ -164,3 +165,14 @@ class TestLog:
         assert len(log.of(ALICE["arn"])) == MAX_CALLS
         assert log.left_out == {ALICE["arn"]: 7}
         assert log.of(ALICE["arn"])[0].time == START + 7
+
+
+def test_nearest_to_an_alert_are_those_that_failed_on_the_most_roles():
+    log = RoleLog()
+    for number in range(40):
+        who = {**ALICE, "arn": f"arn:aws:iam::123456789012:user/user-{number}"}
+        for role in range(number % 7):
+            log.add(denied(role_arn(f"Role{role}"), who, START + role), START + role)
+    found = nearest(log, 10)
+    assert found == [summary for summary in summaries(log) if summary.failed][:10]
+    assert [len(summary.failed) for summary in found] == [6] * 5 + [5] * 5
