@@ -255,10 +255,10 @@ class TestRun:
     def test_goes_on_after_a_record_that_fails(self, tmp_path, trail, monkeypatch):
         run = Engine.run
 
-        def failing(self, record, arrival):
+        def failing(self, record, *arguments):
             if b"event-1" in record.raw:
                 raise OverflowError("date value out of range")
-            return run(self, record, arrival)
+            return run(self, record, *arguments)
 
         monkeypatch.setattr(Engine, "run", failing)
         outcome = replayed(trail, content=write_rules(tmp_path / "content", good=GOOD))

@@ -358,8 +358,9 @@ rules for that type, with its data model, on JSON lines, plain or compressed
 [Panther's](https://docs.panther.com/data-onboarding/custom-log-types/reference); of it the replay
 takes the time of an event (`isEventTime` with `rfc3339`, `unix`, `unix_ms`, `unix_us`, `unix_ns`
 or a format of strftime) and the indicators, and leaves the values of all fields as they are.
-Events as an instance stores them, with `p_event_time`, need none. Signals of such rules take part
-in correlation; scheduled queries read CloudTrail only.
+Events as an instance stores them, with `p_event_time`, need none. The files are read on this
+machine, so `--cluster` is refused. Signals of such rules take part in correlation; scheduled
+queries read CloudTrail only.
 
 ## Limits
 

@@ -79,8 +79,10 @@ def _survivors(copy: Path) -> int:
     """Run mutmut in a copy, print what survived and return how much."""
     mutmut = [sys.executable, "-m", "mutmut"]
     environment = os.environ | {"TEST_SCALE": "mutation"}
-    subprocess.run([*mutmut, "run"], cwd=copy, env=environment)
+    done = subprocess.run([*mutmut, "run"], cwd=copy, env=environment)
     results = subprocess.run([*mutmut, "results"], cwd=copy, capture_output=True, text=True)
+    if done.returncode or "not checked" in results.stdout:
+        sys.exit(f"mutmut ended with {done.returncode} before it had checked every change")
     names = [line.split(":")[0].strip() for line in results.stdout.splitlines() if "surviv" in line]
     for name in names:
         subprocess.run([*mutmut, "show", name], cwd=copy)
