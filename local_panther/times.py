@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR = 3600  # seconds
 DELIVERY_DELAY = 210.0  # seconds from an event until it arrives: 3 to 4 minutes on average
-UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+UNITS = (("d", 86_400), ("h", HOUR), ("min", 60), ("s", 1))
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from local_panther.alerts.model import RULE_ERROR, Alert
 from local_panther.content.model import Metadata
 from local_panther.errors import RunErrors
-from local_panther.times import iso
+from local_panther.times import HOUR, iso
 
 MAX_ALERTS_AN_HOUR = 1000
-HOUR = 3600
 
 
 def rule_error_alerts(errors: RunErrors, rules: Mapping[str, Metadata]) -> Iterator[Alert]:

@@ -39,13 +39,15 @@ class Engine:
         Args:
             record: The record.
             arrival: When it arrived, in seconds since 1970; when it happened if omitted.
-            event: What the record returned as its event, if it was asked for that before.
+            event: What the record returned as its event, if it was asked for that before. It gets
+                its `p_parse_time`.
         """
         rules = self._for_name(record.name)
-        event = record.event() if rules and event is None else event or {}
+        if not rules:
+            return
+        event = record.event() if event is None else event
         arrival = record.time if arrival is None else arrival
-        if rules:
-            event["p_parse_time"] = normalised_time(arrival)
+        event["p_parse_time"] = normalised_time(arrival)
         for rule in rules:
             signal = run_rule(
                 rule, event, record.time, record.where, self._errors, self._model, arrival

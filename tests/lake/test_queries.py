@@ -561,7 +561,7 @@ def attacks(draw):
     return records
 
 
-@settings(max_examples=examples(12, 1000), deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(25, 1000), deadline=None, suppress_health_check=list(HealthCheck))
 @given(attacks())
 def test_the_hunt_and_the_streaming_detection_agree(tmp_path, records):
     """Two independent implementations of one definition: SQL over the lake, and rules over the

@@ -6,9 +6,7 @@ from graphql import GraphQLError
 
 from local_panther.instance.benchmarks import DONE, RUNNING, Benchmark, BenchmarkError
 from local_panther.instance.instance import SUMMARY, Instance
-from local_panther.times import iso, parse_time
-
-HOUR = 3600
+from local_panther.times import HOUR, iso, parse_time
 
 
 class BenchmarkOperations:

@@ -10,9 +10,9 @@ from local_panther.instance.alert_model import AlertFilter, StoredAlert
 from local_panther.instance.instance import SUMMARY, Instance
 from local_panther.instance.rest.directory import NAMESPACE, SINCE
 from local_panther.instance.rest.requests import UNSUPPORTED
-from local_panther.times import iso, parse_time
+from local_panther.times import HOUR, iso, parse_time
 
-MINUTE, HOUR = 60, 3600
+MINUTE = 60  # seconds
 DEFAULT_INTERVAL = 1440  # minutes
 MAX_BUCKETS = 10_000
 SOURCE = "CloudTrail files of --replay"
