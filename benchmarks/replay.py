@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.data import REPO, generated_files
-from benchmarks.measure import Figure
+from benchmarks.measure import ENVIRONMENT, Figure
 
 RUNS = 2  # of half a minute for the slowest
 CLICKHOUSE_NAME = "ClickHouse, two threads"
@@ -176,7 +176,7 @@ def _best(ways: Mapping[str, list[str]], runs: int) -> dict[str, Seconds]:
 
 def _taken(command: list[str]) -> Seconds:
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=REPO)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=REPO, env=ENVIRONMENT)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command[:3])
@@ -186,6 +186,6 @@ def _taken(command: list[str]) -> Seconds:
 def _peak_memory(paths: list[Path]) -> float:
     """Return the most memory in MB that a process of the command took at once."""
     command = [*REPLAY, *map(str, paths)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=REPO)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=REPO, env=ENVIRONMENT)
     _, _, usage = os.wait4(process.pid, 0)
     return usage.ru_maxrss / 1024

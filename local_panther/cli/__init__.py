@@ -22,6 +22,7 @@ from local_panther.cli.simulate import simulate
 from local_panther.cli.summary import summary
 from local_panther.cli.test import TEST_SETTINGS, test
 from local_panther.cli.tune import tune
+from local_panther.processes import collect_garbage_rarely
 from local_panther.text import LogFormatter
 from local_panther.versions import PANTHER_PACKAGES, installed
 
@@ -64,6 +65,7 @@ def options(
 
 def main() -> None:
     """Run the command line."""
+    collect_garbage_rarely()
     ensure_streams()
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter(logging.BASIC_FORMAT))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import NamedTuple
 
-from local_panther.processes import start_worker
+from local_panther.processes import collect_garbage_rarely, start_worker
 from local_panther.records import aws
 from local_panther.records.containers import STANDARD_INPUT
 from local_panther.records.looking import Look, look_through
@@ -27,7 +27,6 @@ S3_BATCH_BYTES = 8 * BATCH_BYTES  # which a worker fetches side by side
 BATCH_FILES = 64
 BATCHES_AHEAD = 3  # for each worker
 LARGE_FILE_BYTES = 32 * 1024 * 1024  # read in pieces, which only one process can do
-GARBAGE_THRESHOLD = 100_000  # new objects; a file has thousands, and next to no cycles
 
 Found = list[Scan] | None  # None for what this process has to read itself
 
@@ -128,7 +127,7 @@ def _of_process(future: Future[Found]) -> Found:
 def _start(environment: dict[str, str]) -> None:
     aws.restore_environment(environment)
     start_worker()
-    gc.set_threshold(GARBAGE_THRESHOLD)
+    collect_garbage_rarely()
 
 
 def _fetched_ahead(batches: Iterable[FileBatch], s3: S3) -> Iterator[FileBatch]:
