@@ -19,8 +19,9 @@ ACCOUNTS = 12  # that a pipeline fails in with one role name, which is a fan-out
 def month(folder: Path, *, pipelines: int, days: int = 28, ordinary: int = 2000) -> Path:
     """Write a month of CloudTrail: each pipeline alerts once a day.
 
-    A search by users that fails is there too, a role that gets into two roles, and a user who
-    changes trust policies and gets into one.
+    A search by users that fails is there too, a person of Identity Center who gets into two roles,
+    and a user who changes trust policies and gets into one. None of them is a role: a role can be
+    an expected principal.
     """
     random = Random(7)
     records = [*background(ordinary, START + 3 * DAY, random)]
@@ -29,7 +30,7 @@ def month(folder: Path, *, pipelines: int, days: int = 28, ordinary: int = 2000)
             records += _fan_out(f"Pipeline{number}Role", START + day * DAY + 600 * number, random)
     searches = [
         Scenario(start=START + 2 * DAY, principals=3, roles=36),
-        Scenario(start=START + 9 * DAY, principal=PrincipalKind.ROLE, succeed=2, roles=16),
+        Scenario(start=START + 9 * DAY, principal=PrincipalKind.SSO, succeed=2, roles=16),
         Scenario(start=START + 9 * DAY + 900, api=Api.UPDATE_TRUST_POLICY, succeed=1, roles=14),
     ]
     for scenario in searches:

@@ -11,6 +11,8 @@ from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.ordinary import background
 from local_panther.simulate.scenario import Scenario, attack
 from tests.builders.events import REPO, START
+from tests.builders.rules import BLOCKLIST as BLOCKLIST_FILE
+from tests.builders.rules import spec_of
 
 CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
 BLOCKLIST = "AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"
@@ -35,6 +37,11 @@ def replayed(
     return replay(
         [str(path) for path in paths], content, include_disabled=include_disabled, workers=workers
     )
+
+
+def blocklist_is_enabled() -> bool:
+    """Return whether the owner of this repository has turned the blocklist on."""
+    return spec_of(BLOCKLIST_FILE)["Enabled"]
 
 
 def correlation_alerts(outcome: Outcome) -> list[Alert]:

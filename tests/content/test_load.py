@@ -11,6 +11,8 @@ from local_panther.content.left_out import Reason
 from local_panther.content.load import loaded_content
 from local_panther.errors import ContentError
 from tests.builders.events import REPO
+from tests.builders.replays import BLOCKLIST as BLOCKLIST_ID
+from tests.builders.replays import blocklist_is_enabled
 
 RULES = "rules/aws_cloudtrail_rules"
 BLOCKLIST = f"{RULES}/aws_iam_assume_role_blocklist_ignored.yml"
@@ -31,12 +33,14 @@ def problems(folder: Path) -> str:
 
 def test_this_repository_loads():
     with loaded_content(REPO) as content:
-        assert {rule.metadata.rule_id for rule in content.rules} == {
+        rule_ids = {rule.metadata.rule_id for rule in content.rules}
+        disabled = content.ids_left_out(Reason.DISABLED)
+        assert rule_ids - {BLOCKLIST_ID} == {
             "AWS.CloudTrail.IAMListRoles",
             "AWS.CloudTrail.MultipleFailedRoleAttempts",
         }
-        disabled = content.ids_left_out(Reason.DISABLED)
-        assert disabled == ["AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"]
+        assert disabled == ([] if blocklist_is_enabled() else [BLOCKLIST_ID])
+        assert (BLOCKLIST_ID in rule_ids) == (not disabled)
         assert content.data_models.keys() == {"AWS.CloudTrail"}
         assert {rule.metadata.rule_id for rule in content.correlation_rules} == {
             "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts",
@@ -82,7 +86,8 @@ def test_content_of_two_folders_does_not_mix(content_copy):
     helper.write_text(helper.read_text() + "\nMARK = 'changed'\n")
 
     def names(content):
-        return content.rules[0].detection.module.is_role_discovery.__globals__
+        (rule,) = (r for r in content.rules if r.metadata.rule_id == "AWS.CloudTrail.IAMListRoles")
+        return rule.detection.module.is_role_discovery.__globals__
 
     with loaded_content(content_copy) as content:
         assert names(content)["MARK"] == "changed"
