@@ -75,10 +75,12 @@ def _make(found: CorrelationMatch) -> Alert:
 def _join(latest: _OpenAlert, found: CorrelationMatch) -> None:
     alert = latest.alert
     for step, signals in found.match.signals.items():
-        latest.members.setdefault(step, set()).update(signal.number for signal in signals)
+        members = latest.members.setdefault(step, set())
+        for signal in signals:
+            if signal.number not in members:
+                members.add(signal.number)
+                alert.add_event(signal)
     alert.context = {**alert.context, **found.context}
-    for signal in found.signals:
-        alert.add_event(signal.event, signal.event_id)
     alert.signals = {step: len(members) for step, members in latest.members.items()}
     alert.event_count = len(alert.event_ids)
     alert.first = min(alert.first, found.match.first)

@@ -105,7 +105,7 @@ def _join(alert: Alert, signal: Signal) -> None:
     if not alert.event_count:
         alert.first, alert.last = first, last
     alert.event_count += 1
-    alert.add_event(signal.event, signal.event_id)
+    alert.add_event(signal)
     alert.first = min(alert.first, first)
     alert.last = max(alert.last, last)
 

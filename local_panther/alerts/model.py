@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_panther.content.model import Metadata
+
+if TYPE_CHECKING:
+    from local_panther.correlation.signals import StepSignal
+    from local_panther.detection.signals import Signal
 
 RULE, RULE_ERROR = "RULE", "RULE_ERROR"
 MAX_EVENTS = 20  # that an alert holds; how many there are beside them is known
@@ -77,14 +81,15 @@ class Alert:
         """Number of the events behind it that it does not hold."""
         return max(len(self.event_ids) - len(self.events), 0)
 
-    def add_event(self, event: Mapping[str, Any], event_id: str) -> None:
-        """Take an event that is behind it; one that it has, or beyond the bound, only counts."""
-        if event_id:
-            is_known = event_id in self.event_ids
-            self.event_ids[event_id] = None
-        else:
-            is_known = any(known is event for known in self.events)
-        if not is_known and len(self.events) < MAX_EVENTS:
+    def add_event(self, signal: "Signal | StepSignal") -> None:
+        """Take the event behind a signal; one that it has, or beyond the bound, only counts."""
+        is_known = signal.event_id in self.event_ids
+        if signal.event_id:
+            self.event_ids[signal.event_id] = None
+        if is_known or len(self.events) == MAX_EVENTS:
+            return
+        event = signal.event
+        if signal.event_id or event not in self.events:
             self.events.append(event)
 
 

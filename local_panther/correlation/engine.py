@@ -12,7 +12,7 @@ from local_panther.correlation.evaluate import Match
 from local_panther.correlation.group import match_within
 from local_panther.correlation.index import SignalIndex
 from local_panther.correlation.sequence import Chains
-from local_panther.correlation.signals import Binding, StepSignal, numbers, values_at
+from local_panther.correlation.signals import Binding, StepSignal, numbers, packed, values_at
 from local_panther.detection.signals import Signal
 
 
@@ -133,7 +133,8 @@ class CorrelationEngine:
     def add(self, signal: Signal) -> None:
         """Take a signal of a rule."""
         if signal.metadata.rule_id in self._steps:
-            source = StepSignal(signal.time, {}, signal.event_id, signal.context, signal.event)
+            behind = packed(signal.event, signal.context)
+            source = StepSignal(signal.time, {}, signal.event_id, behind)
             self._add(signal.metadata.rule_id, source, signal.fields)
 
     def advance(self, now: float) -> Iterator[CorrelationMatch]:
@@ -153,9 +154,7 @@ class CorrelationEngine:
         for state, steps in self._steps.get(rule_id, ()):
             values = {path: values_at(fields, path) for path in state.logic.fields}
             for step in steps:
-                signal = StepSignal(
-                    source.time, values, source.event_id, source.context, source.event
-                )
+                signal = StepSignal(source.time, values, source.event_id, source.packed)
                 state.index.add(step, signal)
                 state.fresh.append((step, signal))
             state.run_by(state.logic.schedule.next_run(max(source.time, self._clock)))
@@ -186,8 +185,11 @@ class CorrelationEngine:
 
     def _add_match(self, state: _State, found: CorrelationMatch) -> None:
         """Pass a match on as a signal of its own rule."""
+        if found.metadata.rule_id not in self._steps:
+            return
         match, latest = found.match, found.latest
-        source = StepSignal(match.last, {}, latest.event_id, found.context, latest.event)
+        behind = packed(latest.event, found.context)
+        source = StepSignal(match.last, {}, latest.event_id, behind)
         self._add(found.metadata.rule_id, source, _matched_fields(state.logic, match))
 
 

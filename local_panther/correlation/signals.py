@@ -1,6 +1,8 @@
 """Signals as correlation sees them, and the values that bind them together."""
 
 import itertools
+import json
+import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +14,18 @@ from local_panther.content.correlation import CorrelationLogic, Criterion
 Binding = tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False)
+def packed(event: Mapping[str, Any], context: Mapping[str, Any]) -> bytes:
+    """Return an event and its `p_alert_context` as a tenth of the memory that they take as objects.
+
+    A flood leaves a hundred thousand signals within a lookback, and few of them end in an alert.
+    """
+    return zlib.compress(json.dumps([event, context], separators=(",", ":")).encode(), 1)
+
+
+NOTHING = packed({}, {})
+
+
+@dataclass(frozen=True, eq=False, slots=True)
 class StepSignal:
     """A signal of one step of a correlation rule.
 
@@ -20,17 +33,29 @@ class StepSignal:
         time: Event time in seconds since 1970.
         values: By field path the values that it holds; a list field holds each of its entries.
         event_id: The CloudTrail event behind it.
-        context: Its `p_alert_context`.
-        event: The event itself.
+        packed: The event and its context, by `packed`.
         number: Unique number of the signal.
     """
 
     time: float
     values: Mapping[str, frozenset[str]]
     event_id: str = ""
-    context: Mapping[str, Any] = field(default_factory=dict)
-    event: Mapping[str, Any] = field(default_factory=dict)
+    packed: bytes = NOTHING
     number: int = field(default_factory=itertools.count().__next__)
+
+    @property
+    def event(self) -> dict[str, Any]:
+        """The event behind it, unpacked anew each time."""
+        return self._unpacked()[0]
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """Its `p_alert_context`, unpacked anew each time."""
+        return self._unpacked()[1]
+
+    def _unpacked(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads(zlib.decompress(self.packed))
+        return found
 
 
 def numbers(signals: Mapping[str, Sequence[StepSignal]]) -> set[int]:

@@ -2,6 +2,7 @@
 
 from local_panther.activity.log import RoleLog
 from local_panther.alerts.model import Alert
+from local_panther.correlation.signals import StepSignal, packed
 from local_panther.times import parse_time
 from tests.builders.events import ALICE, START
 from tests.builders.signals import metadata
@@ -31,7 +32,7 @@ def alert(
     }
     made = Alert(**fields | more)
     for event in events:
-        made.add_event(event, event.get("eventID", ""))
+        made.add_event(StepSignal(first, {}, event.get("eventID", ""), packed(event, {})))
     return made
 
 

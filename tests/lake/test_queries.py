@@ -92,7 +92,7 @@ class TestFiles:
 
 
 SHARED = (
-    *("settings AS", "named AS", "targeted AS", "attempts AS", "suspects AS", "crossings AS"),
+    *("settings AS", "named AS", "targeted AS", "attempts AS", "spans AS", "windows AS"),
     *("burst_attempts AS", "numbered AS", "bursts AS", "successes AS"),
 )
 
