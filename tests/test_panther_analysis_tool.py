@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.builders.configurations import EXACT, change_blocklist
 from tests.builders.events import CONTENT_FOLDERS, REPO
 
 TOOL = Path(sys.executable).parent / "panther_analysis_tool"
-BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
@@ -51,10 +51,7 @@ def test_zip_holds_every_item_and_nothing_else(repo_copy, tmp_path):
 
 
 def test_editing_the_blocklist_changes_the_result(repo_copy):
-    path = repo_copy / BLOCKLIST
-    spec = yaml.safe_load(path.read_text())
-    spec["InlineFilters"][1]["Values"] = ["arn:aws:iam::123456789012:role/ReadOnlyRole"]
-    path.write_text(yaml.safe_dump(spec))
+    change_blocklist(repo_copy, EXACT.replace("FullAdminRole", "ReadOnlyRole"), enabled=True)
     done = run(repo_copy, "test")
     assert done.returncode == 1
     assert "Failed: 1" in done.stdout and "IAM Blocklisted Role Assumed" in done.stdout

@@ -76,7 +76,7 @@ def patterns(folder: Path) -> None:
     assert "StartsWith" not in form, "the sidecar shows StartsWith itself: add none here"
     starts = "      - KeyPath: requestParameters.roleArn\n        Condition: StartsWith\n"
     change_blocklist(
-        folder, f"{form}{starts}        Value: 'arn:aws:iam::999988887777:'\n", enabled=True
+        folder, f"{form}{starts}        Value: 'arn:aws:iam::888877776666:'\n", enabled=True
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders.configurations import shipped
 from tests.builders.replays import simulated
 
 BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
@@ -16,6 +17,8 @@ LIST = f"    Values:\n      - {ROLE}"
 
 @pytest.fixture
 def run(content_copy):
+    shipped(content_copy)  # whatever its owner has configured
+
     def run(*arguments, folder=content_copy):
         command = [sys.executable, "-m", "local_panther", *map(str, arguments)]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)

@@ -91,7 +91,7 @@ CHANGES = {
             assumed(user("contains"), role_arn("break-glass/Operator")), (), (BLOCKLISTED,)
         ),
         f"{USER}starts": Change(
-            assumed(user("starts"), role_arn("Any", "999988887777")), (), (BLOCKLISTED,)
+            assumed(user("starts"), role_arn("Any", "888877776666")), (), (BLOCKLISTED,)
         ),
         f"{USER}other": Change(assumed(user("other"), ORDINARY)),
         "identity-center:dana@example.com": Change(assumed(DANA, FULL_ADMIN)),
