@@ -1,13 +1,16 @@
 """All calls about roles that were read, by principal."""
 
+import math
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from local_panther.activity.principals import role_of_session
-from local_panther.activity.role_calls import RoleCall, role_call
+from local_panther.activity.role_calls import SUCCESS, RoleCall, role_call
 
-MAX_CALLS = 20_000  # of one principal; of more than this the latest are returned
+# Of one principal, successes and other calls by themselves: of more the latest are returned. So no
+# flood of failures hides a success.
+MAX_CALLS = 20_000
 BATCH_CALLS = 1000  # that wait to be stored together
 CACHE_KIB = 4 * 1024
 FIELDS = ", ".join(RoleCall._fields)
@@ -62,17 +65,30 @@ class RoleLog:
     @property
     def left_out(self) -> dict[str, int]:
         """Number of calls that are not returned, by principal."""
-        counts = "SELECT principal, COUNT(*) AS n FROM calls GROUP BY principal HAVING n > ?"
-        return {name: count - MAX_CALLS for name, count in self._rows(counts, MAX_CALLS)}
+        counts = f"""
+            SELECT principal, SUM(n - {MAX_CALLS}) FROM (
+                SELECT principal, COUNT(*) AS n FROM calls
+                GROUP BY principal, outcome = '{SUCCESS}' HAVING n > {MAX_CALLS}
+            ) GROUP BY principal"""
+        return dict(self._rows(counts))
 
-    def of(self, name: str) -> list[RoleCall]:
-        """Return the calls of a principal, or of one session of a role, in order of time."""
-        latest = (
-            f"SELECT {FIELDS} FROM calls WHERE principal = ? ORDER BY time DESC LIMIT {MAX_CALLS}"
+    def of(self, name: str, first: float = -math.inf, last: float = math.inf) -> list[RoleCall]:
+        """Return the calls of a principal, or of one session of a role, in order of time.
+
+        Args:
+            name: Of the principal or session.
+            first: Only calls from then on, in seconds since 1970.
+            last: Only calls until then.
+        """
+        latest = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT {FIELDS} FROM calls WHERE principal = ?1"
+            f" AND time BETWEEN ?2 AND ?3 AND outcome {which} '{SUCCESS}'"
+            f" ORDER BY time DESC LIMIT {MAX_CALLS})"
+            for which in ("=", "<>")
         )
-        if rows := self._rows(latest, name):
+        if rows := self._rows(latest, name, first, last):
             return sorted(map(RoleCall._make, rows))
-        calls = map(RoleCall._make, self._rows(latest, role_of_session(name)))
+        calls = map(RoleCall._make, self._rows(latest, role_of_session(name), first, last))
         return sorted(call for call in calls if call.caller == name)
 
     def store(self) -> None:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from local_panther.activity.log import RoleLog
+from local_panther.activity.log import MAX_CALLS, RoleLog
 from local_panther.activity.principals import principal_of
 from local_panther.activity.role_calls import DISCOVERY
 from local_panther.alerts.model import RULE_ERROR, Alert
-from local_panther.alerts.role_facts import RoleFacts, role_facts
+from local_panther.alerts.role_facts import REACH, RoleFacts, role_facts
 
 GAP = 3 * 3600  # seconds between two alerts of a principal that are still one incident
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")  # worst first
@@ -134,10 +134,11 @@ def _chains(alerts: Sequence[Alert]) -> Iterator[list[Alert]]:
 def _incident(principal: str, alerts: list[Alert], log: RoleLog) -> Incident:
     worst_first = tuple(sorted(alerts, key=lambda a: (_severity(a.severity), a.created_at)))
     first, last = min(a.first for a in alerts), max(a.last for a in alerts)
-    calls = log.of(principal) if principal else []
+    calls = log.of(principal, first - REACH, last + REACH) if principal else []
     ids = {event_id for alert in alerts for event_id in alert.event_ids}
     is_about_roles = any(call.event_id in ids and call.outcome != DISCOVERY for call in calls)
-    facts = role_facts(calls, first, last) if is_about_roles else None
+    is_minimum = len(calls) >= MAX_CALLS
+    facts = role_facts(calls, first, last, is_minimum=is_minimum) if is_about_roles else None
     if facts:
         first, last = min(first, facts.first), max(last, facts.last)
     return Incident(0, principal, worst_first, first, last, facts)

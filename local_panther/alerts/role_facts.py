@@ -19,10 +19,12 @@ class RoleFacts:
     Attributes:
         attempts: Failed and successful ones on roles that are known, in order of time.
         discoveries: The calls that listed roles, in order of time.
+        is_minimum: True if there were too many failures to look at all of them.
     """
 
     attempts: tuple[RoleCall, ...]
     discoveries: tuple[RoleCall, ...]
+    is_minimum: bool = False
 
     @cached_property
     def tried(self) -> tuple[str, ...]:
@@ -68,7 +70,9 @@ class RoleFacts:
         return sorted([*self.attempts, *self.discoveries])
 
 
-def role_facts(calls: Sequence[RoleCall], first: float, last: float) -> RoleFacts | None:
+def role_facts(
+    calls: Sequence[RoleCall], first: float, last: float, *, is_minimum: bool = False
+) -> RoleFacts | None:
     """Return what belongs to the alerts of a principal; None if it tried no role.
 
     A burst of failed attempts belongs to them as a whole, however early it began: an alert starts
@@ -78,6 +82,7 @@ def role_facts(calls: Sequence[RoleCall], first: float, last: float) -> RoleFact
         calls: Of the principal, in order of time.
         first: When the first event of the alerts happened, in seconds since 1970.
         last: When the last one happened.
+        is_minimum: There were more calls than these.
     """
     near = [call for call in calls if first - REACH <= call.time <= last + REACH]
     begin, end = first, last
@@ -100,4 +105,4 @@ def role_facts(calls: Sequence[RoleCall], first: float, last: float) -> RoleFact
         )
     )
     discoveries = tuple(call for call in near if call.outcome == DISCOVERY)
-    return RoleFacts(attempts, discoveries) if attempts else None
+    return RoleFacts(attempts, discoveries, is_minimum) if attempts else None

@@ -33,6 +33,8 @@ def answer(facts: RoleFacts) -> str:
     tried, entered = len(facts.tried), len(facts.entered)
     if tried == 1:
         return f"{'ENTERED' if entered else 'DENIED on'} role {name_of(facts.tried[0])}"
+    if facts.is_minimum:
+        return f"{f'ENTERED {entered:,} of' if entered else 'DENIED on'} {tried:,} roles or more"
     if entered:
         return f"ENTERED {entered:,} of {tried:,} roles"
     return f"DENIED on all {tried:,} roles"

@@ -12,7 +12,7 @@ from panther_core.enriched_event import PantherEvent
 from local_panther.activity import role_calls
 from local_panther.activity.log import MAX_CALLS, RoleLog
 from local_panther.activity.principals import IDENTITY_CENTER, described, principal_of
-from local_panther.activity.role_calls import role_call
+from local_panther.activity.role_calls import SUCCESS, role_call
 from local_panther.activity.summary import nearest, summaries
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn
@@ -165,6 +165,16 @@ class TestLog:
         assert len(log.of(ALICE["arn"])) == MAX_CALLS
         assert log.left_out == {ALICE["arn"]: 7}
         assert log.of(ALICE["arn"])[0].time == START + 7
+        assert log.of(ALICE["arn"], START + 9, START + 10) == log.of(ALICE["arn"])[2:4]
+
+    def test_keeps_a_success_that_a_flood_of_failures_follows(self):
+        log = RoleLog()
+        success = call("AssumeRole", requestParameters={"roleArn": role_arn("In")})
+        log.add(success, START)
+        for number in range(MAX_CALLS + 7):
+            log.add(denied(role_arn("A")), START + 1 + number)
+        assert log.of(ALICE["arn"])[0].outcome == SUCCESS
+        assert log.left_out == {ALICE["arn"]: 7}
 
 
 def test_nearest_to_an_alert_are_those_that_failed_on_the_most_roles():

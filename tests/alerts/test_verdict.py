@@ -2,7 +2,7 @@
 
 import pytest
 
-from local_panther.activity.log import RoleLog
+from local_panther.activity.log import MAX_CALLS, RoleLog
 from local_panther.alerts.incidents import incidents_of
 from local_panther.alerts.model import RULE_ERROR
 from local_panther.alerts.verdict import verdict
@@ -52,6 +52,15 @@ def test_a_person_who_assumes_a_blocklisted_role_entered_it(tmp_path):
 def of_records(*records, **fields):
     (incident,) = incidents_of([alert(*records, **fields)], log_of(*records))
     return verdict(incident)
+
+
+@pytest.mark.parametrize("gets_in", [True, False])
+def test_a_flood_of_failures_afterwards_hides_no_success(gets_in):
+    first = call("AssumeRole", requestParameters={"roleArn": role_arn("In")}, eventID="in")
+    failed = [denied(role_arn(f"R{i}"), eventID=f"{i}") for i in range(MAX_CALLS + 5)]
+    sentence = of_records(*[first][:gets_in], *failed)
+    count = f"{MAX_CALLS + gets_in:,} roles or more"
+    assert sentence.startswith(f"ENTERED 1 of {count}" if gets_in else f"DENIED on {count}")
 
 
 def test_a_changed_trust_policy_is_named():

@@ -11,6 +11,7 @@ from tests.scale import FULL
 
 SUCCESSES = 1_200_000 if FULL else 10_000
 PRINCIPALS = 1_000_000 if FULL else 5_000
+SEARCHED_ROLES = 40_000 if FULL else 2_000
 LARGE_ATTEMPTS = 3000 if FULL else 100
 LARGE_BYTES = 200_000
 MEMORY_MB = 1024
@@ -92,6 +93,23 @@ def test_large_attempts_use_the_disk_and_the_critical_query_runs(tmp_path):
     alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))
     found = [alert for alert in alerts if alert["rule_id"] == SUCCEEDED]
     assert "Searched11" in str(found), messages
+    assert memory < MEMORY_MB, messages
+
+
+def test_search_of_any_number_of_roles_is_seen_getting_in(tmp_path):
+    """Names need not exist to be tried: whoever searches can have as many failures as he likes."""
+
+    def records():
+        yield from search_that_gets_in(START)
+        mallory = user("mallory")
+        for number in range(SEARCHED_ROLES):
+            time = START + 61 + number * 3000 // SEARCHED_ROLES
+            yield denied(role_arn(f"Invented{number}"), mallory, time, eventID=f"event-{number}")
+
+    alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))
+    severities = [alert["severity"] for alert in alerts]
+    assert sorted(severities) == ["CRITICAL", "HIGH"], messages
+    assert all(alert["verdict"].startswith("ENTERED 1 of ") for alert in alerts)
     assert memory < MEMORY_MB, messages
 
 
