@@ -22,7 +22,7 @@ from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake, QueryFailed
 from local_panther.lake.windows import Sight, windows_of
 
-BATCH_RUNS = 512  # runs that are asked for in one statement
+BATCH_RUNS = 2048  # runs that are asked for in one statement
 BATCH_BYTES = 64 * 1024 * 1024  # of records that runs which wait keep in the lake
 MAX_RUNS_BETWEEN = 50_000  # of a query between two records: beyond, a wrong clock made the gap
 MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
