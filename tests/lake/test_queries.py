@@ -580,3 +580,62 @@ def test_the_hunt_and_the_streaming_detection_agree(tmp_path, records):
 
 
 NUMBERS = itertools.count()
+
+
+@st.composite
+def crowded_attempts(draw):
+    """Attempts as (API, role, time) at few times, many of them a whole window apart or at once."""
+    times = st.builds(
+        lambda half_windows, seconds: START + half_windows * WINDOW // 2 + seconds,
+        st.integers(0, 5),
+        st.integers(0, 1),
+    )
+    found = draw(st.sets(st.tuples(st.integers(0, 1), st.integers(0, T), times), max_size=2 * T))
+    for time in draw(st.lists(times, max_size=2)):  # or hardly any window would just have enough
+        found |= {(0, role, time) for role in range(T - 1)}
+        found.add((0, T, time - WINDOW + draw(st.integers(-1, 1))))
+    return sorted(found, key=lambda attempt: attempt[2])
+
+
+def bursts_of(attempts):
+    """What a burst is, by definition: from what was tried, as (first, crossed, last, roles)."""
+    taking_part = []
+    for api, role, time in attempts:
+        own = [a for a in attempts if a[0] == api]
+        crossed = [
+            end
+            for _, _, end in own
+            if time <= end <= time + WINDOW
+            and len({r for _, r, at in own if end - WINDOW <= at <= end}) >= T
+        ]
+        if crossed:
+            taking_part.append((time, role, time in crossed))
+    bursts = []
+    for one in taking_part:
+        if not bursts or one[0] > bursts[-1][-1][0] + WINDOW:
+            bursts.append([])
+        bursts[-1].append(one)
+    return [
+        (
+            burst[0][0],
+            min(time for time, _, ends_window in burst if ends_window),
+            burst[-1][0],
+            len({role for _, role, _ in burst}),
+        )
+        for burst in bursts
+    ]
+
+
+@settings(max_examples=examples(40, 2000), deadline=None)
+@given(crowded_attempts())
+def test_bursts_are_counted_as_they_are_defined(attempts):
+    records = [
+        denied_update(f"Role{role}", time=time)
+        if api
+        else denied(role_arn(f"Role{role}"), time=time)
+        for api, role, time in attempts
+    ]
+    found = rows_of(HUNT, records, now=START + 86_400)
+    keys = ("first_attempt", "crossed_at", "last_attempt", "distinct_targets")
+    expected = [(*map(sql_time, times), roles) for *times, roles in bursts_of(attempts)]
+    assert [tuple(row[key] for key in keys) for row in reversed(found)] == expected
