@@ -66,7 +66,7 @@ test-matrix: .venv/ready-dev
 mutants:
 	$(PYTHON) -m venv .venv/mutation
 	.venv/mutation/bin/pip install --quiet --disable-pip-version-check \
-		-r tests/mutation/requirements.txt .
+		-r tests/mutation/requirements.txt . -c constraints.txt
 	.venv/mutation/bin/pip uninstall --quiet --yes local-panther # what is mutated is a copy
 	.venv/mutation/bin/python tests/mutation/run.py
 
