@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.data import BUILD, REPO, START
-from benchmarks.measure import Figure
+from benchmarks.measure import ENVIRONMENT, Figure
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.shapes import ACCOUNT
 from local_panther.times import event_time
@@ -84,7 +84,12 @@ def _run(trail: Path) -> tuple[float, float]:
     """Replay a file and remove it; return processor seconds and peak memory in MB."""
     command = [*REPLAY, str(trail)]
     process = subprocess.Popen(
-        command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=REPO,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     printed = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)

@@ -18,6 +18,7 @@ from benchmarks.data import REPO, generated_files
 from benchmarks.measure import ENVIRONMENT, Figure
 
 RUNS = 2  # of half a minute for the slowest
+MEMORY_MB = 512  # the 20,000 records that are put in order of time among it
 CLICKHOUSE_NAME = "ClickHouse, two threads"
 
 
@@ -113,11 +114,12 @@ def measure(records: int) -> list[Figure]:
     best = _best({"small": small}, 5)["small"]
     figures.append(Figure("one small file", best.wall, "s", goal="≤ 0.8", met=best.wall <= 0.8))
     figures.append(Figure("one small file, processor time", best.processor, "s"))
-    paths = generated_files(min(data.records for data in DATA), days=1)
+    count = max((d.records for d in DATA if d.days == 1 and d.records <= records), default=records)
+    paths = generated_files(count, days=1)
     all_files, tenth = _peak_memory(paths), _peak_memory(paths[: len(paths) // 10])
-    ratio = all_files / tenth
-    name = "replay's peak memory, beside a tenth of the files"
-    return [*figures, Figure(name, all_files, "MB", tenth, ratio, "≤ 1.2", ratio <= 1.2)]
+    name = f"replay's peak memory, {count:,} records, beside a tenth of them"
+    goal, is_met = f"≤ {MEMORY_MB}", all_files <= MEMORY_MB
+    return [*figures, Figure(name, all_files, "MB", tenth, all_files / tenth, goal, is_met)]
 
 
 def _beside_others(data: Data) -> list[Figure]:

@@ -24,6 +24,7 @@ also_copy = {copied}
 pytest_add_cli_args_test_selection = {tests}
 """
 CORRELATION_TESTS = ["correlation/test_cases", "correlation/test_engine"]
+CORRELATION_TESTS += ["correlation/test_brute_force", "correlation/test_bounds"]
 CORRELATION_TESTS += ["correlation/test_properties", "content/test_correlation_grammar"]
 HELPER_TESTS = ["blocklist_rule", "data_model", "distinct_window", "hostile_events"]
 HELPER_TESTS += ["role_activity", "signal_rules", "store_failures"]
