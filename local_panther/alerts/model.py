@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from local_panther.content.model import Metadata
+from local_panther.packed import PackedField, pack, unpack
 
 if TYPE_CHECKING:
     from local_panther.correlation.signals import StepSignal
@@ -36,7 +37,7 @@ class Alert:
         match_value: For a correlation rule the value that was matched on.
         signals: For a correlation rule the number of signals by step ID.
         event_count: Number of matches; for a correlation rule, of events.
-        events: The first MAX_EVENTS of the events behind it, each once.
+        packed_events: The first MAX_EVENTS of the events behind it, each once, packed.
         kind: RULE, or RULE_ERROR for an alert about a rule that raised.
         destinations: Names or IDs of where it goes, by the rule; none if the severity decides.
         suppressed: True if the rule's `destinations()` says that it goes nowhere.
@@ -51,15 +52,15 @@ class Alert:
     first: float
     last: float
     event_ids: dict[str, None]
-    context: Mapping[str, Any]
-    event: Mapping[str, Any]
     description: str
     runbook: str
     reference: str
+    context: PackedField[Mapping[str, Any]] = PackedField()
+    event: PackedField[Mapping[str, Any]] = PackedField()
     match_value: str | None = None
     signals: Mapping[str, int] = field(default_factory=dict)
     event_count: int = 0
-    events: list[Mapping[str, Any]] = field(default_factory=list)
+    packed_events: list[bytes] = field(default_factory=list)
     kind: str = RULE
     destinations: tuple[str, ...] = ()
     suppressed: bool = False
@@ -77,20 +78,25 @@ class Alert:
         return [context for context in found if isinstance(context, Mapping)]
 
     @property
+    def events(self) -> list[Mapping[str, Any]]:
+        """The events behind it that it holds."""
+        return [unpack(event) for event in self.packed_events]
+
+    @property
     def events_left_out(self) -> int:
         """Number of the events behind it that it does not hold."""
-        return max(len(self.event_ids) - len(self.events), 0)
+        return max(len(self.event_ids) - len(self.packed_events), 0)
 
     def add_event(self, signal: "Signal | StepSignal") -> None:
         """Take the event behind a signal; one that it has, or beyond the bound, only counts."""
         is_known = signal.event_id in self.event_ids
         if signal.event_id:
             self.event_ids[signal.event_id] = None
-        if is_known or len(self.events) == MAX_EVENTS:
+        if is_known or len(self.packed_events) == MAX_EVENTS:
             return
-        event = signal.event
-        if signal.event_id or event not in self.events:
-            self.events.append(event)
+        event = pack(signal.event)
+        if signal.event_id or event not in self.packed_events:
+            self.packed_events.append(event)
 
 
 def in_order(alerts: Sequence[Alert]) -> list[Alert]:

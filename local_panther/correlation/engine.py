@@ -12,8 +12,9 @@ from local_panther.correlation.evaluate import Match
 from local_panther.correlation.group import match_within
 from local_panther.correlation.index import SignalIndex
 from local_panther.correlation.sequence import Chains
-from local_panther.correlation.signals import Binding, StepSignal, numbers, packed, values_at
+from local_panther.correlation.signals import Binding, StepSignal, numbers, values_at
 from local_panther.detection.signals import Signal
+from local_panther.packed import pack
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class CorrelationEngine:
     def add(self, signal: Signal) -> None:
         """Take a signal of a rule."""
         if signal.metadata.rule_id in self._steps:
-            behind = packed(signal.event, signal.context)
+            behind = pack([signal.event, signal.context])
             source = StepSignal(signal.time, {}, signal.event_id, behind)
             self._add(signal.metadata.rule_id, source, signal.fields)
 
@@ -188,7 +189,7 @@ class CorrelationEngine:
         if found.metadata.rule_id not in self._steps:
             return
         match, latest = found.match, found.latest
-        behind = packed(latest.event, found.context)
+        behind = pack([latest.event, found.context])
         source = StepSignal(match.last, {}, latest.event_id, behind)
         self._add(found.metadata.rule_id, source, _matched_fields(state.logic, match))
 

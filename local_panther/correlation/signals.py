@@ -1,28 +1,19 @@
 """Signals as correlation sees them, and the values that bind them together."""
 
 import itertools
-import json
-import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from local_panther.content.correlation import CorrelationLogic, Criterion
+from local_panther.packed import pack, unpack
 
 # One value for each criterion of a rule.
 Binding = tuple[str, ...]
 
 
-def packed(event: Mapping[str, Any], context: Mapping[str, Any]) -> bytes:
-    """Return an event and its `p_alert_context` as a tenth of the memory that they take as objects.
-
-    A flood leaves a hundred thousand signals within a lookback, and few of them end in an alert.
-    """
-    return zlib.compress(json.dumps([event, context], separators=(",", ":")).encode(), 1)
-
-
-NOTHING = packed({}, {})
+NOTHING = pack([{}, {}])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -33,7 +24,7 @@ class StepSignal:
         time: Event time in seconds since 1970.
         values: By field path the values that it holds; a list field holds each of its entries.
         event_id: The CloudTrail event behind it.
-        packed: The event and its context, by `packed`.
+        packed: The event and its context, packed.
         number: Unique number of the signal.
     """
 
@@ -46,15 +37,13 @@ class StepSignal:
     @property
     def event(self) -> dict[str, Any]:
         """The event behind it, unpacked anew each time."""
-        return self._unpacked()[0]
+        found: dict[str, Any] = unpack(self.packed)[0]
+        return found
 
     @property
     def context(self) -> dict[str, Any]:
         """Its `p_alert_context`, unpacked anew each time."""
-        return self._unpacked()[1]
-
-    def _unpacked(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = json.loads(zlib.decompress(self.packed))
+        found: dict[str, Any] = unpack(self.packed)[1]
         return found
 
 

@@ -12,6 +12,7 @@ from local_panther.alerts.model import Alert
 from local_panther.alerts.runbook import Step, runbook_steps
 from local_panther.alerts.verdict import verdict
 from local_panther.content.model import Metadata
+from local_panther.packed import unpack
 from local_panther.report.timeline import Timeline, incident_timeline
 
 MITRE = "https://attack.mitre.org"
@@ -71,9 +72,9 @@ class Card:
     def happened(self) -> list[Mapping[str, Any]]:
         """The events behind it that its alerts hold, each once."""
         found: dict[Any, Mapping[str, Any]] = {}
-        for alert in self.incident.alerts:
-            for event in alert.events:
-                found.setdefault(event.get("eventID") or id(event), event)
+        for packed in dict.fromkeys(p for a in self.incident.alerts for p in a.packed_events):
+            event = unpack(packed)
+            found.setdefault(event.get("eventID") or packed, event)
         return sorted(found.values(), key=lambda event: str(event.get("eventTime") or ""))
 
     @property

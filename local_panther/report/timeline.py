@@ -15,6 +15,7 @@ from typing import Any
 
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
+from local_panther.packed import unpack
 from local_panther.times import clock, parse_time
 
 CROSSING, ALERT = "crossing", "alert"
@@ -214,7 +215,7 @@ def _of_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[Moment]:
 
 
 def _of_events(alerts: Iterable[Alert]) -> Iterator[Moment]:
-    for event in {id(event): event for alert in alerts for event in alert.events}.values():
+    for event in map(unpack, dict.fromkeys(p for alert in alerts for p in alert.packed_events)):
         value, name = event.get("eventTime"), event.get("eventName")
         time = parse_time(value) if isinstance(value, str) else None
         if time is not None and name:

@@ -2,7 +2,8 @@
 
 from local_panther.activity.log import RoleLog
 from local_panther.alerts.model import Alert
-from local_panther.correlation.signals import StepSignal, packed
+from local_panther.correlation.signals import StepSignal
+from local_panther.packed import pack
 from local_panther.times import parse_time
 from tests.builders.events import ALICE, START
 from tests.builders.signals import metadata
@@ -32,7 +33,7 @@ def alert(
     }
     made = Alert(**fields | more)
     for event in events:
-        made.add_event(StepSignal(first, {}, event.get("eventID", ""), packed(event, {})))
+        made.add_event(StepSignal(first, {}, event.get("eventID", ""), pack([event, {}])))
     return made
 
 

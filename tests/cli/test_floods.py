@@ -1,9 +1,9 @@
 """Floods: many records, many principals, large records; whole commands in bounded memory."""
 
 import json
-import os
 import subprocess
 import sys
+from collections import Counter
 
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.replays import SUCCEEDED
@@ -11,6 +11,8 @@ from tests.scale import FULL
 
 SUCCESSES = 1_200_000 if FULL else 10_000
 PRINCIPALS = 1_000_000 if FULL else 5_000
+ALERTS = 100_000 if FULL else 1_000
+DAYS = 365 if FULL else 20
 SEARCHED_ROLES = 40_000 if FULL else 2_000
 LARGE_ATTEMPTS = 3000 if FULL else 100
 LARGE_BYTES = 200_000
@@ -18,18 +20,26 @@ MEMORY_MB = 1024
 ROLES = 12
 
 
+# Runs a command and prints the memory in KB that it took, as a last line. In a process of its own:
+# Linux counts to a command the memory of the process that started it.
+MEASURED = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:], stderr=subprocess.STDOUT).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status)
+"""
+
+
 def replayed(trail, *options):
     """Run the command; return its alerts, its messages and the memory in MB."""
     command = [sys.executable, "-m", "local_panther", "replay", str(trail), *map(str, options)]
-    process = subprocess.Popen(
-        [*command, "--format", "json"], cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    lines = process.stdout.read().decode().splitlines()
-    _, status, usage = os.wait4(process.pid, 0)
+    measured = [sys.executable, "-c", MEASURED, *command, "--format", "json"]
+    done = subprocess.run(measured, cwd=REPO, stdout=subprocess.PIPE)
+    *lines, memory = done.stdout.decode().splitlines()
     messages = "\n".join(line for line in lines if not line.startswith("{"))
-    assert os.waitstatus_to_exitcode(status) == 0, messages
+    assert done.returncode == 0, messages
     alerts = [json.loads(line) for line in lines if line.startswith("{")]
-    return alerts, messages, usage.ru_maxrss // 1024
+    return alerts, messages, int(memory) // 1024
 
 
 def user(name):
@@ -49,9 +59,9 @@ def succeeded(role, who, time, **fields):
     )
 
 
-def search_that_gets_in(time, **fields):
+def search_that_gets_in(time, who=None, **fields):
     """A user who lists roles, fails on many and gets into the last of them."""
-    mallory = user("mallory")
+    mallory = who or user("mallory")
     records = [call("ListRoles", mallory, time, eventID="list", **fields)]
     for number in range(ROLES):
         at, target = time + 1 + number, role_arn(f"Searched{number}")
@@ -110,6 +120,32 @@ def test_search_of_any_number_of_roles_is_seen_getting_in(tmp_path):
     severities = [alert["severity"] for alert in alerts]
     assert sorted(severities) == ["CRITICAL", "HIGH"], messages
     assert all(alert["verdict"].startswith("ENTERED 1 of ") for alert in alerts)
+    assert memory < MEMORY_MB, messages
+
+
+def test_a_hundred_thousand_alerts_are_all_made(tmp_path):
+    def records():
+        for number in range(ALERTS):
+            who, time = user(f"user-{number}"), START + number * 300
+            yield succeeded(role_arn("FullAdminRole"), who, time, eventID=f"event-{number}")
+
+    trail = write(tmp_path / "t.jsonl", records())
+    alerts, messages, memory = replayed(trail, "--include-disabled")
+    assert len({alert["event_ids"][0] for alert in alerts}) == len(alerts) == ALERTS, messages
+    assert memory < MEMORY_MB, messages
+
+
+def test_a_year_of_bursts_has_an_alert_for_each_day(tmp_path):
+    def records():
+        for day in range(DAYS):
+            for number in range(10):
+                time = START + day * 86_400 + number * 3600
+                for record in search_that_gets_in(time, who=user(f"user-{number}")):
+                    yield record | {"eventID": f"{day}-{number}-{record['eventID']}"}
+
+    alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))
+    severities = Counter(alert["severity"] for alert in alerts)
+    assert severities == {"CRITICAL": 10 * DAYS, "HIGH": 10 * DAYS}, messages
     assert memory < MEMORY_MB, messages
 
 
