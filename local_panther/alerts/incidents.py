@@ -52,6 +52,11 @@ class Incident:
         return len(self.roles.entered) if self.roles else 0
 
     @cached_property
+    def event_count(self) -> int:
+        """Number of the events behind its alerts, as far as these know their IDs."""
+        return len({event_id for alert in self.alerts for event_id in alert.event_ids})
+
+    @cached_property
     def addresses(self) -> tuple[str, ...]:
         """Where its calls came from, the most frequent first."""
         return self._most_frequent("address", "sourceIPAddress")

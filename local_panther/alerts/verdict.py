@@ -70,7 +70,7 @@ def _general(incident: Incident) -> str:
     worst = incident.alerts[0]
     others = len(incident.alerts) - 1
     more = f" and {others:,} more alert{'s' * (others > 1)}" if others else ""
-    events = len({event_id for alert in incident.alerts for event_id in alert.event_ids})
+    events = incident.event_count
     count = f"{events:,} event{'s' * (events != 1)}" if events else ""
     length = incident.last - incident.first
     when = f"in {span(length)}" if length else f"at {event_time(incident.first)}"
