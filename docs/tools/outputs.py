@@ -75,9 +75,9 @@ def _run(command: str, folder: Path) -> str:
     )
     assert process.stdout
     text = ""
-    if SERVES.match(command):  # until Ctrl-C, which comes when it has printed how to reach it
+    if SERVES.match(command):  # until it has printed how to reach it
         text = "".join(process.stdout.readline() for _ in range(4))
-        os.killpg(process.pid, signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)  # as Ctrl-C, which a job in the background ignores
     text += process.communicate()[0]
     lines = (line.rstrip() for line in text.replace(f"{folder}/", "").splitlines())
     text = "".join(f"{line}\n" for line in lines if not PASSING.search(line))
