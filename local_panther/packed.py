@@ -1,4 +1,4 @@
-"""Events and contexts as compressed JSON: a tenth of the memory that they take as objects.
+"""Events and contexts as compressed JSON: a fraction of the memory that they take as objects.
 
 A flood leaves a hundred thousand signals or alerts, and few of them are ever looked into.
 """
