@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from local_panther.activity.log import MAX_CALLS, RoleLog
+from local_panther.activity.log import RoleLog
 from local_panther.activity.principals import principal_of
 from local_panther.activity.role_calls import DISCOVERY
 from local_panther.alerts.model import RULE_ERROR, Alert
@@ -142,8 +142,7 @@ def _incident(principal: str, alerts: list[Alert], log: RoleLog) -> Incident:
     calls = log.of(principal, first - REACH, last + REACH) if principal else []
     ids = {event_id for alert in alerts for event_id in alert.event_ids}
     is_about_roles = any(call.event_id in ids and call.outcome != DISCOVERY for call in calls)
-    is_minimum = len(calls) >= MAX_CALLS
-    facts = role_facts(calls, first, last, is_minimum=is_minimum) if is_about_roles else None
+    facts = role_facts(calls, first, last) if is_about_roles else None
     if facts:
         first, last = min(first, facts.first), max(last, facts.last)
     return Incident(0, principal, worst_first, first, last, facts)

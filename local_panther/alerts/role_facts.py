@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from local_panther.activity.log import may_lack_calls
 from local_panther.activity.role_calls import DISCOVERY, FAILURE, SUCCESS, RoleCall
 
 REACH = 3 * 3600  # seconds around the alerts in which calls can belong to them
@@ -19,7 +20,7 @@ class RoleFacts:
     Attributes:
         attempts: Failed and successful ones on roles that are known, in order of time.
         discoveries: The calls that listed roles, in order of time.
-        is_minimum: True if there were too many failures to look at all of them.
+        is_minimum: True if there were too many calls to look at all of them.
     """
 
     attempts: tuple[RoleCall, ...]
@@ -70,23 +71,19 @@ class RoleFacts:
         return sorted([*self.attempts, *self.discoveries])
 
 
-def role_facts(
-    calls: Sequence[RoleCall], first: float, last: float, *, is_minimum: bool = False
-) -> RoleFacts | None:
+def role_facts(calls: Sequence[RoleCall], first: float, last: float) -> RoleFacts | None:
     """Return what belongs to the alerts of a principal; None if it tried no role.
 
     A burst of failed attempts belongs to them as a whole, however early it began: an alert starts
     when a threshold is crossed.
 
     Args:
-        calls: Of the principal, in order of time.
+        calls: Of the principal, not more than REACH away from the alerts, in order of time.
         first: When the first event of the alerts happened, in seconds since 1970.
         last: When the last one happened.
-        is_minimum: There were more calls than these.
     """
-    near = [call for call in calls if first - REACH <= call.time <= last + REACH]
     begin, end = first, last
-    failed = [call.time for call in near if call.outcome == FAILURE and call.role]
+    failed = [call.time for call in calls if call.outcome == FAILURE and call.role]
     for time in reversed(failed):
         if begin - PAUSE <= time < begin:
             begin = time
@@ -97,12 +94,12 @@ def role_facts(
     lead, lag = (LEAD, LAG) if has_burst else (0, 0)
     attempts = tuple(
         call
-        for call in near
+        for call in calls
         if call.role
         and (
             (call.outcome == FAILURE and begin <= call.time <= end)
             or (call.outcome == SUCCESS and begin - lead <= call.time <= end + lag)
         )
     )
-    discoveries = tuple(call for call in near if call.outcome == DISCOVERY)
-    return RoleFacts(attempts, discoveries, is_minimum) if attempts else None
+    discoveries = tuple(call for call in calls if call.outcome == DISCOVERY)
+    return RoleFacts(attempts, discoveries, may_lack_calls(calls)) if attempts else None

@@ -33,11 +33,10 @@ def answer(facts: RoleFacts) -> str:
     tried, entered = len(facts.tried), len(facts.entered)
     if tried == 1:
         return f"{'ENTERED' if entered else 'DENIED on'} role {name_of(facts.tried[0])}"
-    if facts.is_minimum:
-        return f"{f'ENTERED {entered:,} of' if entered else 'DENIED on'} {tried:,} roles or more"
+    roles = f"{tried:,} roles{' or more' if facts.is_minimum else ''}"
     if entered:
-        return f"ENTERED {entered:,} of {tried:,} roles"
-    return f"DENIED on all {tried:,} roles"
+        return f"ENTERED {entered:,} of {roles}"
+    return f"DENIED on {'' if facts.is_minimum else 'all '}{roles}"
 
 
 def _role_parts(incident: Incident, facts: RoleFacts) -> list[str]:

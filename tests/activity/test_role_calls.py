@@ -176,6 +176,14 @@ class TestLog:
         assert log.of(ALICE["arn"])[0].outcome == SUCCESS
         assert log.left_out == {ALICE["arn"]: 7}
 
+    def test_keeps_the_calls_of_a_session_whatever_others_of_its_role_do(self):
+        log = RoleLog()
+        mine, other = (identity(PrincipalKind.ROLE, "Build", name) for name in ("s-1", "s-2"))
+        log.add(denied(role_arn("A"), mine), START)
+        for number in range(MAX_CALLS + 7):
+            log.add(denied(role_arn("A"), other), START + 1 + number)
+        assert [found.time for found in log.of(mine["arn"])] == [START]
+
 
 def test_nearest_to_an_alert_are_those_that_failed_on_the_most_roles():
     log = RoleLog()
