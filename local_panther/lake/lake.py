@@ -70,7 +70,6 @@ class Lake:
         self._kept_bytes = 0  # of what was kept then
         self._folder = TemporaryFolder("local-panther-lake-")
         self._databases = databases or self._folder.path
-        self._stays = databases is not None
         self._batch = self._folder.path / "batch.ndjson"
         self.added_bytes = 0
         self.refused = 0
@@ -92,7 +91,7 @@ class Lake:
         # In a file, as what is in memory only counts towards the limit for good.
         connection.execute(f"ATTACH '{self._databases}/panther_logs.duckdb' AS panther_logs")
         connection.execute("SET enable_progress_bar = false")  # it writes to standard output
-        if not self._stays:  # then closing need not write the file out
+        if self._databases == self._folder.path:  # it goes: closing need not write it out
             connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         connection.execute(f"SET threads = {THREADS}")
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
