@@ -19,6 +19,15 @@ BLOCKLIST = "AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"
 SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
 FAILED_ATTEMPTS = "AWS.CloudTrail.MultipleFailedRoleAttempts"
 
+# Runs a command and prints the memory in KB that it took, as a last line. In a process of its own:
+# Linux counts to a command the memory of the process that started it.
+MEASURED = """
+import resource, subprocess, sys
+status = subprocess.run(sys.argv[1:], stderr=subprocess.STDOUT).returncode
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(status if status >= 0 else 1)
+"""
+
 
 def simulated(
     output: Path, seed: int = 1, ordinary: int = 100, shuffle=False, duplicates=0.0, **scenario

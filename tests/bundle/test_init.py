@@ -48,15 +48,18 @@ def test_what_is_there_already_is_not_written_again(written):
 
 
 def test_nothing_is_written_over_settings_unless_told(written):
-    with (written / SETTINGS).open("a") as settings:
-        settings.write("# mine\n")
+    settings = (written / SETTINGS).read_text()
+    was, other = "Enabled: false", "Enabled: true"
+    if was not in settings:
+        was, other = other, was
+    (written / SETTINGS).write_text(settings.replace(was, other))
     (written / RULE).unlink()
     before = contents(written)
     for option in ([], ["--dry-run"]):
         status, out, err = run("init", written, *option)
         assert status == 1 and "nothing was written" in err and "--overwrite" in err
         assert f"differs {SETTINGS}\n" in out and f"new     {RULE}\n" in out
-        assert "\n-# mine\n" in out
+        assert re.search(rf"^-{other}.*\n\+{was}", out, re.MULTILINE)
         assert contents(written) == before
 
 

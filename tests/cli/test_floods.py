@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 
 from tests.builders.events import REPO, START, call, denied, role_arn
-from tests.builders.replays import SUCCEEDED
+from tests.builders.replays import MEASURED, SUCCEEDED
 from tests.scale import FULL
 
 SUCCESSES = 1_200_000 if FULL else 10_000
@@ -18,16 +18,6 @@ LARGE_ATTEMPTS = 3000 if FULL else 100
 LARGE_BYTES = 200_000
 MEMORY_MB = 1024
 ROLES = 12
-
-
-# Runs a command and prints the memory in KB that it took, as a last line. In a process of its own:
-# Linux counts to a command the memory of the process that started it.
-MEASURED = """
-import resource, subprocess, sys
-status = subprocess.run(sys.argv[1:], stderr=subprocess.STDOUT).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-sys.exit(status)
-"""
 
 
 def replayed(trail, *options):

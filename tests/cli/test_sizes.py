@@ -1,7 +1,6 @@
 """Sizes that nothing should hold in memory: bombs, lines without end, folders of many files."""
 
 import json
-import os
 import resource
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from isal import igzip
 
 from tests.builders.content import write_rules
 from tests.builders.events import REPO, START, call
+from tests.builders.replays import MEASURED
 from tests.scale import FULL
 
 PIECE = 1 << 24
@@ -45,18 +45,17 @@ def replayed(paths, content, limit_file_size=None):
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_file_size, limit_file_size))
 
     command = [sys.executable, "-m", "local_panther", "replay", *map(str, paths)]
-    process = subprocess.Popen(
-        [*command, "--content", str(content), "--format", "json"],
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, *command, "--content", str(content), "--format", "json"],
         cwd=REPO,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         preexec_fn=limited,
     )
-    lines = process.stdout.read().decode().splitlines()
-    _, status, usage = os.wait4(process.pid, 0)
+    *lines, memory = done.stdout.decode().splitlines()
     alerts = [json.loads(line)["event_ids"] for line in lines if line.startswith("{")]
     messages = "\n".join(line for line in lines if not line.startswith("{"))
-    return os.waitstatus_to_exitcode(status), alerts, messages, usage.ru_maxrss // 1024
+    return done.returncode, alerts, messages, int(memory) // 1024
 
 
 @pytest.mark.parametrize("filler", [b"\0", b"x", b"\n", b'{"a":'])
