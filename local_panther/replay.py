@@ -9,8 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from local_panther.activity.log import RoleLog
-from local_panther.activity.role_calls import ROLE_CALLS
 from local_panther.alerts.correlation import CorrelationAlerts
 from local_panther.alerts.grouping import AlertGrouper
 from local_panther.alerts.incidents import Incident, incidents_of
@@ -38,6 +36,9 @@ from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
 from local_panther.records.reader import Reader
 from local_panther.records.s3 import s3_for
+from local_panther.roles.calls import ROLE_CALLS
+from local_panther.roles.log import RoleLog
+from local_panther.roles.settings import RoleSettings, read_settings
 from local_panther.times import ALWAYS, DELIVERY_DELAY, Period
 
 MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
@@ -88,7 +89,7 @@ class Outcome:
     @cached_property
     def incidents(self) -> list[Incident]:
         """The alerts, joined into incidents, worst first."""
-        return incidents_of(self.alerts, self.role_log)
+        return incidents_of(self.alerts, self.role_log, self.content.query_texts)
 
     @property
     def complete(self) -> bool:
@@ -156,7 +157,14 @@ def replay(
     ):
         timelines = Timelines(content, lake, errors) if with_timelines else None
         stream = _Stream(
-            content, lake, errors, timelines, clock=clock, delay=delivery_delay, observer=observer
+            content,
+            read_settings(folder),
+            lake,
+            errors,
+            timelines,
+            clock=clock,
+            delay=delivery_delay,
+            observer=observer,
         )
         files = find_files(paths, tally, s3, period)
         if only is not None:
@@ -211,6 +219,7 @@ class _Stream:
     def __init__(
         self,
         content: Content,
+        settings: RoleSettings,
         lake: Lake,
         errors: RunErrors,
         timelines: Timelines | None,
@@ -235,7 +244,7 @@ class _Stream:
         self._correlation = CorrelationEngine(content.correlation_rules)
         self._rule_alerts = AlertGrouper(content.python_rules, joined)
         self._correlation_alerts = CorrelationAlerts(joined)
-        self.role_log = RoleLog()
+        self.role_log = RoleLog(settings)
         self.signals = Counter(dict.fromkeys(content.rule_ids, 0))
 
     @property

@@ -7,6 +7,7 @@ what it shows.
 """
 
 import logging
+from collections.abc import Sequence
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -25,6 +26,12 @@ def printable(text: str) -> str:
 def in_one_line(text: str) -> str:
     """Return text from outside on one line, so that no name can start a line of its own."""
     return printable(text).replace("\n", REPLACEMENT)
+
+
+def first_of(names: Sequence[str]) -> str:
+    """Return the first name and how many more there are: "a and 2 more"."""
+    more = len(names) - 1
+    return f"{names[0]} and {more:,} more" if more else names[0]
 
 
 class LogFormatter(logging.Formatter):

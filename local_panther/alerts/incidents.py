@@ -1,16 +1,20 @@
 """Incidents: alerts of one principal that belong together, as an analyst works on them."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from local_panther.activity.log import RoleLog
-from local_panther.activity.principals import principal_of
-from local_panther.activity.role_calls import DISCOVERY
 from local_panther.alerts.model import RULE_ERROR, Alert
-from local_panther.alerts.role_facts import REACH, RoleFacts, role_facts
+from local_panther.alerts.runbook import Runbook, Step, runbook_steps
+from local_panther.alerts.verdict import sentence, who
+from local_panther.roles import verdict as role_verdict
+from local_panther.roles.calls import DISCOVERY, name_of
+from local_panther.roles.facts import RoleFacts, reach, role_facts
+from local_panther.roles.log import RoleLog
+from local_panther.roles.principals import IDENTITY_CENTER, described, principal_of
 
 GAP = 3 * 3600  # seconds between two alerts of a principal that are still one incident
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")  # worst first
@@ -20,13 +24,16 @@ SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")  # worst first
 class Incident:
     """Alerts of one principal, none more than GAP after the one before it.
 
+    It says in words and values what an analyst reads; outputs only lay them out.
+
     Attributes:
-        number: Its place among all incidents, worst first, from 1.
+        number: Its rank among all incidents, worst first, from 1.
         principal: Who did it; "" if the alerts do not say.
         alerts: Worst first, and in order of time.
         first: When the first of its events happened, in seconds since 1970.
         last: When the last of them happened.
         roles: What the principal did with roles; None if the alerts are about something else.
+        queries: The SQL of the saved queries that runbooks name, by name.
     """
 
     number: int
@@ -35,11 +42,55 @@ class Incident:
     first: float
     last: float
     roles: RoleFacts | None = None
+    queries: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def severity(self) -> str:
         """The highest severity of its alerts."""
         return self.alerts[0].severity
+
+    @cached_property
+    def sentence(self) -> str:
+        """The one sentence to read first."""
+        if self.roles:
+            return role_verdict.sentence(self.roles, self._caller)
+        return sentence(self.alerts, self._caller, self.event_count, self.first, self.last)
+
+    @property
+    def headline(self) -> str:
+        """What happened, in a few words."""
+        return role_verdict.answer(self.roles) if self.roles else self.alerts[0].title
+
+    @property
+    def who(self) -> str:
+        """The principal as people read it; "" if it is unknown."""
+        return described(self.principal) if self.principal else ""
+
+    @cached_property
+    def runbooks(self) -> tuple[Runbook, ...]:
+        """Each distinct runbook of its alerts once, the worst alert's first."""
+        worst: dict[str, Alert] = {}
+        for alert in self.alerts:
+            if alert.runbook:
+                worst.setdefault(alert.runbook, alert)
+        return tuple(Runbook(alert, self.steps(alert)) for alert in worst.values())
+
+    def steps(self, alert: Alert) -> tuple[Step, ...]:
+        """Return the steps of the runbook of one of its alerts, filled in."""
+        return runbook_steps(alert, self._known, self.queries)
+
+    @cached_property
+    def columns(self) -> Mapping[str, Any]:
+        """What an export says of it beside each of its alerts."""
+        return {
+            "incident": self.number,
+            "verdict": self.sentence,
+            "principal": self.principal,
+            "roles_tried": self.tried,
+            "roles_entered": self.entered,
+            "addresses": " ".join(self.addresses),
+            "user_agents": "; ".join(self.agents),
+        }
 
     @property
     def tried(self) -> int:
@@ -58,13 +109,34 @@ class Incident:
 
     @cached_property
     def addresses(self) -> tuple[str, ...]:
-        """Where its calls came from, the most frequent first."""
+        """Addresses of its calls, the most frequent first."""
         return self._most_frequent("address", "sourceIPAddress")
 
     @cached_property
     def agents(self) -> tuple[str, ...]:
-        """With what its calls were made, the most frequent first."""
+        """User agents of its calls, the most frequent first."""
         return self._most_frequent("agent", "userAgent")
+
+    @property
+    def _caller(self) -> str:
+        return who(self.principal, self.addresses, self.agents)
+
+    @cached_property
+    def _known(self) -> Mapping[str, str]:
+        """Values for parameters of queries, by name.
+
+        `principal`; `name`, the last part of its ARN; `address`; `role_name` and `account` of the
+        first role that was entered, or else tried.
+        """
+        roles = self.roles
+        key = roles.entered[0].role if roles and roles.entered else roles.tried[0] if roles else ""
+        return {
+            "principal": self.principal,
+            "name": re.split("[/:]", self.principal.removeprefix(IDENTITY_CENTER))[-1],
+            "address": self.addresses[0] if self.addresses else "",
+            "role_name": name_of(key) if key else "",
+            "account": key.partition(":")[0],
+        }
 
     def _most_frequent(self, attribute: str, field: str) -> tuple[str, ...]:
         if self.roles:
@@ -76,7 +148,9 @@ class Incident:
         return tuple(value for value, _ in counts.most_common())
 
 
-def incidents_of(alerts: Iterable[Alert], log: RoleLog) -> list[Incident]:
+def incidents_of(
+    alerts: Iterable[Alert], log: RoleLog, queries: Mapping[str, str] | None = None
+) -> list[Incident]:
     """Join alerts into incidents, worst first.
 
     First comes the highest severity, among equals what got into the most roles, then what tried the
@@ -85,6 +159,7 @@ def incidents_of(alerts: Iterable[Alert], log: RoleLog) -> list[Incident]:
     Args:
         alerts: All of them, in any order.
         log: The calls about roles that were read.
+        queries: The SQL of the saved queries that runbooks name, by name.
     """
     by_principal: dict[str, list[Alert]] = {}
     found: list[Incident] = []
@@ -97,7 +172,10 @@ def incidents_of(alerts: Iterable[Alert], log: RoleLog) -> list[Incident]:
     for principal, own in by_principal.items():
         found += [_incident(principal, group, log) for group in _chains(own)]
     found.sort(key=_rank)
-    return [replace(incident, number=number) for number, incident in enumerate(found, 1)]
+    return [
+        replace(incident, number=number, queries=queries or {})
+        for number, incident in enumerate(found, 1)
+    ]
 
 
 def principal_of_alert(alert: Alert, log: RoleLog) -> str:
@@ -112,7 +190,7 @@ def principal_of_alert(alert: Alert, log: RoleLog) -> str:
     for name in [*named, alert.match_value]:
         if isinstance(name, str) and (name in log or name in named):
             return name
-    if principal := principal_of(alert.event.get("userIdentity")):
+    if principal := principal_of(alert.event.get("userIdentity"), log.settings):
         return principal
     values = (value for context in contexts for value in context.values())
     return next((value for value in values if value in log), "")
@@ -139,10 +217,11 @@ def _chains(alerts: Sequence[Alert]) -> Iterator[list[Alert]]:
 def _incident(principal: str, alerts: list[Alert], log: RoleLog) -> Incident:
     worst_first = tuple(sorted(alerts, key=lambda a: (_severity(a.severity), a.created_at)))
     first, last = min(a.first for a in alerts), max(a.last for a in alerts)
-    calls = log.of(principal, first - REACH, last + REACH) if principal else []
+    around = reach(log.settings)
+    calls = log.of(principal, first - around, last + around) if principal else []
     ids = {event_id for alert in alerts for event_id in alert.event_ids}
     is_about_roles = any(call.event_id in ids and call.outcome != DISCOVERY for call in calls)
-    facts = role_facts(calls, first, last) if is_about_roles else None
+    facts = role_facts(calls, first, last, log.settings) if is_about_roles else None
     if facts:
         first, last = min(first, facts.first), max(last, facts.last)
     return Incident(0, principal, worst_first, first, last, facts)

@@ -1,7 +1,7 @@
 """The runbook of an alert, step by step, with what the alert says filled in.
 
-A step names a saved query in quotation marks. The parameters of that query are set from the alert:
-by the names of the fields of its context, and by those of `query_values`.
+A step names a saved query in quotation marks. The parameters of that query are set by name: from
+the incident, and from the fields of the alert's context.
 """
 
 import re
@@ -10,9 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from local_panther.activity.principals import IDENTITY_CENTER
-from local_panther.activity.role_calls import name_of
-from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
 from local_panther.alerts.timelines import ALERT_TIME, parameters_of
 from local_panther.content.filled_sql import FilledQuery, fill
@@ -71,15 +68,30 @@ class Step:
     queries: tuple[QueryCall, ...]
 
 
-def runbook_steps(alert: Alert, incident: Incident, texts: Mapping[str, str]) -> list[Step]:
+@dataclass(frozen=True)
+class Runbook:
+    """The runbook of one or more alerts.
+
+    Attributes:
+        alert: The worst alert that it belongs to.
+        steps: Its steps, filled in with what that alert says.
+    """
+
+    alert: Alert
+    steps: tuple[Step, ...]
+
+
+def runbook_steps(
+    alert: Alert, known: Mapping[str, str], texts: Mapping[str, str]
+) -> tuple[Step, ...]:
     """Return the steps of an alert's runbook; one without numbers or bullets is one step.
 
     Args:
         alert: The alert.
-        incident: That it belongs to.
+        known: Values for parameters of queries by name, from its incident.
         texts: The SQL of the saved queries by name.
     """
-    values = query_values(alert, incident)
+    values = query_values(alert, known)
     fields = _fields(alert)
     found = []
     for text in filter(None, (part.strip() for part in STEP.split(alert.runbook) if part)):
@@ -87,27 +99,20 @@ def runbook_steps(alert: Alert, incident: Incident, texts: Mapping[str, str]) ->
         facts = tuple((name, fields.pop(name)) for name in mentioned)
         names = [name for name in dict.fromkeys(QUOTED.findall(text)) if name in texts]
         found.append(Step(text, facts, tuple(_call(name, texts[name], values) for name in names)))
-    return found
+    return tuple(found)
 
 
-def query_values(alert: Alert, incident: Incident) -> dict[str, str]:
-    """Return what an alert sets the parameters of saved queries to, by their names.
+def query_values(alert: Alert, known: Mapping[str, str]) -> dict[str, str]:
+    """Return what an alert sets the parameters of saved queries to, by name.
 
-    These are the texts of its context by field, and beside them: `alert_time`; `principal`; `name`,
-    the last part of the principal's ARN; `address`; `role_name` and `account` of the first role
-    that was entered, or else tried; `access_key_id` of the first session that was issued.
+    These are the values that its incident knows, over them the texts of its context by field,
+    `access_key_id` of the first session that was issued, and `alert_time`.
     """
-    roles = incident.roles
-    key = roles.entered[0].role if roles and roles.entered else roles.tried[0] if roles else ""
     found = {
-        "principal": incident.principal,
-        "name": re.split("[/:]", incident.principal.removeprefix(IDENTITY_CENTER))[-1],
-        "address": incident.addresses[0] if incident.addresses else "",
-        "role_name": name_of(key) if key else "",
-        "account": key.partition(":")[0],
+        **known,
         "access_key_id": _issued_key(alert),
         **parameters_of(alert),
-        "alert_time": clock(alert.created_at, "%Y-%m-%d %H:%M:%S"),
+        ALERT_TIME: clock(alert.created_at, "%Y-%m-%d %H:%M:%S"),
     }
     return {name: value for name, value in found.items() if value}
 

@@ -60,8 +60,8 @@ class _Shown:
 
 def content_folder(given: Path | None) -> Path:
     """Return the folder of the content to run: the given one, this one, or what comes along."""
-    from local_panther.bundle.files import bundled_content
     from local_panther.content.kinds import FOLDERS
+    from local_panther.content.shipped import shipped_content
     from local_panther.instance.index import stored_content
 
     if given:
@@ -71,7 +71,7 @@ def content_folder(given: Path | None) -> Path:
         return Path()
     text = "no content in this folder: running the detections that come with local-panther"
     note(text, message_console())
-    return bundled_content()
+    return shipped_content()
 
 
 def message_console(report: Path | None = None) -> Console:

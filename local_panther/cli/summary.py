@@ -9,12 +9,14 @@ from local_panther.cli.common import (
     INCOMPLETE,
     OK,
     content_errors,
+    content_folder,
     message_console,
     output_console,
     reading_progress,
 )
 from local_panther.cli.options import (
     Cluster,
+    ContentFolder,
     From,
     Paths,
     RequesterPays,
@@ -29,6 +31,7 @@ from local_panther.cli.options import (
 def summary(
     paths: Paths,
     *,
+    content: ContentFolder = None,
     start: From = None,
     end: To = None,
     workers: Workers = 0,
@@ -37,16 +40,18 @@ def summary(
     output_format: RowsFormat = RowFormat.TABLE,
 ) -> None:
     """Show what each principal did with roles: tried, entered, from where, with what, when."""
-    from local_panther.activity.summary import summarised
     from local_panther.output.rows import write_csv, write_json_lines
     from local_panther.output.summary import COLUMNS, as_row, print_summaries
     from local_panther.records.workers import usable_cores
+    from local_panther.roles.settings import read_settings
+    from local_panther.roles.summary import summarised
 
     asked = period(start, end)
     messages = message_console()
     with content_errors(messages), reading_progress(messages) as watch:
         found, tally = summarised(
             paths,
+            read_settings(content_folder(content)),
             watch,
             workers=workers or usable_cores(),
             period=asked,

@@ -54,25 +54,41 @@ class Settings:
         # Of files with the same name the helper counts: the others cannot be imported by it.
         files = sorted(files_with(folder, ".py"), key=lambda path: "helpers" in path.parent.name)
         self._files = {path.stem: path for path in files}
-        self.value = cache(self._value)  # raises LookupError if there is none
+        self.values = cache(self._values)
 
-    def _value(self, module: str, name: str) -> Any:
+    def has(self, module: str) -> bool:
+        """Return whether the repository has such a file."""
+        return module in self._files
+
+    def value(self, module: str, name: str) -> Any:
         """Return the value of a setting.
 
         Raises:
             LookupError: There is none; the message says what is missing.
+        """
+        values = self.values(module)
+        if name not in values:
+            raise LookupError(f"{module}.py has no {name}")
+        return values[name]
+
+    def _values(self, module: str) -> dict[str, Any]:
+        """Return all names of a file with their values.
+
+        Raises:
+            LookupError: The file is missing or does not run.
         """
         path = self._files.get(module)
         if path is None:
             raise LookupError(f"{module}.py is not in this repository")
         try:
             with _importable(path.parent):
-                values = runpy.run_path(str(path))
+                return runpy.run_path(str(path))
         except Exception as error:
             raise LookupError(f"{module}.py does not run: {one_line(error)}") from error
-        if name not in values:
-            raise LookupError(f"{module}.py has no {name}")
-        return values[name]
+
+    def file(self, module: str) -> str:
+        """Return the path of a file that the repository has, from its root."""
+        return str(self._files[module].relative_to(self._folder))
 
     def place(self, module: str, name: str) -> str:
         """Return the file and line of a setting."""
@@ -80,7 +96,7 @@ class Settings:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if re.match(rf"{name}\b\s*[:=]", line):
                 return f"{path.relative_to(self._folder)}:{number}"
-        return str(path.relative_to(self._folder))
+        return self.file(module)
 
 
 def repeated_at(folder: Path, module: str, name: str) -> list[str]:

@@ -5,7 +5,6 @@ from typing import Any, TextIO
 
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
-from local_panther.alerts.verdict import verdict
 from local_panther.output.jsonlines import by_time
 from local_panther.output.rows import write_csv
 from local_panther.replay import Outcome
@@ -29,6 +28,7 @@ COLUMNS = (
     "event_count",
     "delivered",
     "reference",
+    "runbook",
 )
 
 
@@ -43,21 +43,16 @@ def _rows(outcome: Outcome) -> Iterator[dict[str, Any]]:
 
 def _row(alert: Alert, incident: Incident) -> dict[str, Any]:
     return {
-        "incident": incident.number,
+        **incident.columns,
         "severity": alert.severity,
-        "verdict": verdict(incident),
         "rule_id": alert.metadata.rule_id,
         "title": alert.title,
-        "principal": incident.principal,
         "first": iso(alert.first),
         "last": iso(alert.last),
         "created_at": iso(alert.created_at),
-        "roles_tried": incident.tried,
-        "roles_entered": incident.entered,
-        "addresses": " ".join(incident.addresses),
-        "user_agents": "; ".join(incident.agents),
         "mitre": " ".join(alert.metadata.mitre),
         "event_count": alert.event_count,
         "delivered": "yes" if not alert.suppressed else "no",
         "reference": alert.reference,
+        "runbook": alert.runbook,
     }

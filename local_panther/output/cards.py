@@ -9,15 +9,13 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from local_panther.activity.role_calls import FAILURE, RoleCall, name_of
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
-from local_panther.alerts.role_facts import RoleFacts
-from local_panther.alerts.runbook import Step, runbook_steps
-from local_panther.alerts.verdict import verdict
+from local_panther.alerts.runbook import Step
 from local_panther.output.facts import Fact, context_facts, short
 from local_panther.output.terminal import COLOURS
-from local_panther.replay import Outcome
+from local_panther.roles.calls import FAILURE, RoleCall, name_of
+from local_panther.roles.facts import RoleFacts
 from local_panther.text import in_one_line, printable
 from local_panther.times import event_time, iso
 
@@ -26,22 +24,25 @@ MAX_ALERTS = 5
 INDENT = "   "
 
 
-def print_card(incident: Incident, outcome: Outcome, console: Console, *, details: bool) -> None:
+def print_card(
+    incident: Incident, source: Sequence[str], console: Console, *, details: bool
+) -> None:
     """Print an incident: without a frame, so that commands can be copied.
 
     Args:
         incident: The incident.
-        outcome: Of the run that found it.
+        source: The arguments by which a command reads the same records.
         console: Where to.
         details: Add the contexts of its alerts although its facts are known.
     """
     colour = COLOURS.get(incident.severity, "white")
     console.print(Rule(Text(f" {incident.severity} ", style=colour), style=colour, align="left"))
-    console.print(Text(in_one_line(verdict(incident)), style=colour))
-    steps = runbook_steps(incident.alerts[0], incident, outcome.content.query_texts)
-    if steps:
-        console.print(Text("\nNow", style="bold"))
-        _print_steps(steps, incident, outcome.source, console)
+    console.print(Text(in_one_line(incident.sentence), style=colour))
+    for number, runbook in enumerate(incident.runbooks):
+        what = f"Then, for {in_one_line(runbook.alert.title)}" if number else "Now"
+        console.print(Text(f"\n{what}", style="bold"))
+        _print_steps(runbook.steps, incident, source, console)
+    steps = [step for runbook in incident.runbooks for step in runbook.steps]
     told = {name for step in steps for name, _ in step.facts}
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)

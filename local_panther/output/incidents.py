@@ -7,14 +7,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local_panther.activity.principals import described
-from local_panther.activity.summary import nearest
 from local_panther.alerts.incidents import SEVERITIES, Incident
 from local_panther.alerts.model import Alert
-from local_panther.alerts.verdict import answer
 from local_panther.output.cards import print_card
 from local_panther.output.terminal import COLOURS, table
 from local_panther.replay import Outcome
+from local_panther.roles.principals import described
+from local_panther.roles.summary import nearest
 from local_panther.text import in_one_line
 from local_panther.times import clock, iso
 
@@ -36,7 +35,7 @@ def print_incidents(outcome: Outcome, console: Console, *, details: bool = False
         _print_overview(incidents, console, None if details else MAX_LINES)
     if has_cards:
         for incident in incidents:
-            print_card(incident, outcome, console, details=details)
+            print_card(incident, outcome.source, console, details=details)
     console.print()
 
 
@@ -61,8 +60,7 @@ def _print_overview(incidents: Sequence[Incident], console: Console, limit: int 
     grid.add_column("From", no_wrap=True, width=18 if is_wide else 15)
     for incident in incidents[:limit]:
         colour = COLOURS.get(incident.severity, "white")
-        what = answer(incident.roles) if incident.roles else incident.alerts[0].title
-        who = described(incident.principal)
+        what, who = incident.headline, incident.who
         if not is_wide:
             what, who = what.removesuffix(" roles"), who.partition(" (")[0]
         others = f" +{len(incident.addresses) - 1}" if len(incident.addresses) > 1 else ""
@@ -96,16 +94,21 @@ def _print_nearest(outcome: Outcome, console: Console) -> None:
     if not found:
         console.print(Text("No principal failed on any role.\n"))
         return
-    console.print(Text("Nearest to one, by the roles that they failed on:"))
-    grid = table("Failed on", "Tried", "Entered", "Who", "From", "First", "Last")
+    settings = outcome.role_log.settings
+    window = f"{settings.window_minutes} min"
+    needed = f"{settings.threshold} roles in {window}"
+    console.print(Text(f"Nearest to one, which takes failures on {needed}:"))
+    grid = table(f"In {window}", "Failed on", "Tried", "Entered", "Who", "From", "First", "Last")
     for summary in found:
         addresses = [address for address, _ in summary.addresses.most_common()]
         others = f" +{len(addresses) - 1}" if len(addresses) > 1 else ""
+        expected = " (expected)" if summary.is_expected else ""
         grid.add_row(
+            f"{summary.in_window:,}",
             f"{len(summary.failed):,}",
             f"{len(summary.tried):,}",
             f"{len(summary.entered):,}",
-            Text(in_one_line(described(summary.principal)), overflow="fold"),
+            Text(in_one_line(described(summary.principal)) + expected, overflow="fold"),
             Text(in_one_line(f"{addresses[0]}{others}" if addresses else "")),
             iso(summary.first),
             iso(summary.last),

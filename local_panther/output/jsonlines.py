@@ -6,8 +6,6 @@ from typing import Any, TextIO
 
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
-from local_panther.alerts.runbook import runbook_steps
-from local_panther.alerts.verdict import verdict
 from local_panther.replay import Outcome
 from local_panther.times import iso
 
@@ -26,10 +24,9 @@ def by_time(outcome: Outcome) -> Iterator[tuple[Alert, Incident]]:
 
 def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any]:
     """Return an alert as plain JSON, with the number and verdict of its incident."""
-    steps = runbook_steps(alert, incident, outcome.content.query_texts)
     plain = {
         "incident": incident.number,
-        "verdict": verdict(incident),
+        "verdict": incident.sentence,
         "rule_id": alert.metadata.rule_id,
         "analysis_type": alert.metadata.analysis_type,
         "type": alert.kind,
@@ -57,7 +54,7 @@ def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any
                     for call in step.queries
                 ],
             }
-            for step in steps
+            for step in incident.steps(alert)
         ],
         "events": alert.events,
         "events_left_out": alert.events_left_out,

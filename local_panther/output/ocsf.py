@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, TextIO
 
-from local_panther.activity.principals import principal_of
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
-from local_panther.alerts.verdict import verdict
 from local_panther.output.jsonlines import by_time
 from local_panther.replay import Outcome
+from local_panther.roles.principals import principal_of
+from local_panther.roles.settings import RoleSettings
 
 VERSION = "1.6.0"
 CATEGORY, CLASS, CREATE = 2, 2004, 1
@@ -24,16 +24,17 @@ OTHER = 99
 SEVERITY_NAMES = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical", 99: "Other"}
 RULE_ANALYTIC = 1
 NEW = 1
+UNMAPPED = ("incident", "principal", "roles_tried", "roles_entered")
 
 
 def write_findings(outcome: Outcome, out: TextIO) -> None:
     """Write a Detection Finding for each alert, in the order in which they were made."""
     for alert, incident in by_time(outcome):
-        out.write(json.dumps(finding(alert, incident)) + "\n")
+        out.write(json.dumps(finding(alert, incident, outcome.role_log.settings)) + "\n")
 
 
-def finding(alert: Alert, incident: Incident) -> dict[str, Any]:
-    """Return an alert as a Detection Finding.
+def finding(alert: Alert, incident: Incident, settings: RoleSettings) -> dict[str, Any]:
+    """Return an alert as a Detection Finding; the settings say who is one principal.
 
     Times are in milliseconds since 1970, as OCSF has them. What has no place in the schema is under
     `unmapped`.
@@ -55,7 +56,7 @@ def finding(alert: Alert, incident: Incident) -> dict[str, Any]:
         "severity": SEVERITY_NAMES[severity],
         "status_id": NEW,
         "status": "New",
-        "message": verdict(incident),
+        "message": incident.sentence,
         "count": max(alert.event_count, 1),
         "metadata": {
             "version": VERSION,
@@ -66,13 +67,11 @@ def finding(alert: Alert, incident: Incident) -> dict[str, Any]:
             },
             "log_name": "AWS.CloudTrail",
         },
-        "finding_info": _finding_info(alert, incident),
-        "evidences": [_evidence(event) for event in alert.events] or [{"data": alert.context}],
+        "finding_info": _finding_info(alert),
+        "evidences": [_evidence(event, settings) for event in alert.events]
+        or [{"data": alert.context}],
         "unmapped": {
-            "incident": incident.number,
-            "principal": incident.principal,
-            "roles_tried": incident.tried,
-            "roles_entered": incident.entered,
+            **{name: incident.columns[name] for name in UNMAPPED},
             "context": alert.context,
             "runbook": alert.runbook,
             "events_left_out": alert.events_left_out,
@@ -80,7 +79,7 @@ def finding(alert: Alert, incident: Incident) -> dict[str, Any]:
     }
 
 
-def _finding_info(alert: Alert, incident: Incident) -> dict[str, Any]:
+def _finding_info(alert: Alert) -> dict[str, Any]:
     info: dict[str, Any] = {
         "uid": _uid(alert),
         "title": alert.title,
@@ -120,9 +119,9 @@ def _attack(code: str) -> dict[str, Any]:
     return found
 
 
-def _evidence(event: Mapping[str, Any]) -> dict[str, Any]:
+def _evidence(event: Mapping[str, Any], settings: RoleSettings) -> dict[str, Any]:
     found: dict[str, Any] = {"data": event}
-    if principal := principal_of(event.get("userIdentity")):
+    if principal := principal_of(event.get("userIdentity"), settings):
         identity = event.get("userIdentity")
         kind = identity.get("type") if isinstance(identity, Mapping) else None
         found["actor"] = {"user": {"uid": principal, "type": str(kind), "type_id": OTHER}}

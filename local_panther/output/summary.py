@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from local_panther.activity.principals import described
-from local_panther.activity.summary import PrincipalSummary
 from local_panther.output.terminal import table
+from local_panther.roles.principals import described
+from local_panther.roles.summary import PrincipalSummary
 from local_panther.text import in_one_line
 from local_panther.times import clock, iso
 
@@ -28,6 +28,9 @@ COLUMNS = (
     "access_keys",
     "regions",
     "left_out",
+    "roles_in_window",
+    "burst",
+    "expected",
 )
 MAX_ROWS = 20  # of the table
 MAX_VALUES = 20  # of one kind in a row; how many there are beside them is said
@@ -51,6 +54,9 @@ def as_row(summary: PrincipalSummary) -> dict[str, Any]:
         "access_keys": _most_common(summary.keys),
         "regions": _most_common(summary.regions),
         "left_out": summary.left_out,
+        "roles_in_window": summary.in_window,
+        "burst": summary.is_burst,
+        "expected": summary.is_expected,
     }
 
 

@@ -8,9 +8,6 @@ from functools import cached_property
 from typing import Any
 
 from local_panther.alerts.incidents import Incident
-from local_panther.alerts.model import Alert
-from local_panther.alerts.runbook import Step, runbook_steps
-from local_panther.alerts.verdict import verdict
 from local_panther.content.model import Metadata
 from local_panther.packed import unpack
 from local_panther.report.timeline import Timeline, incident_timeline
@@ -41,32 +38,16 @@ class Card:
 
     Attributes:
         incident: The incident.
-        texts: The SQL of saved queries by name.
         paths: What was read, as arguments of a command.
     """
 
     incident: Incident
-    texts: Mapping[str, str]
     paths: Sequence[str]
-
-    @property
-    def verdict(self) -> str:
-        """The sentence to read first."""
-        return verdict(self.incident)
 
     @cached_property
     def timeline(self) -> Timeline | None:
         """Its timeline; None if there is nothing to draw."""
         return incident_timeline(self.incident)
-
-    @cached_property
-    def runbooks(self) -> list[tuple[Alert, list[Step]]]:
-        """The steps of each runbook, once, with the worst alert that it is of."""
-        worst: dict[str, Alert] = {}
-        for alert in self.incident.alerts:
-            if alert.runbook:
-                worst.setdefault(alert.runbook, alert)
-        return [(a, runbook_steps(a, self.incident, self.texts)) for a in worst.values()]
 
     @cached_property
     def happened(self) -> list[Mapping[str, Any]]:

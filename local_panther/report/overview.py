@@ -1,43 +1,16 @@
-"""The overview of a report: a row for each incident, and when the alerts were made."""
+"""The overview of a report: how many incidents of each severity, and when alerts were made."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from local_panther.activity.principals import described
 from local_panther.alerts.incidents import SEVERITIES, Incident
 from local_panther.alerts.model import Alert
-from local_panther.alerts.verdict import answer
 from local_panther.times import clock, iso
 
 COLUMNS = 60  # of the chart at most
 MIN_COLUMNS, MIN_TIMES = 30, 5
 STEPS = (60, 300, 900, 3600, 4 * 3600, 86_400, 7 * 86_400, 30 * 86_400)  # seconds of a column
-
-
-@dataclass(frozen=True)
-class Row:
-    """An incident as the overview has it; a link goes to its card."""
-
-    incident: Incident
-
-    @property
-    def answer(self) -> str:
-        """What was tried and entered, or what the worst alert is called."""
-        incident = self.incident
-        return answer(incident.roles) if incident.roles else incident.alerts[0].title
-
-    @property
-    def who(self) -> str:
-        """The principal, as people read it."""
-        return described(self.incident.principal) if self.incident.principal else ""
-
-    @property
-    def address(self) -> str:
-        """The most frequent address, and how many more there are."""
-        addresses = self.incident.addresses
-        more = f" and {len(addresses) - 1:,} more" if len(addresses) > 1 else ""
-        return addresses[0] + more if addresses else ""
 
 
 @dataclass(frozen=True)

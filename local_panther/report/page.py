@@ -11,14 +11,14 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from local_panther.activity.principals import described
-from local_panther.activity.summary import nearest
 from local_panther.alerts.incidents import SEVERITIES
 from local_panther.output.facts import detection_facts, notes, reading_facts
 from local_panther.replay import Outcome
 from local_panther.report.cards import Card, as_json, is_link, mitre_links
-from local_panther.report.overview import Row, alerts_over_time, severity_counts
-from local_panther.text import printable
+from local_panther.report.overview import alerts_over_time, severity_counts
+from local_panther.roles.principals import described
+from local_panther.roles.summary import nearest
+from local_panther.text import first_of, printable
 from local_panther.times import event_time, iso, parse_time, span
 from local_panther.tuning.advice import some
 
@@ -56,14 +56,16 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
     """
     environment = _environment()
     paths = list(sources) if "-" not in sources else ["PATHS"]
-    cards = [Card(i, outcome.content.query_texts, paths) for i in outcome.incidents]
+    cards = [Card(incident, paths) for incident in outcome.incidents]
     rendered, used = _rendered(environment, cards)
     text = environment.get_template("report.html.j2").render(
         outcome=outcome,
-        rows=[Row(incident) for incident in outcome.incidents[:MAX_OVERVIEW]],
+        rows=outcome.incidents[:MAX_OVERVIEW],
         cards=rendered,
         queries=used,
         nearest=[] if outcome.alerts else nearest(outcome.role_log, FOLDED_FROM),
+        threshold=outcome.role_log.settings.threshold,
+        window=outcome.role_log.settings.window_minutes,
         counts=severity_counts(outcome.incidents),
         chart=alerts_over_time(outcome.alerts),
         reading=list(reading_facts(outcome)),
@@ -93,7 +95,7 @@ def _rendered(
         if size > CARDS_UNTIL:
             break
         in_full = size < ALL_UNTIL
-        for call in [c for _, steps in card.runbooks for s in steps for c in s.queries]:
+        for call in [c for r in card.incident.runbooks for s in r.steps for c in s.queries]:
             queries.setdefault(call.name, (f"query-{len(queries) + 1}", call.filled.rest))
         text = template.render(
             card=card, queries=queries, in_full=in_full, with_json=size < JSON_UNTIL
@@ -117,6 +119,7 @@ def _environment() -> jinja2.Environment:
         "csp_hash": _csp_hash,
         "described": described,
         "event_time": event_time,
+        "first_of": first_of,
         "is_link": is_link,
         "iso": iso,
         "mitre_links": mitre_links,

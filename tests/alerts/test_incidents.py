@@ -4,16 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_panther.activity.log import RoleLog
 from local_panther.alerts.incidents import GAP, incidents_of, principal_of_alert
 from local_panther.alerts.model import MAX_EVENTS, RULE_ERROR
-from local_panther.alerts.role_facts import LAG, LEAD, PAUSE
+from local_panther.roles.facts import LAG, LEAD
+from local_panther.roles.log import RoleLog
+from local_panther.roles.settings import shipped_settings
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.scenario import Api
 from tests.builders.alerts import alert, log_of
 from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn
 from tests.builders.replays import replayed, simulated
 
+PAUSE = shipped_settings().window
 BOB = identity(PrincipalKind.USER, "bob", "")
 
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlglot import exp
 
-from local_panther.alerts.runbook import runbook_steps
 from local_panther.content.filled_sql import fill
 from local_panther.content.load import loaded_content
 from local_panther.content.sql import parameters_in, parse_sql
@@ -26,10 +25,9 @@ def outcome(tmp_path_factory):
 
 
 def steps_of(outcome):
-    texts = outcome.content.query_texts
     for incident in outcome.incidents:
         for alert in incident.alerts:
-            for step in runbook_steps(alert, incident, texts):
+            for step in incident.steps(alert):
                 yield alert, step
 
 

@@ -2,10 +2,9 @@
 
 import pytest
 
-from local_panther.activity.log import MAX_CALLS, RoleLog
 from local_panther.alerts.incidents import incidents_of
 from local_panther.alerts.model import RULE_ERROR
-from local_panther.alerts.verdict import verdict
+from local_panther.roles.log import MAX_CALLS, RoleLog
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.simulate.scenario import Api
 from tests.builders.alerts import alert, log_of
@@ -37,13 +36,13 @@ ATTACKS = [
 @pytest.mark.parametrize(("scenario", "sentence"), ATTACKS)
 def test_an_attack_says_who_what_from_where_and_whether_it_worked(tmp_path, scenario, sentence):
     (incident,) = replayed(simulated(tmp_path / "t", **scenario)).incidents
-    assert verdict(incident) == sentence
+    assert incident.sentence == sentence
 
 
 def test_a_person_who_assumes_a_blocklisted_role_entered_it(tmp_path):
     trail = simulated(tmp_path / "t", roles=1, blocklisted=role_arn("FullAdminRole"))
     (incident,) = replayed(trail, include_disabled=True).incidents
-    assert verdict(incident) == (
+    assert incident.sentence == (
         "ENTERED role FullAdminRole: trent (IAM user, 123456789012) from 203.0.113.10 by aws-cli, "
         "2026-01-05T10:01:00Z"
     )
@@ -51,7 +50,7 @@ def test_a_person_who_assumes_a_blocklisted_role_entered_it(tmp_path):
 
 def of_records(*records, **fields):
     (incident,) = incidents_of([alert(*records, **fields)], log_of(*records))
-    return verdict(incident)
+    return incident.sentence
 
 
 @pytest.mark.parametrize("gets_in", [True, False])
@@ -98,7 +97,7 @@ class TestOtherRules:
 
     def of(self, *alerts):
         (incident,) = incidents_of(alerts, RoleLog())
-        return verdict(incident)
+        return incident.sentence
 
     def test_a_call_has_title_caller_address_and_time(self):
         assert self.of(alert(title="Bucket deleted")) == (
@@ -131,4 +130,4 @@ def test_foreign_content_gets_the_same_facts(tmp_path):
     folder = write_rules(tmp_path / "content", denied=body)
     trail = simulated(tmp_path / "t", api=Api.UPDATE_TRUST_POLICY, ordinary=0, succeed=1)
     (incident,) = replayed(trail, content=folder).incidents
-    assert verdict(incident).startswith("ENTERED 1 of 12 roles: mallory")
+    assert incident.sentence.startswith("ENTERED 1 of 12 roles: mallory")

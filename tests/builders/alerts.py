@@ -1,9 +1,9 @@
 """Alerts for tests, and logs of role calls from records."""
 
-from local_panther.activity.log import RoleLog
 from local_panther.alerts.model import Alert
 from local_panther.correlation.signals import StepSignal
 from local_panther.packed import pack
+from local_panther.roles.log import RoleLog
 from local_panther.times import parse_time
 from tests.builders.events import ALICE, START
 from tests.builders.signals import metadata

@@ -49,6 +49,9 @@ def test_has_everything_of_each_principal(trail, tmp_path):
         "access_keys": {"AKIAEXAMPLEALICE0000": 6},
         "regions": {"us-east-1": 6},
         "left_out": 0,
+        "roles_in_window": 2,
+        "burst": False,
+        "expected": False,
     }
     assert bob["failures"] == {"UpdateAssumeRolePolicy": 1}
     assert bob["regions"] == {"eu-west-1": 1} and bob["roles_tried"] == 1

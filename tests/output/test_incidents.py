@@ -12,6 +12,7 @@ from local_panther.output.incidents import MAX_CARDS, MAX_LINES, print_incidents
 from local_panther.output.terminal import print_summary
 from local_panther.records.model import Tally
 from local_panther.replay import Outcome
+from local_panther.roles.settings import shipped_settings
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.alerts import alert, log_of
 from tests.builders.events import START, call, denied, role_arn
@@ -93,8 +94,10 @@ def test_without_an_alert_it_says_who_came_nearest():
     records += [call("AssumeRole", identity(PrincipalKind.USER, "fine", ""), **parameters)]
     lines = printed(outcome_of(log=log_of(*records)), 140)
     assert lines[0] == "No alert."
-    assert lines[3].split()[:4] == ["3", "3", "1", "bob"] and "203.0.113.10" in lines[3]
-    assert lines[4].split()[:4] == ["1", "1", "0", "alice"]
+    settings = shipped_settings()
+    assert f"failures on {settings.threshold} roles in {settings.window_minutes} min" in lines[1]
+    assert lines[3].split()[:5] == ["3", "3", "3", "1", "bob"] and "203.0.113.10" in lines[3]
+    assert lines[4].split()[:5] == ["1", "1", "1", "0", "alice"]
     assert not any("fine" in line for line in lines)
     assert "No principal failed on any role." in printed(outcome_of())
 

@@ -347,8 +347,8 @@ def test_without_an_alert_it_says_who_came_nearest(opened, tmp_path):
     page = opened(tmp_path / "report.html")
     assert page.trouble == [] and page.locator("h1").inner_text() == "No alert"
     row = page.locator("table.nearest tbody tr").inner_text().split("\t")
-    counts = [str(roles), str(roles), "0"]
-    assert row[:5] == ["mallory (IAM user, 123456789012)", *counts, "198.51.100.23"]
+    counts = [f"{roles} of {THRESHOLD}", str(roles), str(roles), "0"]
+    assert row[:6] == ["mallory (IAM user, 123456789012)", *counts, "198.51.100.23"]
     written(tmp_path / "report.html")
     page = opened(tmp_path / "report.html")
     assert page.trouble == [] and "Nobody was denied a role." in page.inner_text("main")

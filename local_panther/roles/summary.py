@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from local_panther.activity.log import RoleLog
-from local_panther.activity.role_calls import DISCOVERY, FAILURE, ROLE_CALLS, SUCCESS, RoleCall
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
 from local_panther.records.s3 import s3_for
+from local_panther.roles.bursts import fullest_window
+from local_panther.roles.calls import DISCOVERY, FAILURE, ROLE_CALLS, SUCCESS, RoleCall
+from local_panther.roles.log import RoleLog
+from local_panther.roles.settings import RoleSettings
 from local_panther.times import ALWAYS, Period
 
 
@@ -26,7 +28,10 @@ class PrincipalSummary:
         tried: The keys of the roles that it tried.
         failed: Those that it failed on.
         entered: Those that it assumed or whose trust policy it changed.
-        addresses: Calls by address, and `agents`, `keys` and `regions` likewise.
+        in_window: The most distinct roles that it failed on, by one API in one window.
+        is_burst: Whether these are as many as the threshold.
+        is_expected: Whether the settings say that it raises no alert.
+        addresses: Number of calls by address; `agents`, `keys` and `regions` are the same.
         left_out: Calls beyond those that were kept, which are not counted here.
     """
 
@@ -39,6 +44,9 @@ class PrincipalSummary:
     tried: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     entered: set[str] = field(default_factory=set)
+    in_window: int = 0
+    is_burst: bool = False
+    is_expected: bool = False
     addresses: Counter[str] = field(default_factory=Counter)
     agents: Counter[str] = field(default_factory=Counter)
     keys: Counter[str] = field(default_factory=Counter)
@@ -76,8 +84,8 @@ def summaries(log: RoleLog) -> list[PrincipalSummary]:
 
 
 def nearest(log: RoleLog, count: int) -> list[PrincipalSummary]:
-    """Return those that failed on any role, no more than so many, the most roles first."""
-    return heapq.nsmallest(count, (s for s in _each(log) if s.failed), key=_rank)
+    """Return at most `count` principals that failed on any role, the nearest to a burst first."""
+    return heapq.nsmallest(count, (s for s in _each(log) if s.failed), key=_distance)
 
 
 def _each(log: RoleLog) -> Iterator[PrincipalSummary]:
@@ -88,6 +96,9 @@ def _each(log: RoleLog) -> Iterator[PrincipalSummary]:
         summary = PrincipalSummary(principal, calls[0].time, calls[0].time)
         for call in calls:
             summary.add(call)
+        summary.in_window = fullest_window(calls, log.settings)
+        summary.is_burst = summary.in_window >= log.settings.threshold
+        summary.is_expected = log.settings.is_expected(principal)
         summary.left_out = left_out.get(principal, 0)
         yield summary
 
@@ -96,8 +107,13 @@ def _rank(summary: PrincipalSummary) -> tuple[int, int, str]:
     return -len(summary.failed), -len(summary.tried), summary.principal
 
 
+def _distance(summary: PrincipalSummary) -> tuple[bool, int, tuple[int, int, str]]:
+    return summary.is_expected, -summary.in_window, _rank(summary)
+
+
 def summarised(
     paths: Sequence[str],
+    settings: RoleSettings,
     watch: Callable[[Tally, int], None] | None = None,
     *,
     workers: int = 1,
@@ -109,6 +125,7 @@ def summarised(
 
     Args:
         paths: Files and folders of CloudTrail.
+        settings: Of the repository whose detection is asked about.
         watch: Called now and then with the counts so far and the number of files.
         workers: Processes that look through files.
         cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
@@ -121,7 +138,7 @@ def summarised(
     Raises:
         UnusableCluster: There is no such cluster, or it has no worker that can be used.
     """
-    log, tally = RoleLog(), Tally()
+    log, tally = RoleLog(settings), Tally()
     with s3_for(paths, requester_pays=requester_pays) as s3:
         files = find_files(paths, tally, s3, period)
         reader = Reader(ROLE_CALLS, tally, workers, cluster=cluster, s3=s3, period=period)

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from local_panther.roles.settings import RoleSettings
+
 # Prefix of a person of IAM Identity Center, whatever account and permission set
 IDENTITY_CENTER = "identity-center:"
 
@@ -27,25 +29,36 @@ KINDS = {
 WITHOUT_ARN = ("invokedBy", "userName", "principalId", "accountId")
 
 
-def principal_of(identity: Any) -> str:
-    """Return who made a call, from its `userIdentity`; "" if it says nothing.
+def principal_of(identity: Any, settings: RoleSettings) -> str:
+    """Return who made a call, as one name for all the calls of one person or workload.
 
     That is the ARN, with two exceptions: for the session of a role it is the role's ARN, since the
-    caller picks the session name, and for a person of IAM Identity Center "identity-center:" and
-    the session name, the same in every account and permission set. A caller without an ARN has the
-    name that there is, such as that of the service.
+    caller picks the session name, unless the settings say otherwise; and for a person of IAM
+    Identity Center "identity-center:" and the session name, the same in every account and
+    permission set. A caller without an ARN has the first name it comes with, such as that of the
+    service.
+
+    Args:
+        identity: The `userIdentity` of a record, of any shape.
+        settings: Which roles have a person in each session, and whether sessions are joined.
+
+    Returns:
+        The name; "" if the record does not say.
     """
     if not isinstance(identity, Mapping):
         return ""
     arn = _text(identity.get("arn"))
     if not arn or identity.get("type") == "AWSService":
         return next(filter(None, (_text(identity.get(key)) for key in WITHOUT_ARN)), "")
-    if identity.get("type") != "AssumedRole":
+    if not settings.collapse_sessions or identity.get("type") != "AssumedRole":
         return arn
     session = ASSUMED_ROLE_ARN.fullmatch(arn)
     issuer = _issuer(identity)
     if session and IDENTITY_CENTER_ROLE.fullmatch(issuer):
         return IDENTITY_CENTER + session[4]
+    name = session[3] if session else issuer.rsplit("/", 1)[-1]
+    if name.startswith(settings.person_role_prefixes):
+        return arn
     return issuer or (role_of_session(arn) if session else arn)
 
 

@@ -1,5 +1,6 @@
 """Calls about roles: the local Panther reads them as the content's helper does."""
 
+from dataclasses import replace
 from unittest.mock import patch
 
 import aws_role_activity_helpers as helpers
@@ -9,21 +10,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 from panther_core.enriched_event import PantherEvent
 
-from local_panther.activity import role_calls
-from local_panther.activity.log import MAX_CALLS, RoleLog
-from local_panther.activity.principals import IDENTITY_CENTER, described, principal_of
-from local_panther.activity.role_calls import SUCCESS, role_call
-from local_panther.activity.summary import nearest, summaries
+from local_panther.roles import calls as role_calls
+from local_panther.roles.calls import SUCCESS, role_call
+from local_panther.roles.log import MAX_CALLS, RoleLog
+from local_panther.roles.principals import IDENTITY_CENTER, described, principal_of
+from local_panther.roles.settings import shipped_settings
+from local_panther.roles.summary import nearest, summaries
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn
 
 ACCOUNT = "123456789012"
 
 
-def by_helper(record):
-    """What the content's helper says as it is delivered: principal, role, outcome."""
+SETTINGS = st.builds(
+    replace,
+    st.just(shipped_settings()),
+    person_role_prefixes=st.sampled_from([(), ("Build",), ("x", "mall"), ("",)]),
+    collapse_sessions=st.booleans(),
+)
+
+
+def by_helper(record, settings):
+    """What the content's helper says by these settings: principal, role, outcome."""
     event = PantherEvent(record)
-    with patch.multiple(config, COLLAPSE_SESSIONS=True, PERSON_ROLE_PREFIXES=[]):
+    given = {
+        "COLLAPSE_SESSIONS": settings.collapse_sessions,
+        "PERSON_ROLE_PREFIXES": list(settings.person_role_prefixes),
+    }
+    with patch.multiple(config, **given):
         principal, name = helpers.principal_arn(event), record.get("eventName")
     if principal is None or record.get("eventSource") != helpers.EVENT_SOURCES.get(name):
         return None
@@ -35,8 +49,8 @@ def by_helper(record):
     return principal, helpers.role_key(target) if target else "", outcome
 
 
-def by_local_panther(record):
-    found = role_call(record, START)
+def by_local_panther(record, settings):
+    found = role_call(record, START, settings)
     return found and (found.principal, found.role, found.outcome)
 
 
@@ -92,14 +106,16 @@ RECORDS = st.builds(
 )
 
 
-@given(RECORDS)
-def test_a_call_is_read_as_the_helper_of_the_content_reads_it(record):
-    assert by_local_panther(record) == by_helper(record)
+@given(RECORDS, SETTINGS)
+def test_a_call_is_read_as_the_helper_of_the_content_reads_it(record, settings):
+    assert by_local_panther(record, settings) == by_helper(record, settings)
 
 
-def test_recorded_calls_are_read_as_the_helper_of_the_content_reads_them(recorded_events):
-    found = [by_local_panther(event.to_dict()) for event in recorded_events]
-    assert found == [by_helper(event.to_dict()) for event in recorded_events]
+@pytest.mark.parametrize("collapse", [True, False])
+def test_recorded_calls_are_read_as_the_helper_of_the_content_reads_them(recorded_events, collapse):
+    settings = replace(shipped_settings(), collapse_sessions=collapse)
+    found = [by_local_panther(event.to_dict(), settings) for event in recorded_events]
+    assert found == [by_helper(event.to_dict(), settings) for event in recorded_events]
     assert sum(entry is not None for entry in found) > 20
 
 
@@ -138,7 +154,7 @@ def test_a_principal_is_written_as_people_read_it(principal, shown):
     ],
 )
 def test_callers_without_an_arn_have_the_name_that_there_is(who, principal):
-    assert principal_of(who) == principal
+    assert principal_of(who, shipped_settings()) == principal
 
 
 class TestLog:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from local_panther.activity.principals import role_of_session
-from local_panther.activity.role_calls import SUCCESS, RoleCall, role_call
+from local_panther.roles.calls import SUCCESS, RoleCall, role_call
+from local_panther.roles.principals import role_of_session
+from local_panther.roles.settings import RoleSettings, shipped_settings
 
 # Of one principal, successes and other calls by themselves: of more the latest are returned. So no
 # flood of failures hides a success.
@@ -30,8 +31,13 @@ class RoleLog:
     are ever asked for: the calls are on disk beyond a few megabytes.
     """
 
-    def __init__(self) -> None:
-        """Start with no calls."""
+    def __init__(self, settings: RoleSettings | None = None) -> None:
+        """Start with no calls.
+
+        Args:
+            settings: Of the repository that is replayed; as shipped if omitted.
+        """
+        self.settings = settings or shipped_settings()
         self._waiting: list[RoleCall] = []
         # "" is a temporary file, which SQLite makes once its cache is full.
         self._calls = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -48,7 +54,7 @@ class RoleLog:
             event: The record.
             time: When it happened, in seconds since 1970.
         """
-        call = role_call(event, time)
+        call = role_call(event, time, self.settings)
         if call is not None:
             self._waiting.append(call)
             if len(self._waiting) >= BATCH_CALLS:

@@ -8,7 +8,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from local_panther.activity.principals import principal_of
+from local_panther.roles.principals import principal_of
+from local_panther.roles.settings import RoleSettings
 
 ASSUME_ROLE, UPDATE_TRUST_POLICY = "AssumeRole", "UpdateAssumeRolePolicy"
 SOURCES = {
@@ -89,12 +90,13 @@ class RoleCall(NamedTuple):
     event_id: str
 
 
-def role_call(event: Mapping[str, Any], time: float) -> RoleCall | None:
+def role_call(event: Mapping[str, Any], time: float, settings: RoleSettings) -> RoleCall | None:
     """Return what a record says about roles; None if it is another call or of an AWS service.
 
     Args:
         event: The record.
         time: When it happened, in seconds since 1970.
+        settings: Of the repository.
     """
     api, identity = event.get("eventName"), event.get("userIdentity")
     if api not in ROLE_CALLS or event.get("eventSource") != SOURCES[api]:
@@ -107,7 +109,7 @@ def role_call(event: Mapping[str, Any], time: float) -> RoleCall | None:
     is_attempt = api in (ASSUME_ROLE, UPDATE_TRUST_POLICY)
     return RoleCall(
         time=time,
-        principal=principal_of(identity),
+        principal=principal_of(identity, settings),
         caller=caller,
         api=api,
         role=_role(event, api, identity) if is_attempt else "",

@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from local_panther.activity.log import may_lack_calls
-from local_panther.activity.role_calls import DISCOVERY, FAILURE, SUCCESS, RoleCall
+from local_panther.roles.calls import DISCOVERY, FAILURE, SUCCESS, RoleCall
+from local_panther.roles.log import may_lack_calls
+from local_panther.roles.settings import RoleSettings
 
-REACH = 3 * 3600  # seconds around the alerts in which calls can belong to them
-PAUSE = 3600  # seconds without a failed attempt that end a burst
+MIN_REACH = 3 * 3600  # seconds around the alerts in which calls can belong to them
 LISTING_PAUSE = 60  # seconds between the pages of one listing
-LEAD, LAG = 600, 3600  # a success counts from so long before a burst until so long after it
+LEAD, LAG = 600, 3600  # seconds before and after a burst in which a success counts
+
+
+def reach(settings: RoleSettings) -> int:
+    """Return how many seconds around its alerts the calls of a burst can be."""
+    return max(MIN_REACH, 2 * settings.window + LAG)
 
 
 @dataclass(frozen=True)
@@ -71,24 +76,28 @@ class RoleFacts:
         return sorted([*self.attempts, *self.discoveries])
 
 
-def role_facts(calls: Sequence[RoleCall], first: float, last: float) -> RoleFacts | None:
+def role_facts(
+    calls: Sequence[RoleCall], first: float, last: float, settings: RoleSettings
+) -> RoleFacts | None:
     """Return what belongs to the alerts of a principal; None if it tried no role.
 
     A burst of failed attempts belongs to them as a whole, however early it began: an alert starts
-    when a threshold is crossed.
+    when a threshold is crossed. It ends where a whole window passes without an attempt.
 
     Args:
-        calls: Of the principal, not more than REACH away from the alerts, in order of time.
+        calls: Of the principal, not more than `reach` away from the alerts, in order of time.
         first: When the first event of the alerts happened, in seconds since 1970.
         last: When the last one happened.
+        settings: Of the repository.
     """
+    pause = settings.window
     begin, end = first, last
     failed = [call.time for call in calls if call.outcome == FAILURE and call.role]
     for time in reversed(failed):
-        if begin - PAUSE <= time < begin:
+        if begin - pause <= time < begin:
             begin = time
     for time in failed:
-        if end < time <= end + PAUSE:
+        if end < time <= end + pause:
             end = time
     has_burst = any(begin <= time <= end for time in failed)
     lead, lag = (LEAD, LAG) if has_burst else (0, 0)

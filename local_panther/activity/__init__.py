@@ -1,1 +1,0 @@
-"""Activity: who called, which roles they tried and which they got into, whatever rule asks."""

@@ -1,0 +1,1 @@
+"""Roles: who called, which roles they tried and entered, by the repository's own settings."""

@@ -1,0 +1,46 @@
+"""What counts as a burst: enough distinct roles that one principal fails on in one window."""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+
+from local_panther.roles.calls import FAILURE, RoleCall
+from local_panther.roles.settings import RoleSettings
+
+
+def fullest_window(calls: Iterable[RoleCall], settings: RoleSettings) -> int:
+    """Return on how many distinct roles a principal failed, by one API in one window, at most.
+
+    It is a burst, and the streaming rule matches, from `settings.threshold` on.
+
+    Args:
+        calls: Of one principal, in order of time.
+        settings: The length of the window.
+    """
+    most = 0
+    windows: dict[str, _Window] = {}
+    for call in calls:
+        if call.outcome == FAILURE and call.role:
+            window = windows.setdefault(call.api, _Window(settings.window))
+            most = max(most, window.add(call))
+    return most
+
+
+class _Window:
+    """The failed attempts within the window that ends with the latest one."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self._calls: deque[RoleCall] = deque()
+        self._roles = Counter[str]()
+
+    def add(self, call: RoleCall) -> int:
+        """Add a call, and return the number of distinct roles in the window that it ends."""
+        self._calls.append(call)
+        self._roles[call.role] += 1
+        # Event times count in whole seconds, as they do for the rule.
+        while int(call.time) - int(self._calls[0].time) > self._length:
+            oldest = self._calls.popleft().role
+            self._roles[oldest] -= 1
+            if not self._roles[oldest]:
+                del self._roles[oldest]
+        return len(self._roles)

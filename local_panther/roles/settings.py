@@ -1,0 +1,107 @@
+"""What a repository's own settings say about role calls: who is one principal, what is a burst.
+
+They are in the Python file that the detection of failed role attempts reads. A repository without
+that file is read as the detection is shipped.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from local_panther.content.agreements import Settings
+from local_panther.content.shipped import shipped_content
+from local_panther.errors import ContentError, Problem
+
+MODULE = "aws_role_escalation_config"
+
+
+@dataclass(frozen=True)
+class RoleSettings:
+    """The settings that decide who is one principal and what is a burst.
+
+    Attributes:
+        threshold: Distinct roles that make a burst.
+        window_minutes: Minutes of event time in which they have to be tried, both ends inclusive.
+        expected_principals: Names or patterns of principals that raise no alert.
+        person_role_prefixes: Beginnings of the names of roles whose every session is a person.
+        collapse_sessions: Whether all sessions of a role are one principal.
+    """
+
+    threshold: int
+    window_minutes: int
+    expected_principals: tuple[str, ...]
+    person_role_prefixes: tuple[str, ...]
+    collapse_sessions: bool
+
+    @property
+    def window(self) -> int:
+        """The window in seconds."""
+        return self.window_minutes * 60
+
+    def is_expected(self, principal: str) -> bool:
+        """Return whether a principal is one that raises no alert."""
+        return any(fnmatchcase(principal, pattern) for pattern in self.expected_principals)
+
+
+def read_settings(folder: Path) -> RoleSettings:
+    """Return the settings of a content repository; what it does not set is as shipped.
+
+    Args:
+        folder: The root of the repository. Its settings file is run.
+
+    Raises:
+        ContentError: The file does not run, or a setting has the wrong type.
+    """
+    found = Settings(folder)
+    if not found.has(MODULE):
+        return shipped_settings()
+    return _read(found, default=shipped_settings().__getattribute__)
+
+
+@cache
+def shipped_settings() -> RoleSettings:
+    """Return the settings as the detection is shipped."""
+
+    def missing(name: str) -> Any:
+        raise LookupError(f"{MODULE}.py as shipped has no {name.upper()}")
+
+    return _read(Settings(shipped_content()), default=missing)
+
+
+def _read(settings: Settings, default: Callable[[str], Any]) -> RoleSettings:
+    values, problems = {}, []
+    try:
+        given = settings.values(MODULE)
+    except LookupError as error:
+        raise ContentError([Problem(settings.file(MODULE), str(error.args[0]))]) from error
+    for name, (is_valid, kind) in KINDS.items():
+        if name.upper() not in given:
+            values[name] = default(name)
+        elif is_valid(value := given[name.upper()]):
+            values[name] = tuple(value) if isinstance(value, list) else value
+        else:
+            where = settings.place(MODULE, name.upper())
+            problems.append(Problem(where, f"{name.upper()} must be {kind}, not {value!r}"))
+    if problems:
+        raise ContentError(problems)
+    return RoleSettings(**values)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value)
+
+
+KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "threshold": (_is_count, "a whole number above 0"),
+    "window_minutes": (_is_count, "a whole number above 0"),
+    "expected_principals": (_is_texts, "a list of texts"),
+    "person_role_prefixes": (_is_texts, "a list of texts"),
+    "collapse_sessions": (lambda value: isinstance(value, bool), "True or False"),
+}
