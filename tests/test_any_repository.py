@@ -14,7 +14,7 @@ import yaml
 from local_panther.content.left_out import LeftOut, Reason, problem_lines, summary_lines
 from local_panther.content.load import loaded_content
 from local_panther.content.sql import parse_sql
-from local_panther.content.sql_text import parsable_macros, rendered
+from local_panther.content.sql_text import QueryTexts, parsable_macros
 from local_panther.errors import ContentError, FieldError
 from local_panther.lake.dialect import transpile_sql
 from tests.builders.events import START, call
@@ -163,20 +163,42 @@ class TestMacros:
         assert "a.p_parse_time BETWEEN" in transpile_sql(parse_sql(query))
 
     def test_of_a_template_are_rendered(self):
-        text = rendered("-- pragma: template\n{% set t = '1h' %}p_occurs_since({{ t }})", {})
-        assert text.endswith("p_occurs_since(1h)")
+        written = "-- pragma: template\n{% set t = '1h' %}p_occurs_since({{ t }})"
+        assert QueryTexts({"Mine": written})["Mine"] == "p_occurs_since(1h)"
 
     @pytest.mark.parametrize(
-        "template", ["{{ missing }}", "{% import 'none' x %}", "{% for %}", "{{ 1 // 0 }}"]
+        "template, message",
+        [
+            ("{{ missing }}", "invalid template: UndefinedError: 'missing' is undefined"),
+            ("{% for %}", "invalid template"),
+            ("{{ 1 // 0 }}", "invalid template"),
+            (
+                "{% import 'none' x, y %}",
+                "line 2: imports x, y from the query 'none', which is m",
+            ),
+            (
+                "\n{% import 'parts' a, b as c %}",
+                "line 3: imports b from the query 'parts', whi",
+            ),
+        ],
     )
-    def test_of_an_invalid_template_are_an_error_of_the_query(self, template):
-        with pytest.raises(FieldError, match="invalid template"):
-            rendered(f"-- pragma: template\n{template}", {})
+    def test_of_an_invalid_template_are_an_error_of_the_query(self, template, message):
+        parts = "-- pragma: template\n{% macro a() export %}1{% endmacro %}"
+        parts += "{% macro b() %}2{% endmacro %}"
+        texts = QueryTexts({"parts": parts, "mine": f"-- pragma: template\n{template}"})
+        with pytest.raises(FieldError, match=re.escape(message)):
+            texts.rendered(f"-- pragma: template\n{template}")
+        assert list(texts) == ["parts"] and "mine" not in texts
+
+    def test_of_macros_that_are_imported_under_another_name_are_expanded(self):
+        parts = "-- pragma: template\n{% macro a(x, y=2) export %}{{ x }}-{{ y }}{% endmacro %}"
+        mine = '-- pragma: template\n{% import "parts" a as b %}{{ b(1) }}'
+        assert QueryTexts({"parts": parts}).rendered(mine) == "1-2"
 
     def test_of_a_template_reach_nothing_of_the_process(self):
         escape = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
         with pytest.raises(FieldError):
-            rendered(f"-- pragma: template\n{escape}", {})
+            QueryTexts({}).rendered(f"-- pragma: template\n{escape}")
 
 
 def test_few_items_that_are_left_out_are_named():

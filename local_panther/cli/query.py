@@ -51,6 +51,9 @@ def query(
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter to what an alert says."),
     ] = None,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the SQL that an instance would run, to paste it.")
+    ] = False,
     content: ContentFolder = None,
     start: From = None,
     end: To = None,
@@ -64,6 +67,7 @@ def query(
     from local_panther.lake.saved import QueryError, run_saved
     from local_panther.output.rows import print_rows, write_csv, write_json_lines
     from local_panther.records.workers import usable_cores
+    from local_panther.text import printable
 
     asked = period(start, end)
     messages = message_console()
@@ -72,18 +76,26 @@ def query(
         if name is None:
             _print_list(list(queries.values()), output_console())
             raise typer.Exit(OK)
-        if not paths:
+        if not paths and not sql:
             raise typer.BadParameter("name files or folders of CloudTrail after the query's name")
+        if paths and sql:
+            raise typer.BadParameter(
+                "--sql prints the query and reads nothing: leave out the paths"
+            )
         try:
             chosen = named(queries, name)
-            filled = chosen.with_values(_pairs(values or []))
+            given = _pairs(values or [])
+            if sql:
+                print(printable(chosen.filled(given)).rstrip())
+                raise typer.Exit(OK)
+            filled = chosen.with_values(given)
         except (LookupError, ValueError) as error:
             raise typer.BadParameter(str(error.args[0])) from error
         try:
             with reading_progress(messages) as watch:
                 answer = run_saved(
                     chosen,
-                    paths,
+                    paths or [],
                     filled,
                     watch,
                     workers=workers or usable_cores(),
@@ -119,17 +131,19 @@ def _pairs(given: "Sequence[str]") -> "Mapping[str, str]":
 
 
 def _print_list(queries: "Sequence[SavedQuery]", console: "Console") -> None:
+    from local_panther.content.sql import parameters_in
     from local_panther.errors import ContentError
     from local_panther.text import in_one_line
 
-    for query in queries:
+    to_run = [query for query in queries if not query.is_imported_only]
+    for query in to_run:
         try:
-            parameters = ", ".join(query.parameters) or "no parameters"
+            parameters = ", ".join(parameters_in(query.sql)) or "no parameters"
         except ContentError as error:
             parameters = f"cannot run here: {error.problems[0].message}"
         console.print(Text(in_one_line(query.name), style="bold"))
         console.print(Text(f"  {in_one_line(parameters)}"))
         if query.description:
             console.print(Text(f"  {in_one_line(query.description)}", style="dim"))
-    if not queries:
+    if not to_run:
         console.print("the content has no saved queries")

@@ -7,8 +7,8 @@ behind the value:
     10 AS threshold, -- must equal my_config.THRESHOLD
 
 `my_config` is a Python file of the repository, and the setting an upper-case name in it. The value
-is the last literal in front of the comment; a text that begins with a number, such as '180 m',
-counts as that number.
+is the last literal in front of the comment. A text with a number in it, such as '180 m' or
+"p_occurs_since(180 m)", counts as that number, the last one if it has several.
 """
 
 import ast
@@ -169,5 +169,7 @@ def _value(literal: str, wanted: Any) -> Any:
     text = literal[1:-1].replace("''", "'") if literal[0] in "'\"" else literal
     if isinstance(wanted, str):
         return text
-    number = NUMBER.match(text)
-    return ast.literal_eval(text) if literal[0] not in "'\"" else int(number[0]) if number else text
+    if literal[0] not in "'\"":
+        return ast.literal_eval(text)
+    numbers = NUMBER.findall(text)
+    return int(numbers[-1]) if numbers else text

@@ -26,7 +26,7 @@ from local_panther.content.schedule import parse_schedule
 from local_panther.content.simple import transpile_detection
 from local_panther.content.specs import read_specs, relative
 from local_panther.content.sql import parse_sql, reads_only_cloudtrail, scanned_event_names
-from local_panther.content.sql_text import rendered
+from local_panther.content.sql_text import QueryTexts
 from local_panther.content.tool import ClassifiedAnalysis
 from local_panther.errors import ContentError, FieldError, Problem
 
@@ -119,9 +119,13 @@ class _Loader:
 
     def load(self, items: list[ClassifiedAnalysis]) -> Content:
         known_ids = {item.analysis_id() for item in items}
-        for item in items:
-            if item.analysis_type() in QUERY_KINDS and (key := _sql_field(item.analysis_spec)):
-                self._content.query_texts[item.analysis_id()] = item.analysis_spec[key]
+        self._content.query_texts = QueryTexts(
+            {
+                item.analysis_id(): item.analysis_spec[key]
+                for item in items
+                if item.analysis_type() in QUERY_KINDS and (key := sql_field(item.analysis_spec))
+            }
+        )
         for item in sorted(items, key=lambda item: LOADED_FIRST.get(item.analysis_type(), 2)):
             self._add(item)
         for rule_id, problem in check_steps(self._content, known_ids, self._files):
@@ -203,14 +207,17 @@ class _Loader:
         tags = tuple(spec.get("Tags") or ())
         prefix = self._saved_queries
         is_wanted = prefix and any(tag.startswith(prefix) for tag in tags)
-        if "Schedule" not in spec and not is_wanted:
-            return  # a saved query that nobody runs here
-        key = _sql_field(spec)
+        is_run = "Schedule" in spec or is_wanted
+        key = sql_field(spec)
         if key is None:
-            self._leave_out(item, Reason.LANGUAGE)
+            if is_run:
+                self._leave_out(item, Reason.LANGUAGE)
             return
         try:
-            sql = parse_sql(rendered(spec[key], self._content.query_texts))
+            if not is_run:
+                self._check_template(spec[key])
+                return
+            sql = parse_sql(self._content.query_texts.rendered(spec[key]))
         except FieldError as error:
             raise FieldError(f"{key}: {error}") from error
         if not reads_only_cloudtrail(sql):
@@ -218,6 +225,14 @@ class _Loader:
             return
         schedule = parse_schedule(spec["Schedule"], "Schedule") if "Schedule" in spec else None
         self._content.queries[name] = Query(name, sql, schedule, tags, scanned_event_names(sql))
+
+    def _check_template(self, sql: str) -> None:
+        """Check a saved query that nobody runs here, all of it only where an upload would."""
+        texts = self._content.query_texts
+        if self._strict:
+            texts.rendered(sql)
+        else:
+            texts.check_imports(sql)
 
     def _add_policy(self, item: ClassifiedAnalysis) -> None:
         if self._strict and "Filename" in item.analysis_spec:
@@ -257,7 +272,7 @@ class _Loader:
         self._content.left_out.append(LeftOut(item.analysis_id(), Reason.BROKEN, problem))
 
 
-def _sql_field(spec: Mapping[str, Any]) -> str | None:
+def sql_field(spec: Mapping[str, Any]) -> str | None:
     """Return the key of a query's SQL; None if it is in another language."""
     return next((key for key in SQL_FIELDS if key in spec), None)
 

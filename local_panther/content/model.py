@@ -13,6 +13,7 @@ from local_panther.content.correlation import CorrelationLogic
 from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.schedule import Schedule
+from local_panther.content.sql_text import QueryTexts
 from local_panther.errors import Problem
 
 DEFAULT_DEDUP_MINUTES = 60
@@ -151,7 +152,7 @@ class Content:
         scheduled_rules: Those with a query that runs here.
         correlation_rules: Those whose steps run here.
         queries: By name.
-        query_texts: The text of every saved and scheduled query in SQL, by name.
+        query_texts: The text of every saved and scheduled query in SQL, by name, as it would run.
         data_models: By log type.
         left_out: What does not run, with the reason.
         modules: The imported bodies: of helpers, rules and data models.
@@ -163,7 +164,7 @@ class Content:
     scheduled_rules: list[ScheduledRule] = field(default_factory=list)
     correlation_rules: list[CorrelationRule] = field(default_factory=list)
     queries: dict[str, Query] = field(default_factory=dict)
-    query_texts: dict[str, str] = field(default_factory=dict)
+    query_texts: QueryTexts = field(default_factory=lambda: QueryTexts({}))
     data_models: dict[str, DataModel] = field(default_factory=dict)
     left_out: list[LeftOut] = field(default_factory=list)
     modules: list[ModuleType] = field(default_factory=list)

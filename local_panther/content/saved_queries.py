@@ -1,18 +1,21 @@
 """The queries of a repository that a person runs by name, without the rest of its content."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from sqlglot import exp
 
+from local_panther.content.filled_sql import fill
 from local_panther.content.kinds import QUERY_KINDS
-from local_panther.content.load import SQL_FIELDS
+from local_panther.content.load import sql_field
 from local_panther.content.specs import read_specs, relative
 from local_panther.content.sql import parameters_in, parse_sql, reads_only_cloudtrail
-from local_panther.content.sql_text import rendered
+from local_panther.content.sql_text import QueryTexts, exported_macros
+from local_panther.content.tool import ClassifiedAnalysis
 from local_panther.errors import ContentError, FieldError, Problem
 
 TIME_TYPES = (exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ)
@@ -26,15 +29,33 @@ class SavedQuery:
         name: Its QueryName.
         where: Its file.
         description: What its answer means.
-        text: Its SQL.
-        templates: The texts of all queries by name, which it may import from.
+        written: Its SQL as it is written, which may be a template.
+        texts: The texts of all queries, which it may import from.
     """
 
     name: str
     where: str
     description: str
-    text: str
-    templates: Mapping[str, str]
+    written: str
+    texts: QueryTexts
+
+    @cached_property
+    def text(self) -> str:
+        """Its SQL as an instance would run it.
+
+        Raises:
+            ContentError: It has none.
+        """
+        with self._named():
+            text = self.texts.rendered(self.written)
+            if self.is_imported_only:
+                raise FieldError("has macros for other queries to import, and nothing to run")
+            return text
+
+    @property
+    def is_imported_only(self) -> bool:
+        """True for a query that has macros for others and nothing else."""
+        return bool(exported_macros(self.written)) and not self.texts.get(self.name, "-").strip()
 
     @cached_property
     def sql(self) -> exp.Query:
@@ -43,18 +64,48 @@ class SavedQuery:
         Raises:
             ContentError: It cannot be run over CloudTrail.
         """
-        try:
-            sql = parse_sql(rendered(self.text, self.templates))
-            if not reads_only_cloudtrail(sql):
+        with self._named():
+            if not reads_only_cloudtrail(self._parsed):
                 raise FieldError("reads other tables than aws_cloudtrail, which are not here")
-        except FieldError as error:
-            raise ContentError([Problem(self.where, f"{self.name}: {error}")]) from error
-        return sql
+        return self._parsed
 
     @cached_property
     def parameters(self) -> dict[str, exp.Expr]:
-        """What a person sets before running it: the default of each, by name."""
-        return {name: column.this for name, column in parameters_in(self.sql).items()}
+        """What a person sets before running it: the default of each, by name.
+
+        Raises:
+            ContentError: It is no SQL.
+        """
+        return {name: column.this for name, column in parameters_in(self._parsed).items()}
+
+    @cached_property
+    def _parsed(self) -> exp.Query:
+        with self._named():
+            return parse_sql(self.text)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Let an error say which query it is about, and in which file."""
+        try:
+            yield
+        except FieldError as error:
+            raise ContentError([Problem(self.where, f"{self.name}: {error}")]) from error
+
+    def filled(self, given: Mapping[str, str]) -> str:
+        """Return the text to paste into a console.
+
+        Args:
+            given: Values of its parameters as for `with_values`; its examples stay if there are
+                none.
+
+        Raises:
+            ContentError: It has no text, or is no SQL.
+            ValueError: As for `with_values`.
+        """
+        if not given:
+            return self.text
+        filled = fill(self.text, self.with_values(given))
+        return filled.head + filled.rest
 
     def with_values(self, given: Mapping[str, str]) -> dict[str, str]:
         """Return the values of its parameters; a text that is not given is empty.
@@ -84,17 +135,24 @@ def saved_queries(folder: Path) -> dict[str, SavedQuery]:
     Raises:
         ContentError: The folder holds no content.
     """
-    templates: dict[str, str] = {}
-    found = {}
-    for item in read_specs(folder).items:
-        spec = item.analysis_spec
-        key = next((key for key in SQL_FIELDS if key in spec), None)
+    written: dict[str, str] = {}
+    items = {}
+    for item in sorted(read_specs(folder).items, key=ClassifiedAnalysis.analysis_id):
+        key = sql_field(item.analysis_spec)
         if item.analysis_type() in QUERY_KINDS and key:
-            name, where = item.analysis_id(), relative(item.file_name, folder)
-            templates[name] = spec[key]
-            description = " ".join(spec.get("Description", "").split())
-            found[name] = SavedQuery(name, where, description, spec[key], templates)
-    return dict(sorted(found.items()))
+            name = item.analysis_id()
+            written[name], items[name] = item.analysis_spec[key], item
+    texts = QueryTexts(written)
+    return {
+        name: SavedQuery(
+            name,
+            relative(item.file_name, folder),
+            " ".join(item.analysis_spec.get("Description", "").split()),
+            written[name],
+            texts,
+        )
+        for name, item in items.items()
+    }
 
 
 def named(queries: Mapping[str, SavedQuery], name: str) -> SavedQuery:

@@ -1,22 +1,37 @@
-"""SQL before it is parsed: Jinja templates and Panther's time macros, both expanded as text.
+"""SQL before it is parsed: templates and Panther's time macros, both expanded as text.
 
 An instance expands them as text too, so that what is in them need not be SQL:
-`p_occurs_since(1h, , p_parse_time)`. Here a macro stays in the query, as a call whose arguments
-can be parsed; `local_panther.lake.dialect` gives it its meaning.
+`p_occurs_since(1h, , p_parse_time)`. Here a time macro stays in the query, as a call whose
+arguments can be parsed; `local_panther.lake.dialect` gives it its meaning.
+
+A template says so in a comment, `-- pragma: template`, and may import macros from other queries,
+as `queries/macros/anomalies.yml` of panther-analysis is imported. The forms of these two
+statements are not Jinja's but those of pongo2, a template language for Go; all else that templates
+of queries use is the same in both.
 
 Sources: https://docs.panther.com/search/data-explorer#macros,
-https://docs.panther.com/search/scheduled-searches/templated-searches
+https://docs.panther.com/search/scheduled-searches/templated-searches,
+https://github.com/flosch/pongo2
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from local_panther.errors import FieldError, one_line
 
-PRAGMA = re.compile(r"^\s*--\s*pragma:\s*template\b", re.MULTILINE)
-# Panther's own forms of two Jinja statements.
-EXPORTED_MACRO = re.compile(r"(\{%-?\s*macro\b[^%]*?\))\s*export\s*(-?%\})")
-IMPORT = re.compile(r"\{%(-?)\s*import\s+(['\"][^'\"]+['\"])\s+(?!as\b)([\w\s,]+?)\s*(-?)%\}")
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+PRAGMA = re.compile(r"^\s*--\s*pragma:\s*template\b.*\n?", re.MULTILINE)
+EXPORTED_MACRO = re.compile(
+    r"(?P<begin>\{%-?\s*macro\s+(?P<name>\w+)[^%]*?\))\s*export\s*(?P<end>-?%\})"
+)
+IMPORT = re.compile(
+    r"\{%(?P<begin>-?)\s*import\s+(?P<quote>['\"])(?P<source>[^'\"]+)(?P=quote)\s+"
+    r"(?!as\b)(?P<names>[\w\s,]+?)\s*(?P<end>-?)%\}"
+)
 
 # What a macro cannot begin in, and the beginning of a macro.
 TOKEN = re.compile(
@@ -33,27 +48,88 @@ def is_template(sql: str) -> bool:
     return PRAGMA.search(sql) is not None
 
 
-def rendered(sql: str, templates: Mapping[str, str]) -> str:
-    """Return what a templated query becomes; any other is returned as it is.
+class QueryTexts(Mapping[str, str]):
+    """The texts of a repository's queries by name, as an instance would run them.
 
-    Args:
-        sql: The text of a query.
-        templates: The texts of the templates that it may import from, by query name.
-
-    Raises:
-        FieldError: The template is invalid or imports what there is not.
+    A template is rendered when its text is asked for. One that cannot be rendered has no text here;
+    `rendered` says why.
     """
-    if not is_template(sql):
-        return sql
-    from jinja2 import DictLoader, StrictUndefined, TemplateError  # few queries are templates
-    from jinja2.sandbox import SandboxedEnvironment
 
-    loader = DictLoader({name: _plain_jinja(text) for name, text in templates.items()})
-    environment = SandboxedEnvironment(loader=loader, undefined=StrictUndefined)
-    try:
-        return environment.from_string(_plain_jinja(sql)).render()
-    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
-        raise FieldError(f"invalid template: {type(error).__name__}: {one_line(error)}") from error
+    def __init__(self, written: Mapping[str, str]) -> None:
+        """Take the texts as they are written in the repository, by name."""
+        self._written = dict(written)
+        self._found: dict[str, str] = {}
+
+    def __getitem__(self, name: str) -> str:
+        """Return the text of a query."""
+        if name not in self._found:
+            try:
+                self._found[name] = self.rendered(self._written[name])
+            except FieldError as error:
+                raise KeyError(name) from error
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the queries whose text can be rendered."""
+        return (name for name in self._written if name in self)
+
+    def __len__(self) -> int:
+        """Return the number of queries whose text can be rendered."""
+        return sum(1 for _ in self)
+
+    def rendered(self, sql: str) -> str:
+        """Return what a template becomes; any other text is returned as it is.
+
+        Raises:
+            FieldError: The template is invalid or imports what there is not.
+        """
+        if not is_template(sql):
+            return sql
+        self.check_imports(sql)
+        from jinja2 import TemplateError  # few queries are templates
+
+        try:
+            template = self._environment.from_string(_as_jinja(PRAGMA.sub("", sql)))
+            return template.render().lstrip("\n")
+        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {one_line(error)}"
+            raise FieldError(f"invalid template: {reason}") from error
+
+    def check_imports(self, sql: str) -> None:
+        """Check that there is what a template imports.
+
+        Raises:
+            FieldError: There is not; the message has the line of the text and says what is missing.
+        """
+        for found in IMPORT.finditer(sql) if is_template(sql) else ():
+            line, source = sql.count("\n", 0, found.start()) + 1, found["source"]
+            wanted = [name.split()[0] for name in found["names"].split(",") if name.strip()]
+            if source not in self._written:
+                raise FieldError(
+                    f"line {line}: imports {', '.join(wanted)} from the query {source!r}, which is"
+                    " missing: the two have to be there together, in an upload too"
+                )
+            exported = exported_macros(self._written[source])
+            for name in wanted:
+                if name not in exported:
+                    known = ", ".join(exported) or "no macro"
+                    raise FieldError(
+                        f"line {line}: imports {name} from the query {source!r}, which exports"
+                        f" {known}"
+                    )
+
+    @cached_property
+    def _environment(self) -> "Environment":
+        from jinja2 import DictLoader, StrictUndefined
+        from jinja2.sandbox import SandboxedEnvironment
+
+        loader = DictLoader({name: _as_jinja(text) for name, text in self._written.items()})
+        return SandboxedEnvironment(loader=loader, undefined=StrictUndefined)
+
+
+def exported_macros(sql: str) -> list[str]:
+    """Return the names of the macros that a query exports to templates."""
+    return [found["name"] for found in EXPORTED_MACRO.finditer(sql)]
 
 
 def parsable_macros(sql: str) -> str:
@@ -72,9 +148,10 @@ def parsable_macros(sql: str) -> str:
     return "".join([*parts, sql[position:]])
 
 
-def _plain_jinja(text: str) -> str:
-    text = EXPORTED_MACRO.sub(r"\1 \2", text)
-    return IMPORT.sub(r"{%\1 from \2 import \3 \4%}", text)
+def _as_jinja(text: str) -> str:
+    """Return a template with the two statements that are pongo2's in Jinja's form."""
+    text = EXPORTED_MACRO.sub(r"\g<begin> \g<end>", text)
+    return IMPORT.sub(r"{%\g<begin> from '\g<source>' import \g<names> \g<end>%}", text)
 
 
 def _arguments(sql: str, position: int) -> tuple[list[str], int]:

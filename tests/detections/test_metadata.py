@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from tests.builders.events import CONTENT_FOLDERS, REPO
+from tests.builders.queries import query_specs
 
 # https://docs.panther.com: generated fields are cut off beyond this.
 MAX_FIELD = 1000
@@ -16,7 +17,7 @@ FILES = sorted(path for folder in CONTENT_FOLDERS for path in (REPO / folder).rg
 SPECS = {path.name: yaml.safe_load(path.read_text()) for path in FILES}
 KINDS = ("rule", "scheduled_rule", "correlation_rule")
 DETECTIONS = {n: s for n, s in SPECS.items() if s["AnalysisType"] in KINDS}
-QUERIES = {s["QueryName"]: s for s in SPECS.values() if "QueryName" in s}
+QUERIES = {spec["QueryName"]: spec for spec in query_specs().values()}
 BODIES = sorted(path for folder in CONTENT_FOLDERS for path in (REPO / folder).rglob("*.py"))
 GLOBALS = {spec["GlobalID"] for spec in SPECS.values() if spec["AnalysisType"] == "global"}
 

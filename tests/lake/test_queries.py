@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+from collections import Counter
 from unittest.mock import patch
 
 import aws_role_activity_helpers as activity
@@ -20,7 +21,6 @@ from local_panther.simulate.shapes import ACCOUNT
 from local_panther.times import event_time
 from tests.builders.events import (
     ALICE,
-    REPO,
     START,
     call,
     denied,
@@ -29,11 +29,11 @@ from tests.builders.events import (
     read_record,
     role_arn,
 )
+from tests.builders.queries import MACROS, WRITTEN, query_specs
 from tests.builders.replays import replayed
 from tests.scale import examples
 
-FILES = sorted((REPO / "queries").glob("*.yml"))
-SPECS = {path.stem: yaml.safe_load(path.read_text()) for path in FILES}
+SPECS = query_specs()
 SUCCEEDED = "aws_role_escalation_succeeded_query"
 HUNT = "aws_role_escalation_hunt_query"
 ALERT = {"principal": ALICE["arn"], "alert_time": "2026-01-05 10:30:00"}
@@ -91,20 +91,60 @@ class TestFiles:
             assert sql_of(name).args.get("limit")
 
 
-SHARED = (
-    *("settings AS", "named AS", "targeted AS", "attempts AS", "spans AS", "windows AS"),
-    *("burst_attempts AS", "numbered AS", "bursts AS", "successes AS"),
-)
+def sql_written_in(name):
+    """The text of a query, or of the macros, as its file has it."""
+    return yaml.safe_load(WRITTEN[name])["SnowflakeQuery"]
 
 
-def test_queries_that_share_a_definition_have_the_same():
-    blocks = {name: set() for name in SHARED}
-    for spec in SPECS.values():
-        text = spec["SnowflakeQuery"].removeprefix("WITH ")
-        for start in blocks:
-            found = re.search(rf"^{start}.*?^\)", text, re.MULTILINE | re.DOTALL)
-            blocks[start] |= {found.group()} if found else set()
-    assert [len(found) for found in blocks.values()] == [1] * len(blocks)
+def parts_of(text):
+    """The CTEs that are written out in a text: name and what is between their brackets."""
+    for found in re.finditer(r"(\w+|\{\{ name \}\}) AS \( *(?:--.*)?\n", text):
+        depth, end = 1, found.end()
+        while depth:
+            depth += {"(": 1, ")": -1}.get(text[end], 0)
+            end += 1
+        yield found[1], " ".join(text[found.end() : end - 1].split())
+
+
+class TestWritten:
+    """What the files hold: macros, and queries that import them."""
+
+    def test_no_part_of_a_query_is_written_twice(self):
+        """Apart from the parameters, which whoever runs a query sets in its text."""
+        found = [
+            (name, body)
+            for file in WRITTEN
+            for name, body in parts_of(sql_written_in(file))
+            if name != "parameters"
+        ]
+        for which in zip(*found, strict=True):
+            assert [text for text, count in Counter(which).items() if count > 1] == []
+        assert len(found) > 15
+
+    @pytest.mark.parametrize("name", SPECS)
+    def test_a_query_imports_what_it_uses_and_fits_on_a_screen(self, name):
+        text = sql_written_in(name)
+        imported = re.findall(r"\w+", "".join(re.findall(r"import '\w+' ([^%]+)%", text)))
+        used = set(re.findall(r"(\w+)\(", "".join(re.findall(r"\{\{.*?\}\}", text))))
+        assert set(imported) == used - {"p_occurs_since"} and len(imported) == len(set(imported))
+        assert WRITTEN[name].count("\n") <= 60
+
+    def test_macros_hold_to_what_an_instance_can_render(self):
+        """Its language is pongo2: one-line comments, no macro within one, no keyword arguments.
+
+        What a macro gets can be escaped as HTML is, so that it has no quote and no comparison.
+        """
+        macros = sql_written_in(MACROS)
+        assert all("\n" not in comment for comment in re.findall(r"(?s)\{#.*?#\}", macros))
+        assert re.findall(r"\{\{(.*?)\}\}", macros)
+        for inserted in re.findall(r"\{\{(.*?)\}\}", macros):
+            assert re.fullmatch(r" \w+ ", inserted)
+        for name in SPECS:
+            for inserted in re.findall(r"\{\{(.*?)\}\}", sql_written_in(name)):
+                assert not set("'<>&=") & set(inserted)
+
+    def test_all_lines_are_fewer_than_nine_hundred(self):
+        assert sum(text.count("\n") for text in WRITTEN.values()) < 900
 
 
 def test_sql_has_the_errors_that_are_not_about_access():

@@ -1,0 +1,20 @@
+"""The queries of this repository."""
+
+import yaml
+
+from local_panther.content.sql_text import QueryTexts
+from tests.builders.events import REPO
+
+MACROS = "aws_role_macros"
+WRITTEN = {path.stem: path.read_text() for path in sorted((REPO / "queries").glob("*.yml"))}
+TEXTS = QueryTexts(
+    {spec["QueryName"]: spec["SnowflakeQuery"] for spec in map(yaml.safe_load, WRITTEN.values())}
+)
+
+
+def query_specs() -> dict[str, dict]:
+    """Return the queries that can be run, by file, each with the text that an instance runs."""
+    specs = {stem: yaml.safe_load(text) for stem, text in WRITTEN.items() if stem != MACROS}
+    return {
+        stem: {**spec, "SnowflakeQuery": TEXTS[spec["QueryName"]]} for stem, spec in specs.items()
+    }
