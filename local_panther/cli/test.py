@@ -75,13 +75,15 @@ def test(
         started_tool(watched=reported or _is_plain()) as tool,
         TemporaryFolder("local-panther-") as state,
     ):
+        from local_panther.content.template_checks import check_imports
         from local_panther.instance.server import running  # while the tool starts
         from local_panther.unit_tests.unopened import unopened
 
         folder, messages = _content_folder(context.args), message_console()
         left_out = unopened(folder)
-        print_problems(left_out.problems, messages)
-        is_doubtful = has_doubtful_content(folder, messages) or bool(left_out.problems)
+        problems = [*left_out.problems, *check_imports(folder)]
+        print_problems(problems, messages)
+        is_doubtful = has_doubtful_content(folder, messages) or bool(problems)
         if left_out.note:
             note(left_out.note, messages)
         with running(state, token := _token()) as url:

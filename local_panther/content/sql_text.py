@@ -101,22 +101,26 @@ class QueryTexts(Mapping[str, str]):
         Raises:
             FieldError: There is not; the message has the line of the text and says what is missing.
         """
+        for line, message in self.missing_imports(sql):
+            raise FieldError(f"line {line}: {message}")
+
+    def missing_imports(self, sql: str) -> Iterator[tuple[int, str]]:
+        """Yield what a template imports and is not there: the line of its text, and a message."""
         for found in IMPORT.finditer(sql) if is_template(sql) else ():
             line, source = sql.count("\n", 0, found.start()) + 1, found["source"]
             wanted = [name.split()[0] for name in found["names"].split(",") if name.strip()]
             if source not in self._written:
-                raise FieldError(
-                    f"line {line}: imports {', '.join(wanted)} from the query {source!r}, which is"
-                    " missing: the two have to be there together, in an upload too"
+                yield (
+                    line,
+                    f"imports {', '.join(wanted)} from the query {source!r}, which is missing:"
+                    " the two have to be there together, in an upload too",
                 )
+                continue
             exported = exported_macros(self._written[source])
             for name in wanted:
                 if name not in exported:
                     known = ", ".join(exported) or "no macro"
-                    raise FieldError(
-                        f"line {line}: imports {name} from the query {source!r}, which exports"
-                        f" {known}"
-                    )
+                    yield line, f"imports {name} from the query {source!r}, which exports {known}"
 
     @cached_property
     def _environment(self) -> "Environment":

@@ -75,3 +75,41 @@ def test_another_folder_can_be_given_by_its_path(run, content_copy, tmp_path):
     edit(content_copy / BLOCKLIST, LIST, f"{LIST}\n      - BreakGlass")
     code, output = run("test", "--path", content_copy, folder=tmp_path)
     assert code == 1 and "'BreakGlass'" in output
+
+
+MACROS = "queries/aws_role_macros.yml"
+SUCCEEDED = "queries/aws_role_escalation_succeeded_query.yml"
+MISSING = "imports role_calls, role_windows, role_bursts, role_successes from the query"
+
+
+def test_macros_that_a_query_imports_and_are_missing_are_named(run, content_copy, tmp_path):
+    """The tool's own tests pass: it renders no template."""
+    (content_copy / MACROS).unlink()
+    line = (
+        (content_copy / SUCCEEDED)
+        .read_text()
+        .splitlines()
+        .index(
+            "  {% import 'aws_role_macros' role_calls, role_windows, role_bursts, role_successes %}"
+        )
+    )
+    code, output = run("test")
+    assert code == 1 and "Failed: 0" in output
+    where = f"content: {SUCCEEDED}:{line + 1}: "
+    assert f"{where}{MISSING} 'aws_role_macros', which is missing" in " ".join(output.split())
+
+    trail = simulated(tmp_path / "trail", ordinary=10)
+    code, output = run("replay", trail)
+    where = f"left out: {SUCCEEDED}: SnowflakeQuery: line 2: "
+    assert code == 1 and f"{where}{MISSING} 'aws_role_macros'" in " ".join(output.split())
+
+    code, output = run("query", "AWS Role Escalation Succeeded", trail)
+    where = f"{SUCCEEDED}: AWS Role Escalation Succeeded: line 2: "
+    assert code == 2 and f"{where}{MISSING} 'aws_role_macros'" in " ".join(output.split())
+
+
+def test_a_macro_that_its_file_does_not_export_is_named(run, content_copy):
+    edit(content_copy / MACROS, "macro role_bursts() export", "macro role_bursts()")
+    code, output = run("test")
+    message = "imports role_bursts from the query 'aws_role_macros', which exports around_alert, r"
+    assert code == 1 and message in " ".join(output.split())

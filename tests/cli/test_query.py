@@ -3,10 +3,13 @@
 import csv
 import io
 import json
+import re
 
 import pytest
 import yaml
+from sqlglot import exp
 
+from local_panther.content.sql import parse_sql
 from tests.builders.content import write_lines, write_rules
 from tests.builders.events import START, call, denied, role_arn
 from tests.builders.replays import simulated
@@ -104,6 +107,59 @@ def test_text_from_a_log_is_neither_a_formula_nor_a_command_to_a_terminal(tmp_pa
     assert "\x1b" not in out and "\t" not in out
 
 
+def test_macros_are_no_query_to_list_or_to_run(trail):
+    _, out, _ = run("query")
+    assert "aws_role_macros" not in out
+    status, out, err = run("query", "aws_role_macros", trail)
+    message = "aws_role_macros: has macros for other queries to import, and nothing to run"
+    assert status == 2 and out == "" and message in " ".join(err.split())
+
+
+class TestSql:
+    """What --sql prints."""
+
+    def test_is_what_an_instance_runs_with_all_that_the_query_imports(self):
+        status, out, _ = run("query", "aws role escalation hunt", "--sql")
+        assert status == 0 and out.startswith("WITH settings AS (\n  SELECT\n")
+        assert "{" not in re.sub(r"\\d\{12\}", "", out) and "pragma" not in out
+        assert out.endswith("LIMIT 1000\n") and isinstance(parse_sql(out), exp.Select)
+
+    def test_has_the_values_that_are_set(self):
+        number = "--set=minutes_around=300"
+        _, out, _ = run("query", CALLS, "--sql", *ALERT, number)
+        head = out[: out.index("settings AS")]
+        assert re.findall(r"(\S.*) AS (\w+)", head) == [
+            ("'arn:aws:iam::123456789012:user/mallory'", "principal"),
+            ("'2026-01-05 10:30:00'::timestamp", "alert_time"),
+            ("300", "minutes_around"),
+        ]
+        _, examples, _ = run("query", CALLS, "--sql")
+        assert "'arn:aws:iam::123456789012:user/alice' AS principal" in examples
+
+    def test_gives_the_same_answer_as_the_query(self, trail, tmp_path):
+        """Pasted as a query of its own."""
+        _, sql, _ = run("query", CALLS, "--sql", *ALERT)
+        folder = write_rules(tmp_path / "content", some="def rule(event):\n    return False\n")
+        (folder / "queries").mkdir()
+        spec = {"AnalysisType": "saved_query", "QueryName": "Pasted", "SnowflakeQuery": sql}
+        (folder / "queries/pasted.yml").write_text(yaml.safe_dump(spec))
+        pasted = run("query", "Pasted", trail, *ALERT, "--content", folder, "--format", "csv")
+        assert pasted[:2] == run("query", CALLS, trail, *ALERT, "--format", "csv")[:2]
+        assert pasted[1].count("failure") == 12
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ([CALLS, "--sql", "some-folder"], "--sql prints the query and reads nothing"),
+            ([CALLS, "--sql", ALERT[0]], "needs --set alert_time=…"),
+            ([CALLS, "--sql", "--set=who=me"], "has no parameter who; it has: principal"),
+        ],
+    )
+    def test_is_not_printed_for_unusable_arguments(self, arguments, message):
+        status, out, err = run("query", *arguments)
+        assert status == 2 and out == "" and message in " ".join(err.split())
+
+
 def test_any_repository_has_its_own_queries(tmp_path):
     folder = write_rules(tmp_path / "content", some="def rule(event):\n    return False\n")
     (folder / "queries").mkdir()
@@ -123,4 +179,6 @@ def test_any_repository_has_its_own_queries(tmp_path):
     status, _, err = run("query", "Okta", trail, *arguments)
     assert status == 2 and "reads other tables than aws_cloudtrail" in err
     status, out, _ = run("query", "--content", folder)
-    assert status == 0 and "cannot run here" in out and "  name\n" in out
+    assert status == 0 and "cannot run here" in out and "  name\n" in out and "Parts" not in out
+    status, out, _ = run("query", "Okta", "--sql", "--content", folder)
+    assert status == 0 and out == "SELECT 1 FROM okta_systemlog\n"

@@ -20,6 +20,8 @@ from tests.builders.replays import correlation_alerts, replayed, simulated, star
 from tests.instance.conftest import TOKEN
 
 BIN = Path(sys.executable).parent
+HUNT = "aws_role_escalation_hunt_query"
+SUCCEEDED = "aws_role_escalation_succeeded_query"
 CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
 
 
@@ -80,6 +82,39 @@ def test_what_is_wrong_is_told_with_file_and_field(tool, content_copy):
         assert status == 1
         assert "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml" in out
         assert "Filename: import failed: ModuleNotFoundError" in out
+
+
+def alone(name, content) -> list[str]:
+    """Put a query, or the macros, into a folder of its own; return the arguments that choose it."""
+    folder = content / name / "queries"
+    folder.mkdir(parents=True)
+    shutil.copy(content / "queries" / f"{name}.yml", folder)
+    return ["--path", name]
+
+
+@pytest.mark.parametrize(
+    "name, chosen",
+    [
+        (SUCCEEDED, lambda _: ["--filter", "AnalysisType=scheduled_query"]),
+        (HUNT, lambda content: alone(HUNT, content)),
+    ],
+)
+def test_a_query_without_the_macros_that_it_imports_is_refused(
+    tool, instance, content_copy, name, chosen
+):
+    arguments = chosen(content_copy)
+    for command in (["validate"], ["upload", "--skip-tests"]):
+        status, out = tool(*command, *arguments)
+        assert status == 1 and not instance.files() and f"queries/{name}.yml" in out
+        assert "SnowflakeQuery: line 2: imports role_calls, role_windows, role_bursts" in out
+        assert "from the query 'aws_role_macros', which is missing" in " ".join(out.split())
+
+
+def test_a_query_alone_is_taken_once_the_macros_are_there(tool, instance, content_copy):
+    for name in ("aws_role_macros", HUNT):
+        status, out = tool("upload", "--skip-tests", *alone(name, content_copy))
+        assert status == 0 and "Upload succeeded" in out
+    assert (stored_content(instance.state) / "queries/AWS Role Escalation Hunt.yml").is_file()
 
 
 def test_a_wrong_token_is_told_so(tool, instance):
