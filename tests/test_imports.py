@@ -9,7 +9,7 @@ from local_panther.imports import deferred
 from tests.builders.events import REPO
 from tests.builders.replays import simulated
 
-HEAVY = ("aiohttp", "datadog", "gql", "graphql", "jinja2", "moto", "requests", "unittest.mock")
+HEAVY = ("aiohttp", "datadog", "gql", "graphql", "moto", "requests", "unittest.mock")
 REPLAY = """
 import sys
 from local_panther.cli import app

@@ -54,7 +54,8 @@ def test(
 
     Nothing is skipped: correlation rules and inline filters are tested too. All further arguments,
     the output and the exit status are those of panther_analysis_tool test. Values that do not agree
-    with their settings, and filters that cannot match, come first and count as a failure.
+    with their settings, macros that are missing, and filters that cannot match come first and count
+    as a failure.
     """
     from local_panther.unit_tests.results import Results
     from local_panther.unit_tests.tool import started_tool
