@@ -19,46 +19,43 @@ from typing import Any
 import aws_role_escalation_config as config
 
 ASSUME_ROLE = "AssumeRole"
+ASSUME_ROLE_BY_OIDC = "AssumeRoleWithWebIdentity"
 UPDATE_TRUST_POLICY = "UpdateAssumeRolePolicy"
-ATTEMPTS = (ASSUME_ROLE, UPDATE_TRUST_POLICY)
+ATTEMPTS = (ASSUME_ROLE, ASSUME_ROLE_BY_OIDC, UPDATE_TRUST_POLICY)
 # The second returns every role of the account with its trust policy, in one call.
-DISCOVERIES = ("ListRoles", "GetAccountAuthorizationDetails")
+DISCOVERIES = ("ListRoles", "GetAccountAuthorizationDetails", "ListInstanceProfiles")
 
 EVENT_SOURCES = {
     ASSUME_ROLE: "sts.amazonaws.com",
+    ASSUME_ROLE_BY_OIDC: "sts.amazonaws.com",
     UPDATE_TRUST_POLICY: "iam.amazonaws.com",
     "ListRoles": "iam.amazonaws.com",
     "GetAccountAuthorizationDetails": "iam.amazonaws.com",
+    "ListInstanceProfiles": "iam.amazonaws.com",
 }
 
-# Errors that say nothing about access to the role. AWS writes most codes both with and without
-# "Exception" at the end; here they are without it. The queries have the same list, in SQL.
-NOT_ABOUT_ACCESS = (
-    # The service was busy or broken
-    "Throttling",
-    "ThrottledRequest",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "TooManyRequests",
-    "InternalError",
-    "InternalFailure",
-    "InternalServerError",
-    "ServiceFailure",
-    "ServiceUnavailable",
-    # The caller's own credentials were not accepted
-    "ExpiredToken",
-    "InvalidClientTokenId",
-    "UnrecognizedClient",
-    "SignatureDoesNotMatch",
-    "RequestExpired",
-    "RegionDisabled",
-)
-
+# What an error says about access to the role, by its code. AWS writes most codes both with and
+# without "Exception" at the end; here they are without it. Every other error, known or not, says
+# nothing about access: throttling, faults, the caller's own credentials, chained sessions of more
+# than an hour. The queries have the same lists, in SQL.
+REFUSED = ("UnmodifiableEntity", "NoSuchEntity")
+REFUSED_BEGINNINGS = ("AccessDenied", "Unauthorized")
+# IAM looks at a trust policy only once the caller was authorised to set it.
+AFTER_AUTHORISATION = ("MalformedPolicyDocument", "LimitExceeded")
 # The session was to last longer than the role allows: with less, the caller gets in.
 TOO_LONG_SESSION = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role"
 
+# The policy that denied a call is named at the end of the message. With this one AWS itself
+# restricts a user whose key it has found in public.
+POLICY = re.compile(
+    r"arn:[a-z0-9-]+:(?:iam|organizations)::[a-z0-9]+:policy/[!-~]*[A-Za-z0-9_+=@-]"
+)
+QUARANTINE = ":policy/AWSCompromisedKeyQuarantine"
+
 # Prefix of a principal that is a person of IAM Identity Center, whatever account and permission set
 IDENTITY_CENTER = "identity-center:"
+# Prefix of a principal of OpenID Connect: the provider and the subject's name follow
+WEB_IDENTITY = "web-identity:"
 
 # The characters of IAM paths and names:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -118,22 +115,50 @@ def is_role_discovery(event: Any) -> bool:
 
 
 def is_failed_role_attempt(event: Any) -> bool:
-    """Return whether access to a role was tried and refused.
+    """Return whether access to a role was tried and the answer says something about access.
 
-    That is an AssumeRole or UpdateAssumeRolePolicy call with an error that is about the role, not
-    about throttling, a fault of the service or the caller's own credentials.
+    The role refused, or the caller would get in but for something else, see `is_open`. Errors that
+    are not known to be about access do not count.
     """
     name = event.get("eventName")
     if name not in ATTEMPTS or event.get("eventSource") != EVENT_SOURCES[name]:
         return False
-    # Some services write whose fault it is in front: "Client.RequestLimitExceeded"
-    return is_failed_call(event) and error_name(event).rsplit(".", 1)[-1] not in NOT_ABOUT_ACCESS
+    return is_failed_call(event) and (is_refused(event) or is_open(event))
 
 
-def is_near_success(event: Any) -> bool:
-    """Return whether a failed AssumeRole would succeed with a shorter session."""
+def is_refused(event: Any) -> bool:
+    """Return whether the error of a call about a role is a refusal."""
+    code = error_name(event)
+    if not code:  # a record can have the message alone
+        return _denied(DENIED_ROLE_ARN, event) is not None
+    return code in REFUSED or code.startswith(REFUSED_BEGINNINGS)
+
+
+def is_open(event: Any) -> bool:
+    """Return whether a failed call shows that the caller has access to the role.
+
+    AssumeRole that asked for too long a session, or UpdateAssumeRolePolicy with a policy that IAM
+    does not take: with a proper request, both succeed.
+    """
+    if event.get("eventName") == UPDATE_TRUST_POLICY:
+        return error_name(event) in AFTER_AUTHORISATION
     message = event.get("errorMessage")
     return isinstance(message, str) and message.startswith(TOO_LONG_SESSION)
+
+
+def denying_policy(event: Any) -> str | None:
+    """Return the ARN of the policy that denied a call, where the message names it."""
+    message = event.get("errorMessage")
+    if not isinstance(message, str) or error_name(event) != "AccessDenied":
+        return None
+    # What is before this comes from the caller in part; no ARN of a policy is in the resource.
+    found = POLICY.search(message.partition(TRAILER)[0].partition(" with an explicit deny ")[2])
+    return found.group() if found else None
+
+
+def is_quarantined(event: Any) -> bool:
+    """Return whether AWS itself has restricted the caller, because its key has leaked."""
+    return QUARANTINE in (denying_policy(event) or "")
 
 
 def attempt_target(event: Any) -> str | None:
@@ -146,7 +171,7 @@ def attempt_target(event: Any) -> str | None:
         The role's ARN, with its path. UpdateAssumeRolePolicy mostly names a role of the account
         without its path: then "<account ID>:role/<name>". None if the role is unknown.
     """
-    if event.get("eventName") == ASSUME_ROLE:
+    if event.get("eventName") in (ASSUME_ROLE, ASSUME_ROLE_BY_OIDC):
         arn = event.deep_get("requestParameters", "roleArn")
         return _full_match(ROLE_ARN, arn) or _denied(DENIED_ROLE_ARN, event)
     if event.get("eventName") != UPDATE_TRUST_POLICY:
@@ -176,11 +201,14 @@ def principal_arn(event: Any) -> str | None:
     Returns:
         For the session of a role the role's ARN, since the caller picks the session name. For a
         person of IAM Identity Center "identity-center:" and the session name, the same in every
-        account and permission set. For the roles under PERSON_ROLE_PREFIXES, and for every other
-        kind of caller, `userIdentity.arn`. None for AWS services and callers without an ARN.
+        account and permission set. For a caller of OpenID Connect "web-identity:", its provider and
+        its name. For the roles under PERSON_ROLE_PREFIXES, and for every other kind of caller,
+        `userIdentity.arn`. None for AWS services and callers without an ARN.
     """
     arn = event.deep_get("userIdentity", "arn")
     kind = event.deep_get("userIdentity", "type")
+    if kind == "WebIdentityUser":
+        return _web_identity(event)
     if not isinstance(arn, str) or not arn.strip() or kind == "AWSService":
         return None
     if not config.COLLAPSE_SESSIONS or kind != "AssumedRole":
@@ -195,6 +223,11 @@ def principal_arn(event: Any) -> str | None:
     if issuer:
         return issuer
     return f"{session.group(1)}:iam::{session.group(2)}:role/{role_name}" if session else arn
+
+
+def is_role(principal: str) -> bool:
+    """Return whether a principal is a role or another workload, not a person, user or root."""
+    return ":role/" in principal or principal.startswith(WEB_IDENTITY)
 
 
 def is_expected(principal: str) -> bool:
@@ -222,9 +255,12 @@ def recipient_account(event: Any) -> str | None:
 
 
 def error_name(event: Any) -> str:
-    """Return the error code without its "Exception" ending, or "" where there is none."""
+    """Return the error code without its "Exception" ending, or "" where there is none.
+
+    Some services write whose fault it is in front, which is left out: "Client.AccessDenied".
+    """
     code = event.get("errorCode")
-    return code.removesuffix("Exception") if isinstance(code, str) else ""
+    return code.removesuffix("Exception").rsplit(".", 1)[-1] if isinstance(code, str) else ""
 
 
 def event_epoch(event: Any) -> int | None:
@@ -264,6 +300,8 @@ def cloudtrail_context(event: Any) -> dict[str, Any]:
             "sessionName": session_name(event),
             "sourceIdentity": event.deep_get(*identity, "sourceIdentity"),
             "mfaAuthenticated": event.deep_get(*identity, "attributes", "mfaAuthenticated"),
+            "accessKeyId": event.deep_get("userIdentity", "accessKeyId"),
+            "denyingPolicy": denying_policy(event),
         }
     )
 
@@ -292,6 +330,12 @@ def _plain(value: Any, depth: int) -> Any:
     if depth and isinstance(value, Sequence):
         return [_plain(item, depth - 1) for item in value[:MAX_ITEMS]]
     return f"({type(value).__name__})"
+
+
+def _web_identity(event: Any) -> str | None:
+    given = [event.deep_get("userIdentity", key) for key in ("identityProvider", "userName")]
+    names = [name.strip() for name in given if isinstance(name, str) and name.strip()]
+    return WEB_IDENTITY + ":".join(names) if len(names) == len(given) else None
 
 
 def _issuer_arn(event: Any) -> str | None:

@@ -1,16 +1,18 @@
 """Remembers failed attempts on IAM roles and the discovery calls around them, by principal."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 import aws_role_escalation_config as config
 from aws_role_activity_helpers import (
     attempt_target,
     error_name,
     event_epoch,
-    is_failed_role_attempt,
-    is_near_success,
+    is_open,
+    is_quarantined,
+    is_role,
     iso_time,
+    principal_arn,
     role_key,
     session_name,
 )
@@ -25,9 +27,12 @@ from distinct_window_helpers import (
 )
 from panther_detection_helpers.caching import get_string_set
 
-DISCOVERY = "discovery"
-DISCOVERY_BLOCK = 60 * 60  # seconds; the first and last discovery of each hour are kept
-DISCOVERY_SPACING = 60  # seconds; a paged or repeated call is stored once in this time
+# What is remembered of a principal beside its attempts: that it listed roles, that an attempt
+# alerted by itself, and that one was left to the correlation rules.
+DISCOVERY, ALERTED, LEFT = "discovery", "alerted", "left"
+MARKS = 3
+MARK_BLOCK = 60 * 60  # seconds; the first and last mark of each hour are kept
+MARK_SPACING = 60  # seconds; a paged or repeated call is stored once in this time
 
 TARGET = re.compile(r"arn:([a-z0-9-]+):iam::([0-9]{12}):role/(.*/)?([^/]+)")
 ORDINARY_PARTITION = "aws"
@@ -38,154 +43,247 @@ MAX_ERROR = 34
 MAX_KEY = 512
 MAX_TARGETS_SHOWN = 50
 
-# Stored as the error of an attempt that would succeed with a shorter session
-MAY_ASSUME = "ValidationError (session too long)"
+# Added to the stored error of an attempt that would succeed with a proper request
+OPEN = " (open)"
 
-# Automation tries one role name, or a few, in every account of an organisation; a search for a way
-# in tries what it has found in one account.
-FAN_OUT = "few role names in many accounts"
+# A search has as many roles in one account as make a burst, a fan-out fewer in each. Which of them
+# a burst is does not depend on what else was tried: nobody can make a search look like a fan-out.
+SEARCH = "many roles in one account"
+FAN_OUT = "few roles in each of many accounts"
+# A search with so many roles in one account that it alerts without discovery
+LARGE_SEARCH = "very many roles in one account"
 
-# severity() and alert_context() ask for the same event: the second gets the answer of the first.
-_discovery_of_this_event: dict[str, str] = {}
+NO_ALERT = ""
 
 
-def is_burst(event: Any, principal: str, target: str, window_minutes: int, threshold: int) -> bool:
-    """Record a failed attempt and return whether it belongs to a burst.
+class _Judged(NamedTuple):
+    """An attempt that was looked at: rules and their functions ask for the same one after other."""
 
-    A burst is at least `threshold` distinct roles of one principal by one API within some window
-    of event time that contains this attempt. The attempt that completes a burst is always True,
-    whichever arrives last; one that only repeats what this process knows may be answered from
-    memory, and be False for a burst that another process has seen.
+    attempt: Any
+    pattern: str
+    marks: list[Sighting]
+    alert: str
+
+
+_latest: list[_Judged] = []
+
+
+def burst_pattern(event: Any) -> str:
+    """Record a failed attempt and return what burst it belongs to.
+
+    A burst is at least THRESHOLD distinct roles of one principal by one API within some window of
+    event time that contains this attempt. The attempt that completes a burst is always recognised,
+    whichever arrives last, and so is one that completes a search; one that only repeats what this
+    process knows may be answered from memory.
 
     Args:
-        event: A failed attempt.
-        principal: Who made it, from `principal_arn`.
-        target: The role, from `attempt_target`.
-        window_minutes: Length of the window, both ends inclusive.
-        threshold: The number of distinct roles that makes a burst.
+        event: A failed attempt of a known principal on a known role.
+
+    Returns:
+        SEARCH, LARGE_SEARCH or FAN_OUT; "" if it belongs to none.
 
     Raises:
         botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: The key-value store did
             not answer; the attempt is not counted, and the rule error shows it.
     """
-    _discovery_of_this_event.clear()
-    attempt = _attempt(event, target)
-    if attempt is None:
-        return False
-    window = window_minutes * 60
-    seen = record(_attempts_key(event, principal), attempt, window, threshold)
-    if len({sighting.value for sighting in seen}) < threshold:
-        return False  # most attempts: no window has more
-    burst = fullest_window(seen, attempt.time, window)
-    return len({sighting.value for sighting in burst}) >= threshold
+    found = _judge(event)
+    return found.pattern if found else ""
 
 
-def burst_context(
-    event: Any, principal: str | None, window_minutes: int, threshold: int, discovery: str
-) -> dict[str, Any]:
-    """Describe the burst that an attempt belongs to, from what `is_burst` got back. Never raises.
+def own_alert(event: Any) -> str:
+    """Return the severity with which an attempt alerts by itself, NO_ALERT if it does not.
+
+    CRITICAL if AWS itself holds the caller's key for leaked; HIGH for a search after discovery;
+    MEDIUM for a fan-out of a person after discovery; for a large search without discovery HIGH, or
+    MEDIUM for a role. What was left to the correlation rules, because discovery was not known then,
+    stays with them: no burst alerts High both ways.
 
     Args:
-        event: The attempt that `is_burst` was just called with.
-        principal: As for `is_burst`.
-        window_minutes: As for `is_burst`.
-        threshold: As for `is_burst`.
-        discovery: The principal's discovery calls, from `discovery_times`.
+        event: As for `burst_pattern`.
+
+    Raises:
+        botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: As for `burst_pattern`.
+    """
+    found = _judge(event)
+    return found.alert if found else NO_ALERT
+
+
+def known_severity(event: Any) -> str:
+    """Return the severity that `own_alert` has just found; "DEFAULT" for any other event."""
+    principal = principal_arn(event)
+    judged = _known_judgement(event, principal) if principal else None
+    return (judged.alert if judged else NO_ALERT) or "DEFAULT"
+
+
+def burst_context(event: Any) -> dict[str, Any]:
+    """Describe the burst that an attempt belongs to, from what `burst_pattern` got. Never raises.
+
+    Args:
+        event: The attempt that `burst_pattern` or `own_alert` was just called with.
 
     Returns:
         JSON-serialisable fields for `alert_context`. `distinctTargetsIsMinimum` is True if there
-        may be more targets than the store has kept.
+        may be more targets than the store has kept. `searchPrincipal` or `fanOutPrincipal`, which
+        the correlation rules match on, is there if the attempt does not alert by itself.
     """
+    principal = principal_arn(event)
     attempt = _attempt(event, attempt_target(event))
     if attempt is None or principal is None:
         return {}
-    window = window_minutes * 60
+    window = config.WINDOW_MINUTES * 60
     seen = [*known(_attempts_key(event, principal)), attempt]
     burst = fullest_window(seen, attempt.time, window)
     keys = list(dict.fromkeys(sighting.value for sighting in burst))
-    names, accounts = _names_and_accounts(keys)
-    pattern = _pattern(len(names), len(accounts))
-    return {
-        "searchPrincipal" if pattern != FAN_OUT else "fanOutPrincipal": principal,
+    may_lack = may_lack_values(seen, burst, attempt.time, window, config.THRESHOLD)
+    judged = _known_judgement(event, principal)
+    pattern = judged.pattern if judged else ""
+    context = {
         "distinctTargets": len(keys),
-        "distinctTargetsIsMinimum": may_lack_values(seen, burst, attempt.time, window, threshold),
+        "distinctTargetsIsMinimum": may_lack,
         "targets": _targets(burst),
-        "targetAccounts": accounts,
-        "pattern": pattern,
+        "targetAccounts": sorted({key.partition(":role/")[0] for key in keys}),
+        "pattern": SEARCH if pattern == LARGE_SEARCH else pattern,
         "firstAttempt": iso_time(burst[0].time),
         "lastAttempt": iso_time(burst[-1].time),
         "errorCodes": _details(burst, 0),
-        "mayAssume": _targets([s for s in burst if s.details[:1] == (MAY_ASSUME,)]),
+        "mayAssume": _targets([s for s in burst if s.details and s.details[0].endswith(OPEN)]),
         "sourceIPAddresses": _details(burst, 2),
         "sessionNames": _details(burst, 3),
-    } | _discovery_context(discovery, burst[0].time)
+    }
+    if judged and judged.alert == NO_ALERT and not _near(judged.marks, attempt.time, ALERTED):
+        context["fanOutPrincipal" if pattern == FAN_OUT else "searchPrincipal"] = principal
+    marks = judged.marks if judged else []
+    return context | _discovery_context(marks, burst[0].time)
 
 
 def remember_discovery(event: Any, principal: str) -> None:
-    """Store when a principal listed roles. Never raises: only alert contexts need it."""
+    """Store when a principal listed roles. Never raises: a rule matches all the same."""
+    _remember(principal, event_epoch(event), DISCOVERY)
+
+
+def has_alerted(event: Any, principal: str | None) -> bool:
+    """Return whether attempts around a discovery have alerted High by themselves. Never raises."""
     time = event_epoch(event)
-    if time is None:
-        return
-    sighting = Sighting(time, DISCOVERY)
-    try:
-        record(_discovery_key(principal), sighting, DISCOVERY_BLOCK, 1, DISCOVERY_SPACING)
-    except Exception:  # pylint: disable=broad-except
-        return
+    if time is None or principal is None:
+        return False
+    # Discovery was just recorded: the store's answer to that is known, and nothing is asked again.
+    return bool(_near(known(_marks_key(principal)), time, ALERTED))
 
 
-def discovery_times(event: Any, principal: str | None) -> str:
+def discovery_times(event: Any) -> str:
     """Return when the principal of an attempt listed roles: ISO 8601 times, spaces between.
 
     One string, because a unit test's `Mocks` can only return strings and booleans. Empty if nothing
     is known, the event is no attempt or the store does not answer; never raises.
     """
-    if principal is None or not is_failed_role_attempt(event):
+    principal = principal_arn(event)
+    judged = _known_judgement(event, principal) if principal else None
+    marks = judged.marks if judged else _stored_marks(principal) if principal else []
+    return " ".join(iso_time(mark.time) for mark in sorted(marks) if mark.value == DISCOVERY)
+
+
+def _judge(event: Any) -> _Judged | None:
+    """Record an attempt, decide, and remember the decision; None if it is no part of a burst."""
+    principal, attempt = principal_arn(event), _attempt(event, attempt_target(event))
+    if principal is None or attempt is None:
+        return None
+    if judged := _known_judgement(event, principal):
+        return judged
+    pattern = _pattern(event, principal, attempt)
+    if not pattern:
+        return None
+    marks = _stored_marks(principal)
+    alert = _alert(event, principal, pattern, marks, attempt.time)
+    if alert in ("HIGH", "CRITICAL"):  # a High after a Medium is no repetition
+        _remember(principal, attempt.time, ALERTED)
+    elif pattern != FAN_OUT and not _near(marks, attempt.time, ALERTED):
+        _remember(principal, attempt.time, LEFT)
+    _latest[:] = [_Judged(_identity(event, principal), pattern, marks, alert)]
+    return _latest[0]
+
+
+def _known_judgement(event: Any, principal: str) -> _Judged | None:
+    judged = _latest[0] if _latest else None
+    return judged if judged and judged.attempt == _identity(event, principal) else None
+
+
+def _identity(event: Any, principal: str) -> tuple[Any, ...]:
+    return event.get("eventID"), principal, _attempt(event, attempt_target(event))
+
+
+def _pattern(event: Any, principal: str, attempt: Sighting) -> str:
+    window, threshold = config.WINDOW_MINUTES * 60, config.THRESHOLD
+    large = threshold * config.WITHOUT_DISCOVERY
+    key = _attempts_key(event, principal)
+    account = attempt.value.partition(":")[0]
+    in_account = record(f"{key} {account}", attempt, window, large)
+    seen = record(key, attempt, window, threshold)
+    if _distinct(seen) < threshold:
+        return ""  # most attempts: no window has more
+    if _distinct(fullest_window(seen, attempt.time, window)) < threshold:
         return ""
-    if principal not in _discovery_of_this_event:
-        _discovery_of_this_event[principal] = _stored_discovery_times(principal)
-    return _discovery_of_this_event[principal]
+    roles = _distinct(fullest_window(in_account, attempt.time, window))
+    return LARGE_SEARCH if roles >= large else SEARCH if roles >= threshold else FAN_OUT
 
 
-def _stored_discovery_times(principal: str) -> str:
-    try:
-        members = get_string_set(_discovery_key(principal))
-        sightings = [sighting for sighting in map(parse, members) if sighting]
-    except Exception:  # pylint: disable=broad-except
-        return ""
-    return " ".join(iso_time(sighting.time) for sighting in sorted(sightings))
+def _alert(event: Any, principal: str, pattern: str, marks: list[Sighting], time: int) -> str:
+    if is_quarantined(event):
+        return "CRITICAL"
+    if _near(marks, time, DISCOVERY):
+        if pattern == FAN_OUT:
+            return NO_ALERT if is_role(principal) else "MEDIUM"
+        return NO_ALERT if _near(marks, time, LEFT) else "HIGH"
+    if pattern != LARGE_SEARCH:
+        return NO_ALERT
+    return "MEDIUM" if is_role(principal) else "HIGH"
 
 
-def _discovery_context(discovery: str, first_attempt: int) -> dict[str, Any]:
-    # Discovery further away than the correlation rule looks back has nothing to do with a burst.
+def _near(marks: list[Sighting], time: int, value: str) -> list[Sighting]:
+    """Return the marks of a kind that are as near as a correlation rule looks back."""
     within = config.LOOKBACK_MINUTES * 60
-    times = [event_epoch({"eventTime": text}) for text in discovery.split()]
-    near = [time for time in times if time and abs(time - first_attempt) <= within]
-    before = [time for time in near if time <= first_attempt]
+    return [mark for mark in marks if mark.value == value and abs(mark.time - time) <= within]
+
+
+def _distinct(sightings: list[Sighting]) -> int:
+    return len({sighting.value for sighting in sightings})
+
+
+def _remember(principal: str, time: int | None, value: str) -> None:
+    if time is None:
+        return
+    try:
+        record(_marks_key(principal), Sighting(time, value), MARK_BLOCK, MARKS, MARK_SPACING)
+    except Exception:  # pylint: disable=broad-except
+        return
+
+
+def _stored_marks(principal: str) -> list[Sighting]:
+    try:
+        members = get_string_set(_marks_key(principal))
+        return [sighting for sighting in map(parse, members) if sighting]
+    except Exception:  # pylint: disable=broad-except
+        return []
+
+
+def _discovery_context(marks: list[Sighting], first_attempt: int) -> dict[str, Any]:
+    # Discovery further away than the correlation rules look back has nothing to do with a burst.
+    times = sorted(mark.time for mark in _near(marks, first_attempt, DISCOVERY))
+    before = [time for time in times if time <= first_attempt]
     return {
-        "discoveryTimes": [iso_time(time) for time in near],
+        "discoveryTimes": [iso_time(time) for time in times],
         "discoveryCameFirst": bool(before),
         "secondsFromDiscoveryToFirstAttempt": first_attempt - max(before) if before else None,
     }
-
-
-def _names_and_accounts(keys: list[str]) -> tuple[set[str], list[str]]:
-    parts = [key.partition(":role/") for key in keys]
-    return {name for _, _, name in parts}, sorted({account for account, _, _ in parts})
-
-
-def _pattern(names: int, accounts: int) -> str:
-    if accounts >= config.ACCOUNTS_PER_NAME * names or accounts > config.FEW_NAMES >= names:
-        return FAN_OUT
-    return f"many roles in {'one account' if accounts <= 1 else 'several accounts'}"
 
 
 def _attempt(event: Any, target: str | None) -> Sighting | None:
     time = event_epoch(event)
     if time is None or target is None:
         return None
-    error = MAY_ASSUME if is_near_success(event) else error_name(event)
+    open_ = OPEN if is_open(event) else ""
+    error = error_name(event)[: MAX_ERROR - len(open_)] + open_
     address = str(event.get("sourceIPAddress") or "")[:39]
-    details = (error[:MAX_ERROR], _path(target), address, session_name(event) or "")
+    details = (error, _path(target), address, session_name(event) or "")
     return Sighting(time, shorten(role_key(target)), details)
 
 
@@ -224,5 +322,5 @@ def _attempts_key(event: Any, principal: str) -> str:
     return f"aws-role-attempts {event.get('eventName')} {shorten(principal, MAX_KEY)}"
 
 
-def _discovery_key(principal: str) -> str:
+def _marks_key(principal: str) -> str:
     return f"aws-role-discovery {shorten(principal, MAX_KEY)}"

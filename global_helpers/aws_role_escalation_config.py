@@ -24,21 +24,36 @@ PERSON_ROLE_PREFIXES: list[str] = []
 # could rotate it. False: every userIdentity.arn is a principal of its own.
 COLLAPSE_SESSIONS = True
 
-# What is a fan-out, and so Low or Medium: up to FEW_NAMES role names in more accounts than that, or
-# ACCOUNTS_PER_NAME accounts for each of any number of names. A burst is judged from the attempt on
-# that crosses the threshold: with one below 10, three names look like a search at first.
+# Automation tries a few role names in every account of an organisation, a search many roles in one.
+# A burst is a search as soon as one account has THRESHOLD roles in the window; a fan-out that gets
+# in is Critical, too, where it tried more than FEW_NAMES roles in any account.
 FEW_NAMES = 3
-ACCOUNTS_PER_NAME = 5
+
+# Without discovery, this many times THRESHOLD roles in one account make an alert of their own.
+WITHOUT_DISCOVERY = 3
+
+# A success counts from LEAD_MINUTES before the first failed attempt, or from the discovery if that
+# was up to SUCCESS_MINUTES before it, until SUCCESS_MINUTES after the last one; on a role that had
+# failed before, whenever it comes. It does not count if the principal got into the same role in the
+# HISTORY_HOURS before: that is what it does every day.
+LEAD_MINUTES = 10
+SUCCESS_MINUTES = 60
+HISTORY_HOURS = 26
+
+# A role that opens this soon after it refused was new: AWS needs seconds to know a new role.
+PROPAGATION_MINUTES = 3
 
 # The rest follows from the settings above.
 
-# A correlation rule has to look back over the window, its own rate (30 minutes) and CloudTrail's
-# delivery delay (15 minutes).
-LOOKBACK_MINUTES = WINDOW_MINUTES + 60
+# A correlation rule sees a pair in every phase of its schedule if it looks back further than the
+# two are apart by its own rate (30 minutes) and CloudTrail's delivery delay (15 minutes).
+LOOKBACK_MINUTES = WINDOW_MINUTES + 120
 
-# The success query has to look back over the window, the hour after the burst in which a success
-# counts, its own rate (30 minutes) and the delivery delay (15 minutes).
-SUCCESS_LOOKBACK_MINUTES = WINDOW_MINUTES + 120
+# The success query has to look back over the window, the time after the burst in which a success
+# counts, its own rate (30 minutes) and the delivery delay (15 minutes), and for what the principal
+# does every day, further.
+SUCCESS_LOOKBACK_MINUTES = WINDOW_MINUTES + SUCCESS_MINUTES + 60
+HISTORY_MINUTES = SUCCESS_LOOKBACK_MINUTES + HISTORY_HOURS * 60
 
 
 def person_role_pattern(prefixes: list[str]) -> str:

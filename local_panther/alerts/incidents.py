@@ -11,8 +11,8 @@ from local_panther.alerts.model import RULE_ERROR, Alert
 from local_panther.alerts.runbook import Runbook, Step, runbook_steps
 from local_panther.alerts.verdict import sentence, who
 from local_panther.roles import verdict as role_verdict
-from local_panther.roles.calls import DISCOVERY, name_of
-from local_panther.roles.facts import RoleFacts, reach, role_facts
+from local_panther.roles.calls import name_of
+from local_panther.roles.facts import RoleFacts, role_facts
 from local_panther.roles.log import RoleLog
 from local_panther.roles.principals import IDENTITY_CENTER, described, principal_of
 
@@ -217,11 +217,10 @@ def _chains(alerts: Sequence[Alert]) -> Iterator[list[Alert]]:
 def _incident(principal: str, alerts: list[Alert], log: RoleLog) -> Incident:
     worst_first = tuple(sorted(alerts, key=lambda a: (_severity(a.severity), a.created_at)))
     first, last = min(a.first for a in alerts), max(a.last for a in alerts)
-    around = reach(log.settings)
-    calls = log.of(principal, first - around, last + around) if principal else []
+    facts = role_facts(log, principal, first, last) if principal else None
     ids = {event_id for alert in alerts for event_id in alert.event_ids}
-    is_about_roles = any(call.event_id in ids and call.outcome != DISCOVERY for call in calls)
-    facts = role_facts(calls, first, last, log.settings) if is_about_roles else None
+    if facts and not any(call.event_id in ids for call in facts.attempts):
+        facts = None
     if facts:
         first, last = min(first, facts.first), max(last, facts.last)
     return Incident(0, principal, worst_first, first, last, facts)

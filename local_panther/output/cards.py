@@ -14,7 +14,7 @@ from local_panther.alerts.model import Alert
 from local_panther.alerts.runbook import Step
 from local_panther.output.facts import Fact, context_facts, short
 from local_panther.output.terminal import COLOURS
-from local_panther.roles.calls import FAILURE, RoleCall, name_of
+from local_panther.roles.calls import FAILED, RoleCall, name_of
 from local_panther.roles.facts import RoleFacts
 from local_panther.text import in_one_line, printable
 from local_panther.times import event_time, iso
@@ -113,7 +113,7 @@ def _alerts(alerts: Sequence[Alert]) -> Iterator[str]:
 def _roles(facts: RoleFacts) -> Iterator[Fact]:
     if len(facts.entered) > 1 or (facts.entered and len(facts.tried) > 1):
         yield "Entered", [_success(call) for call in facts.entered]
-    failed = [call for call in facts.attempts if call.outcome == FAILURE]
+    failed = [call for call in facts.attempts if call.outcome in FAILED]
     if not failed:
         return
     by_account: dict[str, dict[str, None]] = {}

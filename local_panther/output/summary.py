@@ -31,6 +31,7 @@ COLUMNS = (
     "roles_in_window",
     "burst",
     "expected",
+    "faults",
 )
 MAX_ROWS = 20  # of the table
 MAX_VALUES = 20  # of one kind in a row; how many there are beside them is said
@@ -57,6 +58,7 @@ def as_row(summary: PrincipalSummary) -> dict[str, Any]:
         "roles_in_window": summary.in_window,
         "burst": summary.is_burst,
         "expected": summary.is_expected,
+        "faults": dict(summary.faults),
     }
 
 
@@ -93,6 +95,13 @@ def print_summaries(found: Sequence[PrincipalSummary], console: Console) -> None
     if len(found) > MAX_ROWS:
         more = f"… and {len(found) - MAX_ROWS:,} more (--format csv or json has all)"
         console.print(Text(more, style="dim"))
+    faults = sum((summary.faults for summary in found), Counter[str]())
+    if faults:
+        codes = ", ".join(f"{in_one_line(code)} {count:,}" for code, count in faults.most_common(5))
+        more = f" and {len(faults) - 5:,} more codes" if len(faults) > 5 else ""
+        calls = f"{faults.total():,} call{'s' * (faults.total() > 1)}"
+        text = f"{calls} with errors that are not known to be about access: {codes}{more}"
+        console.print(Text(text, "yellow"))
     if left_out := sum(summary.left_out for summary in found):
         console.print(Text(f"{left_out:,} calls of busy principals are not counted", "yellow"))
 

@@ -3,7 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from local_panther.roles.calls import FAILURE, RoleCall
+from local_panther.roles.calls import FAILED, RoleCall
 from local_panther.roles.settings import RoleSettings
 
 
@@ -19,7 +19,7 @@ def fullest_window(calls: Iterable[RoleCall], settings: RoleSettings) -> int:
     most = 0
     windows: dict[str, _Window] = {}
     for call in calls:
-        if call.outcome == FAILURE and call.role:
+        if call.outcome in FAILED and call.role:
             window = windows.setdefault(call.api, _Window(settings.window))
             most = max(most, window.add(call))
     return most

@@ -8,42 +8,32 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from local_panther.roles.principals import principal_of
+from local_panther.roles.principals import is_web_identity, principal_of
 from local_panther.roles.settings import RoleSettings
 
 ASSUME_ROLE, UPDATE_TRUST_POLICY = "AssumeRole", "UpdateAssumeRolePolicy"
+ASSUME_ROLE_BY_OIDC = "AssumeRoleWithWebIdentity"
+ATTEMPTS = (ASSUME_ROLE, ASSUME_ROLE_BY_OIDC, UPDATE_TRUST_POLICY)
 SOURCES = {
     ASSUME_ROLE: "sts.amazonaws.com",
+    ASSUME_ROLE_BY_OIDC: "sts.amazonaws.com",
     UPDATE_TRUST_POLICY: "iam.amazonaws.com",
     "ListRoles": "iam.amazonaws.com",
     "GetAccountAuthorizationDetails": "iam.amazonaws.com",  # every role with its trust policy
+    "ListInstanceProfiles": "iam.amazonaws.com",
 }
 ROLE_CALLS = frozenset(SOURCES)
 
-DISCOVERY, SUCCESS, FAILURE = "discovery", "success", "failure"
-FAULT = "fault"  # says nothing about access to the role
-FAULTS = frozenset(
-    {
-        # The service was busy or broken
-        "Throttling",
-        "ThrottledRequest",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "TooManyRequests",
-        "InternalError",
-        "InternalFailure",
-        "InternalServerError",
-        "ServiceFailure",
-        "ServiceUnavailable",
-        # The caller's own credentials were not accepted
-        "ExpiredToken",
-        "InvalidClientTokenId",
-        "UnrecognizedClient",
-        "SignatureDoesNotMatch",
-        "RequestExpired",
-        "RegionDisabled",
-    }
-)
+DISCOVERY, SUCCESS = "discovery", "success"
+FAILURE = "failure"  # refused
+OPEN = "open"  # failed, but with a proper request the caller gets in: counts as a failure
+FAULT = "fault"  # an error that says nothing about access to the role
+FAILED = (FAILURE, OPEN)
+# Errors by code, without "Exception" at its end. Every other error is a fault.
+REFUSED = frozenset({"UnmodifiableEntity", "NoSuchEntity"})
+REFUSED_BEGINNINGS = ("AccessDenied", "Unauthorized")
+AFTER_AUTHORISATION = frozenset({"MalformedPolicyDocument", "LimitExceeded"})
+TOO_LONG_SESSION = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role"
 
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 NAME = r"[A-Za-z0-9_+=,.@-]+"
@@ -55,6 +45,10 @@ DENIED = re.compile(
     rf"(?:(?P<arn>{ROLE})|role (?P<name>{NAME}))(?: |\Z)"
 )
 TRAILER = ". Go to "  # a sentence that follows on most IAM calls; its dot is not of the resource
+POLICY = re.compile(
+    r"arn:[a-z0-9-]+:(?:iam|organizations)::[a-z0-9]+:policy/[!-~]*[A-Za-z0-9_+=@-]"
+)
+QUARANTINE = ":policy/AWSCompromisedKeyQuarantine"  # AWS holds the caller's key for leaked
 ACCOUNT = re.compile(r"[0-9]{12}")
 ROLE_ACCOUNT = re.compile(r"([0-9]{12}):role/")
 
@@ -68,12 +62,15 @@ class RoleCall(NamedTuple):
         caller: The caller's ARN, with the session.
         api: Its eventName.
         role: "<account ID>:role/<name>", whichever way the call names it; "" if unknown.
-        outcome: DISCOVERY, SUCCESS, FAILURE or FAULT.
+        outcome: DISCOVERY, SUCCESS, FAILURE, OPEN or FAULT.
         error: The error code.
         address: Where it came from, and `agent` with what.
         region: Where it was recorded.
-        access_key: Of the caller.
-        event_id: Of its record.
+        access_key: Access key of the caller.
+        issued_key: Access key of the session that it was given.
+        source_identity: Source identity of the caller's session.
+        policy: ARN of the policy that denied it, where the message says so.
+        event_id: ID of its record.
     """
 
     time: float
@@ -87,6 +84,9 @@ class RoleCall(NamedTuple):
     agent: str
     region: str
     access_key: str
+    issued_key: str
+    source_identity: str
+    policy: str
     event_id: str
 
 
@@ -103,22 +103,25 @@ def role_call(event: Mapping[str, Any], time: float, settings: RoleSettings) -> 
         return None
     if not isinstance(identity, Mapping) or identity.get("type") == "AWSService":
         return None
-    caller = _text(identity.get("arn"))
+    principal = principal_of(identity, settings)
+    caller = _text(identity.get("arn")) or (principal if is_web_identity(identity) else "")
     if not caller:
         return None
-    is_attempt = api in (ASSUME_ROLE, UPDATE_TRUST_POLICY)
     return RoleCall(
         time=time,
-        principal=principal_of(identity, settings),
+        principal=principal,
         caller=caller,
         api=api,
-        role=_role(event, api, identity) if is_attempt else "",
+        role=_role(event, api, identity) if api in ATTEMPTS else "",
         outcome=_outcome(event, api),
         error=_text(event.get("errorCode")),
         address=_text(event.get("sourceIPAddress")),
         agent=_text(event.get("userAgent")),
         region=_text(event.get("awsRegion")),
         access_key=_text(identity.get("accessKeyId")),
+        issued_key=_text(_inner(event, "responseElements", "credentials").get("accessKeyId")),
+        source_identity=_text(_inner(identity, "sessionContext").get("sourceIdentity")),
+        policy=_policy(event),
         event_id=_text(event.get("eventID")),
     )
 
@@ -128,14 +131,49 @@ def name_of(role: str) -> str:
     return role.rsplit("/", 1)[-1]
 
 
+def error_name(event: Mapping[str, Any]) -> str:
+    """Return an error's code without its ending, and without whose fault it is in front."""
+    return _text(event.get("errorCode")).removesuffix("Exception").rsplit(".", 1)[-1]
+
+
 def _outcome(event: Mapping[str, Any], api: str) -> str:
-    if api not in (ASSUME_ROLE, UPDATE_TRUST_POLICY):
+    if api not in ATTEMPTS:
         return DISCOVERY
     if not event.get("errorCode") and not event.get("errorMessage"):
         return SUCCESS
-    # Most codes are written with and without "Exception", and some with whose fault it is in front.
-    code = _text(event.get("errorCode")).removesuffix("Exception").rsplit(".", 1)[-1]
-    return FAULT if code in FAULTS else FAILURE
+    code, message = error_name(event), event.get("errorMessage")
+    if api == UPDATE_TRUST_POLICY:
+        is_open = code in AFTER_AUTHORISATION
+    else:
+        is_open = isinstance(message, str) and message.startswith(TOO_LONG_SESSION)
+    if is_open:
+        return OPEN
+    if code:
+        is_refused = code in REFUSED or code.startswith(REFUSED_BEGINNINGS)
+    else:  # a record can have the message alone
+        denied = _denied(event)
+        is_refused = bool(denied and denied["arn"])
+    return FAILURE if is_refused else FAULT
+
+
+def _policy(event: Mapping[str, Any]) -> str:
+    message = event.get("errorMessage")
+    if not isinstance(message, str) or error_name(event) != "AccessDenied":
+        return ""
+    found = POLICY.search(message.partition(TRAILER)[0].partition(" with an explicit deny ")[2])
+    return found.group() if found else ""
+
+
+def _denied(event: Mapping[str, Any]) -> re.Match[str] | None:
+    message = event.get("errorMessage")
+    return DENIED.match(message.partition(TRAILER)[0]) if isinstance(message, str) else None
+
+
+def _inner(values: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    for name in names:
+        inner = values.get(name)
+        values = inner if isinstance(inner, Mapping) else {}
+    return values
 
 
 def _role(event: Mapping[str, Any], api: str, identity: Mapping[str, Any]) -> str:
@@ -145,10 +183,9 @@ def _role(event: Mapping[str, Any], api: str, identity: Mapping[str, Any]) -> st
     """
     given = event.get("requestParameters")
     given = given if isinstance(given, Mapping) else {}
-    message = event.get("errorMessage")
-    denied = DENIED.match(message.partition(TRAILER)[0]) if isinstance(message, str) else None
+    denied = _denied(event)
     denied_arn, denied_name = (denied["arn"], denied["name"]) if denied else (None, None)
-    if api == ASSUME_ROLE:
+    if api in (ASSUME_ROLE, ASSUME_ROLE_BY_OIDC):
         return _key_of_arn(_matching(ROLE_ARN, given.get("roleArn")) or denied_arn)
     name = _matching(ROLE_NAME, given.get("roleName"))
     arn = None if name else _matching(ROLE_ARN, given.get("roleName")) or denied_arn

@@ -1,21 +1,24 @@
 """What a principal did with roles around its alerts: tried, entered, and what it listed before."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from local_panther.roles.calls import DISCOVERY, FAILURE, SUCCESS, RoleCall
-from local_panther.roles.log import may_lack_calls
+from local_panther.roles.calls import (
+    DISCOVERY,
+    FAILED,
+    FAILURE,
+    OPEN,
+    SUCCESS,
+    UPDATE_TRUST_POLICY,
+    RoleCall,
+)
+from local_panther.roles.log import RoleLog, may_lack_calls
 from local_panther.roles.settings import RoleSettings
 
 MIN_REACH = 3 * 3600  # seconds around the alerts in which calls can belong to them
 LISTING_PAUSE = 60  # seconds between the pages of one listing
-LEAD, LAG = 600, 3600  # seconds before and after a burst in which a success counts
-
-
-def reach(settings: RoleSettings) -> int:
-    """Return how many seconds around its alerts the calls of a burst can be."""
-    return max(MIN_REACH, 2 * settings.window + LAG)
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,16 @@ class RoleFacts:
     """The calls of one principal that belong together.
 
     Attributes:
-        attempts: Failed and successful ones on roles that are known, in order of time.
+        attempts: Failed and successful ones on roles that are known, in order of time; of the
+            successes those that the principal does not have every day.
         discoveries: The calls that listed roles, in order of time.
+        habits: Keys of the roles that it got into meanwhile, and in the hours before, too.
         is_minimum: True if there were too many calls to look at all of them.
     """
 
     attempts: tuple[RoleCall, ...]
     discoveries: tuple[RoleCall, ...]
+    habits: tuple[str, ...] = ()
     is_minimum: bool = False
 
     @cached_property
@@ -46,14 +52,30 @@ class RoleFacts:
                 first.setdefault(call.role, call)
         return tuple(first.values())
 
+    @cached_property
+    def open(self) -> tuple[RoleCall, ...]:
+        """The first call on each role that a proper request would open, and none has yet."""
+        first: dict[str, RoleCall] = {}
+        for call in self.attempts:
+            if call.outcome == OPEN:
+                first.setdefault(call.role, call)
+        entered = {call.role for call in self.entered}
+        return tuple(call for call in first.values() if call.role not in entered)
+
+    @cached_property
+    def policies(self) -> tuple[str, ...]:
+        """ARNs of the policies that denied calls, the most frequent first."""
+        counts = Counter(call.policy for call in self.attempts if call.policy)
+        return tuple(policy for policy, _ in counts.most_common())
+
     @property
     def first(self) -> float:
-        """When the first attempt was made, and `last` the last one, in seconds since 1970."""
+        """When the first attempt was made, in seconds since 1970."""
         return self.attempts[0].time
 
     @property
     def last(self) -> float:
-        """When the last attempt was made."""
+        """When the last attempt was made, in seconds since 1970."""
         return self.attempts[-1].time
 
     @property
@@ -76,39 +98,86 @@ class RoleFacts:
         return sorted([*self.attempts, *self.discoveries])
 
 
-def role_facts(
-    calls: Sequence[RoleCall], first: float, last: float, settings: RoleSettings
-) -> RoleFacts | None:
+def role_facts(log: RoleLog, principal: str, first: float, last: float) -> RoleFacts | None:
     """Return what belongs to the alerts of a principal; None if it tried no role.
 
     A burst of failed attempts belongs to them as a whole, however early it began: an alert starts
-    when a threshold is crossed. It ends where a whole window passes without an attempt.
+    when a threshold is crossed. It ends where a whole window passes without an attempt. Whether the
+    principal got in is asked of the whole log.
 
     Args:
-        calls: Of the principal, not more than `reach` away from the alerts, in order of time.
+        log: The calls about roles that were read.
+        principal: Who the alerts are about.
         first: When the first event of the alerts happened, in seconds since 1970.
         last: When the last one happened.
-        settings: Of the repository.
     """
-    pause = settings.window
-    begin, end = first, last
-    failed = [call.time for call in calls if call.outcome == FAILURE and call.role]
-    for time in reversed(failed):
-        if begin - pause <= time < begin:
-            begin = time
-    for time in failed:
-        if end < time <= end + pause:
-            end = time
-    has_burst = any(begin <= time <= end for time in failed)
-    lead, lag = (LEAD, LAG) if has_burst else (0, 0)
-    attempts = tuple(
-        call
-        for call in calls
-        if call.role
-        and (
-            (call.outcome == FAILURE and begin <= call.time <= end)
-            or (call.outcome == SUCCESS and begin - lead <= call.time <= end + lag)
-        )
-    )
+    settings = log.settings
+    reach = max(MIN_REACH, 2 * settings.window + settings.success_seconds)
+    calls = log.of(principal, first - reach, last + reach)
+    failed = [call for call in calls if call.outcome in FAILED and call.role]
+    begin, end = _burst([call.time for call in failed], first, last, settings)
+    failed = [call for call in failed if begin <= call.time <= end]
     discoveries = tuple(call for call in calls if call.outcome == DISCOVERY)
-    return RoleFacts(attempts, discoveries, may_lack_calls(calls)) if attempts else None
+    succeeded = [call for call in calls if call.outcome == SUCCESS and call.role]
+    habits: set[str] = set()
+    if failed:
+        successes = log.successes(principal, begin - settings.history_seconds)
+        start = _success_from(begin, discoveries, settings)
+        before = (call for call in successes if call.time < start)
+        known = {_habit(call) for call in before}
+        counted = list(_counted(successes, failed, start, end + settings.success_seconds))
+        habits = {call.role for call in counted if _habit(call) in known}
+        succeeded = [call for call in counted if _habit(call) not in known]
+    else:
+        succeeded = [call for call in succeeded if begin <= call.time <= end]
+    attempts = tuple(sorted([*failed, *succeeded]))
+    if not attempts:
+        return None
+    is_minimum = may_lack_calls(calls)
+    return RoleFacts(attempts, discoveries, tuple(sorted(habits)), is_minimum)
+
+
+def _burst(
+    times: Sequence[float], first: float, last: float, settings: RoleSettings
+) -> tuple[float, float]:
+    """Return the first and last time of the failed attempts that belong to alerts."""
+    begin, end = first, last
+    for time in reversed(times):
+        if begin - settings.window <= time < begin:
+            begin = time
+    for time in times:
+        if end < time <= end + settings.window:
+            end = time
+    return begin, end
+
+
+def _success_from(begin: float, discoveries: Iterable[RoleCall], settings: RoleSettings) -> float:
+    """Return from when on a success belongs to a burst that begins at a time."""
+    listed = [call.time for call in discoveries if call.time <= begin]
+    near = [time for time in listed if time >= begin - settings.success_seconds]
+    return min([begin - settings.lead_seconds, *near])
+
+
+def _counted(
+    successes: Iterable[RoleCall], failed: Iterable[RoleCall], start: float, end: float
+) -> Iterator[RoleCall]:
+    """Yield the successes around a burst, and later ones on roles that had failed before."""
+    first_failure: dict[str, float] = {}
+    for call in failed:
+        first_failure.setdefault(call.role, call.time)
+    for call in successes:
+        had_failed = call.role in first_failure and first_failure[call.role] <= call.time
+        if call.role and call.time >= start and (call.time <= end or had_failed):
+            yield call
+
+
+def _habit(call: RoleCall) -> str:
+    """Return what a principal does every day: assume this role, or change trust policies."""
+    return call.api if call.api == UPDATE_TRUST_POLICY else call.role
+
+
+def refused(facts: RoleFacts) -> int:
+    """Return the number of roles that refused and were not entered."""
+    others = {call.role for call in (*facts.entered, *facts.open)}
+    found = {call.role for call in facts.attempts if call.outcome == FAILURE}
+    return len(found - others)

@@ -98,6 +98,15 @@ class RoleLog:
             found = self._latest(whose, role_of_session(name), first, last, name)
         return sorted(map(RoleCall._make, found))
 
+    def successes(self, name: str, first: float) -> list[RoleCall]:
+        """Return the successful calls of a principal or session from a time on, the latest.
+
+        Args:
+            name: The principal or session.
+            first: Seconds since 1970.
+        """
+        return [call for call in self.of(name, first) if call.outcome == SUCCESS]
+
     def _latest(self, whose: str, *values: Any) -> list[Any]:
         return self._rows(
             " UNION ALL ".join(

@@ -12,6 +12,8 @@ from local_panther.roles.settings import RoleSettings
 
 # Prefix of a person of IAM Identity Center, whatever account and permission set
 IDENTITY_CENTER = "identity-center:"
+# Prefix of a caller of OpenID Connect: the provider and the subject's name follow
+WEB_IDENTITY = "web-identity:"
 
 ASSUMED_ROLE_ARN = re.compile(r"(arn:[a-z0-9-]+):sts::([0-9]{12}):assumed-role/([^/\s]+)/(\S+)")
 # Only IAM Identity Center can create roles here, and it sets the session name to the person.
@@ -35,7 +37,8 @@ def principal_of(identity: Any, settings: RoleSettings) -> str:
     That is the ARN, with two exceptions: for the session of a role it is the role's ARN, since the
     caller picks the session name, unless the settings say otherwise; and for a person of IAM
     Identity Center "identity-center:" and the session name, the same in every account and
-    permission set. A caller without an ARN has the first name it comes with, such as that of the
+    permission set. A caller of OpenID Connect is "web-identity:", its provider and its name.
+    Another caller without an ARN has the first name it comes with, such as that of the
     service.
 
     Args:
@@ -47,6 +50,9 @@ def principal_of(identity: Any, settings: RoleSettings) -> str:
     """
     if not isinstance(identity, Mapping):
         return ""
+    if is_web_identity(identity):
+        names = (_text(identity.get(key)) for key in ("identityProvider", "userName"))
+        return WEB_IDENTITY + ":".join(names)
     arn = _text(identity.get("arn"))
     if not arn or identity.get("type") == "AWSService":
         return next(filter(None, (_text(identity.get(key)) for key in WITHOUT_ARN)), "")
@@ -62,6 +68,12 @@ def principal_of(identity: Any, settings: RoleSettings) -> str:
     return issuer or (role_of_session(arn) if session else arn)
 
 
+def is_web_identity(identity: Mapping[str, Any]) -> bool:
+    """Return whether a caller of OpenID Connect is named, by its provider and its name there."""
+    names = (_text(identity.get(key)) for key in ("identityProvider", "userName"))
+    return identity.get("type") == "WebIdentityUser" and all(names)
+
+
 def role_of_session(arn: str) -> str:
     """Return the ARN of the role behind an assumed-role ARN; any other name as it is."""
     session = ASSUMED_ROLE_ARN.fullmatch(arn)
@@ -72,6 +84,9 @@ def described(principal: str) -> str:
     """Return a principal as people read it: "mallory (IAM user, 123456789012)"."""
     if principal.startswith(IDENTITY_CENTER):
         return f"{principal.removeprefix(IDENTITY_CENTER)} (Identity Center)"
+    if principal.startswith(WEB_IDENTITY):
+        provider, _, name = principal.removeprefix(WEB_IDENTITY).rpartition("/")[2].partition(":")
+        return f"{name} ({provider})"
     found = ARN.fullmatch(principal)
     if not found or found[2] not in KINDS:
         return principal

@@ -28,6 +28,10 @@ class RoleSettings:
         expected_principals: Names or patterns of principals that raise no alert.
         person_role_prefixes: Beginnings of the names of roles whose every session is a person.
         collapse_sessions: Whether all sessions of a role are one principal.
+        lead_minutes: Minutes before a burst from which on a success counts without discovery.
+        success_minutes: Minutes after a burst until which any success counts, and before it from
+            which on one counts after discovery.
+        history_hours: Hours before a burst; what a principal also entered then does not count.
     """
 
     threshold: int
@@ -35,11 +39,29 @@ class RoleSettings:
     expected_principals: tuple[str, ...]
     person_role_prefixes: tuple[str, ...]
     collapse_sessions: bool
+    lead_minutes: int
+    success_minutes: int
+    history_hours: int
 
     @property
     def window(self) -> int:
         """The window in seconds."""
         return self.window_minutes * 60
+
+    @property
+    def lead_seconds(self) -> int:
+        """The lead in seconds."""
+        return self.lead_minutes * 60
+
+    @property
+    def success_seconds(self) -> int:
+        """The time in which successes count, in seconds."""
+        return self.success_minutes * 60
+
+    @property
+    def history_seconds(self) -> int:
+        """The history in seconds."""
+        return self.history_hours * 3600
 
     def is_expected(self, principal: str) -> bool:
         """Return whether a principal is one that raises no alert."""
@@ -104,4 +126,7 @@ KINDS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "expected_principals": (_is_texts, "a list of texts"),
     "person_role_prefixes": (_is_texts, "a list of texts"),
     "collapse_sessions": (lambda value: isinstance(value, bool), "True or False"),
+    "lead_minutes": (_is_count, "a whole number above 0"),
+    "success_minutes": (_is_count, "a whole number above 0"),
+    "history_hours": (_is_count, "a whole number above 0"),
 }

@@ -10,7 +10,7 @@ from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
 from local_panther.records.s3 import s3_for
 from local_panther.roles.bursts import fullest_window
-from local_panther.roles.calls import DISCOVERY, FAILURE, ROLE_CALLS, SUCCESS, RoleCall
+from local_panther.roles.calls import DISCOVERY, FAILED, FAULT, ROLE_CALLS, RoleCall
 from local_panther.roles.log import RoleLog
 from local_panther.roles.settings import RoleSettings
 from local_panther.times import ALWAYS, Period
@@ -25,6 +25,7 @@ class PrincipalSummary:
         first: When its first call was made, and `last` the last one, in seconds since 1970.
         failures: Failed attempts by API, and `successes` the successful ones.
         discoveries: Calls that list roles.
+        faults: Calls on roles by error code, whose errors are not known to be about access.
         tried: The keys of the roles that it tried.
         failed: Those that it failed on.
         entered: Those that it assumed or whose trust policy it changed.
@@ -41,6 +42,7 @@ class PrincipalSummary:
     failures: Counter[str] = field(default_factory=Counter)
     successes: Counter[str] = field(default_factory=Counter)
     discoveries: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
     tried: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
     entered: set[str] = field(default_factory=set)
@@ -58,7 +60,9 @@ class PrincipalSummary:
         self.first, self.last = min(self.first, call.time), max(self.last, call.time)
         if call.outcome == DISCOVERY:
             self.discoveries += 1
-        elif call.outcome in (FAILURE, SUCCESS):
+        elif call.outcome == FAULT:
+            self.faults[call.error or "no code"] += 1
+        else:
             self._add_attempt(call)
         counted = (
             (self.addresses, call.address),
@@ -71,7 +75,7 @@ class PrincipalSummary:
                 counts[value] += 1
 
     def _add_attempt(self, call: RoleCall) -> None:
-        has_failed = call.outcome == FAILURE
+        has_failed = call.outcome in FAILED
         (self.failures if has_failed else self.successes)[call.api] += 1
         if call.role:
             self.tried.add(call.role)

@@ -6,21 +6,25 @@ listed roles 2 min 30 s before; first success NetworkOperatorRole10 10:31:30Z
 
 from collections.abc import Sequence
 
-from local_panther.roles.calls import UPDATE_TRUST_POLICY, RoleCall, name_of
-from local_panther.roles.facts import RoleFacts
+from local_panther.roles.calls import QUARANTINE, UPDATE_TRUST_POLICY, RoleCall, name_of
+from local_panther.roles.facts import RoleFacts, refused
 from local_panther.text import first_of
 from local_panther.times import clock, event_time, span
 
 
 def answer(facts: RoleFacts) -> str:
     """Return what was tried and entered: "ENTERED 1 of 12 roles"."""
-    tried, entered = len(facts.tried), len(facts.entered)
-    if tried == 1:
+    tried, entered, opens = len(facts.tried), len(facts.entered), len(facts.open)
+    if tried == 1 and not opens:
         return f"{'ENTERED' if entered else 'DENIED on'} role {name_of(facts.tried[0])}"
-    roles = f"{tried:,} roles{' or more' if facts.is_minimum else ''}"
+    roles = f"{tried:,} role{'s' * (tried > 1)}{' or more' if facts.is_minimum else ''}"
     if entered:
-        return f"ENTERED {entered:,} of {roles}"
-    return f"DENIED on {'' if facts.is_minimum else 'all '}{roles}"
+        said = f"ENTERED {entered:,} of {roles}"
+    elif opens:
+        said = f"DENIED on {refused(facts):,} of {roles}"
+    else:
+        said = f"DENIED on {'' if facts.is_minimum else 'all '}{roles}"
+    return ", ".join([said, *_open(facts.open)])
 
 
 def sentence(facts: RoleFacts, who: str) -> str:
@@ -32,14 +36,32 @@ def sentence(facts: RoleFacts, who: str) -> str:
     """
     length = facts.last - facts.first
     times = span(length) if length else event_time(facts.first)
-    parts = [f"{answer(facts)}: {who}, {times}"]
+    quarantine = next((name_of(p) for p in facts.policies if QUARANTINE in p), "")
+    leaked = f"LEAKED KEY ({quarantine}): " if quarantine else ""
+    parts = [f"{leaked}{answer(facts)}: {who}, {times}"]
     listed = facts.listed
     if listed is not None:
         when = f"{span(listed)} before" if listed >= 0 else f"{span(-listed)} after it began"
         parts.append(f"listed roles {when}")
     if facts.entered:
         parts += _successes(facts.entered, facts)
+    if facts.habits:
+        count = len(facts.habits)
+        parts.append(f"{count:,} more role{'s' * (count > 1)} that it also entered the day before")
+    if facts.policies and not quarantine:
+        parts.append(f"denied by {first_of([name_of(policy) for policy in facts.policies])}")
     return "; ".join(parts)
+
+
+def _open(calls: Sequence[RoleCall]) -> list[str]:
+    policies = [call for call in calls if call.api == UPDATE_TRUST_POLICY]
+    sessions = len(calls) - len(policies)
+    parts = []
+    if sessions:
+        parts.append(f"{sessions:,} would open with a shorter session")
+    if policies:
+        parts.append(f"the trust policy of {len(policies):,} may be changed")
+    return parts
 
 
 def _successes(entered: Sequence[RoleCall], facts: RoleFacts) -> list[str]:

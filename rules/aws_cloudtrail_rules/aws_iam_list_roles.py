@@ -5,7 +5,7 @@ from aws_role_activity_helpers import (
     is_role_discovery,
     principal_arn,
 )
-from aws_role_attempt_helpers import remember_discovery
+from aws_role_attempt_helpers import has_alerted, remember_discovery
 
 
 def rule(event):
@@ -24,4 +24,8 @@ def title(event):
 
 
 def alert_context(event):
-    return cloudtrail_context(event) | bounded_fields({"principal": principal_arn(event)})
+    principal = principal_arn(event)
+    # What the correlation rules match on: attempts that have alerted by themselves need no pair.
+    to_pair = None if has_alerted(event, principal) else principal
+    names = {"principal": principal, "discoveryPrincipal": to_pair}
+    return cloudtrail_context(event) | bounded_fields(names)

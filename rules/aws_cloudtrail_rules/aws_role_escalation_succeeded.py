@@ -1,20 +1,24 @@
 from aws_role_activity_helpers import bounded_fields, is_expected
 from aws_role_attempt_helpers import FAN_OUT
+from aws_role_escalation_config import FEW_NAMES
 
 # The query has decided: each of its rows is a burst of failed attempts whose principal got into
-# roles. What it says of them:
+# roles that it does not get into every day. What it says of them:
 FIELDS = (
     "principal",
     "successful_roles",
     "roles",
     "roles_failed_before",
+    "roles_reopened",
     "failed_roles",
+    "most_roles_in_account",
     "pattern",
     "apis",
     "first_attempt",
     "crossed_at",
     "last_attempt",
     "event_time",
+    "last_success",
     "eventID",
     "issued_access_keys",
     "session_names",
@@ -37,19 +41,31 @@ def rule(event):
 def title(event):
     got_into, failed_on = count(event, "successful_roles"), count(event, "failed_roles")
     roles = "1 role" if got_into == 1 else f"{got_into} roles"
-    return f"[{event.get('principal')}] got into {roles} after failing on {failed_on}"
+    # Later runs may see more; an alert keeps the title of the first.
+    return f"[{event.get('principal')}] got into at least {roles} after failing on {failed_on}"
 
 
 def severity(event):
-    # A deployment fails on its new roles for seconds and then gets into them; organisation tools
-    # fail in some of many accounts.
-    most_succeed = 2 * count(event, "successful_roles") >= count(event, "failed_roles")
-    return "MEDIUM" if most_succeed or event.get("pattern") == FAN_OUT else "DEFAULT"
+    return "MEDIUM" if is_deployment(event) or is_fan_out(event) else "DEFAULT"
 
 
 def dedup(event):
-    # By severity too: the alert of a deployment must not swallow that of a theft.
-    return f"{event.get('principal')} {severity(event)}"
+    # By severity too: the alert of a deployment must not swallow that of a theft. A second theft of
+    # the same principal is an alert of its own, and so is each hour of one that goes on.
+    hour = str(event.get("last_attempt"))[:13] if severity(event) == "DEFAULT" else ""
+    return f"{event.get('principal')} {severity(event)} {hour}".strip()
+
+
+def is_deployment(event):
+    # Every role had refused and opened by itself soon afterwards, as new roles do. Nothing that
+    # opens besides can make the alert less urgent.
+    return 0 < count(event, "successful_roles") <= count(event, "roles_reopened")
+
+
+def is_fan_out(event):
+    # Organisation tools try a few roles in each account, and some of many accounts refuse.
+    few_in_each = count(event, "most_roles_in_account") <= FEW_NAMES
+    return event.get("pattern") == FAN_OUT and few_in_each
 
 
 def alert_context(event):
