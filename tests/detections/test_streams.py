@@ -522,10 +522,10 @@ class TestWhatThePageAdvises:
     @pytest.fixture
     def alerts_with(self, content_copy, tmp_path):
         def alerts_with(old, new, records):
-            rule = content_copy / "rules/aws_cloudtrail_rules/aws_multiple_failed_role_attempts.yml"
-            text = rule.read_text()
-            assert old in text
-            rule.write_text(text.replace(old, new, 1))
+            names = ("aws_multiple_failed_role_attempts", "aws_role_search")
+            rules = [content_copy / f"rules/aws_cloudtrail_rules/{name}.yml" for name in names]
+            for rule in [rule for rule in rules if old in rule.read_text()]:
+                rule.write_text(rule.read_text().replace(old, new, 1))
             trail = tmp_path / "t.jsonl"
             trail.write_text("".join(json.dumps(record) + "\n" for record in records))
             outcome = replayed(trail, content=content_copy)

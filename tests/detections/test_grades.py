@@ -1,0 +1,402 @@
+"""How urgent an attack is: the grade rises with the damage, and nobody can talk it down.
+
+Streams that were once graded wrongly, each beside a benign twin; and what holds for all streams and
+all orders of arrival.
+"""
+
+import json
+
+import aws_role_activity_helpers as activity
+import aws_role_escalation_config as config
+import distinct_window_helpers
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local_panther.detection.store import ordinary_table
+from local_panther.simulate.identities import PrincipalKind, identity
+from tests.builders.events import ALICE, START, call, denied, event, role_arn
+from tests.builders.rules import FAILED_ATTEMPTS, LIST_ROLES, in_place
+from tests.detections.test_streams import (
+    AUDIT,
+    DANA,
+    FAN_OUT,
+    SEARCH,
+    SERVICE_LINKED,
+    accounts,
+    assumed,
+    kinds,
+    listed,
+    outcome_of,
+    spray,
+    trusted,
+)
+from tests.lake.test_queries import HUNT, SUCCEEDED, rows_of
+from tests.scale import examples
+
+T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60
+HOUR, DAY = 3600, 86_400
+NODE = identity(PrincipalKind.ROLE, "NodeRole", "i-0example")
+VENDOR = identity(PrincipalKind.ROLE, "VendorRole", "poll")
+GRADES = ["", "INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
+HIGH, MEDIUM = {("stream", "HIGH"): 1}, {("stream", "MEDIUM"): 1}
+CRITICAL = {("success", "CRITICAL"): 1}
+
+
+def failed(code, message="", api="AssumeRole", count=T + 2, who=ALICE):
+    """Attempts with an error that is no denial: their parameters are kept."""
+    fields = {"errorCode": code, "errorMessage": message}
+    make = assumed if api == "AssumeRole" else trusted
+    names = [f"Role{i:02}" for i in range(count)]
+    roles = map(role_arn, names) if api == "AssumeRole" else names
+    return [make(role, who, START + 10 * i) | fields for i, role in enumerate(roles)]
+
+
+def every(seconds, role, who, start, end):
+    return [assumed(role_arn(role), who, t) for t in range(start, end, seconds)]
+
+
+def others(count, who=ALICE):
+    """Roles that open although none of them had refused."""
+    return [assumed(role_arn(f"Other{i}"), who, START + 600 + 30 * i) for i in range(count)]
+
+
+def kube2iam():
+    """Pod roles of a new namespace refuse; those of the others are assumed all day."""
+    routine = [every(900, f"Pod{i}", NODE, START - DAY, START + 2 * HOUR) for i in range(5)]
+    return [*spray(NODE, count=T + 2), *(record for role in routine for record in role)]
+
+
+def daily_deployment():
+    """A developer's denial storm of the CDK, beside the role that every deployment assumes."""
+    routine = [assumed(role_arn("Deploy"), DANA, START - 20 * HOUR + i * HOUR) for i in range(20)]
+    return [*spray(DANA, count=T + 2), *routine, assumed(role_arn("Deploy"), DANA, START + 300)]
+
+
+def vendor():
+    """A vendor's tool: a role of another name in each customer's account; some refuse."""
+    names = [role_arn(f"Vendor-{account}", account) for account in accounts(4 * T)]
+    return [
+        (denied if i % 3 == 0 else assumed)(name, VENDOR, time=START + i)
+        for i, name in enumerate(names)
+    ]
+
+
+def diluted(fakes, opens=False):
+    """A search in one account among calls on made-up accounts, which cost nothing."""
+    real = [denied(role_arn(f"Role{i:02}")) for i in range(T + 2)]
+    made_up = [denied(role_arn("Role00", account)) for account in accounts(fakes)]
+    step = max(fakes // (T + 2), 1)
+    mixed = made_up[:T]
+    for i, record in enumerate(real):
+        mixed += [record, *made_up[T + i * step : T + (i + 1) * step]]
+    mixed = [
+        {**record, "eventTime": call("x", time=START + i)["eventTime"]}
+        for i, record in enumerate(mixed)
+    ]
+    return [*mixed, assumed(role_arn("Admin"), time=START + 600)] if opens else mixed
+
+
+def quarantined(version="V3"):
+    policy = f"arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantine{version}"
+    return spray(tail=f" with an explicit deny in an identity-based policy: {policy}")
+
+
+def by_oidc(count):
+    who = {
+        "type": "WebIdentityUser",
+        "userName": "repo:example/app:ref:refs/heads/main",
+        "identityProvider": "arn:aws:iam::123456789012:oidc-provider/ci.example.com",
+    }
+    fields = {"errorCode": "AccessDenied", "eventSource": "sts.amazonaws.com"}
+    return [
+        call(
+            "AssumeRoleWithWebIdentity",
+            who,
+            START + i,
+            requestParameters={"roleArn": role_arn(f"Role{i:02}")},
+            **fields,
+        )
+        for i in range(count)
+    ]
+
+
+CHAINED = (
+    "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by "
+    "role chaining"
+)
+TOO_LONG = f"{activity.TOO_LONG_SESSION}."
+KEY = "LEAKED KEY (AWSCompromisedKeyQuarantineV3): DENIED on all 20 roles: alice"
+# name: records, alerts by (rule, severity)
+STREAMS = {
+    # The more opens, the worse
+    "ten refuse, then four others open": ([listed(), *spray(count=T), *others(4)], HIGH | CRITICAL),
+    "ten refuse, then five others open": ([listed(), *spray(count=T), *others(5)], HIGH | CRITICAL),
+    "ten refuse, then twenty others open": (
+        [listed(), *spray(count=T), *others(20)],
+        HIGH | CRITICAL,
+    ),
+    "sixty trust policies are changed, fourteen service-linked roles refuse": (
+        [
+            listed(),
+            *(trusted(f"Role{i}", time=START + i) for i in range(60)),
+            *(
+                trusted(f"AWSServiceRole{i}", time=START + 60 + i) | SERVICE_LINKED
+                for i in range(T + 4)
+            ),
+        ],
+        HIGH | CRITICAL,
+    ),
+    # What it does every day
+    "kube2iam: routine roles of a node": (kube2iam(), {}),
+    "a new role among the routine ones of a node": (
+        [*kube2iam(), assumed(role_arn("Admin"), NODE, START + 700)],
+        CRITICAL,
+    ),
+    "the daily role of a deployment": (daily_deployment(), {}),
+    "a routine changer of trust policies": (
+        [trusted(f"Old{i}", time=START - DAY + i * HOUR) for i in range(10)]
+        + [*spray(), trusted("New", time=START + 500)],
+        {},
+    ),
+    "a vendor with a role in each account": (vendor(), {("success", "MEDIUM"): 1}),
+    # Free calls do not relabel a search; those that come first are a fan-out until it is one
+    "a search among made-up accounts": ([listed(), *diluted(70)], MEDIUM | HIGH),
+    "a search among made-up accounts that gets in": (
+        [listed(), *diluted(70, opens=True)],
+        MEDIUM | HIGH | CRITICAL,
+    ),
+    "a fan-out of an organisation's role": (
+        [listed(AUDIT), *(denied(role_arn("Audit", a), AUDIT) for a in accounts(3 * T))],
+        {("fan-out", "LOW"): 1},
+    ),
+    "a person who fans out with three names": (
+        [
+            listed(),
+            *(
+                denied(role_arn(name, account))
+                for name in ("OrganizationAccountAccessRole", "Admin", "Audit")
+                for account in accounts(12)
+            ),
+        ],
+        MEDIUM,
+    ),
+    # The beginning and the end of a theft
+    "a role entered right after the listing, twelve minutes before the search": (
+        [
+            listed(time=START - 730),
+            assumed(role_arn("Early"), time=START - 720),
+            *spray(),
+        ],
+        HIGH | CRITICAL,
+    ),
+    "the same without a listing": ([assumed(role_arn("Early"), time=START - 720), *spray()], {}),
+    "two thefts three hours apart": (
+        [
+            *spray(),
+            assumed(role_arn("First"), time=START + 900),
+            *spray(start=START + 3 * HOUR),
+            assumed(role_arn("Second"), time=START + 3 * HOUR + 900),
+        ],
+        {("success", "CRITICAL"): 2},
+    ),
+    # Without discovery
+    "three hundred guessed names": (spray(count=300, step=2), HIGH),
+    "the same by a role": (spray(AUDIT, count=300, step=2), MEDIUM),
+    "twenty-nine guessed names": (spray(count=3 * T - 1, step=2), {}),
+    "sixty accounts without a listing": (
+        [denied(role_arn("Admin", account)) for account in accounts(6 * T)],
+        {},
+    ),
+    "forty roles by OpenID Connect": (by_oidc(4 * T), MEDIUM),
+    "as many as make a burst by OpenID Connect": (by_oidc(T), {}),
+    "discovery by instance profiles": ([listed(name="ListInstanceProfiles"), *spray()], HIGH),
+    # A leaked key
+    "a key that AWS has quarantined": (quarantined(), {("stream", "CRITICAL"): 1}),
+    "the same below the threshold": (quarantined()[: T - 1], {}),
+    # Errors that say nothing about access
+    "chained sessions of more than an hour": (
+        [listed(), *failed("ValidationError", CHAINED)],
+        {},
+    ),
+    "packed policies": ([listed(), *failed("PackedPolicyTooLargeException")], {}),
+    "session names that are invalid": (
+        [listed(), *failed("ValidationError", "1 validation error detected: roleSessionName")],
+        {},
+    ),
+    "session policies that are malformed": ([listed(), *failed("MalformedPolicyDocument")], {}),
+    "concurrent changes": (
+        [listed(), *failed("ConcurrentModification", api="UpdateAssumeRolePolicy")],
+        {},
+    ),
+    "roles that are just being changed": (
+        [listed(), *failed("EntityTemporarilyUnmodifiable", api="UpdateAssumeRolePolicy")],
+        {},
+    ),
+    "a code that nobody knows yet": ([listed(), *failed("QuantumEntanglementException")], {}),
+    "trust policies that IAM does not take": (
+        [listed(), *failed("MalformedPolicyDocument", api="UpdateAssumeRolePolicy")],
+        HIGH,
+    ),
+    "trust policies that are too long": (
+        [listed(), *failed("LimitExceededException", api="UpdateAssumeRolePolicy")],
+        HIGH,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_is_graded_by_what_happened(tmp_path, name):
+    records, alerts = STREAMS[name]
+    assert kinds(outcome_of(tmp_path, records)) == alerts
+
+
+@pytest.mark.parametrize(
+    ("records", "sentence"),
+    [
+        (failed("ValidationError", CHAINED), ""),
+        (
+            [
+                *spray(count=T - 2),
+                *failed(
+                    "ValidationError",
+                    TOO_LONG,
+                )[-4:],
+            ],
+            f"DENIED on {T - 2} of {T + 2} roles, 4 would open with a shorter session: alice",
+        ),
+        (
+            failed("MalformedPolicyDocument", api="UpdateAssumeRolePolicy"),
+            f"DENIED on 0 of {T + 2} roles, the trust policy of {T + 2} may be changed: alice",
+        ),
+        (
+            quarantined(),
+            KEY,
+        ),
+        (
+            [*kube2iam(), listed(NODE)],
+            f"DENIED on all {T + 2} roles: NodeRole",
+        ),
+        ([*spray(), assumed(role_arn("Role03"), time=START + 5 * DAY)], "ENTERED 1 of 20 roles"),
+    ],
+)
+def test_the_first_sentence_says_only_what_is_so(tmp_path, records, sentence):
+    outcome = outcome_of(tmp_path, [listed(time=START - 120), *records])
+    found = [incident.sentence for incident in outcome.incidents]
+    assert not sentence or [s for s in found if s.startswith(sentence)], found
+    if "NodeRole" in sentence:
+        assert "5 more roles that it also entered the day before" in found[0]
+    if not sentence:
+        assert found == []
+
+
+@pytest.fixture(scope="module")
+def success_rule():
+    return in_place("aws_role_escalation_succeeded")
+
+
+def grade(records, rule):
+    """The worst severity of the success alerts of these records."""
+    rows = rows_of(SUCCEEDED, records, now=START + 2 * HOUR)
+    results = [rule.run(event(row), {}, {}, batch_mode=True) for row in rows]
+    assert all(result.fatal_error is None for result in results)
+    severities = [
+        result.severity_output or "CRITICAL" for result in results if result.trigger_alert
+    ]
+    return max(map(GRADES.index, severities), default=0)
+
+
+ROLES = st.integers(0, T + 3).map("Role{:02}".format) | st.sampled_from(["X", "Y"])
+TIMES = st.integers(-9 * 60, 45 * 60).map(lambda offset: START + offset)
+
+
+def success(role, time, *, changes_trust=False):
+    return trusted(role, time=time) if changes_trust else assumed(role_arn(role), time=time)
+
+
+SUCCESSES = st.builds(success, ROLES, TIMES, changes_trust=st.booleans())
+
+
+def role_of(record):
+    given = record["requestParameters"]
+    return given.get("roleName") or given["roleArn"].rsplit("/", 1)[-1]
+
+
+@settings(
+    phases=[Phase.generate],
+    max_examples=examples(40, 1500),
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    st.sampled_from(["search", "fan-out", "deployment"]),
+    st.lists(SUCCESSES, max_size=4),
+    SUCCESSES,
+    st.sampled_from([60, 170, 400]),
+)
+def test_one_more_role_that_opens_never_lowers_the_grade(success_rule, kind, before, more, delay):
+    if kind == "fan-out":
+        burst = [
+            denied(role_arn("Role00", account), time=START + i)
+            for i, account in enumerate(accounts(T + 2))
+        ]
+    else:
+        burst = spray(count=T + 2, step=10)
+    if kind == "deployment":
+        times = [START + i * 10 + delay for i in range(T + 2)]
+        burst += [assumed(role_arn(f"Role{i:02}"), time=time) for i, time in enumerate(times)]
+    records = [*burst, *before]
+    opened = {role_of(record) for record in records if not record.get("errorCode")}
+    if role_of(more) in opened:
+        more = success("Another", START + 900)
+    assert grade([*records, more], success_rule) >= grade(records, success_rule)
+
+
+@st.composite
+def arrivals(draw):
+    """Failed attempts in one account and others, in any order of arrival."""
+    count = draw(st.integers(T - 3, T + 2))
+    span = draw(st.sampled_from([60, WINDOW - 1, WINDOW + 300]))
+    own = [(role_arn(f"Role{i:02}"), START + i * span // count) for i in range(count)]
+    fakes = draw(st.integers(0, 3 * T))
+    times = st.integers(0, span).map(lambda offset: START + offset)
+    others = [(role_arn("Role00", account), draw(times)) for account in accounts(fakes)]
+    found = [*own, *others]
+    draw(st.randoms(use_true_random=False)).shuffle(found)
+    return [
+        denied(target, time=time) | {"eventID": f"e{i}"} for i, (target, time) in enumerate(found)
+    ]
+
+
+def through_the_rules(records, rules):
+    """The matches of the two rules for attempts, as records arrive after a listing."""
+    signal, stream, discovery = rules
+    distinct_window_helpers._known.clear()
+    with ordinary_table():
+        assert discovery.run(event(listed()), {}, {}, batch_mode=True).trigger_alert
+        results = [
+            (rule, rule.run(event(record), {}, {}, batch_mode=True))
+            for record in records
+            for rule in (signal, stream)
+        ]
+    assert all(result.fatal_error is None for _, result in results)
+    return [(rule, result) for rule, result in results if result.trigger_alert]
+
+
+@pytest.fixture(scope="module")
+def rules():
+    return in_place(FAILED_ATTEMPTS), in_place("aws_role_search"), in_place(LIST_ROLES)
+
+
+@settings(max_examples=examples(25, 600), suppress_health_check=list(HealthCheck))
+@given(arrivals())
+def test_a_search_is_told_whatever_the_order_of_arrival_and_as_in_sql(rules, records):
+    signal, stream, _ = rules
+    matched = through_the_rules(records, rules)
+    contexts = [json.loads(r.alert_context_output) for rule, r in matched if rule is signal]
+    labels = {context["pattern"] for context in contexts}
+    grades = {result.severity_output for rule, result in matched if rule is stream}
+    patterns = {row["pattern"] for row in rows_of(HUNT, records, now=START + DAY)}
+    assert (SEARCH in labels) == (SEARCH in patterns)
+    assert bool(labels) == bool(patterns)
+    assert ("HIGH" in grades) == (SEARCH in patterns)
+    assert FAN_OUT in labels or patterns != {FAN_OUT}
