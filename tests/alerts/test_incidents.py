@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from local_panther.alerts.incidents import GAP, incidents_of, principal_of_alert
 from local_panther.alerts.model import MAX_EVENTS, RULE_ERROR
-from local_panther.roles.facts import LAG, LEAD
 from local_panther.roles.log import RoleLog
 from local_panther.roles.settings import shipped_settings
 from local_panther.simulate.identities import PrincipalKind, identity
@@ -15,7 +14,9 @@ from tests.builders.alerts import alert, log_of
 from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn
 from tests.builders.replays import replayed, simulated
 
-PAUSE = shipped_settings().window
+SETTINGS = shipped_settings()
+PAUSE = SETTINGS.window
+LEAD, LAG = SETTINGS.lead_seconds, SETTINGS.success_seconds
 BOB = identity(PrincipalKind.USER, "bob", "")
 
 
@@ -130,6 +131,24 @@ class TestRoleFacts:
             self.failed("A"), self.failed("B", 100), self.assumed("Other", offset)
         )
         assert incident.entered == entered and incident.tried == 2 + entered
+
+    def test_a_success_after_the_listing_counts_from_there(self):
+        listing = call("ListRoles", time=START - LAG, eventID="l")
+        early = self.assumed("Early", 1 - LAG)
+        assert self.facts(self.failed("A"), listing, early).entered == 1
+        assert self.facts(self.failed("A"), early).entered == 0
+
+    def test_a_role_that_had_failed_counts_whenever_it_opens(self):
+        late = self.assumed("A", 30 * 86_400)
+        assert self.facts(self.failed("A"), self.failed("B", 9), late).entered == 1
+        assert self.facts(self.failed("B"), late).entered == 0
+
+    def test_what_it_does_every_day_is_no_entry_and_is_counted(self):
+        routine = [self.assumed("Daily", -5 * 3600), self.assumed("Daily", 60)]
+        incident = self.facts(self.failed("A"), *routine, self.assumed("New", 70))
+        assert [found.role for found in incident.roles.entered] == ["123456789012:role/New"]
+        assert incident.roles.habits == ("123456789012:role/Daily",)
+        assert incident.sentence.endswith("1 more role that it also entered the day before")
 
     @pytest.mark.parametrize(("offset", "tried"), [(-PAUSE, 2), (-PAUSE - 1, 1), (PAUSE, 2)])
     def test_a_burst_belongs_to_its_alert_as_a_whole(self, offset, tried):

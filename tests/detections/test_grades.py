@@ -323,7 +323,6 @@ def role_of(record):
 
 
 @settings(
-    phases=[Phase.generate],
     max_examples=examples(40, 1500),
     suppress_health_check=list(HealthCheck),
 )

@@ -42,24 +42,34 @@ def by_helper(record, settings):
     if principal is None or record.get("eventSource") != helpers.EVENT_SOURCES.get(name):
         return None
     if name in helpers.DISCOVERIES:
-        return principal, "", "discovery"
+        return principal, "", "discovery", helpers.denying_policy(event) or ""
     target = helpers.attempt_target(event)
     outcome = "fault" if helpers.is_failed_call(event) else "success"
-    outcome = "failure" if helpers.is_failed_role_attempt(event) else outcome
-    return principal, helpers.role_key(target) if target else "", outcome
+    if helpers.is_failed_role_attempt(event):
+        outcome = "open" if helpers.is_open(event) else "failure"
+    policy = helpers.denying_policy(event) or ""
+    return principal, helpers.role_key(target) if target else "", outcome, policy
 
 
 def by_local_panther(record, settings):
     found = role_call(record, START, settings)
-    return found and (found.principal, found.role, found.outcome)
+    return found and (found.principal, found.role, found.outcome, found.policy)
 
 
 NAMES = st.sampled_from(["Admin", "a.b", "x/y", "x y", "", "Admin because", 'q"', "ä", "x" * 70])
 TAILS = st.sampled_from(
-    ["", " because no", " with an explicit deny", ". Go to https://x", "., see", "\n", ")"]
+    [
+        *("", " because no", " with an explicit deny", ". Go to https://x", "., see", "\n", ")"),
+        " with an explicit deny in a policy: arn:aws:iam::aws:policy/x/Deny. Go to https://x",
+        " with an explicit deny in x: arn:aws:organizations::123456789012:policy/o-1/p-2.",
+    ]
 )
 CODES = st.sampled_from(
-    ["AccessDenied", "ThrottlingException", "Client.RequestLimitExceeded", "NoSuchEntity", "", None]
+    [
+        *("AccessDenied", "ThrottlingException", "Client.RequestLimitExceeded", "NoSuchEntity"),
+        *("UnauthorizedOperation", "Client.UnauthorizedOperation", "MalformedPolicyDocument"),
+        *("LimitExceededException", "ConcurrentModification", "Unheard", "", None),
+    ]
 )
 WHO = st.sampled_from(
     [
@@ -70,6 +80,8 @@ WHO = st.sampled_from(
         {"type": "AssumedRole", "arn": " "},
         {"type": "AssumedRole", "arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/R/s"},
         {"type": "AWSAccount", "accountId": ACCOUNT, "principalId": "AIDAEXAMPLE"},
+        {"type": "WebIdentityUser", "userName": " app ", "identityProvider": "ci.example.com"},
+        {"type": "WebIdentityUser", "userName": "app"},
     ]
 )
 PARAMETERS = st.one_of(
@@ -93,6 +105,13 @@ RECORDS = st.builds(
                 | {"errorMessage": f"User: a is not authorized to perform: b:C on resource: {name}"}
             ),
             lambda name, who, tail, fields: call("AssumeRole", who, **fields),
+            lambda name, who, tail, fields: (
+                call("AssumeRole", who, **fields)
+                | {"errorMessage": f"{helpers.TOO_LONG_SESSION}{tail}"}
+            ),
+            lambda name, who, tail, fields: (
+                call("AssumeRole", who, **fields) | {"eventName": "AssumeRoleWithWebIdentity"}
+            ),
             lambda name, who, tail, fields: call("ListRoles", who, **fields),
             lambda name, who, tail, fields: call("GetUser", who, **fields),
             lambda name, who, tail, fields: call("AssumeRole", who) | {"eventSource": "x"},
@@ -120,7 +139,11 @@ def test_recorded_calls_are_read_as_the_helper_of_the_content_reads_them(recorde
 
 
 def test_both_know_the_same_errors_and_prefix():
-    assert frozenset(helpers.NOT_ABOUT_ACCESS) == role_calls.FAULTS
+    assert frozenset(helpers.REFUSED) == role_calls.REFUSED
+    assert helpers.REFUSED_BEGINNINGS == role_calls.REFUSED_BEGINNINGS
+    assert frozenset(helpers.AFTER_AUTHORISATION) == role_calls.AFTER_AUTHORISATION
+    assert helpers.TOO_LONG_SESSION == role_calls.TOO_LONG_SESSION
+    assert (helpers.POLICY, helpers.QUARANTINE) == (role_calls.POLICY, role_calls.QUARANTINE)
     assert helpers.EVENT_SOURCES == role_calls.SOURCES
     assert helpers.IDENTITY_CENTER == IDENTITY_CENTER
 
