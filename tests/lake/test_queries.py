@@ -40,8 +40,8 @@ ALERT = {"principal": ALICE["arn"], "alert_time": "2026-01-05 10:30:00"}
 BOB = identity(PrincipalKind.USER, "bob", "")
 MINUTE = 60
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * MINUTE
-DISCOVERY = {"ListRoles", "GetAccountAuthorizationDetails"}
-ROLE_CALLS = {"AssumeRole", "UpdateAssumeRolePolicy", *DISCOVERY}
+DISCOVERY = set(activity.DISCOVERIES)
+ROLE_CALLS = {*activity.ATTEMPTS, *DISCOVERY}
 
 
 def sql_of(name):
