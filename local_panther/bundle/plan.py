@@ -35,10 +35,15 @@ class Change:
             return "new"
         return "same" if self.old == self.new else "differs"
 
-    def diff(self) -> Iterator[str]:
-        """Yield the lines of a unified diff from what is there to what shall be."""
+    def diff(self, before: str = "there", after: str = "local-panther") -> Iterator[str]:
+        """Yield the lines of a unified diff from what is there to what shall be.
+
+        Args:
+            before: What the present content is called.
+            after: What the new one is called.
+        """
         old, new = ((b or b"").decode(errors="replace").splitlines() for b in (self.old, self.new))
-        names = (f"{self.path} (there)", f"{self.path} (local-panther)")
+        names = (f"{self.path} ({before})", f"{self.path} ({after})")
         return difflib.unified_diff(old, new, *names, lineterm="")
 
 

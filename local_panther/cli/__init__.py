@@ -17,6 +17,7 @@ from local_panther.cli.init import init
 from local_panther.cli.query import query
 from local_panther.cli.replay import replay
 from local_panther.cli.serve import serve
+from local_panther.cli.set_values import set_values
 from local_panther.cli.settings import Commands, context_settings, ensure_streams
 from local_panther.cli.simulate import simulate
 from local_panther.cli.summary import summary
@@ -42,6 +43,7 @@ app.command()(simulate)
 app.command()(serve)
 app.command(context_settings=TEST_SETTINGS)(test)
 app.command()(init)
+app.command("set")(set_values)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it

@@ -19,12 +19,14 @@ from local_panther.errors import ContentError, Problem, UnusableCluster
 from local_panther.text import in_one_line, printable
 
 if TYPE_CHECKING:
+    from local_panther.bundle.plan import Change
     from local_panther.records.model import Tally
 
 OK, INCOMPLETE, UNUSABLE = 0, 1, 2
 PIPE_WIDTH = 120
 REFRESH_SECONDS = 0.1
 LINE_SECONDS = 10  # between lines of progress where no terminal is
+DIFFERENCE_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -144,6 +146,31 @@ def print_problems(problems: Iterable[Problem], messages: Console) -> None:
     """Print what is wrong with the content, a line each."""
     for problem in problems:
         messages.print(Text.assemble(("content: ", "red"), in_one_line(str(problem))))
+
+
+@contextmanager
+def write_errors(folder: Path, messages: Console) -> Iterator[None]:
+    """Print why files of a folder cannot be written, which none of them is then, and end."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        messages.print(message(f"{error.filename or folder}: {reason}; nothing was written"))
+        raise typer.Exit(UNUSABLE) from error
+
+
+def print_difference(change: "Change", console: Console, **names: str) -> None:
+    """Print how a file differs from what it shall be.
+
+    Args:
+        change: The file.
+        console: Where to print.
+        names: What both are called, as for `Change.diff`.
+    """
+    for line in change.diff(**names):
+        console.print(Text(line, DIFFERENCE_COLOURS.get(line[:1], "")), soft_wrap=True)
 
 
 def write_file(write: Callable[[], None], path: Path, messages: Console) -> None:

@@ -10,18 +10,17 @@ from rich.text import Text
 
 from local_panther.cli.common import (
     INCOMPLETE,
-    UNUSABLE,
     content_errors,
     message,
     message_console,
     note,
     output_console,
+    print_difference,
+    write_errors,
 )
 
 if TYPE_CHECKING:
     from local_panther.bundle.plan import Change
-
-COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def init(
@@ -44,7 +43,7 @@ def init(
     from local_panther.bundle.writing import write
 
     messages = message_console()
-    try:
+    with write_errors(folder, messages):
         with content_errors(messages):
             changes = planned(bundled_files(), folder)
         _show(changes, output_console())
@@ -57,12 +56,6 @@ def init(
         if wanted and not dry_run:
             write(wanted, folder)
             note(f"written to {folder}; next, in that folder: local-panther test", messages)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        reason = error.strerror or error
-        messages.print(message(f"{error.filename or folder}: {reason}; nothing was written"))
-        raise typer.Exit(UNUSABLE) from error
 
 
 def _show(changes: "list[Change]", console: Console) -> None:
@@ -74,5 +67,4 @@ def _show(changes: "list[Change]", console: Console) -> None:
     console.print(Text(summary))
     for change in changes:
         if change.kind == "differs":
-            for line in change.diff():
-                console.print(Text(line, COLOURS.get(line[:1], "")), soft_wrap=True)
+            print_difference(change, console)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from local_panther.cli.common import (
     PIPE_WIDTH,
     UNUSABLE,
+    content_errors,
     has_doubtful_content,
     message,
     message_console,
@@ -46,6 +48,10 @@ def test(
             show_default=False,
         ),
     ] = ON_GITHUB,
+    fix: Annotated[
+        bool,
+        typer.Option("--fix", help="First give values that must agree that of their setting."),
+    ] = False,
     show_help: Annotated[
         bool, typer.Option("--help", "-h", help="Show this message, and the tool's.")
     ] = False,
@@ -81,6 +87,8 @@ def test(
         from local_panther.unit_tests.unopened import unopened
 
         folder, messages = _content_folder(context.args), message_console()
+        if fix:
+            _fix(folder, messages)
         left_out = unopened(folder)
         problems = [*left_out.problems, *check_imports(folder)]
         print_problems(problems, messages)
@@ -94,6 +102,22 @@ def test(
     if reported:
         _report(results, junit, github=github)
     raise typer.Exit(status or int(is_doubtful))
+
+
+def _fix(folder: Path, messages: Console) -> None:
+    """Bring values that do not agree back to their settings, and print how files change."""
+    from local_panther.cli.set_values import show_and_write
+    from local_panther.content.following import Repository
+    from local_panther.instance.index import is_stored
+
+    if is_stored(folder):
+        note("--fix: uploads keep no comments, which say what has to agree", messages)
+        return
+    with content_errors(messages):
+        texts = Repository(folder).fixed()
+    show_and_write(texts, folder, messages, messages)
+    if not texts:
+        note("--fix: nothing to change that a setting says", messages)
 
 
 def _content_folder(arguments: list[str]) -> Path:

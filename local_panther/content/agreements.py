@@ -17,6 +17,7 @@ import runpy
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,10 @@ class Settings:
         """Return the path of a file that the repository has, from its root."""
         return str(self._files[module].relative_to(self._folder))
 
+    def file(self, module: str) -> Path | None:
+        """Return the file that a comment means by a name; None if there is none."""
+        return self._files.get(module)
+
     def place(self, module: str, name: str) -> str:
         """Return the file and line of a setting."""
         path = self._files[module]
@@ -125,35 +130,82 @@ def _importable(folder: Path) -> Iterator[None]:
         sys.modules.update(before)
 
 
+@dataclass(frozen=True)
+class Agreement:
+    """A comment that says what the value in front of it has to agree with.
+
+    Attributes:
+        relation: "must equal" or "at least".
+        module: The name of a Python file, and `name` a setting in it.
+        more: What is to be added to the setting.
+        literal: The value as it is written; "" if there is none.
+        start: Where the literal is in its line.
+    """
+
+    relation: str
+    module: str
+    name: str
+    more: int
+    literal: str
+    start: int
+
+    @property
+    def reference(self) -> str:
+        """The setting, as the comment names it."""
+        return f"{self.module}.{self.name}" + (f" + {self.more}" if self.more else "")
+
+    def wanted(self, settings: Settings) -> Any:
+        """Return the value that it has to agree with.
+
+        Raises:
+            LookupError: There is no such setting; the message says what is missing.
+            TypeError: Nothing can be added to it.
+        """
+        value = settings.value(self.module, self.name)
+        return value + self.more if self.more else value
+
+    def value(self, wanted: Any) -> Any:
+        """Return its own value, read as one of the kind that is wanted."""
+        return _value(self.literal, wanted)
+
+    def problem(self, settings: Settings) -> str:
+        """Return what is wrong with its value; "" if it agrees."""
+        try:
+            wanted = self.wanted(settings)
+        except (LookupError, TypeError) as error:
+            return f"{self.relation} {self.reference}: {error}"
+        if not self.literal:
+            return f"no value in front of: {self.relation} {self.reference}"
+        value = self.value(wanted)
+        if _agrees(value, self.relation, wanted):
+            return ""
+        relation = "must equal" if self.relation == "must equal" else "must be at least"
+        where = settings.place(self.module, self.name)
+        return f"{value!r} {relation} {wanted!r}, which is {self.reference} in {where}"
+
+
+def agreement_in(line: str) -> Agreement | None:
+    """Return what the comment of a line asks for; None if it asks for nothing."""
+    found = COMMENT.search(line)
+    if found is None:
+        return None
+    literals = list(LITERAL.finditer(line, 0, found.start()))
+    literal, start = (literals[-1][0], literals[-1].start()) if literals else ("", 0)
+    return Agreement(
+        found["relation"], found["module"], found["name"], int(found["more"] or 0), literal, start
+    )
+
+
 def _problems(path: Path, folder: Path, settings: Settings) -> Iterator[Problem]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return  # named when the content is loaded
     for number, line in enumerate(lines, 1):
-        if found := COMMENT.search(line):
-            message = _disagreement(line[: found.start()], found, settings)
-            if message:
-                yield Problem(f"{path.relative_to(folder)}:{number}", message)
-
-
-def _disagreement(text: str, comment: re.Match[str], settings: Settings) -> str:
-    """Return what is wrong with the value in front of a comment, or ""."""
-    module, name, more = comment["module"], comment["name"], int(comment["more"] or 0)
-    reference = f"{module}.{name}" + (f" + {more}" if more else "")
-    try:
-        wanted = settings.value(module, name) + more if more else settings.value(module, name)
-    except (LookupError, TypeError) as error:
-        return f"{comment['relation']} {reference}: {error}"
-    literals = LITERAL.findall(text)
-    if not literals:
-        return f"no value in front of: {comment['relation']} {reference}"
-    value = _value(literals[-1], wanted)
-    if _agrees(value, comment["relation"], wanted):
-        return ""
-    relation = "must equal" if comment["relation"] == "must equal" else "must be at least"
-    where = settings.place(module, name)
-    return f"{value!r} {relation} {wanted!r}, which is {reference} in {where}"
+        agreement = agreement_in(line)
+        message = agreement.problem(settings) if agreement else ""
+        if message:
+            yield Problem(f"{path.relative_to(folder)}:{number}", message)
 
 
 def _agrees(value: Any, relation: str, wanted: Any) -> bool:

@@ -20,7 +20,8 @@ NOW = "*"
 def print_tuning(tuning: Tuning, console: Console) -> None:
     """Print the advice, alerts by threshold and window, and the busiest principals."""
     for line, style in advice_lines(tuning):
-        console.print(Text(in_one_line(line), style=style))
+        # A command stays in one piece, to be copied.
+        console.print(Text(in_one_line(line), style=style), soft_wrap=line.startswith(" "))
     console.print()
     console.print(
         Text(
@@ -48,11 +49,18 @@ def advice_lines(tuning: Tuning) -> list[tuple[str, str]]:
     if tuning.effect:
         lines.append((tuning.effect, ""))
     if advice.threshold not in (None, settings.threshold):
-        lines += [("Places to change:", ""), *((f"  {place}", "") for place in settings.places)]
+        lines += [(line, "") for line in _threshold_lines(tuning, advice.threshold)]
     lines += [(line, "") for line in _exemption_lines(tuning)]
     if tuning.exempt:
         lines.append((f"Not counted, because exempt: {some(tuning.exempt)}.", "dim"))
     return lines
+
+
+def _threshold_lines(tuning: Tuning, threshold: int) -> list[str]:
+    command = tuning.settings.command(threshold)
+    if command:
+        return ["In the content repository, with all that has to follow:", f"  {command}"]
+    return ["Places to change:", *(f"  {place}" for place in tuning.settings.places)]
 
 
 def _exemption_lines(tuning: Tuning) -> list[str]:
@@ -64,10 +72,9 @@ def _exemption_lines(tuning: Tuning) -> list[str]:
         then = f" ({advice.threshold_without} is then enough)"
     if exemption is None:
         return [f"To exempt them, add an inline filter to {tuning.rule_id}{then}."]
-    setting = exemption.with_subjects(advice.automation).split("\n")
     return [
-        f"To exempt those that are automation, set in {exemption.place}{then}:",
-        *(f"  {line}" for line in setting),
+        f"To exempt those that are automation{then}:",
+        f"  {exemption.command(advice.automation)}",
     ]
 
 

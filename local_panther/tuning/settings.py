@@ -7,6 +7,7 @@ repository, of subjects that the rule leaves out, as exact names or patterns wit
 import ast
 import inspect
 import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from types import ModuleType
 
 from local_panther.content.agreements import Settings, repeated_at
 from local_panther.content.files import files_with
+from local_panther.content.following import Repository
 from local_panther.content.model import PythonRule, Query
 
 THRESHOLD, WINDOW = "THRESHOLD", "WINDOW_MINUTES"
@@ -29,22 +31,25 @@ class Exemption:
     Attributes:
         place: The file and line of the setting.
         name: What it is called there.
+        reference: What it is called in a command.
         entries: What is in it now.
     """
 
     place: str
     name: str
+    reference: str
     entries: tuple[str, ...]
 
     def covers(self, subject: str) -> bool:
         """Return whether a subject is exempt."""
         return any(fnmatchcase(subject, entry) for entry in self.entries)
 
-    def with_subjects(self, subjects: Sequence[str]) -> str:
-        """Return the setting as it has to read for further subjects to be exempt."""
-        entries = [*self.entries, *subjects]
-        lines = [f"    {json.dumps(entry, ensure_ascii=False)}," for entry in entries]
-        return "\n".join([f"{self.name} = [", *lines, "]"])
+    def command(self, subjects: Sequence[str]) -> str:
+        """Return the command that makes further subjects exempt."""
+        joined = ",".join(subjects)
+        is_plain = all("," not in subject and subject.strip() == subject for subject in subjects)
+        entries = joined if is_plain else json.dumps(list(subjects), ensure_ascii=False)
+        return shlex.join(["local-panther", "set", f"{self.reference}+={entries}"])
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,19 @@ class RuleSettings:
         threshold: Distinct values that make a burst.
         window: In minutes.
         places: Files and lines that must change for another threshold, the setting itself first.
+        reference: What the threshold is called in a command; "" if it is set in the rule's YAML.
         exemption: How to leave subjects out; None if the tuning query does not say.
     """
 
     threshold: int
     window: int
     places: tuple[str, ...]
+    reference: str
     exemption: Exemption | None
+
+    def command(self, threshold: int) -> str:
+        """Return the command that sets another threshold; "" if there is none."""
+        return f"local-panther set {self.reference}={threshold}" if self.reference else ""
 
 
 def rule_settings(folder: Path, rule: PythonRule, query: Query) -> RuleSettings:
@@ -74,19 +85,23 @@ def rule_settings(folder: Path, rule: PythonRule, query: Query) -> RuleSettings:
         query: Its tuning query.
     """
     settings, module = Settings(folder), rule.detection.module
+    repository, reference = Repository(folder), ""
     home = _home(module, folder)
     places: tuple[str, ...] = (f"Threshold in the YAML of {rule.metadata.rule_id}",)
     if hasattr(module, THRESHOLD) and home:
         places = settings.place(home, THRESHOLD), *repeated_at(folder, home, THRESHOLD)
+        reference = repository.reference(home, THRESHOLD)
     exemption = None
     for name in query.names_tagged(EXEMPTS):
         file, _, setting = name.rpartition(".")
         entries = tuple(map(str, settings.value(file, setting)))
-        exemption = Exemption(settings.place(file, setting), setting, entries)
+        called = repository.reference(file, setting)
+        exemption = Exemption(settings.place(file, setting), setting, called, entries)
     return RuleSettings(
         int(getattr(module, THRESHOLD, rule.threshold)),
         int(getattr(module, WINDOW, DEFAULT_WINDOW)),
         places,
+        reference,
         exemption,
     )
 

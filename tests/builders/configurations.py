@@ -1,18 +1,16 @@
 """This package as its users configure it: the edits that README describes, made in a copy.
 
 A configuration starts from the shipped settings, so that it is the same in a repository whose
-owner has changed them. Where SQL and YAML must follow a setting, they are edited as `local-panther
-test` asks for, and nowhere else.
+owner has changed them. Settings are changed as `local-panther set` does it.
 """
 
-import ast
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
 
-from local_panther.content.agreements import COMMENT, LITERAL, check_agreements
+from local_panther.content.following import Repository
 
-SETTINGS = "global_helpers/aws_role_escalation_config.py"
 BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored"
 OPT_INS = ("IdentityCenterSession", "SAMLUser", "WebIdentityUser", "OtherAccountUser")
 
@@ -28,7 +26,6 @@ MORE_ARNS = """\
       - arn:aws-us-gov:iam::444455556666:role/break-glass/Operator
 """
 
-FOLLOW = re.compile(r"must (?:equal|be at least) (?P<wanted>.+?), which is ")
 ROLES_FILTER = re.compile(
     r"(?P<before>^InlineFilters:\n  - KeyPath: eventName.*?\n)(?P<roles>  - .*?)(?=^\S)",
     re.M | re.S,
@@ -95,14 +92,9 @@ def change_settings(folder: Path, **values: object) -> None:
         folder: The root of a copy of this repository's content.
         **values: By name.
     """
-    file = folder / SETTINGS
-    for name, value in values.items():
-        file.write_text(_assigned(file.read_text(), name, value))
-    for problem in check_agreements(folder):
-        path, _, line = problem.where.rpartition(":")
-        asked = FOLLOW.search(problem.message)
-        assert asked, problem
-        _replace_value(folder / path, int(line), ast.literal_eval(asked["wanted"]))
+    asked = [f"{name}={json.dumps(value)}" for name, value in values.items()]
+    for path, text in Repository(folder).changed(asked).items():
+        (folder / path).write_text(text)
 
 
 def change_blocklist(folder: Path, roles: str, *, enabled: bool) -> None:
@@ -112,36 +104,3 @@ def change_blocklist(folder: Path, roles: str, *, enabled: bool) -> None:
     assert count == 1, f"{file}: InlineFilters are not the event's name and one entry for the roles"
     switch = f"Enabled: {str(enabled).lower()}"
     file.write_text(re.sub(r"(?m)^Enabled: \w+", switch, text))
-
-
-def _assigned(text: str, name: str, value: object) -> str:
-    """Give a variable of a module another value, on however many lines it is written."""
-    for node in ast.parse(text).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            lines = text.splitlines(keepends=True)
-            lines[node.lineno - 1 : node.end_lineno] = [f"{name} = {value!r}\n"]
-            return "".join(lines)
-    raise AssertionError(f"{SETTINGS} has no {name}")
-
-
-def _replace_value(file: Path, number: int, wanted: object) -> None:
-    """Replace the value in front of a comment that names a setting."""
-    lines = file.read_text().splitlines(keepends=True)
-    line = lines[number - 1]
-    comment = COMMENT.search(line)
-    assert comment, line
-    literal = list(LITERAL.finditer(line, 0, comment.start()))[-1]
-    lines[number - 1] = (
-        line[: literal.start()] + _written(wanted, literal[0]) + line[literal.end() :]
-    )
-    file.write_text("".join(lines))
-
-
-def _written(wanted: object, literal: str) -> str:
-    """Write a value as the literal that it replaces: a number within a text stays within it."""
-    if isinstance(wanted, bool):
-        return str(wanted).upper()
-    if isinstance(wanted, str):
-        return "'" + wanted.replace("'", "''") + "'"
-    return re.sub(r"-?[0-9]+", str(wanted), literal, count=1)

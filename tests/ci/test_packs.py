@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from local_panther.content.sql_text import QueryTexts
 from tests.builders.events import REPO
 
 TOOL = Path(sys.executable).with_name("panther_analysis_tool")
@@ -34,3 +36,14 @@ def test_the_check_notices_a_detection_that_is_in_no_pack(with_pack):
     pack.write_text(pack.read_text().replace("    - AWS.CloudTrail.IAMListRoles\n", ""))
     done = check_packs(with_pack)
     assert done.returncode == 1 and "AWS.CloudTrail.IAMListRoles" in done.stdout + done.stderr
+
+
+def test_what_a_query_of_the_pack_imports_is_in_it_too():
+    ids = yaml.safe_load(PACK.read_text())["PackDefinition"]["IDs"]
+    queries = [
+        spec
+        for path in (REPO / "queries").glob("*.yml")
+        if (spec := yaml.safe_load(path.read_text()))["QueryName"] in ids
+    ]
+    texts = QueryTexts({spec["QueryName"]: spec["SnowflakeQuery"] for spec in queries})
+    assert len(texts) == len(queries) == 2

@@ -11,7 +11,7 @@ from tests.builders.events import REPO
 from tests.builders.replays import simulated
 from tests.cli.test_command_line import COMMAND, run
 
-COMMANDS = ["replay", "tune", "simulate", "serve", "test", "init"]
+COMMANDS = ["replay", "tune", "simulate", "serve", "test", "init", "set", "query", "summary"]
 
 
 def with_environment(*arguments, cwd=REPO, **environment):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from dataclasses import dataclass
 
@@ -82,18 +83,27 @@ def test_pipelines_that_alert_every_day_are_automation(trail):
     assert (tuning.evidence.days, tuning.evidence.principals) == (DAYS, 5)
 
 
-def test_the_printed_exemption_works_when_it_is_pasted(trail, content, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "300")
+def followed(printed, number, content, monkeypatch):
+    """Run one of the commands that the advice prints, in the content's folder, as it is."""
+    commands = re.findall(r"^  (local-panther set .*)$", printed, re.MULTILINE)
+    assert len(commands) == 2
+    monkeypatch.chdir(content)
+    done = CliRunner().invoke(app, shlex.split(commands[number])[1:])
+    assert done.exit_code == 0, done.output
+
+
+def test_the_printed_threshold_works_when_it_is_pasted(trail, content, monkeypatch):
     printed = CliRunner().invoke(app, ["tune", trail, "--content", str(content)]).stdout
     assert printed.startswith(f"Set the threshold to {THRESHOLD + 3}")
-    place, setting = re.search(r"set in (\S+:\d+).*:\n((?:  .*\n)+)", printed).groups()
-    file, line = place.split(":")
-    text = (content / file).read_text()
-    assert text.splitlines()[int(line) - 1].startswith("EXPECTED_PRINCIPALS")
-    pasted = "\n".join(line[2:].rstrip() for line in setting.splitlines())
-    old = re.search(r"^EXPECTED_PRINCIPALS.*?\]$", text, re.DOTALL | re.MULTILINE)
-    end = text.index("]", text.index(" = [", old.start())) + 1
-    (content / file).write_text(text[: old.start()] + pasted + text[end:])
+    followed(printed, 0, content, monkeypatch)
+    tuning = tune([trail], content)
+    assert check_agreements(content) == [] and tuning.settings.threshold == THRESHOLD + 3
+
+
+def test_the_printed_exemption_works_when_it_is_pasted(trail, content, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    printed = CliRunner().invoke(app, ["tune", trail, "--content", str(content)]).stdout
+    followed(printed, 1, content, monkeypatch)
     tuning = tune([trail], content)
     assert len(tuning.exempt) == 3 and len(tuning.settings.exemption.entries) == (
         len(EXPECTED_PRINCIPALS) + 3

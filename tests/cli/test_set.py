@@ -1,0 +1,319 @@
+"""`local-panther set` and `test --fix`, run as users do."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local_panther.content.agreements import Settings, check_agreements
+from local_panther.content.following import Repository
+from local_panther.errors import ContentError
+from tests.builders.configurations import shipped
+from tests.builders.events import REPO
+from tests.scale import examples
+
+CONFIG = "global_helpers/aws_role_escalation_config.py"
+MACROS = "queries/aws_role_macros.yml"
+COMMAND = Path(sys.executable).parent / "local-panther"
+
+
+@pytest.fixture
+def run(content_copy):
+    """Run a line of a shell in a copy of the content as it is shipped."""
+    shipped(content_copy)
+
+    def run(line, folder=content_copy):
+        done = subprocess.run(
+            [COMMAND, *shlex.split(line)[1:]], cwd=folder, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout, " ".join(done.stderr.split())
+
+    return run
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def differing(before, after):
+    return {path for path in before | after if before.get(path) != after.get(path)}
+
+
+def values(folder):
+    found = Settings(folder)
+    return lambda name: found.value("aws_role_escalation_config", name)
+
+
+def test_a_threshold_stands_in_two_places_and_both_change(run, content_copy):
+    before = files(content_copy)
+    status, out, err = run("local-panther set THRESHOLD=5")
+    assert status == 0 and err == "written: 2 files next: local-panther test"
+    assert differing(before, files(content_copy)) == {CONFIG, MACROS}
+    assert [line for line in out.splitlines() if re.match(r"[-+](?![-+])", line)] == [
+        "-THRESHOLD = 10",
+        "+THRESHOLD = 5",
+        "-      10 AS threshold, -- must equal aws_role_escalation_config.THRESHOLD",
+        "+      5 AS threshold, -- must equal aws_role_escalation_config.THRESHOLD",
+    ]
+    assert check_agreements(content_copy) == []
+    assert run("local-panther set THRESHOLD=5") == (0, "", "nothing to change: all of it is set so")
+
+
+def test_what_is_worked_out_from_a_setting_follows_in_every_file(run, content_copy):
+    before = files(content_copy)
+    line = "local-panther set WINDOW_MINUTES=240 PERSON_ROLE_PREFIXES=SharedAdmin,Other.x"
+    status, _, _ = run(f"{line} COLLAPSE_SESSIONS=false")
+    assert status == 0 and check_agreements(content_copy) == []
+    value = values(content_copy)
+    assert value("PERSON_ROLE_PREFIXES") == ["SharedAdmin", "Other.x"]
+    assert value("COLLAPSE_SESSIONS") is False
+    macros = (content_copy / MACROS).read_text()
+    assert "'SharedAdmin.*|Other[.]x.*' AS person_roles" in macros
+    assert "FALSE AS collapse_sessions" in macros and "240 AS window_minutes" in macros
+    succeeded = (content_copy / "queries/aws_role_escalation_succeeded_query.yml").read_text()
+    assert 'role_calls("p_occurs_since(360 m)")' in succeeded
+    assert len(differing(before, files(content_copy))) == 8
+
+
+def test_what_is_at_least_a_setting_stays_where_it_is_enough(run, content_copy):
+    sidecar = content_copy / "rules/aws_cloudtrail_rules/aws_role_escalation_succeeded.yml"
+    run("local-panther set WINDOW_MINUTES=90")
+    assert "DedupPeriodMinutes: 240 #" in sidecar.read_text()  # of which 210 are needed
+    run("local-panther set WINDOW_MINUTES=240")
+    assert "DedupPeriodMinutes: 360 #" in sidecar.read_text()
+    run("local-panther set WINDOW_MINUTES=60")
+    assert "DedupPeriodMinutes: 180 #" in sidecar.read_text()  # as exact as before
+    assert check_agreements(content_copy) == []
+
+
+def test_a_dry_run_shows_the_same_and_writes_nothing(run, content_copy):
+    before = files(content_copy)
+    status, out, err = run("local-panther set THRESHOLD=5 --dry-run")
+    assert status == 0 and "+THRESHOLD = 5" in out and err == ""
+    assert files(content_copy) == before
+
+
+def test_entries_are_added_to_a_list_and_removed_from_it(run, content_copy):
+    scanner = "arn:aws:iam::*:role/InventoryScannerRole"
+    run(f"local-panther set 'EXPECTED_PRINCIPALS+={scanner},identity-center:dana@example.com'")
+    assert values(content_copy)("EXPECTED_PRINCIPALS") == [
+        scanner,
+        "identity-center:dana@example.com",
+    ]
+    run(f"local-panther set EXPECTED_PRINCIPALS-='{scanner}'")
+    assert values(content_copy)("EXPECTED_PRINCIPALS") == ["identity-center:dana@example.com"]
+    run("local-panther set EXPECTED_PRINCIPALS=")
+    assert values(content_copy)("EXPECTED_PRINCIPALS") == []
+
+
+def test_without_arguments_it_lists_what_can_be_set(run):
+    status, out, _ = run("local-panther set")
+    assert status == 0 and re.fullmatch(r"THRESHOLD=10 \S+_config\.py:\d+", out.splitlines()[0])
+    names = [line.partition("=")[0] for line in out.splitlines()]
+    assert names == [
+        *("THRESHOLD", "WINDOW_MINUTES", "EXPECTED_PRINCIPALS", "PERSON_ROLE_PREFIXES"),
+        *("COLLAPSE_SESSIONS", "FEW_NAMES", "ACCOUNTS_PER_NAME"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ("THRESHOL=5", "no setting THRESHOL; is it THRESHOLD? There are: THRESHOLD=10, WINDOW_MIN"),
+        ("threshold=5", "there is no setting threshold; "),
+        ("no_config.THRESHOLD=5", "there is no setting no_config.THRESHOLD; is it THRESHOLD?"),
+        ("THRESHOLD=five", "THRESHOLD takes a whole number, now 10; 'five' is not that"),
+        ("COLLAPSE_SESSIONS=0", "COLLAPSE_SESSIONS takes true or false, now true; '0' is not that"),
+        ("LOOKBACK_MINUTES=5", f"LOOKBACK_MINUTES in {CONFIG}:37 cannot be set: it is worked out"),
+        ("THRESHOLD", "'THRESHOLD' is not NAME=VALUE, such as THRESHOLD=5"),
+        ("THRESHOLD=5 THRESHOLD=6", "THRESHOLD is set twice"),
+        ("THRESHOLD+=1", "+= is for lists, and THRESHOLD takes a whole number"),
+        ("WINDOW_MINUTES=90 THRESHOLD=x", "THRESHOLD takes a whole number"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_and_nothing_is_written(
+    run, content_copy, arguments, message
+):
+    before = files(content_copy)
+    status, out, err = run(f"local-panther set {arguments}")
+    assert status == 2 and out == "" and message in err
+    assert files(content_copy) == before
+
+
+def test_a_file_that_cannot_be_written_leaves_all_of_them_as_they_were(run, content_copy):
+    macros = content_copy / MACROS
+    macros.write_text(macros.read_text() + "# a comment\n" * 2000)
+    before = files(content_copy)
+    command = 'ulimit -f 20; "$0" set THRESHOLD=5'  # KiB: as if the disk were full at the macros
+    done = subprocess.run(
+        ["bash", "-c", command, COMMAND], cwd=content_copy, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and "File too large; nothing was written" in done.stderr
+    assert files(content_copy) == before
+
+
+def test_a_folder_without_content_and_uploads_are_refused(run, tmp_path):
+    status, _, err = run("local-panther set THRESHOLD=5", tmp_path)
+    assert status == 2 and "holds no Panther content" in err
+    state = tmp_path / "state"
+    serve = f'set -- {COMMAND} serve --port 0 --state {state}; timeout -s INT 5 "$@"'
+    subprocess.run(["bash", "-c", serve], capture_output=True, cwd=tmp_path)
+    status, _, err = run(f"local-panther set THRESHOLD=5 --content {state}")
+    assert status == 2 and "holds" in err
+
+
+def test_what_disagreed_before_is_left_and_named(run, content_copy):
+    macros = content_copy / MACROS
+    macros.write_text(macros.read_text().replace("3 AS few_names", "4 AS few_names"))
+    status, out, err = run("local-panther set THRESHOLD=5")
+    assert status == 1 and "few_names" not in re.sub(r"(?m)^ .*", "", out)
+    assert "4 must equal 3" in err and "local-panther test --fix brings these back" in err
+
+
+class TestFix:
+    def test_brings_values_back_to_their_settings_and_then_tests(self, run, content_copy):
+        config = content_copy / CONFIG
+        config.write_text(config.read_text().replace("THRESHOLD = 10", "THRESHOLD = 6"))
+        status, _, err = run("local-panther test --show-failures-only")
+        assert status == 1 and "10 must equal 6" in err
+        before = files(content_copy)
+        status, out, err = run("local-panther test --fix --show-failures-only")
+        assert status == 0 and "Failed: 0" in out and "must equal 6" not in err
+        assert "- 10 AS threshold" in err and "+ 6 AS threshold" in err
+        assert "written: 1 file" in err
+        assert differing(before, files(content_copy)) == {MACROS}
+        status, _, err = run("local-panther test --fix --show-failures-only")
+        assert status == 0 and "--fix: nothing to change" in err
+
+    def test_leaves_and_names_what_has_no_setting(self, run, content_copy):
+        macros = content_copy / MACROS
+        macros.write_text(macros.read_text().replace("config.FEW_NAMES", "config.NO_SUCH"))
+        before = files(content_copy)
+        status, _, err = run("local-panther test --fix --show-failures-only")
+        assert status == 1 and "aws_role_escalation_config.py has no NO_SUCH" in err
+        assert files(content_copy) == before
+
+
+@pytest.fixture
+def other(tmp_path):
+    """A repository of somebody else."""
+    folder = tmp_path / "other"
+    for name, text in {
+        "global_helpers/limits.py": "from base import FACTOR\nLIMIT = 4\nALL = LIMIT * FACTOR\n",
+        "global_helpers/base.py": "FACTOR = 2\nNAME = 'x'\n",
+        "global_helpers/more.py": "LIMIT = 1\nLONELY = 1\n",
+        "rules/one.yml": "Threshold: 8 # must equal limits.ALL\n"
+        'Title: "x" # must equal base.NAME\n',
+        "queries/one.sql": "SELECT 8, '9 d' -- at least limits.ALL + 1\n",
+        "queries/two.yml": "A: 1 # must equal more.LIMIT\n",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+class TestAnyRepository:
+    """Whatever its settings and files are."""
+
+    def changed(self, folder, *asked):
+        texts = Repository(folder).changed(asked)
+        for path, text in texts.items():
+            (folder / path).write_text(text)
+        return set(texts)
+
+    def test_a_setting_of_another_module_is_followed_through_imports(self, other):
+        names = {"global_helpers/base.py", "rules/one.yml", "queries/one.sql"}
+        assert self.changed(other, "FACTOR=3") == names
+        assert (other / "rules/one.yml").read_text().startswith("Threshold: 12 #")
+        text = (other / "queries/one.sql").read_text()
+        assert text == "SELECT 8, '13 d' -- at least limits.ALL + 1\n"
+
+    def test_a_place_that_cannot_follow_is_named_and_nothing_changes(self, other):
+        (other / "queries/one.sql").write_text("SELECT x -- must equal limits.ALL\n")
+        with pytest.raises(ContentError) as raised:
+            Repository(other).changed(["FACTOR=3"])
+        (problem,) = raised.value.problems
+        message = "cannot follow: no value in front of: must equal limits.ALL"
+        assert (problem.where, problem.message) == ("queries/one.sql:1", message)
+
+    def test_a_name_in_several_files_needs_its_file(self, other):
+        (other / "queries/one.sql").unlink()
+        with pytest.raises(LookupError, match=r"is it more\.LIMIT or limits\.LIMIT\?"):
+            Repository(other).changed(["LIMIT=5"])
+        assert self.changed(other, "more.LIMIT=5") == {"global_helpers/more.py", "queries/two.yml"}
+        assert self.changed(other, "LONELY=5") == {"global_helpers/more.py"}
+
+    @pytest.mark.parametrize("name", ["plain", "it's", 'a "b"', "a\\b", "5 of them", "#x", "ü"])
+    def test_a_text_is_written_as_its_file_needs_it(self, other, name):
+        (other / "queries/one.sql").write_text("SELECT 'x' -- must equal base.NAME\n")
+        self.changed(other, f"NAME={name}")
+        assert check_agreements(other) == []
+        assert yaml.safe_load((other / "rules/one.yml").read_text())["Title"] == name
+        quoted = name.replace("'", "''")
+        assert (other / "queries/one.sql").read_text().startswith(f"SELECT '{quoted}' -- must")
+
+    def test_a_repository_without_such_comments_says_so(self, other):
+        for path in [*other.rglob("*.yml"), *other.rglob("*.sql")]:
+            path.unlink()
+        with pytest.raises(LookupError, match="no comment in YAML or SQL names one"):
+            Repository(other).changed(["NONE=1"])
+
+
+names = st.text("abcXYZ019+=,.@-_'\"", min_size=1, max_size=9)
+
+
+@settings(max_examples=examples(40, 600), suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_after_any_valid_values_all_places_agree_and_a_place_that_does_not_is_seen(
+    data, content_copy
+):
+    import json
+
+    drawn = {
+        "THRESHOLD": data.draw(st.integers(1, 500)),
+        "WINDOW_MINUTES": data.draw(st.integers(1, 20_000)),
+        "COLLAPSE_SESSIONS": data.draw(st.booleans()),
+        "PERSON_ROLE_PREFIXES": data.draw(st.lists(names, max_size=4)),
+        "EXPECTED_PRINCIPALS": data.draw(st.lists(names, max_size=4)),
+        "FEW_NAMES": data.draw(st.integers(1, 20)),
+    }
+    chosen = data.draw(st.lists(st.sampled_from(list(drawn)), unique=True, min_size=1))
+    asked = [f"{name}={json.dumps(drawn[name])}" for name in chosen]
+    for path, text in Repository(content_copy).changed(asked).items():
+        (content_copy / path).write_text(text)
+    value = values(content_copy)
+    assert {name: value(name) for name in chosen} == {name: drawn[name] for name in chosen}
+    assert check_agreements(content_copy) == [] and Repository(content_copy).fixed() == {}
+    assert Repository(content_copy).changed(asked) == {}
+
+    followers = [
+        (path, i)
+        for path in [content_copy / MACROS, *content_copy.glob("correlation_rules/*.yml")]
+        for i, line in enumerate(path.read_text().splitlines())
+        if "must equal" in line and re.search(r"\d+ (AS|#)", line)
+    ]
+    path, i = data.draw(st.sampled_from(followers))
+    before = path.read_text()
+    lines = before.splitlines(keepends=True)
+    lines[i] = re.sub(r"\d+", lambda found: str(int(found[0]) + 1), lines[i], count=1)
+    path.write_text("".join(lines))
+    (problem,) = check_agreements(content_copy)
+    assert problem.where == f"{path.relative_to(content_copy)}:{i + 1}"
+    assert Repository(content_copy).fixed() == {path.relative_to(content_copy).as_posix(): before}
+    path.write_text(before)
+
+
+def test_this_repository_has_the_settings_that_its_page_lists():
+    page = (REPO / "docs/configuration.md").read_text()
+    for setting in Repository(REPO).settings():
+        assert f"`{setting.name}`" in page, setting.name
