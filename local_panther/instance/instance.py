@@ -11,6 +11,7 @@ from local_panther.instance.alert_store import AlertStore
 from local_panther.instance.benchmarks import Benchmarks
 from local_panther.instance.lake_queries import LakeQueries
 from local_panther.instance.library import Library
+from local_panther.instance.rendering import Renderer
 from local_panther.instance.store import LAKE_NAME
 
 LAKE, SUMMARY = "lake", "summary"  # facts beside the alerts
@@ -40,12 +41,14 @@ class Instance:
         except BaseException:
             self.library.close()
             raise
-        self.lake = LakeQueries(lambda: self.databases)
+        self._renderer = Renderer(self.library)
+        self.lake = LakeQueries(lambda: self.databases, self._renderer.rendered)
         self.benchmarks = Benchmarks(self.library, lambda: self.databases)
 
     def close(self) -> None:
         """Let go of the folder."""
         self.benchmarks.close()
+        self._renderer.close()  # for which a query of the lake may wait
         self.lake.close()
         self.alerts.close()
         self.library.close()

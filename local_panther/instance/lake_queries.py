@@ -56,15 +56,21 @@ class LakeQueries:
     """Runs queries, a few at a time, and remembers the latest."""
 
     def __init__(
-        self, databases: Callable[[], Path | None], seconds: float = QUERY_SECONDS
+        self,
+        databases: Callable[[], Path | None],
+        render: Callable[[str], str] = str,
+        seconds: float = QUERY_SECONDS,
     ) -> None:
         """Take where the lake is.
 
         Args:
             databases: Returns the folder of its databases, None while there is none.
+            render: Returns what a query becomes that is a template; raises FieldError if it is
+                invalid.
             seconds: How long one query may take.
         """
         self._databases = databases
+        self._render = render
         self._seconds = seconds
         self._queries: OrderedDict[str, LakeQuery] = OrderedDict()
         self._lock = threading.Lock()
@@ -143,7 +149,8 @@ class LakeQueries:
         if len(query.sql) > MAX_SQL:
             raise FieldError(f"the query has more than {MAX_SQL:,} characters")
         reader = self.reader()
-        sql = prepare(query.sql, query.database, reader.tables if reader else {})
+        text = self._render(query.sql)
+        sql = prepare(text, query.database, reader.tables if reader else {})
         if reader is None or query.status != RUNNING:
             raise FieldError("no replay has filled the lake yet")
         values = {"now": sql_timestamp(time.time())} if "$now" in sql else None

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from local_panther.instance import rendering
 from local_panther.instance.lake_queries import MAX_REMEMBERED, LakeQueries
 from local_panther.times import iso
 from tests.builders.replays import BLOCKLIST, CORRELATION
@@ -45,6 +46,36 @@ def failure(lake, sql: str) -> str:
 
 def alerts(lake, **parameters) -> list[dict]:
     return lake.get("/alerts", **parameters)["results"]
+
+
+class TestTemplates:
+    """Queries that import macros of the stored ones, as clients get them from the REST API."""
+
+    def test_a_stored_query_runs_as_it_is_stored(self, lake):
+        stored = {query["name"]: query["sql"] for query in lake.get("/queries")["results"]}
+        hunt = stored["AWS Role Escalation Hunt"]
+        assert "{% import 'aws_role_macros'" in hunt
+        (row, *_) = rows(lake, hunt.replace("30 d", "9000 d"))
+        assert row["distinct_targets"] >= 12
+
+    @pytest.mark.parametrize(
+        "template, message",
+        [
+            ("{% import 'none' x %}", "line 2: imports x from the query 'none', which is missing"),
+            ("{{ x }}", "invalid template: UndefinedError"),
+            ("{{ ''.__class__.__mro__ }}", "invalid template: SecurityError"),
+            ("{{ 'x' * 10 ** 11 }}", "the rendering of the template failed"),
+        ],
+    )
+    def test_a_template_that_cannot_be_rendered_costs_itself(self, lake, template, message):
+        assert message in failure(lake, f"-- pragma: template\n{template}")
+        assert rows(lake, "SELECT 1 AS one") == [{"one": 1}]
+
+    def test_a_template_without_an_end_is_stopped(self, lake, monkeypatch):
+        monkeypatch.setattr(rendering, "SECONDS", 1.0)
+        loops = "{% for i in range(99999) %}" * 3 + "{% endfor %}" * 3
+        message = failure(lake, f"-- pragma: template\n{loops}")
+        assert "the rendering of the template took more than 1.0 s" in message
 
 
 class TestSnowflake:
