@@ -50,7 +50,7 @@ def test(
     ] = ON_GITHUB,
     fix: Annotated[
         bool,
-        typer.Option("--fix", help="First give values that must agree that of their setting."),
+        typer.Option("--fix", help="First bring values that disagree back to their setting."),
     ] = False,
     show_help: Annotated[
         bool, typer.Option("--help", "-h", help="Show this message, and the tool's.")

@@ -10,7 +10,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,13 +91,16 @@ class Repository:
         Raises:
             LookupError: There is none that can be set, or there are several; the message says which
                 there are.
+            ContentError: A file that was named, here or in a comment, is no Python.
         """
         known = self.settings()
         modules = [module] if module else list(dict.fromkeys(s.module for s in known))
         found = [s for m in modules for s in self._settings_in(m) if s.name == name]
         if not found and not module:
             stems = dict.fromkeys(path.stem for path in files_with(self._folder, ".py"))
-            found = [s for stem in stems for s in self._settings_in(stem) if s.name == name]
+            for stem in stems:
+                with suppress(ContentError):  # of a file that nobody named
+                    found += [s for s in self._settings_in(stem) if s.name == name]
         if len(found) > 1:
             choice = " or ".join(f"{setting.module}.{name}" for setting in found)
             raise LookupError(f"{name} is in several files: is it {choice}?")
@@ -114,7 +117,7 @@ class Repository:
         """Return what a setting is called in a command: with its file only if that is needed."""
         try:
             return name if self.named(None, name).module == module else f"{module}.{name}"
-        except LookupError:
+        except (LookupError, ContentError):
             return f"{module}.{name}"
 
     def changed(self, asked: Sequence[str]) -> Texts:

@@ -265,6 +265,14 @@ class TestAnyRepository:
         quoted = name.replace("'", "''")
         assert (other / "queries/one.sql").read_text().startswith(f"SELECT '{quoted}' -- must")
 
+    def test_a_file_that_is_no_python_matters_only_if_it_is_named(self, other):
+        (other / "global_helpers/wrong.py").write_text("LIMIT = (\n")
+        assert self.changed(other, "LONELY=7") == {"global_helpers/more.py"}
+        for asked in ("wrong.LIMIT=1", "base.NAME=y"):
+            (other / "global_helpers/base.py").write_text("NAME = (\n")
+            with pytest.raises(ContentError, match="is no Python: '\\(' was never closed"):
+                Repository(other).changed([asked])
+
     def test_a_repository_without_such_comments_says_so(self, other):
         for path in [*other.rglob("*.yml"), *other.rglob("*.sql")]:
             path.unlink()
