@@ -190,6 +190,8 @@ def agreement_in(line: str) -> Agreement | None:
     if found is None:
         return None
     literals = list(LITERAL.finditer(line, 0, found.start()))
+    if found["relation"] == "at least":  # a text without a number is not what it means
+        literals = [one for one in literals if NUMBER.search(one[0])] or literals
     literal, start = (literals[-1][0], literals[-1].start()) if literals else ("", 0)
     return Agreement(
         found["relation"], found["module"], found["name"], int(found["more"] or 0), literal, start

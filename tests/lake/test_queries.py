@@ -147,10 +147,14 @@ class TestWritten:
         assert sum(text.count("\n") for text in WRITTEN.values()) < 900
 
 
-def test_sql_has_the_errors_that_are_not_about_access():
-    text = SPECS[HUNT]["SnowflakeQuery"]
-    listed = re.findall("'([A-Za-z]+)'", text[text.index("'Throttling'") : text.index("'fault'")])
-    assert [name for name in listed if name != "THEN"] == list(activity.NOT_ABOUT_ACCESS)
+def test_sql_has_the_errors_that_are_about_access():
+    text = sql_written_in(MACROS)
+    refused = text[text.index("WHEN is_open THEN") : text.index("ELSE 'fault'")]
+    codes = set(re.findall("'([A-Z][A-Za-z]+)'", refused))
+    assert codes == {*activity.REFUSED, *activity.REFUSED_BEGINNINGS}
+    opened = text[text.index("IFF( -- with a proper request") : text.index(") AS is_open")]
+    assert set(re.findall("'([A-Z][A-Za-z]+)'", opened)) == set(activity.AFTER_AUTHORISATION)
+    assert activity.TOO_LONG_SESSION in opened
 
 
 class TestSucceeded:
