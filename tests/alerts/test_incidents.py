@@ -183,7 +183,10 @@ def test_a_trust_policy_attack_has_its_true_successes_and_the_times_of_its_event
     success = START + 150 + 600 + 240  # listing, burst, and the pause before the first success
     assert [found.time for found in incident.roles.entered] == [success, success + 240]
     critical = incident.alerts[0]
-    assert (critical.first, critical.last) == (START + 150, success + 240)  # what its query's row says
+    assert (critical.first, critical.last) == (
+        START + 150,
+        success + 240,
+    )  # what its query's row says
     assert (incident.first, incident.last) == (START, success + 240)
 
 

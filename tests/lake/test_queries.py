@@ -179,13 +179,16 @@ class TestSucceeded:
             "successful_roles": 1,
             "roles": role_arn("Role3"),
             "roles_failed_before": role_arn("Role3"),
+            "roles_reopened": 0,
             "failed_roles": T + 2,
+            "most_roles_in_account": T + 2,
             "pattern": "many roles in one account",
             "apis": "AssumeRole",
             "first_attempt": "2026-01-05 10:00:00.000",
             "crossed_at": sql_time(START + (T - 1) * 30),
             "last_attempt": sql_time(START + (T + 1) * 30),
             "event_time": "2026-01-05 10:20:00.000",
+            "last_success": "2026-01-05 10:20:00.000",
             "eventID": str(T + 2),
             "issued_access_keys": "ASIAEXAMPLE0NEW00001",
             "session_names": "loot",
@@ -228,8 +231,43 @@ class TestSucceeded:
         ],
     )
     def test_counts_from_ten_minutes_before_to_an_hour_after_the_burst(self, time, counts):
-        rows = self.found(*burst(), assumed("Role3", time=time))
+        rows = self.found(*burst(), assumed("Other", time=time))
         assert bool(rows) is counts
+
+    def test_counts_a_role_that_had_failed_however_late_it_opens(self):
+        late = START + (T + 1) * 30 + 60 * MINUTE + 1
+        assert self.roles(*burst(), assumed("Role3", time=late)) == ["Role3"]
+
+    def test_counts_from_the_discovery_up_to_an_hour_before_the_burst(self):
+        early = assumed("Other", time=START - 50 * MINUTE)
+        assert self.found(*burst(), early) == []
+        listing = call("ListRoles", time=START - 51 * MINUTE)
+        assert self.roles(*burst(), early, listing) == ["Other"]
+        assert self.found(*burst(), early, listing | {"userIdentity": BOB}) == []
+
+    @pytest.mark.parametrize(("hours", "counts"), [(-27, True), (-25, False), (-1, False)])
+    def test_leaves_out_what_the_principal_also_did_in_the_day_before(self, hours, counts):
+        """A role for a role, and any trust policy for any other."""
+        before = START + hours * 60 * MINUTE
+        routine = [assumed("Daily", time=before), trusted("X", time=before)]
+        assert bool(self.found(*burst(), *routine, assumed("Daily"))) is counts
+        assert bool(self.found(*burst(), *routine, trusted("Y"))) is counts
+        assert self.roles(*burst(), *routine, assumed("New")) == ["New"]
+
+    @pytest.mark.parametrize(
+        ("more", "reopened"),
+        [
+            ([], 1),
+            ([trusted("Role3", BOB, START + 60)], 0),  # somebody let it in
+            ([assumed("Role3", time=START + 80)], 0),  # it was in before it failed
+        ],
+    )
+    def test_counts_roles_that_open_by_themselves_soon_after_they_refused(self, more, reopened):
+        success = assumed("Role3", time=START + 90 + config.PROPAGATION_MINUTES * MINUTE)
+        (row,) = self.found(*burst(), *more, success)
+        assert (row["successful_roles"], row["roles_reopened"]) == (1, reopened)
+        (row,) = self.found(*burst(), assumed("Role3", time=START + 9 * MINUTE))
+        assert row["roles_reopened"] == 0
 
     @pytest.mark.parametrize(
         "records",
@@ -293,6 +331,7 @@ class TestTriage:
             "attempts": 2,
             "errors": "AccessDenied",
             "may_assume": False,
+            "denied_by": None,
             "first_attempt": "2026-01-05 10:00:00.000",
             "last_attempt": "2026-01-05 10:08:20.000",
         }
@@ -315,11 +354,13 @@ class TestTriage:
         assert [(row["role"][18:], row["api"], row["failed_before"]) for row in rows] == [
             ("Role3", "AssumeRole", True),
             ("Role4", "UpdateAssumeRolePolicy", True),
+            ("Role2", "AssumeRole", True),
             ("Role9", "AssumeRole", False),
             ("Free", "AssumeRole", False),
         ]
+        assert all(row["new"] for row in rows)
         assert rows[0]["seconds_after_first_failure"] == 1200 - 90
-        assert rows[2]["seconds_after_first_failure"] is None
+        assert rows[3]["seconds_after_first_failure"] is None
 
     def test_trust_policy_attacks_show_what_they_got_into(self):
         records = [*burst(make=denied_update), assumed("team/Role3"), trusted("Role4")]
@@ -422,6 +463,68 @@ class TestTriage:
         assert row["address"] == "198.51.100.7" and row["switch_from"] == ALICE["arn"]
 
 
+class TestChain:
+    """From role to role, by the keys that were issued and by source identity."""
+
+    QUERY = "aws_role_chain_query"
+
+    def session(self, role, key, **more):
+        who = identity(PrincipalKind.ROLE, role, "s")
+        return {**who, "accessKeyId": key, **more}
+
+    def entered(self, name, who, time, key):
+        issued = {"responseElements": {"credentials": {"accessKeyId": key}}}
+        return assumed(name, who, time) | issued
+
+    def records(self):
+        jump, deep = (
+            self.session("Jump", "ASIAEXAMPLEJUMP00001"),
+            self.session("Deep", "ASIAEXAMPLEDEEP00001"),
+        )
+        return [
+            self.entered("Jump", ALICE, START, "ASIAEXAMPLEJUMP00001"),
+            self.entered("Deep", jump, START + 60, "ASIAEXAMPLEDEEP00001"),
+            call("ListRoles", deep, START + 90),
+            *burst(3, deep, START + 120),
+            assumed("Elsewhere", self.session("Jump", "ASIAEXAMPLEOTHER0001"), START + 70),
+        ]
+
+    def found(self, records, **parameters):
+        given = {"principal": "", "access_key_id": "", "source_identity": "", **parameters}
+        given["alert_time"] = ALERT["alert_time"]
+        rows = rows_of(self.QUERY, records, parameters=given)
+        return [(r["depth"], r["principal"].rsplit("/")[-1], r["roles_failed_on"]) for r in rows]
+
+    def test_follows_the_keys_that_were_issued(self):
+        steps = [(0, "alice", 0), (1, "Jump", 0), (2, "Deep", 3)]
+        assert self.found(self.records(), principal=ALICE["arn"]) == steps
+        key = "ASIAEXAMPLEJUMP00001"
+        assert self.found(self.records(), access_key_id=key) == [(0, "Jump", 0), (1, "Deep", 3)]
+
+    def test_tells_callers_of_a_shared_role_apart_by_their_source_identity(self):
+        people = [
+            self.session(
+                "Shared",
+                f"ASIAEXAMPLE{i:09}",
+                sessionContext={"sourceIdentity": f"p{i}@example.com"},
+            )
+            for i in range(3)
+        ]
+        records = [denied(role_arn(f"R{i}"), who, START + i) for i, who in enumerate(people)]
+        assert [
+            failed for _, _, failed in self.found(records, source_identity="p1@example.com")
+        ] == [1]
+
+    def test_finds_nobody_without_a_name(self):
+        records = [denied(role_arn("R"), {"type": "AssumedRole", "arn": "", "accessKeyId": ""})]
+        assert self.found([*records, *self.records()]) == []
+
+    def test_ends_after_five_steps_even_in_a_circle(self):
+        who = self.session("Loop", "ASIAEXAMPLELOOP00001")
+        again = self.entered("Loop", who, START, "ASIAEXAMPLELOOP00001")
+        assert [depth for depth, *_ in self.found([again], principal=role_arn("Loop"))] == [0]
+
+
 class TestHunt:
     def test_gives_one_row_for_each_burst(self):
         bursts = [burst(start=START + day * 86_400) for day in range(3)]
@@ -444,7 +547,7 @@ class TestHunt:
             denied(role_arn("Audit", f"1111222233{i:02}"), time=START + i) for i in range(T + 2)
         ]
         (row,) = rows_of(HUNT, records)
-        assert row["pattern"] == "few role names in many accounts"
+        assert row["pattern"] == "few roles in each of many accounts"
         assert (row["role_names"], row["accounts"]) == (1, T + 2)
         targets = row["sample_targets"].split(", ")
         assert role_arn("Audit", "111122223300") in targets and len(targets) == min(T + 2, 10)
