@@ -596,6 +596,8 @@ PEOPLE = [
     },
     service("lambda.amazonaws.com"),
     {"type": "AWSAccount", "principalId": "AIDAEXAMPLEFRANK00001", "accountId": "111122223333"},
+    {"type": "WebIdentityUser", "userName": "repo:example", "identityProvider": "ci.example.com"},
+    {"type": "WebIdentityUser", "userName": "repo:example"},
 ]
 TAILS = [
     "",
@@ -615,7 +617,8 @@ def role_calls(draw, name=None, who=None, time=START):
     arn = role_arn(draw(st.sampled_from(["", "", "team/a/"])) + name, account)
     tail = draw(st.sampled_from(TAILS))
     code = draw(st.sampled_from(["AccessDenied"] * 8 + ODD_CODES))
-    match draw(st.sampled_from(["denied", "named", "arn", "kept", "kept update", "success"])):
+    forms = ["denied", "named", "arn", "kept", "kept update", "too long", "oidc", "success"]
+    match draw(st.sampled_from(forms)):
         case "denied":
             return denied(arn, who, time, tail=tail, errorCode=code)
         case "named":
@@ -625,6 +628,14 @@ def role_calls(draw, name=None, who=None, time=START):
         case "kept":
             parameters = {"requestParameters": {"roleArn": arn}}
             return call("AssumeRole", who, time, errorCode=code, **parameters)
+        case "too long":
+            message = f"{activity.TOO_LONG_SESSION}{tail}"
+            error = {"errorCode": "ValidationError", "errorMessage": message}
+            return call("AssumeRole", who, time, requestParameters={"roleArn": arn}, **error)
+        case "oidc":
+            parameters = {"requestParameters": {"roleArn": arn}}
+            made = call("AssumeRole", who, time, errorCode=code, **parameters)
+            return made | {"eventName": "AssumeRoleWithWebIdentity"}
         case "kept update":
             parameters = {"requestParameters": {"roleName": draw(st.sampled_from([name, arn]))}}
             return call("UpdateAssumeRolePolicy", who, time, errorCode=code, **parameters)
@@ -632,7 +643,11 @@ def role_calls(draw, name=None, who=None, time=START):
             return call("AssumeRole", who, time, requestParameters={"roleArn": arn})
 
 
-ODD_CODES = ["Throttling", "Client.RequestLimitExceeded", "ExpiredTokenException", "NoSuchEntity"]
+ODD_CODES = [
+    *("Throttling", "Client.RequestLimitExceeded", "ExpiredTokenException", "NoSuchEntity"),
+    *("Client.UnauthorizedOperation", "MalformedPolicyDocumentException", "LimitExceeded"),
+    *("ConcurrentModification", "ValidationError", "UnheardOf", ""),
+]
 
 
 def denied_trust(resource, who, time, tail, **fields):
@@ -648,12 +663,16 @@ def by_sql(records, collapse=True, person_roles=""):
     settings = f"{str(collapse).upper()} AS collapse_sessions"
     text = re.sub("[A-Z]+ AS collapse_sessions", settings, text)
     text = re.sub("'[^']*' AS person_roles", f"'{person_roles}' AS person_roles", text)
-    text += "\nSELECT event_id::int AS number, principal, role, outcome FROM role_calls ORDER BY 1"
+    text += (
+        "\nSELECT event_id::int AS number, principal, role, outcome, is_open, denied_by"
+        " FROM role_calls ORDER BY 1"
+    )
     with Lake() as lake:
         for number, record in enumerate(records):
             lake.add(read_record(record | {"eventID": str(number)}))
         rows = lake.query(transpile_sql(parse_sql(text)), START + 86_400 * 365)
-    return [(row["principal"], row["role"], row["outcome"]) for row in rows]
+    named = ("principal", "role", "outcome", "is_open", "denied_by")
+    return [tuple(row[name] for name in named) for row in rows]
 
 
 def by_python(record):
@@ -661,7 +680,9 @@ def by_python(record):
     target = activity.attempt_target(found)
     outcome = "failure" if activity.is_failed_role_attempt(found) else "fault"
     outcome = outcome if activity.is_failed_call(found) else "success"
-    return activity.principal_arn(found), target and activity.role_key(target), outcome
+    role = target and activity.role_key(target)
+    policy = activity.denying_policy(found)
+    return activity.principal_arn(found), role, outcome, activity.is_open(found), policy
 
 
 @settings(max_examples=examples(60, 3000), deadline=None, suppress_health_check=list(HealthCheck))
@@ -697,7 +718,7 @@ def attacks(draw):
             records.append(draw(role_calls(name, who, start + i * step)))
         if draw(st.booleans()):
             lookback = config.LOOKBACK_MINUTES * MINUTE
-            far = [-9 * WINDOW, -lookback, -60, 0, WINDOW, lookback, lookback + 1, 9 * WINDOW]
+            far = [-9 * WINDOW, -lookback - 9, -60, 0, WINDOW, lookback + 9 * WINDOW]
             records.append(
                 call(
                     draw(st.sampled_from(sorted(DISCOVERY))),
@@ -719,14 +740,20 @@ def test_the_hunt_and_the_streaming_detection_agree(tmp_path, records):
     outcome = replayed(trail)
     assert outcome.complete
     found = rows_of(HUNT, records, now=START + 86_400)
-    alerts = [alert for alert in outcome.alerts if alert.is_correlation]
-    assert {alert.match_value for alert in alerts} == {
-        row["principal"] for row in found if row["discovery_at"]
-    }
+    by_pair = {alert.match_value for alert in outcome.alerts if alert.is_correlation}
+    own = [
+        alert for alert in outcome.alerts if alert.metadata.rule_id == "AWS.CloudTrail.RoleSearch"
+    ]
+    by_themselves = {alert.context["principal"] for alert in own}
+    discovered = {row["principal"] for row in found if row["discovery_at"]}
+    assert by_pair | by_themselves == discovered
+    searches = {row["principal"] for row in found if row["pattern"] == SEARCH} & discovered
+    assert searches <= {a.context["principal"] for a in own if a.severity == "HIGH"} | by_pair
     assert bool(found) == bool(outcome.signals["AWS.CloudTrail.MultipleFailedRoleAttempts"])
 
 
 NUMBERS = itertools.count()
+SEARCH = "many roles in one account"
 
 
 @st.composite
