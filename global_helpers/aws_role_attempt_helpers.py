@@ -1,6 +1,7 @@
 """Remembers failed attempts on IAM roles and the discovery calls around them, by principal."""
 
 import re
+from collections import Counter
 from typing import Any, NamedTuple
 
 import aws_role_escalation_config as config
@@ -149,6 +150,7 @@ def burst_context(event: Any) -> dict[str, Any]:
         "mayAssume": _targets([s for s in burst if s.details and s.details[0].endswith(OPEN)]),
         "sourceIPAddresses": _details(burst, 2),
         "sessionNames": _details(burst, 3),
+        "rolesBySourceIdentity": _roles_by_source_identity(burst),
     }
     if judged and judged.alert == NO_ALERT and not _near(judged.marks, attempt.time, ALERTED):
         context["fanOutPrincipal" if pattern == FAN_OUT else "searchPrincipal"] = principal
@@ -283,7 +285,8 @@ def _attempt(event: Any, target: str | None) -> Sighting | None:
     open_ = OPEN if is_open(event) else ""
     error = error_name(event)[: MAX_ERROR - len(open_)] + open_
     address = str(event.get("sourceIPAddress") or "")[:39]
-    details = (error, _path(target), address, session_name(event) or "")
+    identity = event.deep_get("userIdentity", "sessionContext", "sourceIdentity")
+    details = (error, _path(target), address, session_name(event) or "", str(identity or ""))
     return Sighting(time, shorten(role_key(target)), details)
 
 
@@ -316,6 +319,13 @@ def _targets(burst: list[Sighting]) -> list[str]:
 def _details(burst: list[Sighting], index: int) -> list[str]:
     found = {sighting.details[index] for sighting in burst if len(sighting.details) > index}
     return sorted(found - {""})[:MAX_TARGETS_SHOWN]
+
+
+def _roles_by_source_identity(burst: list[Sighting]) -> dict[str, int]:
+    """Tell people who share a role apart, where the record says who they are."""
+    pairs = {(s.details[4], s.value) for s in burst if len(s.details) > 4 and s.details[4]}
+    counts = Counter(identity for identity, _ in pairs)
+    return dict(counts.most_common(MAX_TARGETS_SHOWN))
 
 
 def _attempts_key(event: Any, principal: str) -> str:

@@ -34,6 +34,7 @@ class Incident:
         last: When the last of them happened.
         roles: What the principal did with roles; None if the alerts are about something else.
         queries: The SQL of the saved queries that runbooks name, by name.
+        session_of: Number of the incident in which its access key was issued; 0 if in none.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Incident:
     last: float
     roles: RoleFacts | None = None
     queries: Mapping[str, str] = field(default_factory=dict, repr=False)
+    session_of: int = 0
 
     @property
     def severity(self) -> str:
@@ -53,8 +55,19 @@ class Incident:
     def sentence(self) -> str:
         """The one sentence to read first."""
         if self.roles:
-            return role_verdict.sentence(self.roles, self._caller)
-        return sentence(self.alerts, self._caller, self.event_count, self.first, self.last)
+            text = role_verdict.sentence(self.roles, self._caller)
+        else:
+            text = sentence(self.alerts, self._caller, self.event_count, self.first, self.last)
+        return f"{text}; session of incident {self.session_of}" if self.session_of else text
+
+    @property
+    def access_keys(self) -> set[str]:
+        """Access keys that its calls were made with."""
+        if self.roles:
+            return {call.access_key for call in self.roles.calls if call.access_key}
+        identities = (e.get("userIdentity") for alert in self.alerts for e in alert.events)
+        keys = (one.get("accessKeyId") for one in identities if isinstance(one, Mapping))
+        return {key for key in keys if isinstance(key, str) and key}
 
     @property
     def headline(self) -> str:
@@ -172,10 +185,11 @@ def incidents_of(
     for principal, own in by_principal.items():
         found += [_incident(principal, group, log) for group in _chains(own)]
     found.sort(key=_rank)
-    return [
+    numbered = [
         replace(incident, number=number, queries=queries or {})
         for number, incident in enumerate(found, 1)
     ]
+    return list(_linked(numbered))
 
 
 def principal_of_alert(alert: Alert, log: RoleLog) -> str:
@@ -194,6 +208,18 @@ def principal_of_alert(alert: Alert, log: RoleLog) -> str:
         return principal
     values = (value for context in contexts for value in context.values())
     return next((value for value in values if value in log), "")
+
+
+def _linked(incidents: Sequence[Incident]) -> Iterator[Incident]:
+    """Yield incidents, those of a session that another one was issued with that one's number."""
+    issued_in: dict[str, int] = {}
+    for incident in incidents:
+        for key in incident.roles.issued_keys if incident.roles else ():
+            issued_in.setdefault(key, incident.number)
+    for incident in incidents:
+        keys = incident.access_keys if issued_in else ()
+        found = {issued_in[key] for key in keys if key in issued_in} - {incident.number}
+        yield replace(incident, session_of=min(found)) if found else incident
 
 
 def _contexts(alert: Alert) -> Iterator[Mapping[str, Any]]:

@@ -87,21 +87,17 @@ class Settings:
         except Exception as error:
             raise LookupError(f"{module}.py does not run: {one_line(error)}") from error
 
-    def file(self, module: str) -> str:
-        """Return the path of a file that the repository has, from its root."""
-        return str(self._files[module].relative_to(self._folder))
-
     def file(self, module: str) -> Path | None:
         """Return the file that a comment means by a name; None if there is none."""
         return self._files.get(module)
 
-    def place(self, module: str, name: str) -> str:
-        """Return the file and line of a setting."""
+    def place(self, module: str, name: str = "") -> str:
+        """Return the file and line of a setting; the file alone if it has none of that name."""
         path = self._files[module]
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            if re.match(rf"{name}\b\s*[:=]", line):
+            if name and re.match(rf"{name}\b\s*[:=]", line):
                 return f"{path.relative_to(self._folder)}:{number}"
-        return self.file(module)
+        return str(path.relative_to(self._folder))
 
 
 def repeated_at(folder: Path, module: str, name: str) -> list[str]:

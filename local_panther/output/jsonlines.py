@@ -27,6 +27,7 @@ def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any
     plain = {
         "incident": incident.number,
         "verdict": incident.sentence,
+        "session_of": incident.session_of or None,
         "rule_id": alert.metadata.rule_id,
         "analysis_type": alert.metadata.analysis_type,
         "type": alert.kind,

@@ -68,6 +68,18 @@ class RoleFacts:
         counts = Counter(call.policy for call in self.attempts if call.policy)
         return tuple(policy for policy, _ in counts.most_common())
 
+    @cached_property
+    def source_identities(self) -> tuple[str, ...]:
+        """Source identities of the sessions that failed, the one with the most roles first."""
+        pairs = {(c.source_identity, c.role) for c in self.attempts if c.outcome != SUCCESS}
+        counts = Counter(identity for identity, _ in pairs if identity)
+        return tuple(identity for identity, _ in counts.most_common())
+
+    @cached_property
+    def issued_keys(self) -> frozenset[str]:
+        """Access keys of the sessions that were issued."""
+        return frozenset(call.issued_key for call in self.attempts if call.issued_key)
+
     @property
     def first(self) -> float:
         """When the first attempt was made, in seconds since 1970."""

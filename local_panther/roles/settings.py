@@ -98,7 +98,7 @@ def _read(settings: Settings, default: Callable[[str], Any]) -> RoleSettings:
     try:
         given = settings.values(MODULE)
     except LookupError as error:
-        raise ContentError([Problem(settings.file(MODULE), str(error.args[0]))]) from error
+        raise ContentError([Problem(settings.place(MODULE), str(error.args[0]))]) from error
     for name, (is_valid, kind) in KINDS.items():
         if name.upper() not in given:
             values[name] = default(name)

@@ -48,6 +48,9 @@ def sentence(facts: RoleFacts, who: str) -> str:
     if facts.habits:
         count = len(facts.habits)
         parts.append(f"{count:,} more role{'s' * (count > 1)} that it also entered the day before")
+    if len(facts.source_identities) > 1:
+        count = len(facts.source_identities)
+        parts.append(f"{count:,} source identities: {first_of(facts.source_identities)}")
     if facts.policies and not quarantine:
         parts.append(f"denied by {first_of([name_of(policy) for policy in facts.policies])}")
     return "; ".join(parts)

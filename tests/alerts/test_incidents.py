@@ -106,6 +106,51 @@ class TestPrincipal:
         assert principal_of_alert(alert(row), RoleLog()) == ""
 
 
+class TestChains:
+    """One actor under several names: the key that was issued in one incident acts in another."""
+
+    def test_a_session_names_the_incident_in_which_it_was_issued(self):
+        key = "ASIAEXAMPLEJUMP00001"
+        issued = {"responseElements": {"credentials": {"accessKeyId": key}}}
+        parameters = {"requestParameters": {"roleArn": role_arn("Jump")}}
+        entered = call("AssumeRole", time=START + 60, eventID="in", **parameters) | issued
+        session = identity(PrincipalKind.ROLE, "Jump", "s") | {"accessKeyId": key}
+        tried = [
+            denied(role_arn(f"R{i}"), session, START + 90 + i, eventID=f"r{i}") for i in range(3)
+        ]
+        other = denied(role_arn("R"), BOB, START + 90, eventID="bob")
+        log = log_of(entered, *tried, other)
+        made = [
+            alert(entered, severity="CRITICAL", first=START + 60),
+            alert(*tried, first=START + 90),
+            alert(other, who=BOB, first=START + 90),
+            alert(who=session, first=START + 9 * GAP, title="Bucket deleted"),
+        ]
+        incidents = incidents_of(made, log)
+        of = {incident.sentence.partition(":")[0]: incident.session_of for incident in incidents}
+        assert of == {
+            "ENTERED role Jump": 0,
+            "DENIED on all 3 roles": 1,
+            "DENIED on role R": 0,
+            "Bucket deleted": 1,
+        }
+        assert incidents[1].sentence.endswith("; session of incident 1")
+
+    def test_people_of_one_role_are_told_apart_by_their_source_identities(self):
+        people = [
+            identity(PrincipalKind.ROLE, "Shared", "s")
+            | {"sessionContext": {"sourceIdentity": f"p{i}@example.com"}}
+            for i in range(12)
+        ]
+        tried = [
+            denied(role_arn(f"R{i}"), who, START + i, eventID=f"{i}")
+            for i, who in enumerate(people)
+        ]
+        (incident,) = incidents_of([alert(*tried, first=START)], log_of(*tried))
+        assert "12 source identities: " in incident.sentence
+        assert "@example.com and 11 more" in incident.sentence
+
+
 class TestRoleFacts:
     """What belongs to an alert on one of the failed attempts."""
 
@@ -187,7 +232,7 @@ def test_a_trust_policy_attack_has_its_true_successes_and_the_times_of_its_event
         START + 150,
         success + 240,
     )  # what its query's row says
-    assert (incident.first, incident.last) == (START, success + 240)
+    assert (incident.first, incident.last) == (START + 150, success + 240)
 
 
 def test_an_alert_holds_so_many_events_and_counts_the_others():

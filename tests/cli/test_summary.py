@@ -52,6 +52,7 @@ def test_has_everything_of_each_principal(trail, tmp_path):
         "roles_in_window": 2,
         "burst": False,
         "expected": False,
+        "faults": {"ThrottlingException": 1},
     }
     assert bob["failures"] == {"UpdateAssumeRolePolicy": 1}
     assert bob["regions"] == {"eu-west-1": 1} and bob["roles_tried"] == 1
