@@ -17,7 +17,7 @@ PERSON_TYPES = (
     # "SAMLUser",  # people who sign in straight into the role (AssumeRoleWithSAML)
     # "WebIdentityUser",  # the same by OpenID Connect; workloads such as IRSA and CI jobs, too
     # "OtherAccountUser",  # users of other accounts, from the copy in the account of the role;
-    #   an account whose own trail is here has its users' calls already
+    #   if the user's own trail is here, too, both copies are one alert
 )
 
 # By which call each of them assumes a role; AssumeRole where none is named
@@ -38,12 +38,18 @@ def rule(event):
 
 
 def title(event):
-    role_name = role_arn(event).rsplit("/", 1)[-1]
-    return f"[{person(event)}] assumed the blocklisted role [{role_name}] in [{account(event)}]"
+    who, role_name = person(event), role_arn(event).rsplit("/", 1)[-1]
+    if caller_type(event) == "OtherAccountUser":  # only an ID, which its own account can resolve
+        who += f" of account {event.deep_get('userIdentity', 'accountId')}"
+    return f"[{who}] assumed the blocklisted role [{role_name}] in [{account(event)}]"
 
 
 def dedup(event):
-    return f"{principal_arn(event) or person(event)} {role_arn(event)}"
+    # A cross-account call is recorded in both accounts, and only the caller's copy has an ARN. The
+    # user's unique ID is in both:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
+    user_id = principal_id(event) if is_user_id(principal_id(event)) else None
+    return f"{user_id or principal_arn(event) or person(event)} {role_arn(event)}"
 
 
 def alert_context(event):
@@ -65,7 +71,7 @@ def caller_type(event):
     kind = event.deep_get("userIdentity", "type")
     if kind == "AssumedRole" and is_identity_center(event):
         return "IdentityCenterSession"
-    if kind == "AWSAccount" and principal_id(event).startswith("AIDA"):
+    if kind == "AWSAccount" and is_user_id(principal_id(event)):
         return "OtherAccountUser"
     return kind if isinstance(kind, str) else ""
 
@@ -84,6 +90,11 @@ def person(event):
 
 def principal_id(event):
     return str(event.deep_get("userIdentity", "principalId", default=""))
+
+
+def is_user_id(unique_id):
+    # AIDA: a user. The copy of a role's call has AROA
+    return unique_id.startswith("AIDA")
 
 
 def account(event):

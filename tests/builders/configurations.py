@@ -58,9 +58,7 @@ def exact_arns(folder: Path) -> None:
     """The blocklist has ARNs of the user's own, and people of Identity Center and SAML count."""
     shipped(folder)
     change_blocklist(folder, EXACT + MORE_ARNS, enabled=True)
-    body = folder / f"{BLOCKLIST}.py"
-    names = "IdentityCenterSession|SAMLUser"
-    body.write_text(re.sub(rf'(?m)^( +)# ("(?:{names})",)', r"\1\2", body.read_text()))
+    include_people(folder, "IdentityCenterSession", "SAMLUser")
 
 
 def patterns(folder: Path) -> None:
@@ -104,3 +102,13 @@ def change_blocklist(folder: Path, roles: str, *, enabled: bool) -> None:
     assert count == 1, f"{file}: InlineFilters are not the event's name and one entry for the roles"
     switch = f"Enabled: {str(enabled).lower()}"
     file.write_text(re.sub(r"(?m)^Enabled: \w+", switch, text))
+
+
+def include_people(folder: Path, *kinds: str) -> None:
+    """Take the # away from entries of PERSON_TYPES."""
+    body = folder / f"{BLOCKLIST}.py"
+    text = body.read_text()
+    for kind in kinds:
+        text, count = re.subn(rf'(?m)^( +)# ("{kind}",)', r"\1\2", text)
+        assert count == 1, f"{body}: {kind} is not commented out beside PERSON_TYPES"
+    body.write_text(text)

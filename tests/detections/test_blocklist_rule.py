@@ -1,20 +1,25 @@
 """The blocklist: one list, in the YAML, read alike offline and on an instance."""
 
 import copy
+import json
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import sidecar_filter_helpers
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from panther_core.filter import Filter
 
 from local_panther.content import filters
 from local_panther.simulate.identities import PrincipalKind, identity, service
-from tests.builders.events import ALICE, call, denied, event, role_arn
+from local_panther.simulate.shapes import ACCOUNT
+from tests.builders.configurations import EXACT, change_blocklist, include_people, shipped
+from tests.builders.events import ALICE, START, call, denied, event, role_arn
+from tests.builders.replays import replayed
 from tests.builders.rules import BLOCKLIST, RULES, from_body, in_place, matches, spec_of
 
 ADMIN = role_arn("FullAdminRole")
@@ -131,7 +136,7 @@ class TestOptIns:
         assert matches(rule, record)
         assert not matches(rule, assumed(role_arn("ReadOnlyRole"), who, eventName=name))
         assert not matches(rule, assumed(ADMIN, who, eventName=name, errorCode="AccessDenied"))
-        assert rule.module.title(record).startswith(f"[{person}] ")
+        assert rule.module.title(record).startswith(f"[{person}")
         assert rule.module.alert_context(record)["principal"]
 
     @pytest.mark.parametrize("kind", OPT_INS)
@@ -156,6 +161,78 @@ class TestOptIns:
         rule = load()
         monkeypatch.setattr(rule.module, "PERSON_TYPES", ("SAMLUser",))
         assert not matches(rule, assumed(ADMIN, SAML))
+
+
+BOB = identity(PrincipalKind.USER, "bob", "")
+ROLE_ACCOUNT = "111122223333"
+ROLE = role_arn("FullAdminRole", ROLE_ACCOUNT)
+NIGHT = role_arn("FullAdminNight", ROLE_ACCOUNT)
+
+
+def copies(number, who=ALICE, role=ROLE):
+    """Return what both accounts record of a user's call to another account, as AWS does."""
+    time, shared = START + 60 * number, {"sharedEventID": f"shared-{number}"}
+    parameters = {"roleArn": role, "roleSessionName": "x"}
+    own = call("AssumeRole", who, time, requestParameters=parameters, **shared)
+    copied = {key: who[key] for key in ("principalId", "accountId")} | {"type": "AWSAccount"}
+    other = own | {"userIdentity": copied, "recipientAccountId": ROLE_ACCOUNT}
+    return own | {"eventID": f"own-{number}"}, other | {"eventID": f"other-{number}"}
+
+
+# Alice assumes one role twice and another one once, and Bob assumes the first one.
+CROSS_ACCOUNT = [
+    *copies(1),
+    *copies(2),
+    *copies(3, role=NIGHT),
+    *copies(4, BOB),
+]
+TITLES = {
+    f"[{name}] assumed the blocklisted role [{role}] in [{ROLE_ACCOUNT}]"
+    for who, role in ((ALICE, "FullAdminRole"), (ALICE, "FullAdminNight"), (BOB, "FullAdminRole"))
+    for name in (who["userName"], f"{who['principalId']} of account {ACCOUNT}")
+}
+
+
+@pytest.fixture
+def with_other_accounts(content_copy):
+    """A copy of the content whose blocklist is enabled and includes users of other accounts."""
+    shipped(content_copy)
+    contains = (
+        EXACT.partition("    Condition")[0] + "    Condition: Contains\n    Value: FullAdmin\n"
+    )
+    change_blocklist(content_copy, contains, enabled=True)
+    include_people(content_copy, "OtherAccountUser")
+    return content_copy
+
+
+class TestCopiesOfOneCall:
+    """A call to another account is recorded in both, and its user included by both records."""
+
+    @given(records=st.permutations(CROSS_ACCOUNT))
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_have_one_dedup_for_a_person_and_role_in_any_order(self, with_other_accounts, records):
+        folder = with_other_accounts / "rules" / "aws_cloudtrail_rules"
+        rule = in_place(BLOCKLIST, folder)
+        results = [rule.run(event(record), {}, {}) for record in records]
+        assert all(result.trigger_alert and result.dedup_output for result in results)
+        assert sorted(Counter(result.dedup_output for result in results).values()) == [2, 2, 4]
+        assert {result.title_output for result in results} == TITLES
+
+    @given(records=st.permutations(CROSS_ACCOUNT))
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
+    def test_are_one_alert_of_a_replay_in_any_order(self, with_other_accounts, records):
+        trail = with_other_accounts.parent / "trail.jsonl"
+        trail.write_text("\n".join(map(json.dumps, records)))
+        outcome = replayed(trail, content=with_other_accounts)
+        assert outcome.complete
+        assert sorted(alert.event_count for alert in outcome.alerts) == [2, 2, 4]
+        assert {alert.title for alert in outcome.alerts} < TITLES
+
+    @pytest.mark.parametrize("copy_of", [0, 1])
+    def test_are_an_alert_if_only_one_of_them_is_here(self, with_other_accounts, copy_of):
+        trail = with_other_accounts.parent / "trail.jsonl"
+        trail.write_text(json.dumps(copies(1)[copy_of]))
+        assert len(replayed(trail, content=with_other_accounts).alerts) == 1
 
 
 class TestAlert:
