@@ -20,8 +20,15 @@ PERSON_TYPES = (
     #   if the user's own trail is here, too, both copies are one alert
 )
 
-# By which call each of them assumes a role; AssumeRole where none is named
-CALLS = {"SAMLUser": "AssumeRoleWithSAML", "WebIdentityUser": "AssumeRoleWithWebIdentity"}
+# All types that are known, and by which call each of them assumes a role
+CALLS = {
+    "IAMUser": "AssumeRole",
+    "FederatedUser": "AssumeRole",
+    "IdentityCenterSession": "AssumeRole",
+    "SAMLUser": "AssumeRoleWithSAML",
+    "WebIdentityUser": "AssumeRoleWithWebIdentity",
+    "OtherAccountUser": "AssumeRole",
+}
 
 # The blocklist itself is in the YAML file beside this one, under InlineFilters: a Panther instance
 # has applied it before rule() is called, and offline it is read from there.
@@ -32,7 +39,7 @@ def rule(event):
     if is_failed_call(event):
         return False
     kind = caller_type(event)
-    if kind not in person_types() or event.get("eventName") != CALLS.get(kind, "AssumeRole"):
+    if kind not in person_types() or event.get("eventName") != CALLS.get(kind):
         return False
     return role_arn(event) != "" and is_blocklisted(event)
 
@@ -65,6 +72,17 @@ def alert_context(event):
 
 def person_types():
     return PERSON_TYPES
+
+
+def check_person_types():
+    # A misspelt type would match nobody, and nobody would notice
+    if not isinstance(PERSON_TYPES, (tuple, list, set)) or not PERSON_TYPES:
+        raise ValueError(f'PERSON_TYPES is {PERSON_TYPES!r}; write it as ("IAMUser",)')
+    known = tuple(CALLS)
+    unknown = [kind for kind in PERSON_TYPES if kind not in known]
+    if unknown:
+        named, known = ", ".join(map(repr, unknown)), ", ".join(CALLS)
+        raise ValueError(f"PERSON_TYPES: unknown {named}; known are {known}")
 
 
 def caller_type(event):
@@ -101,3 +119,6 @@ def account(event):
     # arn:aws:iam::123456789012:role/name
     parts = role_arn(event).split(":")
     return parts[4] if len(parts) > 4 else "unknown account"
+
+
+check_person_types()

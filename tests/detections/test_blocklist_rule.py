@@ -4,6 +4,8 @@ import copy
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -233,6 +235,72 @@ class TestCopiesOfOneCall:
         trail = with_other_accounts.parent / "trail.jsonl"
         trail.write_text(json.dumps(copies(1)[copy_of]))
         assert len(replayed(trail, content=with_other_accounts).alerts) == 1
+
+
+class TestPersonTypes:
+    """An unknown type is an error, never a type that nobody has."""
+
+    @staticmethod
+    def edited(content, person_types):
+        shipped(content)
+        change_blocklist(content, EXACT, enabled=True)
+        body = content / "rules" / "aws_cloudtrail_rules" / f"{BLOCKLIST}.py"
+        text = re.sub(r"(?s)PERSON_TYPES = \(.*?\n\)\n", f"{person_types}\n", body.read_text())
+        assert person_types in text
+        body.write_text(text)
+        return body.parent
+
+    @pytest.mark.parametrize(
+        "person_types, error",
+        [
+            (
+                'PERSON_TYPES = ("IAMuser", "FederatedUser")',
+                "unknown 'IAMuser'; known are IAMUser, ",
+            ),
+            ('PERSON_TYPES = ["IAMUser" "FederatedUser"]', "unknown 'IAMUserFederatedUser'"),
+            ('PERSON_TYPES = ("SAML", "IAMUser", None)', "unknown 'SAML', None; known"),
+            ('PERSON_TYPES = ("AssumedRole",)', "known are .*IdentityCenterSession.*SAMLUser"),
+            ('PERSON_TYPES = ("IAMUser")', "is 'IAMUser'; write it as "),
+            ("PERSON_TYPES = ()", r"is \(\); write it as"),
+            ("PERSON_TYPES = None", "is None; write it as"),
+        ],
+    )
+    def test_that_are_unknown_are_named_when_the_rule_is_loaded(
+        self, content_copy, person_types, error
+    ):
+        folder = self.edited(content_copy, person_types)
+        with pytest.raises(ValueError, match=f"PERSON_TYPES.*{error}"):
+            in_place(BLOCKLIST, folder)
+
+    @pytest.mark.parametrize(
+        "person_types", ['PERSON_TYPES = {"SAMLUser"}', f"PERSON_TYPES = {[*OPT_INS, 'IAMUser']}"]
+    )
+    def test_that_are_known_load_in_any_number_and_form(self, content_copy, person_types):
+        in_place(BLOCKLIST, self.edited(content_copy, person_types))
+
+    @pytest.mark.parametrize(
+        "command",
+        [
+            ["panther_analysis_tool", "test"],
+            ["local-panther", "test"],
+            ["local-panther", "replay", "trail.jsonl"],
+        ],
+    )
+    def test_that_are_misspelt_are_named_by_each_command(self, content_copy, command):
+        self.edited(content_copy, 'PERSON_TYPES = ("IAMuser", "FederatedUser")')
+        (content_copy / "trail.jsonl").write_text(json.dumps(call("ListRoles")))
+        tool = Path(sys.executable).parent / command[0]
+        done = subprocess.run(
+            [tool, *command[1:]],
+            cwd=content_copy,
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/bin:/bin", "COLUMNS": "400"},
+        )
+        shown = done.stdout + done.stderr
+        assert done.returncode == 1, shown
+        assert "PERSON_TYPES: unknown 'IAMuser'; known are IAMUser, FederatedUser" in shown
+        assert BLOCKLIST in shown or "IAMAssumeRoleBlacklistIgnored" in shown
 
 
 class TestAlert:
