@@ -1,23 +1,59 @@
 """Finds InlineFilters that load and can never do what was meant.
 
-A `*` under IsIn, a role's name where the event has its ARN, a key that is written twice: an
-instance takes all of them, and the rule never matches.
+A `*` under IsIn, a role's name where the event has its ARN, an ARN that no role can have, a key
+that is written twice: an instance takes all of them, and the rule never matches.
 """
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 
 from local_panther.content.files import files_with
+from local_panther.content.role_arns import Part, why_never
 from local_panther.errors import Problem
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built without libyaml
+TEXT_TAG = "tag:yaml.org,2002:str"
 LIST_CONDITIONS = ("IsIn", "IsNotIn")
-WHOLE_VALUES = (*LIST_CONDITIONS, "Equals", "DoesNotEqual")
 WILDCARDS = ("*", "?")
-ROLE_ARN_KEY = "rolearn"
+ROLE_ARN_PATH = re.compile("(?<!assumed)rolearn$", re.I)
 COMBINATORS = ("All", "Any")
+
+
+class Comparison(NamedTuple):
+    """How a condition compares a field with a text.
+
+    Attributes:
+        part: The part of the field that has to equal the text.
+        prefix: "I" if the case of letters does not matter, else "".
+        is_negated: Whether the condition holds for the fields that differ.
+    """
+
+    part: Part
+    prefix: str = ""
+    is_negated: bool = False
+
+
+# Condition that compares a part of a text, and the one that says the opposite
+CONDITIONS: dict[Part, tuple[str, str]] = {
+    "whole": ("Equals", "DoesNotEqual"),
+    "start": ("StartsWith", "DoesNotStartWith"),
+    "end": ("EndsWith", "DoesNotEndWith"),
+    "inside": ("Contains", "DoesNotContain"),
+}
+COMPARISONS = {
+    **{
+        prefix + name: Comparison(part, prefix, name == opposite)
+        for part, (same, opposite) in CONDITIONS.items()
+        for name in (same, opposite)
+        for prefix in ("", "I")
+    },
+    "IsIn": Comparison("whole"),
+    "IsNotIn": Comparison("whole", is_negated=True),
+}
 
 
 def check_filters(folder: Path) -> list[Problem]:
@@ -65,9 +101,12 @@ def _expression(node: yaml.MappingNode) -> Iterator[Finding]:
     condition, path = (_text(fields.get(name)) for name in ("Condition", "KeyPath"))
     if condition in LIST_CONDITIONS:
         yield from _values(node, fields, condition)
-    if condition in WHOLE_VALUES:
+    if condition in COMPARISONS:
+        role_path = path if ROLE_ARN_PATH.search(path) else None
         for entry in _entries(fields):
-            yield from _entry(entry, condition, path)
+            message = _entry(entry, condition, role_path)
+            if message:
+                yield entry.start_mark.line + 1, message
 
 
 def _values(
@@ -82,34 +121,74 @@ def _values(
     yield (given or node).start_mark.line + 1, f"{condition} needs a list under Values; {hint}"
 
 
-def _entry(node: yaml.ScalarNode, condition: str, path: str) -> Iterator[Finding]:
-    line, value = node.start_mark.line + 1, node.value
-    if len(value) > 1 and any(char in value for char in WILDCARDS):
-        yield (
-            line,
-            f"{condition} compares whole values, so {value!r} matches only itself; "
-            + (_instead(value, condition)),
-        )
-    elif path.lower().endswith(ROLE_ARN_KEY) and not value.startswith("arn:"):
-        yield (
-            line,
-            f"{path} is an ARN, so {condition} never matches {value!r}; write the ARN, or "
-            + (f"Condition: EndsWith with Value: /{value}"),
-        )
+def _entry(node: yaml.Node, condition: str, role_path: str | None) -> str | None:
+    """Return why a condition can do nothing with one of its values, or None.
+
+    Args:
+        node: The value, or one of the list.
+        condition: The condition's name.
+        role_path: The field that is compared, if it is the ARN of a role.
+    """
+    value, (part, prefix, _) = _text(node), COMPARISONS[condition]
+    is_whole = part == "whole"
+    if len(value) > 1 and any(char in value for char in WILDCARDS) and (is_whole or role_path):
+        compares = "whole values" if is_whole else "the text as it is"
+        matches = f"{condition} compares {compares}, so {value!r} matches only itself"
+        return f"{matches}; {_instead(value, condition)}"
+    if role_path is None:
+        return None
+    compared = value.lower() if prefix else value
+    if not isinstance(node, yaml.ScalarNode) or node.tag != TEXT_TAG:
+        reason: str | None = _why_no_text(node)
+    elif is_whole and not compared.startswith("arn:"):
+        never = f"{role_path} is an ARN, so {_never(condition, value)}"
+        return f"{never}; write the ARN{_or_end(value, condition)}"
+    else:
+        reason = why_never(compared, part)
+    never = f"{role_path} is a role's ARN, so {_never(condition, value)}"
+    return f"{never}: {reason}" if reason else None
+
+
+def _never(condition: str, value: str) -> str:
+    if COMPARISONS[condition].is_negated:
+        return f"{condition} excludes nothing with {value!r}"
+    return f"{condition} never matches {value!r}"
+
+
+def _why_no_text(node: yaml.Node) -> str:
+    value = _text(node)
+    if not isinstance(node, yaml.ScalarNode):
+        return "it is not text but a list or mapping; put quotes around a text with a colon"
+    return f"it is not text; write '{value}' in quotes" if value else "it is empty; write a text"
+
+
+def _or_end(value: str, condition: str) -> str:
+    """Return a condition that finds the role by the end of its ARN or by its account, if any."""
+    if re.fullmatch("[0-9]{12}", value):
+        return f", or {_named('inside', condition)} with Value: '::{value}:'"
+    before = "" if value.startswith(("/", ":")) else ":" if value.startswith("role/") else "/"
+    end = before + value
+    if why_never(end, "end"):
+        return ""
+    return f", or {_named('end', condition)} with Value: {end}"
+
+
+def _named(part: Part, condition: str) -> str:
+    """Return a condition like another one that compares another part."""
+    _, prefix, is_negated = COMPARISONS[condition]
+    return f"Condition: {prefix}{CONDITIONS[part][is_negated]}"
 
 
 def _instead(value: str, condition: str) -> str:
     """Return conditions that match what a pattern with wildcards means."""
-    negated = condition in ("IsNotIn", "DoesNotEqual")
-    begins, ends, contains = (
-        ("DoesNotStartWith", "DoesNotEndWith", "DoesNotContain")
-        if negated
-        else ("StartsWith", "EndsWith", "Contains")
-    )
+    part = COMPARISONS[condition].part
     parts = value.replace("?", "*").split("*")
-    pieces = [(begins, parts[0]), *((contains, part) for part in parts[1:-1]), (ends, parts[-1])]
-    conditions = [f"Condition: {name} with Value: {part}" for name, part in pieces if part]
-    return "write " + (" and ".join(conditions) or "Condition: IsNotNullOrEmpty")
+    first: Part = "start" if part in ("whole", "start") else "inside"
+    last: Part = "end" if part in ("whole", "end") else "inside"
+    pieces: list[tuple[Part, str]] = [(first, parts[0])]
+    pieces += [*(("inside", piece) for piece in parts[1:-1]), (last, parts[-1])]
+    named = [f"{_named(place, condition)} with Value: {text}" for place, text in pieces if text]
+    return "write " + (" and ".join(named) or "Condition: IsNotNullOrEmpty")
 
 
 def _duplicates(node: yaml.MappingNode, only: tuple[str, ...] = ()) -> Iterator[Finding]:
@@ -122,11 +201,13 @@ def _duplicates(node: yaml.MappingNode, only: tuple[str, ...] = ()) -> Iterator[
         seen.setdefault(name, line)
 
 
-def _entries(fields: dict[str, yaml.Node]) -> Iterator[yaml.ScalarNode]:
+def _entries(fields: dict[str, yaml.Node]) -> Iterator[yaml.Node]:
     for name in ("Value", "Values"):
         node = fields.get(name)
-        nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
-        yield from (entry for entry in nodes if isinstance(entry, yaml.ScalarNode))
+        if isinstance(node, yaml.SequenceNode):
+            yield from node.value
+        elif node is not None:
+            yield node
 
 
 def _text(node: yaml.Node | None) -> str:

@@ -43,10 +43,17 @@ def test_entries_that_never_match_are_named_and_the_command_fails(
     arguments = command.format(trail=trail).split()
     assert run(*arguments)[0] == 0
     file = content_copy / BLOCKLIST
-    edit(file, LIST, f"{LIST}\n      - arn:aws:iam::*:role/Admin\n      - BreakGlass")
+    entries = (
+        "arn:aws:iam::*:role/Admin",
+        "BreakGlass",
+        "arn:aws:sts::123456789012:assumed-role/Admin/alice",
+        "arn:aws:iam::12345678901:role/Admin",
+        "arn:aws:ima::123456789012:role/Admin",
+    )
+    edit(file, LIST, LIST + "".join(f"\n      - {entry}" for entry in entries))
     code, output = run(*arguments)
     lines = file.read_text().splitlines()
-    for entry in ("arn:aws:iam::*:role/Admin", "BreakGlass"):
+    for entry in entries:
         number = lines.index(f"      - {entry}") + 1
         assert f"{BLOCKLIST}:{number}: " in output and entry in output
     assert code == 1 and "Condition: EndsWith" in output

@@ -17,6 +17,10 @@ def condition(condition, *values, path="requestParameters.roleArn"):
     return f"  - KeyPath: {path}\n    Condition: {condition}\n    Values:{values}"
 
 
+def one(condition, value, path="requestParameters.roleArn"):
+    return f"  - KeyPath: {path}\n    Condition: {condition}\n    Value: {value}"
+
+
 ARN = "arn:aws:iam::123456789012:role/Admin"
 
 
@@ -29,6 +33,13 @@ ARN = "arn:aws:iam::123456789012:role/Admin"
         condition("IsIn", "Admin", path="requestParameters.roleName"),
         "  - KeyPath: requestParameters.roleArn\n    Condition: EndsWith\n    Value: role/x",
         "  - KeyPath: userAgent\n    Condition: Contains\n    Value: a*b",
+        one("StartsWith", "'arn:aws:iam::123456789012:'"),
+        one("Contains", "'123456789012'"),
+        one("IEquals", "ARN:AWS:IAM::123456789012:ROLE/Admin"),
+        one("IContains", "ROLE/BREAK-GLASS"),
+        one("IsNullOrEmpty", "x"),
+        one("Equals", "arn:aws:sts::1:assumed-role/a/b", path="responseElements.assumedRoleArn"),
+        one("Equals", "7", path="requestParameters.roleArnCount"),
         "  - All: []",
         f"  - Any:\n{condition('IsIn', ARN).replace(chr(10), chr(10) + '  ')}".replace(
             "Any:\n  - ", "Any:\n    - "
@@ -79,6 +90,71 @@ def test_filters_that_can_match_are_no_problem(tmp_path, filters):
             6,
             "requestParameters.roleArn is an ARN, so IsIn never matches 'FullAdmin'; "
             "write the ARN, or Condition: EndsWith with Value: /FullAdmin",
+        ),
+        (
+            condition("IsIn", "role/FullAdmin"),
+            6,
+            "write the ARN, or Condition: EndsWith with Value: :role/FullAdmin",
+        ),
+        (
+            condition("IsNotIn", "'Full Admin'"),
+            6,
+            "requestParameters.roleArn is an ARN, so IsNotIn excludes nothing with 'Full Admin'; "
+            "write the ARN",
+        ),
+        (
+            condition("IsIn", "'123456789012'"),
+            6,
+            "write the ARN, or Condition: Contains with Value: '::123456789012:'",
+        ),
+        (
+            condition("IsIn", ARN, "arn:aws:sts::123456789012:assumed-role/Admin/alice"),
+            7,
+            "requestParameters.roleArn is a role's ARN, so IsIn never matches "
+            "'arn:aws:sts::123456789012:assumed-role/Admin/alice': it is the ARN of a role's "
+            f"session; write the role's, {ARN}, with its path if any",
+        ),
+        (
+            condition("IsIn", "arn:aws:iam::12345678901:role/Admin"),
+            6,
+            "account numbers have 12 digits, and '12345678901' has 11",
+        ),
+        (condition("IsIn", f"{ARN}:"), 6, "it is not text but a list or mapping"),
+        (condition("IsIn", ARN, ""), 7, "it is empty; write a text"),
+        (condition("IsIn", "ARN:aws:iam::123456789012:role/Admin"), 6, "is an ARN, so IsIn never"),
+        (
+            one("Contains", "123456789012"),
+            5,
+            "requestParameters.roleArn is a role's ARN, so Contains never matches '123456789012': "
+            "it is not text; write '123456789012' in quotes",
+        ),
+        (
+            one("StartsWith", "'arn:aws:ima::'"),
+            5,
+            "StartsWith never matches 'arn:aws:ima::': the service of a role is iam, not 'ima'",
+        ),
+        (
+            one("DoesNotEndWith", "':user/alice'", path="requestParameters.executionRoleArn"),
+            5,
+            "requestParameters.executionRoleArn is a role's ARN, so DoesNotEndWith excludes "
+            "nothing with ':user/alice': no role's ARN ends with it",
+        ),
+        (
+            one("IDoesNotContain", "':USER/'"),
+            5,
+            "IDoesNotContain excludes nothing with ':USER/': no role's ARN contains it",
+        ),
+        (
+            one("Contains", "role/cdk-*-deploy"),
+            5,
+            "Contains compares the text as it is, so 'role/cdk-*-deploy' matches only itself; "
+            "write Condition: Contains with Value: role/cdk- and "
+            "Condition: Contains with Value: -deploy",
+        ),
+        (
+            one("IEquals", "'*:role/Admin'"),
+            5,
+            "write Condition: IEndsWith with Value: :role/Admin",
         ),
         (
             condition("IsIn", ARN) + f"\n    Values:\n      - {ARN}2",
