@@ -1,7 +1,7 @@
 """What tests of all kinds share."""
 
 import json
-import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, settings
 from panther_core.enriched_event import PantherEvent
 
 from local_panther.detection.store import ordinary_table
-from tests.builders.events import CONTENT_FOLDERS, REPO
+from tests.builders.events import REPO
 from tests.builders.s3 import made_bucket, running_s3
+from tests.builders.unlisted import CONTENT, copy_content, without_listed_principals
 from tests.scale import FULL, MUTATION
 
 # The sample is the same in every run, so that it judges a change and not a throw of dice; the full
@@ -24,6 +25,9 @@ settings.register_profile("full", deadline=None)
 rerun = [HealthCheck.differing_executors]
 settings.register_profile("mutation", settings.get_profile("sample"), suppress_health_check=rerun)
 settings.load_profile("full" if FULL else "mutation" if MUTATION else "sample")
+
+# Helpers that tests import are those of the content that tests replay.
+sys.path.insert(0, str(CONTENT / "global_helpers"))
 
 RECORDED = REPO.parent / "shared" / "data"
 
@@ -71,14 +75,6 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def copy_content(copy: Path) -> Path:
-    """Copy this repository's content to a new folder, and return that."""
-    for folder in CONTENT_FOLDERS:
-        shutil.copytree(REPO / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(REPO / ".panther_settings.yml", copy)
-    return copy
-
-
 @pytest.fixture
 def content_copy(tmp_path: Path) -> Path:
     """A copy of this repository's content, to be edited."""
@@ -88,9 +84,7 @@ def content_copy(tmp_path: Path) -> Path:
 @pytest.fixture
 def content_without_exemptions(content_copy: Path) -> Path:
     """A copy of this repository's content in which no principal is expected to fail on roles."""
-    settings_file = content_copy / "global_helpers" / "aws_role_escalation_config.py"
-    settings_file.write_text(settings_file.read_text() + "\nEXPECTED_PRINCIPALS = []\n")
-    return content_copy
+    return without_listed_principals(content_copy)
 
 
 def recorded_files() -> list[Path]:

@@ -14,6 +14,9 @@ from local_panther.content.following import Repository
 BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored"
 OPT_INS = ("IdentityCenterSession", "SAMLUser", "WebIdentityUser", "OtherAccountUser")
 
+# Who counts as one principal, and who as none, as it is shipped
+PRINCIPALS = {"EXPECTED_PRINCIPALS": [], "PERSON_ROLE_PREFIXES": [], "COLLAPSE_SESSIONS": True}
+
 # The entry of InlineFilters that holds the roles, as it is shipped
 EXACT = """\
   - KeyPath: requestParameters.roleArn
@@ -34,7 +37,7 @@ ROLES_FILTER = re.compile(
 
 def shipped(folder: Path) -> None:
     """Set everything back to what is shipped."""
-    change_settings(folder, THRESHOLD=10, WINDOW_MINUTES=60, EXPECTED_PRINCIPALS=[])
+    change_settings(folder, THRESHOLD=10, WINDOW_MINUTES=60, **PRINCIPALS)
     change_blocklist(folder, EXACT, enabled=False)
     body = folder / f"{BLOCKLIST}.py"
     names = "|".join(OPT_INS)

@@ -3,10 +3,10 @@
 import yaml
 
 from local_panther.content.sql_text import QueryTexts
-from tests.builders.events import REPO
+from tests.builders.unlisted import CONTENT
 
 MACROS = "aws_role_macros"
-WRITTEN = {path.stem: path.read_text() for path in sorted((REPO / "queries").glob("*.yml"))}
+WRITTEN = {path.stem: path.read_text() for path in sorted((CONTENT / "queries").glob("*.yml"))}
 TEXTS = QueryTexts(
     {spec["QueryName"]: spec["SnowflakeQuery"] for spec in map(yaml.safe_load, WRITTEN.values())}
 )

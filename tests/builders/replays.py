@@ -10,9 +10,10 @@ from local_panther.replay import Outcome, replay
 from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.ordinary import background
 from local_panther.simulate.scenario import Scenario, attack
-from tests.builders.events import REPO, START
+from tests.builders.events import START
 from tests.builders.rules import BLOCKLIST as BLOCKLIST_FILE
 from tests.builders.rules import spec_of
+from tests.builders.unlisted import CONTENT
 
 CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
 BLOCKLIST = "AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"
@@ -41,7 +42,7 @@ def simulated(
 
 
 def replayed(
-    *paths: Path, content: Path = REPO, include_disabled: bool = False, workers: int = 1
+    *paths: Path, content: Path = CONTENT, include_disabled: bool = False, workers: int = 1
 ) -> Outcome:
     return replay(
         [str(path) for path in paths], content, include_disabled=include_disabled, workers=workers

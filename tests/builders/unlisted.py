@@ -1,0 +1,41 @@
+"""The content that tests replay: this repository's, with no principal listed in its settings.
+
+Tests make their principals up, and one of them may be called as somebody whom the owner of this
+repository expects. What the owner lists is taken out in a copy; threshold and window stay.
+"""
+
+import atexit
+import runpy
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.builders.configurations import PRINCIPALS, SETTINGS, change_settings
+from tests.builders.events import CONTENT_FOLDERS, REPO
+
+
+def copy_content(copy: Path) -> Path:
+    """Copy this repository's content to a new folder, and return that."""
+    for folder in CONTENT_FOLDERS:
+        shutil.copytree(REPO / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(REPO / ".panther_settings.yml", copy)
+    return copy
+
+
+def without_listed_principals(folder: Path) -> Path:
+    """Take out of a copy what its settings say of principals, and return the copy."""
+    change_settings(folder, **PRINCIPALS)
+    return folder
+
+
+def _content() -> Path:
+    settings: dict[str, Any] = runpy.run_path(str(REPO / SETTINGS))
+    if all(settings[name] == value for name, value in PRINCIPALS.items()):
+        return REPO
+    folder = Path(tempfile.mkdtemp(prefix="content-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return without_listed_principals(copy_content(folder))
+
+
+CONTENT = _content()
