@@ -4,7 +4,7 @@
 # make docs   the documentation as a site in build/site; fails if a page is not current
 # make docs-assets  runs the commands whose output the documentation shows
 # make test-full  the random tests of make test with many more examples
-# make test-configured  the tests in copies that are configured as users do: four ways
+# make test-configured  the tests in copies that are configured as users do: six ways
 # make test-users  what users do with the built wheel, from installing it to an upload
 # make test-matrix  the wheel beside other versions of panther_analysis_tool and its like
 # make mutants  mutation testing of the helpers and the correlation evaluator

@@ -67,10 +67,7 @@ def exact_arns(folder: Path) -> None:
 def patterns(folder: Path) -> None:
     """The blocklist is the form with Any that the sidecar's comment shows."""
     shipped(folder)
-    text = (folder / f"{BLOCKLIST}.yml").read_text()
-    shown = re.search(r"(?m)^#   - Any:\n(?:#    .*\n)+", text)
-    assert shown, "the sidecar shows no form with Any"
-    form = re.sub(r"(?m)^# ", "", shown[0])
+    form = shown_form(folder)
     assert "StartsWith" not in form, "the sidecar shows StartsWith itself: add none here"
     starts = "      - KeyPath: requestParameters.roleArn\n        Condition: StartsWith\n"
     change_blocklist(
@@ -78,11 +75,27 @@ def patterns(folder: Path) -> None:
     )
 
 
+def everything_shown(folder: Path) -> None:
+    """All examples of lists that comments and pages give: expected principals, people, roles."""
+    from tests.builders.examples import apply_together  # which builds on this module
+
+    shipped(folder)
+    apply_together(folder)
+
+
+def sessions(folder: Path) -> None:
+    """Every session of a role is a principal of its own."""
+    shipped(folder)
+    change_settings(folder, COLLAPSE_SESSIONS=False)
+
+
 CONFIGURATIONS: dict[str, Callable[[Path], None]] = {
     "five": threshold_of_five,
     "window": window_of_four_hours,
     "arns": exact_arns,
     "any": patterns,
+    "shown": everything_shown,
+    "sessions": sessions,
 }
 
 
@@ -105,6 +118,14 @@ def change_blocklist(folder: Path, roles: str, *, enabled: bool) -> None:
     assert count == 1, f"{file}: InlineFilters are not the event's name and one entry for the roles"
     switch = f"Enabled: {str(enabled).lower()}"
     file.write_text(re.sub(r"(?m)^Enabled: \w+", switch, text))
+
+
+def shown_form(folder: Path) -> str:
+    """Return the entry with Any that the comment of the blocklist shows."""
+    text = (folder / f"{BLOCKLIST}.yml").read_text()
+    shown = re.search(r"(?m)^#   - Any:\n(?:#    .*\n)+", text)
+    assert shown, "the sidecar shows no form with Any"
+    return re.sub(r"(?m)^# ", "", shown[0])
 
 
 def include_people(folder: Path, *kinds: str) -> None:

@@ -21,6 +21,10 @@ from tests.builders.replays import replayed
 BIN = Path(sys.executable).parent
 BUILD_RUNNER = identity(PrincipalKind.ROLE, "BuildRunnerRole", "job-1")
 DANA = identity(PrincipalKind.SSO, "dana@example.com", "")
+SCANNER = identity(PrincipalKind.ROLE, "InventoryScannerRole", "scan")
+OKTA = [identity(PrincipalKind.ROLE, "OktaSSO-Dev", f"p{i}@example.com") for i in range(20)]
+ROTATING = [identity(PrincipalKind.ROLE, "AgentRole", f"s-{i}") for i in range(20)]
+FRANK = {"type": "AWSAccount", "principalId": "AIDAEXAMPLEFRANK00001", "accountId": "111122223333"}
 ERIN = {"type": "SAMLUser", "userName": "erin", "identityProvider": "generated for a test"}
 FULL_ADMIN = role_arn("FullAdminRole")
 ORDINARY = role_arn("Ordinary")
@@ -53,12 +57,19 @@ def assumed(who, arn, name="AssumeRole", time=START):
     return [call(name, who, time, requestParameters={"roleArn": arn}, **source)]
 
 
+def each_one_role(callers):
+    """Return a listing by the first of some callers, and one denied role for each of them."""
+    tries = [denied(role_arn(f"Role{i:02}"), who, START + i) for i, who in enumerate(callers)]
+    return [call("ListRoles", callers[0], START - 60), *tries]
+
+
 def theft(who):
     return [*burst(who, 20, step=10), *assumed(who, role_arn("Role05"), time=START + 600)]
 
 
 # By configuration and by the principal as alerts name it
 USER = "arn:aws:iam::123456789012:user/"
+ROLE = "arn:aws:iam::123456789012:role/"
 CHANGES = {
     "five": {
         f"{USER}five": Change(burst(user("five"), 5, step=60), (), (SEARCH,)),
@@ -95,6 +106,26 @@ CHANGES = {
         ),
         f"{USER}other": Change(assumed(user("other"), ORDINARY)),
         "identity-center:dana@example.com": Change(assumed(DANA, FULL_ADMIN)),
+    },
+    "shown": {
+        f"{ROLE}InventoryScannerRole": Change(theft(SCANNER), (SEARCH, SUCCESS), ()),
+        "identity-center:dana@example.com": Change(
+            [*theft(DANA), *assumed(DANA, FULL_ADMIN, time=START + 700)],
+            (SEARCH, SUCCESS),
+            (BLOCKLISTED,),
+        ),
+        f"{ROLE}OktaSSO-Dev": Change(each_one_role(OKTA), (SEARCH,), ()),
+        f"{ROLE}AgentRole": Change(each_one_role(ROTATING), (SEARCH,), (SEARCH,)),
+        "erin": Change(assumed(ERIN, FULL_ADMIN, "AssumeRoleWithSAML"), (), (BLOCKLISTED,)),
+        FRANK["principalId"]: Change(assumed(FRANK, FULL_ADMIN), (), (BLOCKLISTED,)),
+        f"{USER}ends": Change(
+            assumed(user("ends"), role_arn("OrganizationAccountAccessRole")), (), (BLOCKLISTED,)
+        ),
+    },
+    "sessions": {
+        f"{ROLE}AgentRole": Change(each_one_role(ROTATING), (SEARCH,), ()),
+        f"{ROLE}BuildRunnerRole": Change(burst(BUILD_RUNNER, 20, step=10), (SEARCH,), ()),
+        BUILD_RUNNER["arn"]: Change([], (), (SEARCH,)),
     },
 }
 

@@ -1,0 +1,133 @@
+"""Every example of a setting that a comment or a page gives, and how its reader applies it.
+
+They are found in the text, so that a new example is tried as soon as it is written.
+"""
+
+import ast
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.builders.configurations import (
+    BLOCKLIST,
+    SETTINGS,
+    change_blocklist,
+    change_settings,
+    include_people,
+    shown_form,
+)
+from tests.builders.events import REPO
+
+FAILED_ATTEMPTS = "rules/aws_cloudtrail_rules/aws_multiple_failed_role_attempts.yml"
+OFFERED_TYPE = re.compile(r'(?m)^ +(?:# )?"(\w+)",  #')
+LISTED = re.compile(r'(?m)^#   ("[^"]+"),$')
+SUCH_AS = re.compile(r'such as ("[^"]+")')
+OTHERWISE = re.compile(r"\b(True|False):")
+ASSIGNED = re.compile(r"`([A-Z_]+) = ([^`]+)`")
+CONDITION = re.compile(r"`(KeyPath: \w+)`,\s+`(Condition: \w+)`,\s+`(Value: [^`]+)`")
+COMMANDS = re.compile(r"```sh\n((?:sed -i .*\n)+)```")
+
+
+class Example(NamedTuple):
+    """One example.
+
+    Attributes:
+        name: Its setting and value, or where it stands.
+        apply: Changes a copy of this repository as the example says.
+        is_listed: Whether it adds to a list, so that others can stand beside it.
+    """
+
+    name: str
+    apply: Callable[[Path], None]
+    is_listed: bool = False
+
+
+def examples() -> list[Example]:
+    """Return the examples of this repository."""
+    pages = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
+    text = "\n".join(path.read_text() for path in pages)
+    found = [*_of_settings(), *_of_blocklist(), *_of_pages(text)]
+    return list({example.name: example for example in found}.values())
+
+
+def apply_together(folder: Path) -> None:
+    """Apply all examples that add to a list: principals, people, roles."""
+    for example in examples():
+        if example.is_listed:
+            example.apply(folder)
+
+
+def _setting(name: str, value: object) -> Example:
+    return Example(
+        f"{name} = {value!r}",
+        lambda folder: change_settings(folder, **{name: value}),
+        isinstance(value, list),
+    )
+
+
+def _of_settings() -> Iterator[Example]:
+    """Yield what the comments above the second detection's settings give."""
+    for name, value, comment in _commented_settings((REPO / SETTINGS).read_text()):
+        if isinstance(value, list):
+            listed = [ast.literal_eval(text) for text in LISTED.findall(comment)]
+            listed += [ast.literal_eval(text) for text in SUCH_AS.findall(comment)]
+            if listed:
+                yield _setting(name, listed)
+        elif isinstance(value, bool):
+            yield from (_setting(name, text == "True") for text in OTHERWISE.findall(comment))
+
+
+def _commented_settings(text: str) -> Iterator[tuple[str, object, str]]:
+    """Yield name, value and the comment above, of each assignment of a literal."""
+    lines = text.splitlines()
+    for node in ast.parse(text).body:
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        try:
+            value = ast.literal_eval(node.value)
+        except ValueError:
+            continue  # follows from other settings
+        begin = node.lineno - 1
+        while begin and lines[begin - 1].startswith("#"):
+            begin -= 1
+        assert isinstance(target, ast.Name)
+        yield target.id, value, "\n".join(lines[begin : node.lineno - 1])
+
+
+def _of_blocklist() -> Iterator[Example]:
+    """Yield the types that are offered beside PERSON_TYPES, and the form with Any."""
+    for kind in OFFERED_TYPE.findall((REPO / f"{BLOCKLIST}.py").read_text()):
+        yield Example(
+            f"PERSON_TYPES: {kind}", lambda folder, kind=kind: include_people(folder, kind), True
+        )
+    yield Example(
+        "InlineFilters: Any",
+        lambda folder: change_blocklist(folder, shown_form(folder), enabled=True),
+        True,
+    )
+
+
+def _of_pages(text: str) -> Iterator[Example]:
+    """Yield settings, commands and conditions that README and the pages under docs/ give."""
+    for name, value in ASSIGNED.findall(text):
+        if re.search(rf"(?m)^{name}\b", (REPO / SETTINGS).read_text()):
+            yield _setting(name, ast.literal_eval(value))
+    for commands in COMMANDS.findall(text):
+        yield Example(commands.splitlines()[0], lambda folder, run=commands: _run(folder, run))
+    for condition in CONDITION.findall(text):
+        yield Example(condition[2], lambda folder, lines=condition: _add_filter(folder, lines))
+
+
+def _run(folder: Path, commands: str) -> None:
+    subprocess.run(["sh", "-e", "-c", commands], cwd=folder, check=True)
+
+
+def _add_filter(folder: Path, condition: tuple[str, ...]) -> None:
+    """Add a condition to the InlineFilters of the failed-attempts signal, its last ones."""
+    file = folder / FAILED_ATTEMPTS
+    before, tags, after = file.read_text().partition("\nTags:\n")
+    assert before and tags, file
+    file.write_text(f"{before}\n  - " + "\n    ".join(condition) + tags + after)
