@@ -19,6 +19,8 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built wi
 TEXT_TAG = "tag:yaml.org,2002:str"
 LIST_CONDITIONS = ("IsIn", "IsNotIn")
 WILDCARDS = ("*", "?")
+# CloudTrail writes account numbers as text
+ACCOUNT_PATHS = ("recipientAccountId", "userIdentity.accountId")
 ROLE_ARN_PATH = re.compile("(?<!assumed)rolearn$", re.I)
 COMBINATORS = ("All", "Any")
 
@@ -102,9 +104,8 @@ def _expression(node: yaml.MappingNode) -> Iterator[Finding]:
     if condition in LIST_CONDITIONS:
         yield from _values(node, fields, condition)
     if condition in COMPARISONS:
-        role_path = path if ROLE_ARN_PATH.search(path) else None
         for entry in _entries(fields):
-            message = _entry(entry, condition, role_path)
+            message = _entry(entry, condition, path)
             if message:
                 yield entry.start_mark.line + 1, message
 
@@ -121,32 +122,30 @@ def _values(
     yield (given or node).start_mark.line + 1, f"{condition} needs a list under Values; {hint}"
 
 
-def _entry(node: yaml.Node, condition: str, role_path: str | None) -> str | None:
+def _entry(node: yaml.Node, condition: str, path: str) -> str | None:
     """Return why a condition can do nothing with one of its values, or None.
 
     Args:
         node: The value, or one of the list.
         condition: The condition's name.
-        role_path: The field that is compared, if it is the ARN of a role.
+        path: The field that is compared.
     """
     value, (part, prefix, _) = _text(node), COMPARISONS[condition]
-    is_whole = part == "whole"
-    if len(value) > 1 and any(char in value for char in WILDCARDS) and (is_whole or role_path):
+    is_whole, is_role = part == "whole", ROLE_ARN_PATH.search(path) is not None
+    if len(value) > 1 and any(char in value for char in WILDCARDS) and (is_whole or is_role):
         compares = "whole values" if is_whole else "the text as it is"
         matches = f"{condition} compares {compares}, so {value!r} matches only itself"
         return f"{matches}; {_instead(value, condition)}"
-    if role_path is None:
+    never = _never(condition, value)
+    if (is_role or path in ACCOUNT_PATHS) and node.tag != TEXT_TAG:
+        return f"{path} is text, so {never}: {_why_no_text(node)}"
+    if not is_role:
         return None
     compared = value.lower() if prefix else value
-    if not isinstance(node, yaml.ScalarNode) or node.tag != TEXT_TAG:
-        reason: str | None = _why_no_text(node)
-    elif is_whole and not compared.startswith("arn:"):
-        never = f"{role_path} is an ARN, so {_never(condition, value)}"
-        return f"{never}; write the ARN{_or_end(value, condition)}"
-    else:
-        reason = why_never(compared, part)
-    never = f"{role_path} is a role's ARN, so {_never(condition, value)}"
-    return f"{never}: {reason}" if reason else None
+    if is_whole and not compared.startswith("arn:"):
+        return f"{path} is an ARN, so {never}; write the ARN{_or_end(value, condition)}"
+    reason = why_never(compared, part)
+    return f"{path} is a role's ARN, so {never}: {reason}" if reason else None
 
 
 def _never(condition: str, value: str) -> str:

@@ -40,6 +40,7 @@ ARN = "arn:aws:iam::123456789012:role/Admin"
         one("IsNullOrEmpty", "x"),
         one("Equals", "arn:aws:sts::1:assumed-role/a/b", path="responseElements.assumedRoleArn"),
         one("Equals", "7", path="requestParameters.roleArnCount"),
+        condition("IsIn", "'012345670123'", path="recipientAccountId"),
         "  - All: []",
         f"  - Any:\n{condition('IsIn', ARN).replace(chr(10), chr(10) + '  ')}".replace(
             "Any:\n  - ", "Any:\n    - "
@@ -125,8 +126,19 @@ def test_filters_that_can_match_are_no_problem(tmp_path, filters):
         (
             one("Contains", "123456789012"),
             5,
-            "requestParameters.roleArn is a role's ARN, so Contains never matches '123456789012': "
+            "requestParameters.roleArn is text, so Contains never matches '123456789012': "
             "it is not text; write '123456789012' in quotes",
+        ),
+        (
+            condition("IsIn", "'111122223333'", "012345670123", path="recipientAccountId"),
+            7,
+            "recipientAccountId is text, so IsIn never matches '012345670123': "
+            "it is not text; write '012345670123' in quotes",
+        ),
+        (
+            one("DoesNotEqual", "123456789012", path="userIdentity.accountId"),
+            5,
+            "DoesNotEqual excludes nothing with '123456789012'",
         ),
         (
             one("StartsWith", "'arn:aws:ima::'"),
