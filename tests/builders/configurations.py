@@ -11,6 +11,7 @@ from pathlib import Path
 
 from local_panther.content.following import Repository
 
+SETTINGS = "global_helpers/aws_role_escalation_config.py"
 BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored"
 OPT_INS = ("IdentityCenterSession", "SAMLUser", "WebIdentityUser", "OtherAccountUser")
 

@@ -14,10 +14,10 @@ from local_panther.content.saved_queries import saved_queries
 from local_panther.errors import ContentError
 from local_panther.lake.saved import run_saved
 from local_panther.replay import replay
-from local_panther.roles.settings import MODULE, read_settings, shipped_settings
+from local_panther.roles.settings import read_settings, shipped_settings
 from local_panther.roles.summary import nearest, summarised
 from local_panther.simulate.identities import PrincipalKind, identity
-from tests.builders.configurations import change_settings, shipped
+from tests.builders.configurations import SETTINGS, change_settings, shipped
 from tests.builders.events import ALICE, START, call, denied, role_arn
 from tests.builders.replays import FAILED_ATTEMPTS
 from tests.conftest import copy_content
@@ -26,7 +26,6 @@ from tests.scale import examples
 HUNT = "AWS Role Escalation Hunt"
 NUMBERS = itertools.count()
 ROLE = "SharedAdmin"
-SETTINGS = f"global_helpers/{MODULE}.py"
 
 
 def session(name):
