@@ -38,6 +38,7 @@ def test_this_repository_loads():
         assert rule_ids - {BLOCKLIST_ID} == {
             "AWS.CloudTrail.IAMListRoles",
             "AWS.CloudTrail.MultipleFailedRoleAttempts",
+            "AWS.CloudTrail.RoleSearch",
         }
         assert disabled == ([] if blocklist_is_enabled() else [BLOCKLIST_ID])
         assert (BLOCKLIST_ID in rule_ids) == (not disabled)
@@ -50,7 +51,7 @@ def test_this_repository_loads():
 
 def test_disabled_items_load_when_asked_for():
     with loaded_content(REPO, include_disabled=True) as content:
-        assert len(content.rules) == 3 and not content.ids_left_out(Reason.DISABLED)
+        assert len(content.rules) == 4 and not content.ids_left_out(Reason.DISABLED)
 
 
 def test_rules_want_only_the_events_that_their_filters_let_through():
@@ -59,9 +60,11 @@ def test_rules_want_only_the_events_that_their_filters_let_through():
     assert wanted["AWS.CloudTrail.IAMListRoles"] == {
         "ListRoles",
         "GetAccountAuthorizationDetails",
+        "ListInstanceProfiles",
     }
     assert wanted["AWS.CloudTrail.MultipleFailedRoleAttempts"] == {
         "AssumeRole",
+        "AssumeRoleWithWebIdentity",
         "UpdateAssumeRolePolicy",
     }
 
