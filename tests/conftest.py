@@ -44,9 +44,11 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 @pytest.fixture
 def store() -> Iterator[None]:
     """An empty key-value store behind panther_detection_helpers, and helpers that know nothing."""
+    import aws_role_attempt_helpers
     import distinct_window_helpers
 
     distinct_window_helpers._known.clear()
+    aws_role_attempt_helpers._latest.clear()
     with ordinary_table():  # what the helpers ask of DynamoDB itself is tested
         yield
 

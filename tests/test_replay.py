@@ -4,6 +4,7 @@ import gzip
 import itertools
 import json
 from collections import defaultdict
+from functools import partial
 from random import Random
 
 import pytest
@@ -20,9 +21,10 @@ from tests.builders.replays import (
     BLOCKLIST,
     CORRELATION,
     FAILED_ATTEMPTS,
+    ROLE_SEARCH,
     blocklist_is_enabled,
-    correlation_alerts,
     replayed,
+    search_alerts,
     simulated,
 )
 
@@ -41,20 +43,27 @@ class TestAttack:
         trail = simulated(tmp_path / "trail", **{"roles": THRESHOLD + 2, **scenario})
         outcome = replayed(trail, content=self.folder)
         assert outcome.complete
-        return correlation_alerts(outcome)
+        return search_alerts(outcome)
 
     def test_on_enough_roles_after_discovery_alerts(self, tmp_path):
         (alert,) = self.alerts(tmp_path)
+        assert (alert.metadata.rule_id, alert.severity) == (ROLE_SEARCH, "HIGH")
+        assert alert.context["principal"] == MALLORY
+        assert alert.context["distinctTargets"] == THRESHOLD
+        assert alert.context["discoveryTimes"] == ["2026-01-05T10:00:00Z"]
+        assert alert.context["discoveryCameFirst"] is True
+
+    def test_before_discovery_alerts_by_the_correlation_rule(self, tmp_path):
+        (alert,) = self.alerts(tmp_path, discovery_last=True)
+        assert (alert.metadata.rule_id, alert.severity) == (CORRELATION, "HIGH")
         assert alert.match_value == MALLORY
         burst = alert.context["FailedAttempts"]
         assert burst["distinctTargets"] == THRESHOLD + 2
-        assert burst["discoveryTimes"] == ["2026-01-05T10:00:00Z"]
-        assert burst["discoveryCameFirst"] is True
-        assert alert.severity == "HIGH"
+        assert burst["discoveryCameFirst"] is False
 
     def test_by_changing_trust_policies_alerts(self, tmp_path):
         (alert,) = self.alerts(tmp_path, api=Api.UPDATE_TRUST_POLICY)
-        assert alert.context["FailedAttempts"]["api"] == "UpdateAssumeRolePolicy"
+        assert alert.context["api"] == "UpdateAssumeRolePolicy"
 
     @pytest.mark.parametrize("kind", list(PrincipalKind))
     def test_by_a_principal_of_any_kind_alerts(self, tmp_path, kind):
@@ -74,8 +83,8 @@ class TestAttack:
 
     def test_with_rotating_sessions_of_one_role_alerts(self, tmp_path):
         (alert,) = self.alerts(tmp_path, principal=PrincipalKind.ROLE, rotate_sessions=True)
-        assert alert.match_value == role_arn("BuildRunnerRole")
-        assert len(alert.context["FailedAttempts"]["sessionNames"]) == THRESHOLD + 2
+        assert alert.context["principal"] == role_arn("BuildRunnerRole")
+        assert len(alert.context["sessionNames"]) == THRESHOLD
 
     def test_by_twelve_people_of_one_identity_center_role_does_not(self, tmp_path):
         assert not self.alerts(tmp_path, principal=PrincipalKind.SSO, principals=THRESHOLD + 2)
@@ -93,31 +102,35 @@ class TestAttack:
 class TestDelivery:
     """The same attack gives the same one alert, however it reaches the reader."""
 
+    @pytest.fixture(params=[False, True], ids=["discovery first", "discovery last"])
+    def simulated(self, request):
+        return partial(simulated, discovery_last=request.param)
+
     def facts(self, *paths):
-        outcome = replayed(*paths)
-        (alert,) = correlation_alerts(outcome)
-        burst = alert.context["FailedAttempts"]
-        return alert.match_value, alert.created_at, burst["distinctTargets"], burst["targets"]
+        (alert,) = search_alerts(replayed(*paths))
+        burst = alert.context.get("FailedAttempts", alert.context)
+        who = alert.metadata.rule_id, burst["principal"]
+        return who, alert.created_at, burst["distinctTargets"], burst["targets"]
 
     @pytest.fixture
-    def expected(self, tmp_path):
+    def expected(self, tmp_path, simulated):
         return self.facts(simulated(tmp_path / "plain.jsonl"))
 
     @pytest.mark.parametrize("name", ["t.json", "t.jsonl.gz", "t.json.gz", "folder"])
-    def test_in_files_of_any_form(self, tmp_path, expected, name):
+    def test_in_files_of_any_form(self, tmp_path, simulated, expected, name):
         assert self.facts(simulated(tmp_path / name)) == expected
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_shuffled_duplicated_and_split(self, tmp_path, expected, seed):
+    def test_shuffled_duplicated_and_split(self, tmp_path, simulated, expected, seed):
         trail = simulated(tmp_path / "t", seed=seed, shuffle=True, duplicates=0.5)
         assert self.facts(trail) == expected
 
-    def test_read_twice(self, tmp_path, expected):
+    def test_read_twice(self, tmp_path, simulated, expected):
         trail = simulated(tmp_path / "t", shuffle=True)
         copy = simulated(tmp_path / "copy.jsonl.gz", shuffle=True)
         assert self.facts(trail, trail, copy) == expected
 
-    def test_in_one_file_a_record(self, tmp_path, expected):
+    def test_in_one_file_a_record(self, tmp_path, simulated, expected):
         records = (simulated(tmp_path / "t.jsonl").read_text()).splitlines()
         folder = tmp_path / "many"
         folder.mkdir()
@@ -223,7 +236,11 @@ def test_the_verdict_per_principal_equals_the_definition(tmp_path, alerting_sign
     trail.write_text("".join(json.dumps(record) + "\n" for record in records))
     outcome = replayed(trail, content=alerting_signal)
     assert outcome.complete
-    alerted = {alert.event["userIdentity"]["principalId"] for alert in outcome.alerts}
+    alerted = {
+        alert.event["userIdentity"]["principalId"]
+        for alert in outcome.alerts
+        if alert.metadata.rule_id == FAILED_ATTEMPTS
+    }
     assert alerted == guilty(found)
 
 
@@ -239,8 +256,7 @@ def test_discovery_that_comes_long_before_does_not_pair(tmp_path):
         listing = call("ListRoles", time=START + offset, eventID="listing")
         trail = tmp_path / f"{offset}.jsonl"
         trail.write_text("".join(json.dumps(record) + "\n" for record in [listing, *burst]))
-        alerts = [a for a in replayed(trail).alerts if a.metadata.rule_id == CORRELATION]
-        assert len(alerts) == expected
+        assert len(search_alerts(replayed(trail))) == expected
 
 
 def test_a_record_that_was_delivered_twice_counts_once_unless_repeats_are_kept(tmp_path):

@@ -35,6 +35,7 @@ OWN_HELPER = """def is_root(event):
     return event.deep_get("userIdentity", "type") == "Root"
 """
 BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
+ROLE_SEARCH = "AWS.CloudTrail.RoleSearch"
 CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
 OWN_ROLE = role_arn("BreakGlass", "111122223333")
 
@@ -144,7 +145,7 @@ def test_a_replay_finds_the_attack_with_the_users_own_blocklist(user, initial, c
         user.run(*replay, cwd=initial)
     )
     found = alerts(user.run(*replay, cwd=configured))
-    assert found[CORRELATION]["severity"] == "HIGH"
+    assert found[ROLE_SEARCH]["severity"] == "HIGH"
     assert "BreakGlass" in found["AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"]["title"]
 
 

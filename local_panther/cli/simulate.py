@@ -65,6 +65,9 @@ def simulate(
         int, typer.Option(min=0, help="Roles that the attacker then gets into.")
     ] = 0,
     no_discovery: Annotated[bool, typer.Option("--no-discovery", help="No ListRoles.")] = False,
+    discovery_last: Annotated[
+        bool, typer.Option("--discovery-last", help="ListRoles after the attempts, not before.")
+    ] = False,
     blocklisted: Annotated[
         str | None,
         typer.Option(
@@ -89,6 +92,8 @@ def simulate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same records.")] = 1,
 ) -> None:
     """Write generated CloudTrail: a role attack among ordinary records."""
+    if no_discovery and discovery_last:
+        raise typer.BadParameter("--no-discovery and --discovery-last exclude each other")
     epoch = start.replace(tzinfo=UTC).timestamp()
     scenario = Scenario(
         roles=roles,
@@ -99,6 +104,7 @@ def simulate(
         principals=principals,
         rotate_sessions=rotate_sessions,
         discovery=not no_discovery,
+        discovery_last=discovery_last,
         succeed=succeed,
         blocklisted=blocklisted,
         start=epoch,

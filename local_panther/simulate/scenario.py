@@ -12,6 +12,7 @@ ATTACKER_ADDRESS = "198.51.100.23"
 OFFICE_ADDRESS = "203.0.113.10"
 DISCOVERY_PAGES = 3
 DISCOVERY_LEAD_SECONDS = 150  # from the first ListRoles to the first attempt
+DISCOVERY_LAG_SECONDS = 120  # from the last failure to a ListRoles that comes afterwards
 SUCCESS_LAG_SECONDS = 240  # from the last failure to the first success
 
 NAMES = {
@@ -44,10 +45,11 @@ class Scenario:
         minutes: Time from the first attempt to the last one on a new role.
         principals: Number of attackers, who take turns attempt by attempt.
         rotate_sessions: Use a new session name for every call of a ROLE attacker.
-        discovery: Call ListRoles first.
+        discovery: Call ListRoles.
+        discovery_last: Call it after the attempts, not before them.
         succeed: Roles, of those that denied the attacker, that the attacker then gets into.
         blocklisted: A role that a person assumes in the meantime; None for nobody.
-        start: Time of the first ListRoles, in seconds since 1970.
+        start: Time of the attack, in seconds since 1970: of its first ListRoles if that comes first.
     """
 
     roles: int = 12
@@ -58,6 +60,7 @@ class Scenario:
     principals: int = 1
     rotate_sessions: bool = False
     discovery: bool = True
+    discovery_last: bool = False
     succeed: int = 0
     blocklisted: str | None = None
     start: float = 0
@@ -66,10 +69,8 @@ class Scenario:
 def attack(scenario: Scenario, random: Random) -> Iterator[Record]:
     """Yield the records of an attack, in the order of their times."""
     shapes, callers = Shapes(random), _Callers(scenario, random)
-    if scenario.discovery:
-        for page in range(DISCOVERY_PAGES):
-            for number in range(scenario.principals):
-                yield shapes.list_roles(callers.call(number, scenario.start + page))
+    if scenario.discovery and not scenario.discovery_last:
+        yield from _discovery(scenario, shapes, callers, scenario.start)
     if scenario.blocklisted:
         person = identity(PrincipalKind.USER, "trent", "")
         call = Call(person, scenario.start + 60, OFFICE_ADDRESS)
@@ -84,10 +85,21 @@ def attack(scenario: Scenario, random: Random) -> Iterator[Record]:
             yield shapes.denied_assume_role(call, f"arn:aws:iam::{ACCOUNT}:role/{names[role]}")
         else:
             yield shapes.denied_trust_update(call, names[role])
+    last = first + scenario.minutes * 60
+    if scenario.discovery and scenario.discovery_last:
+        yield from _discovery(scenario, shapes, callers, last + DISCOVERY_LAG_SECONDS)
     for number in range(min(scenario.succeed, scenario.roles)):
-        time = first + scenario.minutes * 60 + SUCCESS_LAG_SECONDS * (number + 1)
+        time = last + SUCCESS_LAG_SECONDS * (number + 1)
         role_arn = f"arn:aws:iam::{ACCOUNT}:role/{names[-1 - number]}"
         yield shapes.assumed_role(callers.call(0, time), role_arn, "mallory")
+
+
+def _discovery(
+    scenario: Scenario, shapes: Shapes, callers: "_Callers", time: float
+) -> Iterator[Record]:
+    for page in range(DISCOVERY_PAGES):
+        for number in range(scenario.principals):
+            yield shapes.list_roles(callers.call(number, time + page))
 
 
 def role_names(count: int) -> list[str]:

@@ -15,6 +15,7 @@ from tests.builders.rules import BLOCKLIST as BLOCKLIST_FILE
 from tests.builders.rules import spec_of
 from tests.builders.unlisted import CONTENT
 
+ROLE_SEARCH = "AWS.CloudTrail.RoleSearch"
 CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
 BLOCKLIST = "AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"
 SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
@@ -54,8 +55,9 @@ def blocklist_is_enabled() -> bool:
     return spec_of(BLOCKLIST_FILE)["Enabled"]
 
 
-def correlation_alerts(outcome: Outcome) -> list[Alert]:
-    return [alert for alert in outcome.alerts if alert.metadata.rule_id == CORRELATION]
+def search_alerts(outcome: Outcome) -> list[Alert]:
+    """Return the alerts of searches: of the stream, and of the correlation rule."""
+    return [a for a in outcome.alerts if a.metadata.rule_id in (ROLE_SEARCH, CORRELATION)]
 
 
 def started(command: list, **options) -> subprocess.Popen:

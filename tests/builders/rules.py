@@ -14,6 +14,7 @@ from tests.builders.events import REPO
 RULES = REPO / "rules" / "aws_cloudtrail_rules"
 BLOCKLIST = "aws_iam_assume_role_blocklist_ignored"
 LIST_ROLES = "aws_iam_list_roles"
+ROLE_SEARCH = "aws_role_search"
 FAILED_ATTEMPTS = "aws_multiple_failed_role_attempts"
 
 

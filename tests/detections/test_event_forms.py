@@ -8,7 +8,15 @@ import pytest
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.simulate.scenario import Api, Scenario, attack
 from tests.builders.events import START, event, read_record, role_arn
-from tests.builders.rules import BLOCKLIST, FAILED_ATTEMPTS, LIST_ROLES, from_body, in_place
+from tests.builders.rules import (
+    BLOCKLIST,
+    FAILED_ATTEMPTS,
+    LIST_ROLES,
+    ROLE_SEARCH,
+    from_body,
+    in_place,
+    matches,
+)
 
 RAW_TIME = "eventTime"  # in a context, as the record has it
 
@@ -39,10 +47,11 @@ def without_nulls(value):
     return [without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
-@pytest.mark.parametrize("name", [BLOCKLIST, LIST_ROLES, FAILED_ATTEMPTS])
+@pytest.mark.parametrize("name", [BLOCKLIST, LIST_ROLES, FAILED_ATTEMPTS, ROLE_SEARCH])
 @pytest.mark.parametrize("api", Api)
 @pytest.mark.parametrize("principal", PrincipalKind)
 def test_a_rule_answers_the_same_on_both_forms(tmp_path, monkeypatch, store, name, api, principal):
+    import aws_role_attempt_helpers
     import aws_role_escalation_config
     import distinct_window_helpers
 
@@ -56,11 +65,16 @@ def test_a_rule_answers_the_same_on_both_forms(tmp_path, monkeypatch, store, nam
         start=START,
     )
     delivered = list(attack(scenario, Random(1)))
+    discovery = in_place(LIST_ROLES)
+    assert [matches(discovery, event(record)) for record in delivered].count(True) == 3
     in_delivered_form = answers(in_place(name), delivered)
     # The second run must remember nothing of the first.
     distinct_window_helpers._known.clear()
+    aws_role_attempt_helpers._latest.clear()
     start_with_an_empty_store(monkeypatch)
-    in_stored_form = answers(from_body(name, tmp_path), [stored(record) for record in delivered])
+    kept = [stored(record) for record in delivered]
+    assert [matches(discovery, event(record)) for record in kept].count(True) == 3
+    in_stored_form = answers(from_body(name, tmp_path), kept)
     assert in_stored_form == in_delivered_form
     assert any(matched for matched, _, _ in in_stored_form)
 
@@ -69,6 +83,6 @@ def start_with_an_empty_store(monkeypatch):
     """Give every item another key, so that those of the run before are not seen."""
     import aws_role_attempt_helpers as helpers
 
-    for function in ("_attempts_key", "_discovery_key"):
+    for function in ("_attempts_key", "_marks_key"):
         original = getattr(helpers, function)
         monkeypatch.setattr(helpers, function, lambda *a, key=original: "second " + key(*a))

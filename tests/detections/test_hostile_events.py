@@ -11,7 +11,7 @@ from panther_core.enriched_event import PantherEvent
 
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders.events import ALICE, call, denied, denied_update, role_arn
-from tests.builders.rules import BLOCKLIST, FAILED_ATTEMPTS, LIST_ROLES, in_place
+from tests.builders.rules import BLOCKLIST, FAILED_ATTEMPTS, LIST_ROLES, ROLE_SEARCH, in_place
 from tests.detections.test_data_model import FILE as DATA_MODEL
 from tests.scale import examples
 
@@ -24,6 +24,13 @@ MAX_CONTEXT = 200 * 1024  # bytes; an instance replaces a larger context by an e
 
 ARN = role_arn("Admin")
 MESSAGE = "User: x is not authorized to perform: sts:AssumeRole on resource: "
+LEAKED = "arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3"
+WEB_IDENTITY = {
+    "type": "WebIdentityUser",
+    "principalId": "arn:aws:iam::123456789012:oidc-provider/ci.example.com:aud:repo",
+    "userName": "repo:example/app",
+    "identityProvider": "arn:aws:iam::123456789012:oidc-provider/ci.example.com",
+}
 TEXTS = [
     "",
     " ",
@@ -60,6 +67,11 @@ TEXTS = [
     "AssumedRole",
     "AssumeRoleWithSAML",
     "GetAccountAuthorizationDetails",
+    "ListInstanceProfiles",
+    "AssumeRoleWithWebIdentity",
+    "WebIdentityUser",
+    LEAKED,
+    MESSAGE + ARN + " with an explicit deny in an identity-based policy: " + LEAKED,
     "AWSAccount",
     "AIDAEXAMPLEFRANK00001",
     activity.TOO_LONG_SESSION,
@@ -79,6 +91,8 @@ BASES = [
     denied(ARN, identity(PrincipalKind.SSO, "dana@example.com", "")),
     denied(ARN, identity(PrincipalKind.ROLE, "Deploy", "s"), tail=" because of a policy"),
     denied_update("Admin"),
+    denied(ARN, tail=f" with an explicit deny in an identity-based policy: {LEAKED}"),
+    denied(ARN, WEB_IDENTITY, eventName="AssumeRoleWithWebIdentity"),
 ]
 FIELDS = [*call("ListRoles"), "errorCode", "errorMessage", "p_event_time", "eventID"]
 NESTED = [
@@ -125,12 +139,18 @@ def check_helpers(event):
         owner = event.deep_get("userIdentity", "arn")
         issuer = event.deep_get("userIdentity", "sessionContext", "sessionIssuer", "arn")
         name = principal.removeprefix(activity.IDENTITY_CENTER).split("/")[-1]
-        assert principal in (owner, issuer) or name in owner
+        if event.deep_get("userIdentity", "type") == "WebIdentityUser":
+            assert event.deep_get("userIdentity", "userName").strip() in principal
+        else:
+            assert principal in (owner, issuer) or name in owner
         assert event.deep_get("userIdentity", "type") != "AWSService"
     for function in (
         activity.is_failed_role_attempt,
         activity.is_role_discovery,
-        activity.is_near_success,
+        activity.is_refused,
+        activity.is_open,
+        activity.is_quarantined,
+        activity.denying_policy,
         activity.is_identity_center,
         activity.session_name,
         activity.recipient_account,
@@ -150,7 +170,8 @@ def check_rule(rule, event):
 
 def test_events_of_any_shape_raise_nothing(store, data_model, monkeypatch):
     random = Random(20260105)
-    rules = [in_place(name) for name in (BLOCKLIST, LIST_ROLES, FAILED_ATTEMPTS)]
+    names = (BLOCKLIST, LIST_ROLES, FAILED_ATTEMPTS, ROLE_SEARCH)
+    rules = [in_place(name) for name in names]
     monkeypatch.setattr(rules[0].module, "PERSON_TYPES", ALL_PERSON_TYPES)
     monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", ["*/nobody", "[!x"])
     monkeypatch.setattr(config, "PERSON_ROLE_PREFIXES", ["Okta"])

@@ -71,6 +71,7 @@ def test_alerts_name_summary_attributes_that_their_events_have():
         ],
         "aws_iam_list_roles.yml": event,
         "aws_multiple_failed_role_attempts.yml": event,
+        "aws_role_search.yml": event,
         "aws_role_escalation_succeeded.yml": row,
         "aws_list_roles_with_multiple_failed_role_attempts.yml": event,
         "aws_list_roles_with_failed_role_fan_out.yml": event,

@@ -21,8 +21,15 @@ from botocore.config import Config
 from panther_detection_helpers import caching
 
 from local_panther.simulate.identities import PrincipalKind, identity
-from tests.builders.events import ALICE, call, denied, event, role_arn
-from tests.builders.rules import BLOCKLIST, FAILED_ATTEMPTS, LIST_ROLES, in_place, matches
+from tests.builders.events import call, denied, event, role_arn
+from tests.builders.rules import (
+    BLOCKLIST,
+    FAILED_ATTEMPTS,
+    LIST_ROLES,
+    ROLE_SEARCH,
+    in_place,
+    matches,
+)
 
 ERRORS = {
     "throttled": (400, "ProvisionedThroughputExceededException"),
@@ -99,6 +106,7 @@ def impatient_session() -> boto3.Session:
 @pytest.fixture(params=["unreachable", *HANDLERS])
 def failing(request, monkeypatch):
     distinct_window_helpers._known.clear()
+    attempts._latest.clear()
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", impatient_session())
     with failing_store(request.param) as address:
         settings = {
@@ -112,8 +120,9 @@ def failing(request, monkeypatch):
             yield
 
 
-def test_an_attempt_is_a_visible_rule_error(failing):
-    result = in_place(FAILED_ATTEMPTS).run(event(denied(role_arn("X"))), {}, {}, batch_mode=True)
+@pytest.mark.parametrize("name", [FAILED_ATTEMPTS, ROLE_SEARCH])
+def test_an_attempt_is_a_visible_rule_error(failing, name):
+    result = in_place(name).run(event(denied(role_arn("X"))), {}, {}, batch_mode=True)
     assert result.detection_exception is not None and not result.trigger_alert
 
 
@@ -122,23 +131,24 @@ def test_discovery_is_a_signal_all_the_same(failing):
 
 
 def test_no_other_event_is_an_error(failing):
-    rules = [in_place(name) for name in (BLOCKLIST, LIST_ROLES, FAILED_ATTEMPTS)]
+    rules = [in_place(name) for name in (BLOCKLIST, LIST_ROLES, FAILED_ATTEMPTS, ROLE_SEARCH)]
     for record in (call("AssumeRole"), call("DescribeInstances"), {}):
         assert not any(matches(rule, event(record)) for rule in rules)
 
 
-def test_the_context_of_a_burst_does_without_discovery(failing):
-    module = in_place(FAILED_ATTEMPTS).module
+@pytest.mark.parametrize("name", [FAILED_ATTEMPTS, ROLE_SEARCH])
+def test_the_context_of_a_burst_does_without_discovery(failing, name):
+    module = in_place(name).module
     context = module.alert_context(event(denied(role_arn("X"))))
     assert context["distinctTargets"] == 1 and context["discoveryTimes"] == []
-    assert attempts.discovery_times(event(denied(role_arn("X"))), ALICE["arn"]) == ""
+    assert attempts.discovery_times(event(denied(role_arn("X")))) == ""
 
 
 def test_an_item_that_is_no_string_set_is_an_error_for_its_principal_only(store):
     rule, attempt = in_place(FAILED_ATTEMPTS), event(denied(role_arn("X")))
     assert not matches(rule, attempt)
-    (item,) = caching.kv_table().scan()["Items"]
-    caching.kv_table().put_item(Item=item | {"stringSet": 7})
+    for item in caching.kv_table().scan()["Items"]:
+        caching.kv_table().put_item(Item=item | {"stringSet": 7})
     distinct_window_helpers._known.clear()
     result = rule.run(attempt, {}, {}, batch_mode=True)
     assert "ValidationException" in str(result.detection_exception) and not result.trigger_alert

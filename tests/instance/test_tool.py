@@ -16,7 +16,7 @@ from local_panther.errors import ContentError
 from local_panther.instance.index import stored_content
 from local_panther.instance.library import Library
 from tests.builders.correlations import FIELD, sequence
-from tests.builders.replays import correlation_alerts, replayed, simulated, started
+from tests.builders.replays import replayed, search_alerts, simulated, started
 from tests.instance.conftest import TOKEN
 
 BIN = Path(sys.executable).parent
@@ -59,13 +59,16 @@ def test_a_life_of_some_content(tool, instance, tmp_path):
 
     status, out = tool("upload")
     assert status == 0 and "Upload succeeded" in out
-    assert "Skipped: 0" in out and "New: 4" in out and "Correlation Rules" in out
+    assert "Skipped: 0" in out and "New: 5" in out and "Correlation Rules" in out
 
     status, out = tool("upload")
-    assert status == 0 and "New: 0" in out and "Total: 4" in out and "New: 4" not in out
+    assert status == 0 and "New: 0" in out and "Total: 5" in out and "New: 5" not in out
 
-    trail = simulated(tmp_path / "trail")
-    assert len(correlation_alerts(replayed(trail, content=stored_content(instance.state)))) == 1
+    content = stored_content(instance.state)
+    for last in (False, True):  # by the streaming rule, and by the correlation rule
+        trail = simulated(tmp_path / f"trail-{last}", discovery_last=last)
+        (alert,) = search_alerts(replayed(trail, content=content))
+        assert (alert.metadata.analysis_type == "correlation_rule") == last
 
     rule = "AWS.CloudTrail.IAMListRoles"
     status, out = tool("delete", "--no-confirm", "--analysis-id", rule)

@@ -15,7 +15,7 @@ from local_panther.instance import checker
 from local_panther.instance.check import file_name
 from local_panther.instance.index import stored_content
 from local_panther.instance.server import running
-from tests.builders.replays import correlation_alerts, replayed, simulated
+from tests.builders.replays import CORRELATION, replayed, search_alerts, simulated
 from tests.instance.conftest import TOKEN, Client, archive, repo_files
 
 RULE = {
@@ -64,9 +64,10 @@ class TestStoring:
 
     def test_can_be_replayed(self, instance, tmp_path):
         assert instance.upload(archive(repo_files()))["status"] == "COMPLETED"
-        trail = simulated(tmp_path / "trail")
+        trail = simulated(tmp_path / "trail", discovery_last=True)
         outcome = replayed(trail, content=stored_content(instance.state))
-        (alert,) = correlation_alerts(outcome)
+        (alert,) = search_alerts(outcome)
+        assert alert.metadata.rule_id == CORRELATION
         assert alert.context["FailedAttempts"]["distinctTargets"] == 12
 
     def test_gives_back_the_body_and_tests_of_a_rule(self, instance):

@@ -59,9 +59,13 @@ def fed(
 
 
 def attack(folder: Path) -> Path:
-    """Write an attack that succeeds, and one on a role of the blocklist."""
+    """Write an attack that succeeds, and one on a role of the blocklist.
+
+    Its roles are listed after the attempts, so that the correlation rule alerts.
+    """
     blocked = "arn:aws:iam::123456789012:role/FullAdminRole"
-    return simulated(folder / "trail.json.gz", succeed=2, blocklisted=blocked)
+    scenario = {"succeed": 2, "discovery_last": True, "blocklisted": blocked}
+    return simulated(folder / "trail.json.gz", **scenario)
 
 
 def content_files() -> dict[str, str]:
