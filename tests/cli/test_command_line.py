@@ -16,6 +16,7 @@ from tests.builders.events import REPO, role_arn
 from tests.builders.replays import (
     BLOCKLIST,
     CORRELATION,
+    ROLE_SEARCH,
     blocklist_is_enabled,
     simulated,
     started,
@@ -40,12 +41,19 @@ def run(*arguments, cwd=REPO, stdin=None):
 def is_the_attack(out):
     """Whether the attack has its one alert, beside that of a blocklist which is turned on."""
     rule_ids = [json.loads(line)["rule_id"] for line in out.splitlines()]
-    return rule_ids == [*[BLOCKLIST] * blocklist_is_enabled(), CORRELATION]
+    return rule_ids == [*[BLOCKLIST] * blocklist_is_enabled(), ROLE_SEARCH]
 
 
 @pytest.fixture
 def trail(tmp_path):
     return simulated(tmp_path / "trail", blocklisted=role_arn("FullAdminRole"))
+
+
+@pytest.fixture
+def listed_last(tmp_path):
+    """The same attack, which the correlation rule finds: its roles are listed afterwards."""
+    blocklisted = role_arn("FullAdminRole")
+    return simulated(tmp_path / "listed-last", blocklisted=blocklisted, discovery_last=True)
 
 
 class TestReplay:
@@ -63,8 +71,17 @@ class TestReplay:
         _, out, _ = run("replay", trail, "--details")
         assert "distinctTargets" in out
 
-    def test_json_is_one_object_a_line_and_nothing_else(self, trail):
-        status, out, err = run("replay", trail, "--include-disabled", "--format", "json")
+    def test_json_of_an_alert_of_the_stream_has_the_same_keys(self, trail):
+        _, out, _ = run("replay", trail, "--include-disabled", "--format", "json")
+        blocklisted, search = (json.loads(line) for line in out.splitlines())
+        assert search["rule_id"] == ROLE_SEARCH and list(search) == list(blocklisted)
+        assert (search["analysis_type"], search["severity"]) == ("rule", "HIGH")
+        assert search["created_at"] == "2026-01-05T10:14:10Z"  # of the tenth failure, as delivered
+        assert search["event_count"] == 13 - THRESHOLD
+        assert search["context"]["discoveryCameFirst"] is True
+
+    def test_json_is_one_object_a_line_and_nothing_else(self, listed_last):
+        status, out, err = run("replay", listed_last, "--include-disabled", "--format", "json")
         assert status == 0 and "records" in err
         alerts = [json.loads(line) for line in out.splitlines()]
         assert [alert["rule_id"] for alert in alerts] == [BLOCKLIST, CORRELATION]
@@ -80,8 +97,8 @@ class TestReplay:
         assert [alert["incident"] for alert in alerts] == [1, 2]  # one got in
         assert alerts[0]["verdict"].startswith("ENTERED role FullAdminRole: trent")
         assert (alerts[1]["first"], alerts[1]["last"]) == (
-            "2026-01-05T10:00:00Z",
-            "2026-01-05T10:12:30Z",
+            "2026-01-05T10:10:40Z",
+            "2026-01-05T10:14:32Z",
         )
         assert alerts[0]["mitre"] == ["TA0004:T1548"]
         assert [event["eventName"] for event in alerts[0]["events"]] == ["AssumeRole"]
@@ -96,7 +113,7 @@ class TestReplay:
     def test_reads_standard_input(self, tmp_path):
         lines = simulated(tmp_path / "t.jsonl").read_bytes()
         status, out, _ = run("replay", "-", "--format", "json", stdin=lines)
-        assert status == 0 and json.loads(out)["rule_id"] == CORRELATION
+        assert status == 0 and json.loads(out)["rule_id"] == ROLE_SEARCH
 
     def test_has_status_1_where_something_could_not_be_read_and_reads_the_rest(self, trail):
         broken = trail / "broken.json"
@@ -161,7 +178,7 @@ class TestReplay:
         err = process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
         assert os.waitstatus_to_exitcode(status) == 1 and b"more than 256 MB" in err
-        assert json.loads(process.stdout.read())["rule_id"] == CORRELATION
+        assert json.loads(process.stdout.read())["rule_id"] == ROLE_SEARCH
         assert usage.ru_maxrss < 1024 * 1024  # KB
 
     def test_lets_no_control_character_of_a_log_through_to_the_terminal(self, tmp_path):

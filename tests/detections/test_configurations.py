@@ -30,7 +30,7 @@ FULL_ADMIN = role_arn("FullAdminRole")
 ORDINARY = role_arn("Ordinary")
 BILLING = "arn:aws:iam::111122223333:role/BillingAdmin"
 
-SEARCH = ("AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts", "HIGH")
+SEARCH = ("AWS.CloudTrail.RoleSearch", "HIGH")
 SUCCESS = ("AWS.CloudTrail.RoleEscalationSucceeded", "CRITICAL")
 BLOCKLISTED = ("AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored", "HIGH")
 
@@ -78,9 +78,9 @@ CHANGES = {
     "window": {
         f"{USER}slow": Change(burst(user("slow"), 10, step=1200), (), (SEARCH,)),
         f"{USER}slower": Change(burst(user("slower"), 10, step=1601)),
-        f"{USER}thief": Change(theft(user("thief")), (SEARCH, SUCCESS), (SEARCH, SUCCESS)),
+        f"{USER}thief": Change(theft(user("thief")), (SUCCESS, SEARCH), (SUCCESS, SEARCH)),
         "arn:aws:iam::123456789012:role/BuildRunnerRole": Change(
-            theft(BUILD_RUNNER), (SEARCH, SUCCESS), ()
+            theft(BUILD_RUNNER), (SUCCESS, SEARCH), ()
         ),
     },
     "arns": {

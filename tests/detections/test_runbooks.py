@@ -7,7 +7,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from local_panther.alerts.runbook import QUOTED, STEP, runbook_steps
+from local_panther.alerts.runbook import QUOTED, STEP
 from local_panther.cli import app
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.times import parse_time
@@ -80,6 +80,7 @@ def outcome(tmp_path_factory):
     admin = role_arn("FullAdminRole")
     for name, fields in (
         ("search", {"succeed": 2}),
+        ("listed-last", {"principal": PrincipalKind.SSO, "succeed": 1, "discovery_last": True}),
         ("person", {"roles": 1, "blocklisted": admin}),
     ):
         trail = simulated(folder / f"{name}.jsonl", ordinary=0, seed=len(name) + 9, **fields)
@@ -93,11 +94,10 @@ def outcome(tmp_path_factory):
 
 
 def test_every_command_of_every_alert_finds_something(outcome):
-    texts = outcome.content.query_texts
     followed = set()
     for incident in outcome.incidents:
         for alert in incident.alerts:
-            for step in runbook_steps(alert, incident, texts):
+            for step in incident.steps(alert):
                 for query in step.queries:
                     command = query.command(outcome.source)
                     arguments = [*shlex.split(command)[1:], "--format", "json", "--workers", "1"]
@@ -114,4 +114,4 @@ def test_every_command_of_every_alert_finds_something(outcome):
         if name in QUERIES
     }
     assert followed == expected
-    assert len(rules) == 4
+    assert len(rules) == 5

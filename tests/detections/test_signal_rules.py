@@ -1,7 +1,6 @@
 """The two signals, through panther_core, loaded in both ways, on moto's DynamoDB."""
 
 import json
-from unittest.mock import patch
 
 import aws_role_attempt_helpers as helpers
 import aws_role_escalation_config as config
@@ -61,8 +60,12 @@ class TestFailedAttempts:
 
     def test_take_little_room_however_many_roles_there_are(self, load):
         verdicts(load(FAILED_ATTEMPTS), burst(150, step=20))
-        (item,) = caching.kv_table().scan()["Items"]
-        assert len(item["stringSet"]) < 80 and sum(map(len, item["stringSet"])) < 16 * 1024
+        items = {item["key"]: item["stringSet"] for item in caching.kv_table().scan()["Items"]}
+        attempts = f"aws-role-attempts AssumeRole {ALICE['arn']}"
+        marks = f"aws-role-discovery {ALICE['arn']}"
+        assert items.keys() == {attempts, f"{attempts} 123456789012", marks}
+        assert len(items[attempts]) < 80
+        assert all(sum(map(len, members)) < 16 * 1024 for members in items.values())
 
     def test_are_kept_under_the_whole_name_of_the_principal(self, load):
         path = "long-path/" * 12
@@ -70,15 +73,16 @@ class TestFailedAttempts:
         for who in people:
             matches(load(FAILED_ATTEMPTS), event(denied(role_arn("X"), who)))
         keys = {item["key"] for item in caching.kv_table().scan()["Items"]}
-        assert keys == {f"aws-role-attempts AssumeRole {who['arn']}" for who in people}
+        whole = {f"aws-role-attempts AssumeRole {who['arn']}" for who in people}
+        assert keys == whole | {f"{key} 123456789012" for key in whole}
 
     @pytest.mark.parametrize("rule, record", [(FAILED_ATTEMPTS, denied), (LIST_ROLES, None)])
     def test_keys_have_the_length_that_a_key_may_have(self, load, rule, record):
         """DynamoDB takes partition keys of up to 2,048 bytes."""
         who = identity(PrincipalKind.USER, "x" * 5000, "")
         matches(load(rule), event(denied(role_arn("X"), who) if record else call("ListRoles", who)))
-        (item,) = caching.kv_table().scan()["Items"]
-        assert len(item["key"]) < 1000
+        keys = [item["key"] for item in caching.kv_table().scan()["Items"]]
+        assert keys and all(len(key) < 1000 for key in keys)
 
     def test_count_repeats_of_one_role_once(self, load):
         assert not any(verdicts(load(FAILED_ATTEMPTS), burst(T - 1, step=1) * 5))
@@ -278,76 +282,82 @@ def test_a_field_of_any_size_leaves_the_other_names_in_the_context(load, name):
     assert len(json.dumps(context)) < 50_000
 
 
-class TestSeverity:
-    def severity(self, rule, records):
-        for record in records[:-1]:
-            matches(rule, event(record))
-        result = rule.run(event(records[-1]), {}, {}, batch_mode=True)
-        return result.severity_output, json.loads(result.alert_context_output)["pattern"]
+class TestPattern:
+    def pattern(self, rule, records):
+        return last_context(rule, records)["pattern"]
 
-    def test_is_high_after_discovery_and_the_rules_own_without(self, load):
-        rule = load(FAILED_ATTEMPTS)
-        bob = identity(PrincipalKind.USER, "bob", "")
-        assert self.severity(rule, burst(T, bob)) == (None, "many roles in one account")
-        matches(load(LIST_ROLES), event(call("ListRoles", time=START - 60)))
-        assert self.severity(rule, burst(T)) == ("HIGH", "many roles in one account")
-
-    def test_is_low_for_one_role_name_in_many_accounts(self, load):
-        accounts = [f"1111222233{i:02}" for i in range(max(T, 5))]
-        records = [
-            denied(role_arn("OrganizationAccountAccessRole", account), time=START + i)
-            for i, account in enumerate(accounts)
-        ]
-        matches(load(LIST_ROLES), event(call("ListRoles", time=START - 60)))
-        expected = ("LOW", "few role names in many accounts")
-        assert self.severity(load(FAILED_ATTEMPTS), records) == expected
+    def test_is_a_search_where_one_account_has_the_threshold(self, load):
+        assert self.pattern(load(FAILED_ATTEMPTS), burst(T)) == "many roles in one account"
 
     @pytest.mark.parametrize("path", ["team-{}/", "one-path/", ""])
     @pytest.mark.parametrize(
-        "names, accounts, expected",
-        [(1, 4, "LOW"), (3, 4, "LOW"), (3, 3, None), (4, 19, None), (4, 20, "LOW"), (5, 24, None)],
+        "names, accounts", [(1, 4 * T), (3, T), (T // 2, 2), (T // 2 + 1, 2), (T - 1, T)]
     )
-    def test_is_low_for_few_role_names_in_many_accounts(
-        self, load, path, names, accounts, expected
-    ):
-        """Up to three names in more accounts than that, or five accounts for each name."""
+    def test_is_a_fan_out_where_no_account_has_it(self, load, path, names, accounts):
         records = [
             denied(role_arn(path.format(i) + f"Audit{name}", f"1111222233{i:02}"), time=START + i)
             for i in range(accounts)
             for name in range(names)
         ]
-        rule = load(FAILED_ATTEMPTS)
-        with patch.multiple(rule.module, THRESHOLD=names * accounts):
-            assert self.severity(rule, records)[0] == expected
+        found = self.pattern(load(FAILED_ATTEMPTS), records)
+        assert found == "few roles in each of many accounts"
 
-    def test_tells_roles_of_two_accounts_from_those_of_one(self, load):
-        records = [denied(role_arn(f"R{i}", f"11112222333{i % 2}")) for i in range(T)]
-        _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
-        assert pattern == "many roles in several accounts"
-
-    def test_tells_many_roles_of_several_accounts_apart(self, load):
-        records = [
-            denied(role_arn(f"R{i}", f"11112222333{i % 3}"), time=START + i) for i in range(T)
+    @pytest.mark.parametrize("others_come", ["first", "last"])
+    def test_of_a_search_stays_whatever_is_tried_in_made_up_accounts(self, load, others_come):
+        others = [
+            denied(role_arn("Guess", f"99998888{i:04}"), time=START + i % 60) for i in range(5 * T)
         ]
-        _, pattern = self.severity(load(FAILED_ATTEMPTS), records)
-        assert pattern == "many roles in several accounts"
+        search = burst(T, step=1)
+        records = others + search if others_come == "first" else search + others
+        rule = load(FAILED_ATTEMPTS)
+        found = [
+            json.loads(result.alert_context_output)["pattern"]
+            for record in records
+            if (result := rule.run(event(record), {}, {}, batch_mode=True)).trigger_alert
+        ]
+        assert "many roles in one account" in found
 
-    def test_asks_for_discovery_only_where_somebody_tried_a_role(self, load):
+    def test_of_very_many_roles_in_one_account_is_a_search_to_the_reader(self, load):
+        many = burst(T * config.WITHOUT_DISCOVERY, step=1)
+        assert self.pattern(load(FAILED_ATTEMPTS), many) == "many roles in one account"
+
+
+class TestDiscovery:
+    def test_is_asked_for_only_where_somebody_tried_a_role(self, load):
         matches(load(LIST_ROLES), event(call("ListRoles")))
         attempt = event(denied(role_arn("X")))
         matches(load(FAILED_ATTEMPTS), attempt)
-        assert helpers.discovery_times(attempt, ALICE["arn"]) == "2026-01-05T10:00:00Z"
-        assert helpers.discovery_times(attempt, None) == ""
-        assert helpers.discovery_times(event(call("ListRoles")), ALICE["arn"]) == ""
+        assert helpers.discovery_times(attempt) == "2026-01-05T10:00:00Z"
+        assert helpers.discovery_times(event(denied(role_arn("X"), who={}))) == ""
 
-    def test_asks_the_store_for_discovery_once_an_event(self, load, monkeypatch):
+    def test_is_asked_of_the_store_once_an_event(self, load, monkeypatch):
         asked = []
         original = helpers.get_string_set
         monkeypatch.setattr(
             helpers, "get_string_set", lambda key: asked.append(key) or original(key)
         )
-        self.severity(load(FAILED_ATTEMPTS), burst(T))
+        last_context(load(FAILED_ATTEMPTS), burst(T))
         assert len(asked) == 1
+
+    def test_before_a_burst_leaves_nothing_to_pair(self, load):
+        """The burst has alerted by itself: neither the signal nor a later listing is paired."""
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        context = lists.run(event(call("ListRoles", time=START - 60)), {}, {}, batch_mode=True)
+        assert json.loads(context.alert_context_output)["discoveryPrincipal"] == ALICE["arn"]
+        burst_context = last_context(rule, burst(T))
+        assert "searchPrincipal" not in burst_context and "fanOutPrincipal" not in burst_context
+        later = lists.run(event(call("ListRoles", time=START + 900)), {}, {}, batch_mode=True)
+        context = json.loads(later.alert_context_output)
+        assert context["discoveryPrincipal"] is None and context["principal"] == ALICE["arn"]
+
+    def test_after_a_burst_is_paired_with_it_and_with_what_follows(self, load):
+        lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
+        records = burst(T + 1)
+        assert last_context(rule, records[:T])["searchPrincipal"] == ALICE["arn"]
+        listing = event(call("ListRoles", time=START + (T - 1) * 30 + 1))
+        context = lists.run(listing, {}, {}, batch_mode=True).alert_context_output
+        assert json.loads(context)["discoveryPrincipal"] == ALICE["arn"]
+        assert last_context(rule, records[T:])["searchPrincipal"] == ALICE["arn"]
 
 
 class TestListRoles:
@@ -357,6 +367,7 @@ class TestListRoles:
             assert matches(rule, event(call("ListRoles", identity(kind, "mallory", "s"))))
         assert matches(rule, event(call("ListRoles", errorCode="AccessDenied")))
         assert matches(rule, event(call("GetAccountAuthorizationDetails")))
+        assert matches(rule, event(call("ListInstanceProfiles")))
 
     @pytest.mark.parametrize(
         "record",

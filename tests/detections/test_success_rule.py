@@ -4,7 +4,7 @@ import json
 
 import aws_role_escalation_config as config
 import pytest
-from aws_role_attempt_helpers import FAN_OUT
+from aws_role_attempt_helpers import FAN_OUT, SEARCH
 from hypothesis import given
 from hypothesis import strategies as st
 from panther_core.enriched_event import PantherEvent
@@ -18,7 +18,10 @@ ROW = {
     "roles": "arn:aws:iam::123456789012:role/DataAdmin",
     "successful_roles": 1,
     "failed_roles": 12,
-    "pattern": "many roles in one account",
+    "pattern": SEARCH,
+    "roles_reopened": 0,
+    "most_roles_in_account": 12,
+    "last_attempt": "2026-01-05 10:12:30.000",
 }
 
 
@@ -32,36 +35,47 @@ def row(**fields):
 
 
 def test_title_has_the_numbers_of_roles(module):
-    title = "[arn:aws:iam::123456789012:user/mallory] got into 1 role after failing on 12"
+    title = "[arn:aws:iam::123456789012:user/mallory] got into at least 1 role after failing on 12"
     assert module.title(row()) == title
-    assert "got into 3 roles" in module.title(row(successful_roles=3))
+    assert "got into at least 3 roles" in module.title(row(successful_roles=3))
 
 
 @pytest.mark.parametrize(
     "fields, severity",
     [
         ({}, "DEFAULT"),
-        ({"successful_roles": 5}, "DEFAULT"),
-        ({"successful_roles": 6}, "MEDIUM"),
-        ({"successful_roles": 6, "failed_roles": 13}, "DEFAULT"),
-        ({"successful_roles": 12}, "MEDIUM"),
-        ({"pattern": FAN_OUT}, "MEDIUM"),
-        ({"pattern": "many roles in several accounts"}, "DEFAULT"),
+        ({"successful_roles": 12}, "DEFAULT"),
+        ({"successful_roles": 60, "failed_roles": 14}, "DEFAULT"),
+        ({"successful_roles": 6, "roles_reopened": 6}, "MEDIUM"),
+        ({"successful_roles": 7, "roles_reopened": 6}, "DEFAULT"),
+        ({"roles_reopened": None}, "DEFAULT"),
+        ({"successful_roles": 0, "roles_reopened": 0}, "DEFAULT"),
+        ({"pattern": FAN_OUT, "most_roles_in_account": config.FEW_NAMES}, "MEDIUM"),
+        ({"pattern": FAN_OUT, "most_roles_in_account": config.FEW_NAMES + 1}, "DEFAULT"),
+        ({"pattern": SEARCH, "most_roles_in_account": config.FEW_NAMES}, "DEFAULT"),
     ],
 )
-def test_severity_is_medium_if_it_looks_like_automation(module, fields, severity):
-    """A fan-out, or as many distinct successes as half the failed roles."""
+def test_severity_is_medium_only_if_every_role_reopened_or_a_few_were_tried_in_each_account(
+    module, fields, severity
+):
     assert module.severity(row(**fields)) == severity
 
 
-def test_one_principals_burst_is_one_alert_whatever_it_got_into(module):
-    later = row(roles="others", successful_roles=2, event_time="later", last_attempt="later")
+def test_one_burst_is_one_alert_whatever_it_got_into(module):
+    later = row(roles="others", successful_roles=2, event_time="later")
     assert module.dedup(row()) == module.dedup(later)
     assert module.dedup(row()) != module.dedup(row(principal="another"))
 
 
+def test_a_second_theft_of_the_same_principal_is_an_alert_of_its_own(module):
+    first, later = (row(last_attempt=f"2026-01-05 {hour}:59:59.000") for hour in (10, 13))
+    assert module.dedup(first) != module.dedup(later)
+    routine = [row(roles_reopened=1, last_attempt=time) for time in ("2026-01-05 10", None)]
+    assert len({module.dedup(found) for found in routine}) == 1
+
+
 def test_a_routine_medium_does_not_swallow_a_critical(module):
-    assert module.dedup(row(successful_roles=12)) != module.dedup(row())
+    assert module.dedup(row(roles_reopened=1)) != module.dedup(row())
 
 
 def test_expected_principals_raise_no_alert(module, monkeypatch):
