@@ -62,11 +62,9 @@ def test_rules_want_only_the_events_that_their_filters_let_through():
         "GetAccountAuthorizationDetails",
         "ListInstanceProfiles",
     }
-    assert wanted["AWS.CloudTrail.MultipleFailedRoleAttempts"] == {
-        "AssumeRole",
-        "AssumeRoleWithWebIdentity",
-        "UpdateAssumeRolePolicy",
-    }
+    attempts = {"AssumeRole", "UpdateAssumeRolePolicy", "AssumeRoleWithWebIdentity"}
+    assert wanted["AWS.CloudTrail.MultipleFailedRoleAttempts"] == attempts
+    assert wanted["AWS.CloudTrail.RoleSearch"] == attempts
 
 
 def test_bodies_run_without_their_sidecars():
