@@ -49,7 +49,7 @@ class Scenario:
         discovery_last: Call it after the attempts, not before them.
         succeed: Roles, of those that denied the attacker, that the attacker then gets into.
         blocklisted: A role that a person assumes in the meantime; None for nobody.
-        start: Time of the attack, in seconds since 1970: of its first ListRoles if that comes first.
+        start: Time of the attack, in seconds since 1970: that of a ListRoles which comes first.
     """
 
     roles: int = 12
