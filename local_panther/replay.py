@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -75,6 +75,7 @@ class Outcome:
         interrupted: True if the reading was stopped before its end.
         role_log: The calls about roles that were read.
         source: The arguments by which another command reads the same.
+        late_signals: By correlation rule, the signals that arrived too late to be paired.
     """
 
     tally: Tally
@@ -85,6 +86,7 @@ class Outcome:
     interrupted: bool = False
     role_log: RoleLog = field(default_factory=RoleLog)
     source: tuple[str, ...] = ()
+    late_signals: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def incidents(self) -> list[Incident]:
@@ -206,6 +208,7 @@ def replay(
             interrupted,
             stream.role_log,
             (*paths, *_content_option(folder)),
+            stream.late_signals,
         )
 
 
@@ -257,6 +260,11 @@ class _Stream:
     def alerts(self) -> list[Alert]:
         """The alerts so far, in the order in which they were made."""
         return in_order([*self._rule_alerts.alerts, *self._correlation_alerts.alerts])
+
+    @property
+    def late_signals(self) -> Mapping[str, int]:
+        """By correlation rule, the signals that arrived too late to be paired."""
+        return self._correlation.late
 
     def process(self, record: Record) -> None:
         """Take one record, after everything that is due before it."""

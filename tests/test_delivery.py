@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from local_panther import replay as replay_module
+from local_panther.output.facts import notes
 from local_panther.replay import replay
 from local_panther.times import DELIVERY_DELAY
 from tests.builders.content import write_lines, write_rules
@@ -118,6 +119,19 @@ def test_a_correlation_rule_alerts_at_a_run_whose_lookback_holds_both_events(
 ):
     """A signal has the time of its event, and no run sees it before the event has arrived."""
     assert made((FIRST, 0), (SECOND, second), delay=delay).get("both") == alert
+
+
+@pytest.mark.parametrize(("delay", "count"), [(15, 0), (17, 1), (31, 2)])
+def test_signals_that_arrive_too_late_to_be_paired_are_told(content, tmp_path, delay, count):
+    """They happened at 0 and 14 minutes; the run at 30 looks back to 0, the one at 45 to 15."""
+    times = {FIRST: START, SECOND: START + 14 * MINUTE}
+    records = [call(name, time=time, eventID=name) for name, time in times.items()]
+    trail = write_lines(tmp_path / "trail.jsonl", records)
+    outcome = replay([str(trail)], content, delivery_delay=delay * MINUTE)
+    told = [line for kind, line in notes(outcome) if "late" in line]
+    what = f"{count} signal{'s' * (count != 1)} arrived too late to be paired"
+    assert told == [f"Test.both: {what}: its lookback is 30 minutes"] * (count > 0)
+    assert outcome.late_signals == ({"Test.both": count} if count else {})
 
 
 @pytest.mark.parametrize(("first", "alert"), [(14, None), (16, 45)])

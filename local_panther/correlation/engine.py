@@ -12,7 +12,7 @@ from local_panther.correlation.evaluate import Match
 from local_panther.correlation.group import match_within
 from local_panther.correlation.index import SignalIndex
 from local_panther.correlation.sequence import Chains
-from local_panther.correlation.signals import Binding, StepSignal, numbers, values_at
+from local_panther.correlation.signals import Binding, StepSignal, held, numbers, values_at
 from local_panther.detection.signals import Signal
 from local_panther.packed import pack
 
@@ -77,6 +77,7 @@ class _State:
         reported: By binding.
         next_run: Seconds since 1970; infinity while no run is due.
         tidied: When bindings were last forgotten.
+        late: How many signals arrived after every run that looks back to them.
     """
 
     rule: CorrelationRule
@@ -86,6 +87,7 @@ class _State:
     reported: dict[Binding, _Reported] = field(default_factory=dict)
     next_run: float = math.inf
     tidied: float = -math.inf
+    late: int = 0
 
     def __post_init__(self) -> None:
         self.index = SignalIndex(self.logic)
@@ -131,6 +133,16 @@ class CorrelationEngine:
                 self._steps.setdefault(rule_id, []).append((state, steps))
         self._clock = -math.inf
 
+    @property
+    def late(self) -> dict[str, int]:
+        """By rule ID, how many signals arrived too late to take part in a match of the rule.
+
+        No run that is still to come when such a signal arrives looks back to its time. Signals that
+        could not take part at any time are not counted: of steps that must be absent, and those
+        that lack a value to be matched on.
+        """
+        return {state.rule.metadata.rule_id: state.late for state in self._states if state.late}
+
     def add(self, signal: Signal) -> None:
         """Take a signal of a rule."""
         if signal.metadata.rule_id in self._steps:
@@ -154,11 +166,17 @@ class CorrelationEngine:
     def _add(self, rule_id: str, source: StepSignal, fields: Mapping[str, Any]) -> None:
         for state, steps in self._steps.get(rule_id, ()):
             values = {path: values_at(fields, path) for path in state.logic.fields}
-            for step in steps:
-                signal = StepSignal(source.time, values, source.event_id, source.packed)
+            next_run = state.logic.schedule.next_run(max(source.time, self._clock))
+            is_late = next_run - state.logic.lookback > source.time
+            added = [
+                (step, StepSignal(source.time, values, source.event_id, source.packed))
+                for step in steps
+            ]
+            for step, signal in added:
                 state.index.add(step, signal)
-                state.fresh.append((step, signal))
-            state.run_by(state.logic.schedule.next_run(max(source.time, self._clock)))
+            state.fresh += added
+            state.late += is_late and any(_can_pair(state.logic, *one) for one in added)
+            state.run_by(next_run)
 
     def _run(self, state: _State) -> Iterator[CorrelationMatch]:
         now = state.next_run
@@ -192,6 +210,13 @@ class CorrelationEngine:
         behind = pack([latest.event, found.context])
         source = StepSignal(match.last, {}, latest.event_id, behind)
         self._add(found.metadata.rule_id, source, _matched_fields(state.logic, match))
+
+
+def _can_pair(logic: CorrelationLogic, step_id: str, signal: StepSignal) -> bool:
+    """Return whether a signal of a step can take part in a match, if a run sees it."""
+    absent = {step.id for step in logic.steps if step.absent}
+    criteria = [criterion for criterion in logic.criteria if step_id in criterion.fields]
+    return step_id not in absent and all(held(signal, c, step_id) for c in criteria)
 
 
 def _new_matches(

@@ -81,10 +81,21 @@ def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
     if hidden > 0:
         yield "warning", f"not read: {hidden:,} more"
     yield from (("warning", line) for line in noisy_rules(outcome.alerts))
+    yield from (("warning", line) for line in _late_lines(outcome))
     for problem in outcome.errors.examples:
         yield "warning", f"rule error: {problem}"
     if outcome.interrupted:
         yield "warning", "interrupted: the rest was not read"
+
+
+def _late_lines(outcome: Outcome) -> Iterator[str]:
+    """Yield a line for each correlation rule that signals came too late for."""
+    for rule in outcome.content.correlation_rules:
+        rule_id = rule.metadata.rule_id
+        if count := outcome.late_signals.get(rule_id, 0):
+            signals = f"{count:,} signal{'s' * (count != 1)} arrived too late to be paired"
+            minutes = rule.logic.lookback // 60
+            yield f"{in_one_line(rule_id)}: {signals}: its lookback is {minutes:,} minutes"
 
 
 def short(value: Any) -> str:

@@ -128,6 +128,11 @@ class Definition:
 
 
 def engine_found(rule, arrivals):
+    return engine_run(rule, arrivals)[0]
+
+
+def engine_run(rule, arrivals):
+    """Return what the engine reports, and how many signals it counts as too late."""
     engine = CorrelationEngine([rule])
     found, now = [], -math.inf
 
@@ -141,7 +146,19 @@ def engine_found(rule, arrivals):
         advance(now)
         engine.add(replace(signal(one.step, one.time / 60), event_id=str(one.number)))
     advance(math.inf)
-    return found
+    return found, engine.late
+
+
+def late(rule, rate, arrivals):
+    """Count the signals that no run can pair any more: a plain search through all runs."""
+    count, now = 0, -math.inf
+    pairable = {step.id for step in rule.steps if not step.absent}
+    for one in arrivals:
+        now = max(now, one.time)
+        runs = range(0, 10 * 3600, rate * 60)
+        seen = any(r - rule.lookback <= one.time <= r and r >= now for r in runs)
+        count += one.step in pairable and not seen
+    return count
 
 
 arrivals = st.lists(
@@ -177,3 +194,12 @@ def test_every_run_reports_what_the_definition_says(document_and_rate, found):
     rule = CorrelationRule(metadata(document["RuleID"]), parsed(document))
     expected = Definition(rule.logic, rate, found).found
     assert sorted(engine_found(rule, found), key=repr) == sorted(expected, key=repr)
+
+
+@settings(max_examples=examples(600, 40_000))
+@given(rules(), arrivals)
+def test_signals_are_too_late_if_no_run_to_come_looks_back_to_them(document_and_rate, found):
+    document, rate = document_and_rate
+    rule = CorrelationRule(metadata(document["RuleID"]), parsed(document))
+    expected = late(rule.logic, rate, found)
+    assert engine_run(rule, found)[1] == ({document["RuleID"]: expected} if expected else {})
