@@ -1,0 +1,94 @@
+"""What "within so many minutes" promises holds in every phase of the schedule.
+
+Runs come every so many minutes wherever in between a burst begins, and records arrive late. A
+principal for each phase goes through the same: all of them are in one replay.
+"""
+
+import itertools
+
+import aws_role_escalation_config as config
+import pytest
+import yaml
+
+from local_panther.replay import replay
+from local_panther.simulate.identities import PrincipalKind, identity
+from tests.builders.content import write_lines
+from tests.builders.events import REPO, START, call, denied, role_arn
+from tests.builders.replays import CORRELATION
+
+MINUTE = 60
+SEARCH = "AWS.CloudTrail.RoleSearch"
+T, LOOKBACK = config.THRESHOLD, config.LOOKBACK_MINUTES * MINUTE
+PROMISED = (config.WINDOW_MINUTES + 60) * MINUTE
+STEP = min(20, config.WINDOW_MINUTES * MINUTE // T)  # seconds between attempts
+SPAN = (T - 1) * STEP
+DELAYS = (0, 210, 900)  # seconds until a record arrives: documented are 15 minutes at most
+
+
+def rate():
+    """Return the seconds between two runs of the correlation rule."""
+    specs = map(yaml.safe_load, (p.read_text() for p in REPO.glob("correlation_rules/*.yml")))
+    (spec,) = (spec for spec in specs if spec["RuleID"] == CORRELATION)
+    return spec["Detection"][0]["Schedule"]["RateMinutes"] * MINUTE
+
+
+RATE = rate()
+# A second after each half minute: the worst is a record that arrives a second after a run.
+PHASES = range(1, RATE, 30)
+
+
+def alerts_by_phase(tmp_path, discovery, delay):
+    """Replay a burst in every phase, with a discovery so many seconds after its last attempt.
+
+    Returns:
+        By rule ID and phase, when the alert is made: seconds after the last attempt.
+    """
+    last, records = {}, []
+    for phase in PHASES:
+        who = identity(PrincipalKind.USER, f"user-{phase}", "")
+        last[who["arn"]] = phase, START + phase + SPAN
+        records += [
+            denied(role_arn(f"Role{i:03}"), who, START + phase + i * STEP) for i in range(T)
+        ]
+        records.append(call("ListRoles", who, START + phase + SPAN + discovery))
+    named = (record | {"eventID": f"e-{i}"} for i, record in enumerate(records))
+    trail = write_lines(tmp_path / "trail.jsonl", sorted(named, key=lambda r: r["eventTime"]))
+    outcome = replay([str(trail)], REPO, delivery_delay=delay)
+    assert outcome.complete
+    found = {}
+    for alert in outcome.alerts:
+        principal = alert.match_value or alert.context["principal"]
+        phase, at = last[principal]
+        assert alert.severity == "HIGH"
+        found.setdefault(alert.metadata.rule_id, {})[phase] = alert.created_at - at
+    return found
+
+
+@pytest.mark.parametrize(
+    ("delay", "discovery"),
+    itertools.product(DELAYS, (1, PROMISED // 2, PROMISED)),
+)
+def test_discovery_up_to_the_promised_time_after_the_last_failure_leads_to_the_alert(
+    tmp_path, delay, discovery
+):
+    (found,) = alerts_by_phase(tmp_path, discovery, delay).items()
+    assert found[0] == CORRELATION
+    assert set(found[1]) == set(PHASES)
+    assert max(found[1].values()) <= discovery + delay + RATE
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_discovery_first_alerts_as_soon_as_the_last_of_the_failures_has_arrived(tmp_path, delay):
+    for before in (1, SPAN + 1, PROMISED, LOOKBACK):
+        found = alerts_by_phase(tmp_path, -before, delay)
+        assert found == {SEARCH: dict.fromkeys(PHASES, delay)}
+
+
+@pytest.mark.parametrize("delay", DELAYS)
+def test_how_far_the_promise_could_go_is_the_lookback_less_rate_and_delay(tmp_path, delay):
+    """Up to there every phase has the alert; a minute further, one has none."""
+    every = LOOKBACK - RATE - delay
+    assert every >= PROMISED
+    assert set(alerts_by_phase(tmp_path, every, delay)[CORRELATION]) == set(PHASES)
+    further = alerts_by_phase(tmp_path, every + MINUTE, delay)[CORRELATION]
+    assert set(further) < set(PHASES)
