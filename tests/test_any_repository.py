@@ -160,7 +160,7 @@ class TestMacros:
 
     def test_name_their_table_and_column(self):
         query = "SELECT 1 FROM aws_cloudtrail a WHERE p_occurs_since(1h, a, p_parse_time)"
-        assert "a.p_parse_time BETWEEN" in transpile_sql(parse_sql(query))
+        assert '"a"."p_parse_time" BETWEEN' in transpile_sql(parse_sql(query))
 
     def test_of_a_template_are_rendered(self):
         written = "-- pragma: template\n{% set t = '1h' %}p_occurs_since({{ t }})"

@@ -7,6 +7,7 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from local_panther.content.sql_dialect import PantherSnowflake
 from local_panther.content.sql_text import parsable_macros
 from local_panther.errors import FieldError, one_line
 
@@ -24,7 +25,7 @@ def parse_sql(sql: str) -> exp.Query:
     try:
         found = [
             part
-            for part in sqlglot.parse(parsable_macros(sql), read="snowflake")
+            for part in sqlglot.parse(parsable_macros(sql), read=PantherSnowflake)
             if part is not None
         ]
     except SqlglotError as error:

@@ -1,12 +1,24 @@
 """The columns of the lake's table, and how a record fills them."""
 
-from local_panther.lake.dialect import LAKE_TABLE, VARIANT
-
+LAKE_TABLE = "panther_logs.public.aws_cloudtrail"
+VARIANT = (  # columns that hold objects and lists
+    "userIdentity",
+    "requestParameters",
+    "responseElements",
+    "additionalEventData",
+    "resources",
+    "serviceEventDetails",
+    "tlsDetails",
+    "addendum",
+    "edgeDeviceDetails",
+    "eventContext",
+    "insightDetails",
+)
 TEXT = (
     "eventVersion eventSource eventName awsRegion sourceIPAddress userAgent errorCode errorMessage"
 )
 TEXT += " requestID eventID eventType recipientAccountId sharedEventID vpcEndpointId eventCategory"
-TEXT += " apiVersion"
+TEXT += " apiVersion sessionCredentialFromConsole vpcEndpointAccountId"
 BOOLEAN = "readOnly managementEvent"
 PANTHER_TEXT = "p_log_type p_row_id p_source_id p_source_label"
 PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
@@ -57,3 +69,4 @@ def _insert() -> str:
 
 CREATE = _create_table()
 INSERT = _insert()
+TABLES = {"panther_logs": {"aws_cloudtrail": [(name, kind) for name, kind, _ in columns()]}}

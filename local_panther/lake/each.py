@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlglot import exp
 
-from local_panther.lake.dialect import NOW, transpile_sql
+from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
+from local_panther.lake.macros import NOW
 
 SETTING, NUMBER = "p_setting", "p_number"
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from local_panther.lake.dialect import LAKE_TABLE
+from local_panther.lake.columns import LAKE_TABLE
 from local_panther.lake.reading import LakeReader
 from local_panther.records.panther_fields import normalised_time
 

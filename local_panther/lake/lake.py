@@ -1,6 +1,7 @@
 """CloudTrail in DuckDB, under the lake's table names and column shapes."""
 
 import contextlib
+import json
 import logging
 import math
 import threading
@@ -15,10 +16,11 @@ from typing import Any
 import duckdb
 
 from local_panther.errors import one_line
-from local_panther.lake.columns import CREATE, INSERT
-from local_panther.lake.dialect import LAKE_TABLE, NOW
+from local_panther.lake.columns import CREATE, INSERT, LAKE_TABLE
 from local_panther.lake.lines import line_of, repaired
+from local_panther.lake.macros import NOW
 from local_panther.lake.reach import Reach
+from local_panther.lake.session import begin
 from local_panther.processes import TemporaryFolder
 from local_panther.records.model import Record
 from local_panther.times import sql_timestamp
@@ -90,7 +92,7 @@ class Lake:
         connection = duckdb.connect()
         # In a file, as what is in memory only counts towards the limit for good.
         connection.execute(f"ATTACH '{self._databases}/panther_logs.duckdb' AS panther_logs")
-        connection.execute("SET enable_progress_bar = false")  # it writes to standard output
+        begin(connection)
         if self._databases == self._folder.path:  # it goes: closing need not write it out
             connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         connection.execute(f"SET threads = {THREADS}")
@@ -233,9 +235,13 @@ class Lake:
             limit.cancel()
         if len(found) > MAX_ROWS:
             raise TooManyRowsError(f"more than {MAX_ROWS:,} rows")
-        names = [column[0] for column in cursor.description]
+        columns = [(column[0], str(column[1])) for column in cursor.description]
         return [
-            {name: plain(value) for name, value in zip(names, row, strict=True)} for row in found
+            {
+                name: json_value(value) if kind == "JSON" else plain(value)
+                for (name, kind), value in zip(columns, row, strict=True)
+            }
+            for row in found
         ]
 
     def _flush(self) -> None:
@@ -260,12 +266,20 @@ class Lake:
         self._connection.execute(INSERT, [str(self._batch), room])
 
 
+def json_value(value: Any) -> Any:
+    """Return a VARIANT of DuckDB, which is text, as what it holds."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return value
+
+
 def plain(value: Any) -> Any:
     """Return a value of DuckDB as the JSON that an instance returns."""
     if isinstance(value, datetime):
         return value.isoformat(" ", "milliseconds")
     if isinstance(value, Decimal):
-        return float(value)
+        return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, (list, tuple)):
         return [plain(entry) for entry in value]
     return value if isinstance(value, (str, int, float, type(None))) else str(value)

@@ -9,7 +9,8 @@ from typing import Any
 
 import duckdb
 
-from local_panther.lake.lake import plain
+from local_panther.lake.lake import json_value, plain
+from local_panther.lake.session import begin
 from local_panther.processes import TemporaryFolder
 
 DATABASES = {
@@ -57,10 +58,10 @@ class LakeReader:
         """
         self._folder = TemporaryFolder("local-panther-query-")
         self._connection = connection = duckdb.connect()
+        begin(connection)
         for name in DATABASES:
             connection.execute(f"ATTACH '{databases}/{name}.duckdb' AS {name} (READ_ONLY)")
         for setting, value in (
-            ("enable_progress_bar", "false"),
             ("python_enable_replacements", "false"),  # variables of this program are not tables
             ("threads", str(THREADS)),
             ("memory_limit", f"'{MEMORY_LIMIT}'"),
@@ -108,7 +109,7 @@ def fetch(cursor: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any] | 
 
 def _shown(row: Sequence[Any], columns: list[tuple[str, str]]) -> dict[str, Any]:
     return {
-        name: _parsed(value) if kind == "JSON" else _finite(plain(value))
+        name: json_value(value) if kind == "JSON" else _finite(plain(value))
         for (name, kind), value in zip(columns, row, strict=True)
     }
 
@@ -116,10 +117,3 @@ def _shown(row: Sequence[Any], columns: list[tuple[str, str]]) -> dict[str, Any]
 def _finite(value: Any) -> Any:
     """Return a value, and as text what JSON has no number for."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _parsed(value: Any) -> Any:
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except (ValueError, RecursionError):
-        return value

@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from local_panther.content.sql import CLOUDTRAIL, cloudtrail_selects, sources
 from local_panther.errors import FieldError
-from local_panther.lake.dialect import TIME_COLUMN, offset_of
+from local_panther.lake.macros import TIME_COLUMN, offset_of
 
 SINCE = "p_occurs_since"
 OTHER_CLOCKS = ("p_current_timestamp", "sysdate", "random", "uuid_string")

@@ -56,7 +56,7 @@ def test_many_alerts_get_what_each_would_get_alone(monkeypatch):
     alone, _ = attached(alerts)
     assert together == alone and not errors.counts
     assert [len(rows) for rows in together] == [2, 3, 3, 3, 2, 3, 3, 3, 2, 3, 3, 3, 0, 0, 0, 0]
-    assert {row["now"] for row in together[0]} == {"2026-01-05 10:05:00.000"}
+    assert {row["now"] for row in together[0]} == {"2026-01-05 10:05:00.000 +0000"}
 
 
 def test_an_example_never_stands_for_the_alert():

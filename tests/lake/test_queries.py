@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 from collections import Counter
+from functools import cache
 from unittest.mock import patch
 
 import aws_role_activity_helpers as activity
@@ -44,6 +45,7 @@ DISCOVERY = set(activity.DISCOVERIES)
 ROLE_CALLS = {*activity.ATTEMPTS, *DISCOVERY}
 
 
+@cache
 def sql_of(name):
     return parse_sql(SPECS[name]["SnowflakeQuery"])
 
@@ -192,7 +194,7 @@ class TestSucceeded:
             "eventID": str(T + 2),
             "issued_access_keys": "ASIAEXAMPLE0NEW00001",
             "session_names": "loot",
-            "source_identities": None,
+            "source_identities": "",
             "mfa": "true",
             "sourceIPAddress": "203.0.113.10",
             "userAgent": "generated for a test",

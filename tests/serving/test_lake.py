@@ -132,7 +132,7 @@ class TestSnowflake:
             ("DATE_TRUNC('hour', '2026-01-05 10:35'::timestamp)", "2026-01-05 10:00:00.000"),
             ("TO_TIMESTAMP('2026-01-05T10:00:00Z')", "2026-01-05 10:00:00.000"),
             ('PARSE_JSON(\'{"a": {"b": 1}}\')', {"a": {"b": 1}}),
-            ("1::float / 0::float", "inf"),
+            ("'inf'::float", "inf"),
         ),
     )
     def test_functions(self, lake, expression, value):
@@ -225,10 +225,13 @@ class TestErrors:
         ("sql", "message"),
         (
             (f"SELECT\n  eventName\nFROM {LOGS}\nWHERE (eventName = 'a'", "Line 4"),
-            (f"SELECT\n  eventNam\nFROM {LOGS}", "line 2: Binder Error: "),
+            (
+                f"SELECT\n  eventNam\nFROM {LOGS}",
+                "line 2: there is no column eventNam: did you mean eventName?",
+            ),
             (
                 f"SELECT eventName\nFROM {LOGS}\nWHERE\n  no_such(eventName)",
-                "line 4: Catalog Error",
+                "line 4: the function NO_SUCH is not translated here",
             ),
             ("SELECT 1\nFROM no_such", "line 2: there is no table no_such; there are panther_logs"),
             ("SELECT 1\nFROM\npanther_logs.other.aws_cloudtrail", "line 3: there is no table"),

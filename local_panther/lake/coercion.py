@@ -1,0 +1,142 @@
+"""What an expression becomes where Snowflake needs another type: the meaning of a VARIANT.
+
+https://docs.snowflake.com/en/sql-reference/data-type-conversion says which types are converted
+without a cast. A VARIANT is JSON in DuckDB, and nowhere is JSON compared or put into a function of
+text as it is written: it would have its quotes.
+"""
+
+from sqlglot import exp
+
+from local_panther.errors import FieldError
+from local_panther.lake.functions import call
+from local_panther.lake.kinds import MOMENTS, NUMBERS, Kind, Type, kind_of, typed
+
+PATH = "sf_path"
+
+
+def cast(node: exp.Expr, kind: str, like: Type) -> exp.Expr:
+    """Return a cast to a type of DuckDB, with a type of Snowflake."""
+    return typed(exp.Cast(this=node, to=exp.DataType.build(kind, dialect="duckdb")), like)
+
+
+def as_text(node: exp.Expr) -> exp.Expr:
+    """Return the text of a value."""
+    kind = kind_of(node)
+    if kind is Kind.VARIANT:
+        if isinstance(node, exp.Anonymous) and node.name == PATH:
+            return typed(call("json_extract_string", *node.expressions), Type.VARCHAR)
+        return typed(call("sf_text", node), Type.VARCHAR)
+    if kind is Kind.TIMESTAMP:
+        return typed(call("sf_time_text", node), Type.VARCHAR)
+    if kind is Kind.ZONED:
+        return typed(call("sf_zoned_text", node), Type.VARCHAR)
+    if kind is Kind.FLOAT:
+        return typed(call("sf_float_text", node), Type.VARCHAR)
+    if kind in (Kind.FIXED, Kind.BOOLEAN, Kind.DATE, Kind.TIME):
+        return cast(node, "text", Type.VARCHAR)
+    return node
+
+
+def as_number(node: exp.Expr) -> exp.Expr:
+    """Return a value as a number, which a text has to be."""
+    kind = kind_of(node)
+    if kind in (Kind.VARIANT, Kind.TEXT):
+        return cast(as_text(node), "double", Type.DOUBLE)
+    if kind is Kind.BOOLEAN:
+        return cast(node, "int", Type.BIGINT)
+    if kind in MOMENTS:
+        raise FieldError(f"a {kind.value} is not a number")
+    return node
+
+
+def as_integer(node: exp.Expr) -> exp.Expr:
+    """Return a value as a whole number, rounded half away from zero."""
+    kind = kind_of(node)
+    if kind in (Kind.VARIANT, Kind.TEXT):
+        return cast(cast(as_text(node), "decimal(38, 0)", Type.BIGINT), "bigint", Type.BIGINT)
+    if kind in NUMBERS and not isinstance(node.unnest(), (exp.Literal, exp.Neg)):
+        return cast(call("round", node), "bigint", Type.BIGINT)
+    return node
+
+
+def as_boolean(node: exp.Expr) -> exp.Expr:
+    """Return a value as true or false."""
+    kind = kind_of(node)
+    if kind in (Kind.VARIANT, Kind.TEXT):
+        return typed(call("sf_boolean", as_text(node)), Type.BOOLEAN)
+    if kind in NUMBERS:
+        test = exp.NEQ(this=node, expression=exp.Literal.number(0))
+        return typed(exp.paren(test, copy=False), Type.BOOLEAN)
+    return node
+
+
+def as_moment(node: exp.Expr) -> exp.Expr:
+    """Return a value as a timestamp, unless it is one already, or a date."""
+    kind = kind_of(node)
+    if kind in (Kind.VARIANT, Kind.TEXT):
+        return typed(call("sf_timestamp", as_text(node)), Type.TIMESTAMPNTZ)
+    if kind in (*NUMBERS, Kind.BOOLEAN):
+        raise FieldError(f"a {kind.value} is not a date or a timestamp")
+    return node
+
+
+def as_zoned(node: exp.Expr) -> exp.Expr:
+    """Return a value as a timestamp with a zone."""
+    if kind_of(node) in (Kind.VARIANT, Kind.TEXT):
+        return typed(call("sf_zoned", as_text(node)), Type.TIMESTAMPLTZ)
+    return node
+
+
+def as_variant(node: exp.Expr) -> exp.Expr:
+    """Return a value as a VARIANT."""
+    kind = kind_of(node)
+    if kind is Kind.VARIANT:
+        return node
+    if kind is Kind.NULL:
+        return cast(node, "json", Type.VARIANT)
+    value = as_text(node) if kind in (*MOMENTS, Kind.TIME) else node
+    return typed(call("to_json", value), Type.VARIANT)
+
+
+CONVERTERS = {
+    Kind.TEXT: as_text,
+    Kind.FIXED: as_number,
+    Kind.FLOAT: as_number,
+    Kind.BOOLEAN: as_boolean,
+    Kind.TIMESTAMP: as_moment,
+    Kind.DATE: as_moment,
+    Kind.ZONED: as_zoned,
+    Kind.VARIANT: as_variant,
+}
+
+
+def comparable(values: list[exp.Expr], *, ordered: bool) -> list[exp.Expr]:
+    """Return values in forms that can be compared with each other.
+
+    Args:
+        values: Any, of which some may be VARIANT.
+        ordered: They are not compared for equality alone.
+    """
+    kinds = {kind_of(value) for value in values} - {Kind.NULL, Kind.UNKNOWN}
+    if not kinds or (len(kinds) == 1 and Kind.VARIANT not in kinds):
+        return values
+    if kinds == {Kind.VARIANT}:
+        if ordered:
+            return [typed(call("sf_key", value), Type.STRUCT) for value in values]
+        return [as_text(value) for value in values]
+    target = next((kind for kind in STRONGEST if kind in kinds), None)
+    if target is None or Kind.TIME in kinds:
+        return values
+    return [CONVERTERS[target](value) for value in values]
+
+
+# Where two of these meet, the other one is converted to the first.
+STRONGEST = (
+    Kind.ZONED,
+    Kind.TIMESTAMP,
+    Kind.DATE,
+    Kind.FLOAT,
+    Kind.FIXED,
+    Kind.BOOLEAN,
+    Kind.TEXT,
+)

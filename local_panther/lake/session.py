@@ -1,0 +1,21 @@
+"""What every connection to the lake begins with."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import duckdb
+
+
+def begin(connection: duckdb.DuckDBPyConnection) -> None:
+    """Give a connection the functions of Snowflake, and a session as an instance has it.
+
+    Its time zone is UTC, whatever that of the machine is.
+    """
+    connection.execute("SET enable_progress_bar = false")  # it writes to standard output
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute(_macros())
+
+
+@lru_cache
+def _macros() -> str:
+    return Path(__file__).with_name("functions.sql").read_text(encoding="utf-8")
