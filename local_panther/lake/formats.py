@@ -74,7 +74,7 @@ def with_flags(pattern: exp.Expr, flags: exp.Expr | None) -> exp.Expr:
 
 
 def regexp_substr(arguments: list[exp.Expr]) -> exp.Expr:
-    """Write REGEXP_SUBSTR: with the parameter `e` it returns a group, the first if none is named."""
+    """Write REGEXP_SUBSTR, which returns a group with the parameter `e`: the first by default."""
     subject, pattern, start, nth, flags, group = (*arguments, *[None] * 6)[:6]
     assert subject is not None and pattern is not None
     number = int(group.name) if isinstance(group, exp.Literal) else 0

@@ -2,16 +2,19 @@
 
 import math
 from bisect import bisect_left, bisect_right, insort
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from local_panther.content.sql import CLOUDTRAIL, cloudtrail_selects, sources
+from local_panther.content.sql import cloudtrail_selects, cloudtrail_tables, is_alone, sources
+from local_panther.content.sql_dialect import function_name
 from local_panther.errors import FieldError
+from local_panther.lake.functions import NOW_FUNCTIONS
 from local_panther.lake.macros import TIME_COLUMN, offset_of
 
 SINCE = "p_occurs_since"
-OTHER_CLOCKS = ("p_current_timestamp", "sysdate", "random", "uuid_string")
+OTHER_CLOCKS = {*NOW_FUNCTIONS, "RANDOM", "UUID_STRING"}
 
 
 @dataclass(frozen=True)
@@ -37,35 +40,36 @@ def windows_of(query: exp.Expr) -> Windows:
         offsets = tuple(sorted({offset_of(macro) for macro in macros}))
     except FieldError:
         return Windows((), None, repeatable=False)
-    calls = {call.name.lower() for call in query.find_all(exp.Anonymous)}
-    tells_time = query.find(exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.Rand)
+    calls = set(map(function_name, query.find_all(exp.Anonymous)))
+    tells_time = query.find(exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.Localtime)
     has_own_clock = bool(tells_time) or not calls.isdisjoint(OTHER_CLOCKS)
     by_event_time = all(_column_of(macro) == TIME_COLUMN for macro in macros)
-    limits = [_limit(select) for select in cloudtrail_selects(query)]
+    tables = {id(table) for table in cloudtrail_tables(query)}
+    limits = [limit for part in cloudtrail_selects(query) for limit in _limits(part, tables)]
     known = [limit for limit in limits if limit is not None]
-    reach = max(known, default=0.0) if len(known) == len(limits) else None
+    reach = max(known, default=0.0) if len(known) == len(tables) else None
     return Windows(offsets, reach, repeatable=by_event_time and not has_own_clock)
 
 
-def _limit(select: exp.Select) -> float | None:
-    """Return the longest window that limits a table of CloudTrail; None if one is not limited.
+def _limits(select: exp.Select, wanted: Collection[int]) -> Iterator[float | None]:
+    """Yield the window that limits each table of CloudTrail; None for one that is not limited.
 
     Only conditions that must all hold limit it.
+
+    Args:
+        select: A part of a query.
+        wanted: Which objects stand for CloudTrail in the query.
     """
     where = select.args.get("where")
-    if where is None:
-        return None
-    parts = where.this.flatten() if isinstance(where.this, exp.And) else [where.this]
+    condition = where.this if where else exp.true()
+    parts = condition.flatten() if isinstance(condition, exp.And) else [condition]
     macros = [p for p in parts if isinstance(p, exp.Anonymous) and p.name.lower() == SINCE]
     tables = sources(select)
-    limits: list[float | None] = []
     for table in tables:
-        if isinstance(table, exp.Table) and table.name.lower() == CLOUDTRAIL:
-            own = [m for m in macros if _alias_of(m) in (table.alias_or_name, "")]
-            if len(tables) > 1:
-                own = [m for m in own if _alias_of(m)]
-            limits.append(min(map(offset_of, own), default=None))
-    return None if None in limits else max(limit for limit in limits if limit is not None)
+        if id(table) in wanted:
+            owners = [table.alias_or_name.lower(), *([""] if is_alone(table, tables) else [])]
+            own = [macro for macro in macros if _alias_of(macro).lower() in owners]
+            yield min(map(offset_of, own), default=None)
 
 
 def _alias_of(macro: exp.Anonymous) -> str:

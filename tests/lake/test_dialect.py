@@ -97,7 +97,27 @@ def test_parameters_are_set_by_name_and_quoted():
             f"UNION ALL SELECT 1 FROM {TABLE} WHERE eventName = 'B'",
             {"A", "B"},
         ),
-        (f"SELECT 1 FROM x JOIN {TABLE} ON true WHERE eventName = 'A'", {"A"}),
+        (f"SELECT 1 FROM x JOIN {TABLE} c ON true WHERE c.eventName = 'A'", {"A"}),
+        (f"SELECT 1 FROM x JOIN {TABLE} c ON true WHERE eventName = 'A'", None),
+        (f"SELECT 1 FROM x JOIN {TABLE} c ON true WHERE x.eventName = 'A'", None),
+        (
+            f"SELECT 1 FROM {TABLE} a JOIN {TABLE} b ON true "
+            "WHERE A.eventName = 'A' AND b.eventName = 'B'",
+            {"A", "B"},
+        ),
+        (f"SELECT 1 FROM {TABLE} a JOIN {TABLE} b ON true WHERE a.eventName = 'A'", None),
+        (f"SELECT 1 FROM {TABLE} a LEFT JOIN {TABLE} b ON true WHERE b.eventName = 'B'", None),
+        (
+            f"WITH l AS (SELECT * FROM {TABLE} WHERE eventName = 'A') "
+            f"SELECT 1 FROM l JOIN {TABLE} c ON true WHERE l.eventName = 'A'",
+            None,
+        ),
+        (f"SELECT 1 FROM ({TABLE} a JOIN {TABLE} b ON true) WHERE a.eventName = 'A'", None),
+        (
+            f"SELECT 1 FROM {TABLE}, LATERAL FLATTEN(input => resources) r WHERE eventName = 'A'",
+            {"A"},
+        ),
+        (f"SELECT 1 FROM {TABLE}, TABLE(FLATTEN(resources)) r WHERE eventName = 'A'", {"A"}),
     ],
 )
 def test_the_event_names_that_a_query_can_see(sql, names):
@@ -111,6 +131,10 @@ def test_the_event_names_that_a_query_can_see(sql, names):
         (f"WITH a AS (SELECT 1 FROM {TABLE}) SELECT * FROM a", True),
         (f"SELECT 1 FROM {TABLE}, panther_logs.public.okta_systemlog", False),
         ("SELECT 1 FROM panther_logs.public.okta_systemlog", False),
+        ("SELECT 1 FROM panther_signals.public.aws_cloudtrail", False),
+        ("SELECT 1 FROM panther_logs.AWS_CLOUDTRAIL", True),
+        (f"SELECT 1 FROM {TABLE}, TABLE(FLATTEN(resources)) r", True),
+        (f"WITH aws_cloudtrail AS (SELECT 1 FROM {TABLE}) SELECT 1 FROM aws_cloudtrail", True),
         ("SELECT 1", False),
     ],
 )
