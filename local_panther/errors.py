@@ -45,6 +45,20 @@ class FieldError(ValueError):
     """An invalid field of a content item; the message names the key and the reason."""
 
 
+class LineError(FieldError):
+    """Something wrong in a text of several lines; the message begins with its line if it is known.
+
+    Attributes:
+        line: The line, from 1; None if it is not known.
+        text: The message without the line.
+    """
+
+    def __init__(self, line: int | None, text: str) -> None:
+        super().__init__(f"line {line}: {text}" if line else text)
+        self.line = line
+        self.text = text
+
+
 @dataclass
 class Raised:
     """An error of one type that a rule raised, once or often.

@@ -28,6 +28,7 @@ from local_panther.detection.store import key_value_store
 from local_panther.errors import RunErrors
 from local_panther.instance.index import is_stored
 from local_panther.lake.lake import Lake
+from local_panther.lake.preparing import empty_lake
 from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.records.files import find_files
@@ -153,6 +154,7 @@ def replay(
             strict=strict,
             saved_queries=TAG if with_timelines else "",
             log_type=schema.name if schema else CLOUDTRAIL,
+            checks=empty_lake,
         ) as content,
         Lake() as lake,
         clock.seen_by(content.modules),

@@ -15,6 +15,7 @@ from local_panther.cli.common import (
     UNUSABLE,
     content_errors,
     has_doubtful_content,
+    has_invalid_queries,
     message,
     message_console,
     note,
@@ -60,7 +61,8 @@ def test(
 
     Nothing is skipped: correlation rules and inline filters are tested too. All further arguments,
     the output and the exit status are those of panther_analysis_tool test. Values that do not agree
-    with their settings, macros that are missing, and filters that cannot match come first and count
+    with their settings, macros that are missing, filters that cannot match and queries that cannot
+    run come first and count
     as a failure.
     """
     from local_panther.unit_tests.results import Results
@@ -93,6 +95,7 @@ def test(
         problems = [*left_out.problems, *check_imports(folder)]
         print_problems(problems, messages)
         is_doubtful = has_doubtful_content(folder, messages) or bool(problems)
+        is_doubtful = has_invalid_queries(folder, messages) or is_doubtful
         if left_out.note:
             note(left_out.note, messages)
         with running(state, token := _token()) as url:

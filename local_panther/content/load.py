@@ -22,16 +22,22 @@ from local_panther.content.model import (
     Query,
     ScheduledRule,
 )
+from local_panther.content.queries import (
+    Checks,
+    QueryCheck,
+    read_query,
+    sql_field,
+    unchecked,
+)
 from local_panther.content.schedule import parse_schedule
 from local_panther.content.simple import transpile_detection
 from local_panther.content.specs import read_specs, relative
-from local_panther.content.sql import parse_sql, reads_only_cloudtrail, scanned_event_names
+from local_panther.content.sql import scanned_event_names
 from local_panther.content.sql_text import QueryTexts
 from local_panther.content.tool import ClassifiedAnalysis
 from local_panther.errors import ContentError, FieldError, Problem
 
 MIN_DEDUP_MINUTES = 5
-SQL_FIELDS = ("SnowflakeQuery", "Query")
 LOADED_FIRST = {"global": 0, "datamodel": 1}  # a rule's body imports helpers
 NEEDED_BY_PANTHER_ANALYSIS = {"pycountry"}  # what the extra of that name brings
 
@@ -44,6 +50,7 @@ def loaded_content(
     saved_queries: str = "",
     strict: bool = True,
     log_type: str = CLOUDTRAIL,
+    checks: Checks = unchecked,
 ) -> Iterator[Content]:
     """Load the content of a folder; its helpers can be imported while the context lasts.
 
@@ -55,6 +62,7 @@ def loaded_content(
             problem. Otherwise only what can run over the log type is loaded, and an item that is
             invalid is left out.
         log_type: What its rules will get.
+        checks: Opens the check of parsed queries, which lasts until they are loaded.
 
     Raises:
         ContentError: Something does not load; every problem is named with file and field. If not
@@ -62,15 +70,17 @@ def loaded_content(
     """
     specs = read_specs(folder)
     with Importer() as importer:
-        loader = _Loader(
-            log_type,
-            folder,
-            importer,
-            saved_queries,
-            include_disabled=include_disabled,
-            strict=strict,
-        )
-        content = loader.load(specs.items)
+        with checks() as check:
+            loader = _Loader(
+                log_type,
+                folder,
+                importer,
+                saved_queries,
+                check,
+                include_disabled=include_disabled,
+                strict=strict,
+            )
+            content = loader.load(specs.items)
         content.unreadable = specs.unreadable
         content.left_out += [
             LeftOut(problem.where, Reason.BROKEN, problem) for problem in specs.problems
@@ -93,6 +103,7 @@ class _Loader:
         folder: Path,
         importer: Importer,
         saved_queries: str,
+        check: QueryCheck,
         *,
         include_disabled: bool,
         strict: bool,
@@ -101,6 +112,7 @@ class _Loader:
         self._folder = folder
         self._importer = importer
         self._saved_queries = saved_queries
+        self._check = check
         self._include_disabled = include_disabled
         self._strict = strict
         self._files: dict[str, str] = {}  # of correlation rules, by rule ID
@@ -206,33 +218,20 @@ class _Loader:
         spec, name = item.analysis_spec, item.analysis_id()
         tags = tuple(spec.get("Tags") or ())
         prefix = self._saved_queries
-        is_wanted = prefix and any(tag.startswith(prefix) for tag in tags)
-        is_run = "Schedule" in spec or is_wanted
-        key = sql_field(spec)
-        if key is None:
-            if is_run:
+        is_wanted = bool(prefix) and any(tag.startswith(prefix) for tag in tags)
+        runs = is_wanted or "Schedule" in spec
+        if sql_field(spec) is None:
+            if runs:
                 self._leave_out(item, Reason.LANGUAGE)
             return
-        try:
-            if not is_run:
-                self._check_template(spec[key])
-                return
-            sql = parse_sql(self._content.query_texts.rendered(spec[key]))
-        except FieldError as error:
-            raise FieldError(f"{key}: {error}") from error
-        if not reads_only_cloudtrail(sql):
+        sql = read_query(item, self._content.query_texts, self._check, runs=runs)
+        if not runs:
+            return  # a saved query that nobody runs here
+        if sql is None:
             self._leave_out(item, Reason.TABLES)
             return
         schedule = parse_schedule(spec["Schedule"], "Schedule") if "Schedule" in spec else None
         self._content.queries[name] = Query(name, sql, schedule, tags, scanned_event_names(sql))
-
-    def _check_template(self, sql: str) -> None:
-        """Check a saved query that nobody runs here, all of it only where an upload would."""
-        texts = self._content.query_texts
-        if self._strict:
-            texts.rendered(sql)
-        else:
-            texts.check_imports(sql)
 
     def _add_policy(self, item: ClassifiedAnalysis) -> None:
         if self._strict and "Filename" in item.analysis_spec:
@@ -270,11 +269,6 @@ class _Loader:
     def _problem(self, item: ClassifiedAnalysis, message: str) -> None:
         problem = Problem(relative(item.file_name, self._folder), message)
         self._content.left_out.append(LeftOut(item.analysis_id(), Reason.BROKEN, problem))
-
-
-def sql_field(spec: Mapping[str, Any]) -> str | None:
-    """Return the key of a query's SQL; None if it is in another language."""
-    return next((key for key in SQL_FIELDS if key in spec), None)
 
 
 def _dedup_seconds(spec: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from local_panther.content.filled_sql import fill
 from local_panther.content.kinds import QUERY_KINDS
-from local_panther.content.load import sql_field
+from local_panther.content.queries import sql_field
 from local_panther.content.specs import read_specs, relative
 from local_panther.content.sql import parameters_in, parse_sql, reads_only_cloudtrail
 from local_panther.content.sql_text import QueryTexts, exported_macros

@@ -9,7 +9,7 @@ from sqlglot.errors import SqlglotError
 
 from local_panther.content.sql_dialect import PantherSnowflake
 from local_panther.content.sql_text import parsable_macros
-from local_panther.errors import FieldError, one_line
+from local_panther.errors import FieldError, LineError, one_line
 
 CLOUDTRAIL = "aws_cloudtrail"
 PARAMETERS = "parameters"
@@ -30,10 +30,20 @@ def parse_sql(sql: str) -> exp.Query:
             if part is not None
         ]
     except SqlglotError as error:
-        raise FieldError(f"not a query in the Snowflake dialect: {_uncoloured(error)}") from error
+        places = [detail.get("line") for detail in getattr(error, "errors", [])]
+        message = f"not a query in the Snowflake dialect: {_uncoloured(error)}"
+        raise LineError(next(iter(places), None), message) from error
     if len(found) != 1 or not isinstance(found[0], exp.Query):
         raise FieldError("must be one SELECT")
     return found[0]
+
+
+def has_statements(sql: str) -> bool:
+    """Return whether a text is more than comments and blanks."""
+    try:
+        return bool(sqlglot.tokenize(sql, read=PantherSnowflake))
+    except SqlglotError:
+        return True
 
 
 def cloudtrail_tables(query: exp.Expr) -> list[exp.Table]:

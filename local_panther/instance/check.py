@@ -22,10 +22,12 @@ import yaml
 from local_panther.content.kinds import FOLDERS
 from local_panther.content.load import loaded_content
 from local_panther.content.log_types import check_log_types
+from local_panther.content.queries import located
 from local_panther.content.tool import ClassifiedAnalysis, classify_analysis, load_analysis_specs
 from local_panther.errors import ContentError, FieldError, Problem, one_line
 from local_panther.instance.limits import is_too_large
 from local_panther.instance.model import CheckedUpload, StoredItem
+from local_panther.lake.preparing import empty_lake
 
 # libyaml's is fifteen times as fast; a wheel of PyYAML always has it.
 SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -54,11 +56,13 @@ def check(upload: Path, stored: Path, candidate: Path) -> CheckedUpload:
         sources[entry.spec] = source
     if not problems:
         try:
-            with loaded_content(candidate, include_disabled=True):
+            with loaded_content(candidate, include_disabled=True, checks=empty_lake):
                 pass
         except ContentError as error:
             problems += [
-                Problem(sources[p.where], p.message) for p in error.problems if p.where in sources
+                Problem(place, located(problem.message, upload / place))
+                for problem in error.problems
+                if (place := sources.get(problem.where))
             ]
     files = {item_id: sources[entry.spec] for item_id, entry in entries.items()}
     return CheckedUpload(problems, entries, files)

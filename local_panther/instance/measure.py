@@ -26,6 +26,7 @@ from local_panther.detection.store import key_value_store
 from local_panther.errors import ContentError, Problem, RunErrors
 from local_panther.instance.check import check
 from local_panther.lake.events import stored_events
+from local_panther.lake.preparing import empty_lake
 from local_panther.times import parse_time
 
 ONE_RULE = "a benchmark takes one rule"
@@ -89,7 +90,7 @@ def measure(
             contained(),
             key_value_store(clock),
             loaded_content(
-                candidate, include_disabled=True, strict=False, log_type=log_type
+                candidate, include_disabled=True, strict=False, log_type=log_type, checks=empty_lake
             ) as content,
             clock.seen_by(content.modules),
         ):

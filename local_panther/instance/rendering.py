@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 
 from local_panther.content.kinds import QUERY_KINDS
-from local_panther.content.load import sql_field
+from local_panther.content.queries import sql_field
 from local_panther.content.sql_text import QueryTexts, is_template
 from local_panther.errors import FieldError
 from local_panther.instance.guarded import Guarded, GuardedError

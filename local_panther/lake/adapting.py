@@ -11,7 +11,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from local_panther.content.sql_dialect import function_name
-from local_panther.errors import FieldError
+from local_panther.errors import FieldError, LineError
 from local_panther.lake.aggregates import Aggregate, aggregate, count, window_function
 from local_panther.lake.coercion import (
     PATH,
@@ -42,7 +42,7 @@ from local_panther.lake.kinds import (
     typed,
 )
 from local_panther.lake.macros import now
-from local_panther.lake.names import SqlError, line_of, similar_function
+from local_panther.lake.names import line_of, similar_function
 from local_panther.lake.units import part, unit_name
 
 INTERVAL = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
@@ -85,10 +85,10 @@ def _visit(node: exp.Expr) -> exp.Expr:
                 _visit(child)
             handler = AFTER.get(type(node), _plain)
         found = handler(node)
-    except SqlError:
+    except LineError:
         raise
     except FieldError as error:
-        raise SqlError(line_of(node) or _line_above(node), str(error)) from error
+        raise LineError(line_of(node) or _line_above(node), str(error)) from error
     if found is not node:
         if found.type is None:
             found.type = node.type

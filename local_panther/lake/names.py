@@ -16,7 +16,7 @@ from sqlglot.optimizer.scope import traverse_scope
 from sqlglot.schema import MappingSchema
 
 from local_panther.content.sql_dialect import function_name
-from local_panther.errors import FieldError, one_line
+from local_panther.errors import FieldError, LineError, one_line
 from local_panther.lake.functions import FUNCTIONS, common_values, gives
 from local_panther.lake.kinds import SNOWFLAKE_TYPES, metadata
 
@@ -38,20 +38,6 @@ Columns = Sequence[tuple[str, str]]  # names and DuckDB's types
 Tables = Mapping[str, Mapping[str, Columns]]  # columns by database and table
 
 
-class SqlError(FieldError):
-    """Something in a query that cannot be run; the message begins with its line if it is known.
-
-    Attributes:
-        line: The line of the query, from 1; None if it is not known.
-        text: The message without the line.
-    """
-
-    def __init__(self, line: int | None, text: str) -> None:
-        super().__init__(f"line {line}: {text}" if line else text)
-        self.line = line
-        self.text = text
-
-
 def line_of(node: exp.Expr) -> int | None:
     """Return the line that a part of a query begins at, as far as its names say."""
     lines = [part.meta["line"] for part in node.walk() if "line" in part.meta]
@@ -69,7 +55,7 @@ def name_tables(query: exp.Expr, tables: Tables, database: str = DEFAULT_DATABAS
         name = table.name.lower()
         if not isinstance(table.this, exp.Identifier):
             function = function_name(table.this) or table.this.sql("snowflake").partition("(")[0]
-            raise SqlError(line_of(table), f"{function} is not a table of the lake")
+            raise LineError(line_of(table), f"{function} is not a table of the lake")
         if name in own and not table.db:
             table.set("this", exp.to_identifier(name))
             continue
@@ -78,7 +64,7 @@ def name_tables(query: exp.Expr, tables: Tables, database: str = DEFAULT_DATABAS
             catalog, schema = schema, ""
         catalog = catalog or database
         if schema not in ("", SCHEMA) or name not in tables.get(catalog, ()):
-            raise SqlError(line_of(table), f"there is no table {table.sql()}{_hint(name, tables)}")
+            raise LineError(line_of(table), f"there is no table {table.sql()}{_hint(name, tables)}")
         if not table.alias:
             table.set("alias", exp.TableAlias(this=exp.to_identifier(name)))
         table.set("this", exp.to_identifier(name))
@@ -125,7 +111,7 @@ def resolved(query: exp.Query, tables: Tables) -> exp.Query:
         kind = FLATTEN_TYPES.get(column.name.lower())
         if kind and column.table.lower() in aliases:
             if column.name.lower() == "seq":
-                raise SqlError(line_of(column), "SEQ of FLATTEN is not translated here")
+                raise LineError(line_of(column), "SEQ of FLATTEN is not translated here")
             wrapped = exp.Cast(this=column.copy(), to=exp.DataType.build(kind, dialect="snowflake"))
             wrapped.meta["flatten"] = True
             column.replace(wrapped)
@@ -178,20 +164,20 @@ def _named(alias: exp.Expr) -> list[str]:
 
 def _unresolved(
     error: OptimizeError, own: Sequence[str], query: exp.Expr, tables: Tables
-) -> SqlError:
+) -> LineError:
     message = one_line(error)
     name, place = UNRESOLVED.search(message), PLACE.search(message)
     line = int(place[1]) if place else None
     if not name:
-        return SqlError(line, PLACE.sub("", message).strip(" .,"))
+        return LineError(line, PLACE.sub("", message).strip(" .,"))
     given = name[1].rpartition(".")[2]
     known = [column for columns in _used(query, tables) for column, _ in columns]
     if known.count(given) > 1:
-        return SqlError(line, f"the column {given} could be that of more than one table: name it")
+        return LineError(line, f"the column {given} could be that of more than one table: name it")
     by_lower = {column.lower(): column for column in (*known, *own)}
     near = difflib.get_close_matches(given.lower(), by_lower, n=1)
     meant = f": did you mean {by_lower[near[0]]}?" if near else ""
-    return SqlError(line, f"there is no column {given}{meant}")
+    return LineError(line, f"there is no column {given}{meant}")
 
 
 def _used(query: exp.Expr, tables: Tables) -> Iterable[Columns]:

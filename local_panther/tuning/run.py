@@ -11,6 +11,7 @@ from local_panther.detection.store import key_value_store
 from local_panther.errors import ContentError, Problem
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
+from local_panther.lake.preparing import empty_lake
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
@@ -120,7 +121,9 @@ def tune(
         s3_for(paths, requester_pays=requester_pays) as s3,
         contained(),
         key_value_store(),
-        loaded_content(folder, include_disabled=True, saved_queries=TAG, strict=strict) as content,
+        loaded_content(
+            folder, include_disabled=True, saved_queries=TAG, strict=strict, checks=empty_lake
+        ) as content,
         Lake() as lake,
     ):
         rule, query = _chosen(content, rule_id)

@@ -1,0 +1,197 @@
+"""Reads and checks the SQL of saved and scheduled queries: one idea of what a valid one is.
+
+What a query means to a database is beyond this folder: who loads content hands over a check of
+parsed queries, `local_panther.lake.preparing`.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+from sqlglot import exp
+
+from local_panther.content.kinds import QUERY_KINDS
+from local_panther.content.log_types import managed_log_types
+from local_panther.content.specs import read_specs, relative
+from local_panther.content.sql import CLOUDTRAIL, has_statements, other_tables, parse_sql
+from local_panther.content.sql_text import QueryTexts, is_template
+from local_panther.content.tool import ClassifiedAnalysis
+from local_panther.errors import FieldError, LineError, Problem
+
+SQL_FIELDS = ("SnowflakeQuery", "Query")
+LINE = re.compile(r"(\w+): line (\d+): (.*)", re.DOTALL)
+ALIKE = 0.85  # tables whose names are as like that of CloudTrail are mistyped
+
+
+class QueryCheck(Protocol):
+    """A check of queries against the tables that they read."""
+
+    def knows(self, text: str) -> bool:
+        """Return whether a query with this text was right before."""
+
+    def check(self, query: exp.Query, text: str) -> None:
+        """Check a query.
+
+        Args:
+            query: Parsed.
+            text: From which it was parsed.
+
+        Raises:
+            FieldError: It cannot be run.
+        """
+
+
+Checks = Callable[[], AbstractContextManager[QueryCheck]]
+
+
+class _Unchecked:
+    """Accepts every query."""
+
+    def knows(self, text: str) -> bool:
+        return False
+
+    def check(self, query: exp.Query, text: str) -> None:
+        pass
+
+
+@contextmanager
+def unchecked() -> Iterator[QueryCheck]:
+    """Yield a check that accepts every query."""
+    yield _Unchecked()
+
+
+def sql_field(spec: Mapping[str, Any]) -> str | None:
+    """Return the key of a query's SQL; None if it is in another language."""
+    return next((key for key in SQL_FIELDS if key in spec), None)
+
+
+def read_query(
+    item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck, *, runs: bool
+) -> exp.Query | None:
+    """Return the query of an item; None if it reads other tables than CloudTrail, or none.
+
+    If it does not run, None can be returned for any that was right before.
+
+    Args:
+        item: A saved or scheduled query in SQL.
+        texts: The texts of all queries, which a template may import from.
+        check: Raises an error for a query that cannot be run. It is not asked about a query that
+            is not enabled, or that is not returned.
+        runs: Whether the query is needed.
+
+    Raises:
+        FieldError: It is invalid; the message names the key, and the line of the file if it is
+            known.
+    """
+    spec = item.analysis_spec
+    key = sql_field(spec)
+    assert key is not None
+    text = spec[key]
+    try:
+        plain = texts.rendered(text)
+        if is_template(text) and not has_statements(plain):
+            return None  # macros for other templates
+        if not runs and check.knows(plain):
+            return None
+        query = parse_sql(plain)
+        others = other_tables(query)
+        for table in others:
+            _check_spelling(table)
+        if others or not query.find(exp.Table):
+            return None
+        if spec.get("Enabled", True):
+            check.check(query, plain)
+    except LineError as error:
+        line = _line_in_text(text, plain, error.line)
+        if line is None:
+            where = f" (line {error.line} of what the template becomes)" if error.line else ""
+            raise FieldError(f"{key}: {error.text}{where}") from error
+        message = located(f"{key}: line {line}: {error.text}", Path(item.file_name))
+        raise FieldError(message) from error
+    except FieldError as error:
+        raise FieldError(f"{key}: {error}") from error
+    return query
+
+
+def query_problems(folder: Path, checks: Checks) -> Iterator[Problem]:
+    """Yield what is wrong with the enabled queries of a repository.
+
+    Args:
+        folder: Its root.
+        checks: Opens the check of a query.
+
+    Raises:
+        ContentError: The folder holds no content.
+    """
+    items = [item for item in read_specs(folder).items if item.analysis_type() in QUERY_KINDS]
+    found = [(item, key) for item in items if (key := sql_field(item.analysis_spec))]
+    texts = QueryTexts({item.analysis_id(): item.analysis_spec[key] for item, key in found})
+    with checks() as check:
+        for item, key in found:
+            if any(texts.missing_imports(item.analysis_spec[key])):
+                continue  # told by `check_imports`, with all that is missing
+            if item.analysis_spec.get("Enabled", True):
+                try:
+                    read_query(item, texts, check, runs=False)
+                except FieldError as error:
+                    yield Problem(relative(item.file_name, folder), str(error))
+
+
+def _check_spelling(table: exp.Table) -> None:
+    """Refuse a table that is meant to be CloudTrail's."""
+    name = table.name.lower()
+    known = {log_type.lower().replace(".", "_") for log_type in managed_log_types()}
+    near = difflib.SequenceMatcher(None, name, CLOUDTRAIL).ratio() >= ALIKE
+    if near and name not in known and name != CLOUDTRAIL:
+        line = min(
+            (part.meta["line"] for part in table.walk() if "line" in part.meta), default=None
+        )
+        raise LineError(line, f"there is no table {table.name}: did you mean {CLOUDTRAIL}?")
+
+
+def located(message: str, path: Path) -> str:
+    """Return a message with the line of a file, where it names that of the query in it.
+
+    Args:
+        message: From `read_query`, which knew another file with the same query.
+        path: The file.
+    """
+    found = LINE.match(message)
+    if not found:
+        return message
+    line = _file_line(path, found[1], int(found[2]))
+    return f"{found[1]}, line {line}: {found[3]}" if line else message
+
+
+def _line_in_text(text: str, plain: str, line: int | None) -> int | None:
+    """Return the line of a template that a line of what it became comes from, if that is certain.
+
+    Args:
+        text: The template, or a query that is none.
+        plain: What it became.
+        line: From 1.
+    """
+    if line is None or plain == text:
+        return line
+    wanted = plain.splitlines()[line - 1].strip()
+    same = [i for i, part in enumerate(text.splitlines(), 1) if part.strip() == wanted]
+    return same[0] if len(same) == 1 else None
+
+
+def _file_line(path: Path, key: str, line: int) -> int | None:
+    """Return the line of a file that a line of its query is, None if that cannot be told."""
+    try:
+        document = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return None
+    for name, value in document.value if isinstance(document, yaml.MappingNode) else ():
+        if name.value == key:
+            first: int = value.start_mark.line + 1
+            if value.style == "|":
+                return first + line
+            return first if value.end_mark.line + 1 == first else None
+    return None

@@ -1,0 +1,147 @@
+"""Queries are prepared before they are needed, by one idea of what a valid one is."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from local_panther.content.left_out import Reason
+from local_panther.content.load import loaded_content
+from local_panther.content.queries import query_problems
+from local_panther.errors import ContentError
+from local_panther.instance.check import check
+from local_panther.lake import preparing
+from local_panther.lake.preparing import empty_lake
+from tests.builders.events import START
+from tests.builders.replays import simulated
+
+HEAD = """AnalysisType: {kind}_query
+QueryName: Own Query
+{schedule}# A comment between
+Query: |-
+"""
+SCHEDULE = "Enabled: {enabled}\nSchedule: {{RateMinutes: 60, TimeoutMinutes: 5}}\n"
+WRONG = [
+    ("SELECT eventName\nFROM aws_cloudtrail\nWHERE eventNam = 'a'", 3, "did you mean eventName?"),
+    ("SELECT eventName\nFROM aws_cloudtrial", 2, "aws_cloudtrial: did you mean aws_cloudtrail?"),
+    ("SELECT eventName\nFROM aws_cloudtrail\nWHERE (eventName = 'a'", 3, "not a query"),
+    ("SELECT\n  HASH(eventName)\nFROM aws_cloudtrail", 2, "the function HASH is not translated"),
+    ("SELECT TO_CHAR(p_event_time,\n 'TZH') AS t FROM aws_cloudtrail", 1, "format 'TZH'"),
+    ("SELECT 1 AS n\nFROM aws_cloudtrail a, aws_cloudtrail b\nWHERE eventID = 'x'", 3, "name it"),
+]
+
+
+def write(folder, sql, *, kind="scheduled", enabled="true"):
+    schedule = SCHEDULE.format(enabled=enabled) if kind == "scheduled" else ""
+    head = HEAD.format(kind=kind, schedule=schedule)
+    lines = [f"  {line}" for line in sql.splitlines()]
+    path = folder / "queries" / "own.yml"
+    path.write_text(head + "\n".join(lines) + "\n")
+    return len(head.splitlines())
+
+
+def command(folder, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "local_panther", *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"COLUMNS": "300"},
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("kind", ["scheduled", "saved"])
+@pytest.mark.parametrize(("sql", "line", "message"), WRONG)
+def test_a_wrong_query_is_a_problem_with_file_and_line(content_copy, sql, line, message, kind):
+    first = write(content_copy, sql, kind=kind)
+    (problem,) = query_problems(content_copy, empty_lake)
+    assert problem.where == "queries/own.yml"
+    assert (
+        problem.message.startswith(f"Query, line {first + line}: ") and message in problem.message
+    )
+
+
+def test_all_four_commands_refuse_it_alike(content_copy, tmp_path):
+    first = write(content_copy, WRONG[0][0], kind="saved")
+    expected = f"Query, line {first + 3}: there is no column eventNam: did you mean eventName?"
+    trail = simulated(tmp_path / "trail")
+    for arguments in (["test"], ["replay", trail]):
+        code, output = command(content_copy, *arguments)
+        assert code == 1 and f"queries/own.yml: {expected}" in output
+    assert command(content_copy, "replay", trail, "--strict")[0] == 2
+    checked = check(content_copy, tmp_path / "stored", tmp_path / "candidate")  # upload, validate
+    assert [(p.where, p.message) for p in checked.problems] == [("queries/own.yml", expected)]
+
+
+def test_right_queries_are_no_problem_in_any_of_them(content_copy, tmp_path):
+    write(content_copy, "SELECT COUNT(*) AS n FROM aws_cloudtrail WHERE userIdentity:type = 'a'")
+    assert list(query_problems(content_copy, empty_lake)) == []
+    assert not check(content_copy, tmp_path / "stored", tmp_path / "candidate").problems
+
+
+def test_a_disabled_query_is_not_prepared(content_copy, tmp_path):
+    write(content_copy, WRONG[0][0], enabled="false")
+    assert list(query_problems(content_copy, empty_lake)) == []
+    assert not check(content_copy, tmp_path / "stored", tmp_path / "candidate").problems
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "panther_logs.public.okta_systemlog",
+        "panther_logs.public.aws_cloudtraildigest",
+        "panther_rule_matches.public.aws_cloudtrail",
+        "panther_views.public.all_logs",
+        "snowflake.account_usage.login_history",
+    ],
+)
+def test_a_query_over_another_table_is_left_out_and_named(content_copy, table):
+    write(content_copy, f"SELECT HASH(x) FROM {table}")
+    assert list(query_problems(content_copy, empty_lake)) == []
+    with loaded_content(content_copy, checks=empty_lake) as content:
+        assert "Own Query" in content.ids_left_out(Reason.TABLES)
+
+
+def test_macros_of_other_templates_are_no_query_and_theirs_are_checked(content_copy):
+    queries = content_copy / "queries"
+    library = "-- pragma: template\n{% macro named(x) export %}\nLOWER({{ x }})\n{% endmacro %}\n"
+    spec = {"AnalysisType": "saved_query", "QueryName": "mine", "Query": library}
+    (queries / "library.yml").write_text(yaml.safe_dump(spec))
+    use = "-- pragma: template\n{%% import 'mine' named %%}\nSELECT {{ named('%s') }} AS n\n"
+    use += "FROM aws_cloudtrail"
+    write(content_copy, use % "eventName", kind="saved")
+    assert list(query_problems(content_copy, empty_lake)) == []
+    first = write(content_copy, use % "eventName" + "\nWHERE readOnly\n  AND nowhere", kind="saved")
+    (problem,) = query_problems(content_copy, empty_lake)
+    assert f"Query, line {first + 6}: there is no column nowhere" in problem.message
+
+
+def test_what_was_right_is_remembered_and_what_was_wrong_is_not(content_copy, cache, monkeypatch):
+    text = f"SELECT eventName FROM aws_cloudtrail WHERE awsRegion = '{START}'"
+    write(content_copy, text, kind="saved")
+    assert list(query_problems(content_copy, empty_lake)) == []
+    prepared = []
+    original = preparing.transpile_sql
+    monkeypatch.setattr(preparing, "transpile_sql", lambda q: prepared.append(q) or original(q))
+    assert list(query_problems(content_copy, empty_lake)) == [] and prepared == []
+    write(content_copy, text.replace("eventName", "eventNam"), kind="saved")
+    for _ in range(2):
+        assert len(list(query_problems(content_copy, empty_lake))) == 1
+    assert len(prepared) == 2
+
+
+def test_a_cache_that_cannot_be_written_does_no_harm(content_copy, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    write(content_copy, "SELECT eventName FROM aws_cloudtrail")
+    assert list(query_problems(content_copy, empty_lake)) == []
+
+
+def test_strict_loading_names_each_wrong_query(content_copy):
+    write(content_copy, WRONG[1][0])
+    expected = pytest.raises(ContentError, match="did you mean aws_cloudtrail")
+    with expected, loaded_content(content_copy, checks=empty_lake):
+        pass
