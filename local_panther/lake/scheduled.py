@@ -193,10 +193,18 @@ class ScheduledQueries:
             job = self._jobs[number]
             where = f"a row of {job.query.name}"
             with self._clock.at(time):
-                for row in rows:
+                for row in map(_event, rows):
                     for rule in job.rules:
                         if signal := run_rule(rule, row, time, where, self._errors):
                             yield signal
+
+
+def _event(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row as the event of a rule, without indicators that it has none of.
+
+    Panther's own helpers copy every p_any_ field of an event (low confidence).
+    """
+    return {k: v for k, v in row.items() if v is not None or not k.startswith("p_any_")}
 
 
 def _next_run(job: _Job) -> float:
