@@ -9,6 +9,7 @@ import sqlglot
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from local_panther.content.parameters import NUMBER
 from local_panther.content.sql import PARAMETERS
 
 KEPT = 128  # texts that are taken apart once, although many alerts fill them in
@@ -49,17 +50,19 @@ def fill(text: str, values: Mapping[str, str]) -> FilledQuery:
     columns = list(_literals(inside[1:-1]))
     for literal, name in reversed(columns):
         if name in values:
-            head = head[: literal.start] + _written(values[name], literal) + head[literal.end + 1 :]
+            value = _written(literal, values[name])
+            head = f"{head[: literal.start]}{value}{head[literal.end + 1 :]}"
         elif literal.token_type is TokenType.STRING and literal.text:
             missing.insert(0, name)
     return FilledQuery(head, text[end:], tuple(missing), tuple(n for _, n in columns))
 
 
-def _written(value: str, literal: Token) -> str:
-    """Write a value as a literal: a number in the place of a number, else a text."""
-    if literal.token_type is TokenType.NUMBER and NUMBER.fullmatch(value):
-        return value
-    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
+def _written(literal: Token, value: str) -> str:
+    """Return a value as a literal: a number in the place of one, otherwise a text."""
+    if literal.token_type is TokenType.NUMBER and NUMBER.fullmatch(value.strip()):
+        return value.strip()
+    quoted = value.replace("\\", "\\\\").replace("'", "''")
+    return f"'{quoted}'"
 
 
 @lru_cache(KEPT)

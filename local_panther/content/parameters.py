@@ -74,5 +74,6 @@ def _moment(text: str) -> str:
     """Return a time in UTC: one with an offset is that moment, and a date its beginning."""
     time = parse_time(text) if len(text) > len("2026-01-05") else parse_time(f"{text}T00:00")
     if time is None:
-        raise FieldError(f"{text!r} is not a time such as 2026-01-05 10:00:00 or …T10:00:00+02:00")
+        example = "2026-01-05 10:00:00 or 2026-01-05T10:00:00+02:00"
+        raise FieldError(f"{text!r} is not a time such as {example}")
     return sql_timestamp(time)

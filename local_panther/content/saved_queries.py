@@ -11,6 +11,7 @@ from sqlglot import exp
 
 from local_panther.content.filled_sql import fill
 from local_panther.content.kinds import QUERY_KINDS
+from local_panther.content.parameters import parameter_value
 from local_panther.content.queries import sql_field
 from local_panther.content.specs import read_specs, relative
 from local_panther.content.sql import parameters_in, parse_sql, reads_only_cloudtrail
@@ -113,7 +114,8 @@ class SavedQuery:
         A saved query holds examples in the place of values, which nobody means.
 
         Raises:
-            ValueError: A value is given that it does not have, or none of those that it needs.
+            ValueError: A value is given that it does not have or that does not fit, or none of
+                those that it needs.
         """
         unknown = [name for name in given if name not in self.parameters]
         if unknown:
@@ -126,6 +128,11 @@ class SavedQuery:
             missing.append(" or ".join(f"--set {name}=…" for name in texts))
         if missing:
             raise ValueError(f"{self.name} needs {' and '.join(missing)}")
+        for name, value in given.items():
+            try:
+                parameter_value(self.parameters[name], value)
+            except FieldError as error:
+                raise ValueError(f"--set {name}=…: {error}") from error
         return dict.fromkeys(texts, "") | dict(given)
 
 
