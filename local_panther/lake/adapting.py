@@ -205,6 +205,8 @@ def _cast_moment(value: exp.Expr, node: exp.Expr, *, is_try: bool) -> exp.Expr:
 def _cast_number(value: exp.Expr, target: exp.DataType, *, is_try: bool) -> exp.Expr:
     if target.is_type(exp.DType.TIME):
         written = "time"
+        if kind_of(value) is Kind.ZONED:
+            value = exp.cast(value, "timestamp")
     elif target.is_type(exp.DType.DOUBLE, exp.DType.FLOAT):
         written = "double"
     elif target.expressions and target.expressions[-1].name != "0":
@@ -587,7 +589,11 @@ def _within_group(node: exp.Expr) -> exp.Expr:
 
 def _group_order(node: exp.Expr) -> list[exp.Expr]:
     order = node.expression
-    _visit(order)
+    if function_name(node.this) == "PERCENTILE_CONT":  # which is over numbers
+        for ordered in order.expressions:
+            _visit(ordered)
+    else:
+        _visit(order)
     return [ordered.copy() for ordered in order.expressions]
 
 

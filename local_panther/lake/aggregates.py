@@ -193,10 +193,14 @@ def _object(arguments: list[exp.Expr]) -> Aggregate:
         raise FieldError("OBJECT_AGG needs a key and a value")
     key, value = as_text(arguments[0]), as_variant(arguments[1])
     present = exp.and_(_is_there(key), _is_there(value), copy=False)
-    inner = exp.Filter(
-        this=call("json_group_object", key, value), expression=exp.Where(this=present)
-    )
-    return Aggregate(inner)
+    entry = call("row", key, value)
+    inner = exp.Filter(this=call("list", entry), expression=exp.Where(this=present))
+
+    def outer(found: exp.Expr) -> exp.Expr:
+        entries = exp.Coalesce(this=found, expressions=[exp.Array(expressions=[])])
+        return call("to_json", call("map_from_entries", entries))
+
+    return Aggregate(inner, outer)
 
 
 def _percentile(fraction: exp.Expr, order: list[exp.Expr]) -> Aggregate:

@@ -179,12 +179,12 @@ def _to_text(arguments: list[exp.Expr]) -> exp.Expr:
     if not form:
         return value  # which is text already
     if kind_of(value) not in MOMENTS:
-        raise FieldError("TO_CHAR with a format is translated for dates and time stamps only")
+        raise FieldError("TO_CHAR with a format is translated for dates and timestamps only")
     return call("strftime", value, exp.Literal.string(strftime(form[0])))
 
 
 def _to_moment(name: str, kind: str) -> Writer:
-    """Return what turns a text, a number or another moment into a date or time stamp."""
+    """Return what turns a text, a number or another moment into a date or timestamp."""
     is_try = name.startswith("sf_try")
 
     def write(arguments: list[exp.Expr]) -> exp.Expr:

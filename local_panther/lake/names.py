@@ -137,7 +137,8 @@ def _spell(query: exp.Expr, tables: Tables) -> None:
         for name in (database, table, *(column for column, _ in columns))
     }
     for name in query.find_all(exp.Identifier):
-        if not isinstance(name.parent, exp.PropertyEQ):  # the key of an object
+        # The key of an object, and a step of a path, are as they are written.
+        if not isinstance(name.parent, (exp.PropertyEQ, exp.Dot)):
             name.set("this", spelling.setdefault(name.name.lower(), name.name))
 
 

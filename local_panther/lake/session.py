@@ -12,7 +12,7 @@ def begin(connection: duckdb.DuckDBPyConnection) -> None:
     Its time zone is UTC, whatever that of the machine is.
     """
     connection.execute("SET enable_progress_bar = false")  # it writes to standard output
-    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")  # for its cursors too
     connection.execute(_macros())
 
 
