@@ -38,7 +38,8 @@ def columns() -> list[tuple[str, str, str]]:
     times.append(("p_parse_time", "TIMESTAMP", "a"))
     panther = [(name, "VARCHAR", f"p.{name}") for name in PANTHER_TEXT.split()]
     lists = [(name, "VARCHAR[]", f"p.{name}") for name in PANTHER_LISTS.split()]
-    return [*text, *variant, *boolean, *times, *panther, *lists]
+    version = ("p_schema_version", "BIGINT", "0")
+    return [*text, *variant, *boolean, *times, *panther, version, *lists]
 
 
 def _create_table() -> str:

@@ -36,7 +36,7 @@ def stored_events(databases: Path) -> Iterator[list[dict[str, Any]]]:
 
 
 def _event(row: tuple[Any, ...], columns: list[tuple[str, str]]) -> dict[str, Any]:
-    event: dict[str, Any] = {"p_schema_version": 0}
+    event: dict[str, Any] = {}
     for (name, kind), value in zip(columns, row, strict=True):
         if value is None:
             continue

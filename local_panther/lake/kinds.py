@@ -56,6 +56,7 @@ SNOWFLAKE_TYPES = {
     "VARCHAR[]": "ARRAY",
     "TIMESTAMP": "TIMESTAMPNTZ",
     "BOOLEAN": "BOOLEAN",
+    "BIGINT": "BIGINT",
 }
 
 Gives = Type | str  # "same" as the first argument, or "common" to all values

@@ -11,7 +11,7 @@ from local_panther.records.panther_fields import normalised_time
 from local_panther.records.reader import Reader
 
 # Of records that another instance has enriched, and a field that the lake has no column for.
-NOT_KEPT = {"sessionCredentialFromConsole", "p_source_file", "p_rule_id", "p_alert_context"}
+NOT_KEPT = {"p_source_file", "p_rule_id", "p_alert_context"}
 NOT_KEPT |= {"p_alert_creation_time", "p_alert_update_time"}
 DELAY = 210
 

@@ -15,6 +15,7 @@ from local_panther.lake.lake import Lake
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.simulate.scenario import role_names
+from tests.builders.content import write_lines
 from tests.builders.events import START, call, read_record, role_arn
 from tests.builders.replays import replayed, simulated
 
@@ -90,13 +91,46 @@ def test_any_query_over_cloudtrail_runs_on_its_schedule(tmp_path, content_copy):
     assert outcome.tally.wanted > 100
 
 
+def test_a_query_that_joins_cloudtrail_with_itself_sees_both_sides(tmp_path, content_copy):
+    table = "panther_logs.public.aws_cloudtrail"
+    add_query(
+        content_copy,
+        f"SELECT b.eventName FROM {table} a JOIN {table} b "
+        "ON a.userIdentity:arn::string = b.userIdentity:arn::string "
+        "WHERE a.eventName = 'ConsoleLogin' AND b.eventName = 'DeleteTrail'",
+    )
+    records = [call("ConsoleLogin", eventID="1"), call("DeleteTrail", eventID="2")]
+    outcome = replayed(write_lines(tmp_path / "t.jsonl", records), content=content_copy)
+    assert len(own(outcome)) == 1 and not outcome.errors.counts
+
+
+def test_objects_and_lists_reach_a_rule_as_such(tmp_path, content_copy):
+    rule = """def rule(event):
+    return event["requestParameters"]["a"][0] == 1 and bool(event["userIdentity"]["arn"])
+def title(event):
+    return event["p_any_usernames"][0]
+"""
+    add_query(content_copy, "SELECT * FROM aws_cloudtrail WHERE eventName = 'GetUser'", rule)
+    trail = write_lines(tmp_path / "t.jsonl", [call("GetUser", requestParameters={"a": [1]})])
+    (alert,) = own(replayed(trail, content=content_copy))
+    assert alert.title == "alice"
+
+
 def test_a_query_that_can_not_run_is_reported_and_the_rest_goes_on(tmp_path, content_copy):
     table = "panther_logs.public.aws_cloudtrail"
-    add_query(content_copy, f"SELECT no_such_column FROM {table} WHERE eventName = 'ListRoles'")
+    add_query(content_copy, f"SELECT (1 / COUNT(*) - 1)::int / 0 FROM {table}")
     trail = simulated(tmp_path / "t", succeed=1, roles=ROLES)
     outcome = replayed(trail, content=content_copy)
     assert not outcome.complete and outcome.errors.counts["Own Query"]
-    assert "no_such_column" in outcome.errors.examples[0].message
+    assert "Division by zero" in outcome.errors.examples[0].message
+    assert critical(outcome)
+
+
+def test_a_query_with_a_mistake_is_left_out_and_the_rest_goes_on(tmp_path, content_copy):
+    add_query(content_copy, "SELECT no_such_column FROM aws_cloudtrail")
+    outcome = replayed(simulated(tmp_path / "t", succeed=1, roles=ROLES), content=content_copy)
+    (problem,) = outcome.content.problems
+    assert "there is no column no_such_column" in problem.message and not outcome.complete
     assert critical(outcome)
 
 
@@ -131,6 +165,31 @@ def test_the_lake_has_the_columns_of_an_instance():
     assert row["p_event_time"] == "2026-01-05 10:00:00.000"
     assert row["b"] == "x" and row["arn"].endswith("role/x")
     assert row["p_log_type"] == "AWS.CloudTrail" and row["p_any_usernames"] == ["alice"]
+
+
+def test_the_lake_has_the_columns_of_newer_records():
+    record = call(
+        "ListRoles",
+        sessionCredentialFromConsole="true",
+        vpcEndpointAccountId="123456789012",
+        edgeDeviceDetails={"type": "snow"},
+        eventContext={"requestContext": {"aws:CurrentTime": "now"}},
+        insightDetails={"state": "Start"},
+    )
+    with stored(record) as lake:
+        sql = """SELECT SessionCredentialFromConsole AS console, vpcEndpointAccountId AS account,
+            edgeDeviceDetails:type AS device, eventContext['requestContext'] AS context,
+            insightDetails:state AS state, p_schema_version FROM aws_cloudtrail"""
+        assert lake.query(transpile_sql(parse_sql(sql))) == [
+            {
+                "console": "true",
+                "account": "123456789012",
+                "device": "snow",
+                "context": {"aws:CurrentTime": "now"},
+                "state": "Start",
+                "p_schema_version": 0,
+            }
+        ]
 
 
 def test_a_record_that_duckdb_takes_for_no_json_is_stored_without_the_half_character():
