@@ -45,6 +45,7 @@ from local_panther.lake.macros import now
 from local_panther.lake.names import line_of, similar_function
 from local_panther.lake.units import part, unit_name
 
+ROWS = "p_rows"
 INTERVAL = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
 
 # Parts of a query that mean the same in both dialects.
@@ -62,8 +63,8 @@ PLAIN = (
 )
 
 
-def adapt(query: exp.Query) -> None:
-    """Turn a query with types into one of DuckDB.
+def adapt(query: exp.Query) -> exp.Query:
+    """Return a query of DuckDB for a query with types.
 
     Args:
         query: From `names.resolved`; it is changed.
@@ -73,6 +74,7 @@ def adapt(query: exp.Query) -> None:
     """
     _visit(query)
     _show_zones(query)
+    return _with_ordered_unions(query)
 
 
 def _visit(node: exp.Expr) -> exp.Expr:
@@ -733,6 +735,26 @@ def _show_zones(query: exp.Query) -> None:
             value = projection.unalias()
             if kind_of(value) is Kind.ZONED and isinstance(projection, exp.Alias):
                 projection.set("this", call("sf_zoned_text", value.copy()))
+
+
+def _with_ordered_unions(query: exp.Query) -> exp.Query:
+    """Return a query in which each UNION that is ordered by expressions is in a FROM clause."""
+    for union in list(query.find_all(exp.SetOperation)):
+        order = union.args.get("order")
+        if order is None or not order.find(exp.Anonymous):
+            continue
+        place, key, index = union.parent, union.arg_key, union.index
+        moved = {name: union.args.pop(name, None) for name in ("order", "limit", "offset")}
+        outer = exp.select("*").from_(
+            exp.Subquery(this=union, alias=exp.TableAlias(this=exp.to_identifier(ROWS)))
+        )
+        for name, value in moved.items():
+            outer.set(name, value)
+        if place and key:
+            place.set(key, outer, index)
+        else:
+            query = outer
+    return query
 
 
 def _results(query: exp.Query) -> list[exp.Select]:

@@ -74,9 +74,7 @@ def translate(
     plain_calls(found)
     expand_macros(found, reach)
     name_tables(found, tables, database)
-    found = resolved(found, tables)
-    adapt(found)
-    return found
+    return adapt(resolved(found, tables))
 
 
 def written(query: exp.Query) -> str:

@@ -42,15 +42,19 @@ CREATE MACRO sf_array_position(v, a) AS
 CREATE MACRO sf_arrays_overlap(a, b) AS list_has_any(sf_list(a), sf_list(b));
 CREATE MACRO sf_array_to_string(a, d) AS CASE WHEN a IS NOT NULL AND d IS NOT NULL THEN
   coalesce(array_to_string(list_transform(sf_list(a), lambda x: coalesce(x ->> '$', '')), d), '') END;
-CREATE MACRO sf_array_cat(a, b) AS to_json(list_concat(sf_list(a), sf_list(b)) );
-CREATE MACRO sf_array_append(a, v) AS to_json(list_append(sf_list(a), v));
-CREATE MACRO sf_array_prepend(a, v) AS to_json(list_prepend(v, sf_list(a)));
+CREATE MACRO sf_array_cat(a, b) AS CASE WHEN a IS NOT NULL AND b IS NOT NULL
+  THEN to_json(list_concat(sf_list(a), sf_list(b))) END;
+CREATE MACRO sf_array_append(a, v) AS
+  CASE WHEN a IS NOT NULL THEN to_json(list_append(sf_list(a), v)) END;
+CREATE MACRO sf_array_prepend(a, v) AS
+  CASE WHEN a IS NOT NULL THEN to_json(list_prepend(v, sf_list(a))) END;
 CREATE MACRO sf_array_compact(a) AS
   to_json(list_filter(sf_list(a), lambda x: x IS NOT NULL AND json_type(x) <> 'NULL'));
 CREATE MACRO sf_array_distinct(a) AS to_json(list_sort(list_distinct(sf_list(a))));
-CREATE MACRO sf_array_slice(a, f, t) AS to_json(list_slice(sf_list(a),
-  CASE WHEN f < 0 THEN greatest(sf_array_size(a) + f, 0) + 1 ELSE f + 1 END,
-  CASE WHEN t < 0 THEN greatest(sf_array_size(a) + t, 0) ELSE t END));
+CREATE MACRO sf_array_slice(a, f, t) AS CASE WHEN f IS NOT NULL AND t IS NOT NULL
+  THEN to_json(list_slice(sf_list(a),
+    CASE WHEN f < 0 THEN greatest(sf_array_size(a) + f, 0) + 1 ELSE f + 1 END,
+    CASE WHEN t < 0 THEN greatest(sf_array_size(a) + t, 0) ELSE t END)) END;
 CREATE MACRO sf_split(t, d) AS
   CASE WHEN d = '' THEN to_json([t]) ELSE to_json(string_split(t, d)) END;
 
@@ -99,14 +103,16 @@ CREATE MACRO sf_time_text(t) AS strftime(t, '%Y-%m-%d %H:%M:%S.%g');
 CREATE MACRO sf_zoned_text(t) AS strftime(CAST(t AS TIMESTAMP), '%Y-%m-%d %H:%M:%S.%g') || ' +0000';
 
 -- Text.
-CREATE MACRO sf_left(t, n) AS left(t, greatest(n, 0));
-CREATE MACRO sf_right(t, n) AS right(t, greatest(n, 0));
+CREATE MACRO sf_count(n) AS CASE WHEN n < 0 THEN 0 ELSE n END;
+CREATE MACRO sf_left(t, n) AS left(t, sf_count(n));
+CREATE MACRO sf_right(t, n) AS right(t, sf_count(n));
 CREATE MACRO sf_start(t, i) AS CASE WHEN i = 0 THEN 1 ELSE i END;
 CREATE MACRO sf_substr(t, i) AS
   CASE WHEN i < -length(t) THEN '' ELSE substr(t, sf_start(t, i)) END,
   (t, i, n) AS CASE WHEN i < -length(t) OR n <= 0 THEN CASE WHEN t IS NOT NULL THEN '' END
     ELSE substr(t, sf_start(t, i), n) END;
 CREATE MACRO sf_split_part(t, d, n) AS CASE
+  WHEN t IS NULL OR d IS NULL OR n IS NULL THEN NULL
   WHEN d = '' THEN CASE WHEN n IN (-1, 0, 1) THEN t ELSE '' END
   WHEN n = 0 THEN split_part(t, d, 1)
   WHEN abs(n) > len(string_split(t, d)) THEN ''
@@ -114,14 +120,14 @@ CREATE MACRO sf_split_part(t, d, n) AS CASE
 CREATE MACRO sf_strtok(t, d, n) AS
   list_filter(regexp_split_to_array(t, '[' || regexp_escape(d) || ']'), lambda x: x <> '')[n];
 CREATE MACRO sf_position(a, t) AS instr(t, a),
-  (a, t, i) AS CASE WHEN instr(substr(t, greatest(i, 1)), a) = 0 THEN 0
-    ELSE instr(substr(t, greatest(i, 1)), a) + greatest(i, 1) - 1 END;
+  (a, t, i) AS CASE WHEN i < 1 THEN instr(t, a) WHEN instr(substr(t, i), a) = 0 THEN 0
+    ELSE instr(substr(t, i), a) + i - 1 END;
 CREATE MACRO sf_replace(t, a) AS replace(t, a, ''), (t, a, b) AS replace(t, a, b);
 CREATE MACRO sf_trim(t) AS trim(t, ' '), (t, c) AS trim(t, c);
 CREATE MACRO sf_ltrim(t) AS ltrim(t, ' '), (t, c) AS ltrim(t, c);
 CREATE MACRO sf_rtrim(t) AS rtrim(t, ' '), (t, c) AS rtrim(t, c);
-CREATE MACRO sf_lpad(t, n) AS lpad(t, greatest(n, 0), ' '), (t, n, c) AS lpad(t, greatest(n, 0), c);
-CREATE MACRO sf_rpad(t, n) AS rpad(t, greatest(n, 0), ' '), (t, n, c) AS rpad(t, greatest(n, 0), c);
+CREATE MACRO sf_lpad(t, n) AS lpad(t, sf_count(n), ' '), (t, n, c) AS lpad(t, sf_count(n), c);
+CREATE MACRO sf_rpad(t, n) AS rpad(t, sf_count(n), ' '), (t, n, c) AS rpad(t, sf_count(n), c);
 CREATE MACRO sf_regexp_substr(t, p, start, nth, part) AS
   regexp_extract_all(substr(t, start), p, part)[nth];
 CREATE MACRO sf_regexp_count(t, p) AS len(regexp_extract_all(t, p)),
