@@ -11,6 +11,7 @@ from cronsim import CronSim, CronSimError
 from local_panther.errors import FieldError
 
 MIN_RATE_MINUTES = 2
+CRON_FIELDS = 5
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,11 @@ def parse_schedule(entry: Any, where: str) -> Schedule:
 
 
 def _checked_cron(cron: Any, where: str) -> str:
+    """Return a cron expression of five fields; six begin with seconds, which no schedule has."""
     try:
         next(CronSim(str(cron), datetime(2026, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:
         raise FieldError(f"{where}.CronExpression: {cron!r} is not a schedule: {error}") from error
+    if len(str(cron).split()) != CRON_FIELDS:
+        raise FieldError(f"{where}.CronExpression: {cron!r} does not have five fields")
     return str(cron)

@@ -327,7 +327,7 @@ FUNCTIONS: dict[str, Function] = {
     "REPEAT": Function("ti", TEXT),
     "REVERSE": Function("t", TEXT),
     "CONCAT": Function("t+", TEXT, _joined),
-    "CHR": Function("i", TEXT),
+    "CHR": Function("i", TEXT, "sf_chr"),
     "MD5": Function("t", TEXT),
     "SHA1": Function("t", TEXT),
     "SHA2": Function("tl?", TEXT, _sha2),

@@ -126,8 +126,9 @@ CREATE MACRO sf_replace(t, a) AS replace(t, a, ''), (t, a, b) AS replace(t, a, b
 CREATE MACRO sf_trim(t) AS trim(t, ' '), (t, c) AS trim(t, c);
 CREATE MACRO sf_ltrim(t) AS ltrim(t, ' '), (t, c) AS ltrim(t, c);
 CREATE MACRO sf_rtrim(t) AS rtrim(t, ' '), (t, c) AS rtrim(t, c);
-CREATE MACRO sf_lpad(t, n) AS lpad(t, sf_count(n), ' '), (t, n, c) AS lpad(t, sf_count(n), c);
-CREATE MACRO sf_rpad(t, n) AS rpad(t, sf_count(n), ' '), (t, n, c) AS rpad(t, sf_count(n), c);
+CREATE MACRO sf_chr(n) AS chr(CAST(n AS INTEGER));
+CREATE MACRO sf_lpad(t, n) AS lpad(t, CAST(sf_count(n) AS INTEGER), ' '), (t, n, c) AS lpad(t, CAST(sf_count(n) AS INTEGER), c);
+CREATE MACRO sf_rpad(t, n) AS rpad(t, CAST(sf_count(n) AS INTEGER), ' '), (t, n, c) AS rpad(t, CAST(sf_count(n) AS INTEGER), c);
 CREATE MACRO sf_regexp_substr(t, p, start, nth, part) AS
   regexp_extract_all(substr(t, start), p, part)[nth];
 CREATE MACRO sf_regexp_count(t, p) AS len(regexp_extract_all(t, p)),

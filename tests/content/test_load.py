@@ -9,7 +9,8 @@ import yaml
 
 from local_panther.content.left_out import Reason
 from local_panther.content.load import loaded_content
-from local_panther.errors import ContentError
+from local_panther.content.schedule import parse_schedule
+from local_panther.errors import ContentError, FieldError
 from tests.builders.events import REPO
 from tests.builders.replays import BLOCKLIST as BLOCKLIST_ID
 from tests.builders.replays import blocklist_is_enabled
@@ -193,3 +194,13 @@ def test_a_wrong_correlation_rule_is_told_which_key(content_copy):
 def test_a_folder_without_content_is_told_so(tmp_path):
     assert "holds no Panther content" in problems(tmp_path)
     assert "is not a folder" in problems(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(("cron", "fields"), [("30 9 * * *", 5), ("0 30 9 * * *", 6)])
+def test_a_schedule_has_five_fields(cron, fields):
+    entry = {"CronExpression": cron, "TimeoutMinutes": 1}
+    if fields == 5:
+        assert parse_schedule(entry, "Schedule").cron == cron
+    else:
+        with pytest.raises(FieldError, match="does not have five fields"):
+            parse_schedule(entry, "Schedule")

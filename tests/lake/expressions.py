@@ -199,6 +199,8 @@ SCALARS = [
     ("SPLIT_PART('a/b', '/', 9)", "", T + "split_part"),
     ("SPLIT_PART('a/b', '', 1)", "a/b", T + "split_part"),
     ("SPLIT_PART(userIdentity:userName, '', 2)", None, T + "split_part"),
+    ("CHR(64 + LENGTH('a'))", "A", T + "chr"),
+    ("LPAD('7', LENGTH('abc'), '0')", "007", T + "lpad"),
     ("LEFT('abc', NULL::int)", None, T + "left"),
     ("LPAD('7', NULL::int, '0')", None, T + "lpad"),
     ("ARRAY_APPEND(userIdentity:userName, 1)", None, T + "array_append"),

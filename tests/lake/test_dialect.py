@@ -6,9 +6,10 @@ import pytest
 from local_panther.content.sql import parse_sql, reads_only_cloudtrail, scanned_event_names
 from local_panther.errors import FieldError
 from local_panther.lake.dialect import transpile_sql
+from local_panther.lake.lake import Lake
 from local_panther.lake.session import begin
 from local_panther.times import sql_timestamp
-from tests.builders.events import START
+from tests.builders.events import START, call, read_record
 
 TABLE = "panther_logs.public.aws_cloudtrail"
 
@@ -68,6 +69,22 @@ def test_every_reach_can_be_replaced():
 def test_paths_into_objects_give_text_without_quotes():
     document = """PARSE_JSON('{"a": {"b": "x"}, "c": 7}')"""
     assert value(f"d:a.b::string || '/' || d:c::string FROM (SELECT {document} d)") == "x/7"
+
+
+@pytest.mark.parametrize(
+    ("sql", "name"),
+    [
+        ("COUNT(*)", "COUNT(*)"),
+        ("max(p_event_time)", "MAX(P_EVENT_TIME)"),
+        ("ANY_VALUE(userIdentity:arn)", "ANY_VALUE(USERIDENTITY:ARN)"),
+        ("'abc'", "'ABC'"),
+    ],
+)
+def test_a_result_without_a_name_has_that_of_its_text(sql, name):
+    with Lake() as lake:
+        lake.add(read_record(call("GetUser")))
+        (row,) = lake.query(transpile_sql(parse_sql(f"SELECT {sql} FROM {TABLE}")))
+    assert list(row) == [name]
 
 
 def test_parameters_are_set_by_name_and_quoted():

@@ -3,10 +3,14 @@
 Every combination is installed in an environment of its own, with nothing of the repository on its
 path. There `init` writes the detections, `test` runs their tests and `replay` the records of a
 generated attack. All combinations must print the same alerts.
+
+Beside each version of DuckDB and sqlglot, the expressions of `tests/lake` must have the values that
+Snowflake documents.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +23,10 @@ UV = Path(sys.executable).with_name("uv")
 # The newest of each minor version: pip finds no other unless a patch is pinned.
 TOOLS = ("1.6.3", "1.7.0", "1.8.2", "1.9.0", "1.10.0", "1.11.1")
 HELPERS = ("0.4.0", "1.0.2")
+# Both ends of their ranges, what lies between, and versions that differ from their neighbours.
+SQLGLOTS = ("30.0.0", "30.10.0", "30.20.0", "30.29.0", "30.30.0")
+DUCKDBS = ("1.4.0", "1.4.5", "1.5.0", "1.5.6", "2.0.0", "2.0.1")
+EXPRESSIONS = ("tests/lake/test_expressions.py", "tests/lake/test_composed_expressions.py")
 # What panther-analysis' Pipfile asks for.
 PANTHER_ANALYSIS = (
     "panther-analysis-tool~=1.6.3",
@@ -39,11 +47,13 @@ class Combination:
         name: What the combination is called in the output.
         arguments: For `uv pip install`.
         python: The version of Python.
+        is_lake: True if the expressions of the lake are tested, and nothing else.
     """
 
     name: str
     arguments: tuple[str | Path, ...]
     python: str = "3.11"
+    is_lake: bool = False
 
 
 def combinations() -> list[Combination]:
@@ -65,7 +75,22 @@ def combinations() -> list[Combination]:
         )
         for tool, helpers in product(TOOLS, HELPERS)
     ]
-    return ends + pairs
+    newest = (DUCKDBS[-1], SQLGLOTS[-1])
+    lakes = {newest, (DUCKDBS[0], SQLGLOTS[0])}
+    lakes |= {(DUCKDBS[-1], sqlglot) for sqlglot in SQLGLOTS}
+    lakes |= {(duckdb, SQLGLOTS[-1]) for duckdb in DUCKDBS}
+    return [
+        *ends,
+        *pairs,
+        *(
+            Combination(
+                f"DuckDB {duckdb}, sqlglot {sqlglot}",
+                (f"duckdb=={duckdb}", f"sqlglot=={sqlglot}", "pytest", "hypothesis"),
+                is_lake=True,
+            )
+            for duckdb, sqlglot in sorted(lakes)
+        ),
+    ]
 
 
 def main() -> None:
@@ -83,6 +108,10 @@ def main() -> None:
         expected = ""
         for number, combination in enumerate(chosen):
             try:
+                if combination.is_lake:
+                    passed = _run_expressions(combination, root / str(number), wheel)
+                    print(f"passed  {combination.name} ({passed})", flush=True)
+                    continue
                 alerts, versions = _run(combination, root / str(number), wheel, trail)
                 expected = expected or alerts
                 if alerts != expected:
@@ -115,10 +144,8 @@ def _trail(root: Path) -> Path:
 
 def _run(combination: Combination, folder: Path, wheel: Path, trail: Path) -> tuple[str, str]:
     """Install a combination and run its commands; return the alerts, and the versions."""
-    python, content = folder / "bin" / "python", folder / "content"
-    _call([UV, "venv", "--quiet", "--python", combination.python, folder], folder.parent)
-    install = [UV, "pip", "install", "--quiet", "--python", python]
-    _call([*install, wheel, *combination.arguments], folder)
+    content = folder / "content"
+    _install(combination, folder, wheel)
     command = folder / "bin" / "local-panther"
     _call([command, "init", content], folder)
     tested = _call([command, "test"], content)
@@ -130,6 +157,22 @@ def _run(combination: Combination, folder: Path, wheel: Path, trail: Path) -> tu
         raise RuntimeError(f"not all detections fired:\n{alerts}")
     versions = _call([command, "--version"], folder).splitlines()[1:]
     return alerts, ", ".join(line.split()[1] for line in versions)
+
+
+def _run_expressions(combination: Combination, folder: Path, wheel: Path) -> str:
+    """Install a combination and test the expressions of the lake; return what pytest says."""
+    _install(combination, folder, wheel)
+    suite = folder / "suite"
+    shutil.copytree(REPO / "tests", suite / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [folder / "bin" / "python", "-m", "pytest", "-p", "no:cacheprovider", *EXPRESSIONS]
+    return _call(command, suite).splitlines()[-1].strip("= ")
+
+
+def _install(combination: Combination, folder: Path, wheel: Path) -> None:
+    """Make the environment of a combination."""
+    _call([UV, "venv", "--quiet", "--python", combination.python, folder], folder.parent)
+    install = [UV, "pip", "install", "--quiet", "--python", folder / "bin" / "python"]
+    _call([*install, wheel, *combination.arguments], folder)
 
 
 def _call(command: list[object], folder: Path) -> str:
