@@ -1,6 +1,5 @@
 """The text of a saved query with values filled in, as a person would do it in the console."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,7 +12,6 @@ from local_panther.content.parameters import NUMBER
 from local_panther.content.sql import PARAMETERS
 
 KEPT = 128  # texts that are taken apart once, although many alerts fill them in
-NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 LITERALS = {TokenType.STRING, TokenType.NUMBER}
 
 

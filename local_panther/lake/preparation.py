@@ -20,6 +20,7 @@ def plain_calls(query: exp.Query) -> None:
         raise FieldError("the lake is read only: SELECT … INTO makes a table")
     for raw in list(query.find_all(exp.RawString)):
         raw.replace(exp.Literal.string(raw.name))
+    _as_in(query)
     for node in list(query.find_all(exp.Anonymous)):
         if function_name(node) == "POSITION" and isinstance(node.expressions[0], exp.In):
             inside = node.expressions[0]  # POSITION('a' IN b)
@@ -49,6 +50,18 @@ def plain_calls(query: exp.Query) -> None:
             alias = exp.TableAlias(this=name or exp.to_identifier("flatten"), columns=columns)
             lateral.set("alias", alias)
     _label(query)
+
+
+def _as_in(query: exp.Expr) -> None:
+    """Write `= ANY` and `<> ALL` of a subquery, which sqlglot makes of NOT IN, as IN."""
+    for node in list(query.find_all(exp.EQ, exp.NEQ)):
+        quantifier = exp.Any if isinstance(node, exp.EQ) else exp.All
+        if not isinstance(node.expression, quantifier):
+            continue
+        inner = node.expression.this.unnest()
+        if isinstance(inner, exp.Query):
+            found = exp.In(this=node.this, query=exp.Subquery(this=inner))
+            node.replace(found if isinstance(node, exp.EQ) else exp.Not(this=found))
 
 
 def _write_unit(argument: exp.Expr) -> None:

@@ -510,6 +510,22 @@ QUERIES = [
         "operators-subquery",
     ),
     (
+        f"SELECT eventName AS v FROM {TABLE} WHERE userIdentity:arn NOT IN "
+        f"(SELECT userIdentity:arn FROM {TABLE} WHERE errorCode IS NOT NULL) ORDER BY v",
+        ["Call1", "Call3", "RunInstances"],
+        "operators-subquery",
+    ),
+    (
+        f"SELECT eventName AS v FROM {TABLE} WHERE errorCode NOT IN (SELECT NULL)",
+        [],
+        "operators-subquery",
+    ),
+    (
+        f"SELECT eventName AS v FROM {TABLE} WHERE eventName = ANY (SELECT 'Call1')",
+        ["Call1"],
+        "operators-subquery",
+    ),
+    (
         f"SELECT LOWER(eventName) AS eventName, eventName AS v FROM {TABLE} "
         "WHERE eventName = 'RunInstances'",
         ["RunInstances"],
@@ -542,7 +558,7 @@ REFUSED = [
     ("p_event_time - p_event_time", "use DATEDIFF"),
     ("eventName:x", "is not a VARIANT"),
     ("ROW_NUMBER()", "ROW_NUMBER needs OVER"),
-    ("eventName = ANY (SELECT 'a')", "use IN or EXISTS"),
+    ("eventName > ANY (SELECT 'a')", "use IN or EXISTS"),
     ("SHA2(eventName, 512)", "256 bits only"),
     ("MAX_BY(eventName, p_event_time, 2)", "with two arguments"),
     ("TRY_CAST(requestParameters:n AS INT)", "works on texts only"),
