@@ -236,7 +236,7 @@ def _comparison(node: exp.Expr) -> exp.Expr:
     if any(isinstance(side.unnest(), (exp.Any, exp.All)) for side in sides):
         raise FieldError(f"{_shown(node)} is not translated here: use IN or EXISTS")
     if any(isinstance(side.unnest(), exp.Tuple) for side in sides):
-        return node
+        return _without_variants(node)
     is_equality = isinstance(node, (exp.EQ, exp.NEQ, exp.NullSafeEQ, exp.NullSafeNEQ))
     left, right = comparable(sides, ordered=not is_equality)
     node.set("this", left)
@@ -253,7 +253,9 @@ def _in(node: exp.Expr) -> exp.Expr:
     subquery = node.args.get("query")
     if subquery is not None:
         projections = subquery.unnest().selects
-        if len(projections) == 1 and not isinstance(node.this, exp.Tuple):
+        if isinstance(node.this, exp.Tuple):
+            return _without_variants(node)
+        if len(projections) == 1:
             inner = projections[0].unalias()
             place = exp.Placeholder()
             place.type = inner.type
@@ -265,9 +267,16 @@ def _in(node: exp.Expr) -> exp.Expr:
     if node.args.get("field") or node.args.get("unnest"):
         raise FieldError(f"{_shown(node)} is not translated here")
     if isinstance(node.this, exp.Tuple):
-        return node
+        return _without_variants(node)
     value, *values = comparable([node.this, *node.expressions], ordered=False)
     return exp.In(this=value, expressions=values)
+
+
+def _without_variants(node: exp.Expr) -> exp.Expr:
+    """Return a comparison of several values at once, which are not converted."""
+    if any(kind_of(value) is Kind.VARIANT for value in node.find_all(exp.Anonymous, exp.Column)):
+        raise FieldError(f"{_shown(node)} is not translated here: compare the values one by one")
+    return node
 
 
 def _converted(form: exp.Expr, place: exp.Expr, value: exp.Expr) -> exp.Expr:
@@ -605,6 +614,8 @@ def _count(node: exp.Expr) -> exp.Expr:
     values = list(counted.expressions) if distinct else [counted, *node.expressions]
     if isinstance(counted, exp.Star):
         return call("count", exp.Star())
+    if any(value.is_star for value in values):
+        raise FieldError("COUNT of all columns of a table is not translated here: use COUNT(*)")
     values = [_visit(value).copy() for value in values]
     assert isinstance(node, exp.Count)
     return count(node, values, distinct=distinct)

@@ -34,6 +34,8 @@ def as_text(node: exp.Expr) -> exp.Expr:
         return typed(call("sf_float_text", node), Type.VARCHAR)
     if kind in (Kind.FIXED, Kind.BOOLEAN, Kind.DATE, Kind.TIME):
         return cast(node, "text", Type.VARCHAR)
+    if kind is Kind.UNKNOWN and isinstance(node, exp.Column):
+        raise FieldError(f"the type of {node.name} is not known: cast it")
     return node
 
 

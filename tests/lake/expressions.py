@@ -559,6 +559,8 @@ REFUSED = [
     ("eventName:x", "is not a VARIANT"),
     ("ROW_NUMBER()", "ROW_NUMBER needs OVER"),
     ("eventName > ANY (SELECT 'a')", "use IN or EXISTS"),
+    ("COUNT(aws_cloudtrail.*)", "use COUNT(*)"),
+    ("(userIdentity:arn, eventName) = ('a', 'b')", "one by one"),
     ("SHA2(eventName, 512)", "256 bits only"),
     ("MAX_BY(eventName, p_event_time, 2)", "with two arguments"),
     ("TRY_CAST(requestParameters:n AS INT)", "works on texts only"),
