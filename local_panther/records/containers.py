@@ -1,6 +1,5 @@
 """Opens files and what is packed in them: compressed, in archives, in UTF-16, in any nesting."""
 
-import bz2
 import codecs
 import contextlib
 import io
@@ -10,19 +9,19 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from io import BufferedIOBase, BufferedReader
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
 import zstandard
-from isal import igzip, isal_zlib
+from isal import isal_zlib
 
 from local_panther.processes import TemporaryFolder
+from local_panther.records.members import FORMATS, Format, Members
 from local_panther.records.s3 import S3, is_s3
 
 STANDARD_INPUT = "-"
 HEAD_BYTES = 512  # enough to recognise a file: the mark of a tar archive is at 257
-GZIP_FORMAT = 31  # in zlib's terms: a header, and a window of any size
 BUFFER_BYTES = 64 * 1024
 MAX_NESTING = 5  # an archive may hold itself
 MAX_COPY_BYTES = 4 << 30  # of what has to be copied to disk to be read
@@ -53,18 +52,16 @@ class Source(NamedTuple):
         name: The path, followed by the place within an archive.
         stream: Positioned at the beginning; it can peek.
         packing: What it was packed in last, such as "gzip"; "" for a plain file.
-        start: The first bytes, if they are known without a look into the stream.
     """
 
     name: str
     stream: BufferedReader
     packing: str
-    start: bytes = b""
 
     @property
     def head(self) -> bytes:
         """The first bytes."""
-        return (self.start or self.stream.peek(HEAD_BYTES))[:HEAD_BYTES]
+        return self.stream.peek(HEAD_BYTES)[:HEAD_BYTES]
 
 
 Skip = Callable[[str, str, str], None]  # takes place, reason and detail of what cannot be read
@@ -138,28 +135,11 @@ class _Unpacker(NamedTuple):
     open: Callable[[Source, Other], Iterator[Source]]
 
 
-def _compressed(
-    name: str, magic: bytes, opened: Callable[[BufferedReader], BufferedIOBase]
-) -> _Unpacker:
+def _compressed(form: Format) -> _Unpacker:
     def unpack(source: Source, _: Other) -> Iterator[Source]:
-        yield Source(source.name, cast("BufferedReader", opened(source.stream)), name)
+        yield Source(source.name, cast("BufferedReader", Members(source.stream, form)), form.name)
 
-    return _Unpacker(name, lambda head: head.startswith(magic), unpack)
-
-
-def _gunzipped(source: Source, _: Other) -> Iterator[Source]:
-    # The first bytes are unpacked by themselves: a stream that has peeked is read in more pieces,
-    # and most files are one piece.
-    start = b""
-    with contextlib.suppress(*BROKEN):  # which shows when the stream is read
-        start = isal_zlib.decompressobj(GZIP_FORMAT).decompress(source.head, HEAD_BYTES)
-    stream = igzip.IGzipFile(fileobj=source.stream, mode="rb")  # type: ignore[no-untyped-call]
-    yield Source(source.name, cast("BufferedReader", stream), "gzip", start)
-
-
-def _zstd(stream: BufferedReader) -> BufferedIOBase:
-    reader = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
-    return _buffered(reader)
+    return _Unpacker(form.name, form.begins, unpack)
 
 
 def _buffered(stream: Any) -> BufferedReader:
@@ -249,10 +229,7 @@ def _is_utf16(head: bytes) -> bool:
 
 
 UNPACKERS = (
-    _Unpacker("gzip", lambda head: head.startswith(b"\x1f\x8b"), _gunzipped),
-    _compressed("zstd", b"\x28\xb5\x2f\xfd", _zstd),
-    _compressed("bzip2", b"BZh", cast("Callable[[BufferedReader], BufferedIOBase]", bz2.BZ2File)),
-    _compressed("xz", b"\xfd7zXZ\0", cast("Callable[[Any], BufferedIOBase]", lzma.LZMAFile)),
+    *map(_compressed, FORMATS),
     _Unpacker("zip archive", lambda head: head.startswith((b"PK\3\4", b"PK\5\6")), _unzipped),
     _Unpacker("tar archive", lambda head: head[257:262] == b"ustar", _untarred),
     _Unpacker("text in UTF-16", _is_utf16, _transcoded),

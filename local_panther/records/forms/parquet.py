@@ -15,6 +15,8 @@ from local_panther.records.parsing import REFUSED_FORM, RecordBatch
 
 BATCH_ROWS = 1000
 MEMORY_LIMIT = "512MB"
+# Older writers of Hive, Impala and Spark leave out that a byte array is text.
+TABLE = "read_parquet(?, binary_as_string = true)"
 
 
 def read_parquet(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
@@ -31,7 +33,7 @@ def read_parquet(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
     }
     with _path(source) as path, duckdb.connect(config=config) as connection:
         try:
-            described = connection.execute("DESCRIBE FROM read_parquet(?)", [path]).fetchall()
+            described = connection.execute(f"DESCRIBE FROM {TABLE}", [path]).fetchall()
             names = [column[0] for column in described]
             columns = Columns(names)
             if columns.is_ocsf:
@@ -40,7 +42,7 @@ def read_parquet(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
                 skip(source.name, REFUSED_FORM, f"parquet with columns {', '.join(names)[:200]}")
             else:
                 # As JSON, in which times and nested values of any type are text that json reads.
-                connection.execute("SELECT to_json(t) FROM read_parquet(?) t", [path])
+                connection.execute(f"SELECT to_json(t) FROM {TABLE} t", [path])
                 yield from _rows(connection, columns, source.name)
         except duckdb.Error as error:
             raise UnreadableFile(f"broken parquet: {one_line(error)}") from error
