@@ -21,7 +21,7 @@ from local_panther.records.members import FORMATS, Format, Members
 from local_panther.records.s3 import S3, is_s3
 
 STANDARD_INPUT = "-"
-HEAD_BYTES = 512  # enough to recognise a file: the mark of a tar archive is at 257
+HEAD_BYTES = 4096  # enough to recognise a file, and the first row of a table
 BUFFER_BYTES = 64 * 1024
 MAX_NESTING = 5  # an archive may hold itself
 MAX_COPY_BYTES = 4 << 30  # of what has to be copied to disk to be read

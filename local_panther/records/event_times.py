@@ -1,7 +1,11 @@
-"""eventTime: reads one, or checks those of many records at once."""
+"""eventTime: reads one, in whatever spelling, or checks those of many records at once."""
 
+import math
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
+from zoneinfo import ZoneInfo
 
 from local_panther.times import parse_time
 
@@ -17,6 +21,15 @@ USUAL = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ"
 ALL_USUAL = re.compile(rf"(?:{USUAL} )*", re.ASCII)
 DAY = slice(0, len("2026-01-05"))
 
+# Seconds, and the units in which databases count them. No number is a time of these years in two.
+UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]\+?\d+)?", re.ASCII)
+MICROSOFT = re.compile(r"/Date\((\d+)\)/")  # PowerShell 5
+ZONE = re.compile(r"(.*\d)\s+(?:[+-]\d{4}\s+)?([A-Za-z][\w+/-]*)$")  # Athena, BigQuery, Go
+ZONES_OF_UTC = {"UTC", "GMT", "Z", "Etc/UTC"}
+CONSOLE = re.compile(r"(\w+ \d+, \d{4}, \d\d:\d\d:\d\d) \(UTC([+-]\d\d):(\d\d)\)")
+SERVER_LOG = re.compile(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}")
+
 
 class EventTimes:
     """Reads eventTimes, and remembers them, as most come again."""
@@ -29,9 +42,7 @@ class EventTimes:
         """Return an eventTime in seconds since 1970; None if it is not a time."""
         if text in self._known:
             return self._known[text]
-        time = parse_time(text)
-        if time is not None and not EARLIEST <= time < LATEST:
-            time = None
+        time = time_of(text)
         if len(self._known) > MAX_CACHED:
             self._known.clear()
         self._known[text] = time
@@ -47,3 +58,86 @@ class EventTimes:
         times = [self.read(text) for text in texts]
         valid = [time for time in times if time is not None]
         return (min(valid), max(valid)) if len(valid) == len(times) > 0 else None
+
+
+def time_of(value: object) -> float | None:
+    """Return a time in any spelling of an engine, in seconds since 1970, UTC if it has no zone.
+
+    Spellings that depend on who reads them, such as 01/05/2026, are not times: a wrong one would
+    move a record by months.
+
+    Returns:
+        None for anything else, and for a time before 1971 or after 2099.
+    """
+    if isinstance(value, dict):
+        value = value.get("$date", value.get("$numberLong"))  # MongoDB's exports
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (int, float)):
+        return _of_number(float(value)) if math.isfinite(value) else None
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
+    if NUMBER.fullmatch(text):
+        return _of_number(float(text))
+    time = parse_time(text)
+    for read in SPELLINGS:
+        if time is not None:
+            break
+        try:
+            time = read(text)
+        except (ValueError, LookupError, OverflowError, TypeError, OSError):
+            continue
+    return time if time is not None and EARLIEST <= time < LATEST else None
+
+
+def _of_number(number: float) -> float | None:
+    times = (number / unit for unit in UNITS)
+    return next((time for time in times if EARLIEST <= time < LATEST), None)
+
+
+def _microsoft(text: str) -> float | None:
+    found = MICROSOFT.fullmatch(text)
+    return int(found[1]) / 1000 if found else None
+
+
+def _with_zone(text: str) -> float | None:
+    """Read `2026-01-05 10:01:00.000 UTC` and `… America/New_York`."""
+    found = ZONE.fullmatch(text)
+    if not found:
+        return None
+    moment = datetime.fromisoformat(found[1])
+    if moment.tzinfo is None:
+        zone = UTC if found[2] in ZONES_OF_UTC else ZoneInfo(found[2])
+        moment = moment.replace(tzinfo=zone)
+    return moment.timestamp()
+
+
+def _console(text: str) -> float | None:
+    """Read what the console shows: `January 05, 2026, 10:01:00 (UTC+01:00)`."""
+    found = CONSOLE.fullmatch(text)
+    if not found:
+        return None
+    zone = timezone(timedelta(hours=int(found[2]), minutes=int(f"{found[2][0]}{found[3]}")))
+    return datetime.strptime(found[1], "%B %d, %Y, %H:%M:%S").replace(tzinfo=zone).timestamp()
+
+
+def _server_log(text: str) -> float | None:
+    if not SERVER_LOG.fullmatch(text):
+        return None
+    return datetime.strptime(text, "%d/%b/%Y:%H:%M:%S %z").timestamp()
+
+
+def _mail(text: str) -> float | None:
+    """Read `Mon, 05 Jan 2026 10:01:00 +0000`, as Snowflake writes a time with a zone."""
+    moment = parsedate_to_datetime(text)
+    return None if moment.tzinfo is None else moment.timestamp()
+
+
+SPELLINGS: tuple[Callable[[str], float | None], ...] = (
+    _microsoft,
+    _with_zone,
+    _console,
+    _server_log,
+    _mail,
+)

@@ -1,5 +1,6 @@
 """Parses JSON documents into batches of values, each with its place."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -8,14 +9,23 @@ import simdjson
 
 from local_panther.records.containers import Other, Skip
 from local_panther.records.documents import Document
-from local_panther.records.forms.recognise import holding, is_envelope, records_in
+from local_panther.records.forms.notation import NotationError
+from local_panther.records.forms.recognise import (
+    NOT_CLOUDTRAIL,
+    Holding,
+    holding,
+    is_envelope,
+    records_in,
+)
+from local_panther.records.forms.tables import plain
 from local_panther.records.model import REFUSED
 from local_panther.records.salvage import salvaged
 
 NOT_JSON = "malformed JSON"
 REFUSED_FORM = "form that cannot be read"
-NOT_RECORDS = "log messages that are not CloudTrail"
+NOT_AN_OBJECT = "record is not an object"
 MAX_DEPTH = 8  # forms within forms
+TOO_DEEP = Holding(refused=f"CloudTrail within more than {MAX_DEPTH} other forms; unpack it first")
 
 Place = Callable[[int], str]  # where a value is, by its index in the batch
 
@@ -27,10 +37,12 @@ class RecordBatch:
     Attributes:
         records: Objects of simdjson, which are read where they are in the text, or plain ones.
         place: Where a record is, by its index.
+        is_envelope: True if AWS' envelope says that they are records.
     """
 
     records: list[Any]
     place: Place
+    is_envelope: bool = False
 
     def each(self) -> Iterator[tuple[Any, str]]:
         """Yield each record with its place."""
@@ -68,43 +80,60 @@ def unwrapped(
     records: list[tuple[Any, str]] = []
     inner: list[tuple[Any, str]] = []
     texts: list[tuple[str, str]] = []
+    leaves: list[tuple[Any, str]] = []
     for value, where in batch.each():
-        found = holding(value) if depth < MAX_DEPTH else None
+        try:
+            found = holding(value)
+        except NotationError as error:
+            skip(where, REFUSED_FORM, str(error))
+            continue
+        if found and depth == MAX_DEPTH and not found.other:
+            found = TOO_DEEP
         if found is None:
             records.append((value, where))
         elif found.refused:
             skip(where, REFUSED_FORM, found.refused)
+        elif found.is_leaf:
+            leaves.append((value, where))
         elif found.other:
             other(found.other)
         else:
             number = _numbered(where) if found.is_list else lambda _, where=where: where
             inner += [(item, number(index)) for index, item in enumerate(found.items)]
             texts += [(text, where) for text in found.texts]
-    inner += _of_texts(texts, skip, other)
+    _tell_leaves(leaves, skip, other, are_among_records=bool(records) or batch.is_envelope)
+    inner += _of_texts(texts, skip)
     if records:
         yield _batch(records)
     if inner:
         yield from unwrapped(_batch(inner), skip, other, depth + 1)
 
 
+def _tell_leaves(
+    leaves: list[tuple[Any, str]], skip: Skip, other: Other, *, are_among_records: bool
+) -> None:
+    """Report values that are not objects: broken records, or a list of something else."""
+    if not are_among_records:
+        if leaves:
+            other(NOT_CLOUDTRAIL)
+        return
+    for value, where in leaves:
+        skip(where, NOT_AN_OBJECT, f"it is {json.dumps(plain(value))[:60]}")
+
+
 def _batch(placed: list[tuple[Any, str]]) -> RecordBatch:
     return RecordBatch([value for value, _ in placed], lambda index: placed[index][1])
 
 
-def _of_texts(texts: list[tuple[str, str]], skip: Skip, other: Other) -> Iterator[tuple[Any, str]]:
+def _of_texts(texts: list[tuple[str, str]], skip: Skip) -> Iterator[tuple[Any, str]]:
     """Parse texts that are a JSON value each: all of them as one array if they are valid."""
-    filled = []
-    for text, where in texts:
-        if text.lstrip()[:1] in ("{", "["):
-            filled.append((text.encode(errors="replace"), where))
-        else:
-            other(NOT_RECORDS)
-    values = _array(b"[" + b",".join(text for text, _ in filled) + b"]")
-    if len(values) == len(filled):
-        yield from zip(values, (where for _, where in filled), strict=True)
+    encoded = [(text.encode(errors="replace"), where) for text, where in texts]
+    values = _array(b"[" + b",".join(text for text, _ in encoded) + b"]")
+    if len(values) == len(encoded):
+        yield from zip(values, (where for _, where in encoded), strict=True)
         return
-    for encoded, where in filled:
-        for batch in _of_text(encoded, where, skip):
+    for text, where in encoded:
+        for batch in _of_text(text, where, skip):
             yield from batch.each()
 
 
@@ -120,8 +149,11 @@ def _of_lines(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch
         numbers = [number for number, _ in filled]
         yield RecordBatch(records, lambda index: f"{name}, line {numbers[index]}")
         return
+    found: list[tuple[Any, str]] = []
     for number, line in filled:
-        yield from _of_text(line, f"{name}, line {number}", skip)
+        for batch in _of_text(line, f"{name}, line {number}", skip):
+            found += batch.each()
+    yield _batch(found)
 
 
 def _array(text: bytes) -> list[Any]:
@@ -145,7 +177,7 @@ def _of_text(text: bytes, where: str, skip: Skip) -> Iterator[RecordBatch]:
     if isinstance(document, simdjson.Array):
         yield RecordBatch(list(document), _numbered(where))
     elif is_envelope(document):
-        yield RecordBatch(records_in(document), _numbered(where))
+        yield RecordBatch(records_in(document), _numbered(where), is_envelope=True)
     else:
         yield RecordBatch([document], lambda _: where)
 

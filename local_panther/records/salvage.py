@@ -4,10 +4,11 @@ That is broken JSON, of which every record is read that is valid by itself, and 
 the fast parser: documents one behind the other, numbers of many digits.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from local_panther.records.json_values import DECODER
 
 # The list that a document is, or holds under one key: {"Records": [
 LIST_START = re.compile(r'\s*(?:\{\s*"\w+"\s*:\s*)?\[\s*')
@@ -42,7 +43,7 @@ class _Salvage:
     def __init__(self, text: str, lost: Lost) -> None:
         self._text = text
         self._lost = lost
-        self._decoder = json.JSONDecoder()
+        self._decoder = DECODER
         self._gaps = 0
         self._entry_start = re.compile("")
 

@@ -1,7 +1,7 @@
 """Scans CloudTrail files: counts every record, and copies out those that rules may want."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,21 +11,31 @@ from local_panther.records.containers import (
     STANDARD_INPUT,
     UNREADABLE,
     Opener,
+    Skip,
     UnreadableFile,
     sources,
 )
-from local_panther.records.event_times import EventTimes
-from local_panther.records.forms.recognise import plain
+from local_panther.records.event_times import EventTimes, time_of
+from local_panther.records.forms.api import AWS_SUFFIX
+from local_panther.records.forms.columns import is_own_form, own_form
+from local_panther.records.forms.notation import NotationError
+from local_panther.records.forms.recognise import (
+    NOT_CLOUDTRAIL,
+    has_caller,
+    is_record,
+    other_kind,
+)
 from local_panther.records.forms.source import read_source
+from local_panther.records.forms.tables import plain
 from local_panther.records.model import Tally
 from local_panther.records.panther_fields import panther_fields, remove_nulls
-from local_panther.records.parsing import RecordBatch, unwrapped
+from local_panther.records.parsing import REFUSED_FORM, RecordBatch, unwrapped
 from local_panther.records.s3 import S3
 
-NOT_AN_OBJECT = "record is not an object"
 NO_TIME = "missing or malformed eventTime"
 UNEXPECTED = "unexpected error"
 CANNOT_BE_OPENED = "unreadable file"
+NO_CALLER = "records without a caller"
 
 
 class ScannedRecord(NamedTuple):
@@ -46,6 +56,28 @@ class ScannedRecord(NamedTuple):
     raw: bytes
     added: bytes
     where: str
+
+
+class _Callers:
+    """Looks for a caller in the records of one source: one is enough to know their form."""
+
+    def __init__(self) -> None:
+        self._records = 0
+        self._is_found = False
+
+    def note(self, records: Iterable[Any]) -> None:
+        """Look at records until one has a caller."""
+        for record in () if self._is_found else records:
+            self._records += 1
+            if has_caller(record):
+                self._is_found = True
+                return
+
+    def tell(self, name: str, skip: Skip) -> None:
+        """Report a source of which no record has a caller: in its form, rules find nobody."""
+        if self._records and not self._is_found:
+            advice = "none has userIdentity; use the CloudTrail that the trail delivers to S3"
+            skip(name, NO_CALLER, f"{self._records:,} records, {advice}")
 
 
 @dataclass
@@ -85,6 +117,7 @@ class Scanner:
         self._wanted = wanted
         self._opener = Opener(s3, folder)
         self._times = EventTimes()
+        self._callers = _Callers()
 
     def scan(self, path: str) -> Iterator[Scan]:
         """Yield what a file holds, a bounded piece at a time."""
@@ -100,6 +133,7 @@ class Scanner:
 
         try:
             for source in sources(path, self._opener, skip, other):
+                self._callers = _Callers()
                 try:
                     for piece in read_source(source, skip, other):
                         was_read = True
@@ -109,6 +143,7 @@ class Scanner:
                         scan = Scan()
                 except UnreadableFile as error:
                     skip(source.name, UNREADABLE, str(error))
+                self._callers.tell(source.name, skip)
         except UnreadableFile as error:
             skip(name, UNREADABLE, str(error))
         except OSError as error:
@@ -132,7 +167,8 @@ class Scanner:
     def _collect_regular(self, batch: RecordBatch, scan: Scan) -> bool:
         """Collect records that all have a name and a valid time, one field of all at a time.
 
-        The hot loop of the replay. Returns False, and collects nothing, if any is irregular.
+        The hot loop of the replay. Returns False, and collects nothing, if any is irregular. Whose
+        they are is looked at for one record of each name, as other services have other names.
         """
         records = batch.records
         if not records:
@@ -140,14 +176,16 @@ class Scanner:
         try:
             names = [record["eventName"] for record in records]
             times = {record["eventTime"] for record in records}
+            by_name = dict(zip(names, records, strict=True))
         except (KeyError, TypeError):
             return False
         if {*map(type, names), *map(type, times)} - {str}:
             return False
         ends = self._times.ends(times)
-        if ends is None:
+        if ends is None or not all(map(_is_of_aws, by_name.values())):
             return False
-        wanted = set(names) if self._wanted is None else self._wanted.intersection(names)
+        wanted = set(names) if self._wanted is None else self._wanted.intersection(by_name)
+        self._callers.note(records)
         scan.tally.note_times(ends)
         scan.tally.records += len(records)
         if wanted:
@@ -159,13 +197,11 @@ class Scanner:
     def _collect_any(self, record: Any, where: str, scan: Scan) -> None:
         """Collect one record of any form."""
         scan.tally.records += 1
-        if not isinstance(record, (dict, simdjson.Object)):
-            scan.tally.skip(where, NOT_AN_OBJECT, f"it is {json.dumps(plain(record))[:60]}")
-            return
-        text = record.get("eventTime")
-        time = self._times.read(text) if isinstance(text, str) else None
+        self._callers.note([record])
+        value = record.get("eventTime")
+        time = self._times.read(value) if isinstance(value, str) else time_of(plain(value))
         if time is None:
-            scan.tally.skip(where, NO_TIME, repr(plain(text))[:60])
+            scan.tally.skip(where, NO_TIME, repr(plain(value))[:60])
             return
         scan.tally.note_times([time])
         name = record.get("eventName")
@@ -176,6 +212,8 @@ class Scanner:
     def _collect_guarded(self, record: Any, where: str, scan: Scan) -> None:
         try:
             self._collect_wanted(record, where, scan)
+        except NotationError as error:
+            scan.tally.skip(where, REFUSED_FORM, str(error))
         except Exception as error:  # of whatever content: the other records are read
             scan.tally.skip(where, UNEXPECTED, f"{type(error).__name__}: {error}")
 
@@ -189,15 +227,38 @@ class Scanner:
         is_parsed = isinstance(record, simdjson.Object)
         raw: bytes = record.mini if is_parsed else json.dumps(record, default=str).encode()
         values = record.as_dict() if is_parsed else record
-        name, event_id, text = (values.get(key) for key in ("eventName", "eventID", "eventTime"))
-        time = self._times.read(text) if isinstance(text, str) else None
+        if kind := other_kind(values) or ("" if is_record(values) else NOT_CLOUDTRAIL):
+            scan.tally.records -= 1
+            scan.tally.set_aside(kind)
+            return
+        if not is_own_form(values):
+            values = own_form(values)
+            raw = json.dumps(values, default=str).encode()
+        name, event_id, value = (values.get(key) for key in ("eventName", "eventID", "eventTime"))
+        time = self._times.read(value) if isinstance(value, str) else time_of(value)
         if time is None:
-            scan.tally.skip(where, NO_TIME, repr(text)[:60])
+            scan.tally.skip(where, NO_TIME, repr(value)[:60])
             return
         name = name if isinstance(name, str) else ""
-        event_id = event_id if isinstance(event_id, str) else None
         if b"null" in raw:
             remove_nulls(values)
             raw = json.dumps(values, default=str).encode()
         added = json.dumps(panther_fields(values, raw, time)).encode()
-        scan.records.append(ScannedRecord(time, name, event_id, raw, added, where))
+        scan.records.append(ScannedRecord(time, name, _id_of(values, event_id), raw, added, where))
+
+
+def _is_of_aws(record: Any) -> bool:
+    """Return whether a record comes from a service of AWS and is not of one of the other kinds."""
+    source = record.get("eventSource")
+    is_one = isinstance(source, str) and AWS_SUFFIX.search(source) is not None
+    return is_one and not other_kind(record)
+
+
+def _id_of(record: Mapping[str, Any], event_id: Any) -> str | None:
+    """Return the ID of an event; of an addendum that of the event that it repeats.
+
+    https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
+    """
+    addendum = record.get("addendum")
+    original = addendum.get("originalEventID") if isinstance(addendum, dict) else None
+    return next((found for found in (original, event_id) if isinstance(found, str)), None)

@@ -133,15 +133,26 @@ class TestTable:
             "Event ID",
             "Event name",
             "Event time",
+            "Event source",
             "User name",
             "AWS access key",
             "Resources",
         ]
-        row = ["e-1", "ListRoles", "2026-01-05T10:00:00Z", "alice", "AKIAEXAMPLE", ""]
+        row = [
+            "e-1",
+            "ListRoles",
+            "2026-01-05T10:00:00Z",
+            "iam.amazonaws.com",
+            "alice",
+            "AKIAEXAMPLE",
+            "",
+        ]
         (tmp_path / "event_history.csv").write_bytes(csv_table(header, [row]))
         ((record,), tally) = read(tmp_path)
-        assert record.name == "ListRoles" and record.time == START and not tally.problems
+        assert record.name == "ListRoles" and record.time == START
         assert record.event()["userIdentity"]["userName"] == "alice"
+        (problem,) = tally.problems
+        assert "requestParameters, errorMessage" in problem.message
 
     def test_of_security_lake_is_refused_with_what_to_use_instead(self, tmp_path):
         ocsf = [{"class_uid": 6003, "metadata": {"product": {"name": "CloudTrail"}}, "time": 1}]
@@ -164,21 +175,28 @@ class TestTable:
         _, tally = read(tmp_path)
         assert {Path(p.where.split(",")[0]).name for p in tally.problems} == {"a.parquet", "b.csv"}
 
-    @pytest.mark.parametrize("delimiter", [";", "\t"])
+    @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
     def test_may_have_other_delimiters(self, tmp_path, delimiter):
-        text = delimiter.join(["eventname", "eventtime"]) + "\n"
-        text += delimiter.join(["ListRoles", "2026-01-05T10:00:00Z"]) + "\n"
+        text = delimiter.join(["eventname", "eventtime", "eventsource"]) + "\n"
+        text += delimiter.join(["ListRoles", "2026-01-05T10:00:00Z", "iam.amazonaws.com"]) + "\n"
         (tmp_path / "a.csv").write_text(text)
         ((record,), _) = read(tmp_path)
         assert record.name == "ListRoles"
 
 
 def test_messages_of_other_logs_are_counted(tmp_path):
-    events = [{"timestamp": 1, "message": "START RequestId"}, {"timestamp": 2, "message": "{"}]
+    messages = ("START RequestId", "{", json.dumps(call("ListRoles")), '{"eventName": "Assume')
+    events = [{"timestamp": 1, "message": message} for message in messages]
     (tmp_path / "a.json").write_text(json.dumps({"events": events}))
-    _, tally = read(tmp_path)
-    assert tally.other == {"log messages that are not CloudTrail": 1}
-    assert len(tally.problems) == 1
+    found, tally = read(tmp_path)
+    assert len(found) == 1 and tally.other == {"log messages that are not CloudTrail": 2}
+    assert [problem.message.split(":")[0] for problem in tally.problems] == ["malformed JSON"]
+
+
+def test_a_file_of_other_messages_is_counted_once(tmp_path):
+    events = [{"timestamp": 1, "message": "START RequestId"}] * 3
+    (tmp_path / "a.json").write_text(json.dumps({"events": events}))
+    assert read(tmp_path)[1].other == {"log messages that are not CloudTrail": 1}
 
 
 def test_forms_within_forms_are_read(tmp_path):

@@ -46,7 +46,7 @@ def folder(tmp_path):
         (tmp_path / f"{number:02}.json.gz").write_bytes(gzip.compress(broken))
     (tmp_path / "empty.json").write_bytes(b"")
     (tmp_path / "cut.json.gz").write_bytes(gzip.compress(os.urandom(5000))[:-100])
-    (tmp_path / "lines.jsonl").write_text("\n".join([*map(json.dumps, found[:50]), "{", "[1]"]))
+    (tmp_path / "lines.jsonl").write_text("\n".join([*map(json.dumps, found[:50]), "[1]", "{"]))
     return tmp_path
 
 

@@ -1,157 +1,273 @@
-"""Rows of tables as CloudTrail records: Athena, CloudTrail Lake, the console's Event history.
+"""Rows whose columns are a record's fields, as CloudTrail would have written the record.
 
-A table has the whole record as JSON in one column, or a column for each field, with nested ones as
-JSON or as Athena writes them, `{type=IAMUser, arn=…}`. Names are matched whatever their case and
-spaces: Athena's are in lower case, the console's are words.
+Whatever wrote the row may have changed it: folded the case of its names, flattened its objects into
+columns (`userIdentity.arn`, `useridentity_arn`), written its objects as text, its times in another
+spelling, and the account as a number. Or the row has the whole record as text in one column.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
-from local_panther.times import event_time, parse_time
+from local_panther.records.event_times import time_of
+from local_panther.records.forms import notation, schemas
+from local_panther.records.forms.api import Member, members
+from local_panther.records.forms.names import (
+    ACCOUNTS,
+    BOOLEAN,
+    NAMES,
+    NESTED,
+    TOP_LEVEL,
+    folded,
+    is_folded,
+)
+from local_panther.times import event_time
 
-# Of a record, and of the objects in it.
-FIELDS = """
-eventVersion userIdentity eventTime eventSource eventName awsRegion sourceIPAddress userAgent
-errorCode errorMessage requestParameters responseElements additionalEventData requestID eventID
-eventType apiVersion managementEvent readOnly resources recipientAccountId serviceEventDetails
-sharedEventID vpcEndpointId vpcEndpointAccountId eventCategory addendum sessionCredentialFromConsole
-edgeDeviceDetails tlsDetails
-type principalId arn accountId accessKeyId userName invokedBy sessionContext attributes
-mfaAuthenticated creationDate sessionIssuer webIdFederationData federatedProvider identityProvider
-sourceIdentity ec2RoleDelivery onBehalfOf userId identityStoreArn credentialId
-tlsVersion cipherSuite clientProvidedHostHeader
-"""
-TEXT_COLUMNS = ("eventdata", "eventjson", "cloudtrailevent", "raw", "message", "record", "event")
-NESTED = {
-    "userIdentity",
-    "requestParameters",
-    "responseElements",
-    "additionalEventData",
-    "resources",
-    "serviceEventDetails",
-    "addendum",
-    "edgeDeviceDetails",
-    "tlsDetails",
-}
-BOOLEAN = {"managementEvent", "readOnly"}
+# Columns with the whole record as text: those that say so, and those that may have it.
+WHOLE = ("eventjson", "cloudtrailevent", "eventdata")
+TEXT_COLUMNS = (*WHOLE, "raw", "original", "eventoriginal", "message", "record", "event")
+TIME_COLUMNS = ("timestamp", "peventtime", "time", "timegenerated")  # where eventTime is missing
 CONSOLE = {"username": "userName", "awsaccesskey": "accessKeyId", "accesskey": "accessKeyId"}
-STRUCT_TEXT = re.compile(r"(.*?)(?=, \w+=|\}(?:[,}\]]|$)|\](?:[,}\]]|$)|$)", re.DOTALL)
-STRUCT_KEY = re.compile(r"(\w+)=")
+MISSING = ("", "-", "null", "NULL", "None", "NaN", "nan", "\\N")
+# Without these columns no rule about a denied call can match: the message names its target.
+NEEDED = ("userIdentity", "requestParameters", "errorMessage")
 
+SEPARATOR = re.compile(r"[.\[\]{}/:]+|__")
+LOWER_CAMEL = re.compile(r"[a-z]+[A-Z]\w*")
+ACCOUNT_DIGITS = 12
 
-def normalised(name: str) -> str:
-    """Return a column's name in lower case, without spaces and signs."""
-    return re.sub(r"[\W_]", "", name).lower()
-
-
-NAMES = {normalised(name): name for name in FIELDS.split()}
-TOP_LEVEL = {normalised(name) for name in FIELDS.partition("\ntype ")[0].split()}
+Path = tuple[str, ...]
 
 
 class Columns:
-    """The columns of one table.
+    """The columns of one table, or the names in one object.
 
     Attributes:
-        text: The column with the whole record; None if there is a column for each field.
-        is_cloudtrail: True if the columns are those of CloudTrail.
-        is_ocsf: True if they are Security Lake's.
+        is_cloudtrail: True if they are those of CloudTrail.
+        refused: What to use instead if they are CloudTrail's in a schema that is not read; else "".
+        missing: Fields without which rules see too little, and that no column holds.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         """Take the names of the columns."""
-        self._names = {name: normalised(name) for name in names}
-        present = set(self._names.values())
-        has_fields = {"eventname", "eventtime"} <= present
-        self.text = None
-        if not has_fields or "cloudtrailevent" in present:
-            wanted = (n for text in TEXT_COLUMNS for n, name in self._names.items() if name == text)
-            self.text = next(wanted, None)
-        self.is_cloudtrail = has_fields or self.text is not None
-        self.is_ocsf = "classuid" in present and "eventname" not in present
+        self._names = list(names)
+        short = {folded(name) for name in self._names}
+        self._prefix = "" if "eventname" in short else _common_prefix(self._names)
+        self._paths = {name: path_of(name.removeprefix(self._prefix)) for name in self._names}
+        fields = {path[0] for path in self._paths.values() if path}
+        short |= {folded(name.removeprefix(self._prefix)) for name in self._names}
+        has_time = "eventTime" in fields or not short.isdisjoint(TIME_COLUMNS)
+        has_fields = "eventName" in fields and (has_time or "eventSource" in fields)
+        self._text = self._text_columns(has_fields=has_fields)
+        self.refused = "" if self._text else schemas.refusal(short)
+        self.is_cloudtrail = not self.refused and (has_fields or bool(self._text))
+        needed = NEEDED if has_fields and not self._text else ()
+        self.missing = [name for name in needed if name not in fields]
+
+    def _text_columns(self, *, has_fields: bool) -> list[str]:
+        """Return the columns that have the whole record, the best one first."""
+        wanted = WHOLE if has_fields else TEXT_COLUMNS
+        by_name = {folded(name.removeprefix(self._prefix)): name for name in self._names}
+        return [by_name[name] for name in wanted if name in by_name]
 
     def record(self, row: Mapping[str, Any]) -> Any:
-        """Return the record of a row, or the value that holds it."""
-        if self.text is not None:
-            value = row.get(self.text)
-            return {"CloudTrailEvent": value} if isinstance(value, str) else value
+        """Return the record of a row, or the value that holds it.
+
+        Raises:
+            NotationError: An object in it is text that is not understood; the message names it.
+        """
+        for name in self._text:
+            value = row.get(name)
+            if isinstance(value, (dict, list)) or (isinstance(value, str) and _is_text(value)):
+                return value
+        return self._from_fields(row)
+
+    def _from_fields(self, row: Mapping[str, Any]) -> dict[str, Any]:
         record: dict[str, Any] = {}
+        flat: list[tuple[Path, Any]] = []
         who: dict[str, Any] = {}
         for name, value in row.items():
-            short = self._names.get(name, "")
-            if value is None or value == "" or value == "-":
+            if value is None or (isinstance(value, str) and value.strip() in MISSING):
                 continue
-            if short in TOP_LEVEL:
-                record[NAMES[short]] = _field(NAMES[short], value)
+            path = self._paths.get(name) or ()
+            short = folded(name.removeprefix(self._prefix))
+            if len(path) == 1:
+                record[path[0]] = _field(path[0], value)
+            elif path:
+                flat.append((path, value))
             elif short in CONSOLE:
                 who[CONSOLE[short]] = value
+            elif name.startswith("p_") or LOWER_CAMEL.fullmatch(name):
+                record[name] = value  # Panther's, and fields that CloudTrail may have got since
+        for path, value in flat:
+            _put(record, path, value)
         if who:
             record.setdefault("userIdentity", who)
-        return record
+        if "eventTime" not in record:
+            record |= self._other_time(row)
+        return _named(record)
+
+    def _other_time(self, row: Mapping[str, Any]) -> dict[str, str]:
+        by_name = {folded(name.removeprefix(self._prefix)): row[name] for name in row}
+        times = (time_of(by_name[name]) for name in TIME_COLUMNS if name in by_name)
+        return next(({"eventTime": event_time(time)} for time in times if time is not None), {})
+
+
+def own_form(values: Mapping[str, Any]) -> Any:
+    """Return an object as CloudTrail would have written the record."""
+    return Columns(values).record(values)
+
+
+def is_own_form(record: Mapping[str, Any]) -> bool:
+    """Return whether a record is as CloudTrail wrote it, as far as its names and types tell."""
+    for name, value in record.items():
+        if name in FIELDS:
+            if name in NESTED and isinstance(value, str):
+                return False
+        elif path_of(name) or folded(name) in WHOLE:
+            return False
+    identity = record.get("userIdentity")
+    return not (isinstance(identity, dict) and _has_folded_names(identity))
+
+
+FIELDS = frozenset(TOP_LEVEL.values())
+
+
+def _has_folded_names(identity: Mapping[str, Any]) -> bool:
+    return any(is_folded(name) and NAMES.get(folded(name), name) != name for name in identity)
+
+
+def _is_text(value: str) -> bool:
+    return value.strip() not in MISSING
+
+
+def _common_prefix(names: Iterable[str]) -> str:
+    """Return what stands before every name: `detail.` where a column is `detail.eventName`."""
+    for name in names:
+        parts = name.rpartition(".")
+        if folded(parts[2]) == "eventname" and parts[0]:
+            return f"{parts[0]}."
+    return ""
+
+
+@lru_cache(20_000)
+def path_of(name: str) -> Path | None:
+    """Return where a column's value is in a record; None for a column that is none of its fields.
+
+    "eventname" is at ("eventName",), "userIdentity.arn" and "useridentity_arn" at
+    ("userIdentity", "arn"), "resources[0].ARN" at ("resources", "0", "ARN").
+    """
+    if (short := folded(name)) in TOP_LEVEL:
+        return (TOP_LEVEL[short],)
+    parts = [part for part in SEPARATOR.split(name) if part]
+    if len(parts) > 1 and TOP_LEVEL.get(folded(parts[0])) in NESTED:
+        first = TOP_LEVEL[folded(parts[0])]
+        if name.startswith(f"{parts[0]}{{}}"):  # Splunk's lists
+            parts.insert(1, "0")
+        return (first, *parts[1:])
+    words = [word for word in name.split("_") if word]
+    for count in range(1, len(words)):
+        field = TOP_LEVEL.get("".join(words[:count]).lower())
+        if field in NESTED:
+            return (field, *_known_names(words[count:]))
+    return None
+
+
+def _known_names(words: list[str]) -> list[str]:
+    """Join words into the longest names that are known; unknown ones stay together as one name."""
+    found = []
+    while words:
+        lengths = range(len(words), 0, -1)
+        count = next((n for n in lengths if "".join(words[:n]).lower() in NAMES), len(words))
+        joined = "".join(words[:count])
+        found.append(NAMES.get(joined.lower(), joined))
+        words = words[count:]
+    return found
+
+
+def _put(record: dict[str, Any], path: Path, value: Any) -> None:
+    """Put a value into the object that its column was flattened from."""
+    at: Any = record
+    for name, following in zip(path, [*path[1:], ""], strict=True):
+        is_index = name.isdecimal() and isinstance(at, list)
+        empty: Any = value if not following else [] if following.isdecimal() else {}
+        if is_index:
+            at += [None] * (int(name) + 1 - len(at)) if int(name) < MAX_ENTRIES else []
+            if int(name) >= MAX_ENTRIES:
+                return
+            at[int(name)] = empty if at[int(name)] is None else at[int(name)]
+            at = at[int(name)]
+        elif isinstance(at, dict):
+            at = at.setdefault(name, empty)
+        else:
+            return  # a column for the object and others for what is in it: the object is whole
+
+
+MAX_ENTRIES = 1000  # of a list that was flattened
 
 
 def _field(name: str, value: Any) -> Any:
-    if name == "eventTime" and isinstance(value, str):
-        time = parse_time(value)  # a table has it in a form of its own
+    if name == "eventTime":
+        time = time_of(value)
         return value if time is None else event_time(time)
     if name in BOOLEAN and isinstance(value, str):
         return value.lower() == "true"
-    if name in NESTED:
-        return _nested(name, value)
+    if name in NESTED and isinstance(value, str):
+        try:
+            return notation.parsed(value)
+        except notation.NotationError as error:
+            raise notation.NotationError(f"{name} is {error}") from error
     return value
 
 
-def _nested(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        if value[:1] not in ("{", "["):
-            return None if value == "null" else value
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            value, _ = _struct(value, 0)
-    return _named(value, in_resources=name == "resources")
+def _named(record: dict[str, Any]) -> dict[str, Any]:
+    """Give the names in a record's objects their own case, and leave out nulls."""
+    source, name = record.get("eventSource"), record.get("eventName")
+    known = members(source, name) if isinstance(source, str) and isinstance(name, str) else {}
+    for field in NESTED & record.keys():
+        record[field] = _recased(record[field], known, field)
+    return _with_accounts(record)
 
 
-def _named(value: Any, *, in_resources: bool) -> Any:
-    """Give the keys of CloudTrail's own objects their case, and leave out nulls of a struct."""
+def _recased(value: Any, known: Mapping[str, Member], field: str) -> Any:
     if isinstance(value, list):
-        return [_named(entry, in_resources=in_resources) for entry in value]
+        return [_recased(entry, known, field) for entry in value]
     if not isinstance(value, Mapping):
         return value
-    named = {}
+    is_call = field in ("requestParameters", "responseElements")
+    found = {}
     for key, entry in value.items():
         if entry is None:
             continue
-        is_arn = in_resources and key == "arn"
-        own = "ARN" if is_arn else NAMES.get(key, key) if key.islower() else key
-        named[own] = _named(entry, in_resources=in_resources)
-    return named
+        short = folded(key)
+        member = known.get(short) if is_call else None
+        own = key
+        if is_folded(key):
+            own = member.name if member else NAMES.get(short, key)
+        if field == "resources" and short == "arn":
+            own = "ARN"
+        found[own] = _recased(_unpacked(entry, own, member), known, field)
+    return _with_accounts(found)
 
 
-def _struct(text: str, position: int) -> tuple[Any, int]:
-    """Parse a struct, a list or a text as Athena writes it; return it and where it ends."""
-    opening = text[position : position + 1]
-    if opening == "{":
-        fields: dict[str, Any] = {}
-        position += 1
-        while key := STRUCT_KEY.match(text, position):
-            fields[key[1]], position = _struct(text, key.end())
-            position += 2 if text.startswith(", ", position) else 0
-        return fields, position + 1
-    if opening == "[":
-        entries: list[Any] = []
-        position += 1
-        while position < len(text) and text[position] != "]":
-            before = position
-            entry, position = _struct(text, position)
-            entries.append(entry)
-            position += 2 if text.startswith(", ", position) else 0
-            if position == before:
-                break
-        return entries, position + 1
-    found = STRUCT_TEXT.match(text, position)
-    end = found.end() if found else len(text)
-    value = text[position:end]
-    return (None if value == "null" else value), end
+def _unpacked(entry: Any, name: str, member: Member | None) -> Any:
+    """Return the object of a text in a map, unless the API has a text there, as policies are."""
+    if not isinstance(entry, str) or entry[:1] not in ("{", "["):
+        return entry
+    if member.is_scalar if member else name.lower().endswith(("policy", "document")):
+        return entry
+    try:
+        return notation.parsed(entry)
+    except notation.NotationError:
+        return entry
+
+
+def _with_accounts(found: dict[str, Any]) -> dict[str, Any]:
+    """Give accounts that were read as numbers their digits back."""
+    for name in ACCOUNTS & found.keys():
+        value = found[name]
+        text = str(value).removesuffix(".0")
+        if not isinstance(value, bool) and text.isdecimal():
+            found[name] = text.zfill(ACCOUNT_DIGITS)
+    return found

@@ -5,29 +5,41 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 from local_panther.records.containers import BROKEN, Skip, Source, UnreadableFile
 from local_panther.records.forms.columns import Columns
-from local_panther.records.parsing import RecordBatch
+from local_panther.records.forms.notation import NotationError
+from local_panther.records.forms.payloads import MARK
+from local_panther.records.parsing import REFUSED_FORM, RecordBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 BATCH_ROWS = 1000
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
+BEFORE_HEADER = ("#", "sep=")  # PowerShell's #TYPE, and a delimiter for spreadsheets
+TOO_FEW_COLUMNS = "table without columns that rules read"
 MAX_LINE_CHARACTERS = 64 * 1024 * 1024
 MAX_FIELD_CHARACTERS = 16 * 1024 * 1024
 
 
 def is_csv(head: bytes) -> bool:
-    """Return whether a file begins with a header of CloudTrail's columns."""
-    header = head.decode("utf-8-sig", errors="replace").partition("\n")[0]
+    """Return whether a file begins with a header of CloudTrail's columns, or has records in one."""
+    lines = _after_remarks(head.decode("utf-8-sig", errors="replace").split("\n"))
+    header = next(lines, "")
     try:
         names = next(csv.reader([header], delimiter=_delimiter(header)), [])
     except csv.Error:
         return False
-    return Columns(names).is_cloudtrail
+    columns = Columns(names)
+    if columns.is_cloudtrail or columns.refused:
+        return True
+    return all(NAME.fullmatch(name.strip()) for name in names) and bool(MARK.search("".join(lines)))
+
+
+NAME = re.compile(r"[\w.@:\[\]{} -]{1,200}")
 
 
 def read_csv(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
@@ -39,13 +51,17 @@ def read_csv(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     text = io.TextIOWrapper(source.stream, "utf-8-sig", errors="replace", newline="")
     try:
-        lines = _lines(text)
+        lines = _after_remarks(_lines(text))
         header = next(lines)
         rows = csv.DictReader(itertools.chain([header], lines), delimiter=_delimiter(header))
         columns = Columns(rows.fieldnames or ())
+        if columns.refused:
+            skip(source.name, REFUSED_FORM, columns.refused)
+            return
+        tell_missing(columns, source.name, skip)
         first = 1
-        while batch := [columns.record(row) for row in itertools.islice(rows, BATCH_ROWS)]:
-            yield [_batch(batch, source.name, first)]
+        while batch := list(itertools.islice(rows, BATCH_ROWS)):
+            yield [read_rows(batch, columns, source.name, first, skip)]
             first += len(batch)
     except csv.Error as error:
         raise UnreadableFile(f"broken CSV: {error}") from error
@@ -55,12 +71,45 @@ def read_csv(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
         text.detach()
 
 
-def _batch(records: list[object], name: str, first: int) -> RecordBatch:
-    return RecordBatch(records, lambda index: f"{name}, row {first + index}")
+def read_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Columns, name: str, first: int, skip: Skip
+) -> RecordBatch:
+    """Return the records of rows; a row of columns that are not known is looked into.
+
+    Args:
+        rows: Values by column.
+        columns: The columns.
+        name: The file.
+        first: Number of the first row.
+        skip: Called for each row that is not understood.
+    """
+    records: list[Any] = []
+    numbers: list[int] = []
+    for number, row in enumerate(rows, first):
+        row = {column: value for column, value in row.items() if column is not None}
+        try:
+            records.append(columns.record(row) if columns.is_cloudtrail else row)
+            numbers.append(number)
+        except NotationError as error:
+            skip(f"{name}, row {number}", REFUSED_FORM, str(error))
+    return RecordBatch(records, lambda index: f"{name}, row {numbers[index]}")
+
+
+def tell_missing(columns: Columns, name: str, skip: Skip) -> None:
+    """Report that a table lacks columns without which a rule finds nobody."""
+    if columns.missing:
+        missing = ", ".join(columns.missing)
+        advice = "its records are read, but rules that need them see nothing; export all columns"
+        skip(name, TOO_FEW_COLUMNS, f"{missing}: {advice}, or the records as JSON")
 
 
 def _delimiter(header: str) -> str:
     return max(DELIMITERS, key=header.count)
+
+
+def _after_remarks(lines: Iterable[str]) -> Iterator[str]:
+    """Yield the header and what follows, without the lines that programs put before it."""
+    return itertools.dropwhile(lambda line: line.startswith(BEFORE_HEADER), lines)
 
 
 def _lines(text: io.TextIOWrapper) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Tables as parquet: exports of Athena and CloudTrail Lake; DuckDB reads them."""
 
 import contextlib
-import json
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +10,9 @@ import duckdb
 from local_panther.errors import one_line
 from local_panther.records.containers import Skip, Source, UnreadableFile, copied
 from local_panther.records.forms.columns import Columns
-from local_panther.records.forms.recognise import OCSF
+from local_panther.records.forms.csv import read_rows, tell_missing
+from local_panther.records.forms.recognise import has_record
+from local_panther.records.json_values import parse_json
 from local_panther.records.parsing import REFUSED_FORM, RecordBatch
 
 BATCH_ROWS = 1000
@@ -36,30 +38,33 @@ def read_parquet(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
             described = connection.execute(f"DESCRIBE FROM {TABLE}", [path]).fetchall()
             names = [column[0] for column in described]
             columns = Columns(names)
-            if columns.is_ocsf:
-                skip(source.name, REFUSED_FORM, OCSF)
-            elif not columns.is_cloudtrail:
-                skip(source.name, REFUSED_FORM, f"parquet with columns {', '.join(names)[:200]}")
+            # As JSON, in which times and nested values of any type are text that json reads.
+            connection.execute(f"SELECT to_json(t) FROM {TABLE} t", [path])
+            rows = _rows(connection)
+            first = next(rows, [])
+            if columns.refused:
+                skip(source.name, REFUSED_FORM, columns.refused)
+            elif columns.is_cloudtrail or any(map(has_record, first)):
+                tell_missing(columns, source.name, skip)
+                yield from _batches(itertools.chain([first], rows), columns, source.name, skip)
             else:
-                # As JSON, in which times and nested values of any type are text that json reads.
-                connection.execute(f"SELECT to_json(t) FROM {TABLE} t", [path])
-                yield from _rows(connection, columns, source.name)
+                skip(source.name, REFUSED_FORM, f"parquet with columns {', '.join(names)[:200]}")
         except duckdb.Error as error:
             raise UnreadableFile(f"broken parquet: {one_line(error)}") from error
 
 
-def _rows(
-    rows_of: duckdb.DuckDBPyConnection, columns: Columns, name: str
+def _rows(connection: duckdb.DuckDBPyConnection) -> Iterator[list[Any]]:
+    while rows := connection.fetchmany(BATCH_ROWS):
+        yield [parse_json(row[0]) for row in rows]
+
+
+def _batches(
+    rows: Iterator[list[Any]], columns: Columns, name: str, skip: Skip
 ) -> Iterator[list[RecordBatch]]:
     first = 1
-    while rows := rows_of.fetchmany(BATCH_ROWS):
-        records = [columns.record(json.loads(row[0])) for row in rows]
-        yield [_batch(records, name, first)]
-        first += len(records)
-
-
-def _batch(records: list[Any], name: str, first: int) -> RecordBatch:
-    return RecordBatch(records, lambda index: f"{name}, row {first + index}")
+    for batch in rows:
+        yield [read_rows(batch, columns, name, first, skip)]
+        first += len(batch)
 
 
 @contextlib.contextmanager

@@ -1,191 +1,45 @@
-"""Recognises JSON that is not itself a CloudTrail record, and returns what it holds."""
+"""Recognises CloudTrail records in JSON by their structure, whatever is around them.
 
-from collections.abc import Callable, Mapping
+A record says what it is: it has the eventSource of a service of AWS, an eventName, a time and a
+caller. Anything else is looked into, to a stated depth: objects, lists, tables, and texts that are
+JSON or base64. What holds no record is named and counted.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-import simdjson
+from local_panther.records.forms import schemas
+from local_panther.records.forms.api import AWS_SUFFIX
+from local_panther.records.forms.columns import TIME_COLUMNS, WHOLE, Columns, own_form
+from local_panther.records.forms.names import folded
+from local_panther.records.forms.payloads import json_within
+from local_panther.records.forms.tables import (
+    is_list,
+    is_object,
+    plain,
+    row_of_fields,
+    rows_of_columns,
+    rows_of_table,
+)
 
-from local_panther.records.forms.columns import Columns
-
-RECORD_FIELDS = ("eventName", "eventTime", "eventVersion", "eventID", "userIdentity", "p_log_type")
 CLOUDTRAIL_LOG_TYPE = "AWS.CloudTrail"  # in what Panther exports
 NOT_CLOUDTRAIL = "JSON that is not CloudTrail"
+NOT_RECORDS = "log messages that are not CloudTrail"
+LOOK_DEPTH = 32  # how deep records are looked for
 
-
-@dataclass(frozen=True)
-class Holding:
-    """What a JSON object holds in place of a record.
-
-    Attributes:
-        items: Values to look into in turn.
-        texts: JSON as text, each a value of its own.
-        other: The kind of what is not CloudTrail; "" if there are items or texts.
-        refused: What to use instead of a form that cannot be read; "" for all others.
-        is_list: True if the items are numbered entries of a list.
-    """
-
-    items: list[Any] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    other: str = ""
-    refused: str = ""
-    is_list: bool = False
-
-
-def holding(value: Any) -> Holding | None:
-    """Return what an object holds; None for a record, and for what is not an object."""
-    if not is_object(value):
-        return None
-    found = next((found for form in FORMS if (found := form(value))), None)
-    if found or any(value.get(name) is not None for name in RECORD_FIELDS):
-        return found
-    return Holding(other=NOT_CLOUDTRAIL)
-
-
-def is_object(value: Any) -> bool:
-    """Return whether a value is a JSON object, in either parser's form."""
-    return isinstance(value, (dict, simdjson.Object))
-
-
-def is_envelope(value: Any) -> bool:
-    """Return whether a value is what AWS delivers: `{"Records": […]}`."""
-    if not is_object(value) or value.get("eventName") is not None:
-        return False
-    return _is_list(value.get("Records"))
-
-
-def records_in(envelope: Any) -> list[Any]:
-    """Return the records of an envelope; the last list of two that have the same key."""
-    is_repeated = isinstance(envelope, simdjson.Object) and list(envelope).count("Records") > 1
-    values = cast("Mapping[str, Any]", plain(envelope) if is_repeated else envelope)
-    return list(values["Records"])
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, (list, simdjson.Array))
-
-
-def _listed(value: Any) -> Holding:
-    return Holding(items=list(value), is_list=True)
-
-
-def _text_or_item(value: Any) -> Holding | None:
-    if isinstance(value, str):
-        return Holding(texts=[value])
-    return Holding(items=[value]) if is_object(value) else None
-
-
-def _insight(value: Any) -> Holding | None:
-    is_insight = value.get("eventCategory") == "Insight"
-    is_insight = is_insight or value.get("eventType") == "AwsCloudTrailInsight"
-    return Holding(other="CloudTrail Insight events") if is_insight else None
-
-
-def _envelope(value: Any) -> Holding | None:
-    if not is_envelope(value):
-        return None
-    return Holding(items=records_in(value), is_list=True)
-
-
-def _lookup_events(value: Any) -> Holding | None:
-    """`aws cloudtrail lookup-events`, and each of its entries."""
-    if isinstance(text := value.get("CloudTrailEvent"), str):
-        return Holding(texts=[text])
-    events = value.get("Events")
-    return _listed(events) if _is_list(events) and value.get("eventName") is None else None
-
-
-def _cloudwatch(value: Any) -> Holding | None:
-    """`get-log-events`, `filter-log-events`, a subscription, and each of their entries."""
-    if value.get("messageType") == "CONTROL_MESSAGE":
-        return Holding(other="CloudWatch control messages")
-    for name in ("logEvents", "events"):
-        if _is_list(entries := value.get(name)):
-            return _listed(entries)
-    is_entry = value.get("timestamp") is not None or value.get("ingestionTime") is not None
-    return _text_or_item(value.get("message")) if is_entry else None
-
-
-def _eventbridge(value: Any) -> Holding | None:
-    detail = value.get("detail")
-    if value.get("detail-type") is None or not is_object(detail):
-        return None
-    if detail.get("eventName") is None:
-        return Holding(other="EventBridge events of other kinds")
-    return Holding(items=[detail])
-
-
-def _splunk(value: Any) -> Holding | None:
-    if _is_list(results := value.get("results")):
-        return _listed(results)
-    if is_object(result := value.get("result")):
-        return Holding(items=[result])
-    return _text_or_item(value.get("_raw"))
-
-
-def _elastic(value: Any) -> Holding | None:
-    """A search's answer, one of its hits, and a document with the original text."""
-    if is_object(hits := value.get("hits")) and _is_list(hits.get("hits")):
-        return _listed(hits["hits"])
-    if is_object(source := value.get("_source")):
-        return Holding(items=[source])
-    event = value.get("event")
-    original = event.get("original") if is_object(event) else value.get("event.original")
-    if isinstance(original, list) and original:
-        original = original[0]
-    return _text_or_item(original) or (
-        _text_or_item(value.get("message")) if value.get("@timestamp") is not None else None
-    )
-
-
-def _lake(value: Any) -> Holding | None:
-    """CloudTrail Lake, with the whole event in one field."""
-    if value.get("eventName") is not None:
-        return None
-    return next(
-        (found for name in ("eventData", "eventJson") if (found := _text_or_item(value.get(name)))),
-        None,
-    )
-
-
-def _notification(value: Any) -> Holding | None:
-    """An SNS notification, as queues and subscribers keep it."""
-    is_one = value.get("Type") == "Notification" and value.get("TopicArn") is not None
-    return _text_or_item(value.get("Message")) if is_one else None
-
-
-def _panther(value: Any) -> Holding | None:
-    log_type = value.get("p_log_type")
-    is_other = isinstance(log_type, str) and log_type != CLOUDTRAIL_LOG_TYPE
-    return Holding(other="Panther's records of other log types") if is_other else None
-
-
-def _row(value: Any) -> Holding | None:
-    """A row of a table, with names as databases write them: `eventname`, `EVENTNAME`."""
-    if value.get("eventName") is not None or len(value) < len(ROW_FIELDS):
-        return None
-    if not {key.lower() for key in value} >= ROW_FIELDS:
-        return None
-    row = cast("Mapping[str, Any]", plain(value))
-    return Holding(items=[Columns(row).record(row)])
-
-
-def _ocsf(value: Any) -> Holding | None:
-    is_one = value.get("class_uid") is not None and value.get("metadata") is not None
-    return Holding(refused=OCSF) if is_one else None
-
-
-def _other_aws(value: Any) -> Holding | None:
-    for name, kind in OTHER_KINDS.items():
-        if value.get(name) is not None and value.get("eventName") is None:
-            return Holding(other=kind)
-    return None
-
-
-OCSF = (
-    "Security Lake's schema (OCSF), which lacks what rules for AWS.CloudTrail read; use the "
-    "CloudTrail that the trail delivers to S3"
-)
+# CloudTrail's other kinds of events, which have fields of their own or are copies.
+OTHER_CATEGORIES = {
+    "Insight": "CloudTrail Insight events",
+    "Aggregated": "CloudTrail aggregated events",
+    "NetworkActivity": "CloudTrail network activity events",
+}
+OTHER_TYPES = {
+    "AwsCloudTrailInsight": OTHER_CATEGORIES["Insight"],
+    "AwsAggregatedEvent": OTHER_CATEGORIES["Aggregated"],
+    "AwsVpceEvent": OTHER_CATEGORIES["NetworkActivity"],
+}
+# By a key that nothing else has; such documents are large, and are not looked into.
 OTHER_KINDS = {
     "digestStartTime": "CloudTrail digests",
     "configurationItems": "AWS Config",
@@ -195,28 +49,237 @@ OTHER_KINDS = {
     "webaclId": "WAF logs",
     "query_timestamp": "Route 53 query logs",
 }
-ROW_FIELDS = {"eventname", "eventtime"}
-FORMS: tuple[Callable[[Any], Holding | None], ...] = (
-    _insight,
-    _envelope,
-    _lookup_events,
-    _cloudwatch,
-    _eventbridge,
-    _splunk,
-    _elastic,
-    _lake,
-    _notification,
-    _panther,
-    _row,
-    _ocsf,
-    _other_aws,
-)
+# By a key of what is around records, where there is none in it.
+EMPTY_KINDS = {
+    "detail-type": "EventBridge events of other kinds",
+    "logEvents": NOT_RECORDS,
+    "timestamp": NOT_RECORDS,
+    "ingestionTime": NOT_RECORDS,
+}
 
 
-def plain(value: Any) -> Any:
-    """Return a value of the fast parser as plain Python."""
-    if isinstance(value, simdjson.Array):
-        return value.as_list()
-    if isinstance(value, simdjson.Object):
-        return cast("Mapping[str, Any]", value.as_dict())
-    return value
+@dataclass(frozen=True)
+class Holding:
+    """What a JSON value holds in place of a record.
+
+    Attributes:
+        items: Values to look into in turn.
+        texts: JSON as text, each a value of its own.
+        other: The kind of what is not CloudTrail; "" if there are items or texts.
+        refused: What to use instead of a form that cannot be read; "" for all others.
+        is_list: True if the items are numbered entries of a list.
+        is_leaf: True if the value is not even an object: an error among records.
+    """
+
+    items: list[Any] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    other: str = ""
+    refused: str = ""
+    is_list: bool = False
+    is_leaf: bool = False
+
+
+def holding(value: Any) -> Holding | None:
+    """Return what a value holds; None for a record.
+
+    Raises:
+        NotationError: An object of a record is text that is not understood.
+    """
+    if is_object(value):
+        return _object(value)
+    if is_list(value):
+        return _list(value)
+    text = json_within(value) if isinstance(value, str) else ""
+    return Holding(texts=[text]) if text else Holding(other=NOT_CLOUDTRAIL, is_leaf=True)
+
+
+def is_record(value: Any) -> bool:
+    """Return whether an object says that it is a CloudTrail record, with names in their own case.
+
+    It says three of four things: a service of AWS as its eventSource, an eventName, a time and a
+    caller. What has another source, such as aws:s3 or a service of another vendor, is none.
+    """
+    source, name = value.get("eventSource"), value.get("eventName")
+    has_source = isinstance(source, str) and source != ""
+    if has_source and not (AWS_SUFFIX.search(cast("str", source)) or _has_aws_type(value)):
+        return False
+    said = has_source + isinstance(name, str)
+    if said == 0:
+        return False
+    said += value.get("eventTime") is not None or _has_other_time(value)
+    return said > 2 or (said == 2 and has_caller(value))
+
+
+def has_caller(record: Any) -> bool:
+    """Return whether a record says who called, or is of a kind that need not."""
+    identity = record.get("userIdentity")
+    if identity is not None and (not hasattr(identity, "__len__") or len(identity)):
+        return True
+    if record.get("eventType") == "AwsServiceEvent":
+        return True
+    return any(folded(key).startswith("useridentity") and key != "userIdentity" for key in record)
+
+
+def other_kind(record: Any) -> str:
+    """Return which of CloudTrail's other kinds of events an object is; "" for a record."""
+    category, kind = record.get("eventCategory"), record.get("eventType")
+    found = OTHER_CATEGORIES.get(category, "") if isinstance(category, str) else ""
+    return found or (OTHER_TYPES.get(kind, "") if isinstance(kind, str) else "")
+
+
+def is_envelope(value: Any) -> bool:
+    """Return whether a value is what AWS delivers: `{"Records": […]}`."""
+    if not is_object(value) or value.get("eventName") is not None:
+        return False
+    records = value.get("Records")
+    return is_list(records) and not (len(records) and is_list(records[0]))
+
+
+def records_in(envelope: Any) -> list[Any]:
+    """Return the records of an envelope; the last list of two that have the same key."""
+    is_repeated = not isinstance(envelope, dict) and list(envelope).count("Records") > 1
+    return list((plain(envelope) if is_repeated else envelope)["Records"])
+
+
+def _has_aws_type(value: Any) -> bool:
+    kind = value.get("eventType")
+    return isinstance(kind, str) and kind.startswith("Aws")
+
+
+def _object(value: Any) -> Holding | None:
+    if kind := other_kind(value) or _other_log_type(value) or _other_document(value):
+        return Holding(other=kind)
+    if is_record(value):
+        is_moved = value.get("eventTime") is None and _has_other_time(value)
+        return Holding(items=[own_form(plain(value))]) if is_moved else None
+    if value.get("eventName") is None and (row := _row(value)):
+        return row
+    return _held(value) or Holding(other=_name_of(value), refused=_refusal(value))
+
+
+def _other_log_type(value: Any) -> str:
+    log_type = value.get("p_log_type")
+    is_other = isinstance(log_type, str) and log_type != CLOUDTRAIL_LOG_TYPE
+    return "Panther's records of other log types" if is_other else ""
+
+
+def _other_document(value: Any) -> str:
+    if value.get("eventName") is not None:
+        return ""
+    return next((kind for name, kind in OTHER_KINDS.items() if value.get(name) is not None), "")
+
+
+def _has_other_time(value: Any) -> bool:
+    return any(folded(key) in TIME_COLUMNS for key in value)
+
+
+def _row(value: Any) -> Holding | None:
+    """Return the record of an object whose names were folded, flattened or put under a prefix."""
+    names = list(value)
+    if not any(folded(name).endswith("eventname") for name in names):
+        return None
+    columns = Columns(names)
+    if columns.refused:
+        return Holding(refused=columns.refused)
+    if not columns.is_cloudtrail:
+        return None
+    row = plain(value)
+    if rows := rows_of_columns(row):
+        return Holding(items=rows, is_list=True)
+    record = columns.record(row)
+    return None if record == row else Holding(items=[record])
+
+
+def _held(value: Any) -> Holding | None:
+    """Return what an object holds records in: a table, lists, a text, or objects.
+
+    One text is enough: the others are the same record in other words.
+    """
+    if rows := rows_of_table(value):
+        return Holding(items=list(rows), is_list=True)
+    texts: list[tuple[str, str]] = []
+    lists: list[Any] = []
+    objects: list[Any] = []
+    for name, inner in value.items():
+        if isinstance(inner, str):
+            if text := json_within(inner):
+                texts.append((folded(name), text))
+        elif has_record(inner):
+            (lists if is_list(inner) else objects).append(inner)
+    if lists:
+        return _list(lists[0]) if len(lists) == 1 else Holding(items=lists)
+    if texts:
+        return Holding(texts=[min(texts, key=lambda text: text[0] not in WHOLE)[1]])
+    return Holding(items=objects) if objects else None
+
+
+def _list(value: Any) -> Holding:
+    entries = list(value)
+    row = row_of_fields(entries)
+    if row and (Columns(row).is_cloudtrail or any(map(_holds, row.values()))):
+        return Holding(items=[dict(row)])
+    if not any(is_object(entry) or is_list(entry) for entry in entries):
+        found = [entry for entry in entries if _holds(entry)]
+        return Holding(items=found, is_list=True) if found else _leaf()
+    if has_record(value):
+        return Holding(items=entries, is_list=True)
+    return Holding(items=entries, is_list=True) if any(map(is_object, entries)) else _leaf()
+
+
+def _leaf() -> Holding:
+    return Holding(other=NOT_CLOUDTRAIL, is_leaf=True)
+
+
+def _holds(value: Any) -> bool:
+    return isinstance(value, str) and bool(json_within(value))
+
+
+def has_record(value: Any, depth: int = LOOK_DEPTH) -> bool:
+    """Return whether a value is or holds a CloudTrail record, or one of its other kinds."""
+    if isinstance(value, str):
+        return _holds(value)
+    if not depth:
+        return False
+    if is_list(value):
+        return _any_has_record(value, depth) or bool(
+            (row := row_of_fields(list(value))) and Columns(row).is_cloudtrail
+        )
+    if not is_object(value):
+        return False
+    if is_record(value) or other_kind(value) or _row_names(value) or _refusal(value):
+        return True
+    return _any_has_record(value.values(), depth) or bool(rows_of_table(value))
+
+
+def _any_has_record(values: Iterable[Any], depth: int) -> bool:
+    return any(has_record(inner, depth - 1) for inner in values)
+
+
+def _row_names(value: Any) -> bool:
+    if value.get("eventName") is not None:
+        return False
+    names = list(value)
+    is_likely = any(folded(name).endswith("eventname") for name in names)
+    return is_likely and Columns(names).is_cloudtrail
+
+
+def _name_of(value: Any) -> str:
+    if value.get("messageType") == "CONTROL_MESSAGE":
+        return "CloudWatch control messages"
+    kinds = (kind for name, kind in EMPTY_KINDS.items() if value.get(name) is not None)
+    if kind := next(kinds, ""):
+        return kind
+    events = value.get("events")
+    has_entries = is_list(events) and len(events) > 0 and is_object(events[0])
+    return _name_of(events[0]) if has_entries else NOT_CLOUDTRAIL
+
+
+def _refusal(value: Any) -> str:
+    """Return what to use instead of another product's schema; "" for what is not CloudTrail."""
+    names = {folded(key) for key in value}
+    for key in ("aws", "_source", "event"):
+        if is_object(inner := value.get(key)):
+            names |= {folded(f"{key}{name}") for name in inner}
+    if value.get("class_uid") is not None and value.get("metadata") is None:
+        return ""
+    return schemas.refusal(names)

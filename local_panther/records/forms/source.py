@@ -1,21 +1,39 @@
 """Reads one source by what it is: JSON, lines of an export, CSV or parquet."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 
-from local_panther.records.containers import Other, Skip, Source
+from local_panther.records.containers import HEAD_BYTES, Other, Skip, Source
 from local_panther.records.documents import Lost, documents
 from local_panther.records.forms.csv import is_csv, read_csv
-from local_panther.records.parsing import RecordBatch, batches
+from local_panther.records.forms.payloads import MARK_BYTES
+from local_panther.records.forms.recognise import NOT_RECORDS
+from local_panther.records.json_values import DECODER
+from local_panther.records.parsing import REFUSED_FORM, RecordBatch, batches
 
 PARQUET = b"PAR1"
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
 PACKED_SUFFIXES = (".gz", ".zst", ".bz2", ".xz")
 EMPTY = "empty file"
 TOO_LONG = "oversized line"
+MAX_TEXT_BYTES = 256 * 1024 * 1024
 
-# CloudWatch's export to S3: a time, a space and the record.
-STAMP = re.compile(rb"^\d{4}-\d\d-\d\dT[\d:.]+Z? +(?=\{)", re.MULTILINE)
+# What stands before the JSON of a line: a time in CloudWatch's export to S3, a host in syslog.
+PREFIX = re.compile(rb"[^{\n]{1,1000}(?=\{)")
+STAMP = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z? +(?=\{)")
+BASE64 = re.compile(rb"(?:eyJ|eyA|ewo|W3s|Wwo|H4sI)[A-Za-z0-9+/_-]{60,}[A-Za-z0-9+/=_\s-]*")
+REFUSED_TEXTS = (
+    (
+        re.compile(rb"[\[{][\s{]*'(?:Records|Events|event\w+|userIdentity)'"),
+        "Python's notation; write it as JSON: json.dumps in place of print",
+    ),
+    (
+        re.compile(rb"(?:\w+:\n)?\s*- CloudTrailEvent:|EVENTS\t"),
+        "output of the AWS CLI that is not JSON; use --output json",
+    ),
+)
+CUT_TOKEN = 32  # characters at the end of the head that may be the start of something longer
 OTHER_TEXT = (
     (re.compile(rb"version account-id |\d+ \d{12} eni-"), "VPC flow logs"),
     (re.compile(rb"(https?|h2|grpcs|wss?|tls) \d{4}-\d\d-\d\dT"), "load balancer logs"),
@@ -41,10 +59,14 @@ def read_source(source: Source, skip: Skip, other: Other) -> Iterator[Iterable[R
         from local_panther.records.forms.parquet import read_parquet  # DuckDB, only if needed
 
         yield from read_parquet(source, skip)
-    elif text[:1] in (b"{", b"["):
+    elif advice := next((advice for pattern, advice in REFUSED_TEXTS if pattern.match(text)), ""):
+        skip(source.name, REFUSED_FORM, advice)
+    elif text[:1] in (b"{", b"[") and (_is_named_json(source.name) or _begins_json(text)):
         yield from _json(source, skip)
-    elif STAMP.match(text):
-        yield from _stamped(source, skip)
+    elif STAMP.match(text) or _has_records_in_lines(text):
+        yield from _prefixed(source, skip, other)
+    elif BASE64.fullmatch(text) or _is_quoted_json(text):
+        yield from _text(source)
     elif kind := next((kind for pattern, kind in OTHER_TEXT if pattern.match(text)), ""):
         other(kind)
     elif is_csv(head):
@@ -73,10 +95,52 @@ def _named_json(source: Source, skip: Skip) -> Iterator[Iterable[RecordBatch]]:
         skip(source.name, EMPTY, "")
 
 
-def _stamped(source: Source, skip: Skip) -> Iterator[Iterable[RecordBatch]]:
+def _prefixed(source: Source, skip: Skip, other: Other) -> Iterator[Iterable[RecordBatch]]:
+    """Read lines that have something before their JSON; other lines are other logs'."""
     for document in documents(source, _lost(source, skip)):
-        bare = document._replace(text=STAMP.sub(b"", document.text))
-        yield batches(bare, source.name, skip)
+        bare = []
+        for line in document.text.split(b"\n"):
+            is_other = bool(line.strip()) and not (STAMP.match(line) or MARK_BYTES.search(line))
+            if is_other:
+                other(NOT_RECORDS)
+            bare.append(b"" if is_other else PREFIX.sub(b"", line, count=1))
+        yield batches(document._replace(text=b"\n".join(bare)), source.name, skip)
+
+
+def _text(source: Source) -> Iterator[Iterable[RecordBatch]]:
+    """Read a file that is one text: JSON in base64, or JSON that was put into JSON."""
+    text = source.stream.read(MAX_TEXT_BYTES).decode(errors="replace")
+    for value in ["".join(text.split())] if BASE64.match(text.encode()) else text.splitlines():
+        yield [RecordBatch([value], lambda _: source.name)]
+
+
+def _begins_json(head: bytes) -> bool:
+    """Return whether a head is JSON as far as it goes, or names what CloudTrail has.
+
+    A log line or a README can begin with a bracket as well.
+    """
+    if MARK_BYTES.search(head):
+        return True
+    text = head.decode(errors="replace").rstrip("\ufffd")
+    try:
+        _, end = DECODER.raw_decode(text)
+    except json.JSONDecodeError as error:
+        is_cut = error.pos >= len(text.rstrip()) - CUT_TOKEN and len(head) >= HEAD_BYTES - 16
+        return is_cut or error.msg.startswith("Unterminated string")
+    except RecursionError:
+        return True
+    return text[end : end + CUT_TOKEN].lstrip()[:1] in ("", "{", "[", ",")
+
+
+def _is_quoted_json(text: bytes) -> bool:
+    line = text.partition(b"\n")[0].rstrip()
+    return line.startswith(b'"{') and bool(MARK_BYTES.match(line, 2))
+
+
+def _has_records_in_lines(text: bytes) -> bool:
+    line = text.partition(b"\n")[0]
+    found = PREFIX.match(line)
+    return bool(found and MARK_BYTES.search(line, found.end()) and b"," not in found[0])
 
 
 def _lost(source: Source, skip: Skip) -> Lost:

@@ -1,0 +1,49 @@
+"""Texts that hold CloudTrail: JSON, with or without something before it, and JSON in base64."""
+
+import base64
+import binascii
+import re
+import zlib
+
+# The names by which a text says that it has a record in it, in any case, and with their quotes
+# escaped as often as JSON was put into JSON, or doubled as in CSV.
+NAMES = r"event_?(?:name|source|version|category)|user_?identity"
+MARK = re.compile(rf"[\"\\]+(?:{NAMES})[\"\\]+", re.IGNORECASE)
+MARK_BYTES = re.compile(MARK.pattern.encode(), re.IGNORECASE)
+
+# JSON, or gzip, in base64: {" and [{ and their like, and gzip's first bytes.
+BASE64 = re.compile(r"(?:eyJ|eyA|ewo|ew0|W3s|Wwo|H4sI)[A-Za-z0-9+/_-]+={0,2}")
+GZIP_FORMAT = 31  # in zlib's terms: a header, and a window of any size
+MAX_UNPACKED_BYTES = 64 * 1024 * 1024
+MAX_PREFIX_CHARACTERS = 1000  # before the JSON: a time, a host, the name of a program
+
+
+def json_within(text: str) -> str:
+    """Return the JSON that a text holds; "" if none of it is CloudTrail's."""
+    text = text.strip()
+    if BASE64.fullmatch(text):
+        text = _decoded(text)
+    if not MARK.search(text):
+        return ""
+    if text[:1] in ("{", "["):
+        return text
+    start = text.find("{", 0, MAX_PREFIX_CHARACTERS)
+    return text[start:] if start >= 0 else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    return text if text.startswith('"') else ""
+
+
+def _decoded(text: str) -> str:
+    """Return what base64 holds, unpacked; "" if it is not valid."""
+    try:
+        content = base64.b64decode(text.translate(URL_SAFE) + "==", validate=False)
+        if content.startswith(b"\x1f\x8b"):
+            content = zlib.decompressobj(GZIP_FORMAT).decompress(content, MAX_UNPACKED_BYTES)
+    except (binascii.Error, zlib.error):
+        return ""
+    return content.decode(errors="replace")
+
+
+URL_SAFE = str.maketrans("-_", "+/")
