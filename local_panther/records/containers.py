@@ -52,16 +52,18 @@ class Source(NamedTuple):
         name: The path, followed by the place within an archive.
         stream: Positioned at the beginning; it can peek.
         packing: What it was packed in last, such as "gzip"; "" for a plain file.
+        start: The first bytes, if they are known without a look into the stream.
     """
 
     name: str
     stream: BufferedReader
     packing: str
+    start: bytes = b""
 
     @property
     def head(self) -> bytes:
         """The first bytes."""
-        return self.stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+        return (self.start or self.stream.peek(HEAD_BYTES))[:HEAD_BYTES]
 
 
 Skip = Callable[[str, str, str], None]  # takes place, reason and detail of what cannot be read
@@ -137,7 +139,13 @@ class _Unpacker(NamedTuple):
 
 def _compressed(form: Format) -> _Unpacker:
     def unpack(source: Source, _: Other) -> Iterator[Source]:
-        yield Source(source.name, cast("BufferedReader", Members(source.stream, form)), form.name)
+        # The first bytes are unpacked by themselves: a stream that has peeked is read in more
+        # pieces, and most files are one piece.
+        start = b""
+        with contextlib.suppress(*BROKEN):  # which shows when the stream is read
+            start = Members(io.BytesIO(source.head), form).peek(HEAD_BYTES)
+        stream = cast("BufferedReader", Members(source.stream, form))
+        yield Source(source.name, stream, form.name, start if start.strip() else b"")
 
     return _Unpacker(form.name, form.begins, unpack)
 

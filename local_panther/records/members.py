@@ -171,12 +171,12 @@ class Members(io.BufferedIOBase):
         parts: list[bytes] = []
         try:
             while size > 0 and not (self._error or self._is_at_end):
-                part = self._step(size)
-                parts.append(part)
-                size -= len(part)
+                if part := self._step(size):
+                    parts.append(part)
+                    size -= len(part)
         except Exception as error:  # of any of the libraries: raised once what came before is read
             self._error = error
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)  # most are one, and not copied
 
     def _step(self, size: int) -> bytes:
         """Decompress once, from the member at hand or the next one."""

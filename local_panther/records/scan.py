@@ -16,7 +16,7 @@ from local_panther.records.containers import (
     sources,
 )
 from local_panther.records.event_times import EventTimes, time_of
-from local_panther.records.forms.api import AWS_SUFFIX
+from local_panther.records.forms.api import AWS_ENDINGS
 from local_panther.records.forms.columns import is_own_form, own_form
 from local_panther.records.forms.notation import NotationError
 from local_panther.records.forms.recognise import (
@@ -227,11 +227,12 @@ class Scanner:
         is_parsed = isinstance(record, simdjson.Object)
         raw: bytes = record.mini if is_parsed else json.dumps(record, default=str).encode()
         values = record.as_dict() if is_parsed else record
-        if kind := other_kind(values) or ("" if is_record(values) else NOT_CLOUDTRAIL):
+        kind = "" if _is_of_aws(values) else other_kind(values)
+        if kind or not (_is_of_aws(values) or is_record(values)):
             scan.tally.records -= 1
-            scan.tally.set_aside(kind)
+            scan.tally.set_aside(kind or NOT_CLOUDTRAIL)
             return
-        if not is_own_form(values):
+        if not is_own_form(values, raw):
             values = own_form(values)
             raw = json.dumps(values, default=str).encode()
         name, event_id, value = (values.get(key) for key in ("eventName", "eventID", "eventTime"))
@@ -250,7 +251,7 @@ class Scanner:
 def _is_of_aws(record: Any) -> bool:
     """Return whether a record comes from a service of AWS and is not of one of the other kinds."""
     source = record.get("eventSource")
-    is_one = isinstance(source, str) and AWS_SUFFIX.search(source) is not None
+    is_one = isinstance(source, str) and source.endswith(AWS_ENDINGS)
     return is_one and not other_kind(record)
 
 
@@ -260,5 +261,6 @@ def _id_of(record: Mapping[str, Any], event_id: Any) -> str | None:
     https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
     """
     addendum = record.get("addendum")
-    original = addendum.get("originalEventID") if isinstance(addendum, dict) else None
-    return next((found for found in (original, event_id) if isinstance(found, str)), None)
+    if isinstance(addendum, dict) and isinstance(addendum.get("originalEventID"), str):
+        event_id = addendum["originalEventID"]
+    return event_id if isinstance(event_id, str) else None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-AWS_SUFFIX = re.compile(r"\.amazonaws\.com(\.cn)?$")
+AWS_ENDINGS = (".amazonaws.com", ".amazonaws.com.cn")
 VERSION_SUFFIX = re.compile(r"\d{4}_?\d\d_?\d\d(v\d)?$")  # CreateFunction20150331
 # Services whose eventSource is not the name of their model.
 MODELS = {
@@ -47,7 +47,7 @@ def members(event_source: str, event_name: str) -> Mapping[str, Member]:
     Returns:
         The members; empty for an API that botocore does not know.
     """
-    service = AWS_SUFFIX.sub("", event_source)
+    service = event_source.partition(".amazonaws.com")[0]
     model = _model(MODELS.get(service, service))
     operation = model.get("operations", {}).get(VERSION_SUFFIX.sub("", event_name), {})
     shapes = model.get("shapes", {})

@@ -119,19 +119,27 @@ def own_form(values: Mapping[str, Any]) -> Any:
     return Columns(values).record(values)
 
 
-def is_own_form(record: Mapping[str, Any]) -> bool:
-    """Return whether a record is as CloudTrail wrote it, as far as its names and types tell."""
-    for name, value in record.items():
-        if name in FIELDS:
-            if name in NESTED and isinstance(value, str):
-                return False
-        elif path_of(name) or folded(name) in WHOLE:
-            return False
+def is_own_form(record: Mapping[str, Any], raw: bytes) -> bool:
+    """Return whether a record is as CloudTrail wrote it, as far as its names and types tell.
+
+    Args:
+        record: The record.
+        raw: The same as JSON, in which one search rules out objects that are text.
+    """
+    has_text = any(start in raw for start in OBJECTS_AS_TEXT)
+    if has_text and any(isinstance(record.get(name), str) for name in NESTED):
+        return False
     identity = record.get("userIdentity")
-    return not (isinstance(identity, dict) and _has_folded_names(identity))
+    if type(identity) is dict and not identity.keys() <= OWN_NAMES and _has_folded_names(identity):
+        return False
+    if record.keys() <= OWN_NAMES:  # most are
+        return True
+    return not any(path_of(name) or folded(name) in WHOLE for name in record.keys() - FIELDS)
 
 
+OBJECTS_AS_TEXT = (b':"{', b': "{', b':"[', b': "[')
 FIELDS = frozenset(TOP_LEVEL.values())
+OWN_NAMES = frozenset(NAMES.values())
 
 
 def _has_folded_names(identity: Mapping[str, Any]) -> bool:

@@ -7,10 +7,10 @@ JSON or base64. What holds no record is named and counted.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from local_panther.records.forms import schemas
-from local_panther.records.forms.api import AWS_SUFFIX
+from local_panther.records.forms.api import AWS_ENDINGS
 from local_panther.records.forms.columns import TIME_COLUMNS, WHOLE, Columns, own_form
 from local_panther.records.forms.names import folded
 from local_panther.records.forms.payloads import json_within
@@ -101,7 +101,7 @@ def is_record(value: Any) -> bool:
     """
     source, name = value.get("eventSource"), value.get("eventName")
     has_source = isinstance(source, str) and source != ""
-    if has_source and not (AWS_SUFFIX.search(cast("str", source)) or _has_aws_type(value)):
+    if has_source and not (str(source).endswith(AWS_ENDINGS) or _has_aws_type(value)):
         return False
     said = has_source + isinstance(name, str)
     if said == 0:
@@ -122,9 +122,11 @@ def has_caller(record: Any) -> bool:
 
 def other_kind(record: Any) -> str:
     """Return which of CloudTrail's other kinds of events an object is; "" for a record."""
-    category, kind = record.get("eventCategory"), record.get("eventType")
-    found = OTHER_CATEGORIES.get(category, "") if isinstance(category, str) else ""
-    return found or (OTHER_TYPES.get(kind, "") if isinstance(kind, str) else "")
+    kind = record.get("eventType")
+    if isinstance(kind, str):  # a record has a type, and most have a category
+        return OTHER_TYPES.get(kind, "")
+    category = record.get("eventCategory")
+    return OTHER_CATEGORIES.get(category, "") if isinstance(category, str) else ""
 
 
 def is_envelope(value: Any) -> bool:
