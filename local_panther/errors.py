@@ -14,14 +14,17 @@ class Problem:
     Attributes:
         where: The file, and the record or line in it; "" if the input as a whole is meant.
         message: What is wrong and, unless that is obvious, what to do.
+        count: How often it was met in the same file; `where` is the first place.
     """
 
     where: str
     message: str
+    count: int = 1
 
     def __str__(self) -> str:
-        """Return both on one line."""
-        return f"{self.where}: {self.message}" if self.where else self.message
+        """Return all of it on one line."""
+        text = f"{self.where}: {self.message}" if self.where else self.message
+        return text if self.count == 1 else f"{text} (and {self.count - 1:,} more in this file)"
 
 
 class ContentError(Exception):

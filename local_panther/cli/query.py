@@ -65,6 +65,7 @@ def query(
     """Run a saved query of the content over recorded CloudTrail, as a runbook asks for it."""
     from local_panther.content.saved_queries import named, saved_queries
     from local_panther.lake.saved import QueryError, run_saved
+    from local_panther.output.basis import print_basis
     from local_panther.output.rows import print_rows, write_csv, write_json_lines
     from local_panther.records.workers import usable_cores
     from local_panther.text import printable
@@ -106,7 +107,11 @@ def query(
         except QueryError as error:
             messages.print(message(f"query: {error}"))
             raise typer.Exit(UNUSABLE) from error
-    if output_format is RowFormat.JSON:
+    is_table = output_format is RowFormat.TABLE
+    is_answered = print_basis(answer.tally, output_console() if is_table else messages)
+    if not is_answered:
+        pass
+    elif output_format is RowFormat.JSON:
         write_json_lines(answer.rows, sys.stdout)
     elif output_format is RowFormat.CSV:
         columns = list(answer.rows[0]) if answer.rows else []
@@ -117,7 +122,7 @@ def query(
         messages.print(message(f"not read: {problem}"))
     if answer.refused:
         messages.print(Text(f"not read: {answer.refused:,} records could not be stored"))
-    raise typer.Exit(OK if answer.complete else INCOMPLETE)
+    raise typer.Exit(OK if is_answered and answer.complete else INCOMPLETE)
 
 
 def _pairs(given: "Sequence[str]") -> "Mapping[str, str]":

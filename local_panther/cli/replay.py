@@ -89,6 +89,7 @@ def replay(
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
     from local_panther.output.alerts_csv import write_alerts_csv
+    from local_panther.output.basis import print_basis, without_answer
     from local_panther.output.incidents import print_incidents
     from local_panther.output.jsonlines import write_alerts
     from local_panther.output.ocsf import write_findings
@@ -127,13 +128,15 @@ def replay(
             AlertFormat.CSV: write_alerts_csv,
             AlertFormat.OCSF: write_findings,
         }
+        print_basis(outcome.tally, messages)
         write[output_format](outcome, sys.stdout)
         print_summary(outcome, messages)
     if report:
         from local_panther.report.page import write_report
 
         write_file(lambda: write_report(outcome, report, paths), report, messages)
-    raise typer.Exit(OK if outcome.complete and not is_doubtful else INCOMPLETE)
+    is_answered = outcome.complete and not (is_doubtful or without_answer(outcome.tally))
+    raise typer.Exit(OK if is_answered else INCOMPLETE)
 
 
 def _schema(

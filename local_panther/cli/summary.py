@@ -40,6 +40,7 @@ def summary(
     output_format: RowsFormat = RowFormat.TABLE,
 ) -> None:
     """Show what each principal did with roles: tried, entered, from where, with what, when."""
+    from local_panther.output.basis import print_basis
     from local_panther.output.rows import write_csv, write_json_lines
     from local_panther.output.summary import COLUMNS, as_row, print_summaries
     from local_panther.records.workers import usable_cores
@@ -58,7 +59,11 @@ def summary(
             requester_pays=requester_pays,
             cluster=cluster,
         )
-    if output_format is RowFormat.JSON:
+    is_table = output_format is RowFormat.TABLE
+    is_answered = print_basis(tally, output_console() if is_table else messages)
+    if not is_answered:
+        pass
+    elif output_format is RowFormat.JSON:
         write_json_lines((as_row(summary) for summary in found), sys.stdout)
     elif output_format is RowFormat.CSV:
         write_csv((as_row(summary) for summary in found), COLUMNS, sys.stdout)
@@ -66,4 +71,4 @@ def summary(
         print_summaries(found, output_console())
     for problem in tally.problems:
         messages.print(Text(f"not read: {problem}"))
-    raise typer.Exit(INCOMPLETE if tally.skipped else OK)
+    raise typer.Exit(OK if is_answered and not tally.skipped else INCOMPLETE)

@@ -49,6 +49,7 @@ def tune(
     ] = Format.TEXT,
 ) -> None:
     """Count the alerts that each threshold and window would have given, and advise which to set."""
+    from local_panther.output.basis import without_answer
     from local_panther.output.tuning import print_tuning, write_json
     from local_panther.records.workers import usable_cores
     from local_panther.tuning.run import tune as run
@@ -76,4 +77,5 @@ def tune(
         from local_panther.report.tuning import write_tuning_report
 
         write_file(lambda: write_tuning_report(tuning, report), report, messages)
-    raise typer.Exit(INCOMPLETE if tuning.tally.skipped or tuning.problems else OK)
+    is_whole = not (tuning.tally.skipped or tuning.problems or without_answer(tuning.tally))
+    raise typer.Exit(OK if is_whole else INCOMPLETE)

@@ -77,9 +77,8 @@ def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "dim", f"not opened: {count:,} named pipes, sockets or devices, such as {first}"
     for problem in outcome.tally.problems:
         yield "warning", f"not read: {problem}"
-    hidden = sum(outcome.tally.skipped.values()) - len(outcome.tally.problems)
-    if hidden > 0:
-        yield "warning", f"not read: {hidden:,} more"
+    if outcome.tally.untold:
+        yield "warning", f"not read: {outcome.tally.untold:,} more"
     yield from (("warning", line) for line in noisy_rules(outcome.alerts))
     yield from (("warning", line) for line in _late_lines(outcome))
     for problem in outcome.errors.examples:

@@ -1,11 +1,12 @@
 """Alerts as JSON, one object a line."""
 
-import json
 from collections.abc import Iterator
 from typing import Any, TextIO
 
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
+from local_panther.output.basis import as_json as read_as_json
+from local_panther.output.json_text import json_text
 from local_panther.replay import Outcome
 from local_panther.times import iso
 
@@ -13,7 +14,7 @@ from local_panther.times import iso
 def write_alerts(outcome: Outcome, out: TextIO) -> None:
     """Write one JSON object a line for each alert, and nothing else."""
     for alert, incident in by_time(outcome):
-        out.write(json.dumps(as_json(alert, incident, outcome)) + "\n")
+        out.write(json_text(as_json(alert, incident, outcome)) + "\n")
 
 
 def by_time(outcome: Outcome) -> Iterator[tuple[Alert, Incident]]:
@@ -59,6 +60,7 @@ def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any
         ],
         "events": alert.events,
         "events_left_out": alert.events_left_out,
+        "read": read_as_json(outcome.tally),
     }
     if alert.is_correlation:
         plain |= {"match_value": alert.match_value, "signals": alert.signals}

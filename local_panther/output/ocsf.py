@@ -5,13 +5,13 @@ Class: https://schema.ocsf.io/1.6.0/classes/detection_finding
 
 import hashlib
 import importlib.metadata
-import json
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Any, TextIO
 
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
+from local_panther.output.json_text import json_text
 from local_panther.output.jsonlines import by_time
 from local_panther.replay import Outcome
 from local_panther.roles.principals import principal_of
@@ -30,7 +30,7 @@ UNMAPPED = ("incident", "principal", "roles_tried", "roles_entered")
 def write_findings(outcome: Outcome, out: TextIO) -> None:
     """Write a Detection Finding for each alert, in the order in which they were made."""
     for alert, incident in by_time(outcome):
-        out.write(json.dumps(finding(alert, incident, outcome.role_log.settings)) + "\n")
+        out.write(json_text(finding(alert, incident, outcome.role_log.settings)) + "\n")
 
 
 def finding(alert: Alert, incident: Incident, settings: RoleSettings) -> dict[str, Any]:

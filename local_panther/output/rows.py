@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local_panther.output.facts import short
+from local_panther.output.json_text import json_text
 from local_panther.text import in_one_line, printable
 
 # What makes a spreadsheet take the text of a cell for a formula:
@@ -47,7 +48,7 @@ def cell(value: Any) -> Any:
 def write_json_lines(rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
     """Write one JSON object a line for each row."""
     for row in rows:
-        out.write(json.dumps(row) + "\n")
+        out.write(json_text(row) + "\n")
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:

@@ -7,6 +7,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from local_panther.output.basis import as_json as read_as_json
+from local_panther.output.basis import basis, without_answer
 from local_panther.output.terminal import table
 from local_panther.text import in_one_line
 from local_panther.times import iso
@@ -22,6 +24,9 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
     for line, style in advice_lines(tuning):
         # A command stays in one piece, to be copied.
         console.print(Text(in_one_line(line), style=style), soft_wrap=line.startswith(" "))
+    if without_answer(tuning.tally):
+        _print_problems(tuning, console)
+        return
     console.print()
     console.print(
         Text(
@@ -35,6 +40,10 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
     console.print(grid)
     console.print(Text(f"{NOW} present setting; a burst alerts if its companion event is near\n"))
     _print_busiest(tuning, console)
+    _print_problems(tuning, console)
+
+
+def _print_problems(tuning: Tuning, console: Console) -> None:
     for problem in tuning.problems:
         console.print(Text(in_one_line(f"left out: {problem}"), style="yellow"))
     for problem in tuning.tally.problems:
@@ -43,8 +52,11 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
 
 def advice_lines(tuning: Tuning) -> list[tuple[str, str]]:
     """Return the advice and how to follow it, line by line, each with its style."""
+    if reason := without_answer(tuning.tally):
+        return [(reason, "bold")]
     advice, settings = tuning.advice, tuning.settings
-    lines = [(advice.headline, "bold"), (f"Based on {tuning.evidence}.", "")]
+    lines = [(basis(tuning.tally), "dim"), (advice.headline, "bold")]
+    lines += [(f"Based on {tuning.evidence}.", "")]
     lines += [(reason, "") for reason in advice.reasons]
     if tuning.effect:
         lines.append((tuning.effect, ""))
@@ -82,6 +94,8 @@ def write_json(tuning: Tuning, file: TextIO) -> None:
     """Write everything as one JSON object."""
     settings, exemption = tuning.settings, tuning.settings.exemption
     document: dict[str, Any] = {
+        "read": read_as_json(tuning.tally),
+        "no_answer": without_answer(tuning.tally),
         "rule_id": tuning.rule_id,
         "threshold": settings.threshold,
         "window_minutes": settings.window,

@@ -7,6 +7,7 @@ from typing import Any
 
 from local_panther.content.log_schema import LogSchema
 from local_panther.records.containers import Opener, UnreadableFile, sources
+from local_panther.records.json_values import parse_json
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import RecentIds
 from local_panther.records.panther_fields import SOURCE_ID, SOURCE_LABEL, normalised_time
@@ -32,6 +33,7 @@ class JsonLines:
     ) -> None:
         self._schema = schema
         self._tally = tally
+        tally.period = period
         self._opener = Opener(s3)
         self._period = period
         self._keep_repeated = keep_repeated
@@ -57,7 +59,7 @@ class JsonLines:
     def _event(self, line: bytes, where: str) -> Iterator[Record]:
         tally = self._tally
         try:
-            event = json.loads(line)
+            event = parse_json(line)
         except (ValueError, RecursionError) as error:
             tally.skip(where, "not JSON", str(error))
             return

@@ -1,16 +1,20 @@
 """What reading yields."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import simdjson
 
 from local_panther.errors import Problem
+from local_panther.times import ALWAYS, Period
 
 REFUSED = (ValueError, RuntimeError)  # what simdjson raises on text that it does not take
+
+PLACE = re.compile(r"(?:, (?:line|row|record) \d+|:\d+)+$")  # of a record within its file
 
 _parser = simdjson.Parser()
 
@@ -56,10 +60,12 @@ class Tally:
         outside: Records that rules may want, but that did not happen in the period asked for.
         duplicates: Records that rules may want, but whose eventID was seen before.
         skipped: Records and files that could not be read, by reason.
-        problems: Each of them, with its place; not more than MAX_PROBLEMS.
+        problems: One for each reason in each file, with its first place and its count; at most
+            MAX_PROBLEMS.
         other: What is not CloudTrail and was set aside, by its kind.
         late: Records that came too late for their place in time.
         first: Earliest eventTime, and `last` the latest, in seconds since 1970.
+        period: What was asked for.
     """
 
     MAX_PROBLEMS = 1000
@@ -75,12 +81,34 @@ class Tally:
     problems: list[Problem] = field(default_factory=list)
     first: float | None = None
     last: float | None = None
+    period: Period = ALWAYS
+    _causes: dict[tuple[str, str], int] = field(default_factory=dict, repr=False, compare=False)
 
     def skip(self, where: str, reason: str, detail: str = "") -> None:
         """Count something that could not be read and remember where it was."""
         self.skipped[reason] += 1
-        if len(self.problems) < self.MAX_PROBLEMS:
-            self.problems.append(Problem(where, f"{reason}: {detail}" if detail else reason))
+        self._remember(Problem(where, f"{reason}: {detail}" if detail else reason))
+
+    def _remember(self, problem: Problem) -> None:
+        """Keep a problem: one cause is one line, however many records of a file have it."""
+        cause = PLACE.sub("", problem.where), problem.message.partition(": ")[0]
+        known = self._causes.get(cause)
+        if known is not None:
+            count = self.problems[known].count + problem.count
+            self.problems[known] = replace(self.problems[known], count=count)
+        elif len(self.problems) < self.MAX_PROBLEMS:
+            self._causes[cause] = len(self.problems)
+            self.problems.append(problem)
+
+    @property
+    def unread(self) -> int:
+        """Number of records and files that could not be read."""
+        return self.skipped.total()
+
+    @property
+    def untold(self) -> int:
+        """Number of them that no problem names."""
+        return self.unread - sum(problem.count for problem in self.problems)
 
     def set_aside(self, kind: str) -> None:
         """Count something that is not CloudTrail."""
@@ -99,5 +127,6 @@ class Tally:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.skipped.update(other.skipped)
         self.other.update(other.other)
-        self.problems += other.problems[: self.MAX_PROBLEMS - len(self.problems)]
+        for problem in other.problems:
+            self._remember(problem)
         self.note_times([time for time in (other.first, other.last) if time is not None])

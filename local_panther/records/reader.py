@@ -42,6 +42,7 @@ class Reader:
         self._period = period
         self._wanted = wanted
         self._tally = tally
+        tally.period = period
         self._s3 = s3 or S3()
         self._places = _cluster(cluster) if cluster else processes(workers, self._s3)
         self._ids = RecentIds()

@@ -12,6 +12,7 @@ import jinja2
 from markupsafe import Markup
 
 from local_panther.alerts.incidents import SEVERITIES
+from local_panther.output.basis import basis, no_alert, without_answer
 from local_panther.output.facts import detection_facts, notes, reading_facts
 from local_panther.replay import Outcome
 from local_panther.report.cards import Card, as_json, is_link, mitre_links
@@ -68,6 +69,9 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
         window=outcome.role_log.settings.window_minutes,
         counts=severity_counts(outcome.incidents),
         chart=alerts_over_time(outcome.alerts),
+        basis=basis(outcome.tally),
+        no_alert=no_alert(outcome.tally),
+        without_answer=without_answer(outcome.tally),
         reading=list(reading_facts(outcome)),
         detections=list(detection_facts(outcome)),
         notes=list(notes(outcome)),
