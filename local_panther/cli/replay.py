@@ -120,7 +120,8 @@ def replay(
         )
     if output_format is AlertFormat.TEXT:
         console = output_console()
-        print_incidents(outcome, console, details=details)
+        if print_basis(outcome.tally, console) or outcome.incidents:
+            print_incidents(outcome, console, details=details)
         print_summary(outcome, console)
     else:
         write = {

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from local_panther.alerts.incidents import SEVERITIES, Incident
 from local_panther.alerts.model import Alert
-from local_panther.output.basis import no_alert, print_basis
+from local_panther.output.basis import no_alert
 from local_panther.output.cards import print_card
 from local_panther.output.terminal import COLOURS, table
 from local_panther.replay import Outcome
@@ -27,9 +27,6 @@ WIDE = 120  # columns from which the overview has the year and the end
 def print_incidents(outcome: Outcome, console: Console, *, details: bool = False) -> None:
     """Print an overview of the incidents, and cards of few of them or if details are asked for."""
     incidents = outcome.incidents
-    if not print_basis(outcome.tally, console) and not incidents:
-        console.print()
-        return
     if not incidents:
         _print_nearest(outcome, console)
         return

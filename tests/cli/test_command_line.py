@@ -60,7 +60,8 @@ class TestReplay:
     def test_prints_alerts_and_a_summary(self, trail):
         status, out, err = run("replay", trail, "--include-disabled")
         assert status == 0 and err == ""
-        assert out.startswith("2 incidents (2 HIGH) of 2 alerts\n")
+        assert out.startswith("read 116 records in 94 files, 2026-01-05T09:00:00Z to ")
+        assert out.splitlines()[1] == "2 incidents (2 HIGH) of 2 alerts"
         assert " HIGH " in out and "ENTERED role FullAdminRole: trent (IAM user" in out
         assert "DENIED on all 12 roles: mallory (IAM user, 123456789012) from" in out
         for text in ("Now", "local-panther query", "Evidence", "duplicates dropped"):
@@ -87,7 +88,15 @@ class TestReplay:
         assert [alert["rule_id"] for alert in alerts] == [BLOCKLIST, CORRELATION]
         keys = ["incident", "verdict", "rule_id", "analysis_type", "type", "severity", "title"]
         keys += ["dedup", "created_at", "first", "last", "mitre", "event_count", "event_ids"]
-        keys += ["context", "destinations", "delivered", "runbook", "events", "events_left_out"]
+        keys += [
+            "context",
+            "destinations",
+            "delivered",
+            "runbook",
+            "events",
+            "events_left_out",
+            "read",
+        ]
         assert list(alerts[0]) == keys
         assert list(alerts[1]) == [*keys, "match_value", "signals"]
         assert {alert["type"] for alert in alerts} == {"RULE"}

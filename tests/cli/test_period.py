@@ -38,11 +38,18 @@ def trail(tmp_path):
         (["--from", "2026-01-05T12:00:00+01:00", "--to", "2026-01-05 13:00"], 2),
         (["--from", "2026-01-06"], 10),
         (["--to", "2026-01-06"], 14),
-        (["--from", "2027-01-01"], 0),
     ],
 )
 def test_from_is_in_the_period_and_to_is_not(trail, arguments, count):
     assert listings(run("replay", trail, *arguments)) == count
+
+
+@pytest.mark.parametrize("command", ["replay", "summary", "tune"])
+def test_a_period_without_a_record_is_said_with_the_period_that_there_is(trail, command):
+    status, out, _ = run(command, trail, "--from", "2027-01-01")
+    assert status == 1
+    assert out.startswith("no record from 2027-01-01T00:00:00Z: the ")
+    assert "No alert" not in out and "nobody" not in out and "No principal" not in out
 
 
 def test_the_summary_says_how_many_records_were_outside(trail):

@@ -333,7 +333,7 @@ class TestTriage:
             "attempts": 2,
             "errors": "AccessDenied",
             "may_assume": False,
-            "denied_by": None,
+            "denied_by": "",
             "first_attempt": "2026-01-05 10:00:00.000",
             "last_attempt": "2026-01-05 10:08:20.000",
         }

@@ -93,7 +93,7 @@ def test_without_an_alert_it_says_who_came_nearest():
     records += [call("AssumeRole", bob, START + 60, **parameters), denied(role_arn("R1"))]
     records += [call("AssumeRole", identity(PrincipalKind.USER, "fine", ""), **parameters)]
     lines = printed(outcome_of(log=log_of(*records)), 140)
-    assert lines[0] == "No alert."
+    assert lines[0] == "No alert in 0 records."
     settings = shipped_settings()
     assert f"failures on {settings.threshold} roles in {settings.window_minutes} min" in lines[1]
     assert lines[3].split()[:5] == ["3", "3", "3", "1", "bob"] and "203.0.113.10" in lines[3]
