@@ -25,14 +25,10 @@ def json_within(text: str) -> str:
         text = _decoded(text)
     if not MARK.search(text):
         return ""
-    if text[:1] in ("{", "["):
+    if text[:1] in ("{", "[") or text[:2] in ('"{', '"[', '"\\'):
         return text
     start = text.find("{", 0, MAX_PREFIX_CHARACTERS)
-    return text[start:] if start >= 0 else _quoted(text)
-
-
-def _quoted(text: str) -> str:
-    return text if text.startswith('"') else ""
+    return text[start:] if start >= 0 else ""
 
 
 def _decoded(text: str) -> str:

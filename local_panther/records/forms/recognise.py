@@ -154,9 +154,17 @@ def _object(value: Any) -> Holding | None:
     if is_record(value):
         is_moved = value.get("eventTime") is None and _has_other_time(value)
         return Holding(items=[own_form(plain(value))]) if is_moved else None
+    if _has_columns(value) and (rows := rows_of_columns(plain(value))):
+        return Holding(items=rows, is_list=True)
     if value.get("eventName") is None and (row := _row(value)):
         return row
     return _held(value) or Holding(other=_name_of(value), refused=_refusal(value))
+
+
+def _has_columns(value: Any) -> bool:
+    """Return whether the eventName of an object is a column of names, and not a name."""
+    name = value.get("eventName")
+    return is_list(name) or is_object(name)
 
 
 def _other_log_type(value: Any) -> str:
@@ -259,7 +267,7 @@ def _any_has_record(values: Iterable[Any], depth: int) -> bool:
 
 def _row_names(value: Any) -> bool:
     if value.get("eventName") is not None:
-        return False
+        return _has_columns(value) and bool(rows_of_columns(plain(value)))
     names = list(value)
     is_likely = any(folded(name).endswith("eventname") for name in names)
     return is_likely and Columns(names).is_cloudtrail

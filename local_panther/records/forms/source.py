@@ -63,10 +63,10 @@ def read_source(source: Source, skip: Skip, other: Other) -> Iterator[Iterable[R
         skip(source.name, REFUSED_FORM, advice)
     elif text[:1] in (b"{", b"[") and (_is_named_json(source.name) or _begins_json(text)):
         yield from _json(source, skip)
-    elif STAMP.match(text) or _has_records_in_lines(text):
-        yield from _prefixed(source, skip, other)
     elif BASE64.fullmatch(text) or _is_quoted_json(text):
         yield from _text(source)
+    elif STAMP.match(text) or _has_records_in_lines(text):
+        yield from _prefixed(source, skip, other)
     elif kind := next((kind for pattern, kind in OTHER_TEXT if pattern.match(text)), ""):
         other(kind)
     elif is_csv(head):
