@@ -5,14 +5,17 @@ import binascii
 import re
 import zlib
 
+from local_panther.records.json_values import parse_json
+
 # The names by which a text says that it has a record in it, in any case, and with their quotes
 # escaped as often as JSON was put into JSON, or doubled as in CSV.
 NAMES = r"event_?(?:name|source|version|category)|user_?identity"
-MARK = re.compile(rf"[\"\\]+(?:{NAMES})[\"\\]+", re.IGNORECASE)
+MARK = re.compile(rf"[\"\\]+(?:{NAMES})[\"\\.]+", re.IGNORECASE)
 MARK_BYTES = re.compile(MARK.pattern.encode(), re.IGNORECASE)
 
-# JSON, or gzip, in base64: {" and [{ and their like, and gzip's first bytes.
-BASE64 = re.compile(r"(?:eyJ|eyA|ewo|ew0|W3s|Wwo|H4sI)[A-Za-z0-9+/_-]+={0,2}")
+# What begins with {, [ or gzip's first bytes, in base64.
+BASE64 = re.compile(r"(?:[eW][w-z0-9+/_-]|H4sI)[A-Za-z0-9+/_-]{30,}={0,2}")
+BASE64_WITHIN = re.compile(r"[\"\\](?:[eW][w-z0-9+/_-]|H4sI)[A-Za-z0-9+/_-]{60,}")
 GZIP_FORMAT = 31  # in zlib's terms: a header, and a window of any size
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 MAX_PREFIX_CHARACTERS = 1000  # before the JSON: a time, a host, the name of a program
@@ -24,11 +27,19 @@ def json_within(text: str) -> str:
     if BASE64.fullmatch(text):
         text = _decoded(text)
     if not MARK.search(text):
-        return ""
+        return text if BASE64_WITHIN.search(text) and _is_json(text) else ""
     if text[:1] in ("{", "[") or text[:2] in ('"{', '"[', '"\\'):
         return text
     start = text.find("{", 0, MAX_PREFIX_CHARACTERS)
     return text[start:] if start >= 0 else ""
+
+
+def _is_json(text: str) -> bool:
+    try:
+        parse_json(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _decoded(text: str) -> str:

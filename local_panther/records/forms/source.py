@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from local_panther.records.containers import HEAD_BYTES, Other, Skip, Source
 from local_panther.records.documents import Lost, documents
 from local_panther.records.forms.csv import is_csv, read_csv
-from local_panther.records.forms.payloads import MARK_BYTES
+from local_panther.records.forms.payloads import BASE64_WITHIN, MARK_BYTES
 from local_panther.records.forms.recognise import NOT_RECORDS
 from local_panther.records.json_values import DECODER
 from local_panther.records.parsing import REFUSED_FORM, RecordBatch, batches
@@ -22,7 +22,7 @@ MAX_TEXT_BYTES = 256 * 1024 * 1024
 # What stands before the JSON of a line: a time in CloudWatch's export to S3, a host in syslog.
 PREFIX = re.compile(rb"[^{\n]{1,1000}(?=\{)")
 STAMP = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z? +(?=\{)")
-BASE64 = re.compile(rb"(?:eyJ|eyA|ewo|W3s|Wwo|H4sI)[A-Za-z0-9+/_-]{60,}[A-Za-z0-9+/=_\s-]*")
+BASE64 = re.compile(rb"(?:[eW][w-z0-9+/_-]|H4sI)[A-Za-z0-9+/_-]{60,}[A-Za-z0-9+/=_\s-]*")
 REFUSED_TEXTS = (
     (
         re.compile(rb"[\[{][\s{]*'(?:Records|Events|event\w+|userIdentity)'"),
@@ -134,7 +134,10 @@ def _begins_json(head: bytes) -> bool:
 
 def _is_quoted_json(text: bytes) -> bool:
     line = text.partition(b"\n")[0].rstrip()
-    return line.startswith(b'"{') and bool(MARK_BYTES.match(line, 2))
+    is_quoted = line.startswith((b'"{', b'"[', b'"\\'))
+    return is_quoted and bool(
+        MARK_BYTES.search(line) or BASE64_WITHIN.search(line.decode(errors="replace"))
+    )
 
 
 def _has_records_in_lines(text: bytes) -> bool:
