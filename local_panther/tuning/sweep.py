@@ -34,7 +34,10 @@ class Series:
 
 @dataclass(frozen=True)
 class Pairing:
-    """When a correlation rule sees a burst and a companion together: in one of its runs.
+    """When a burst and a companion are seen together.
+
+    In one of a correlation rule's runs; a streaming rule remembers a companion that came first as
+    long as the correlation rules look back.
 
     Attributes:
         lookback: How far a run looks back, in seconds.
@@ -44,9 +47,10 @@ class Pairing:
     lookback: int
     schedule: Schedule
 
-    def joins(self, one: float, other: float) -> bool:
-        """Return whether a run looks at both of two times, in seconds since 1970."""
-        return self.schedule.next_run(max(one, other)) - min(one, other) <= self.lookback
+    def joins(self, time: float, companion: float) -> bool:
+        """Return whether a burst and a companion, in seconds since 1970, are seen together."""
+        last = self.schedule.next_run(companion) if companion > time else time
+        return last - min(time, companion) <= self.lookback
 
 
 @dataclass(frozen=True)
