@@ -210,7 +210,8 @@ def _known_judgement(event: Any, principal: str) -> _Judged | None:
 
 
 def _identity(event: Any, principal: str) -> tuple[Any, ...]:
-    return event.get("eventID"), principal, _attempt(event, attempt_target(event))
+    attempt = _attempt(event, attempt_target(event))
+    return event.get("eventID"), event.get("eventName"), principal, attempt
 
 
 def _pattern(event: Any, principal: str, attempt: Sighting) -> str:

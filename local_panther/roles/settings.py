@@ -80,7 +80,7 @@ def read_settings(folder: Path) -> RoleSettings:
     found = Settings(folder)
     if not found.has(MODULE):
         return shipped_settings()
-    return _read(found, default=shipped_settings().__getattribute__)
+    return _read(found, default=lambda name: getattr(shipped_settings(), name))
 
 
 @cache
