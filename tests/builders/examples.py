@@ -4,8 +4,10 @@ They are found in the text, so that a new example is tried as soon as it is writ
 """
 
 import ast
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +29,7 @@ SUCH_AS = re.compile(r'such as ("[^"]+")')
 OTHERWISE = re.compile(r"\b(True|False):")
 ASSIGNED = re.compile(r"`([A-Z_]+) = ([^`]+)`")
 CONDITION = re.compile(r"`(KeyPath: \w+)`,\s+`(Condition: \w+)`,\s+`(Value: [^`]+)`")
-COMMANDS = re.compile(r"```sh\n((?:sed -i .*\n)+)```")
+COMMANDS = re.compile(r"(?m)^ *(local-panther set [A-Z_]+[+-]?=.*)$")
 
 
 class Example(NamedTuple):
@@ -113,16 +115,20 @@ def _of_blocklist() -> Iterator[Example]:
 def _of_pages(text: str) -> Iterator[Example]:
     """Yield settings, commands and conditions that README and the pages under docs/ give."""
     for name, value in ASSIGNED.findall(text):
-        if re.search(rf"(?m)^{name}\b", (REPO / SETTINGS).read_text()):
+        is_literal = not re.match("[A-Z_]{2}", value)  # else it follows from another setting
+        if is_literal and re.search(rf"(?m)^{name}\b", (REPO / SETTINGS).read_text()):
             yield _setting(name, ast.literal_eval(value))
-    for commands in COMMANDS.findall(text):
-        yield Example(commands.splitlines()[0], lambda folder, run=commands: _run(folder, run))
+    for command in COMMANDS.findall(text):
+        yield Example(command, lambda folder, run=command: _run(folder, run))
     for condition in CONDITION.findall(text):
         yield Example(condition[2], lambda folder, lines=condition: _add_filter(folder, lines))
 
 
-def _run(folder: Path, commands: str) -> None:
-    subprocess.run(["sh", "-e", "-c", commands], cwd=folder, check=True)
+def _run(folder: Path, command: str) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    subprocess.run(
+        ["sh", "-e", "-c", command], cwd=folder, check=True, env={**os.environ, "PATH": path}
+    )
 
 
 def _add_filter(folder: Path, condition: tuple[str, ...]) -> None:

@@ -22,7 +22,7 @@ def test_examples_are_found_in_comments_and_pages():
     text = "\n".join(EXAMPLES)
     for place in ("EXPECTED_PRINCIPALS", "PERSON_ROLE_PREFIXES", "COLLAPSE_SESSIONS = False"):
         assert place in text
-    assert "InlineFilters" in text and "sed -i" in text and "role/cdk-" in text
+    assert "InlineFilters" in text and "local-panther set " in text and "role/cdk-" in text
     assert text.count("PERSON_TYPES") == 4
 
 

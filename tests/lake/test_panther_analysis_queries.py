@@ -16,7 +16,7 @@ from local_panther.content.left_out import Reason
 from local_panther.content.load import loaded_content
 from local_panther.content.queries import query_problems
 from local_panther.content.sql import parse_sql, reads_only_cloudtrail
-from local_panther.content.sql_text import rendered
+from local_panther.content.sql_text import QueryTexts
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.lake.preparing import empty_lake
@@ -242,12 +242,12 @@ def test_a_query_returns_the_rows_that_an_instance_returns(panther_analysis, nam
 def test_every_query_over_cloudtrail_has_its_rows_here(panther_analysis):
     """The others are left out, with a reason."""
     specs = specs_of(panther_analysis)
-    templates = {s["QueryName"]: text_of(s) for s in specs.values() if text_of(s)}
+    texts = QueryTexts({s["QueryName"]: text_of(s) for s in specs.values() if text_of(s)})
     over_cloudtrail = {
         name
         for name, spec in specs.items()
         if (text := text_of(spec)) and "aws_cloudtrail" in text.lower()
-        if reads_only_cloudtrail(parse_sql(rendered(text, templates)))
+        if reads_only_cloudtrail(parse_sql(texts.rendered(text)))
     }
     assert over_cloudtrail == set(CASES)
 
