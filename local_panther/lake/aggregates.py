@@ -11,8 +11,8 @@ from sqlglot import exp
 
 from local_panther.errors import FieldError
 from local_panther.lake.coercion import as_boolean, as_integer, as_number, as_text, as_variant
-from local_panther.lake.functions import call
 from local_panther.lake.kinds import Kind, kind_of, scale_of
+from local_panther.lake.writers import call
 
 SAME_NAME = {"ANY_VALUE": "any_value", "MODE": "mode"}
 OF_NUMBERS = {

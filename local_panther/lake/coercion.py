@@ -8,10 +8,16 @@ text as it is written: it would have its quotes.
 from sqlglot import exp
 
 from local_panther.errors import FieldError
-from local_panther.lake.functions import call
 from local_panther.lake.kinds import MOMENTS, NUMBERS, Kind, Type, kind_of, typed
+from local_panther.lake.writers import call
 
 PATH = "sf_path"
+
+
+def shown(node: exp.Expr) -> str:
+    """Return a part of a query as an error shows it."""
+    text = " ".join(node.sql("snowflake").split())
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def cast(node: exp.Expr, kind: str, like: Type) -> exp.Expr:
