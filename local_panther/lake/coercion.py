@@ -12,6 +12,7 @@ from local_panther.lake.kinds import MOMENTS, NUMBERS, Kind, Type, kind_of, type
 from local_panther.lake.writers import call
 
 PATH = "sf_path"
+CLOCK = "sf_convert_to"
 
 
 def shown(node: exp.Expr) -> str:
@@ -124,7 +125,16 @@ def comparable(values: list[exp.Expr], *, ordered: bool) -> list[exp.Expr]:
     Args:
         values: Any, of which some may be VARIANT.
         ordered: They are not compared for equality alone.
+
+    Raises:
+        FieldError: One of them is the clock of a zone.
     """
+    calls = [value.unnest() for value in values]
+    if any(isinstance(found, exp.Anonymous) and found.name == CLOCK for found in calls):
+        raise FieldError(
+            "CONVERT_TIMEZONE with two arguments gives the clock of that zone here: "
+            "compare the time itself, or name the source zone too"
+        )
     kinds = {kind_of(value) for value in values} - {Kind.NULL, Kind.UNKNOWN}
     if not kinds or (len(kinds) == 1 and Kind.VARIANT not in kinds):
         return values

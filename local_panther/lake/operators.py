@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from local_panther.content.sql_dialect import function_name
 from local_panther.errors import FieldError
 from local_panther.lake.coercion import (
     as_boolean,
@@ -31,11 +30,6 @@ INTERVAL = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
 
 def _comparison(node: exp.Expr) -> exp.Expr:
     sides = [node.this, node.expression]
-    if any(function_name(side.unnest()) == "SF_CONVERT_TO" for side in sides):
-        raise FieldError(
-            "CONVERT_TIMEZONE with two arguments gives the clock of that zone here: "
-            "compare the time itself, or name the source zone too"
-        )
     if any(isinstance(side.unnest(), (exp.Any, exp.All)) for side in sides):
         raise FieldError(f"{shown(node)} is not translated here: use IN or EXISTS")
     if any(isinstance(side.unnest(), exp.Tuple) for side in sides):
@@ -64,6 +58,8 @@ def _in(node: exp.Expr) -> exp.Expr:
             place.type = inner.type
             value, other = comparable([node.this, place], ordered=False)
             node.set("this", value)
+            if other is not place and isinstance(subquery.unnest(), exp.SetOperation):
+                raise FieldError("IN with a UNION is not translated for a VARIANT: cast it")
             if other is not place and inner.parent:
                 inner.parent.set("this", _converted(other, place, inner))
         return node

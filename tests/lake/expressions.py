@@ -555,6 +555,10 @@ REFUSED = [
     ("DATEADD(fortnight, 1, p_event_time)", "not a unit of time"),
     ("HOUR('2026-01-05 10:00:00+02:00'::timestamp_tz)", "TIMESTAMP_TZ"),
     ("CONVERT_TIMEZONE('Asia/Kolkata', p_event_time) > '2026-01-05'", "compare the time itself"),
+    (
+        "CONVERT_TIMEZONE('Asia/Kolkata', p_event_time) BETWEEN '2026-01-05' AND '2026-01-06'",
+        "compare the time itself",
+    ),
     ("p_event_time - p_event_time", "use DATEDIFF"),
     ("eventName:x", "is not a VARIANT"),
     ("ROW_NUMBER()", "ROW_NUMBER needs OVER"),
