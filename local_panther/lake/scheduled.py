@@ -30,10 +30,17 @@ MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
 
 @dataclass
 class _Run:
-    """A run whose rows are to be asked for, and until when the runs after it see the same."""
+    """A run whose rows are to be asked for.
+
+    Attributes:
+        time: In seconds since 1970.
+        until: Until when the runs after it see the same.
+        gate: The earliest of the runs up to it that see the same in the gate's windows.
+    """
 
     time: float
     until: float
+    gate: float
 
 
 @dataclass
@@ -44,21 +51,25 @@ class _Job:
         query: The query.
         schedule: When it runs.
         sql: The query in DuckDB's dialect.
+        gate: The query that tells whether its rows have what they need, likewise; "" if none does.
         rules: The rules that get its rows.
         sight: What it sees.
         next_run: Seconds since 1970; infinity until the first record has arrived.
         waiting: Runs that are due, in order.
         time_outs: How often it took too long.
+        tried: True once a run was asked for: the first one always is, as it tells mistakes.
     """
 
     query: Query
     schedule: Schedule
     sql: str
+    gate: str
     rules: list[PythonRule]
     sight: Sight
     next_run: float = math.inf
     waiting: list[_Run] = field(default_factory=list)
     time_outs: int = 0
+    tried: bool = False
 
 
 class ScheduledQueries:
@@ -69,7 +80,8 @@ class ScheduledQueries:
     The time of a signal is that of the run.
 
     Runs are asked for together, as DuckDB takes as long for a hundred as for one; each sees what
-    had arrived by then. A run that sees the same records as the one before it has the same rows.
+    had arrived by then. A run that sees the same records as the one before it has the same rows;
+    one that lacks what its rows need has none.
     """
 
     def __init__(
@@ -102,7 +114,9 @@ class ScheduledQueries:
                 errors.add(query.name, "", str(error))
                 continue
             sight = Sight(windows_of(query.sql))
-            self._jobs.append(_Job(query, query.schedule, sql, rules, sight))
+            needed = sight.windows.needs.gate
+            gate = transpile_sql(needed, arrived=True) if needed is not None else ""
+            self._jobs.append(_Job(query, query.schedule, sql, gate, rules, sight))
         # A correlation rule needs its signals when they are due.
         ids = {rule.metadata.rule_id for job in self._jobs for rule in job.rules}
         self._batch = 1 if ids & steps else BATCH_RUNS
@@ -144,24 +158,42 @@ class ScheduledQueries:
         for job in self._jobs:
             if job.next_run < math.inf:
                 self._collect(job, max(now, job.next_run) + 1e-3)
-                if not job.waiting or job.next_run <= now:
-                    self._collect(job, job.next_run + 1e-3)
         yield from self._work_off()
 
     def _collect(self, job: _Job, now: float) -> None:
         sight = job.sight
         while job.next_run < now:
             run = job.next_run
+            following = job.schedule.next_run(run + 1)
             latest = job.waiting[-1] if job.waiting else None
+            if (latest or job.tried) and sight.lacks_need(run):
+                until = max(following, min(sight.lacks_need_until(run), now))
+                sight.forget(run)
+                sight.changed = True  # since the run that waits last
+                job.next_run = job.schedule.next_run(until)
+                continue
             if latest is None or not sight.is_same(latest.time, run):
+                gate_window = sight.windows.needs.gate_window
+                has_same_gate = latest and sight.is_same(latest.time, run, gate_window)
+                gate = latest.gate if latest and has_same_gate else run
                 sight.forget(run)
                 sight.changed = False
-                latest = _Run(run, run)
+                latest = _Run(run, run, gate)
                 job.waiting.append(latest)
-            following = job.schedule.next_run(run + 1)
             until = max(following, min(sight.same_until(run), now))
             latest.until = until
             job.next_run = job.schedule.next_run(until)
+
+    def _asked(self, job: _Job) -> list[float]:
+        """Return the times of the waiting runs that can have rows, and of the first one ever."""
+        times = [run.time for run in job.waiting]
+        if job.gate and times:
+            passed = self._lake.runs(job.gate, sorted({run.gate for run in job.waiting}))
+            times = [run.time for run in job.waiting if passed[run.gate]]
+            if not job.tried and job.waiting[0].time not in times:
+                times.insert(0, job.waiting[0].time)
+        job.tried = job.tried or bool(times)
+        return times
 
     def _times(self, job: _Job, run: _Run) -> Iterator[float]:
         """Yield the times of a run and of those that see the same."""
@@ -179,8 +211,8 @@ class ScheduledQueries:
         self._worked_off_at = self._lake.added_bytes
         due: list[tuple[float, int, list[dict[str, Any]]]] = []
         for number, job in enumerate(self._jobs):
-            times = [run.time for run in job.waiting]
-            found = self._lake.runs(job.sql, times) if job.time_outs < MAX_TIME_OUTS else {}
+            is_asked = job.time_outs < MAX_TIME_OUTS
+            found = self._lake.runs(job.sql, self._asked(job)) if is_asked else {}
             for run in job.waiting:
                 rows = found.get(run.time, [])
                 if isinstance(rows, QueryFailed):

@@ -2,18 +2,17 @@
 
 import math
 from bisect import bisect_left, bisect_right, insort
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from sqlglot import exp
 
-from local_panther.content.sql import cloudtrail_selects, cloudtrail_tables, is_alone, sources
+from local_panther.content.sql import cloudtrail_selects, cloudtrail_tables, sources
 from local_panther.content.sql_dialect import function_name
 from local_panther.errors import FieldError
 from local_panther.lake.functions import NOW_FUNCTIONS
 from local_panther.lake.macros import TIME_COLUMN, offset_of
+from local_panther.lake.needs import NOTHING_NEEDED, SINCE, Needs, limit_of, needs_of
 
-SINCE = "p_occurs_since"
 OTHER_CLOCKS = {*NOW_FUNCTIONS, "RANDOM", "UUID_STRING"}
 
 
@@ -26,11 +25,13 @@ class Windows:
         reach: Seconds back from the run that it can see at most; None if it sees everything.
         repeatable: True if its rows depend on nothing but the records in its windows, so that they
             are the same as long as these are.
+        needs: What its rows need.
     """
 
     offsets: tuple[float, ...]
     reach: float | None
     repeatable: bool
+    needs: Needs = NOTHING_NEEDED
 
 
 def windows_of(query: exp.Expr) -> Windows:
@@ -43,44 +44,19 @@ def windows_of(query: exp.Expr) -> Windows:
     calls = set(map(function_name, query.find_all(exp.Anonymous)))
     tells_time = query.find(exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.Localtime)
     has_own_clock = bool(tells_time) or not calls.isdisjoint(OTHER_CLOCKS)
-    by_event_time = all(_column_of(macro) == TIME_COLUMN for macro in macros)
+    columns = (macro.expressions[2:3] for macro in macros)
+    by_event_time = all(not column or column[0].name == TIME_COLUMN for column in columns)
     tables = {id(table) for table in cloudtrail_tables(query)}
-    limits = [limit for part in cloudtrail_selects(query) for limit in _limits(part, tables)]
+    limits = [
+        limit_of(part, table)
+        for part in cloudtrail_selects(query)
+        for table in sources(part)
+        if id(table) in tables
+    ]
     known = [limit for limit in limits if limit is not None]
     reach = max(known, default=0.0) if len(known) == len(tables) else None
-    return Windows(offsets, reach, repeatable=by_event_time and not has_own_clock)
-
-
-def _limits(select: exp.Select, wanted: Collection[int]) -> Iterator[float | None]:
-    """Yield the window that limits each table of CloudTrail; None for one that is not limited.
-
-    Only conditions that must all hold limit it.
-
-    Args:
-        select: A part of a query.
-        wanted: Which objects stand for CloudTrail in the query.
-    """
-    where = select.args.get("where")
-    condition = where.this if where else exp.true()
-    parts = condition.flatten() if isinstance(condition, exp.And) else [condition]
-    macros = [p for p in parts if isinstance(p, exp.Anonymous) and p.name.lower() == SINCE]
-    tables = sources(select)
-    for table in tables:
-        if id(table) in wanted:
-            owners = [table.alias_or_name.lower(), *([""] if is_alone(table, tables) else [])]
-            own = [macro for macro in macros if _alias_of(macro).lower() in owners]
-            yield min(map(offset_of, own), default=None)
-
-
-def _alias_of(macro: exp.Anonymous) -> str:
-    """Return the table that a macro names; "" if it names none."""
-    alias = macro.expressions[1] if len(macro.expressions) > 1 else exp.null()
-    return "" if isinstance(alias, exp.Null) else alias.name
-
-
-def _column_of(macro: exp.Anonymous) -> str:
-    arguments = macro.expressions
-    return arguments[2].name if len(arguments) > 2 else TIME_COLUMN
+    needs = needs_of(query) if by_event_time else NOTHING_NEEDED
+    return Windows(offsets, reach, by_event_time and not has_own_clock, needs)
 
 
 @dataclass
@@ -103,13 +79,31 @@ class Sight:
         if self.windows.offsets:
             insort(self.times, time)
 
-    def is_same(self, earlier: float, later: float) -> bool:
-        """Return whether a run sees the same records as an earlier one saw."""
+    def is_same(self, earlier: float, later: float, longest: float = math.inf) -> bool:
+        """Return whether a run sees the same records as an earlier one saw.
+
+        Args:
+            earlier: The time of the earlier run.
+            later: The time of the run.
+            longest: Look only at windows that are no longer than this, in seconds.
+        """
         if self.changed or not self.windows.repeatable:
             return False
-        moved = [(earlier - o, later - o, bisect_left) for o in self.windows.offsets]
+        moved = [
+            (earlier - o, later - o, bisect_left) for o in self.windows.offsets if o <= longest
+        ]
         moved += [(earlier, later, bisect_right)] if self.windows.offsets else []
         return all(at(self.times, old) == at(self.times, new) for old, new, at in moved)
+
+    def lacks_need(self, run: float) -> bool:
+        """Return whether a run has no rows, as there is no record in the window that they need."""
+        window = self.windows.needs.window
+        first, end = bisect_left(self.times, run - window), bisect_right(self.times, run)
+        return window < math.inf and first == end
+
+    def lacks_need_until(self, run: float) -> float:
+        """Return until when later runs lack what they need, as one does, if nothing arrives."""
+        return min(self.times[bisect_right(self.times, run) :][:1], default=math.inf)
 
     def same_until(self, run: float) -> float:
         """Return a time before which all later runs see what a run sees, if nothing arrives."""

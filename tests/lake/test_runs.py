@@ -20,6 +20,7 @@ from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.lake.windows import windows_of
 from tests.builders.events import ALICE, START, call, read_record
+from tests.scale import examples
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 TABLE = "panther_logs.public.aws_cloudtrail"
@@ -33,7 +34,17 @@ JOINED = (
     f"COUNT(*) OVER () AS n FROM recent a JOIN {TABLE} b ON a.eventID = b.eventID "
     "WHERE p_occurs_since('1 h', a) AND p_occurs_since('3 h', b) ORDER BY a.eventID LIMIT 5"
 )
-QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED)
+# What happened lately, by what was ordinary before
+LATELY = (
+    f"WITH lately AS (SELECT eventID, p_event_time AS t FROM {TABLE} WHERE p_occurs_since('1 h') "
+    f"AND eventID IN ('1', '3', '5')), "
+    f"before AS (SELECT eventID, p_event_time AS t FROM {TABLE} WHERE p_occurs_since('4 h')) "
+)
+HABITS = (
+    f"{LATELY}SELECT l.eventID, COUNT(b.t) AS n "
+    "FROM lately l LEFT JOIN before b ON b.t < l.t GROUP BY l.eventID"
+)
+QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED, HABITS)
 
 
 class Rows:
@@ -121,6 +132,10 @@ arrivals = st.lists(
 @settings(max_examples=15)
 @given(arrivals=arrivals)
 def test_runs_together_have_the_rows_of_each_run_by_itself(sql, arrivals):
+    hold_against_each_run(sql, arrivals)
+
+
+def hold_against_each_run(sql, arrivals):
     """Against the definition: a lake that holds what had arrived, and nothing else."""
     with pytest.MonkeyPatch.context() as patch:
         rows, errors = run(sql, arrivals, patch)
@@ -143,9 +158,61 @@ def test_runs_together_have_the_rows_of_each_run_by_itself(sql, arrivals):
                 break
 
     def in_order(seen):
-        return sorted((at, sorted(row.items())) for at, row in seen)
+        return sorted((at, sorted(map(str, row.items()))) for at, row in seen)
 
     assert in_order(rows.seen) == in_order(expected)
+
+
+sides = st.sampled_from(
+    ["lately", "before", f"(SELECT * FROM {TABLE} WHERE p_occurs_since('2 h'))"]
+)
+kinds = st.sampled_from(["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"])
+results = st.sampled_from(
+    [
+        "a.eventID AS x, b.eventID AS y FROM {source}",
+        "COUNT(*) AS n FROM {source}",
+        "COUNT(*) AS n FROM {source} HAVING COUNT(*) = 0",
+        "a.eventID, COUNT(b.eventID) AS n FROM {source} GROUP BY a.eventID",
+        "a.eventID, COUNT(*) AS n FROM {source} GROUP BY ROLLUP (a.eventID)",
+        "SUM(COUNT(*)) OVER () AS n FROM {source}",
+        "a.eventID, COUNT(*) OVER () AS n FROM {source}",
+        "a.eventID AS x FROM {source} EXCEPT SELECT eventID FROM lately",
+        "a.eventID AS x FROM {source} UNION ALL SELECT eventID FROM before",
+        "a.eventID AS x FROM {source} UNION SELECT eventID FROM lately",
+        "a.eventID AS x FROM {source} INTERSECT SELECT eventID FROM lately",
+        "found.n FROM (SELECT COUNT(*) AS n FROM {source}) AS found CROSS JOIN before",
+        "found.n FROM (SELECT COUNT(*) AS n FROM {source}) AS found CROSS JOIN lately",
+    ]
+)
+
+
+@settings(max_examples=examples(40, 4000), deadline=None)
+@given(left=sides, kind=kinds, right=sides, result=results, arrivals=arrivals)
+def test_no_run_is_left_out_that_has_rows(left, kind, right, result, arrivals):
+    source = f"{left} AS a {kind} {right} AS b ON a.eventID = b.eventID"
+    hold_against_each_run(f"{LATELY}SELECT {result.format(source=source)}", arrivals)
+
+
+@pytest.mark.parametrize(
+    ("sql", "asked"),
+    [
+        (WINDOW, [15, 210, 315]),
+        (ABSENCE, [15, 75, 210, 270, 315]),
+        (HABITS, [15, 210, 255]),  # the first run ever, and those that see record 1 in the hour
+    ],
+)
+def test_a_run_that_lacks_what_its_rows_need_is_not_asked_for(monkeypatch, sql, asked):
+    times = []
+    ask = Lake.runs
+
+    def runs(lake, text, moments):
+        if "needed" not in text:
+            times.extend((moment - START) / MINUTE for moment in moments)
+        return ask(lake, text, moments)
+
+    monkeypatch.setattr(Lake, "runs", runs)
+    run(sql, [(1, 1), (200, 200), (310, 310)], monkeypatch)
+    assert times == asked
 
 
 class TestWindows:

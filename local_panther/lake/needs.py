@@ -1,0 +1,213 @@
+"""What the rows of a query need: a window of CloudTrail and parts of it, which must not be empty.
+
+A query that looks back briefly for what happened, and far for what is ordinary, need not be asked
+while nothing has happened.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from sqlglot import exp
+
+from local_panther.content.sql import CLOUDTRAIL, is_alone, sources
+from local_panther.lake.macros import offset_of
+
+SINCE = "p_occurs_since"
+WITH = "with_" if "with_" in exp.Select.arg_types else "with"
+# Of a part of a query, what can make rows of none, or what is not looked into
+NOT_LOOKED_INTO = (WITH, "connect", "match", "pivots", "joins")
+BETWEEN_FUNCTION_AND_WINDOW = (exp.WithinGroup, exp.Filter, exp.IgnoreNulls, exp.RespectNulls)
+# Of GROUP BY, what can add a row of totals, which is there without any other
+GROUPINGS = (exp.Tuple, exp.Rollup, exp.Cube, exp.GroupingSets)
+TOTALS = ("rollup", "cube", "grouping_sets", "totals", "all")
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the rows of a query, or of a part of it, need.
+
+    Attributes:
+        window: Seconds back from the run in which there must be a record; infinity if not known.
+        parts: The names of its CTEs that must have rows.
+        gate: A query that has no rows only if the query has none, and sees shorter windows; None
+            if there is none.
+        gate_window: The longest window of the gate, in seconds.
+    """
+
+    window: float = math.inf
+    parts: frozenset[str] = frozenset()
+    gate: exp.Expr | None = None
+    gate_window: float = math.inf
+
+    def and_(self, other: "Needs") -> "Needs":
+        """Return the needs of rows that need both."""
+        return Needs(min(self.window, other.window), self.parts | other.parts)
+
+    def or_(self, other: "Needs") -> "Needs":
+        """Return the needs of rows of which some need one and some the other."""
+        return Needs(max(self.window, other.window), self.parts & other.parts)
+
+
+NOTHING_NEEDED = Needs()
+
+
+def needs_of(query: exp.Expr) -> Needs:
+    """Return what the rows of a query need.
+
+    What is not understood needs nothing: such a query is asked always.
+
+    Args:
+        query: From `parse_sql`, with windows of event time only.
+
+    Raises:
+        FieldError: The length of a window is not one.
+    """
+    with_ = query.args.get(WITH)
+    if with_ is not None and with_.args.get("recursive"):
+        return NOTHING_NEEDED
+    ctes = list(with_.expressions) if with_ is not None else []
+    known: dict[str, Needs] = {}
+    for cte in ctes:  # each sees those before it
+        name = cte.alias.lower()
+        known[name] = _needs(cte.this, known).and_(Needs(parts=frozenset([name])))
+    body = query.copy()
+    body.set(WITH, None)
+    found = _needs(body, known)
+    reaches = _reaches(ctes)
+    longest = max(_offsets([query]), default=0.0)
+    gates = [
+        number
+        for number, cte in enumerate(ctes)
+        if cte.alias.lower() in found.parts and 0 < reaches[cte.alias.lower()] < longest
+    ]
+    if not gates:
+        return found
+    chosen = ctes[: gates[-1] + 1]
+    gate = exp.select("TRUE AS needed").distinct()
+    gate = gate.from_(exp.Table(this=chosen[-1].args["alias"].this.copy()))
+    gate.set(WITH, exp.With(expressions=[cte.copy() for cte in chosen]))
+    return Needs(found.window, found.parts, gate, reaches[chosen[-1].alias.lower()])
+
+
+def _reaches(ctes: Iterable[exp.CTE]) -> dict[str, float]:
+    """Return by name of a CTE the longest window that it sees, infinity if one is open."""
+    found: dict[str, float] = {}
+    for cte in ctes:
+        reach = max(_offsets([cte]), default=0.0)
+        for select in cte.find_all(exp.Select):
+            for table in sources(select):
+                is_open = isinstance(table, exp.Table) and limit_of(select, table) is None
+                if is_open and _is_cloudtrail(table, found):
+                    reach = math.inf
+        for table in cte.find_all(exp.Table):
+            reach = max(reach, found.get(table.name.lower(), 0.0))
+        found[cte.alias.lower()] = reach
+    return found
+
+
+def _offsets(parts: Iterable[exp.Expr]) -> list[float]:
+    macros = (macro for part in parts for macro in part.find_all(exp.Anonymous))
+    return [offset_of(macro) for macro in macros if macro.name.lower() == SINCE]
+
+
+def _needs(query: exp.Expr, known: Mapping[str, Needs]) -> Needs:
+    if query.args.get(WITH) is not None:
+        return NOTHING_NEEDED
+    if isinstance(query, exp.Subquery):
+        is_plain = not any(query.args.get(name) for name in NOT_LOOKED_INTO)
+        return _needs(query.this, known) if is_plain else NOTHING_NEEDED
+    if isinstance(query, exp.SetOperation):
+        left, right = _needs(query.this, known), _needs(query.expression, known)
+        if isinstance(query, exp.Union):
+            return left.or_(right)
+        return left.and_(right) if isinstance(query, exp.Intersect) else left
+    if not isinstance(query, exp.Select) or _makes_rows_of_none(query):
+        return NOTHING_NEEDED
+    found = NOTHING_NEEDED
+    source = query.args.get("from_") or query.args.get("from")
+    if source is not None:
+        found = _of_source(query, source.this, known)
+    for join in query.args.get("joins") or []:
+        side, kind = (join.side or "").upper(), (join.kind or "").upper()
+        other = _of_source(query, join.this, known)
+        if side == "RIGHT":
+            found = other
+        elif side == "FULL" or join.method or (kind == "OUTER" and not side):
+            return NOTHING_NEEDED
+        elif side != "LEFT" and kind in ("", "INNER", "CROSS"):
+            found = found.and_(other)
+    return found
+
+
+def _makes_rows_of_none(select: exp.Select) -> bool:
+    """Return whether a part can have a row although what it reads has none."""
+    if any(select.args.get(name) for name in NOT_LOOKED_INTO if name != "joins"):
+        return True
+    group = select.args.get("group")
+    if group is None:
+        return bool(select.args.get("having")) or _may_aggregate(select)
+    plain = all(not isinstance(by, GROUPINGS) for by in group.expressions)
+    return not (group.expressions and plain) or any(group.args.get(name) for name in TOTALS)
+
+
+def _may_aggregate(select: exp.Select) -> bool:
+    """Return whether a part has an aggregate of its own; an unknown function may be one."""
+    for function in select.find_all(exp.Func):
+        if function.find_ancestor(exp.Select) is not select:
+            continue
+        if isinstance(function, exp.Anonymous):
+            is_aggregate = function.name.lower() != SINCE
+        else:
+            is_aggregate = isinstance(function, exp.AggFunc) or "Agg" in type(function).__name__
+        if is_aggregate and not _is_over_a_window(function):
+            return True
+    return False
+
+
+def _is_over_a_window(function: exp.Expr) -> bool:
+    node = function
+    while isinstance(node.parent, BETWEEN_FUNCTION_AND_WINDOW) and node.parent.this is node:
+        node = node.parent
+    return isinstance(node.parent, exp.Window) and node.parent.this is node
+
+
+def _of_source(select: exp.Select, source: exp.Expr, known: Mapping[str, Needs]) -> Needs:
+    if isinstance(source, exp.Subquery):
+        return _needs(source, known)
+    if not isinstance(source, exp.Table) or any(source.args.get(n) for n in NOT_LOOKED_INTO):
+        return NOTHING_NEEDED
+    if _is_cloudtrail(source, known):
+        limit = limit_of(select, source)
+        return NOTHING_NEEDED if limit is None else Needs(window=limit)
+    return NOTHING_NEEDED if source.db else known.get(source.name.lower(), NOTHING_NEEDED)
+
+
+def _is_cloudtrail(source: exp.Expr, known: Iterable[str]) -> bool:
+    is_named_so = isinstance(source, exp.Table) and source.name.lower() == CLOUDTRAIL
+    return is_named_so and (bool(source.args.get("db")) or CLOUDTRAIL not in known)
+
+
+def limit_of(select: exp.Select, table: exp.Expr) -> float | None:
+    """Return the window that limits a table in a part of a query; None if none does.
+
+    Only conditions that must all hold limit it.
+
+    Args:
+        select: The part.
+        table: One of its sources.
+    """
+    where = select.args.get("where")
+    if where is None:
+        return None
+    parts = where.this.flatten() if isinstance(where.this, exp.And) else [where.this]
+    macros = [p for p in parts if isinstance(p, exp.Anonymous) and p.name.lower() == SINCE]
+    owners = [table.alias_or_name.lower(), *([""] if is_alone(table, sources(select)) else [])]
+    own = [macro for macro in macros if _alias_of(macro).lower() in owners]
+    return min(map(offset_of, own), default=None)
+
+
+def _alias_of(macro: exp.Anonymous) -> str:
+    """Return the table that a macro names; "" if it names none."""
+    alias = macro.expressions[1] if len(macro.expressions) > 1 else exp.null()
+    return "" if isinstance(alias, exp.Null) else alias.name
