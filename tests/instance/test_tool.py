@@ -129,7 +129,7 @@ class TestLocalTest:
     def test_runs_every_correlation_rule(self, content_copy):
         done = run("local-panther", "test", cwd=content_copy)
         assert done.returncode == 0
-        assert "Passed: 6" in done.stdout and "Skipped: 0" in done.stdout
+        assert "Passed: 7" in done.stdout and "Skipped: 0" in done.stdout
         assert "Several principals, one of which does both" in done.stdout
 
     def test_fails_where_a_correlation_test_expects_something_else(self, content_copy):
