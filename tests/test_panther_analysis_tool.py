@@ -34,7 +34,7 @@ def repo_copy(content_copy: Path) -> Path:
 def test_tests_pass(repo_copy):
     done = run(repo_copy, "test")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Failed: 0" in done.stdout and "Invalid: 0" in done.stdout and "Passed: 4" in done.stdout
+    assert "Failed: 0" in done.stdout and "Invalid: 0" in done.stdout and "Passed: 5" in done.stdout
     assert "FAIL" not in done.stdout
 
 
