@@ -228,7 +228,7 @@ class TestServe:
         out, _ = upload.communicate(timeout=60)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
-        assert "Total: 4" in out and upload.returncode == 0
+        assert "Total: 5" in out and upload.returncode == 0
         assert len(list(state.glob("content-*"))) == 1 and len(list(state.glob("[!a]*"))) == 2
 
     def test_leaves_alone_what_lies_in_a_folder_that_holds_no_state(self, tmp_path):
