@@ -115,7 +115,8 @@ class TestOneIncident:
         lines = attack.locator(".timeline .line")
         assert [line.get_attribute("class") for line in lines.all()] == [
             "line crossing",
-            "line alert",
+            "line alert",  # High, minutes after the crossing
+            "line alert",  # Critical, at the next run of the query
         ]
         assert attack.locator(".lane").count() == 13
         first = attack.locator("table.targets tbody tr").first.inner_text().split("\t")
