@@ -6,7 +6,7 @@ while nothing has happened.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -30,14 +30,13 @@ class Needs:
     Attributes:
         window: Seconds back from the run in which there must be a record; infinity if not known.
         parts: The names of its CTEs that must have rows.
-        gate: A query that has no rows only if the query has none, and sees shorter windows; None
-            if there is none.
+        gate: The name of one of them that sees shorter windows than the query; "" if none does.
         gate_window: The longest window of the gate, in seconds.
     """
 
     window: float = math.inf
     parts: frozenset[str] = frozenset()
-    gate: exp.Expr | None = None
+    gate: str = ""
     gate_window: float = math.inf
 
     def and_(self, other: "Needs") -> "Needs":
@@ -64,30 +63,35 @@ def needs_of(query: exp.Expr) -> Needs:
         FieldError: The length of a window is not one.
     """
     with_ = query.args.get(WITH)
-    if with_ is not None and with_.args.get("recursive"):
-        return NOTHING_NEEDED
     ctes = list(with_.expressions) if with_ is not None else []
+    has_clear_names = len({cte.alias.lower() for cte in ctes}) == len(ctes)
+    if not has_clear_names or (with_ is not None and with_.args.get("recursive")):
+        return NOTHING_NEEDED
     known: dict[str, Needs] = {}
     for cte in ctes:  # each sees those before it
         name = cte.alias.lower()
         known[name] = _needs(cte.this, known).and_(Needs(parts=frozenset([name])))
-    body = query.copy()
-    body.set(WITH, None)
-    found = _needs(body, known)
+    found = _of_parts(query, known)
     reaches = _reaches(ctes)
     longest = max(_offsets([query]), default=0.0)
-    gates = [
-        number
-        for number, cte in enumerate(ctes)
-        if cte.alias.lower() in found.parts and 0 < reaches[cte.alias.lower()] < longest
-    ]
-    if not gates:
-        return found
-    chosen = ctes[: gates[-1] + 1]
-    gate = exp.select("TRUE AS needed").distinct()
-    gate = gate.from_(exp.Table(this=chosen[-1].args["alias"].this.copy()))
-    gate.set(WITH, exp.With(expressions=[cte.copy() for cte in chosen]))
-    return Needs(found.window, found.parts, gate, reaches[chosen[-1].alias.lower()])
+    names = [cte.alias.lower() for cte in ctes]
+    gates = [name for name in names if name in found.parts and 0 < reaches[name] < longest]
+    return replace(found, gate=gates[-1], gate_window=reaches[gates[-1]]) if gates else found
+
+
+def gate_of(query: exp.Expr, name: str) -> exp.Expr:
+    """Return a query that has a row if a part of a query has rows.
+
+    Args:
+        query: As for `needs_of`.
+        name: `Needs.gate`.
+    """
+    ctes = query.args[WITH].expressions
+    (place,) = (number for number, cte in enumerate(ctes) if cte.alias.lower() == name)
+    part = exp.Table(this=ctes[place].args["alias"].this.copy())
+    gate = exp.select("TRUE AS needed").distinct().from_(part)
+    gate.set(WITH, exp.With(expressions=[cte.copy() for cte in ctes[: place + 1]]))
+    return gate
 
 
 def _reaches(ctes: Iterable[exp.CTE]) -> dict[str, float]:
@@ -112,8 +116,10 @@ def _offsets(parts: Iterable[exp.Expr]) -> list[float]:
 
 
 def _needs(query: exp.Expr, known: Mapping[str, Needs]) -> Needs:
-    if query.args.get(WITH) is not None:
-        return NOTHING_NEEDED
+    return NOTHING_NEEDED if query.args.get(WITH) is not None else _of_parts(query, known)
+
+
+def _of_parts(query: exp.Expr, known: Mapping[str, Needs]) -> Needs:
     if isinstance(query, exp.Subquery):
         is_plain = not any(query.args.get(name) for name in NOT_LOOKED_INTO)
         return _needs(query.this, known) if is_plain else NOTHING_NEEDED
@@ -142,7 +148,7 @@ def _needs(query: exp.Expr, known: Mapping[str, Needs]) -> Needs:
 
 def _makes_rows_of_none(select: exp.Select) -> bool:
     """Return whether a part can have a row although what it reads has none."""
-    if any(select.args.get(name) for name in NOT_LOOKED_INTO if name != "joins"):
+    if any(select.args.get(name) for name in ("connect", "match", "pivots")):
         return True
     group = select.args.get("group")
     if group is None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from local_panther.content.model import (
@@ -20,9 +21,11 @@ from local_panther.detection.signals import Signal
 from local_panther.errors import FieldError, RunErrors
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake, QueryFailed
+from local_panther.lake.needs import gate_of
 from local_panther.lake.windows import Sight, windows_of
 
 BATCH_RUNS = 2048  # runs that are asked for in one statement
+MIN_GATED_RUNS = 32  # that wait: fewer are asked for at once, as a gate costs as much
 BATCH_BYTES = 64 * 1024 * 1024  # of records that runs which wait keep in the lake
 MAX_RUNS_BETWEEN = 50_000  # of a query between two records: beyond, a wrong clock made the gap
 MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
@@ -51,7 +54,6 @@ class _Job:
         query: The query.
         schedule: When it runs.
         sql: The query in DuckDB's dialect.
-        gate: The query that tells whether its rows have what they need, likewise; "" if none does.
         rules: The rules that get its rows.
         sight: What it sees.
         next_run: Seconds since 1970; infinity until the first record has arrived.
@@ -63,13 +65,17 @@ class _Job:
     query: Query
     schedule: Schedule
     sql: str
-    gate: str
     rules: list[PythonRule]
     sight: Sight
     next_run: float = math.inf
     waiting: list[_Run] = field(default_factory=list)
     time_outs: int = 0
     tried: bool = False
+
+    @cached_property
+    def gate(self) -> str:
+        """The query that tells whether its rows have what they need, like `sql`."""
+        return transpile_sql(gate_of(self.query.sql, self.sight.windows.needs.gate), arrived=True)
 
 
 class ScheduledQueries:
@@ -114,9 +120,7 @@ class ScheduledQueries:
                 errors.add(query.name, "", str(error))
                 continue
             sight = Sight(windows_of(query.sql))
-            needed = sight.windows.needs.gate
-            gate = transpile_sql(needed, arrived=True) if needed is not None else ""
-            self._jobs.append(_Job(query, query.schedule, sql, gate, rules, sight))
+            self._jobs.append(_Job(query, query.schedule, sql, rules, sight))
         # A correlation rule needs its signals when they are due.
         ids = {rule.metadata.rule_id for job in self._jobs for rule in job.rules}
         self._batch = 1 if ids & steps else BATCH_RUNS
@@ -187,7 +191,7 @@ class ScheduledQueries:
     def _asked(self, job: _Job) -> list[float]:
         """Return the times of the waiting runs that can have rows, and of the first one ever."""
         times = [run.time for run in job.waiting]
-        if job.gate and times:
+        if job.sight.windows.needs.gate and len(times) >= MIN_GATED_RUNS:
             passed = self._lake.runs(job.gate, sorted({run.gate for run in job.waiting}))
             times = [run.time for run in job.waiting if passed[run.gate]]
             if not job.tried and job.waiting[0].time not in times:

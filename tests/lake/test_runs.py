@@ -73,6 +73,7 @@ def content_of(sql: str, rate: int = 15 * MINUTE) -> Content:
 def run(sql, arrivals, monkeypatch, rate=15 * MINUTE) -> tuple[Rows, RunErrors]:
     """Let records arrive, pairs of event time and arrival in minutes, and do what is due."""
     rows, errors = Rows(monkeypatch), RunErrors()
+    monkeypatch.setattr(scheduled_module, "MIN_GATED_RUNS", 1)
     with Lake() as lake:
         scheduled = ScheduledQueries(content_of(sql, rate), lake, errors)
         latest = -math.inf
