@@ -29,14 +29,28 @@ def is_csv(head: bytes) -> bool:
     """Return whether a file begins with a header of CloudTrail's columns, or has records in one."""
     lines = _after_remarks(head.decode("utf-8-sig", errors="replace").split("\n"))
     header = next(lines, "")
+    delimiter = _delimiter(header)
     try:
-        names = next(csv.reader([header], delimiter=_delimiter(header)), [])
+        names = next(csv.reader([header], delimiter=delimiter), [])
     except csv.Error:
         return False
     columns = Columns(names)
     if columns.is_cloudtrail or columns.refused:
         return True
-    return all(NAME.fullmatch(name.strip()) for name in names) and bool(MARK.search("".join(lines)))
+    return all(NAME.fullmatch(name.strip()) for name in names) and _has_records(
+        names, lines, delimiter
+    )
+
+
+def _has_records(names: Sequence[str], lines: Iterable[str], delimiter: str) -> bool:
+    """Return whether a cell of the first row is a record; the head may end within it."""
+    try:
+        row = next(csv.reader(lines, delimiter=delimiter), [])
+    except csv.Error:
+        return False
+    return len(row) <= len(names) and any(
+        cell.lstrip().startswith("{") and MARK.search(cell) for cell in row
+    )
 
 
 NAME = re.compile(r"[\w.@:\[\]{} -]{1,200}")

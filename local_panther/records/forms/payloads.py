@@ -16,9 +16,18 @@ MARK_BYTES = re.compile(MARK.pattern.encode(), re.IGNORECASE)
 # What begins with {, [ or gzip's first bytes, in base64.
 BASE64 = re.compile(r"(?:[eW][w-z0-9+/_-]|H4sI)[A-Za-z0-9+/_-]{30,}={0,2}")
 BASE64_WITHIN = re.compile(r"[\"\\](?:[eW][w-z0-9+/_-]|H4sI)[A-Za-z0-9+/_-]{60,}")
+BASE64_BYTES = re.compile(BASE64_WITHIN.pattern.encode())
 GZIP_FORMAT = 31  # in zlib's terms: a header, and a window of any size
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 MAX_PREFIX_CHARACTERS = 1000  # before the JSON: a time, a host, the name of a program
+
+
+def may_hold(text: bytes) -> bool:
+    """Return whether JSON may have a record in it: most JSON of other logs need not be searched."""
+    lower = text.lower()
+    is_named = any(name in lower for name in (b"eventname", b"event_name", b"event name"))
+    is_refused = b"cloudtrail" in lower or b"class_uid" in lower
+    return is_named or is_refused or bool(BASE64_BYTES.search(text))
 
 
 def json_within(text: str) -> str:

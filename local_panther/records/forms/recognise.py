@@ -9,11 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import simdjson
+
 from local_panther.records.forms import schemas
 from local_panther.records.forms.api import AWS_ENDINGS
 from local_panther.records.forms.columns import TIME_COLUMNS, WHOLE, Columns, own_form
 from local_panther.records.forms.names import folded
-from local_panther.records.forms.payloads import json_within
+from local_panther.records.forms.payloads import json_within, may_hold
 from local_panther.records.forms.tables import (
     is_list,
     is_object,
@@ -154,6 +156,8 @@ def _object(value: Any) -> Holding | None:
     if is_record(value):
         is_moved = value.get("eventTime") is None and _has_other_time(value)
         return Holding(items=[own_form(plain(value))]) if is_moved else None
+    if isinstance(value, simdjson.Object) and not may_hold(value.mini):
+        return Holding(other=_name_of(value))
     if _has_columns(value) and (rows := rows_of_columns(plain(value))):
         return Holding(items=rows, is_list=True)
     if value.get("eventName") is None and (row := _row(value)):
