@@ -1,6 +1,6 @@
 """CloudTrail in every form that people keep it in, written from the same records.
 
-docs/inputs.md is made from this: python -m tests.builders.forms > docs/inputs.md
+The tables of docs/inputs.md are made from this: python -m tests.builders.forms
 """
 
 import bz2
@@ -9,6 +9,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import tarfile
 import tempfile
 import zipfile
@@ -284,6 +285,29 @@ FORMS = (
 )
 
 DIGEST = {"awsAccountId": "1", "digestStartTime": "x", "digestEndTime": "y", "logFiles": []}
+AGGREGATED = {
+    "eventVersion": "1.0",
+    "eventCategory": "Aggregated",
+    "eventType": "AwsAggregatedEvent",
+    "eventSource": "s3.amazonaws.com",
+    "timeWindow": {"windowStart": "2026-01-05T10:00:00Z", "windowEnd": "2026-01-05T10:05:00Z"},
+}
+NETWORK = {
+    "eventVersion": "1.09",
+    "userIdentity": {"type": "AWSAccount", "accountId": "123456789012"},
+    "eventTime": "2026-01-05T10:00:00Z",
+    "eventSource": "s3.amazonaws.com",
+    "eventName": "GetObject",
+    "eventType": "AwsVpceEvent",
+    "eventCategory": "NetworkActivity",
+}
+NOTIFICATION = {
+    "eventVersion": "2.1",
+    "eventSource": "aws:s3",
+    "eventTime": "2026-01-05T10:00:00.000Z",
+    "eventName": "ObjectCreated:Put",
+    "userIdentity": {"principalId": "AWS:AROAEXAMPLE:x"},
+}
 INSIGHT = {"eventVersion": "1.07", "eventTime": "2026-01-05T10:00:00Z", "eventCategory": "Insight"}
 CONFIG = {"fileVersion": "1.0", "configSnapshotId": "x", "configurationItems": [{}]}
 FLOW = "version account-id interface-id srcaddr\n2 123456789012 eni-1 192.0.2.1\n"
@@ -296,92 +320,52 @@ GUARD_DUTY_ROW = {"p_log_type": "AWS.GuardDuty", "p_event_time": "2026-01-05 10:
 OTHERS = (
     ("digest.json.gz", gzip.compress(json.dumps(DIGEST).encode()), "CloudTrail digests"),
     ("insight.json.gz", gzip.compress(envelope([INSIGHT])), "CloudTrail Insight events"),
+    (
+        "aggregated.json.gz",
+        gzip.compress(envelope([AGGREGATED])),
+        "CloudTrail aggregated events",
+    ),
+    (
+        "network.json.gz",
+        gzip.compress(envelope([NETWORK])),
+        "CloudTrail network activity events",
+    ),
+    ("notification.json", envelope([NOTIFICATION]), "JSON that is not CloudTrail"),
     ("config.json.gz", gzip.compress(json.dumps(CONFIG).encode()), "AWS Config"),
     ("flow.log.gz", gzip.compress(FLOW.encode()), "VPC flow logs"),
     ("elb.log", BALANCER.encode(), "load balancer logs"),
     ("guardduty.jsonl", lines([GUARD_DUTY]), "JSON that is not CloudTrail"),
     ("panther.jsonl", lines([GUARD_DUTY_ROW]), "Panther's records of other log types"),
     ("README.md", b"# A folder of logs\n", "other files"),
+    ("BADGE.md", b"[![build](https://ci.example/badge.svg)]\n", "other files"),
+    ("app.log", b"[2026-01-05 10:00:00] INFO started\n", "other files"),
+    ("__init__.py", b"", "other files"),
     ("picture.png", b"\x89PNG\r\n\x1a\n\0\0", "other files"),
 )
 
-INTRODUCTION = """# Inputs
-
-Every command that reads CloudTrail takes files, folders, `s3://bucket/prefix` and `-` for standard
-input. The content decides what a file is, not its name. Every form below gives the same alerts,
-named itself or found in a folder, in any mix (`tests/records/test_forms.py`; this page is made from
-the forms that it tests: `python -m tests.builders.forms`).
-
-| From | Form |
-|---|---|
-"""
-REST = """
-Any of them may be compressed (gzip, zstd, bzip2, xz) or in a zip or tar archive, in any nesting up
-to five levels. A pipe is read if it is named itself: `local-panther replay <(aws s3 cp s3://… -)`.
-
-The console's Event history as CSV has neither request parameters nor error messages: its records
-are read, but rules that look at them see nothing. Download JSON instead.
-
-## Set aside
-
-What is not CloudTrail is counted in the summary under its own name and is not an error:
-
-| File | Counted as |
-|---|---|
-"""
-END = """
-Hidden files, links to folders, and named pipes, devices and sockets in folders are counted too.
-
-## Refused
-
-Security Lake's schema (OCSF), as JSON or parquet: rules for AWS.CloudTrail read fields that it does
-not have. Use the CloudTrail that the trail delivers to S3.
-
-## S3
-
-`local-panther replay s3://bucket/AWSLogs/` reads a bucket, a prefix or one object as it reads a
-folder (`tests/cli/test_s3.py`). Credentials, region and endpoint are found as by every AWS tool:
-environment, `AWS_PROFILE`, configuration files, the machine's role; `AWS_ENDPOINT_URL_S3` leads to
-a store that is compatible with S3. It needs `s3:ListBucket` on the bucket, `s3:GetObject` on the
-objects and, if they are encrypted so, `kms:Decrypt`. Sixteen requests run at once in each process.
-A busy server and a broken connection are tried again. What is refused is named with bucket and key.
-`--requester-pays` accepts the costs of buckets that ask for it.
-
-Content that uses boto3 gets a fake AWS meanwhile, never the bucket's
-(`local_panther/detection/fake_aws.py`).
-
-## Other log types
-
-`local-panther replay FILES --log-type Custom.Application.Audit --schema FILE` runs the streaming
-rules for that type, with its data model, on JSON lines, plain or compressed
-(`tests/test_other_log_types.py`). The schema is one of
-[Panther's](https://docs.panther.com/data-onboarding/custom-log-types/reference); of it the replay
-takes the time of an event (`isEventTime` with `rfc3339`, `unix`, `unix_ms`, `unix_us`, `unix_ns`
-or a format of strftime) and the indicators, and leaves the values of all fields as they are.
-Events as an instance stores them, with `p_event_time`, need none. The files are read on this
-machine, so `--cluster` is refused. Signals of such rules take part in correlation; scheduled
-queries read CloudTrail only.
-
-## Limits
-
-| What | Limit | Beyond it |
-|---|---|---|
-| one line, or one document over several lines | 256 MB | the line is named and skipped |
-| a record within a broken document | 4 MB | reading goes on with the next record |
-| eventTime | the years 1971 to 2099 | the record is named and skipped |
-| a zip archive or parquet file within an archive | 4 GB, copied to disk | it is named and skipped |
-| archives in archives, and compression of what is compressed | 5 levels | it is named and skipped |
-
-Of two equal keys in an object the last one wins, as in other parsers.
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "inputs.md"
+TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def page() -> str:
-    """Return docs/inputs.md."""
-    forms = "".join(f"| {form.origin} | {form.shape} |\n" for form in FORMS)
-    others = "".join(f"| `{name}` | {kind} |\n" for name, _, kind in OTHERS)
-    return INTRODUCTION + forms + REST + others + END
+def page(text: str) -> str:
+    """Return the text of docs/inputs.md with its tables made anew."""
+    from tests.records.test_changed_forms import CHANGES
+
+    tables = {
+        "forms": ["| From | Form |", *(f"| {form.origin} | {form.shape} |" for form in FORMS)],
+        "changes": ["| Changed |", *(f"| {change} |" for change in CHANGES)],
+        "others": [
+            "| File | Counted as |",
+            *(f"| `{name}` | {kind} |" for name, _, kind in OTHERS),
+        ],
+    }
+    return TABLE.sub(lambda found: found[1] + _table(tables[found[2]]) + found[3], text)
+
+
+def _table(rows: list[str]) -> str:
+    header, *others = rows
+    return "\n".join([header, "|---" * (header.count("|") - 1) + "|", *others]) + "\n"
 
 
 if __name__ == "__main__":
-    print(page(), end="")
+    PAGE.write_text(page(PAGE.read_text()))

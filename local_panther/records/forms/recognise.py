@@ -7,7 +7,7 @@ JSON or base64. What holds no record is named and counted.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import simdjson
 
@@ -156,7 +156,7 @@ def _object(value: Any) -> Holding | None:
     if is_record(value):
         is_moved = value.get("eventTime") is None and _has_other_time(value)
         return Holding(items=[own_form(plain(value))]) if is_moved else None
-    if isinstance(value, simdjson.Object) and not may_hold(value.mini):
+    if isinstance(value, simdjson.Object) and not may_hold(cast("bytes", value.mini)):
         return Holding(other=_name_of(value))
     if _has_columns(value) and (rows := rows_of_columns(plain(value))):
         return Holding(items=rows, is_list=True)

@@ -71,7 +71,7 @@ def read_source(source: Source, skip: Skip, other: Other) -> Iterator[Iterable[R
         other(kind)
     elif is_csv(head):
         yield from read_csv(source, skip)
-    elif not head:
+    elif not head and (source.packing or _is_named_json(source.name)):
         skip(source.name, EMPTY, "")
     elif _is_named_json(source.name):
         yield from _named_json(source, skip)
