@@ -213,16 +213,7 @@ def principal_arn(event: Any) -> str | None:
         return None
     if not config.COLLAPSE_SESSIONS or kind != "AssumedRole":
         return arn
-    session = ASSUMED_ROLE_ARN.fullmatch(arn)
-    issuer = _issuer_arn(event)
-    if session and is_identity_center(event):
-        return IDENTITY_CENTER + session.group(4)
-    role_name = session.group(3) if session else (issuer or "").rsplit("/", 1)[-1]
-    if role_name.startswith(tuple(config.PERSON_ROLE_PREFIXES)):
-        return arn
-    if issuer:
-        return issuer
-    return f"{session.group(1)}:iam::{session.group(2)}:role/{role_name}" if session else arn
+    return _session_principal(event, arn)
 
 
 def is_role(principal: str) -> bool:
@@ -330,6 +321,19 @@ def _plain(value: Any, depth: int) -> Any:
     if depth and isinstance(value, Sequence):
         return [_plain(item, depth - 1) for item in value[:MAX_ITEMS]]
     return f"({type(value).__name__})"
+
+
+def _session_principal(event: Any, arn: str) -> str:
+    session = ASSUMED_ROLE_ARN.fullmatch(arn)
+    issuer = _issuer_arn(event)
+    if session and is_identity_center(event):
+        return IDENTITY_CENTER + session.group(4)
+    role_name = session.group(3) if session else (issuer or "").rsplit("/", 1)[-1]
+    if role_name.startswith(tuple(config.PERSON_ROLE_PREFIXES)):
+        return arn
+    if issuer:
+        return issuer
+    return f"{session.group(1)}:iam::{session.group(2)}:role/{role_name}" if session else arn
 
 
 def _web_identity(event: Any) -> str | None:
