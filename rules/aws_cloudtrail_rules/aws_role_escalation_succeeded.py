@@ -14,6 +14,7 @@ FIELDS = (
     "most_roles_in_account",
     "pattern",
     "apis",
+    "discovery_at",
     "first_attempt",
     "crossed_at",
     "last_attempt",
@@ -57,9 +58,10 @@ def dedup(event):
 
 
 def is_deployment(event):
-    # Every role had refused and opened by itself soon afterwards, as new roles do. Nothing that
-    # opens besides can make the alert less urgent.
-    return 0 < count(event, "successful_roles") <= count(event, "roles_reopened")
+    # Nobody looked for roles, and every one of them had refused and opened by itself soon
+    # afterwards, as new roles do. Nothing that opens besides can make the alert less urgent.
+    reopened = 0 < count(event, "successful_roles") <= count(event, "roles_reopened")
+    return reopened and not event.get("discovery_at")
 
 
 def is_fan_out(event):

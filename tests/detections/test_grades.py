@@ -147,6 +147,14 @@ STREAMS = {
         ],
         HIGH | CRITICAL,
     ),
+    "a role that opens by itself a minute after it refused": (
+        [*spray(), assumed(role_arn("Role19"), time=START + 440)],
+        {("success", "MEDIUM"): 1},
+    ),
+    "the same after a listing": (
+        [listed(), *spray(), assumed(role_arn("Role19"), time=START + 440)],
+        HIGH | CRITICAL,
+    ),
     # What it does every day
     "kube2iam: routine roles of a node": (kube2iam(), {}),
     "a new role among the routine ones of a node": (

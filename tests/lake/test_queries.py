@@ -186,6 +186,7 @@ class TestSucceeded:
             "most_roles_in_account": T + 2,
             "pattern": "many roles in one account",
             "apis": "AssumeRole",
+            "discovery_at": None,
             "first_attempt": "2026-01-05 10:00:00.000",
             "crossed_at": sql_time(START + (T - 1) * 30),
             "last_attempt": sql_time(START + (T + 1) * 30),
