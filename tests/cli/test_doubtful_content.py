@@ -86,7 +86,10 @@ def test_another_folder_can_be_given_by_its_path(run, content_copy, tmp_path):
 
 MACROS = "queries/aws_role_macros.yml"
 SUCCEEDED = "queries/aws_role_escalation_succeeded_query.yml"
-MISSING = "imports role_calls, role_windows, role_bursts, role_successes from the query"
+MISSING = (
+    "imports role_settings, role_calls, role_windows, role_bursts, role_discoveries, role_successes"
+    " from the query"
+)
 
 
 def test_macros_that_a_query_imports_and_are_missing_are_named(run, content_copy, tmp_path):
