@@ -82,7 +82,7 @@ def test_what_is_worked_out_from_a_setting_follows_in_every_file(run, content_co
     assert "FALSE AS collapse_sessions" in macros and "240 AS window_minutes" in macros
     succeeded = (content_copy / "queries/aws_role_escalation_succeeded_query.yml").read_text()
     assert 'role_calls("p_occurs_since(360 m)")' in succeeded
-    assert len(differing(before, files(content_copy))) == 8
+    assert len(differing(before, files(content_copy))) == 9
 
 
 def test_what_is_at_least_a_setting_stays_where_it_is_enough(run, content_copy):
@@ -124,7 +124,8 @@ def test_without_arguments_it_lists_what_can_be_set(run):
     names = [line.partition("=")[0] for line in out.splitlines()]
     assert names == [
         *("THRESHOLD", "WINDOW_MINUTES", "EXPECTED_PRINCIPALS", "PERSON_ROLE_PREFIXES"),
-        *("COLLAPSE_SESSIONS", "FEW_NAMES", "ACCOUNTS_PER_NAME"),
+        *("COLLAPSE_SESSIONS", "FEW_NAMES", "WITHOUT_DISCOVERY", "LEAD_MINUTES"),
+        *("SUCCESS_MINUTES", "HISTORY_HOURS", "PROPAGATION_MINUTES"),
     ]
 
 
@@ -138,7 +139,7 @@ def test_without_arguments_it_lists_what_can_be_set(run):
         ("COLLAPSE_SESSIONS=0", "COLLAPSE_SESSIONS takes true or false, now true; '0' is not that"),
         (
             "LOOKBACK_MINUTES=5",
-            "_config.py:37 cannot be set: it is worked out, assigned m",
+            "_config.py:50 cannot be set: it is worked out, assigned m",
         ),
         ("THRESHOLD", "'THRESHOLD' is not NAME=VALUE, such as THRESHOLD=5"),
         ("THRESHOLD=5 THRESHOLD=6", "THRESHOLD is set twice"),
@@ -179,9 +180,9 @@ def test_a_folder_without_content_and_uploads_are_refused(run, tmp_path):
 
 def test_what_disagreed_before_is_left_and_named(run, content_copy):
     macros = content_copy / MACROS
-    macros.write_text(macros.read_text().replace("3 AS few_names", "4 AS few_names"))
+    macros.write_text(macros.read_text().replace("3 AS propagation", "4 AS propagation"))
     status, out, err = run("local-panther set THRESHOLD=5")
-    assert status == 1 and "few_names" not in re.sub(r"(?m)^ .*", "", out)
+    assert status == 1 and "propagation" not in re.sub(r"(?m)^ .*", "", out)
     assert "4 must equal 3" in err and "local-panther test --fix brings these back" in err
 
 
@@ -202,7 +203,7 @@ class TestFix:
 
     def test_leaves_and_names_what_has_no_setting(self, run, content_copy):
         macros = content_copy / MACROS
-        macros.write_text(macros.read_text().replace("config.FEW_NAMES", "config.NO_SUCH"))
+        macros.write_text(macros.read_text().replace("config.PROPAGATION_MINUTES", "config.NO_SUCH"))
         before = files(content_copy)
         status, _, err = run("local-panther test --fix --show-failures-only")
         assert status == 1 and "aws_role_escalation_config.py has no NO_SUCH" in err
