@@ -203,7 +203,9 @@ class TestFix:
 
     def test_leaves_and_names_what_has_no_setting(self, run, content_copy):
         macros = content_copy / MACROS
-        macros.write_text(macros.read_text().replace("config.PROPAGATION_MINUTES", "config.NO_SUCH"))
+        macros.write_text(
+            macros.read_text().replace("config.PROPAGATION_MINUTES", "config.NO_SUCH")
+        )
         before = files(content_copy)
         status, _, err = run("local-panther test --fix --show-failures-only")
         assert status == 1 and "aws_role_escalation_config.py has no NO_SUCH" in err

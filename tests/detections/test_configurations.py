@@ -149,10 +149,18 @@ def alerts(changes, content, tmp_path):
 def test_alerts_change_as_configured(content_copy, tmp_path, name):
     changes = CHANGES[name]
     shipped(content_copy)
-    before = {principal: change.before for principal, change in changes.items() if change.before}
+    before = {
+        principal: tuple(sorted(change.before))
+        for principal, change in changes.items()
+        if change.before
+    }
     assert alerts(changes, content_copy, tmp_path) == before
     CONFIGURATIONS[name](content_copy)
-    after = {principal: change.after for principal, change in changes.items() if change.after}
+    after = {
+        principal: tuple(sorted(change.after))
+        for principal, change in changes.items()
+        if change.after
+    }
     assert alerts(changes, content_copy, tmp_path) == after
 
 
