@@ -154,7 +154,7 @@ def test_the_report_is_one_page_that_loads_nothing(user, configured, trail, tmp_
     done = user.run("local-panther", "replay", trail, "--report", report, cwd=configured)
     assert done.returncode == 0 and f"report: {report}" in done.stderr
     page = report.read_text()
-    assert "BreakGlass" in page and "Multiple AWS Roles" in page
+    assert "BreakGlass" in page and "AWS.CloudTrail.RoleSearch" in page
     assert not re.search(r"""(src|href)=["']?https?://(?!docs\.)""", page.split("<body")[0])
 
 

@@ -196,7 +196,8 @@ class TestFailedAttempt:
         [
             denied(ADMIN),
             denied_update("Admin"),
-            call("AssumeRole", errorMessage="denied, without a code"),
+            denied(ADMIN, errorCode=None),
+            denied(ADMIN, eventName="AssumeRoleWithWebIdentity"),
             call("UpdateAssumeRolePolicy", errorCode="MalformedPolicyDocumentException"),
         ],
     )
@@ -241,7 +242,7 @@ class TestFailedAttempt:
             call("AssumeRole"),
             call("ListRoles", errorCode="AccessDenied"),
             denied(ADMIN, eventName="AssumeRoleWithSAML"),  # names no caller: a blind spot
-            denied(ADMIN, eventName="AssumeRoleWithWebIdentity"),
+            call("AssumeRole", errorMessage="not known to be about access"),
             denied(ADMIN, eventName="AssumeRoot"),
             denied(ADMIN, eventSource="iam.amazonaws.com"),
             denied(ADMIN, eventName=None),
@@ -349,7 +350,8 @@ class TestPrincipal:
             service("lambda.amazonaws.com") | {"arn": "arn:aws:iam::123456789012:role/x"},
             {"type": "AWSAccount", "accountId": "111122223333", "principalId": "AIDAEXAMPLE"},
             {"type": "SAMLUser", "userName": "erin", "identityProvider": "idp"},
-            {"type": "WebIdentityUser", "userName": "1234", "identityProvider": "accounts.google"},
+            {"type": "WebIdentityUser", "userName": "1234"},
+            {"type": "WebIdentityUser", "userName": " ", "identityProvider": "accounts.google"},
             {"type": "IdentityCenterUser", "accountId": "123456789012"},
             {"type": "Unknown"},
             {},
@@ -361,6 +363,10 @@ class TestPrincipal:
     )
     def test_is_none_for_services_and_callers_without_an_arn(self, who):
         assert self.principal(who) is None
+
+    def test_is_provider_and_name_for_a_caller_of_openid_connect(self):
+        who = {"type": "WebIdentityUser", "userName": "1234", "identityProvider": "accounts.google"}
+        assert self.principal(who) == "web-identity:accounts.google:1234"
 
 
 class TestTime:
