@@ -49,12 +49,12 @@ def succeeded(role, who, time, **fields):
     )
 
 
-def search_that_gets_in(time, who=None, **fields):
+def search_that_gets_in(time, who=None, names="Searched", **fields):
     """A user who lists roles, fails on many and gets into the last of them."""
     mallory = who or user("mallory")
     records = [call("ListRoles", mallory, time, eventID="list", **fields)]
     for number in range(ROLES):
-        at, target = time + 1 + number, role_arn(f"Searched{number}")
+        at, target = time + 1 + number, role_arn(f"{names}{number}")
         records.append(denied(target, mallory, at, eventID=f"denied-{number}", **fields))
     gained = succeeded(target, mallory, time + 60, eventID="gained")
     return [*records, gained]
@@ -130,7 +130,8 @@ def test_a_year_of_bursts_has_an_alert_for_each_day(tmp_path):
         for day in range(DAYS):
             for number in range(10):
                 time = START + day * 86_400 + number * 3600
-                for record in search_that_gets_in(time, who=user(f"user-{number}")):
+                who, names = user(f"user-{number}"), f"Day{day}-"  # new roles, and no habit
+                for record in search_that_gets_in(time, who, names):
                     yield record | {"eventID": f"{day}-{number}-{record['eventID']}"}
 
     alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))

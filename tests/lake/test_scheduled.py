@@ -38,7 +38,7 @@ def test_an_attack_that_succeeds_raises_one_critical_alert_with_every_role(
     gained = [role_arn(name) for name in role_names(ROLES)[-2:]]
     assert alert.context["roles"] == ", ".join(sorted(gained))
     assert alert.context["roles_failed_before"] == alert.context["roles"]
-    assert alert.title.endswith(f"got into 2 roles after failing on {ROLES}")
+    assert alert.title.endswith(f"got into at least 2 roles after failing on {ROLES}")
 
 
 def test_an_attack_that_fails_raises_none(tmp_path):

@@ -473,7 +473,9 @@ def test_the_case_of_another_schema_is_refused_by_name():
 
 
 def test_the_case_of_copies_counts_each_call_once():
-    from local_panther.activity.summary import summarised
+    from local_panther.roles.settings import shipped_settings
+    from local_panther.roles.summary import summarised
 
-    ((alice,), _) = summarised([str(case("network-activity-copies.jsonl"))])
+    trail = str(case("network-activity-copies.jsonl"))
+    ((alice,), _) = summarised([trail], shipped_settings())
     assert (alice.failures.total(), alice.successes.total()) == (12, 2)

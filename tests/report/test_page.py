@@ -310,7 +310,8 @@ def test_what_comes_from_a_log_stays_text(opened, tmp_path):
         arn = f"arn:aws:iam::123456789012:user/{text.replace(' ', '_')}{number}"
         who = {"type": "IAMUser", "arn": arn, "userName": text, "accountId": "123456789012"}
         role = role_arn(f"x/{text.replace(' ', '_')}/Role")
-        agent = {"userAgent": text, "sourceIPAddress": text, "errorCode": text}
+        agent = {"userAgent": text, "sourceIPAddress": text}
+        agent["errorCode"] = "AccessDenied" + text.replace(".", "")
         start = START + 60 * number
         records.append(call("ListRoles", who, start - 60, userAgent=text, sourceIPAddress=text))
         for i in range(12):

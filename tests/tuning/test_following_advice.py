@@ -135,7 +135,8 @@ def test_a_companion_is_near_if_the_stream_or_a_run_of_a_correlation_rule_sees_b
     assert alerts == 1 if abs(before) < near else alerts == 0 or abs(before) < LOOKBACK_MINUTES
 
 
-def test_unread_input_gives_no_advice(trail, tmp_path):
+def test_unread_input_gives_no_advice(trail, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
     (tmp_path / "broken.jsonl").write_text('{"eventName": "ListRoles", "eventTime"\n')
     done = CliRunner().invoke(app, ["tune", trail, str(tmp_path / "broken.jsonl")])
     base, advice, *_ = done.stdout.splitlines()
