@@ -91,7 +91,7 @@ def test_a_finding_is_valid_by_the_published_schema(outcome):
     assert (critical["class_uid"], critical["type_uid"]) == (2004, 200401)
     assert critical["message"].startswith("ENTERED 1 of 12 roles: mallory")
     assert critical["finding_info"]["analytic"]["uid"] == "AWS.CloudTrail.RoleEscalationSucceeded"
-    assert critical["finding_info"]["first_seen_time"] == 1_767_607_350_000
+    assert critical["finding_info"]["first_seen_time"] == 1_767_607_200_000  # the listing
     attack = critical["finding_info"]["attacks"][0]
     assert attack["sub_technique"]["uid"] == "T1548.005"
 

@@ -95,7 +95,7 @@ class TestOneIncident:
         assert answer.strip() == "ENTERED 1 of 12 roles"
         assert facts == [
             *("mallory (IAM user, 123456789012)", "198.51.100.23"),
-            *("2026-01-05T10:02:30Z", "2026-01-05T10:16:30Z", "12", "1", "2"),
+            *("2026-01-05T10:00:00Z", "2026-01-05T10:16:30Z", "12", "1", "2"),
         ]
         assert CRITICAL in page.locator(".incident h3").first.inner_text()
         page.locator(".incident > summary").last.click()
