@@ -92,11 +92,7 @@ class RoleLog:
             first: Only calls from then on, in seconds since 1970.
             last: Only calls until then.
         """
-        found = self._latest("principal = ?1", name, first, last)
-        if not found:
-            whose = "principal = ?1 AND caller = ?4"
-            found = self._latest(whose, role_of_session(name), first, last, name)
-        return sorted(map(RoleCall._make, found))
+        return self._found(name, first, last, ("=", "<>"))
 
     def successes(self, name: str, first: float) -> list[RoleCall]:
         """Return the successful calls of a principal or session from a time on, the latest.
@@ -105,15 +101,25 @@ class RoleLog:
             name: The principal or session.
             first: Seconds since 1970.
         """
-        return [call for call in self.of(name, first) if call.outcome == SUCCESS]
+        return self._found(name, first, math.inf, ("=",))
 
-    def _latest(self, whose: str, *values: Any) -> list[Any]:
+    def _found(
+        self, name: str, first: float, last: float, outcomes: Sequence[str]
+    ) -> list[RoleCall]:
+        found = self._latest(outcomes, "principal = ?1", name, first, last)
+        if not found:
+            whose = "principal = ?1 AND caller = ?4"
+            found = self._latest(outcomes, whose, role_of_session(name), first, last, name)
+        return sorted(map(RoleCall._make, found))
+
+    def _latest(self, outcomes: Sequence[str], whose: str, *values: Any) -> list[Any]:
+        """Return the latest calls, those that compare so with a success each by themselves."""
         return self._rows(
             " UNION ALL ".join(
                 f"SELECT * FROM (SELECT {FIELDS} FROM calls WHERE {whose}"
                 f" AND time BETWEEN ?2 AND ?3 AND outcome {which} '{SUCCESS}'"
                 f" ORDER BY time DESC LIMIT {MAX_CALLS})"
-                for which in ("=", "<>")
+                for which in outcomes
             ),
             *values,
         )
