@@ -17,7 +17,7 @@ import zstandard
 from isal import isal_zlib
 
 from local_panther.processes import TemporaryFolder
-from local_panther.records.members import FORMATS, Format, Members
+from local_panther.records.members import FORMATS, OUTPUT_BYTES, Format, Members
 from local_panther.records.s3 import S3, is_s3
 
 STANDARD_INPUT = "-"
@@ -139,13 +139,15 @@ class _Unpacker(NamedTuple):
 
 def _compressed(form: Format) -> _Unpacker:
     def unpack(source: Source, _: Other) -> Iterator[Source]:
-        # The first bytes are unpacked by themselves: a stream that has peeked is read in more
-        # pieces, and most files are one piece.
+        packed, stream = source.head, Members(source.stream, form)
         start = b""
         with contextlib.suppress(*BROKEN):  # which shows when the stream is read
-            start = Members(io.BytesIO(source.head), form).peek(HEAD_BYTES)
-        stream = cast("BufferedReader", Members(source.stream, form))
-        yield Source(source.name, stream, form.name, start if start.strip() else b"")
+            start = stream.peek(OUTPUT_BYTES)[:HEAD_BYTES]  # most files are unpacked with that
+        if not start:  # broken within the first piece
+            with contextlib.suppress(*BROKEN):
+                start = Members(io.BytesIO(packed), form).peek(HEAD_BYTES)
+        reader = cast("BufferedReader", stream)
+        yield Source(source.name, reader, form.name, start if start.strip() else b"")
 
     return _Unpacker(form.name, form.begins, unpack)
 

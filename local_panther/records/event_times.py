@@ -50,11 +50,13 @@ class EventTimes:
 
     def ends(self, texts: Collection[str]) -> tuple[float, float] | None:
         """Return the first and the last of some eventTimes; None if any of them is not a time."""
-        if ALL_USUAL.fullmatch("".join([f"{text} " for text in texts])):
-            days = {text[DAY] for text in texts}
+        if ALL_USUAL.fullmatch(" ".join([*texts, ""])):
+            ends = (min(texts), max(texts))
+            is_one_day = ends[0][DAY] == ends[1][DAY]
+            days = {text[DAY] for text in (ends if is_one_day else texts)}
             if any(self.read(f"{day}T00:00:00Z") is None for day in days):
                 return None
-            texts = (min(texts), max(texts))
+            texts = ends
         times = [self.read(text) for text in texts]
         valid = [time for time in times if time is not None]
         return (min(valid), max(valid)) if len(valid) == len(times) > 0 else None

@@ -15,12 +15,14 @@ from local_panther.records.containers import (
     UnreadableFile,
     sources,
 )
+from local_panther.records.documents import PIECE_BYTES
 from local_panther.records.event_times import EventTimes, time_of
 from local_panther.records.forms.api import AWS_ENDINGS
 from local_panther.records.forms.columns import is_own_form, own_form
 from local_panther.records.forms.notation import NotationError
 from local_panther.records.forms.recognise import (
     NOT_CLOUDTRAIL,
+    OTHER_TYPES,
     has_caller,
     is_record,
     other_kind,
@@ -36,6 +38,7 @@ NO_TIME = "missing or malformed eventTime"
 UNEXPECTED = "unexpected error"
 CANNOT_BE_OPENED = "unreadable file"
 NO_CALLER = "records without a caller"
+ENCODER = json.JSONEncoder(default=str)
 
 
 class ScannedRecord(NamedTuple):
@@ -114,6 +117,9 @@ class Scanner:
             s3: Opens files that are in S3.
             folder: What relative paths are relative to.
         """
+        # glibc's malloc keeps freed blocks of up to the largest size that was freed before, and
+        # gives larger ones back, which costs a page fault for every 4 KB of the next file.
+        bytearray(PIECE_BYTES)
         self._wanted = wanted
         self._opener = Opener(s3, folder)
         self._times = EventTimes()
@@ -177,12 +183,19 @@ class Scanner:
             names = [record["eventName"] for record in records]
             times = {record["eventTime"] for record in records}
             by_name = dict(zip(names, records, strict=True))
+            services = {record["eventSource"] for record in by_name.values()}
+            kinds = {record["eventType"] for record in by_name.values()}
         except (KeyError, TypeError):
             return False
-        if {*map(type, names), *map(type, times)} - {str}:
+        if {*map(type, by_name), *map(type, times), *map(type, services)} - {str}:
+            return False
+        if (
+            not all(service.endswith(AWS_ENDINGS) for service in services)
+            or kinds & OTHER_TYPES.keys()
+        ):
             return False
         ends = self._times.ends(times)
-        if ends is None or not all(map(_is_of_aws, by_name.values())):
+        if ends is None:
             return False
         wanted = set(names) if self._wanted is None else self._wanted.intersection(by_name)
         self._callers.note(records)
@@ -225,16 +238,15 @@ class Scanner:
         others are not looked for, as that would cost a sixth of the time of reading.)
         """
         is_parsed = isinstance(record, simdjson.Object)
-        raw: bytes = record.mini if is_parsed else json.dumps(record, default=str).encode()
+        raw: bytes = record.mini if is_parsed else ENCODER.encode(record).encode()
         values = record.as_dict() if is_parsed else record
-        kind = "" if _is_of_aws(values) else other_kind(values)
-        if kind or not (_is_of_aws(values) or is_record(values)):
+        if not _is_of_aws(values) and ((kind := other_kind(values)) or not is_record(values)):
             scan.tally.records -= 1
             scan.tally.set_aside(kind or NOT_CLOUDTRAIL)
             return
         if not is_own_form(values, raw):
             values = own_form(values)
-            raw = json.dumps(values, default=str).encode()
+            raw = ENCODER.encode(values).encode()
         name, event_id, value = (values.get(key) for key in ("eventName", "eventID", "eventTime"))
         time = self._times.read(value) if isinstance(value, str) else time_of(value)
         if time is None:
@@ -243,7 +255,7 @@ class Scanner:
         name = name if isinstance(name, str) else ""
         if b"null" in raw:
             remove_nulls(values)
-            raw = json.dumps(values, default=str).encode()
+            raw = ENCODER.encode(values).encode()
         added = json.dumps(panther_fields(values, raw, time)).encode()
         scan.records.append(ScannedRecord(time, name, _id_of(values, event_id), raw, added, where))
 
