@@ -55,7 +55,8 @@ class TestRun:
         assert "1 incident (1 HIGH)" in job.outputs["Replay CloudTrail"]
 
     def test_the_summary_shows_both_and_no_text_can_end_its_blocks(self, job):
-        assert "### Tests of the content" in job.summary and "### Replay" in job.summary
+        assert "### Tests of the content" in job.summary
+        assert re.search(r"### Replay\n\n    read \d+ records in 1 file", job.summary)
         text = [line for line in job.summary.splitlines() if line and not line.startswith("#")]
         assert all(line.startswith("    ") for line in text)
         assert "\x1b" not in job.summary
@@ -78,6 +79,18 @@ def test_inputs_are_data_for_the_shell(tmp_path, value):
     job.run([step for step in STEPS if step.get("name") == "Replay CloudTrail"])
     assert job.outputs["Replay CloudTrail"].endswith(f"<--><{value}><second file>")
     assert not (job.workspace / "hacked").exists()
+
+
+@pytest.mark.parametrize("begins", ["read 15 records in 1 file", "no such option"])
+def test_the_summary_of_a_long_answer_says_first_what_it_rests_on(tmp_path, begins):
+    job = runner(tmp_path)
+    (job.temp / "replay.txt").write_text(f"{begins}\n" + "an alert\n" * 100_000 + "the end\n")
+    results = {"steps.install.outputs.results": str(job.temp)}
+    job.context |= {"steps.install.outcome": "success", **results}
+    job.run([step for step in STEPS if step.get("name") == "Summarise"])
+    first = job.summary.splitlines()[2].strip()
+    assert not job.failed and job.summary.rstrip().endswith("the end")
+    assert (first == begins) == begins.startswith("read")
 
 
 @pytest.mark.parametrize("step", [s for s in STEPS if "run" in s], ids=lambda step: step["name"])

@@ -10,6 +10,7 @@ import gzip
 import json
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +126,12 @@ CHANGES = {
     ),
     "Python's notation": lambda found: table(
         [{k: str(v) if isinstance(v, dict) else v for k, v in r.items()} for r in found]
+    ),
+    "alerts of Wazuh": lambda found: lines(
+        [
+            {"rule": {"id": "80202"}, "data": {"aws": {"source": "cloudtrail", **record}}}
+            for record in found
+        ]
     ),
     "a prefix before every name": lambda found: table(
         [{f"detail.{k}": v for k, v in flattened(r, ".").items()} for r in found]
@@ -297,6 +304,19 @@ def test_any_change_in_any_wrapper_is_read_or_refused(tmp_path_factory, change, 
         assert [essence(event) for event in found] == [essence(event) for event in expected]
 
 
+def lookup_entries():
+    """Return the answer of `aws cloudtrail lookup-events` with its keys in the API's order."""
+    return [
+        {
+            "EventId": record["eventID"],
+            "EventName": record["eventName"],
+            "Username": "alice",
+            "CloudTrailEvent": json.dumps(record),
+        }
+        for record in reference()
+    ]
+
+
 ISSUER = ("userIdentity", "sessionContext", "sessionIssuer", "arn")
 
 
@@ -399,6 +419,22 @@ def test_a_time_is_read_in_every_spelling_of_an_engine(text):
 )
 def test_a_time_that_depends_on_who_reads_it_is_none(text):
     assert time_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        yaml.safe_dump({"Events": lookup_entries()}, sort_keys=False),
+        yaml.safe_dump({"Events": lookup_entries()}),
+        yaml.safe_dump([entry["CloudTrailEvent"] for entry in lookup_entries()]),
+        "".join("\t".join(["EVENTS", *entry.values()]) + "\n" for entry in lookup_entries()),
+    ],
+)
+def test_what_the_aws_cli_writes_in_place_of_json_is_refused_by_name(tmp_path, text):
+    found, tally = events(text.encode(), tmp_path)
+    assert not found
+    (problem,) = tally.problems
+    assert "use --output json" in problem.message
 
 
 def test_records_without_a_caller_are_an_error(tmp_path):

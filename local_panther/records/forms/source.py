@@ -29,7 +29,7 @@ REFUSED_TEXTS = (
         "Python's notation; write it as JSON: json.dumps in place of print",
     ),
     (
-        re.compile(rb"(?:\w+:\n)?\s*- CloudTrailEvent:|EVENTS\t"),
+        re.compile(rb"(?:\w+:\n\s*)?- (?s:.{0,3000}?)CloudTrailEvent: |- '\{|EVENTS\t"),
         "output of the AWS CLI that is not JSON; use --output json",
     ),
 )
