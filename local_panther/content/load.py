@@ -32,7 +32,6 @@ from local_panther.content.queries import (
 from local_panther.content.schedule import parse_schedule
 from local_panther.content.simple import transpile_detection
 from local_panther.content.specs import read_specs, relative
-from local_panther.content.sql import scanned_event_names
 from local_panther.content.sql_text import QueryTexts
 from local_panther.content.tool import ClassifiedAnalysis
 from local_panther.errors import ContentError, FieldError, Problem
@@ -224,14 +223,14 @@ class _Loader:
             if runs:
                 self._leave_out(item, Reason.LANGUAGE)
             return
-        sql = read_query(item, self._content.query_texts, self._check, runs=runs)
+        text = read_query(item, self._content.query_texts, self._check)
         if not runs:
             return  # a saved query that nobody runs here
-        if sql is None:
+        if text is None:
             self._leave_out(item, Reason.TABLES)
             return
         schedule = parse_schedule(spec["Schedule"], "Schedule") if "Schedule" in spec else None
-        self._content.queries[name] = Query(name, sql, schedule, tags, scanned_event_names(sql))
+        self._content.queries[name] = Query(name, text, schedule, tags)
 
     def _add_policy(self, item: ClassifiedAnalysis) -> None:
         if self._strict and "Filename" in item.analysis_spec:

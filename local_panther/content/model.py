@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -13,8 +14,10 @@ from local_panther.content.correlation import CorrelationLogic
 from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.schedule import Schedule
+from local_panther.content.sql import parse_sql, scanned_event_names
 from local_panther.content.sql_text import QueryTexts
 from local_panther.errors import Problem
+from local_panther.remembered import found_before
 
 DEFAULT_DEDUP_MINUTES = 60
 
@@ -126,17 +129,30 @@ class Query:
 
     Attributes:
         name: Its QueryName.
-        sql: Parsed; Snowflake's dialect with Panther's macros.
+        text: Snowflake's dialect with Panther's macros.
         schedule: When it runs; None for one that only people run.
         tags: As in its YAML.
-        event_names: The only values of `eventName` that it can see; None for any.
     """
 
     name: str
-    sql: Select
+    text: str
     schedule: Schedule | None
     tags: tuple[str, ...]
-    event_names: EventNames
+
+    @cached_property
+    def sql(self) -> Select:
+        """The query, parsed: only where what is remembered of it does not do."""
+        return parse_sql(self.text)
+
+    @cached_property
+    def event_names(self) -> EventNames:
+        """The only values of `eventName` that it can see; None for any."""
+        names = found_before("event names", self.text, self._find_event_names)
+        return None if names is None else frozenset(names)
+
+    def _find_event_names(self) -> list[str] | None:
+        names = scanned_event_names(self.sql)
+        return None if names is None else sorted(names)
 
     def names_tagged(self, prefix: str) -> list[str]:
         """Return what follows a prefix in the tags: the IDs of the rules that it is for."""

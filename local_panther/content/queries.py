@@ -69,19 +69,14 @@ def sql_field(spec: Mapping[str, Any]) -> str | None:
     return next((key for key in SQL_FIELDS if key in spec), None)
 
 
-def read_query(
-    item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck, *, runs: bool
-) -> exp.Query | None:
-    """Return the query of an item; None if it reads other tables than CloudTrail, or none.
-
-    If it does not run, None can be returned for any that was right before.
+def read_query(item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck) -> str | None:
+    """Return the text of a query that can be run; None if it reads other tables than CloudTrail.
 
     Args:
         item: A saved or scheduled query in SQL.
         texts: The texts of all queries, which a template may import from.
         check: Raises an error for a query that cannot be run. It is not asked about a query that
             is not enabled, or that is not returned.
-        runs: Whether the query is needed.
 
     Raises:
         FieldError: It is invalid; the message names the key, and the line of the file if it is
@@ -95,8 +90,8 @@ def read_query(
         plain = texts.rendered(text)
         if is_template(text) and not has_statements(plain):
             return None  # macros for other templates
-        if not runs and check.knows(plain):
-            return None
+        if check.knows(plain):
+            return plain
         query = parse_sql(plain)
         others = other_tables(query)
         for table in others:
@@ -114,7 +109,7 @@ def read_query(
         raise FieldError(message) from error
     except FieldError as error:
         raise FieldError(f"{key}: {error}") from error
-    return query
+    return plain
 
 
 def query_problems(folder: Path, checks: Checks) -> Iterator[Problem]:
@@ -136,7 +131,7 @@ def query_problems(folder: Path, checks: Checks) -> Iterator[Problem]:
                 continue  # told by `check_imports`, with all that is missing
             if item.analysis_spec.get("Enabled", True):
                 try:
-                    read_query(item, texts, check, runs=False)
+                    read_query(item, texts, check)
                 except FieldError as error:
                     yield Problem(relative(item.file_name, folder), str(error))
 

@@ -13,6 +13,7 @@ from local_panther.errors import FieldError, LineError, one_line
 
 CLOUDTRAIL = "aws_cloudtrail"
 PARAMETERS = "parameters"
+BLANK = re.compile(r"(?:\s+|--[^\n]*|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 PLACES = {("", ""), ("", "public"), ("", "panther_logs"), ("panther_logs", "public")}
 ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -40,10 +41,8 @@ def parse_sql(sql: str) -> exp.Query:
 
 def has_statements(sql: str) -> bool:
     """Return whether a text is more than comments and blanks."""
-    try:
-        return bool(sqlglot.tokenize(sql, read=PantherSnowflake))
-    except SqlglotError:
-        return True
+    blank = BLANK.match(sql)
+    return blank is None or blank.end() < len(sql)
 
 
 def cloudtrail_tables(query: exp.Expr) -> list[exp.Table]:
@@ -64,11 +63,14 @@ def other_tables(query: exp.Expr) -> list[exp.Table]:
 
 def _tables(query: exp.Expr) -> list[exp.Table]:
     """Return what a query reads from the lake: no CTEs, and no functions such as FLATTEN."""
-    own = {cte.alias.lower() for cte in query.find_all(exp.CTE)}
+    found = list(query.find_all(exp.CTE, exp.Table))  # a walk costs more than what is done here
+    own = {cte.alias.lower() for cte in found if isinstance(cte, exp.CTE)}
     return [
         table
-        for table in query.find_all(exp.Table)
-        if isinstance(table.this, exp.Identifier) and (table.db or table.name.lower() not in own)
+        for table in found
+        if isinstance(table, exp.Table)
+        and isinstance(table.this, exp.Identifier)
+        and (table.db or table.name.lower() not in own)
     ]
 
 

@@ -20,9 +20,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from local_panther.errors import FieldError, one_line
+from local_panther.remembered import remember, remembered
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+RENDERED = "rendered"
 
 PRAGMA = re.compile(r"^\s*--\s*pragma:\s*template\b.*\n?", re.MULTILINE)
 EXPORTED_MACRO = re.compile(
@@ -86,7 +89,15 @@ class QueryTexts(Mapping[str, str]):
         if not is_template(sql):
             return sql
         self.check_imports(sql)
-        from jinja2 import TemplateError  # few queries are templates
+        key = "\n".join([sql, *self._written.values()])
+        found = remembered(RENDERED, key)
+        if found is None:
+            found = self._newly_rendered(sql)
+            remember(RENDERED, {key: found})
+        return found
+
+    def _newly_rendered(self, sql: str) -> str:
+        from jinja2 import TemplateError  # slow to import
 
         try:
             template = self._environment.from_string(_as_jinja(PRAGMA.sub("", sql)))

@@ -5,13 +5,8 @@ remembered, by what their text and this package are.
 """
 
 import contextlib
-import hashlib
-import logging
-import os
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
-from importlib.metadata import version
-from pathlib import Path
+from functools import cached_property
 
 import duckdb
 from sqlglot import exp
@@ -21,9 +16,9 @@ from local_panther.errors import FieldError
 from local_panther.lake.columns import CREATE
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.session import begin
+from local_panther.remembered import remember, remembered
 
-MAX_REMEMBERED = 5000
-NOW = "2026-01-05 10:00:00"  # any time
+PREPARED = "prepared"
 
 
 @contextlib.contextmanager
@@ -40,12 +35,11 @@ class _Preparer:
     """The empty lake, which is made when the first query needs it."""
 
     def __init__(self) -> None:
-        self._known = _remembered()
-        self._new: list[str] = []
+        self._new: dict[str, str] = {}
 
     def knows(self, text: str) -> bool:
         """Return whether a query with this text was right before."""
-        return _key(text) in self._known
+        return text in self._new or remembered(PREPARED, text) is not None
 
     def check(self, query: exp.Query, text: str) -> None:
         """Prepare a query.
@@ -53,8 +47,7 @@ class _Preparer:
         Raises:
             FieldError: It cannot be run.
         """
-        key = _key(text)
-        if key in self._known:
+        if self.knows(text):
             return
         sql = transpile_sql(query)
         try:
@@ -63,8 +56,7 @@ class _Preparer:
             )
         except duckdb.Error as error:
             raise FieldError(str(error).strip().splitlines()[0]) from error
-        self._known.add(key)
-        self._new.append(key)
+        self._new[text] = ""
 
     @cached_property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -81,43 +73,4 @@ class _Preparer:
         """Close the lake, and remember what was right."""
         if "_connection" in vars(self):
             self._connection.close()
-        if self._new:
-            _remember(self._new)
-
-
-def _key(text: str) -> str:
-    return hashlib.sha256(f"{_package()}\n{text}".encode(errors="replace")).hexdigest()[:32]
-
-
-@lru_cache
-def _package() -> str:
-    """Return what the outcome depends on beside the query."""
-    folder = Path(__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted([*folder.glob("*.py"), *folder.glob("*.sql")]):
-        digest.update(path.read_bytes())
-    return f"{digest.hexdigest()} {version('sqlglot')} {version('duckdb')}"
-
-
-def _file() -> Path:
-    """Return the file of what is remembered: https://specifications.freedesktop.org/basedir-spec."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "local-panther" / "prepared-queries"
-
-
-def _remembered() -> set[str]:
-    try:
-        return set(_file().read_text(encoding="ascii").split())
-    except (OSError, RuntimeError, UnicodeDecodeError):
-        return set()
-
-
-def _remember(keys: list[str]) -> None:
-    try:
-        path = _file()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        known = len(_remembered())
-        with path.open("w" if known > MAX_REMEMBERED else "a", encoding="ascii") as file:
-            file.write("".join(f"{key}\n" for key in keys))
-    except (OSError, RuntimeError) as error:  # as on a machine without a home
-        logging.debug("queries are not remembered: %s", error)
+        remember(PREPARED, self._new)

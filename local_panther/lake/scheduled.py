@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from local_panther.content.model import (
@@ -23,11 +23,13 @@ from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake, QueryFailed
 from local_panther.lake.needs import gate_of
 from local_panther.lake.windows import Sight, windows_of
+from local_panther.remembered import found_before
 
 BATCH_RUNS = 2048  # runs that are asked for in one statement
 MIN_GATED_RUNS = 32  # that wait: fewer are asked for at once, as a gate costs as much
 BATCH_BYTES = 64 * 1024 * 1024  # of records that runs which wait keep in the lake
 MAX_RUNS_BETWEEN = 50_000  # of a query between two records: beyond, a wrong clock made the gap
+TRANSLATED = "translated for runs"
 MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
 
 
@@ -115,11 +117,11 @@ class ScheduledQueries:
             if not query.schedule or not rules:
                 continue
             try:
-                sql = transpile_sql(query.sql, arrived=True)
+                sql = found_before(TRANSLATED, query.text, partial(_translated, query))
             except FieldError as error:
                 errors.add(query.name, "", str(error))
                 continue
-            sight = Sight(windows_of(query.sql))
+            sight = Sight(windows_of(query))
             self._jobs.append(_Job(query, query.schedule, sql, rules, sight))
         # A correlation rule needs its signals when they are due.
         ids = {rule.metadata.rule_id for job in self._jobs for rule in job.rules}
@@ -241,6 +243,10 @@ def _event(row: dict[str, Any]) -> dict[str, Any]:
     Panther's own helpers copy every p_any_ field of an event (low confidence).
     """
     return {k: v for k, v in row.items() if v is not None or not k.startswith("p_any_")}
+
+
+def _translated(query: Query) -> str:
+    return transpile_sql(query.sql, arrived=True)
 
 
 def _next_run(job: _Job) -> float:

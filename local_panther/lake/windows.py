@@ -2,16 +2,19 @@
 
 import math
 from bisect import bisect_left, bisect_right, insort
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from sqlglot import exp
 
+from local_panther.content.model import Query
 from local_panther.content.sql import cloudtrail_selects, cloudtrail_tables, sources
 from local_panther.content.sql_dialect import function_name
 from local_panther.errors import FieldError
 from local_panther.lake.functions import NOW_FUNCTIONS
 from local_panther.lake.macros import TIME_COLUMN, offset_of
 from local_panther.lake.needs import NOTHING_NEEDED, SINCE, Needs, limit_of, needs_of
+from local_panther.remembered import found_before
 
 OTHER_CLOCKS = {*NOW_FUNCTIONS, "RANDOM", "UUID_STRING"}
 
@@ -34,14 +37,27 @@ class Windows:
     needs: Needs = NOTHING_NEEDED
 
 
-def windows_of(query: exp.Expr) -> Windows:
+def windows_of(query: Query) -> Windows:
     """Return the windows of a query."""
-    macros = [m for m in query.find_all(exp.Anonymous) if m.name.lower() == SINCE]
+    found = found_before("windows", query.text, lambda: _as_json(_windows(query.sql)))
+    needs = Needs(**found["needs"] | {"parts": frozenset(found["needs"]["parts"])})
+    return Windows(**found | {"offsets": tuple(found["offsets"]), "needs": needs})
+
+
+def _as_json(windows: Windows) -> dict[str, Any]:
+    values = asdict(windows)
+    values["needs"]["parts"] = sorted(windows.needs.parts)
+    return values
+
+
+def _windows(query: exp.Expr) -> Windows:
+    functions = list(query.find_all(exp.Anonymous))
+    macros = [function for function in functions if function.name.lower() == SINCE]
     try:
         offsets = tuple(sorted({offset_of(macro) for macro in macros}))
     except FieldError:
         return Windows((), None, repeatable=False)
-    calls = set(map(function_name, query.find_all(exp.Anonymous)))
+    calls = set(map(function_name, functions))
     tells_time = query.find(exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.Localtime)
     has_own_clock = bool(tells_time) or not calls.isdisjoint(OTHER_CLOCKS)
     columns = (macro.expressions[2:3] for macro in macros)

@@ -6,7 +6,6 @@ from local_panther.alerts import timelines as module
 from local_panther.alerts.model import Alert
 from local_panther.alerts.timelines import Timelines
 from local_panther.content.model import Content, Query
-from local_panther.content.sql import parse_sql
 from local_panther.errors import RunErrors
 from local_panther.lake.lake import Lake
 from tests.builders.events import START, call, read_record
@@ -39,7 +38,7 @@ def alert(who, minute):
 
 
 def attached(alerts, sql=SQL):
-    query = Query("Own", parse_sql(sql), None, ("Timeline:Rule.a",), None)
+    query = Query("Own", sql, None, ("Timeline:Rule.a",))
     errors = RunErrors()
     with Lake() as lake:
         for i in range(60):

@@ -14,6 +14,7 @@ from local_panther.errors import ContentError
 from local_panther.instance.check import check
 from local_panther.lake import preparing
 from local_panther.lake.preparing import empty_lake
+from local_panther.remembered import remember, remembered
 from tests.builders.events import START
 from tests.builders.replays import simulated
 
@@ -131,6 +132,39 @@ def test_what_was_right_is_remembered_and_what_was_wrong_is_not(content_copy, ca
     for _ in range(2):
         assert len(list(query_problems(content_copy, empty_lake))) == 1
     assert len(prepared) == 2
+
+
+def test_a_replay_from_what_is_remembered_gives_the_same_alerts(content_copy, cache, tmp_path):
+    trail = simulated(tmp_path / "trail", succeed=2)
+    new = command(content_copy, "replay", trail, "--format", "json")
+    remembered = command(content_copy, "replay", trail, "--format", "json")
+    assert '"CRITICAL"' in new[1] and remembered == new
+    (database,) = cache.rglob("queries.sqlite")
+    assert database.parent.stat().st_mode & 0o077 == 0
+    content = bytearray(database.read_bytes())
+    place = content.index(b"role_escalation")  # in the SQL of a query
+    content[place : place + 4] = b"rule"
+    database.write_bytes(content)
+    assert command(content_copy, "replay", trail, "--format", "json") == new
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_cache_is_begun_anew(content_copy, cache, content):
+    database = cache / "local-panther" / "queries.sqlite"
+    database.parent.mkdir(parents=True, exist_ok=True)
+    database.write_bytes(content)
+    write(content_copy, "SELECT eventName FROM aws_cloudtrail")
+    for _ in range(2):  # the first may remove it
+        assert list(query_problems(content_copy, empty_lake)) == []
+    assert remembered("prepared", "SELECT eventName FROM aws_cloudtrail") == ""
+
+
+def test_the_oldest_of_many_are_forgotten(cache, monkeypatch):
+    monkeypatch.setattr("local_panther.remembered.MAX_REMEMBERED", 3)
+    for number in range(5):
+        remember("test", {f"SELECT {number}": str(number)})
+    found = [remembered("test", f"SELECT {number}") for number in range(5)]
+    assert found == [None, None, "2", "3", "4"]
 
 
 def test_a_cache_that_cannot_be_written_does_no_harm(content_copy, monkeypatch, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from local_panther.content.model import Content, Query, ScheduledRule
 from local_panther.content.schedule import Schedule
-from local_panther.content.sql import parse_sql, scanned_event_names
+from local_panther.content.sql import parse_sql
 from local_panther.errors import RunErrors
 from local_panther.lake import lake as lake_module
 from local_panther.lake import scheduled as scheduled_module
@@ -62,9 +62,7 @@ class Rows:
 
 
 def content_of(sql: str, rate: int = 15 * MINUTE) -> Content:
-    parsed = parse_sql(sql)
-    schedule = Schedule(rate_seconds=rate)
-    query = Query("Own", parsed, schedule, (), scanned_event_names(parsed))
+    query = Query("Own", sql, Schedule(rate_seconds=rate), ())
     rule = type("Rule", (), {"metadata": type("Metadata", (), {"rule_id": "Own.Rule"})})
     scheduled = ScheduledRule(rule, ("Own",))
     return Content(queries={"Own": query}, scheduled_rules=[scheduled])
@@ -234,7 +232,7 @@ class TestWindows:
         ],
     )
     def test_are_read_from_it(self, sql, reach, repeatable):
-        windows = windows_of(parse_sql(sql))
+        windows = windows_of(Query("Own", sql, None, ()))
         assert (windows.reach, windows.repeatable) == (reach, repeatable)
 
 
