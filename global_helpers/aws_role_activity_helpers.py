@@ -22,16 +22,23 @@ ASSUME_ROLE = "AssumeRole"
 ASSUME_ROLE_BY_OIDC = "AssumeRoleWithWebIdentity"
 UPDATE_TRUST_POLICY = "UpdateAssumeRolePolicy"
 ATTEMPTS = (ASSUME_ROLE, ASSUME_ROLE_BY_OIDC, UPDATE_TRUST_POLICY)
-# The second returns every role of the account with its trust policy, in one call.
-DISCOVERIES = ("ListRoles", "GetAccountAuthorizationDetails", "ListInstanceProfiles")
+# Calls that list roles, by the service they are made to. The second returns every role of the
+# account with its trust policy, in one call.
+DISCOVERIES = {
+    "ListRoles": "iam.amazonaws.com",
+    "GetAccountAuthorizationDetails": "iam.amazonaws.com",
+    "ListInstanceProfiles": "iam.amazonaws.com",
+    "ListDiscoveredResources": "config.amazonaws.com",
+    "ListResources": "cloudcontrolapi.amazonaws.com",
+}
+# Of those that list resources of any type, the request parameter that names the type
+LISTED_TYPES = {"ListDiscoveredResources": "resourceType", "ListResources": "typeName"}
+TYPE_OF_ROLES = "AWS::IAM::Role"
 
 EVENT_SOURCES = {
     ASSUME_ROLE: "sts.amazonaws.com",
     ASSUME_ROLE_BY_OIDC: "sts.amazonaws.com",
     UPDATE_TRUST_POLICY: "iam.amazonaws.com",
-    "ListRoles": "iam.amazonaws.com",
-    "GetAccountAuthorizationDetails": "iam.amazonaws.com",
-    "ListInstanceProfiles": "iam.amazonaws.com",
 }
 
 # What an error says about access to the role, by its code. AWS writes most codes both with and
@@ -111,7 +118,12 @@ def is_failed_call(event: Any) -> bool:
 def is_role_discovery(event: Any) -> bool:
     """Return whether the call lists the account's roles; a denied one is discovery all the same."""
     name = event.get("eventName")
-    return name in DISCOVERIES and event.get("eventSource") == EVENT_SOURCES[name]
+    if not isinstance(name, str) or name not in DISCOVERIES:
+        return False
+    if event.get("eventSource") != DISCOVERIES[name]:
+        return False
+    parameter = LISTED_TYPES.get(name)
+    return parameter is None or event.deep_get("requestParameters", parameter) == TYPE_OF_ROLES
 
 
 def is_failed_role_attempt(event: Any) -> bool:

@@ -21,7 +21,12 @@ SOURCES = {
     "ListRoles": "iam.amazonaws.com",
     "GetAccountAuthorizationDetails": "iam.amazonaws.com",  # every role with its trust policy
     "ListInstanceProfiles": "iam.amazonaws.com",
+    "ListDiscoveredResources": "config.amazonaws.com",
+    "ListResources": "cloudcontrolapi.amazonaws.com",
 }
+# Of those that list resources of any type, the request parameter that names the type
+LISTED_TYPES = {"ListDiscoveredResources": "resourceType", "ListResources": "typeName"}
+TYPE_OF_ROLES = "AWS::IAM::Role"
 ROLE_CALLS = frozenset(SOURCES)
 
 DISCOVERY, SUCCESS = "discovery", "success"
@@ -102,6 +107,9 @@ def role_call(event: Mapping[str, Any], time: float, settings: RoleSettings) -> 
     if api not in ROLE_CALLS or event.get("eventSource") != SOURCES[api]:
         return None
     if not isinstance(identity, Mapping) or identity.get("type") == "AWSService":
+        return None
+    listed = LISTED_TYPES.get(api)
+    if listed and _inner(event, "requestParameters").get(listed) != TYPE_OF_ROLES:
         return None
     principal = principal_of(identity, settings)
     caller = _text(identity.get("arn")) or (principal if is_web_identity(identity) else "")

@@ -84,3 +84,18 @@ def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
     time = parse_time(values.get("eventTime", "")) or START
     added = json.dumps(panther_fields(values, raw, time)).encode()
     return Record(time, sequence, values.get("eventName", ""), raw, added, "test")
+
+
+def discovery(name: str, who: dict[str, Any] | None = None, time: float = START) -> dict[str, Any]:
+    """A call that lists roles: of IAM, or of the two services that list resources of any type."""
+    record = call(name, who, time)
+    if name == "ListDiscoveredResources":
+        return record | _listing("config", "resourceType")
+    if name == "ListResources":
+        return record | _listing("cloudcontrolapi", "typeName")
+    return record
+
+
+def _listing(service: str, parameter: str) -> dict[str, Any]:
+    parameters = {parameter: "AWS::IAM::Role"}
+    return {"eventSource": f"{service}.amazonaws.com", "requestParameters": parameters}

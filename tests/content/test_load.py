@@ -62,6 +62,8 @@ def test_rules_want_only_the_events_that_their_filters_let_through():
         "ListRoles",
         "GetAccountAuthorizationDetails",
         "ListInstanceProfiles",
+        "ListDiscoveredResources",
+        "ListResources",
     }
     attempts = {"AssumeRole", "UpdateAssumeRolePolicy", "AssumeRoleWithWebIdentity"}
     assert wanted["AWS.CloudTrail.MultipleFailedRoleAttempts"] == attempts

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from local_panther.detection.store import ordinary_table
 from local_panther.simulate.identities import PrincipalKind, identity
-from tests.builders.events import ALICE, START, call, denied, event, role_arn
+from tests.builders.events import ALICE, START, call, denied, discovery, event, role_arn
 from tests.builders.rules import FAILED_ATTEMPTS, LIST_ROLES, in_place
 from tests.detections.test_streams import (
     AUDIT,
@@ -219,6 +219,15 @@ STREAMS = {
     "forty roles by OpenID Connect": (by_oidc(4 * T), MEDIUM),
     "as many as make a burst by OpenID Connect": (by_oidc(T), {}),
     "discovery by instance profiles": ([listed(name="ListInstanceProfiles"), *spray()], HIGH),
+    "discovery by Config": (
+        [discovery("ListDiscoveredResources", time=START - 60), *spray()],
+        HIGH,
+    ),
+    "discovery by Cloud Control": ([discovery("ListResources", time=START - 60), *spray()], HIGH),
+    "resources of another type listed": (
+        [call("ListResources", requestParameters={"typeName": "AWS::S3::Bucket"}), *spray()],
+        {},
+    ),
     # A leaked key
     "a key that AWS has quarantined": (quarantined(), {("stream", "CRITICAL"): 1}),
     "the same below the threshold": (quarantined()[: T - 1], {}),

@@ -5,12 +5,23 @@ import json
 import aws_role_attempt_helpers as helpers
 import aws_role_escalation_config as config
 import pytest
-from aws_role_activity_helpers import iso_time
+from aws_role_activity_helpers import DISCOVERIES, iso_time
 from panther_detection_helpers import caching
 
 from local_panther.simulate.identities import PrincipalKind, identity, service
-from tests.builders.events import ALICE, START, call, denied, denied_update, event, role_arn
+from tests.builders.events import (
+    ALICE,
+    START,
+    call,
+    denied,
+    denied_update,
+    discovery,
+    event,
+    role_arn,
+)
 from tests.builders.rules import FAILED_ATTEMPTS, LIST_ROLES, from_body, in_place, matches
+
+BY_CONFIG = discovery("ListDiscoveredResources")
 
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60
 
@@ -366,8 +377,10 @@ class TestListRoles:
         for kind in PrincipalKind:
             assert matches(rule, event(call("ListRoles", identity(kind, "mallory", "s"))))
         assert matches(rule, event(call("ListRoles", errorCode="AccessDenied")))
-        assert matches(rule, event(call("GetAccountAuthorizationDetails")))
-        assert matches(rule, event(call("ListInstanceProfiles")))
+
+    @pytest.mark.parametrize("name", DISCOVERIES)
+    def test_every_way_to_list_roles_matches(self, load, name):
+        assert matches(load(LIST_ROLES), event(discovery(name)))
 
     @pytest.mark.parametrize(
         "record",
@@ -376,6 +389,12 @@ class TestListRoles:
             call("ListRoles", {"type": "AWSAccount"}),
             call("ListRoles", eventSource="rolesanywhere.amazonaws.com"),
             call("GetAccountAuthorizationDetails", service("config.amazonaws.com")),
+            BY_CONFIG | {"requestParameters": {"resourceType": "AWS::IAM::User"}},
+            BY_CONFIG | {"requestParameters": {"typeName": "AWS::IAM::Role"}},
+            BY_CONFIG | {"requestParameters": None},
+            BY_CONFIG | {"requestParameters": "AWS::IAM::Role"},
+            BY_CONFIG | {"eventSource": "iam.amazonaws.com"},
+            discovery("ListResources") | {"requestParameters": {"typeName": ["AWS::IAM::Role"]}},
             call("ListUsers"),
             {},
         ],

@@ -26,6 +26,7 @@ from tests.builders.events import (
     call,
     denied,
     denied_update,
+    discovery,
     event,
     read_record,
     role_arn,
@@ -723,7 +724,7 @@ def attacks(draw):
             lookback = config.LOOKBACK_MINUTES * MINUTE
             far = [-9 * WINDOW, -lookback - 9, -60, 0, WINDOW, lookback + 9 * WINDOW]
             records.append(
-                call(
+                discovery(
                     draw(st.sampled_from(sorted(DISCOVERY))),
                     who,
                     start + draw(st.sampled_from(far)),

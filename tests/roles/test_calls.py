@@ -17,7 +17,7 @@ from local_panther.roles.principals import IDENTITY_CENTER, described, principal
 from local_panther.roles.settings import shipped_settings
 from local_panther.roles.summary import nearest, summaries
 from local_panther.simulate.identities import PrincipalKind, identity, service
-from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn
+from tests.builders.events import ALICE, START, call, denied, denied_update, discovery, role_arn
 
 ACCOUNT = "123456789012"
 
@@ -39,10 +39,12 @@ def by_helper(record, settings):
     }
     with patch.multiple(config, **given):
         principal, name = helpers.principal_arn(event), record.get("eventName")
+    if name in helpers.DISCOVERIES:
+        if principal is None or not helpers.is_role_discovery(event):
+            return None
+        return principal, "", "discovery", helpers.denying_policy(event) or ""
     if principal is None or record.get("eventSource") != helpers.EVENT_SOURCES.get(name):
         return None
-    if name in helpers.DISCOVERIES:
-        return principal, "", "discovery", helpers.denying_policy(event) or ""
     target = helpers.attempt_target(event)
     outcome = "fault" if helpers.is_failed_call(event) else "success"
     if helpers.is_failed_role_attempt(event):
@@ -113,6 +115,8 @@ RECORDS = st.builds(
                 call("AssumeRole", who, **fields) | {"eventName": "AssumeRoleWithWebIdentity"}
             ),
             lambda name, who, tail, fields: call("ListRoles", who, **fields),
+            lambda name, who, tail, fields: discovery("ListResources", who),
+            lambda name, who, tail, fields: call("ListDiscoveredResources", who, **fields),
             lambda name, who, tail, fields: call("GetUser", who, **fields),
             lambda name, who, tail, fields: call("AssumeRole", who) | {"eventSource": "x"},
         ]
@@ -144,7 +148,9 @@ def test_both_know_the_same_errors_and_prefix():
     assert frozenset(helpers.AFTER_AUTHORISATION) == role_calls.AFTER_AUTHORISATION
     assert helpers.TOO_LONG_SESSION == role_calls.TOO_LONG_SESSION
     assert (helpers.POLICY, helpers.QUARANTINE) == (role_calls.POLICY, role_calls.QUARANTINE)
-    assert helpers.EVENT_SOURCES == role_calls.SOURCES
+    assert helpers.EVENT_SOURCES | helpers.DISCOVERIES == role_calls.SOURCES
+    assert helpers.LISTED_TYPES == role_calls.LISTED_TYPES
+    assert helpers.TYPE_OF_ROLES == role_calls.TYPE_OF_ROLES
     assert helpers.IDENTITY_CENTER == IDENTITY_CENTER
 
 
