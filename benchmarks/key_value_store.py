@@ -78,8 +78,10 @@ def _length(value: Any) -> int:
 def measure(records: int) -> list[Figure]:
     """Return calls on the mix, and write units of bursts of growing size.
 
-    A new item costs a second call, since panther_detection_helpers first asks for one that has not
-    expired; then it is one for a role, and one to clean up for every twenty.
+    An attempt is written twice, for its principal and for the account of its role; within a burst
+    what is remembered of the principal is read. A new item costs a further call, as
+    panther_detection_helpers first asks for one that has not expired, and so does a clean-up, which
+    comes once in twenty roles.
     """
     figures = [_mix()]
     for roles in (10, 100, 1000, 10_000):
@@ -91,7 +93,7 @@ def measure(records: int) -> list[Figure]:
         met = ours.largest < 16 * KB
         item = Figure(f"{name}: largest item", ours.largest, "bytes", goal="< 16 KB", met=met)
         calls = ours.total / roles
-        figures += [item, _calls(name, calls, "≤ 1.1", met=calls <= 1.1)]
+        figures += [item, _calls(name, calls, "≤ 3.2", met=calls <= 3.2)]
     name, times = "one role, 10,000 times", 10_000
     ours, beside = _burst(1, times, _rule), _burst(1, times, _ordinary)
     ratio, calls = beside.units / ours.units, ours.total / times

@@ -15,6 +15,14 @@ from benchmarks.measure import Figure, best_seconds
 from local_panther.content.load import loaded_content
 from local_panther.detection.store import key_value_store
 
+FAILED_ATTEMPT = """
+CALLS = ("AssumeRole", "AssumeRoleWithWebIdentity", "UpdateAssumeRolePolicy")
+
+def rule(event):
+    if event.get("eventName") not in CALLS:
+        return False
+    return bool(event.get("errorCode") or event.get("errorMessage"))
+"""
 PLAIN = {
     "AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored": """
 BLOCKLIST = ["arn:aws:iam::123456789012:role/FullAdminRole"]
@@ -34,12 +42,8 @@ def rule(event):
         return False
     return event.get("eventSource") == "iam.amazonaws.com"
 """,
-    "AWS.CloudTrail.MultipleFailedRoleAttempts": """
-def rule(event):
-    if event.get("eventName") not in ("AssumeRole", "UpdateAssumeRolePolicy"):
-        return False
-    return bool(event.get("errorCode") or event.get("errorMessage"))
-""",
+    "AWS.CloudTrail.MultipleFailedRoleAttempts": FAILED_ATTEMPT,
+    "AWS.CloudTrail.RoleSearch": FAILED_ATTEMPT,
 }
 
 # What no rule for several calls can be cheaper than: one IsIn that never holds.
