@@ -64,6 +64,18 @@ IDENTITY_CENTER = "identity-center:"
 # Prefix of a principal of OpenID Connect: the provider and the subject's name follow
 WEB_IDENTITY = "web-identity:"
 
+# By what is in the name of a principal of that kind
+HOW_TO_STOP = {
+    IDENTITY_CENTER: "disable the user in IAM Identity Center and end its active sessions",
+    WEB_IDENTITY: "take it out of the trust policies that name its provider",
+    ":user/": "deactivate its access keys, end its sessions and change its password",
+    ":federated-user/": "deactivate the keys of the user that called GetFederationToken",
+    ":assumed-role/": "revoke the sessions of its role, then fix what holds its credentials",
+    ":role/": "revoke its sessions, then fix the workload that holds its credentials",
+    ":root": "change the root password, delete its access keys and check its MFA devices",
+}
+MAX_NAME = 200  # characters of a principal in a runbook
+
 # The characters of IAM paths and names:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
 # The queries have the same patterns, in SQL.
@@ -231,6 +243,18 @@ def principal_arn(event: Any) -> str | None:
 def is_role(principal: str) -> bool:
     """Return whether a principal is a role or another workload, not a person, user or root."""
     return ":role/" in principal or principal.startswith(WEB_IDENTITY)
+
+
+def how_to_stop(principal: Any) -> str:
+    """Return how to stop a caller of its kind, for runbooks.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_disable-perms.html
+    """
+    name = principal if isinstance(principal, str) else ""
+    for part, how in HOW_TO_STOP.items():
+        if part in name:
+            return f"Stop {name[:MAX_NAME]}: {how}"
+    return "Stop the caller"
 
 
 def is_expected(principal: str) -> bool:

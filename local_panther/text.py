@@ -8,6 +8,7 @@ what it shows.
 
 import logging
 from collections.abc import Sequence
+from ipaddress import ip_address
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -32,6 +33,15 @@ def first_of(names: Sequence[str]) -> str:
     """Return the first name and how many more there are: "a and 2 more"."""
     more = len(names) - 1
     return f"{names[0]} and {more:,} more" if more else names[0]
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is an IP address, and not the name of a service or "AWS Internal"."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 class LogFormatter(logging.Formatter):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from local_panther.alerts.callers import Caller, caller_of
+from local_panther.alerts.containment import Action, containment
 from local_panther.alerts.model import RULE_ERROR, Alert
 from local_panther.alerts.runbook import Runbook, Step, runbook_steps
 from local_panther.alerts.verdict import sentence, who
@@ -15,8 +17,12 @@ from local_panther.roles.calls import name_of
 from local_panther.roles.facts import RoleFacts, role_facts
 from local_panther.roles.log import RoleLog
 from local_panther.roles.principals import IDENTITY_CENTER, described, principal_of
+from local_panther.text import first_of, is_address
 
 GAP = 3 * 3600  # seconds between two alerts of a principal that are still one incident
+MAX_ADDRESSES = 20  # of an incident, the most frequent, by which others are found
+MAX_OF_ADDRESS = 20  # incidents: an address of more is that of a gateway
+CONTAINED = ("CRITICAL", "HIGH")  # severities at which the caller is stopped before anybody asks
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")  # worst first
 
 
@@ -35,6 +41,8 @@ class Incident:
         roles: What the principal did with roles; None if the alerts are about something else.
         queries: The SQL of the saved queries that runbooks name, by name.
         session_of: Number of the incident in which its access key was issued; 0 if in none.
+        same_address: Numbers of the other incidents with calls from one of its addresses at about
+            the same time.
     """
 
     number: int
@@ -45,6 +53,7 @@ class Incident:
     roles: RoleFacts | None = None
     queries: Mapping[str, str] = field(default_factory=dict, repr=False)
     session_of: int = 0
+    same_address: tuple[int, ...] = ()
 
     @property
     def severity(self) -> str:
@@ -53,26 +62,59 @@ class Incident:
 
     @cached_property
     def sentence(self) -> str:
-        """The one sentence to read first."""
-        if self.roles:
-            text = role_verdict.sentence(self.roles, self._caller)
+        """The one sentence to read first: about the worst of its alerts."""
+        if self.roles and self.is_about_roles(self.alerts[0]):
+            parts = [role_verdict.sentence(self.roles, self._caller)]
         else:
-            text = sentence(self.alerts, self._caller, self.event_count, self.first, self.last)
-        return f"{text}; session of incident {self.session_of}" if self.session_of else text
+            what = sentence(self.alerts, self._caller, self.event_count, self.first, self.last)
+            parts = [what, *([role_verdict.answer(self.roles)] if self.roles else [])]
+        return "; ".join([*parts, *self._links])
+
+    def sentence_of(self, alert: Alert) -> str:
+        """Return the sentence of one of its alerts."""
+        if self.roles and self.is_about_roles(alert):
+            return role_verdict.sentence(self.roles, self._caller)
+        return sentence([alert], self._caller, len(alert.event_ids), alert.first, alert.last)
+
+    def is_about_roles(self, alert: Alert) -> bool:
+        """Return whether an alert is about what the principal did with roles."""
+        return not self._role_events.isdisjoint(alert.event_ids)
+
+    @cached_property
+    def _role_events(self) -> frozenset[str]:
+        calls = self.roles.attempts if self.roles else ()
+        return frozenset(call.event_id for call in calls if call.event_id)
 
     @property
-    def access_keys(self) -> set[str]:
-        """Access keys that its calls were made with."""
-        if self.roles:
-            return {call.access_key for call in self.roles.calls if call.access_key}
-        identities = (e.get("userIdentity") for alert in self.alerts for e in alert.events)
-        keys = (one.get("accessKeyId") for one in identities if isinstance(one, Mapping))
-        return {key for key in keys if isinstance(key, str) and key}
+    def _links(self) -> Iterator[str]:
+        if self.session_of:
+            yield f"session of incident {self.session_of}"
+        if self.same_address:
+            yield f"same address as incident{'s' * (len(self.same_address) > 1)} " + first_of(
+                [str(number) for number in self.same_address]
+            )
+
+    @cached_property
+    def caller(self) -> Caller:
+        """The credentials that its calls were made with."""
+        return caller_of(self.alerts, self.roles)
+
+    @cached_property
+    def containment(self) -> tuple[Action, ...]:
+        """What stops the caller, first of all; nothing if it may be everyday work."""
+        if self.severity not in CONTAINED:
+            return ()
+        return containment(self.principal, self.caller.access_keys, self.roles)
 
     @property
     def headline(self) -> str:
-        """What happened, in a few words."""
-        return role_verdict.answer(self.roles) if self.roles else self.alerts[0].title
+        """What happened, in a few words: the worst of it."""
+        worst = self.alerts[0]
+        return (
+            role_verdict.answer(self.roles)
+            if self.roles and self.is_about_roles(worst)
+            else worst.title
+        )
 
     @property
     def who(self) -> str:
@@ -90,7 +132,9 @@ class Incident:
 
     def steps(self, alert: Alert) -> tuple[Step, ...]:
         """Return the steps of the runbook of one of its alerts, filled in."""
-        return runbook_steps(alert, self._known, self.queries)
+        calls = self.roles.entered if self.roles else ()
+        entered = [_role_values(call.role) for call in calls]
+        return runbook_steps(alert, self._known, self.queries, entered)
 
     @cached_property
     def columns(self) -> Mapping[str, Any]:
@@ -147,8 +191,7 @@ class Incident:
             "principal": self.principal,
             "name": re.split("[/:]", self.principal.removeprefix(IDENTITY_CENTER))[-1],
             "address": self.addresses[0] if self.addresses else "",
-            "role_name": name_of(key) if key else "",
-            "account": key.partition(":")[0],
+            **_role_values(key),
         }
 
     def _most_frequent(self, attribute: str, field: str) -> tuple[str, ...]:
@@ -211,15 +254,36 @@ def principal_of_alert(alert: Alert, log: RoleLog) -> str:
 
 
 def _linked(incidents: Sequence[Incident]) -> Iterator[Incident]:
-    """Yield incidents, those of a session that another one was issued with that one's number."""
+    """Yield incidents with the numbers of those that belong to them.
+
+    That is the incident in which the key of a session was issued, and incidents of other principals
+    from one of its addresses, where few share it.
+    """
     issued_in: dict[str, int] = {}
+    by_address: dict[str, list[Incident]] = {}
     for incident in incidents:
         for key in incident.roles.issued_keys if incident.roles else ():
             issued_in.setdefault(key, incident.number)
+        for address in incident.addresses[:MAX_ADDRESSES]:
+            if incident.principal and is_address(address):
+                by_address.setdefault(address, []).append(incident)
     for incident in incidents:
-        keys = incident.access_keys if issued_in else ()
-        found = {issued_in[key] for key in keys if key in issued_in} - {incident.number}
-        yield replace(incident, session_of=min(found)) if found else incident
+        keys = incident.caller.access_keys if issued_in else ()
+        issued = {issued_in[key] for key in keys if key in issued_in} - {incident.number}
+        session_of = min(issued, default=0)
+        same = {
+            other.number
+            for address in incident.addresses[:MAX_ADDRESSES]
+            if incident.principal
+            for other in by_address.get(address, ())
+            if len(by_address[address]) <= MAX_OF_ADDRESS and _are_near(incident, other)
+        }
+        same_address = tuple(sorted(same - {incident.number, session_of}))
+        yield replace(incident, session_of=session_of, same_address=same_address)
+
+
+def _are_near(one: Incident, other: Incident) -> bool:
+    return one.first <= other.last + GAP and other.first <= one.last + GAP
 
 
 def _contexts(alert: Alert) -> Iterator[Mapping[str, Any]]:
@@ -250,6 +314,11 @@ def _incident(principal: str, alerts: list[Alert], log: RoleLog) -> Incident:
     if facts:
         first, last = min(first, facts.first), max(last, facts.last)
     return Incident(0, principal, worst_first, first, last, facts)
+
+
+def _role_values(key: str) -> dict[str, str]:
+    """Return what the key of a role, or "", sets the parameters of queries to."""
+    return {"role_name": name_of(key) if key else "", "account": key.partition(":")[0]}
 
 
 def _rank(incident: Incident) -> tuple[int, int, int, float, str]:

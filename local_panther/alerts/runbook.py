@@ -20,6 +20,7 @@ QUOTED = re.compile(r'"([^"\n]+)"')
 WORD = re.compile(r"\w+")
 ISSUED_KEY = re.compile(r"issued_?access_?keys?(_?id)?", re.IGNORECASE)
 MAX_VALUES = 10  # of a field with many
+MAX_CALLS = 10  # of one query, which is there for each of several keys or roles
 
 
 @dataclass(frozen=True)
@@ -82,23 +83,34 @@ class Runbook:
 
 
 def runbook_steps(
-    alert: Alert, known: Mapping[str, str], texts: Mapping[str, str]
+    alert: Alert,
+    known: Mapping[str, str],
+    texts: Mapping[str, str],
+    roles: Sequence[Mapping[str, str]] = (),
 ) -> tuple[Step, ...]:
     """Return the steps of an alert's runbook; one without numbers or bullets is one step.
+
+    A query that takes one access key or role is there for each that alert and incident name.
 
     Args:
         alert: The alert.
         known: Values for parameters of queries by name, from its incident.
         texts: The SQL of the saved queries by name.
+        roles: `role_name` and `account` of each role that was entered.
     """
     values = query_values(alert, known)
+    each: dict[str, Sequence[Mapping[str, str]]] = {
+        "access_key_id": [{"access_key_id": key} for key in issued_keys(alert)],
+        "role_name": roles,
+    }
     fields = _fields(alert)
     found = []
     for text in filter(None, (part.strip() for part in STEP.split(alert.runbook) if part)):
         mentioned = [name for name in dict.fromkeys(WORD.findall(text)) if name in fields]
         facts = tuple((name, fields.pop(name)) for name in mentioned)
         names = [name for name in dict.fromkeys(QUOTED.findall(text)) if name in texts]
-        found.append(Step(text, facts, tuple(_call(name, texts[name], values) for name in names)))
+        calls = (call for name in names for call in _calls(name, texts[name], values, each))
+        found.append(Step(text, facts, tuple(calls)))
     return tuple(found)
 
 
@@ -110,11 +122,26 @@ def query_values(alert: Alert, known: Mapping[str, str]) -> dict[str, str]:
     """
     found = {
         **known,
-        "access_key_id": _issued_key(alert),
+        "access_key_id": next(iter(issued_keys(alert)), ""),
         **parameters_of(alert),
         ALERT_TIME: clock(alert.created_at, "%Y-%m-%d %H:%M:%S"),
     }
     return {name: value for name, value in found.items() if value}
+
+
+def _calls(
+    name: str,
+    text: str,
+    values: Mapping[str, str],
+    each: Mapping[str, Sequence[Mapping[str, str]]],
+) -> Iterator[QueryCall]:
+    """Yield a query for each value of a parameter that has several, up to MAX_CALLS."""
+    call = _call(name, text, values)
+    several = next((each[one] for one in call.filled.names if len(each.get(one, ())) > 1), ())
+    for more in several[:MAX_CALLS]:
+        yield _call(name, text, {**values, **more})
+    if not several:
+        yield call
 
 
 def _call(name: str, text: str, values: Mapping[str, str]) -> QueryCall:
@@ -135,18 +162,19 @@ def _fields(alert: Alert) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _issued_key(alert: Alert) -> str:
-    """Return the ID of the first access key that the alert says was issued; "" if it says none."""
+def issued_keys(alert: Alert) -> list[str]:
+    """Return the IDs of the access keys that the alert says were issued."""
     for name, value in _texts(alert.contexts):
         if ISSUED_KEY.fullmatch(name):
-            return value.partition(",")[0].strip()
+            return list(dict.fromkeys(filter(None, (key.strip() for key in value.split(",")))))
+    found: dict[str, None] = {}
     for event in alert.events:
         response = event.get("responseElements")
         credentials = response.get("credentials") if isinstance(response, Mapping) else None
         key = credentials.get("accessKeyId") if isinstance(credentials, Mapping) else None
         if isinstance(key, str):
-            return key
-    return ""
+            found[key] = None
+    return list(found)
 
 
 def _texts(contexts: list[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:

@@ -29,6 +29,7 @@ COLUMNS = (
     "delivered",
     "reference",
     "runbook",
+    "sentence",
 )
 
 
@@ -55,4 +56,5 @@ def _row(alert: Alert, incident: Incident) -> dict[str, Any]:
         "delivered": "yes" if not alert.suppressed else "no",
         "reference": alert.reference,
         "runbook": alert.runbook,
+        "sentence": incident.sentence_of(alert),
     }

@@ -38,8 +38,9 @@ def print_card(
     colour = COLOURS.get(incident.severity, "white")
     console.print(Rule(Text(f" {incident.severity} ", style=colour), style=colour, align="left"))
     console.print(Text(in_one_line(incident.sentence), style=colour))
+    _print_containment(incident, console)
     for number, runbook in enumerate(incident.runbooks):
-        what = f"Then, for {in_one_line(runbook.alert.title)}" if number else "Now"
+        what = f"Then, for {in_one_line(runbook.alert.title)}" if number else "Runbook"
         console.print(Text(f"\n{what}", style="bold"))
         _print_steps(runbook.steps, incident, source, console)
     steps = [step for runbook in incident.runbooks for step in runbook.steps]
@@ -52,6 +53,15 @@ def print_card(
         facts.add_row(Text(name), Text("\n".join([*lines[:MAX_LINES], *more])))
     console.print(Text("\nEvidence", style="bold"))
     console.print(facts)
+
+
+def _print_containment(incident: Incident, console: Console) -> None:
+    if incident.containment:
+        console.print(Text("\nStop", style="bold"))
+    for action in incident.containment:
+        console.print(Text(in_one_line(action.text)))
+        for command in action.commands:
+            console.print(Text(INDENT + in_one_line(command), style="cyan"), soft_wrap=True)
 
 
 def _print_steps(
@@ -81,14 +91,14 @@ def _untold(step: Step, incident: Incident) -> Iterator[tuple[str, tuple[str, ..
 
 
 def _evidence(incident: Incident, told: set[str], *, details: bool) -> Iterator[Fact]:
-    yield "From, to", [f"{event_time(incident.first)}, {event_time(incident.last)}"]
+    yield "First seen, last seen", [f"{event_time(incident.first)}, {event_time(incident.last)}"]
     yield "Alerts", list(_alerts(incident.alerts))
     mitre = dict.fromkeys(code for alert in incident.alerts for code in alert.metadata.mitre)
     if mitre:
         yield "MITRE ATT&CK", [short(", ".join(mitre))]
-    for name, values in (("From", incident.addresses), ("With", incident.agents)):
-        if len(values) > 1 or (name == "With" and values):
-            yield name, list(map(short, values))
+    if len(incident.addresses) > 1:
+        yield "Addresses", list(map(short, incident.addresses))
+    yield from incident.caller.facts
     if incident.roles:
         yield from _roles(incident.roles)
     for alert in incident.alerts if details or not incident.roles else ():
@@ -104,8 +114,8 @@ def _alerts(alerts: Sequence[Alert]) -> Iterator[str]:
     for alert in alerts[:MAX_ALERTS]:
         where = ", ".join(map(short, alert.destinations))
         goes = " goes nowhere" if alert.suppressed else f" goes to {where}" if where else ""
-        rule = in_one_line(alert.metadata.rule_id)
-        yield f"{alert.severity} {iso(alert.created_at)} {rule}{goes}"
+        title, rule = in_one_line(alert.title), in_one_line(alert.metadata.rule_id)
+        yield f"{alert.severity} {iso(alert.created_at)} {title} ({rule}){goes}"
     if len(alerts) > MAX_ALERTS:
         yield f"… and {len(alerts) - MAX_ALERTS:,} more"
 

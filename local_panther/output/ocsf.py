@@ -6,7 +6,6 @@ Class: https://schema.ocsf.io/1.6.0/classes/detection_finding
 import hashlib
 import importlib.metadata
 from collections.abc import Mapping
-from ipaddress import ip_address
 from typing import Any, TextIO
 
 from local_panther.alerts.incidents import Incident
@@ -16,6 +15,7 @@ from local_panther.output.jsonlines import by_time
 from local_panther.replay import Outcome
 from local_panther.roles.principals import principal_of
 from local_panther.roles.settings import RoleSettings
+from local_panther.text import is_address
 
 VERSION = "1.6.0"
 CATEGORY, CLASS, CREATE = 2, 2004, 1
@@ -24,7 +24,7 @@ OTHER = 99
 SEVERITY_NAMES = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical", 99: "Other"}
 RULE_ANALYTIC = 1
 NEW = 1
-UNMAPPED = ("incident", "principal", "roles_tried", "roles_entered")
+UNMAPPED = ("incident", "verdict", "principal", "roles_tried", "roles_entered")
 
 
 def write_findings(outcome: Outcome, out: TextIO) -> None:
@@ -56,7 +56,7 @@ def finding(alert: Alert, incident: Incident, settings: RoleSettings) -> dict[st
         "severity": SEVERITY_NAMES[severity],
         "status_id": NEW,
         "status": "New",
-        "message": incident.sentence,
+        "message": incident.sentence_of(alert),
         "count": max(alert.event_count, 1),
         "metadata": {
             "version": VERSION,
@@ -127,19 +127,12 @@ def _evidence(event: Mapping[str, Any], settings: RoleSettings) -> dict[str, Any
         found["actor"] = {"user": {"uid": principal, "type": str(kind), "type_id": OTHER}}
     address = event.get("sourceIPAddress")
     if isinstance(address, str) and address:
-        found["src_endpoint"] = {"ip" if _is_address(address) else "name": address}
+        found["src_endpoint"] = {"ip" if is_address(address) else "name": address}
     if isinstance(event.get("eventName"), str):
         found["api"] = {"operation": event["eventName"]}
         if isinstance(event.get("eventSource"), str):
             found["api"]["service"] = {"name": event["eventSource"]}
     return found
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return bool(ip_address(text))
-    except ValueError:  # the name of a service, or "AWS Internal"
-        return False
 
 
 def _milliseconds(time: float) -> int:

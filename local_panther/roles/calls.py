@@ -76,6 +76,8 @@ class RoleCall(NamedTuple):
         source_identity: Source identity of the caller's session.
         policy: ARN of the policy that denied it, where the message says so.
         event_id: ID of its record.
+        identity_type: The type of its userIdentity.
+        mfa: "true" or "false", whether its session began with MFA; "" if the record does not say.
     """
 
     time: float
@@ -93,6 +95,8 @@ class RoleCall(NamedTuple):
     source_identity: str
     policy: str
     event_id: str
+    identity_type: str
+    mfa: str
 
 
 def role_call(event: Mapping[str, Any], time: float, settings: RoleSettings) -> RoleCall | None:
@@ -131,6 +135,8 @@ def role_call(event: Mapping[str, Any], time: float, settings: RoleSettings) -> 
         source_identity=_text(_inner(identity, "sessionContext").get("sourceIdentity")),
         policy=_policy(event),
         event_id=_text(event.get("eventID")),
+        identity_type=_text(identity.get("type")),
+        mfa=mfa_of(identity),
     )
 
 
@@ -142,6 +148,12 @@ def name_of(role: str) -> str:
 def error_name(event: Mapping[str, Any]) -> str:
     """Return an error's code without its ending, and without whose fault it is in front."""
     return _text(event.get("errorCode")).removesuffix("Exception").rsplit(".", 1)[-1]
+
+
+def mfa_of(identity: Mapping[str, Any]) -> str:
+    """Return whether a session began with MFA, "true" or "false"; "" if its record does not say."""
+    value = _inner(identity, "sessionContext", "attributes").get("mfaAuthenticated")
+    return str(value).lower() if isinstance(value, (str, bool)) else ""
 
 
 def _outcome(event: Mapping[str, Any], api: str) -> str:

@@ -1,7 +1,7 @@
 """What a principal did with roles around its alerts: tried, entered, and what it listed before."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,12 +31,15 @@ class RoleFacts:
         discoveries: The calls that listed roles, in order of time.
         habits: Keys of the roles that it got into meanwhile, and in the hours before, too.
         is_minimum: True if there were too many calls to look at all of them.
+        is_fan_out: True if the roles are few in each of many accounts, as an organisation's tools
+            try them.
     """
 
     attempts: tuple[RoleCall, ...]
     discoveries: tuple[RoleCall, ...]
     habits: tuple[str, ...] = ()
     is_minimum: bool = False
+    is_fan_out: bool = False
 
     @cached_property
     def tried(self) -> tuple[str, ...]:
@@ -51,6 +54,27 @@ class RoleFacts:
             if call.outcome == SUCCESS:
                 first.setdefault(call.role, call)
         return tuple(first.values())
+
+    @cached_property
+    def assumed(self) -> frozenset[str]:
+        """The keys of the roles that it got a session of."""
+        return frozenset(
+            call.role
+            for call in self.attempts
+            if call.outcome == SUCCESS and call.api != UPDATE_TRUST_POLICY
+        )
+
+    @cached_property
+    def changed(self) -> tuple[str, ...]:
+        """The keys of the roles whose trust policy it changed, in order of time."""
+        calls = (call for call in self.attempts if call.api == UPDATE_TRUST_POLICY)
+        return tuple(dict.fromkeys(call.role for call in calls if call.outcome == SUCCESS))
+
+    @cached_property
+    def denied_apis(self) -> tuple[str, ...]:
+        """The calls that failed, the most frequent first."""
+        counts = Counter(call.api for call in self.attempts if call.outcome in FAILED)
+        return tuple(api for api, _ in counts.most_common())
 
     @cached_property
     def open(self) -> tuple[RoleCall, ...]:
@@ -146,7 +170,8 @@ def role_facts(log: RoleLog, principal: str, first: float, last: float) -> RoleF
     if not attempts:
         return None
     is_minimum = may_lack_calls(calls)
-    return RoleFacts(attempts, discoveries, tuple(sorted(habits)), is_minimum)
+    is_fan_out = _is_fan_out({call.role for call in failed}, settings)
+    return RoleFacts(attempts, discoveries, tuple(sorted(habits)), is_minimum, is_fan_out)
 
 
 def _burst(
@@ -181,6 +206,12 @@ def _counted(
         had_failed = call.role in first_failure and first_failure[call.role] <= call.time
         if call.role and call.time >= start and (call.time <= end or had_failed):
             yield call
+
+
+def _is_fan_out(roles: Collection[str], settings: RoleSettings) -> bool:
+    """Return whether as many roles as make a burst are fewer in each of their accounts."""
+    by_account = Counter(role.partition(":")[0] for role in roles)
+    return len(roles) >= settings.threshold > max(by_account.values())
 
 
 def _habit(call: RoleCall) -> str:

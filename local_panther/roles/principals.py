@@ -28,6 +28,17 @@ KINDS = {
     "federated-user": "federated user",
     "assumed-role": "role session",
 }
+# By the type of userIdentity
+KINDS_OF_IDENTITY = {
+    "IAMUser": "IAM user",
+    "AssumedRole": "role session",
+    "Root": "root user",
+    "FederatedUser": "federated user",
+    "WebIdentityUser": "OpenID Connect",
+    "SAMLUser": "SAML",
+    "AWSAccount": "principal of another account",
+    "IdentityCenterUser": "Identity Center user",
+}
 WITHOUT_ARN = ("invokedBy", "userName", "principalId", "accountId")
 
 
@@ -78,6 +89,12 @@ def role_of_session(arn: str) -> str:
     """Return the ARN of the role behind an assumed-role ARN; any other name as it is."""
     session = ASSUMED_ROLE_ARN.fullmatch(arn)
     return f"{session[1]}:iam::{session[2]}:role/{session[3]}" if session else arn
+
+
+def session_of(arn: str) -> str:
+    """Return the session's name in an assumed-role ARN; "" for any other."""
+    session = ASSUMED_ROLE_ARN.fullmatch(arn)
+    return session[4] if session else ""
 
 
 def described(principal: str) -> str:

@@ -1,6 +1,6 @@
 """What happened to roles, in words.
 
-ENTERED 1 of 300 roles: mallory (IAM user, 123456789012) from 198.51.100.23 by aws-cli, 25 min;
+ENTERED 1 of 300 roles: mallory (IAM user, 123456789012) from 198.51.100.23 by aws-cli, over 25 min;
 listed roles 2 min 30 s before; first success NetworkOperatorRole10 10:31:30Z
 """
 
@@ -13,18 +13,47 @@ from local_panther.times import clock, event_time, span
 
 
 def answer(facts: RoleFacts) -> str:
-    """Return what was tried and entered: "ENTERED 1 of 12 roles"."""
-    tried, entered, opens = len(facts.tried), len(facts.entered), len(facts.open)
-    if tried == 1 and not opens:
-        return f"{'ENTERED' if entered else 'DENIED on'} role {name_of(facts.tried[0])}"
-    roles = f"{tried:,} role{'s' * (tried > 1)}{' or more' if facts.is_minimum else ''}"
-    if entered:
-        said = f"ENTERED {entered:,} of {roles}"
+    """Return what was tried and how it ended: "ENTERED 1 of 12 roles"."""
+    opens = facts.open
+    if len(facts.tried) == 1 and not opens:
+        return f"{_ended(facts)} role {name_of(facts.tried[0])}"
+    roles = f"{_count(len(facts.tried), 'role')}{' or more' if facts.is_minimum else ''}"
+    names = _names(facts) if facts.is_fan_out else ""
+    only_changed = [role for role in facts.changed if role not in facts.assumed]
+    if facts.assumed:
+        said = f"ENTERED {len(facts.assumed):,} of {roles}"
+        if only_changed:
+            said += f", CHANGED the trust policy of {len(only_changed):,}"
+    elif only_changed:
+        said = f"CHANGED the trust policy of {len(only_changed):,} of {roles}"
     elif opens:
-        said = f"DENIED on {refused(facts):,} of {roles}"
+        said = f"{_denied(facts)} on {refused(facts):,} of {roles}"
+    elif names:
+        return f"{_denied(facts)} on {names}"
     else:
-        said = f"DENIED on {'' if facts.is_minimum else 'all '}{roles}"
-    return ", ".join([said, *_open(facts.open)])
+        said = f"{_denied(facts)} on {'' if facts.is_minimum else 'all '}{roles}"
+    return ", ".join([said, *[names][: bool(names)], *_open(opens)])
+
+
+def _ended(facts: RoleFacts) -> str:
+    """Return how the attempts on the only role ended."""
+    if facts.assumed:
+        return "ENTERED"
+    return "CHANGED the trust policy of" if facts.changed else f"{_denied(facts)} on"
+
+
+def _denied(facts: RoleFacts) -> str:
+    return f"DENIED {' and '.join(facts.denied_apis)}"
+
+
+def _names(facts: RoleFacts) -> str:
+    names = {name_of(role) for role in facts.tried}
+    accounts = {role.partition(":")[0] for role in facts.tried}
+    return f"{_count(len(names), 'role name')} in {_count(len(accounts), 'account')}"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def sentence(facts: RoleFacts, who: str) -> str:
@@ -35,7 +64,7 @@ def sentence(facts: RoleFacts, who: str) -> str:
         who: The principal, from where and with what, in words.
     """
     length = facts.last - facts.first
-    times = span(length) if length else event_time(facts.first)
+    times = f"over {span(length)}" if length else event_time(facts.first)
     quarantine = next((name_of(p) for p in facts.policies if QUARANTINE in p), "")
     leaked = f"LEAKED KEY ({quarantine}): " if quarantine else ""
     parts = [f"{leaked}{answer(facts)}: {who}, {times}"]
@@ -69,12 +98,11 @@ def _open(calls: Sequence[RoleCall]) -> list[str]:
 
 def _successes(entered: Sequence[RoleCall], facts: RoleFacts) -> list[str]:
     first = entered[0]
-    changed = [call for call in entered if call.api == UPDATE_TRUST_POLICY]
     parts = []
     if len(facts.tried) > 1:
         is_same_day = event_time(first.time)[:10] == event_time(facts.first)[:10]
         time = clock(first.time, "%H:%M:%SZ") if is_same_day else event_time(first.time)
         parts.append(f"first success {name_of(first.role)} {time}")
-    if changed:
-        parts.append(f"changed the trust policy of {first_of([name_of(c.role) for c in changed])}")
+    if facts.changed and (len(facts.tried) > 1 or facts.assumed):
+        parts.append(f"changed the trust policy of {first_of([name_of(r) for r in facts.changed])}")
     return parts

@@ -1,4 +1,4 @@
-from aws_role_activity_helpers import bounded_fields, is_expected
+from aws_role_activity_helpers import bounded_fields, how_to_stop, is_expected
 from aws_role_attempt_helpers import FAN_OUT
 from aws_role_escalation_config import FEW_NAMES
 
@@ -31,6 +31,25 @@ FIELDS = (
     "recipientAccountId",
 )
 
+# The first step of a Medium alert asks, as it looks like a deployment or an organisation's tool.
+ASK = (
+    'Does it do the same every day? Run "AWS Role Successes After Failures" (24 hours) and '
+    '"AWS History of a Principal" (30 days), and ask its owner. Go on if nobody explains it.'
+)
+ASK_THE_OWNERS = (
+    'Run "AWS Role Successes After Failures" (24 hours). Treat each role as compromised until its '
+    'owner confirms the use. "AWS History of a Principal" (30 days) shows what is routine.'
+)
+CONTAIN = (
+    "{stop}. Put the trust policies back that it changed "
+    '("AWS IAM Changes on a Role", 7 days). Then revoke the sessions of every role in roles.'
+)
+CLEAN_UP = (
+    'Run "AWS Role Session Activity" (12 hours) for each of issued_access_keys, and "AWS Activity '
+    'From an Address" (3 hours). Rotate every secret that was read. Remove everything that was '
+    "created."
+)
+
 
 def rule(event):
     principal = event.get("principal")
@@ -48,6 +67,15 @@ def title(event):
 
 def severity(event):
     return "MEDIUM" if is_deployment(event) or is_fan_out(event) else "DEFAULT"
+
+
+def runbook(event):
+    contain = CONTAIN.format(stop=how_to_stop(event.get("principal")))
+    if severity(event) == "MEDIUM":
+        steps = (ASK, contain, CLEAN_UP)
+    else:  # contain first, within 15 minutes, then ask
+        steps = (contain, ASK_THE_OWNERS, CLEAN_UP)
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, 1))
 
 
 def dedup(event):

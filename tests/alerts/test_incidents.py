@@ -130,11 +130,37 @@ class TestChains:
         of = {incident.sentence.partition(":")[0]: incident.session_of for incident in incidents}
         assert of == {
             "ENTERED role Jump": 0,
-            "DENIED on all 3 roles": 1,
-            "DENIED on role R": 0,
+            "DENIED AssumeRole on all 3 roles": 1,
+            "DENIED AssumeRole on role R": 0,
             "Bucket deleted": 1,
         }
-        assert incidents[1].sentence.endswith("; session of incident 1")
+        assert "; session of incident 1; same address as incident 3" in incidents[1].sentence
+
+    def test_incidents_of_one_address_at_one_time_name_each_other(self):
+        def of(name, first, address):
+            who = identity(PrincipalKind.USER, name, "")
+            event = call("DeleteBucket", who, first, eventID=name, sourceIPAddress=address)
+            return alert(event, who=who, first=first)
+
+        alerts = [
+            of("anna", START, "198.51.100.7"),
+            of("berta", START + 600, "198.51.100.7"),
+            of("clara", START + 600, "198.51.100.8"),
+            of("dora", START + 9 * GAP, "198.51.100.7"),
+            of("emma", START, "cloudformation.amazonaws.com"),
+            of("frida", START, "cloudformation.amazonaws.com"),
+        ]
+        found = {i.who.partition(" ")[0]: i for i in incidents_of(alerts, RoleLog())}
+        assert found["anna"].same_address == (found["berta"].number,)
+        assert found["berta"].same_address == (found["anna"].number,)
+        others = ("clara", "dora", "emma", "frida")
+        assert not any(found[name].same_address for name in others)
+        assert found["anna"].sentence.endswith(f"same address as incident {found['berta'].number}")
+
+    def test_an_address_of_many_is_that_of_a_gateway(self):
+        people = [identity(PrincipalKind.USER, f"p{i}", "") for i in range(30)]
+        alerts = [alert(call("DeleteBucket", who, eventID=who["arn"]), who=who) for who in people]
+        assert not any(incident.same_address for incident in incidents_of(alerts, RoleLog()))
 
     def test_people_of_one_role_are_told_apart_by_their_source_identities(self):
         people = [

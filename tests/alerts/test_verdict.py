@@ -7,28 +7,29 @@ from local_panther.alerts.model import RULE_ERROR
 from local_panther.roles.log import MAX_CALLS, RoleLog
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.simulate.scenario import Api
+from local_panther.simulate.shapes import ACCOUNT
 from tests.builders.alerts import alert, log_of
-from tests.builders.events import START, call, denied, role_arn
+from tests.builders.events import START, call, denied, denied_update, role_arn
 from tests.builders.replays import replayed, simulated
 
 CALLER = "mallory (IAM user, 123456789012) from 198.51.100.23 by aws-cli"
 LISTED = "listed roles 2 min 30 s before"
 ATTACKS = [
-    ({}, f"DENIED on all 12 roles: {CALLER}, 10 min; {LISTED}"),
+    ({}, f"DENIED AssumeRole on all 12 roles: {CALLER}, over 10 min; {LISTED}"),
     (
         {"succeed": 1},
-        f"ENTERED 1 of 12 roles: {CALLER}, 14 min; {LISTED}; "
+        f"ENTERED 1 of 12 roles: {CALLER}, over 14 min; {LISTED}; "
         "first success NetworkOperatorRole 10:16:30Z",
     ),
     (
         {"roles": 300, "minutes": 25, "succeed": 1},
-        f"ENTERED 1 of 300 roles: {CALLER}, 29 min; {LISTED}; "
+        f"ENTERED 1 of 300 roles: {CALLER}, over 29 min; {LISTED}; "
         "first success NetworkOperatorRole10 10:31:30Z",
     ),
     (
         {"principal": PrincipalKind.SSO, "succeed": 2},
         "ENTERED 2 of 12 roles: mallory@example.com (Identity Center) from 198.51.100.23 by "
-        f"aws-cli, 18 min; {LISTED}; first success NetworkOperatorRole 10:16:30Z",
+        f"aws-cli, over 18 min; {LISTED}; first success NetworkOperatorRole 10:16:30Z",
     ),
 ]
 
@@ -59,14 +60,59 @@ def test_a_flood_of_failures_afterwards_hides_no_success(gets_in):
     failed = [denied(role_arn(f"R{i}"), eventID=f"{i}") for i in range(MAX_CALLS + 5)]
     sentence = of_records(*[first][:gets_in], *failed)
     count = f"{MAX_CALLS + gets_in:,} roles or more"
-    assert sentence.startswith(f"ENTERED 1 of {count}" if gets_in else f"DENIED on {count}")
+    assert sentence.startswith(
+        f"ENTERED 1 of {count}" if gets_in else f"DENIED AssumeRole on {count}"
+    )
 
 
 def test_a_changed_trust_policy_is_named():
     policy = {"roleName": "B"}
     changed = call("UpdateAssumeRolePolicy", time=START + 9, requestParameters=policy, eventID="2")
     sentence = of_records(denied(role_arn("A"), eventID="1"), changed)
+    assert sentence.startswith("CHANGED the trust policy of 1 of 2 roles: alice")
     assert sentence.endswith("first success B 10:00:09Z; changed the trust policy of B")
+
+
+def changed(name, time=START, **fields):
+    policy = {"requestParameters": {"roleName": name}}
+    return call("UpdateAssumeRolePolicy", time=time, eventID=f"changed {name}", **policy, **fields)
+
+
+def entered(name, time=START, account=ACCOUNT):
+    parameters = {"requestParameters": {"roleArn": role_arn(name, account)}}
+    return call("AssumeRole", time=time, eventID=f"entered {name} {account}", **parameters)
+
+
+ACCOUNTS = [f"1111222233{number:02}" for number in range(12)]
+ANSWERS = [
+    ([changed("B")], "CHANGED the trust policy of role B: "),
+    ([changed("B"), entered("B")], "ENTERED role B: "),
+    (
+        [denied(role_arn("A"), eventID="1"), entered("C"), changed("B")],
+        "ENTERED 1 of 3 roles, CHANGED the trust policy of 1: ",
+    ),
+    ([denied_update("A", eventID="1")], "DENIED UpdateAssumeRolePolicy on role A: "),
+    (
+        [denied_update("A", eventID="1"), *(denied(role_arn(n), eventID=n) for n in "BC")],
+        "DENIED AssumeRole and UpdateAssumeRolePolicy on all 3 roles: ",
+    ),
+    (
+        [denied(role_arn("Audit", account), eventID=account) for account in ACCOUNTS],
+        "DENIED AssumeRole on 1 role name in 12 accounts: ",
+    ),
+    (
+        [
+            *(denied(role_arn("Audit", account), eventID=account) for account in ACCOUNTS),
+            entered("Audit", START + 60, ACCOUNTS[0]),
+        ],
+        "ENTERED 1 of 12 roles, 1 role name in 12 accounts: ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("records", "answer"), ANSWERS)
+def test_the_sentence_begins_with_what_was_done_and_to_how_many(records, answer):
+    assert of_records(*records).startswith(answer)
 
 
 def test_a_listing_afterwards_and_several_addresses_are_named():
@@ -90,6 +136,45 @@ def test_a_success_on_the_next_day_has_its_date():
         first=night,
     )
     assert "first success A 2026-01-06T00:01:00Z" in sentence
+
+
+class TestAlertsOfSeveralKinds:
+    """The worst alert leads, whatever it is about."""
+
+    def of(self, severity_of_deletion):
+        deleted = call("DeleteDBInstance", time=START + 2400, eventID="deleted")
+        alerts = [
+            alert(changed("Ops"), severity="HIGH", title="Trust policy changed"),
+            alert(
+                deleted,
+                severity=severity_of_deletion,
+                title="RDS Instance Deleted: prod-db, without a final snapshot",
+                rule_id="AWS.RDS.Deleted",
+                first=START + 2400,
+            ),
+        ]
+        (incident,) = incidents_of(alerts, log_of(changed("Ops"), deleted))
+        return incident
+
+    def test_a_worse_alert_leads_and_what_was_done_to_roles_follows(self):
+        incident = self.of("CRITICAL")
+        assert incident.sentence.startswith(
+            "RDS Instance Deleted: prod-db, without a final snapshot and 1 more alert: alice"
+        )
+        assert incident.sentence.endswith("; CHANGED the trust policy of role Ops")
+        assert incident.headline.startswith("RDS Instance Deleted")
+
+    def test_roles_lead_where_they_are_the_worst(self):
+        incident = self.of("LOW")
+        assert incident.sentence.startswith("CHANGED the trust policy of role Ops: alice")
+        assert incident.headline == "CHANGED the trust policy of role Ops"
+
+    def test_each_alert_has_a_sentence_of_its_own(self):
+        incident = self.of("CRITICAL")
+        about = {a.title[:3]: incident.sentence_of(a) for a in incident.alerts}
+        assert about["RDS"].startswith("RDS Instance Deleted: prod-db")
+        assert "Ops" not in about["RDS"] and "more alert" not in about["RDS"]
+        assert about["Tru"].startswith("CHANGED the trust policy of role Ops")
 
 
 class TestOtherRules:

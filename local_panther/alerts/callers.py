@@ -1,0 +1,97 @@
+"""The credentials behind an incident: whom to stop, and how to tell their calls from others'."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from local_panther.alerts.model import Alert
+from local_panther.roles.calls import mfa_of
+from local_panther.roles.facts import RoleFacts
+from local_panther.roles.principals import KINDS_OF_IDENTITY, session_of
+
+
+class Credentials(NamedTuple):
+    """What one call was made with.
+
+    Attributes:
+        kind: The type of userIdentity.
+        access_key: Its ID.
+        session: The name of the role's session; "" for others.
+        mfa: "true" or "false"; "" if the record does not say, as for long-term keys.
+        agent: The user agent.
+    """
+
+    kind: str
+    access_key: str
+    session: str
+    mfa: str
+    agent: str
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The credentials of all calls of an incident.
+
+    Attributes:
+        calls: Those of each call.
+    """
+
+    calls: tuple[Credentials, ...]
+
+    @cached_property
+    def access_keys(self) -> tuple[str, ...]:
+        """IDs of access keys, the most frequent first, as all below."""
+        return _most_frequent(call.access_key for call in self.calls)
+
+    @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """Types of userIdentity."""
+        return _most_frequent(call.kind for call in self.calls)
+
+    @property
+    def facts(self) -> Iterator[tuple[str, list[str]]]:
+        """Name and values of what an analyst looks for in other logs."""
+        kinds = [KINDS_OF_IDENTITY.get(kind, kind) for kind in self.kinds]
+        mfa = _most_frequent(call.mfa for call in self.calls)
+        columns = {
+            "Caller": kinds,
+            "Access key": self.access_keys,
+            "Session": _most_frequent(call.session for call in self.calls),
+            "MFA": [{"true": "yes", "false": "no"}.get(value, value) for value in mfa],
+            "User agent": _most_frequent(call.agent for call in self.calls),
+        }
+        yield from ((name, list(values)) for name, values in columns.items() if values)
+
+
+def caller_of(alerts: Iterable[Alert], roles: RoleFacts | None) -> Caller:
+    """Return the credentials behind alerts.
+
+    Args:
+        alerts: Of one incident.
+        roles: What its principal did with roles; None if the alerts are about something else.
+    """
+    found = [
+        Credentials(
+            call.identity_type, call.access_key, session_of(call.caller), call.mfa, call.agent
+        )
+        for call in (roles.calls if roles else ())
+    ]
+    if not found:
+        found = [_of_event(event) for alert in alerts for event in alert.events]
+    return Caller(tuple(found))
+
+
+def _of_event(event: Mapping[str, Any]) -> Credentials:
+    identity = event.get("userIdentity")
+    identity = identity if isinstance(identity, Mapping) else {}
+    texts = (identity.get("type"), identity.get("accessKeyId"), identity.get("arn"))
+    kind, access_key, arn = (text if isinstance(text, str) else "" for text in texts)
+    agent = event.get("userAgent")
+    agent = agent if isinstance(agent, str) else ""
+    return Credentials(kind, access_key, session_of(arn), mfa_of(identity), agent)
+
+
+def _most_frequent(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value for value, _ in Counter(filter(None, values)).most_common())
