@@ -63,7 +63,7 @@ class TestReplay:
         assert out.startswith("read 116 records in 94 files, 2026-01-05T09:00:00Z to ")
         assert out.splitlines()[1] == "2 incidents (2 HIGH) of 2 alerts"
         assert " HIGH " in out and "ENTERED role FullAdminRole: trent (IAM user" in out
-        assert "DENIED on all 12 roles: mallory (IAM user, 123456789012) from" in out
+        assert "DENIED AssumeRole on all 12 roles: mallory (IAM user, 123456789012) from" in out
         for text in ("Now", "local-panther query", "Evidence", "duplicates dropped"):
             assert text in out
         assert "distinctTargets" not in out
@@ -86,7 +86,8 @@ class TestReplay:
         assert status == 0 and "records" in err
         alerts = [json.loads(line) for line in out.splitlines()]
         assert [alert["rule_id"] for alert in alerts] == [BLOCKLIST, CORRELATION]
-        keys = ["incident", "verdict", "session_of", "rule_id", "analysis_type", "type"]
+        keys = ["incident", "verdict", "sentence", "session_of", "same_address", "rule_id"]
+        keys += ["analysis_type", "type"]
         keys += ["severity", "title"]
         keys += ["dedup", "created_at", "first", "last", "mitre", "event_count", "event_ids"]
         keys += [

@@ -302,7 +302,7 @@ class TestPattern:
 
     @pytest.mark.parametrize("path", ["team-{}/", "one-path/", ""])
     @pytest.mark.parametrize(
-        "names, accounts", [(1, 4 * T), (3, T), (T // 2, 2), (T // 2 + 1, 2), (T - 1, T)]
+        "names, accounts", [(1, 4 * T), (3, T), ((T + 1) // 2, 2), (T // 2 + 1, 2), (T - 1, T)]
     )
     def test_is_a_fan_out_where_no_account_has_it(self, load, path, names, accounts):
         records = [

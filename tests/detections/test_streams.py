@@ -29,7 +29,7 @@ from tests.conftest import RECORDED
 from tests.lake.test_queries import HUNT, rows_of
 
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60
-MANY = max(2 * T, 20)  # enough for every threshold and pattern
+MANY = 2 * T  # enough for a burst, and too few to alert without discovery
 # How many names a fan-out may have to be recognised as soon as it crosses the threshold.
 FAN_OUT_NAMES = max((T - 1) // config.FEW_NAMES, 1)
 NAMES = {

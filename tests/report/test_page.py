@@ -104,7 +104,7 @@ class TestOneIncident:
 
     def test_the_timeline_has_the_right_marks_where_their_times_say(self, opened, report):
         attack = opened(report).locator("#incident-1")
-        assert attack.locator("h4").all_inner_texts()[1] == "Tried 12, entered 1"
+        assert "Tried 12, entered 1" in attack.locator("h4").all_inner_texts()
         marks = attack.locator(".track .mark")
         kinds = [mark.get_attribute("class").split()[1] for mark in marks.all()]
         assert {kind: kinds.count(kind) for kind in kinds} == {
@@ -136,9 +136,9 @@ class TestOneIncident:
     def test_each_step_has_its_queries_with_values_to_copy(self, opened, report):
         page = opened(report)
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        steps = page.locator("#incident-1 .steps").first.locator("> li")
+        steps = page.locator("#incident-1 .runbook").first.locator("> li")
         assert steps.count() == 3
-        query = steps.first.locator("details.query").first
+        query = steps.nth(1).locator("details.query").first
         query.locator("summary").click()
         for button, expected in (
             ("Copy command", "--set=principal=arn:aws:iam::123456789012:user/mallory"),
@@ -239,7 +239,7 @@ def test_trust_policy_attacks_meet_what_they_led_to(opened, tmp_path):
     trail = simulated(tmp_path / "trail", api=Api.UPDATE_TRUST_POLICY, succeed=1)
     written(tmp_path / "report.html", trail)
     page = opened(tmp_path / "report.html")
-    assert page.locator(".incident h4").all_inner_texts()[1] == "Tried 12, entered 1"
+    assert "Tried 12, entered 1" in page.locator(".incident h4").all_inner_texts()
     lane = page.locator(".lane", has=page.locator(".mark.success"))
     assert lane.inner_text() == "role/NetworkOperatorRole"
     assert lane.locator(".mark.failure").count() == 1

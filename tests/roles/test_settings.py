@@ -144,7 +144,7 @@ def test_sessions_of_a_shared_role_are_told_apart_by_every_command(content):
     counts = {one.principal: (len(one.failed), len(one.entered)) for one in summaries}
     assert counts == {alice["arn"]: (12, 0), bob["arn"]: (0, 5)}
     (incident,) = outcome.incidents
-    assert incident.sentence.startswith("DENIED on all 12 roles: SharedAdmin/alice")
+    assert incident.sentence.startswith("DENIED AssumeRole on all 12 roles: SharedAdmin/alice")
 
 
 class TestReading:
