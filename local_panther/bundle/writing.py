@@ -1,22 +1,31 @@
-"""Writes files into a folder: all of them or none."""
+"""Writes files into a folder: all of them or none, also if the process is killed.
 
+All of it is first written into a folder of its own inside the repository, `WORK`, where a full disk
+or a missing right shows. Then a list of what goes where, the journal, takes its place there in one
+step; from then on it counts as written: whoever is interrupted while the files take their places
+has them put there by the next run, with `finish`.
+"""
+
+import fcntl
+import json
 import os
-import secrets
+import shutil
 import signal
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from local_panther.bundle.plan import Change
+from local_panther.bundle.change import Change
 
 STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WORK = ".local-panther-init.tmp"
+JOURNAL = "journal.json"
+
+Step = tuple[str, str | None]  # the path of a file, and its new content in WORK; None removes it
 
 
 def write(changes: Iterable[Change], folder: Path) -> None:
     """Write the new content of each change; after an error everything is as it was.
-
-    First all of it is written beside the files that are to be replaced, which is where a full disk
-    or a missing right shows. Then each file takes its place in one step.
 
     Args:
         changes: What to write.
@@ -25,42 +34,113 @@ def write(changes: Iterable[Change], folder: Path) -> None:
     Raises:
         OSError: Something cannot be written.
     """
+    wanted = [change for change in changes if change.old != change.new]
     folders: list[Path] = []
-    waiting: dict[Path, Path] = {}
-    undo: list[tuple[Path, bytes | None]] = []
     with _uninterrupted():
         try:
-            for change in changes:
-                target = (folder / change.path).resolve()
-                _make_folders(target.parent, folders)
-                waiting[target] = _beside(target)
-                waiting[target].write_bytes(change.new)
-                _keep_mode(target, waiting[target])
-                undo.append((target, change.old))
-            for target, path in waiting.items():
-                path.replace(target)
-        except BaseException:
-            for target, old in undo:
-                with suppress(OSError):
-                    _restore(target, old)
-            raise
+            _make_folders(folder.resolve(), folders)
+            with _locked(folder):
+                _write(wanted, folder, folders)
         finally:
-            for path in waiting.values():
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
             for made in reversed(folders):
                 with suppress(OSError):  # which are not empty if all went well
                     made.rmdir()
 
 
+def is_unfinished(folder: Path) -> bool:
+    """Return whether files of an interrupted run still have to take their places."""
+    return (folder / WORK / JOURNAL).is_file()
+
+
+def finish(folder: Path) -> bool:
+    """Complete what an interrupted run had written; return whether there was something to do.
+
+    Args:
+        folder: The root of the repository.
+
+    Raises:
+        OSError: Something cannot be written.
+    """
+    if not (folder / WORK).is_dir():
+        return False
+    with _uninterrupted(), _locked(folder):
+        if found := is_unfinished(folder):
+            steps: list[Step] = json.loads((folder / WORK / JOURNAL).read_text(encoding="utf-8"))
+            _take_places(steps, folder)
+        shutil.rmtree(folder / WORK, ignore_errors=True)
+    return found
+
+
+def _write(changes: Sequence[Change], folder: Path, folders: list[Path]) -> None:
+    work = folder / WORK
+    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed before it had all
+    is_committed = False
+    try:
+        work.mkdir()
+        steps = [_staged(change, folder, str(n), folders) for n, change in enumerate(changes)]
+        _put(work / "list", json.dumps(steps).encode())
+        is_committed = True
+        (work / "list").replace(work / JOURNAL)
+        _take_places(steps, folder)
+    except BaseException:
+        if is_committed:
+            (work / JOURNAL).unlink(missing_ok=True)
+            for change in changes:
+                with suppress(OSError):
+                    _restore(folder, change)
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _staged(change: Change, folder: Path, name: str, folders: list[Path]) -> Step:
+    """Write the new content of a file into WORK."""
+    if change.new is None:
+        return change.path, None
+    target = (folder / change.path).resolve()
+    _make_folders(target.parent, folders)
+    _put(folder / WORK / name, change.new)
+    _keep_mode(target, folder / WORK / name)
+    return change.path, name
+
+
+def _take_places(steps: Iterable[Step], folder: Path) -> None:
+    """Put files in their places; those that are there already are left alone."""
+    for path, name in steps:
+        target = (folder / path).resolve()
+        if name is None:
+            target.unlink(missing_ok=True)
+        elif (folder / WORK / name).exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (folder / WORK / name).replace(target)
+
+
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C and its like wait until everything is in place: a moment."""
+    """Defer Ctrl-C, SIGTERM and SIGHUP until all files are written."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep others from writing into a repository at the same time.
+
+    Raises:
+        OSError: Another process does so.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise OSError(error.errno, "another local-panther writes there now", folder) from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:
@@ -71,8 +151,12 @@ def _make_folders(folder: Path, made: list[Path]) -> None:
             made.append(path)
 
 
-def _beside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+def _put(path: Path, data: bytes) -> None:
+    """Write a file so that it is on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _keep_mode(target: Path, path: Path) -> None:
@@ -80,11 +164,12 @@ def _keep_mode(target: Path, path: Path) -> None:
         os.chmod(path, target.stat().st_mode)  # noqa: PTH101 - as short
 
 
-def _restore(target: Path, old: bytes | None) -> None:
-    if old is None:
+def _restore(folder: Path, change: Change) -> None:
+    target = (folder / change.path).resolve()
+    if change.old is None:
         target.unlink(missing_ok=True)
-    elif target.read_bytes() != old:
-        path = _beside(target)
-        path.write_bytes(old)
+    elif not target.exists() or target.read_bytes() != change.old:
+        path = folder / WORK / "restored"
+        path.write_bytes(change.old)
         _keep_mode(target, path)
         path.replace(target)

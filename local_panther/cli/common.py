@@ -19,7 +19,7 @@ from local_panther.errors import ContentError, Problem, UnusableCluster
 from local_panther.text import in_one_line, printable
 
 if TYPE_CHECKING:
-    from local_panther.bundle.plan import Change
+    from local_panther.bundle.change import Change
     from local_panther.records.model import Tally
 
 OK, INCOMPLETE, UNUSABLE = 0, 1, 2

@@ -50,10 +50,13 @@ def set_values(
     needs a JSON array: NAMES='["a,b"]'.
     """
     from local_panther.content.agreements import check_agreements
+    from local_panther.bundle.writing import finish
     from local_panther.content.following import Repository
 
     messages = message_console()
     folder = _own_content(content, messages)
+    with write_errors(folder, messages):
+        finish(folder)  # an interrupted `init` or `set`
     with content_errors(messages):
         repository = Repository(folder)
         if not asked:
@@ -95,7 +98,7 @@ def show_and_write(
         messages: Where an error goes, which ends the command.
         dry_run: Only print.
     """
-    from local_panther.bundle.plan import Change
+    from local_panther.bundle.change import Change
     from local_panther.bundle.writing import write
 
     with write_errors(folder, messages):

@@ -8,18 +8,21 @@ import pytest
 import yaml
 
 from local_panther.bundle.files import bundled_files
+from local_panther.bundle.manifest import NAME, Manifest
 from local_panther.bundle.plan import planned
-from local_panther.bundle.writing import write
+from local_panther.bundle.writing import WORK, write
 from tests.builders.events import CONTENT_FOLDERS, REPO
 from tests.cli.test_command_line import COMMAND, run
 
 RULE = "rules/aws_cloudtrail_rules/aws_iam_list_roles.py"
+MODEL = "data_models/aws_cloudtrail_data_model.yml"
 SETTINGS = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    paths = sorted(folder.rglob("*"))
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths if p.is_file()}
+    """Return all files of a folder but the manifest."""
+    paths = (p for p in sorted(folder.rglob("*")) if p.is_file() and p.name != NAME)
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths}
 
 
 def own(folder: Path, path: str, **spec) -> None:
@@ -43,40 +46,74 @@ def test_a_new_folder_gets_all_files_of_the_five_folders_and_no_other(written):
 def test_what_is_there_already_is_not_written_again(written):
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*")}
     status, out, err = run("init", written)
-    assert (status, err) == (0, "") and "0 new, 0 that differ" in out
+    assert (status, err) == (0, "") and re.search(r": \d+ same$", out)
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*")} == before
 
 
-def test_nothing_is_written_over_settings_unless_told(written):
-    settings = (written / SETTINGS).read_text()
-    was, other = "Enabled: false", "Enabled: true"
-    if was not in settings:
-        was, other = other, was
-    (written / SETTINGS).write_text(settings.replace(was, other))
-    (written / RULE).unlink()
-    before = contents(written)
+def test_nothing_is_written_over_files_of_others_unless_told(tmp_path):
+    (tmp_path / SETTINGS).parent.mkdir(parents=True)
+    (tmp_path / SETTINGS).write_text("mine\n")
     for option in ([], ["--dry-run"]):
-        status, out, err = run("init", written, *option)
-        assert status == 1 and "nothing was written" in err and "--overwrite" in err
-        assert f"differs {SETTINGS}\n" in out and f"new     {RULE}\n" in out
-        assert re.search(rf"^-{other}.*\n\+{was}", out, re.MULTILINE)
-        assert contents(written) == before
+        status, out, err = run("init", tmp_path, *option)
+        assert status == 1 and "nothing was written: 1 of your files" in err
+        assert f"--skip {SETTINGS}" in err and "--overwrite" in err
+        assert f"differs  {SETTINGS}\n" in out and f"new      {RULE}\n" in out
+        assert "-mine" not in out and re.search(r": \d+ new, 1 differs$", out)
+        assert list(contents(tmp_path)) == [SETTINGS]
+    assert re.search(r"^-mine\n\+AnalysisType", run("init", tmp_path, "--diff")[1], re.MULTILINE)
+
+
+def test_a_file_that_was_skipped_once_is_left_alone_until_it_is_overwritten(tmp_path):
+    (tmp_path / SETTINGS).parent.mkdir(parents=True)
+    (tmp_path / SETTINGS).write_text("mine\n")
+    assert run("init", tmp_path, "--skip", SETTINGS)[0] == 0
+    status, out, err = run("init", tmp_path)
+    assert (status, err) == (0, "") and f"skipped  {SETTINGS}; yours\n" in out
+    assert (tmp_path / SETTINGS).read_text() == "mine\n"
+    assert run("init", tmp_path, "--overwrite", "--only", SETTINGS)[0] == 0
+    assert (tmp_path / SETTINGS).read_bytes() == (REPO / SETTINGS).read_bytes()
+
+
+def test_only_what_is_asked_for_is_written(tmp_path):
+    assert run("init", tmp_path, "--only", "queries", "--skip", "queries/*address*")[0] == 0
+    wanted = {path for path in bundled_files() if path.startswith("queries/")}
+    assert set(contents(tmp_path)) == {path for path in wanted if "address" not in path}
+    assert run("init", tmp_path)[0] == 0
+    assert set(contents(tmp_path)) == set(bundled_files())
+
+
+def test_a_pattern_that_matches_nothing_is_an_error(tmp_path):
+    status, _, err = run("init", tmp_path, "--skip", "querys")
+    assert status == 2 and "'querys' matches no file" in err and not contents(tmp_path)
+
+
+@pytest.mark.parametrize("path", [MODEL, "data_models/mine.yaml"])
+def test_another_data_model_for_cloudtrail_satisfies_and_stays(tmp_path, path):
+    own(tmp_path, path, AnalysisType="datamodel", DataModelID="X", LogTypes=["AWS.CloudTrail"])
+    before = contents(tmp_path)
+    status, out, err = run("init", tmp_path)
+    assert status == 0, err
+    assert f"skipped  {MODEL}; the data model of AWS.CloudTrail is there already ({path})\n" in out
+    models = {p: data for p, data in contents(tmp_path).items() if p.startswith("data_models/")}
+    assert models == before
+    assert run("init", tmp_path)[::2] == (0, "")
 
 
 def test_overwrite_replaces_what_differs_and_keeps_everything_else(written):
     (written / SETTINGS).write_text("mine\n")
     (written / SETTINGS).chmod(0o640)
     (written / "rules/own.txt").write_text("kept")
-    status, out, _ = run("init", written, "--overwrite")
+    (written / RULE).unlink()
+    status, out, _ = run("init", written, "--overwrite", "--diff")
     assert status == 0 and "\n-mine\n" in out
     assert (written / SETTINGS).read_bytes() == (REPO / SETTINGS).read_bytes()
     assert (written / SETTINGS).stat().st_mode & 0o777 == 0o640
-    assert (written / "rules/own.txt").read_text() == "kept"
+    assert (written / "rules/own.txt").read_text() == "kept" and (written / RULE).exists()
 
 
 def test_a_dry_run_writes_nothing(tmp_path):
     status, out, err = run("init", tmp_path / "new", "--dry-run")
-    assert status == 0 and f"new     {RULE}" in out and err == ""
+    assert status == 0 and f"new      {RULE}" in out and err == ""
     assert not (tmp_path / "new").exists()
 
 
@@ -89,17 +126,12 @@ def test_a_dry_run_writes_nothing(tmp_path):
             {"AnalysisType": "rule", "RuleID": "AWS.CloudTrail.IAMListRoles"},
             "RuleID AWS.CloudTrail.IAMListRoles",
         ),
-        (
-            "data_models/mine.yaml",
-            {"AnalysisType": "datamodel", "DataModelID": "Mine", "LogTypes": ["AWS.CloudTrail"]},
-            "the data model of AWS.CloudTrail",
-        ),
     ],
 )
 def test_an_item_that_is_there_under_another_name_is_named(tmp_path, option, path, spec, name):
     own(tmp_path, path, **spec)
     status, _, err = run("init", tmp_path, *option)
-    assert status == 2 and f"{tmp_path / path}: has {name} already" in err
+    assert status == 2 and f"{tmp_path / path}: has {name} already" in err and "--skip" in err
     assert list(contents(tmp_path)) == [path]
 
 
@@ -153,6 +185,7 @@ def test_an_error_while_files_take_their_places_undoes_those_that_have(
         (written / path).write_text("mine")
     (written / SETTINGS).unlink()
     before, replace, left = contents(written), Path.replace, [moment]
+    plan = planned(Manifest("9", bundled_files()), written)
 
     def failing(path, target):
         left[0] -= 1
@@ -162,8 +195,8 @@ def test_an_error_while_files_take_their_places_undoes_those_that_have(
 
     monkeypatch.setattr(Path, "replace", failing)
     with pytest.raises(OSError, match="Input/output"):
-        write(planned(bundled_files(), written), written)
-    assert contents(written) == before
+        write(plan.changes, written)
+    assert contents(written) == before and not (written / WORK).exists()
 
 
 def test_a_replay_elsewhere_says_that_it_runs_these_detections(tmp_path):
