@@ -6,7 +6,7 @@ FROM python:3.11-slim-trixie AS build
 WORKDIR /source
 COPY . .
 RUN python -m venv /opt/local-panther \
-  && /opt/local-panther/bin/pip install --no-cache-dir --constraint constraints.txt .
+  && /opt/local-panther/bin/pip install --no-cache-dir --constraint constraints.txt ".[panther-analysis]"
 
 FROM python:3.11-slim-trixie
 COPY --from=build /opt/local-panther /opt/local-panther

@@ -9,7 +9,9 @@ or the content cannot be used.
 
 import importlib.metadata
 import logging
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
 import typer
 
@@ -27,23 +29,121 @@ from local_panther.processes import collect_garbage_rarely
 from local_panther.text import LogFormatter
 from local_panther.versions import PANTHER_PACKAGES, installed
 
+ABOUT = """A local Panther: test and replay Panther content without an instance.
+
+Begin in a content repository with `local-panther test`, in an empty folder with
+`local-panther init .`, or anywhere with `local-panther replay PATH-OF-CLOUDTRAIL`.
+"""
+
+
+@dataclass(frozen=True)
+class _Command:
+    """A command, and what help says of it.
+
+    Attributes:
+        run: Its function.
+        name: Its name.
+        about: Its line in the list of commands, short enough for 80 columns.
+        examples: Whole command lines.
+        settings: For click.
+    """
+
+    run: Callable[..., None]
+    name: str
+    about: str
+    examples: tuple[str, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def add_to(self, app: typer.Typer) -> None:
+        """Register the command."""
+        lines = "\n".join(f"  {example}" for example in self.examples)
+        page = f"Page: docs/commands/{self.name}.md"
+        app.command(
+            self.name,
+            short_help=self.about,
+            epilog=f"\b\nExamples:\n{lines}\n\n{page}",
+            context_settings=self.settings or None,
+        )(self.run)
+
+
+# In the order in which a newcomer needs them.
+COMMANDS = (
+    _Command(
+        init,
+        "init",
+        "Write the detections into a repository, or upgrade them.",
+        ("local-panther init . --dry-run", "local-panther init . --skip data_models"),
+    ),
+    _Command(
+        test,
+        "test",
+        "Test content: rules, correlation rules, filters, queries.",
+        ("local-panther test", "local-panther test --filter RuleID=AWS.CloudTrail.RoleSearch"),
+        TEST_SETTINGS,
+    ),
+    _Command(
+        replay,
+        "replay",
+        "Run content over recorded CloudTrail; print the alerts.",
+        (
+            "local-panther replay ~/my-trail/ --report report.html",
+            "local-panther replay s3://bucket/AWSLogs/ --from 2026-01-05",
+        ),
+    ),
+    _Command(
+        tune,
+        "tune",
+        "Find the threshold and window that suit your CloudTrail.",
+        ("local-panther tune ~/my-trail/",),
+    ),
+    _Command(
+        query,
+        "query",
+        "Run a saved query over recorded CloudTrail.",
+        (
+            "local-panther query",
+            "local-panther query 'AWS History of a Principal' ~/my-trail/ --set name=mallory",
+        ),
+    ),
+    _Command(
+        summary,
+        "summary",
+        "Show what each principal did with roles.",
+        ("local-panther summary ~/my-trail/ --format csv",),
+    ),
+    _Command(
+        set_values,
+        "set",
+        "Change a setting and all that repeats it.",
+        ("local-panther set", "local-panther set THRESHOLD=5 EXPECTED_PRINCIPALS+=alice"),
+    ),
+    _Command(
+        simulate,
+        "simulate",
+        "Generate CloudTrail with an attack, to try things out.",
+        (
+            "local-panther simulate trail --succeed 2",
+            "local-panther simulate trail.jsonl --principal role --rotate-sessions --shuffle",
+        ),
+    ),
+    _Command(
+        serve,
+        "serve",
+        "Run a local instance: upload, alerts, data lake, REST.",
+        ("local-panther serve", "local-panther serve --replay ~/my-trail/ --follow"),
+    ),
+)
+
 app = typer.Typer(
     cls=Commands,
-    help="A local Panther: test and replay Panther content without an instance.",
+    help=ABOUT,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # whose boxes break messages in a pipe
     context_settings=context_settings(),
 )
-app.command()(replay)
-app.command()(tune)
-app.command()(query)
-app.command()(summary)
-app.command()(simulate)
-app.command()(serve)
-app.command(context_settings=TEST_SETTINGS)(test)
-app.command()(init)
-app.command("set")(set_values)
+for command in COMMANDS:
+    command.add_to(app)
 
 
 def _print_version(value: bool) -> None:  # noqa: FBT001 - typer calls it

@@ -77,11 +77,19 @@ def content_folder(given: Path | None) -> Path:
 
 
 def message_console(report: Path | None = None) -> Console:
-    """Return the console for messages; a report in a missing folder ends the command at once."""
+    """Return the console for messages; an impossible report ends the command at once."""
     messages = _Console(stderr=True, soft_wrap=True)
-    if report and not report.parent.is_dir():
-        messages.print(message(f"{report}: there is no folder {report.parent}"))
-        raise typer.Exit(UNUSABLE)
+    if report:
+        reason = ""
+        if not report.parent.is_dir():
+            reason = f"there is no folder {report.parent}"
+        elif report.is_dir():
+            reason = "is a folder; name a file in it"
+        elif not os.access(report if report.exists() else report.parent, os.W_OK):
+            reason = "cannot be written: permission denied"
+        if reason:
+            messages.print(message(f"{report}: {reason}"))
+            raise typer.Exit(UNUSABLE)
     return messages
 
 

@@ -95,8 +95,9 @@ def init(
             _explain(blocking, messages)
             raise typer.Exit(INCOMPLETE)
         if not dry_run and plan.changes:
+            where = f"{folder}" if folder.exists() else f"the new folder {folder}"
             write(plan.changes, folder)
-            note(f"written to {folder}; next, in that folder: local-panther test", messages)
+            note(f"written to {where}; next, in that folder: local-panther test", messages)
         conflicts = [step.path for step in plan.steps if step.kind is Kind.CONFLICT]
         if conflicts:
             text = f"resolve the conflicts between <<<<<<< and >>>>>>> in {', '.join(conflicts)}"

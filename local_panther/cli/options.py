@@ -74,7 +74,11 @@ From = Annotated[
 To = Annotated[
     float | None,
     typer.Option(
-        "--to", metavar="TIME", parser=_moment, show_default=False, help="Only what came before it."
+        "--to",
+        metavar="TIME",
+        parser=_moment,
+        show_default=False,
+        help="Only what happened before this time.",
     ),
 ]
 
@@ -98,9 +102,7 @@ Strict = Annotated[
 ]
 Workers = Annotated[
     int,
-    typer.Option(
-        min=0, help="Processes that scan files, 0 for one per core; the result is the same."
-    ),
+    typer.Option(min=0, help="Processes that scan files, 0 for one per core."),
 ]
 Cluster = Annotated[
     str,
@@ -112,7 +114,7 @@ Cluster = Annotated[
 ]
 RequesterPays = Annotated[
     bool,
-    typer.Option("--requester-pays", help="Pay for requests to buckets in S3 that ask for it."),
+    typer.Option("--requester-pays", help="Accept the charges of requester-pays buckets."),
 ]
 ReportFile = Annotated[
     Path | None, typer.Option(metavar="FILE.html", help="Also write everything as one HTML page.")

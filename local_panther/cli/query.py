@@ -40,7 +40,10 @@ if TYPE_CHECKING:
 
 def query(
     name: Annotated[
-        str | None, typer.Argument(help="The query's name; without it all are listed.")
+        str | None,
+        typer.Argument(
+            help="The query's name, in quotes if it has spaces; without it all are listed."
+        ),
     ] = None,
     paths: Annotated[
         list[str] | None,
@@ -49,7 +52,11 @@ def query(
     *,
     values: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter to what an alert says."),
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Set a parameter, such as principal=arn:… or alert_time=2026-01-05; repeatable.",
+        ),
     ] = None,
     sql: Annotated[
         bool, typer.Option("--sql", help="Print the SQL that an instance would run, to paste it.")

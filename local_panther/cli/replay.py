@@ -52,11 +52,11 @@ def replay(
     ] = False,
     strict: Strict = False,
     delivery_delay: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="From an event until it arrives.")
+        float, typer.Option(min=0, metavar="SECONDS", help="Time between an event and its arrival.")
     ] = DELIVERY_DELAY,
     keep_repeated: Annotated[
         bool,
-        typer.Option("--keep-repeated", help="Process records as often as they were delivered."),
+        typer.Option("--keep-repeated", help="Do not drop duplicate deliveries."),
     ] = False,
     report: ReportFile = None,
     workers: Workers = 0,
@@ -79,12 +79,15 @@ def replay(
         AlertFormat,
         typer.Option(
             "--format",
-            help="text: incidents, worst first; json, csv and ocsf: alerts, in the order of time.",
+            help="text: incidents by severity; json, csv and ocsf: alerts by time.",
         ),
     ] = AlertFormat.TEXT,
     details: Annotated[
         bool,
         typer.Option("--details", help="Print everything about every incident, however many."),
+    ] = False,
+    fail_on_alert: Annotated[
+        bool, typer.Option("--fail-on-alert", help="Exit with status 1 if there is an alert.")
     ] = False,
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
@@ -137,7 +140,8 @@ def replay(
 
         write_file(lambda: write_report(outcome, report, paths), report, messages)
     is_answered = outcome.complete and not (is_doubtful or without_answer(outcome.tally))
-    raise typer.Exit(OK if is_answered else INCOMPLETE)
+    is_expected = not (fail_on_alert and outcome.alerts)
+    raise typer.Exit(OK if is_answered and is_expected else INCOMPLETE)
 
 
 def _schema(

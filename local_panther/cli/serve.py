@@ -38,26 +38,29 @@ def serve(
             "environment, else one is generated.",
         ),
     ] = None,
-    state: Annotated[Path, typer.Option(help="Folder in which uploads are kept.")] = STATE,
+    state: Annotated[
+        Path, typer.Option(help="Folder that keeps uploads, alerts and the lake.")
+    ] = STATE,
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Listen beyond this machine, as --host says.")
+        bool, typer.Option("--allow-remote", help="Allow a --host that other machines can reach.")
     ] = False,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A further name by which clients address it."),
+        typer.Option(metavar="NAME", help="Accept requests for this host name too; repeatable."),
     ] = None,
     replay: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATH",
             help="CloudTrail that the uploaded content runs over at the start: a file, a folder "
-            "or s3://bucket/prefix; may be given again. Alerts and the data lake come of it.",
+            "or s3://bucket/prefix; repeatable. Fills alerts and the data lake.",
         ),
     ] = None,
     follow: Annotated[
         bool,
         typer.Option(
-            "--follow", help="Go on with files that come into the folders and buckets of --replay."
+            "--follow",
+            help="Also replay files that arrive later in the folders and buckets of --replay.",
         ),
     ] = False,
     deliver: Annotated[
@@ -80,7 +83,8 @@ def serve(
             _fail(messages, f"--host {host} is not of this machine alone; add --allow-remote")
         text = "warning: whoever has the token can run Python here, and it is sent in the clear"
         messages.print(message(text, "yellow"))
-    token = _token(token_file, messages)
+    given = _given_token(token_file, messages)
+    token = given or secrets.token_urlsafe(24)
     feed = _feed(replay or [], workers, messages, follow=follow)
     webhook = _webhook(deliver, messages)
     links = list[str]()
@@ -88,7 +92,9 @@ def serve(
 
     def ready(url: str) -> None:
         print(f"export PANTHER_API_HOST={url}")
-        print(f"export {TOKEN_VARIABLE}={shlex.quote(token)}", flush=True)
+        if not given:  # what was given is a secret, which a log should not have
+            print(f"export {TOKEN_VARIABLE}={shlex.quote(token)}")
+        print(end="", flush=True)
         links.append(url.removesuffix("/public/graphql"))
         note(url, messages)
         note(f"uploads are kept in {state}; Ctrl-C stops", messages)
@@ -159,10 +165,15 @@ def _background(
     return background
 
 
-def _token(path: Path | None, messages: Console) -> str:
-    """Return the token to ask for; never from the command line, which other users can read."""
+def _given_token(path: Path | None, messages: Console) -> str:
+    """Return the token that the user gave; "" if none.
+
+    It is never on the command line, which other users can read.
+    """
     if path is None:
-        token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
+        token = os.environ.get(TOKEN_VARIABLE, "")
+        if not token:
+            return ""
     else:
         try:
             token = path.read_text(encoding="utf-8").strip()

@@ -49,8 +49,8 @@ def set_values(
     NAMES= empties it, NAMES+=carol adds to it and NAMES-=bob removes from it. An entry with a comma
     needs a JSON array: NAMES='["a,b"]'.
     """
-    from local_panther.content.agreements import check_agreements
     from local_panther.bundle.writing import finish
+    from local_panther.content.agreements import check_agreements
     from local_panther.content.following import Repository
 
     messages = message_console()

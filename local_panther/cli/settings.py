@@ -2,29 +2,39 @@
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
 import click
+from click.exceptions import NoArgsIsHelpError
 from typer.core import TyperGroup, TyperOption
 
-from local_panther.cli.common import INCOMPLETE, PIPE_WIDTH, UNUSABLE
+from local_panther.cli.common import INCOMPLETE, OK, PIPE_WIDTH, UNUSABLE
 from local_panther.processes import stop_as_ctrl_c
 from local_panther.text import in_one_line
 from local_panther.versions import untested_versions, unusable_versions
 
+RANGE = re.compile(r"; BOUNDS(?=\])|\s*\[BOUNDS\]".replace("BOUNDS", r"(?:[\d.]+<=)?x[<>]=[\d.]+"))
 QUIET, NO_COLOUR = "LOCAL_PANTHER_QUIET", "NO_COLOR"
 
 
 class _Formatter(click.HelpFormatter):
-    """Writes help without the backslashes that typer puts before brackets for rich."""
+    """Writes help without what typer puts there for rich and for programmers.
+
+    These are backslashes before brackets, and ranges such as "INTEGER RANGE" and "x>=0".
+    """
 
     def write_dl(
         self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
-        super().write_dl([(k, v.replace("\\[", "[")) for k, v in rows], col_max, col_spacing)
+        shown = [
+            (name.replace(" RANGE", ""), RANGE.sub("", text.replace("\\[", "[")))
+            for name, text in rows
+        ]
+        super().write_dl(shown, col_max, col_spacing)
 
 
 class _Context(click.Context):
@@ -71,6 +81,9 @@ def _printable_errors() -> Iterator[None]:
     """Make what click says of arguments printable: `replay *` passes file names of any kind."""
     try:
         yield
+    except NoArgsIsHelpError as error:  # whose message is the whole help
+        print(error.message)
+        raise cast("Exception", click.exceptions.Exit(OK)) from None
     except click.ClickException as error:
         text = in_one_line(error.format_message())
         error.format_message = lambda: text  # type: ignore[method-assign]
@@ -88,7 +101,7 @@ def _broken_streams() -> Iterator[None]:
     except KeyboardInterrupt:
         _end("interrupted")
     except BrokenPipeError:
-        _end("standard output was closed before everything was written")
+        _end()  # as `| head` does, which has what it wanted
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
             raise
@@ -136,11 +149,11 @@ def _note_untested_versions() -> None:
             print(line, file=sys.stderr)
 
 
-def _end(message: str) -> None:
-    """Print a message and end, without a word on what is still to be written."""
+def _end(message: str = "") -> None:
+    """Print a message, if any, and end, without a word on what is still to be written."""
     for stream, number in ((sys.stderr, 2), (sys.stdout, 1)):
         try:
-            if stream is sys.stderr:
+            if stream is sys.stderr and message:
                 print(message, file=stream)
             stream.flush()
         except OSError:

@@ -46,7 +46,9 @@ def simulate(
         ),
     ],
     *,
-    roles: Annotated[int, typer.Option(min=1, help="Distinct roles that deny the attacker.")] = 12,
+    roles: Annotated[
+        int, typer.Option(min=1, help="Distinct roles that the attacker is denied.")
+    ] = 12,
     api: Annotated[Api, typer.Option(help="How the attacker tries them.")] = Api.ASSUME_ROLE,
     principal: Annotated[
         PrincipalKind, typer.Option(help="The kind of attacker.")
@@ -64,14 +66,18 @@ def simulate(
     succeed: Annotated[
         int, typer.Option(min=0, help="Roles that the attacker then gets into.")
     ] = 0,
-    no_discovery: Annotated[bool, typer.Option("--no-discovery", help="No ListRoles.")] = False,
+    no_discovery: Annotated[
+        bool, typer.Option("--no-discovery", help="Leave out the ListRoles call.")
+    ] = False,
     discovery_last: Annotated[
         bool, typer.Option("--discovery-last", help="ListRoles after the attempts, not before.")
     ] = False,
     blocklisted: Annotated[
         str | None,
         typer.Option(
-            metavar="ARN", help="A role that a person assumes in the meantime.", callback=_role
+            metavar="ARN",
+            help="A role that a person assumes, for the blocklist rule.",
+            callback=_role,
         ),
     ] = None,
     background: Annotated[

@@ -118,12 +118,12 @@ class TestStreams:
         )
 
     @pytest.mark.parametrize("form", ["text", "json"])
-    def test_an_output_that_is_closed_early_is_a_message(self, tmp_path, form):
+    def test_an_output_that_is_closed_early_ends_it_in_silence(self, tmp_path, form):
         trail = simulated(tmp_path / "t.jsonl")
         line = f"(sleep 0.1; local-panther replay {trail} --format {form}; echo status $? >&2)"
         done = self.shell(f"{line} | true")
-        assert done.stderr.splitlines()[-1] == "status 1"
-        assert "standard output was closed" in done.stderr and "Traceback" not in done.stderr
+        lines = [line for line in done.stderr.splitlines() if not line.startswith("read 115")]
+        assert lines == ["status 1"]
 
     @pytest.mark.parametrize("command", ["simulate -", "replay {trail}", "replay -h", "--version"])
     def test_an_output_on_a_full_disk_is_a_message(self, tmp_path, command):

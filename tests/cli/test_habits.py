@@ -1,17 +1,20 @@
 """What people expect of any command line."""
 
 import os
+import re
+import shlex
 import subprocess
 
 import pytest
 
+from local_panther import cli
 from local_panther.cli import common
 from local_panther.records.model import Tally
 from tests.builders.events import REPO
 from tests.builders.replays import simulated
 from tests.cli.test_command_line import COMMAND, run
 
-COMMANDS = ["replay", "tune", "simulate", "serve", "test", "init", "set", "query", "summary"]
+COMMANDS = [command.name for command in cli.COMMANDS]
 
 
 def with_environment(*arguments, cwd=REPO, **environment):
@@ -54,9 +57,33 @@ class TestHelp:
 
     def test_says_the_whole_sentence_of_a_command_in_a_pipe(self):
         out = with_environment("-h").stdout
-        assert (
-            "the alerts that an instance would make." in out and "..." not in out.split("Comm")[1]
-        )
+        assert "Run content over recorded CloudTrail; print the alerts." in out
+        assert "..." not in out.split("Commands:")[1]
+
+    def test_is_printed_as_help_if_nothing_is_asked_for(self):
+        assert run() == run("-h")
+
+    def test_begins_with_what_a_newcomer_needs_and_fits_a_narrow_terminal(self):
+        lines = with_environment("-h", COLUMNS="80").stdout.split("Commands:\n")[1].splitlines()
+        assert [line.split()[0] for line in lines] == COMMANDS
+        assert COMMANDS[:3] == ["init", "test", "replay"]
+        assert all(line.endswith(".") and "..." not in line for line in lines)
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    def test_of_a_command_has_an_example_and_its_page_and_no_bounds(self, command):
+        out = run(command, "-h")[1]
+        assert f"Examples:\n    local-panther {command}" in out
+        (page,) = re.findall(r"Page: (\S+)", out)
+        assert (REPO / page).is_file()
+        assert "RANGE" not in out and "x>=" not in out and "[default: 0\n" not in out
+
+    @pytest.mark.parametrize(
+        "example", [example for command in cli.COMMANDS for example in command.examples]
+    )
+    def test_shows_examples_whose_options_exist(self, example):
+        _, name, *words = shlex.split(example)
+        out = run(name, "-h")[1]
+        assert all(word.split("=")[0] in out for word in words if word.startswith("--"))
 
     @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
     def test_completion_can_be_installed(self, shell, tmp_path):
@@ -83,6 +110,21 @@ class TestWidth:
         assert f"{tmp_path / name}: no such file or folder" in err
         _, _, err = run("simulate", "-", "--blocklisted", name)
         assert name in err
+
+
+class TestReports:
+    @pytest.mark.parametrize("name", [".", "missing/r.html", "folder"])
+    def test_that_cannot_be_written_are_refused_before_anything_is_read(self, tmp_path, name):
+        (tmp_path / "folder").mkdir()
+        trail = simulated(tmp_path / "t.jsonl")
+        status, out, err = run("replay", trail, "--report", tmp_path / name)
+        assert status == 2 and out == "" and "folder" in err
+
+    def test_an_alert_fails_a_replay_that_expects_none(self, tmp_path):
+        trail = simulated(tmp_path / "t.jsonl")
+        assert run("replay", trail)[0] == 0
+        assert run("replay", trail, "--fail-on-alert")[0] == 1
+        assert run("replay", trail, "--fail-on-alert", "--to", "2026-01-05T09:30")[0] == 0
 
 
 class TestColour:
