@@ -79,7 +79,7 @@ audit:
 lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict local_panther
+	$(BIN)/mypy --strict local_panther benchmarks
 	MYPYPATH=global_helpers $(BIN)/mypy --strict global_helpers/*.py
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/black --quiet --check $(CONTENT)

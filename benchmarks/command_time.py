@@ -40,7 +40,7 @@ def measure(records: int) -> list[Figure]:
 
 
 def _runs(tool: str, folder: Path) -> Callable[[], Any]:
-    command = [BIN / tool, "test"]
+    command = [str(BIN / tool), "test"]
     return lambda: subprocess.run(
         command, cwd=folder, env=ENVIRONMENT, capture_output=True, check=True
     )

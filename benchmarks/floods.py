@@ -91,6 +91,7 @@ def _run(trail: Path) -> tuple[float, float]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    assert process.stdout
     printed = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
     if status:

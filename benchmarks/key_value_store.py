@@ -43,7 +43,8 @@ class _Meter:
                 return original(client, operation, arguments)
             finally:
                 if operation == "UpdateItem":
-                    item = caching.kv_table().meta.client
+                    table: Any = caching.kv_table()
+                    item = table.meta.client
                     size = _size(
                         original(
                             item,
@@ -95,9 +96,9 @@ def measure(records: int) -> list[Figure]:
         calls = ours.total / roles
         figures += [item, _calls(name, calls, "≤ 3.2", met=calls <= 3.2)]
     name, times = "one role, 10,000 times", 10_000
-    ours, beside = _burst(1, times, _rule), _burst(1, times, _ordinary)
-    ratio, calls = beside.units / ours.units, ours.total / times
-    figures.append(Figure(name, ours.units, "write units", beside.units, ratio))
+    ours, plain = _burst(1, times, _rule), _burst(1, times, _ordinary)
+    ratio, calls = plain.units / ours.units, ours.total / times
+    figures.append(Figure(name, ours.units, "write units", plain.units, ratio))
     return [*figures, _calls(name, calls, "< 1", met=calls < 1)]
 
 
@@ -125,7 +126,7 @@ def _rule(content: Content) -> Take:
 
 def _ordinary(_: Content) -> Take:
     def add(event: PantherEvent) -> None:
-        target = event.get("errorMessage").rsplit(" ", 1)[-1]
+        target = str(event.get("errorMessage")).rsplit(" ", 1)[-1]
         caching.add_to_string_set("ordinary", target, epoch_seconds=3600)
 
     return add

@@ -94,4 +94,7 @@ def _decided(case: Case, records: list[dict[str, Any]]) -> float:
     """Return the time of the record that decides."""
     failed = [record for record in records if record.get("errorCode")]
     got_in = [record for record in records if record["responseElements"]]
-    return parse_time((failed[case.number - 1] if case.number else got_in[0])["eventTime"])
+    decisive = failed[case.number - 1] if case.number else got_in[0]
+    time = parse_time(decisive["eventTime"])
+    assert time is not None
+    return time

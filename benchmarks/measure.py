@@ -2,11 +2,12 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 RUNS = 5
+Name = TypeVar("Name", bound=Hashable)
 # Of commands that are measured: with Python's compiled files, as users have them
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
@@ -33,10 +34,10 @@ class Figure:
 
 
 def best_seconds(
-    ways: Mapping[str, Callable[[], Any]],
+    ways: Mapping[Name, Callable[[], Any]],
     runs: int = RUNS,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, float]:
+) -> dict[Name, float]:
     """Run all ways in turns and return the best time of each in seconds.
 
     In turns, so that whatever else the machine does hits all of them alike.

@@ -6,16 +6,17 @@ Processor time, not wall time: what one core works at a record is the same on a 
 import gzip
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from isal import igzip
 
-from benchmarks.data import generated_files, recorded_files
+from benchmarks.data import REPO, generated_files, recorded_files
 from benchmarks.measure import Figure
 from local_panther.alerts.grouping import AlertGrouper
-from local_panther.content.model import Metadata
+from local_panther.content.load import loaded_content
+from local_panther.content.model import Metadata, PythonRule
 from local_panther.detection.signals import Signal
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
@@ -26,6 +27,7 @@ from local_panther.records.scan import Scanner
 RECORDS = 100_000
 RUNS = 3
 ROLE_CALLS = frozenset({"AssumeRole", "ListRoles", "UpdateAssumeRolePolicy"})
+PAGE = 1000  # objects that S3 lists in one answer
 LISTED, ALERTS, IDS = 100_000, 10_000, 400_000
 
 
@@ -35,6 +37,7 @@ def measure(_: int) -> list[Figure]:
     packed = sum(path.stat().st_size for path in paths)
     plain = sum(len(_unpacked(path)) for path in paths)
     unpacking = _processor_seconds(lambda: [_unpacked(path) for path in paths])
+    rule = _alerting_rule()
     scanning = _processor_seconds(lambda: _scan(paths))
     return [
         *_recorded(),
@@ -49,7 +52,7 @@ def measure(_: int) -> list[Figure]:
             scanning / unpacking,
         ),
         Figure("memory of a file in the list", _memory(_listed) / LISTED, "bytes"),
-        Figure("memory of an alert of one event", _memory(_alerts) / ALERTS, "bytes"),
+        Figure("memory of an alert of one event", _memory(lambda: _alerts(rule)) / ALERTS, "bytes"),
         Figure("memory of all remembered eventIDs", _memory(_ids) / 1e6, "MB"),
     ]
 
@@ -69,7 +72,7 @@ def _recorded() -> list[Figure]:
 
 
 def _unpacked(path: Path) -> bytes:
-    found: bytes = igzip.decompress(path.read_bytes())
+    found: bytes = igzip.decompress(path.read_bytes())  # type: ignore[no-untyped-call]
     return found
 
 
@@ -99,37 +102,52 @@ def _memory(make: Callable[[], Any]) -> int:
     return size
 
 
-class _Bucket(S3):
-    """A bucket whose listing is made up: what is measured is what is kept of it."""
+class _Client:
+    """A client whose bucket is made up: what is measured is what is kept of its answers."""
 
-    def _page(self, bucket: str, *_: Any) -> tuple[dict[str, int], list[str]]:
-        logs = f"s3://{bucket}/AWSLogs/123456789012/CloudTrail/eu-west-1/2026/01/05"
+    def get_paginator(self, _: str) -> "_Client":
+        return self
+
+    def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
+        """Yield pages as `list_objects_v2` has them."""
+        logs = "AWSLogs/123456789012/CloudTrail/eu-west-1/2026/01/05"
         name = "123456789012_CloudTrail_eu-west-1_20260105T{:04}Z_{:016}.json.gz"
-        return {f"{logs}/{name.format(i % 2400, i)}": 40_000 + i for i in range(LISTED)}, []
+        for start in range(0, LISTED, PAGE):
+            yield {
+                "Contents": [
+                    {
+                        "Key": f"{logs}/{name.format(i % 2400, i)}",
+                        "Size": 40_000 + i,
+                        "ETag": f'"{i:032x}"',
+                    }
+                    for i in range(start, start + PAGE)
+                ]
+            }
 
 
-def _listed() -> Any:
+class _Bucket(S3):
+    """S3 with that client."""
+
+    def _client(self) -> _Client:
+        return _Client()
+
+
+def _listed() -> tuple[S3, Any]:
     s3 = _Bucket()
     return s3, find_files(["s3://example"], Tally(), s3)
 
 
-def _alerts() -> Any:
-    spec = {"RuleID": "Example", "AnalysisType": "rule", "Severity": "High"}
-    metadata = Metadata.from_spec(spec)
-    rule: Any = _Rule(metadata)
+def _alerting_rule() -> PythonRule:
+    """Return a rule that makes an alert of each signal."""
+    with loaded_content(REPO) as content:
+        return next(r for r in content.rules if r.metadata.creates_alert and r.threshold == 1)
+
+
+def _alerts(rule: PythonRule) -> AlertGrouper:
     grouper = AlertGrouper([rule])
     for i in range(ALERTS):
-        grouper.add(_signal(metadata, i))
+        grouper.add(_signal(rule.metadata, i))
     return grouper
-
-
-class _Rule:
-    threshold = 1
-    dedup_seconds = 3600
-    counts_unique = False
-
-    def __init__(self, metadata: Metadata) -> None:
-        self.metadata = metadata
 
 
 def _signal(metadata: Metadata, number: int) -> Signal:
