@@ -9,6 +9,7 @@
 # make test-matrix  the wheel beside other versions of panther_analysis_tool and its like
 # make mutants  mutation testing of the helpers and the correlation evaluator
 # make audit  known vulnerabilities of the exact versions in constraints.txt
+# make release  all checks, then the wheel, the notes and the tag of the version in pyproject.toml
 # make lint   formatting, types, layers, and panther-analysis' own lint of the content
 # make test   lint, panther_analysis_tool test without and with an instance, pytest
 
@@ -19,7 +20,7 @@ CONTENT := rules global_helpers data_models
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench docs docs-assets test test-full test-configured test-users test-matrix \
-	mutants audit lint content-test pytest format clean
+	mutants audit release lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -76,10 +77,14 @@ audit:
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
+release: .venv/ready-dev
+	$(MAKE) test docs test-users audit
+	$(BIN)/python tools/release.py
+
 lint: .venv/ready-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict local_panther benchmarks
+	$(BIN)/mypy --strict local_panther benchmarks tools
 	MYPYPATH=global_helpers $(BIN)/mypy --strict global_helpers/*.py
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/black --quiet --check $(CONTENT)
