@@ -93,6 +93,8 @@ def test_the_pip_of_a_new_virtual_environment_installs_it_within_the_limit(
     call(python(version), "-m", "venv", tmp_path / "v", cwd=tmp_path)
     assert call(tmp_path / "v/bin/pip", "install", clone, cwd=tmp_path) < SECONDS
     call(tmp_path / "v/bin/local-panther", "init", tmp_path / "content", cwd=tmp_path)
+    files = (path for path in (tmp_path / "v").rglob("*") if path.is_file())
+    assert sum(path.stat().st_size for path in files) < 500e6
 
 
 @installs
