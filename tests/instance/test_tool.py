@@ -199,8 +199,8 @@ class TestServe:
 
     def upload_to(self, process, state, content):
         """Start an upload and return when the server is in the middle of it."""
-        host, token = (process.stdout.readline().strip().split("=", 1)[1] for _ in range(2))
-        environment = os.environ | {"PANTHER_API_HOST": host, "PANTHER_API_TOKEN": token}
+        host = process.stdout.readline().strip().split("=", 1)[1]
+        environment = os.environ | {"PANTHER_API_HOST": host, "PANTHER_API_TOKEN": "token"}
         command = [BIN / "panther_analysis_tool", "upload", "--max-retries", "0"]
         command += ["--out", content.parent]
         upload = started(command, cwd=content, env=environment, text=True)
@@ -246,11 +246,16 @@ class TestServe:
         assert done.returncode == 2 and "invalid index of uploads" in done.stderr
         assert (tmp_path / "state.json").read_text() == index
 
+    def test_prints_no_token_that_it_was_given(self, tmp_path):
+        process = self.start(tmp_path, token="my token")
+        assert process.stdout.readline().startswith("export PANTHER_API_HOST=")
+        process.send_signal(signal.SIGINT)
+        assert "my token" not in "".join(process.communicate(timeout=20))
+
     def test_prints_two_lines_to_copy_and_stops_cleanly(self, tmp_path):
-        process = self.start(tmp_path, "--state", "kept", token="my token")
+        process = self.start(tmp_path, "--state", "kept")
         lines = [process.stdout.readline() for _ in range(2)]
         settings = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
-        settings["PANTHER_API_TOKEN"] = "my token"
         assert settings["PANTHER_API_HOST"].startswith("http://127.0.0.1:")
         done = run("panther_analysis_tool", "check-connection", cwd=tmp_path, **settings)
         assert done.returncode == 0
