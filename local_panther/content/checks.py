@@ -1,10 +1,27 @@
 """Checks of a repository's items against each other, once all of them are loaded."""
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.model import Content, CorrelationRule
-from local_panther.errors import Problem
+from local_panther.errors import FieldError, Problem
+
+
+def check_test_names(spec: Mapping[str, Any]) -> None:
+    """Check that no two tests of an item have one name, which an instance refuses.
+
+    panther_analysis_tool accepts them. Source: pull request 232 of pypanther.
+
+    Raises:
+        FieldError: Two have; the message has the name.
+    """
+    seen = set()
+    for i, test in enumerate(spec.get("Tests") or []):
+        name = test.get("Name")
+        if name in seen:
+            raise FieldError(f"Tests[{i}].Name: {name!r} is the name of two tests")
+        seen.add(name)
 
 
 def check_steps(

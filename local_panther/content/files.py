@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import stat
 from collections.abc import Iterator
 from fnmatch import fnmatch
@@ -10,10 +11,56 @@ from pathlib import Path
 from panther_analysis_tool import constants
 
 # As panther_analysis_tool has them: run in a repository, it reads the files of the top folder and
-# of each folder whose path matches, however deep, and nothing of build/, node_modules/ and so on.
+# of each folder whose path matches, however deep (build/copy/rules too), and nothing else.
 FOLDER_PATTERNS = tuple(  # older versions know fewer folders
     value for name, value in vars(constants).items() if name.endswith("_PATH_PATTERN")
 )
+SHARED_FOLDERS = ("global_helpers", "data_models")  # read whole, as roots of their own
+NOT_OURS = ("node_modules", "venv", "build", "dist", "site-packages")
+ITEM = re.compile(rb"^AnalysisType\s*:", re.MULTILINE)
+MAX_ITEM_BYTES = 5 * 1024 * 1024
+
+
+def shared_beside(folder: Path) -> Iterator[Path]:
+    """Yield the folders of helpers and data models that belong to content in another folder.
+
+    panther_analysis_tool reads those of the folder above `--path` and of the current folder too.
+    Here the latter only count for content that is within the current folder, and not in a hidden
+    one, where uploads are kept.
+
+    Args:
+        folder: The root of the content.
+    """
+    root, here = folder.resolve(), Path.cwd()
+    around = [root.parent]
+    if root.is_relative_to(here):
+        inside = root.relative_to(here).parts
+        around += [] if any(name.startswith(".") for name in inside) else [here]
+    for parent in dict.fromkeys(around):
+        if parent != root:
+            yield from (parent / name for name in SHARED_FOLDERS if (parent / name).is_dir())
+
+
+def unread_items(folder: Path) -> Iterator[str]:
+    """Yield the YAML files that are written as items and lie in folders that are not read.
+
+    Args:
+        folder: The root of the content, which the paths are relative to.
+    """
+    for inside, names in _walk(folder, NOT_OURS):
+        if _is_read(inside):
+            continue
+        for name in names:
+            path = folder / inside / name
+            if name.endswith((".yml", ".yaml")) and path.is_file() and _is_item(path):
+                yield os.path.normpath(f"{inside}/{name}")
+
+
+def _is_item(path: Path) -> bool:
+    try:
+        return path.stat().st_size < MAX_ITEM_BYTES and bool(ITEM.search(path.read_bytes()))
+    except OSError:
+        return False
 
 
 def files_with(folder: Path, *suffixes: str) -> Iterator[Path]:
@@ -35,14 +82,26 @@ def special_files(folder: Path) -> Iterator[str]:
 
 def _content_files(folder: Path) -> Iterator[tuple[str, int]]:
     """Yield the path of each file, relative to the folder, and its mode."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and name != "__pycache__"
-        )
-        inside = os.path.relpath(parent, folder)
-        is_read = inside == "." or any(fnmatch(f"./{inside}", each) for each in FOLDER_PATTERNS)
-        for name in sorted(names) if is_read else ():
+    for inside, names in _walk(folder):
+        for name in names if _is_read(inside) else ():
             path = os.path.normpath(f"{inside}/{name}")
             with contextlib.suppress(OSError):  # a dangling link, which cannot be opened anyway
                 # os.stat, since Path.stat takes twice as long in a big repository
                 yield path, os.stat(f"{folder}/{path}").st_mode  # noqa: PTH116
+
+
+def _walk(folder: Path, skipped: tuple[str, ...] = ()) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder that is not hidden, relative to the first, and its files in order."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name != "__pycache__" and name not in skipped
+        )
+        yield os.path.relpath(parent, folder), sorted(names)
+
+
+def _is_read(inside: str) -> bool:
+    is_shared = inside.partition("/")[0] in SHARED_FOLDERS
+    is_known = any(fnmatch(f"./{inside}", each) for each in FOLDER_PATTERNS)
+    return inside == "." or is_shared or is_known

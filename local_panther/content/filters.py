@@ -4,8 +4,12 @@ Source: https://docs.panther.com/detections/rules/inline-filters and the operato
 registered in `panther_core/filter.py`.
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import jmespath
+from panther_core.filter import Filter, is_simple_key
 
 from local_panther.errors import FieldError
 
@@ -44,7 +48,27 @@ OPERATORS = {
     "IsNullOrEmpty": "empty",
     "IsNotNullOrEmpty": "!empty",
 }
+NAMES = {operator: condition for condition, operator in OPERATORS.items()}
 COMBINATORS = {"All": "and", "Any": "or"}
+# The others cannot compare some types, or find no address in a text.
+NEVER_RAISING = {
+    "==",
+    "!=",
+    *(
+        f"{negated}{name}"
+        for negated in ("", "!")
+        for name in (
+            "in",
+            "empty",
+            "starts_with",
+            "ends_with",
+            "insensitive_equals",
+            "insensitive_starts_with",
+            "insensitive_ends_with",
+        )
+    ),
+}
+NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 WITHOUT_VALUE = {"is_public", "is_private", "empty", "!empty"}
 WITH_LIST = {"in", "!in"}
 
@@ -68,18 +92,58 @@ def transpile_filters(filters: Any) -> dict[str, Any] | None:
     return None if statement is None else {"statement": statement}
 
 
+def describe_error(filters: Iterable[Filter], event: Mapping[str, Any], error: Exception) -> str:
+    """Return which condition of a rule's filters raised, and the value that it raised on.
+
+    Args:
+        filters: As panther_core evaluates them.
+        event: The event.
+        error: What they raised.
+    """
+    reason = f"{type(error).__name__}: {error}"
+    found = next((each for part in filters if (each := _raising(part, event))), None)
+    if found is None or found.condition is None:
+        return f"InlineFilters raised {reason}"
+    condition = found.condition
+    name = NAMES.get(condition.operator, condition.operator)
+    parts = (condition.target, name, condition.value)
+    text = " ".join(str(part) for part in parts if part != "")
+    try:
+        value = condition.compiled_path(event) if condition.compiled_path else None
+    except Exception:  # the path itself raised
+        return f"InlineFilters: {text} raised {reason}"
+    return f"InlineFilters: {text} raised {reason}; the event has {value!r}"
+
+
+def _raising(part: Filter, event: Mapping[str, Any]) -> Filter | None:
+    """Return the condition that raises: the first one, as those before it have not."""
+    try:
+        part.filter(event)
+    except Exception:
+        inner = [*part.ands, *part.ors, *part.nots]
+        return next((found for each in inner if (found := _raising(each, event))), part)
+    return None
+
+
 def possible_values(filters: Any, key: str) -> frozenset[str] | None:
-    """Tell which values of a top-level field can pass the filters at all.
+    """Return the values of a top-level field for which the filters can hold, or can raise.
 
     Args:
         filters: InlineFilters, or the match expressions of a simple detection.
         key: The field's name.
 
     Returns:
-        The values, or None where the filters do not limit the field to a known set.
+        The values, or None where the filters do not limit the field to a known set. A limit that
+        comes after a condition that can raise is none: an instance gets to that condition, and has
+        an error, for events with any value.
     """
-    parts = filters if isinstance(filters, Sequence) else []
-    limits = [limit for part in parts if (limit := _values_of(part, key)) is not None]
+    limits = []
+    for part in filters if isinstance(filters, Sequence) else []:
+        limit = _values_of(part, key)
+        if limit is not None:
+            limits.append(limit)
+        if _can_raise(part):
+            break
     return frozenset.intersection(*limits) if limits else None
 
 
@@ -113,10 +177,32 @@ def _translate(expression: Any, where: str) -> dict[str, Any] | None:
     if condition not in OPERATORS:
         raise FieldError(f"{where}.Condition: {condition!r} is not a known condition")
     operator = OPERATORS[condition]
+    check_path(expression["KeyPath"], f"{where}.KeyPath")
     statement = {"target": expression["KeyPath"], "operator": operator}
     if operator not in WITHOUT_VALUE:
         statement["value"] = _value(expression, operator, where)
     return statement
+
+
+def check_path(path: Any, where: str) -> None:
+    """Check that a KeyPath is the name of a field or a JMESPath, as panther_core needs it.
+
+    panther_analysis_tool accepts any text, and panther_core stops a whole test run for a wrong one.
+
+    Raises:
+        FieldError: It is neither. The message quotes the names that need it.
+    """
+    if not isinstance(path, str) or not path:
+        raise FieldError(f"{where}: {path!r} is not the path of a field")
+    if is_simple_key(path):
+        return
+    try:
+        jmespath.compile(path)
+    except jmespath.exceptions.JMESPathError as error:
+        names = [name if NAME.fullmatch(name) else f'"{name}"' for name in path.split(".")]
+        hint = "" if '"' in path else f"; write {'.'.join(names)}, with these quotes"
+        reason = str(error).partition("\n")[0]
+        raise FieldError(f"{where}: {path!r} is not a JMESPath{hint} ({reason})") from error
 
 
 def _value(expression: Mapping[str, Any], operator: str, where: str) -> Any:
@@ -147,5 +233,17 @@ def _values_of(expression: Any, key: str) -> frozenset[str] | None:
     if expression.get("Condition") == "Equals":
         return frozenset([str(expression.get("Value"))])
     if expression.get("Condition") == "IsIn":
-        return frozenset(expression.get("Values", ()))
+        return frozenset(map(str, expression.get("Values", ())))
     return None
+
+
+def _can_raise(expression: Any) -> bool:
+    """Return whether a condition, or any within a combinator, can raise on some event."""
+    if not isinstance(expression, Mapping):
+        return True
+    for name in COMBINATORS:
+        if name in expression:
+            return any(map(_can_raise, expression[name]))
+    operator = OPERATORS.get(expression.get("Condition", ""))
+    has_function = "(" in str(expression.get("KeyPath", ""))  # of JMESPath, for some types only
+    return has_function or operator not in NEVER_RAISING

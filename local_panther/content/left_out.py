@@ -1,7 +1,7 @@
 """What of a repository does not run here, and why: listed once, and counted by reason."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ class Reason(StrEnum):
     """Why an item does not run, as it is counted."""
 
     DISABLED = "disabled"
+    STATUS = "never uploaded, by Status (experimental or deprecated)"
     LOG_TYPES = "for other log types"
     TABLES = "queries over other tables"
     LANGUAGE = "queries in another language than SQL"
@@ -47,9 +48,9 @@ def summary_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
     for item in left_out:
         if item.problem is None:
             reasons.setdefault(item.reason, []).append(item.item_id)
-    disabled = reasons.pop(Reason.DISABLED, [])
-    if disabled:
-        yield f"disabled: {_named(disabled)} (--include-disabled runs them)"
+    for reason in (Reason.DISABLED, Reason.STATUS):
+        if ids := reasons.pop(reason, []):
+            yield f"{reason}: {named_or_counted(ids)} (--include-disabled runs them)"
     counts = Counter({reason: len(ids) for reason, ids in reasons.items()})
     if 0 < counts.total() <= MAX_NAMED:
         for reason, ids in reasons.items():
@@ -57,6 +58,19 @@ def summary_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
     elif counts:
         parts = ", ".join(f"{count:,} {reason}" for reason, count in counts.most_common())
         yield f"{counts.total():,} not replayed: {parts}"
+
+
+def unread_line(unread: Sequence[str]) -> str:
+    """Return a line about files that are written as items and lie where none is read; "" for none.
+
+    Args:
+        unread: Their paths.
+    """
+    if not unread:
+        return ""
+    count, first = len(unread), unread[0]
+    items = f"{count:,} file{'s' * (count != 1)} with an AnalysisType, such as {first}"
+    return f"not read: {items}: panther_analysis_tool reads folders named rules, queries and so on"
 
 
 def problem_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
@@ -67,5 +81,6 @@ def problem_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
         yield f"left out: {len(problems) - MAX_PROBLEMS:,} more (--strict names them all)"
 
 
-def _named(ids: list[str]) -> str:
+def named_or_counted(ids: list[str]) -> str:
+    """Return the IDs of few items, or how many there are."""
     return ", ".join(ids) if len(ids) <= MAX_NAMED else f"{len(ids):,} items"

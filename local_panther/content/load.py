@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local_panther.content.checks import check_steps, leave_out_idle_rules
+from local_panther.content.checks import check_steps, check_test_names, leave_out_idle_rules
 from local_panther.content.correlation import parse_correlation
 from local_panther.content.filters import possible_values, transpile_filters
 from local_panther.content.importing import Importer
@@ -31,7 +31,7 @@ from local_panther.content.queries import (
 )
 from local_panther.content.schedule import parse_schedule
 from local_panther.content.simple import transpile_detection
-from local_panther.content.specs import read_specs, relative
+from local_panther.content.specs import is_uploaded, read_specs, relative
 from local_panther.content.sql_text import QueryTexts
 from local_panther.content.tool import ClassifiedAnalysis
 from local_panther.errors import ContentError, FieldError, Problem
@@ -55,7 +55,8 @@ def loaded_content(
 
     Args:
         folder: The root of a content repository, as panther_analysis_tool takes it.
-        include_disabled: Load items with `Enabled: false` too.
+        include_disabled: Load items with `Enabled: false` too, and those that no upload brings
+            for their Status.
         saved_queries: Load the saved queries with a tag that has this prefix; none by default.
         strict: Check everything, as an instance does at an upload, and raise for the smallest
             problem. Otherwise only what can run over the log type is loaded, and an item that is
@@ -67,6 +68,48 @@ def loaded_content(
         ContentError: Something does not load; every problem is named with file and field. If not
             `strict`: nothing loads.
     """
+    with _loaded(
+        folder,
+        log_type,
+        saved_queries,
+        checks,
+        include_disabled=include_disabled,
+        include_kept_back=include_disabled,
+        strict=strict,
+    ) as content:
+        problems = content.problems
+        if problems and (strict or not content.rule_ids):
+            raise ContentError(problems)
+        yield content
+
+
+def checked_content(folder: Path, checks: Checks) -> Content:
+    """Return what an upload of a folder would bring, with all that an instance would refuse.
+
+    Args:
+        folder: The root of a content repository.
+        checks: As for `loaded_content`.
+
+    Raises:
+        ContentError: The folder holds no content.
+    """
+    with _loaded(
+        folder, CLOUDTRAIL, "", checks, include_disabled=True, include_kept_back=False, strict=True
+    ) as content:
+        return content
+
+
+@contextlib.contextmanager
+def _loaded(
+    folder: Path,
+    log_type: str,
+    saved_queries: str,
+    checks: Checks,
+    *,
+    include_disabled: bool,
+    include_kept_back: bool,
+    strict: bool,
+) -> Iterator[Content]:
     specs = read_specs(folder)
     with Importer() as importer:
         with checks() as check:
@@ -77,16 +120,14 @@ def loaded_content(
                 saved_queries,
                 check,
                 include_disabled=include_disabled,
+                include_kept_back=include_kept_back,
                 strict=strict,
             )
             content = loader.load(specs.items)
-        content.unreadable = specs.unreadable
+        content.unreadable, content.unread = specs.unreadable, specs.unread
         content.left_out += [
             LeftOut(problem.where, Reason.BROKEN, problem) for problem in specs.problems
         ]
-        problems = content.problems
-        if problems and (strict or not content.rule_ids):
-            raise ContentError(problems)
         bodies = [rule.detection.module for rule in content.python_rules]
         models = [model._module for model in content.data_models.values() if model._module]
         content.modules = [*importer.helpers(), *bodies, *models]
@@ -105,6 +146,7 @@ class _Loader:
         check: QueryCheck,
         *,
         include_disabled: bool,
+        include_kept_back: bool,
         strict: bool,
     ) -> None:
         self._log_type = log_type
@@ -113,8 +155,10 @@ class _Loader:
         self._saved_queries = saved_queries
         self._check = check
         self._include_disabled = include_disabled
+        self._include_kept_back = include_kept_back
         self._strict = strict
         self._files: dict[str, str] = {}  # of correlation rules, by rule ID
+        self._known_ids: set[str] = set()
         self._content = Content(log_type=log_type)
         self._add_by_kind: dict[str, Callable[[ClassifiedAnalysis], None]] = {
             "global": self._add_helper,
@@ -129,7 +173,12 @@ class _Loader:
         }
 
     def load(self, items: list[ClassifiedAnalysis]) -> Content:
-        known_ids = {item.analysis_id() for item in items}
+        if not self._include_kept_back:
+            for item in items:
+                if not is_uploaded(item):
+                    self._leave_out(item, Reason.STATUS)
+            items = [item for item in items if is_uploaded(item)]
+        self._known_ids = {item.analysis_id() for item in items}
         self._content.query_texts = QueryTexts(
             {
                 item.analysis_id(): item.analysis_spec[key]
@@ -139,7 +188,7 @@ class _Loader:
         )
         for item in sorted(items, key=lambda item: LOADED_FIRST.get(item.analysis_type(), 2)):
             self._add(item)
-        for rule_id, problem in check_steps(self._content, known_ids, self._files):
+        for rule_id, problem in check_steps(self._content, self._known_ids, self._files):
             self._content.left_out.append(LeftOut(rule_id, Reason.BROKEN, problem))
         leave_out_idle_rules(self._content)
         return self._content
@@ -156,6 +205,8 @@ class _Loader:
             return  # packs and the like: nothing to run
         try:
             check_log_types(item.analysis_spec.get("LogTypes") or ())
+            check_test_names(item.analysis_spec)
+            self._check_base(item)
             if self._strict or self._can_run(item):
                 add(item)
             else:
@@ -171,6 +222,11 @@ class _Loader:
             # A body can raise anything when it is imported.
             logging.debug("loading %s", item.file_name, exc_info=True)
             self._problem(item, f"Filename: import failed: {type(error).__name__}: {error}")
+
+    def _check_base(self, item: ClassifiedAnalysis) -> None:
+        base = item.analysis_spec.get("BaseDetection")
+        if base and base not in self._known_ids:
+            raise FieldError(f"BaseDetection: {base} is not in this content")
 
     def _can_run(self, item: ClassifiedAnalysis) -> bool:
         """Return whether an item has to do with the log type, by its own."""
@@ -219,9 +275,9 @@ class _Loader:
         prefix = self._saved_queries
         is_wanted = bool(prefix) and any(tag.startswith(prefix) for tag in tags)
         runs = is_wanted or "Schedule" in spec
+        schedule = parse_schedule(spec["Schedule"], "Schedule") if "Schedule" in spec else None
         if sql_field(spec) is None:
-            if runs:
-                self._leave_out(item, Reason.LANGUAGE)
+            self._leave_out(item, Reason.LANGUAGE)
             return
         text = read_query(item, self._content.query_texts, self._check)
         if not runs:
@@ -229,7 +285,6 @@ class _Loader:
         if text is None:
             self._leave_out(item, Reason.TABLES)
             return
-        schedule = parse_schedule(spec["Schedule"], "Schedule") if "Schedule" in spec else None
         self._content.queries[name] = Query(name, text, schedule, tags)
 
     def _add_policy(self, item: ClassifiedAnalysis) -> None:
@@ -253,7 +308,12 @@ class _Loader:
             event_names=possible_values(conditions, "eventName"),
             threshold=max(spec.get("Threshold", 1), 1),
             dedup_seconds=_dedup_seconds(spec),
+            body_file="" if "Detection" in spec else self._body_path(item),
         )
+
+    def _body_path(self, item: ClassifiedAnalysis) -> str:
+        path = Path(item.file_name).parent / item.analysis_spec["Filename"]
+        return relative(str(path), self._folder)
 
     def _body(self, item: ClassifiedAnalysis) -> str:
         name: str = item.analysis_spec["Filename"]

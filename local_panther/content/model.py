@@ -87,6 +87,7 @@ class PythonRule:
         event_names: The only values of `eventName` that its filters let through; None for any.
         threshold: Matches (or distinct values of `unique()`) that make an alert.
         dedup_seconds: Time from the first match of an alert in which further ones belong to it.
+        body_file: The file of its Python in the repository; "" for a simple detection.
     """
 
     metadata: Metadata
@@ -95,6 +96,7 @@ class PythonRule:
     event_names: EventNames
     threshold: int
     dedup_seconds: int
+    body_file: str = ""
 
     @property
     def counts_unique(self) -> bool:
@@ -173,6 +175,7 @@ class Content:
         left_out: What does not run, with the reason.
         modules: The imported bodies: of helpers, rules and data models.
         unreadable: Named pipes, sockets and devices in the folder, which were not opened.
+        unread: Files that are written as items, in folders that are not read.
         log_type: What its streaming rules get.
     """
 
@@ -185,6 +188,7 @@ class Content:
     left_out: list[LeftOut] = field(default_factory=list)
     modules: list[ModuleType] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     log_type: str = CLOUDTRAIL
 
     @property

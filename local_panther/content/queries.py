@@ -23,6 +23,7 @@ from local_panther.content.tool import ClassifiedAnalysis
 from local_panther.errors import FieldError, LineError, Problem
 
 SQL_FIELDS = ("SnowflakeQuery", "Query")
+OTHER_FIELDS = ("DatabricksQuery", "AthenaQuery")  # queries in the SQL of other databases
 LINE = re.compile(r"(\w+): line (\d+): (.*)", re.DOTALL)
 ALIKE = 0.85  # tables whose names are as like that of CloudTrail are mistyped
 
@@ -67,6 +68,11 @@ def unchecked() -> Iterator[QueryCheck]:
 def sql_field(spec: Mapping[str, Any]) -> str | None:
     """Return the key of a query's SQL; None if it is in another language."""
     return next((key for key in SQL_FIELDS if key in spec), None)
+
+
+def text_field(spec: Mapping[str, Any]) -> str:
+    """Return the key of a query's text, in SQL if it has one."""
+    return next(key for key in (*SQL_FIELDS, *OTHER_FIELDS) if key in spec)
 
 
 def read_query(item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck) -> str | None:

@@ -12,7 +12,7 @@ from sqlglot import exp
 from local_panther.content.filled_sql import fill
 from local_panther.content.kinds import QUERY_KINDS
 from local_panther.content.parameters import parameter_value
-from local_panther.content.queries import sql_field
+from local_panther.content.queries import SQL_FIELDS, text_field
 from local_panther.content.specs import read_specs, relative
 from local_panther.content.sql import parameters_in, parse_sql, reads_only_cloudtrail
 from local_panther.content.sql_text import QueryTexts, exported_macros
@@ -32,6 +32,7 @@ class SavedQuery:
         description: What its answer means.
         written: Its SQL as it is written, which may be a template.
         texts: The texts of all queries, which it may import from.
+        language: The key of its text if that is not Snowflake's SQL, else "".
     """
 
     name: str
@@ -39,6 +40,7 @@ class SavedQuery:
     description: str
     written: str
     texts: QueryTexts
+    language: str = ""
 
     @cached_property
     def text(self) -> str:
@@ -48,6 +50,8 @@ class SavedQuery:
             ContentError: It has none.
         """
         with self._named():
+            if self.language:
+                raise FieldError(f"has a {self.language} only: what runs here is Snowflake's SQL")
             text = self.texts.rendered(self.written)
             if self.is_imported_only:
                 raise FieldError("has macros for other queries to import, and nothing to run")
@@ -137,19 +141,19 @@ class SavedQuery:
 
 
 def saved_queries(folder: Path) -> dict[str, SavedQuery]:
-    """Return the queries in SQL of a repository, by name.
+    """Return the queries of a repository, by name.
 
     Raises:
         ContentError: The folder holds no content.
     """
-    written: dict[str, str] = {}
-    items = {}
-    for item in sorted(read_specs(folder).items, key=ClassifiedAnalysis.analysis_id):
-        key = sql_field(item.analysis_spec)
-        if item.analysis_type() in QUERY_KINDS and key:
-            name = item.analysis_id()
-            written[name], items[name] = item.analysis_spec[key], item
-    texts = QueryTexts(written)
+    items = {
+        item.analysis_id(): item
+        for item in sorted(read_specs(folder).items, key=ClassifiedAnalysis.analysis_id)
+        if item.analysis_type() in QUERY_KINDS
+    }
+    keys = {name: text_field(item.analysis_spec) for name, item in items.items()}
+    written = {name: item.analysis_spec[keys[name]] for name, item in items.items()}
+    texts = QueryTexts({name: text for name, text in written.items() if keys[name] in SQL_FIELDS})
     return {
         name: SavedQuery(
             name,
@@ -157,6 +161,7 @@ def saved_queries(folder: Path) -> dict[str, SavedQuery]:
             " ".join(item.analysis_spec.get("Description", "").split()),
             written[name],
             texts,
+            "" if keys[name] in SQL_FIELDS else keys[name],
         )
         for name, item in items.items()
     }

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local_panther.content.filters import OPERATORS, WITHOUT_VALUE
+from local_panther.content.filters import OPERATORS, WITH_LIST, WITHOUT_VALUE, check_path
 from local_panther.content.simple_runtime import COMBINATORS, ELEMENTS, PRESENCE
 from local_panther.errors import FieldError
 
@@ -111,7 +111,9 @@ def _expression(part: Any, where: str) -> dict[str, Any]:
         return {"Condition": condition, "Operator": operator, "Operands": operands}
     if operator not in WITHOUT_VALUE and "Value" not in part and values is None:
         raise FieldError(f"{where}: {condition} needs Value or Values")
-    operand = part.get("Value", values)
+    if operator in WITH_LIST and not isinstance(values, list):
+        raise FieldError(f"{where}.Values: {condition} needs a list of values")
+    operand = values if operator in WITH_LIST else part.get("Value", values)
     return {**_key(part, where), "Condition": condition, "Operator": operator, "Operand": operand}
 
 
@@ -119,6 +121,8 @@ def _key(part: Any, where: str) -> dict[str, Any]:
     found = {key: part[key] for key in KEYS if isinstance(part, Mapping) and key in part}
     if len(found) != 1:
         raise FieldError(f"{where}: needs one of Key, DeepKey and KeyPath")
+    if "KeyPath" in found:
+        check_path(found["KeyPath"], f"{where}.KeyPath")
     return found
 
 

@@ -17,6 +17,7 @@ READ = [
     "rules/aws/deep",
     "company/own_rules",
     "global_helpers",
+    "global_helpers/team/deep",
     "data_models/x",
     "packs",
     "queries",
@@ -29,7 +30,6 @@ NOT_READ = [
     "node_modules/pkg",
     "build",
     "venv/lib",
-    "global_helpers/more",
     "packs/more",
     "rules/.hidden",
     "rules/__pycache__",
@@ -57,7 +57,8 @@ def repository(tmp_path):
 
 def test_the_content_is_what_panther_analysis_tool_reads(repository):
     with contextlib.chdir(repository):
-        specs = load_analysis_specs(["."], ignore_files=[])
+        roots = [".", "./global_helpers", "./data_models"]  # as `test`, `zip` and `upload` have them
+        specs = load_analysis_specs(roots, ignore_files=[])
         read = {os.path.relpath(file, repository) for file, *_ in specs}
     found = [str(path.relative_to(repository)) for path in files_with(repository, ".yml")]
     assert set(found) == read == {str(Path(folder, "one.yml")) for folder in READ}
