@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
@@ -171,6 +172,18 @@ def described(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"tried to end the process with status {error.code}"
     return str(error) if isinstance(error, Exception) else f"{type(error).__name__}: {error}"
+
+
+def line_in(error: BaseException, file: str | None) -> int | None:
+    """Return the line of a file at which content code was when it raised; None if it was not in it.
+
+    Args:
+        error: What it raised, itself or by what it called.
+        file: The path of its module.
+    """
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [line for frame, line in frames if frame.f_code.co_filename == file]
+    return lines[-1] if lines else None
 
 
 @contextlib.contextmanager

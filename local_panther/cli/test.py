@@ -4,26 +4,28 @@ import os
 import secrets
 import sys
 from argparse import ArgumentParser
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from local_panther.cli.common import (
     PIPE_WIDTH,
     UNUSABLE,
     content_errors,
-    has_doubtful_content,
-    has_invalid_queries,
     message,
     message_console,
     note,
-    print_problems,
     without_colour,
 )
 from local_panther.processes import TemporaryFolder
 from local_panther.text import in_one_line
+
+if TYPE_CHECKING:
+    from local_panther.unit_tests.results import Results
 
 # What is not an option of ours is the tool's; its help is printed below our own.
 TEST_SETTINGS: dict[str, Any] = {
@@ -59,52 +61,65 @@ def test(
 ) -> None:
     """Run panther_analysis_tool test with an instance that lives as long as the run.
 
-    Nothing is skipped: correlation rules and inline filters are tested too. All further arguments,
-    the output and the exit status are those of panther_analysis_tool test. Values that do not agree
-    with their settings, macros that are missing, filters that cannot match and queries that cannot
-    run come first and count
-    as a failure.
+    Nothing is skipped: correlation rules and inline filters are tested too. All further arguments
+    and the output are those of panther_analysis_tool test. What failed comes once more at the end,
+    with the reason, beside what an upload would be refused for and what cannot do what was meant.
+    The exit status is 0 only if there is nothing of this.
     """
-    from local_panther.unit_tests.results import Results
     from local_panther.unit_tests.tool import started_tool
 
     if show_help:
         print(context.get_help(), end="\n\n", flush=True)
         with started_tool(watched=False) as tool:
             raise typer.Exit(tool.run(["test", "--help"], _width()))
-    results = Results()
 
-    def watch(line: str) -> None:
-        results.take(line)
+    def show(line: str) -> None:
         sys.stdout.write(without_colour(line))
         sys.stdout.flush()
 
-    reported = bool(junit or github)
     with (
-        started_tool(watched=reported or _is_plain()) as tool,
+        started_tool(watched=_is_plain()) as tool,
         TemporaryFolder("local-panther-") as state,
     ):
-        from local_panther.content.template_checks import check_imports
+        from local_panther.instance.index import is_stored
         from local_panther.instance.server import running  # while the tool starts
+        from local_panther.unit_tests.doubts import check_content
         from local_panther.unit_tests.unopened import unopened
 
         folder, messages = _content_folder(context.args), message_console()
         if fix:
             _fix(folder, messages)
         left_out = unopened(folder)
-        problems = [*left_out.problems, *check_imports(folder)]
-        print_problems(problems, messages)
-        is_doubtful = has_doubtful_content(folder, messages) or bool(problems)
-        is_doubtful = has_invalid_queries(folder, messages) or is_doubtful
-        if left_out.note:
-            note(left_out.note, messages)
+        found = check_content(folder, has_comments=not is_stored(folder))
         with running(state, token := _token()) as url:
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
             arguments = ["test", *context.args, *left_out.arguments]
-            status = tool.run(arguments, instance, watch)
-    if reported:
+            status = tool.run(arguments, instance, show)
+        results = tool.results()
+    results.add_problems([*left_out.problems, *found.problems], folder)
+    _print_end(results, [left_out.note, *found.notes], messages)
+    if junit or github:
         _report(results, junit, github=github)
-    raise typer.Exit(status or int(is_doubtful))
+    raise typer.Exit(status or int(bool(results.failed) or not results.complete))
+
+
+def _print_end(results: "Results", notes: Iterable[str], messages: Console) -> None:
+    """Print what failed and why, and what is good to know."""
+    for result in results.tests:
+        for text in result.notes:
+            note(f"{result.item}: {result.test}: {text}", messages)
+    for text in filter(None, notes):
+        note(text, messages)
+    for result in results.failed:
+        label = "content: " if result.place else "failed: "
+        messages.print(Text.assemble((label, "red"), in_one_line(str(result))))
+    if not results.complete:
+        text = "panther_analysis_tool stopped before its summary: not everything was tested"
+        messages.print(message(text, "red"))
+    elif results.failed:
+        tests = sum(not result.place for result in results.failed)
+        parts = (f"{tests:,} failed", f"{len(results.failed) - tests:,} problems of the content")
+        messages.print(message(", ".join(parts), "red"))
 
 
 def _fix(folder: Path, messages: Console) -> None:
@@ -156,7 +171,7 @@ def _below_workspace() -> Path:
     return here.relative_to(workspace) if here.is_relative_to(workspace) else Path()
 
 
-def _report(results: Any, junit: Path | None, *, github: bool) -> None:
+def _report(results: "Results", junit: Path | None, *, github: bool) -> None:
     from local_panther.unit_tests.annotations import annotations
     from local_panther.unit_tests.junit import junit_xml
     from local_panther.unit_tests.tool import spec_files

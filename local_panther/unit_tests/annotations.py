@@ -18,11 +18,11 @@ def annotations(
         folder: The current folder within the repository that was checked out.
     """
     for result in failed:
-        path = files.get(result.item) or relative(Path(result.item), Path())
+        path = files.get(result.item) or relative(Path(result.file or result.item), Path())
         title = f"{result.item}: {result.test}" if result.test else f"{path.name} is invalid"
         message = "\n".join(result.messages) or "the result is not the expected one"
         place = f"file={_property(str(folder / path))}"
-        if line := _line_of(path, result.test):
+        if line := result.line or _line_of(path, result.test):
             place += f",line={line}"
         yield f"::error {place},title={_property(title)}::{_data(message)}"
 

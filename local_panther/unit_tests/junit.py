@@ -30,7 +30,7 @@ def junit_xml(results: list[Result], files: Mapping[str, Path]) -> str:
         for test in tests:
             name = _text(test.test) or "is valid"
             case = ElementTree.SubElement(suite, "testcase", classname=_text(item), name=name)
-            case.set("file", str(files.get(item, "")))
+            case.set("file", str(files.get(item) or test.file))
             if not test.passed:
                 text = _text("\n".join(test.messages) or "unexpected result")
                 failure = ElementTree.SubElement(case, "failure", message=text.split("\n")[0])

@@ -1,13 +1,14 @@
-"""Reads what panther_analysis_tool prints of its unit tests: the one form of its results."""
+"""The results of panther_analysis_tool's unit tests, as `watching` records them."""
 
-import re
-from dataclasses import dataclass, field
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-RULE = re.compile(r"(?P<id>\S.*)")
-TEST = re.compile(r"\t\[(?P<outcome>PASS|FAIL)\] (?P<name>.*)")
-STEP = re.compile(r"\t\t\[(?P<outcome>PASS|FAIL)\] (?P<text>.*)")
-INVALID, SUMMARY, LINE = "Invalid Tests Summary", "Test Summary", "----"
+from local_panther.errors import Problem
+
+COMPLETE = {"complete": True}
 
 
 @dataclass
@@ -16,56 +17,91 @@ class Result:
 
     Attributes:
         item: The item's ID, or its file if it has no valid ID.
-        test: The name of the test; "" for an item that is invalid.
+        test: The name of the test; "" for the item itself.
         passed: The outcome.
         messages: What failed in it.
+        notes: What an instance does otherwise than the rule says, in a test that passed.
+        place: The file of a problem of the content, with its line after a colon if that is known;
+            "" for what the tool found.
     """
 
     item: str
     test: str
     passed: bool
     messages: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    place: str = ""
+
+    @property
+    def file(self) -> str:
+        """The file of a problem of the content."""
+        return self.place.partition(":")[0]
+
+    @property
+    def line(self) -> int:
+        """The line of a problem of the content, 0 if it is not known."""
+        return int(self.place.partition(":")[2] or 0)
+
+    def as_line(self) -> str:
+        """Return it as a line of JSON."""
+        return json.dumps(asdict(self))
+
+    def __str__(self) -> str:
+        """Return what failed, on one line."""
+        where = self.place or (f"{self.item}: {self.test}" if self.test else self.item)
+        return f"{where}: {'; '.join(self.messages) or 'the result is not the expected one'}"
 
 
+@dataclass
 class Results:
-    """The results of a run, taken from its output line by line.
+    """The results of a run.
 
     Attributes:
         tests: In the order in which they ran.
+        complete: Whether the tool got to its summary.
     """
 
-    def __init__(self) -> None:
-        """Start with none."""
-        self.tests: list[Result] = []
-        self._item = ""
-        self._section = ""
+    tests: list[Result] = field(default_factory=list)
+    complete: bool = False
 
     @property
     def failed(self) -> list[Result]:
         """The tests that failed and the items that are invalid."""
         return [result for result in self.tests if not result.passed]
 
-    def take(self, line: str) -> None:
-        """Take the next line of the output."""
-        line = COLOUR.sub("", line.rstrip("\n"))
-        if line.startswith(LINE) or line.endswith(SUMMARY) or line == INVALID:
-            self._section = line if line.endswith("Summary") else self._section
-        elif self._section == INVALID:
-            self._take_invalid(line)
-        elif self._section:
-            pass  # what was printed above, once more
-        elif step := STEP.fullmatch(line):
-            if step["outcome"] == "FAIL" and self.tests:
-                self.tests[-1].messages.append(step["text"])
-        elif test := TEST.fullmatch(line):
-            self.tests.append(Result(self._item, test["name"], test["outcome"] == "PASS"))
-        elif item := RULE.fullmatch(line):
-            self._item = item["id"]
+    def add_problems(self, problems: Iterable[Problem], folder: Path) -> None:
+        """Add what is wrong with the content.
 
-    def _take_invalid(self, line: str) -> None:
-        if line.startswith("\t\t") and self.tests:
-            self.tests[-1].messages.append(line.strip())
-        elif line.startswith("\t"):
-            self.tests.append(Result(line.strip(), "", passed=False))
-        elif line and self.tests:
-            self.tests[-1].messages.append(line)
+        What the tool has found too is not said once more: that a file is invalid, and why.
+
+        Args:
+            problems: Each at a file in the folder, or at `file:line`.
+            folder: The root of the content.
+        """
+        items = [result for result in self.failed if not result.test]
+        refused = {Path(result.item).resolve() for result in items}
+        told = {message for result in items for message in result.messages}
+        for problem in problems:
+            name, has_line, _ = problem.where.partition(":")
+            is_told = (folder / name).resolve() in refused or problem.message in told
+            if has_line or not is_told:
+                place = os.path.normpath(folder / problem.where)
+                self.tests.append(
+                    Result(name, "", passed=False, messages=[problem.message], place=place)
+                )
+
+
+def read_results(path: Path) -> Results:
+    """Read what was recorded.
+
+    Args:
+        path: A file with one JSON object a line.
+    """
+    results = Results()
+    for line in path.read_text(encoding="utf-8").splitlines():
+        found = json.loads(line)
+        if found == COMPLETE:
+            results.complete = True
+        else:
+            results.tests.append(Result(**found))
+    return results

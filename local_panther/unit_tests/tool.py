@@ -11,6 +11,7 @@ from typing import TextIO
 
 from local_panther.content.files import special_files
 from local_panther.processes import TemporaryFolder
+from local_panther.unit_tests.results import Results, read_results
 
 # The tool takes over a second to import. It does so before it gets its arguments and variables,
 # while this process makes its instance ready.
@@ -18,15 +19,19 @@ START = """
 from local_panther.processes import end_with_parent
 end_with_parent()
 import json, os, sys
-from panther_analysis_tool.main import run
+from panther_analysis_tool import main
+from local_panther.unit_tests.watching import watch
 with os.fdopen(int(sys.argv[1])) as pipe:
     given = pipe.read()
 if given:
     task = json.loads(given)
     os.environ.update(task["environment"])
     sys.argv = ["panther_analysis_tool", *task["arguments"]]
-    run()
+    with open(task["report"], "w", encoding="utf-8") as report:
+        watch(main, report)
+        main.run()
 """
+REPORT = "results.jsonl"
 END_SECONDS = 0.5  # for the tool to end by itself
 
 Watch = Callable[[str], None]
@@ -35,9 +40,10 @@ Watch = Callable[[str], None]
 class Tool:
     """The tool in a process that waits for what to do."""
 
-    def __init__(self, process: "subprocess.Popen[str]", pipe: TextIO) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", pipe: TextIO, report: Path) -> None:
         self._process = process
         self._pipe = pipe
+        self._report = report
 
     def run(
         self, arguments: Iterable[str], environment: Mapping[str, str], watch: Watch | None = None
@@ -50,13 +56,21 @@ class Tool:
             watch: Called with each line of its output, which it then prints, if the tool was
                 started as watched.
         """
-        task = {"arguments": list(arguments), "environment": dict(environment)}
+        task = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "report": str(self._report),
+        }
         with suppress(BrokenPipeError), self._pipe:  # it has ended already: its status says why
             self._pipe.write(json.dumps(task))
         for line in self._process.stdout or ():
             if watch:
                 watch(line)
         return self._process.wait()
+
+    def results(self) -> Results:
+        """Return what it found, after it has run."""
+        return read_results(self._report) if self._report.exists() else Results()
 
 
 @contextmanager
@@ -81,7 +95,7 @@ def started_tool(*, watched: bool) -> Iterator[Tool]:
         os.close(inside)
         try:
             with os.fdopen(pipe, "w") as task:
-                yield Tool(process, task)
+                yield Tool(process, task, own / REPORT)
         finally:
             _end(process)
 

@@ -182,6 +182,8 @@ class TestLocalTest:
         tests = [{"Name": "chain", "ExpectedResult": True, "RuleOutputs": matches}]
         chain = sequence("a", "b") | {"Tests": tests}
         (rules / "simple.yml").write_text(yaml.safe_dump(simple))
+        other = {key: value for key, value in simple.items() if key != "Tests"}
+        (rules / "other.yml").write_text(yaml.safe_dump(other | {"RuleID": "Rule.b"}))
         (tmp_path / "correlation_rules").mkdir()
         (tmp_path / "correlation_rules" / "chain.yml").write_text(yaml.safe_dump(chain))
         done = run("local-panther", "test", cwd=tmp_path)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from local_panther.unit_tests.annotations import annotations
 from local_panther.unit_tests.junit import junit_xml
-from local_panther.unit_tests.results import Result, Results
+from local_panther.unit_tests.results import Result
 from tests.cli.test_command_line import COMMAND
 from tests.conftest import copy_content
 
@@ -127,11 +127,3 @@ class TestGitHub:
         """A name cannot end the line, and begin a command of its own."""
         (mark,) = annotations([Result(item, test, passed=False, messages=messages)], {})
         assert "\n" not in mark and "\r" not in mark and mark.startswith("::error file=")
-
-
-@given(st.lists(st.text()))
-def test_any_output_can_be_read(lines):
-    results = Results()
-    for line in lines:
-        results.take(line)
-    assert all(isinstance(result.passed, bool) for result in results.tests)
