@@ -12,7 +12,10 @@ from local_panther.instance.files import is_file, is_folder, read_file
 from local_panther.instance.model import StoredItem
 
 INDEX = "state.json"
-CONTENT_NAME = re.compile(r"content-[0-9]{1,15}")
+# Hidden, so that panther_analysis_tool finds no content in a state folder that lies in a repository:
+# it reads every folder whose path holds "rules" or the like, unless a part of it begins with a dot.
+PREFIX = ".content-"
+CONTENT_NAME = re.compile(r"\.?content-[0-9]{1,15}")  # without the dot: by older versions
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Index:
         items: The stored items by ID.
     """
 
-    content: str = "content-0"
+    content: str = f"{PREFIX}0"
     items: Mapping[str, StoredItem] = field(default_factory=dict)
 
     def as_json(self) -> bytes:

@@ -14,7 +14,7 @@ from typing import Any
 
 from local_panther.errors import ContentError, Problem
 from local_panther.instance.files import PRIVATE_FOLDER, is_folder, read_file, write_file
-from local_panther.instance.index import CONTENT_NAME, INDEX, Index, check_item, read_index
+from local_panther.instance.index import CONTENT_NAME, INDEX, PREFIX, Index, check_item, read_index
 from local_panther.instance.limits import load_yaml
 from local_panther.instance.model import StoredItem
 from local_panther.processes import TemporaryFolder
@@ -161,10 +161,10 @@ class Store:
         old = self.content
         if not (self.folder / INDEX).exists():  # it says from now on that the folder is ours
             self._write_index(self._index)
-        number = int(self._index.content.removeprefix("content-")) + 1
-        while os.path.lexists(self.folder / f"content-{number}"):
+        number = int(self._index.content.rpartition("-")[2]) + 1
+        while os.path.lexists(self.folder / f"{PREFIX}{number}"):
             number += 1
-        index = Index(f"content-{number}", dict(items))
+        index = Index(f"{PREFIX}{number}", dict(items))
         target = self.folder / index.content
         new.rename(target)
         try:

@@ -187,7 +187,7 @@ class TestLinks:
             Library(state)
         assert target.read_text() == "precious" and (state / "state.json").is_symlink()
 
-    @pytest.mark.parametrize("name", ["content-1", "content-7", ".upload-x", ".state.json"])
+    @pytest.mark.parametrize("name", [".content-1", ".content-7", ".upload-x", ".state.json"])
     def test_links_beside_the_index_are_not_followed(self, tmp_path, name):
         outside = tmp_path / "outside"
         outside.mkdir()
@@ -196,7 +196,7 @@ class TestLinks:
         assert not library.upload(_base64(rule("a"))).problems
         library.close()
         path = tmp_path / "state" / name
-        if name == "content-1":  # the folder in use
+        if name == ".content-1":  # the folder in use
             shutil.move(path, outside / "content")
             path.symlink_to(outside / "content")
             with pytest.raises(ContentError, match="is a link"):

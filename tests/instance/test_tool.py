@@ -188,7 +188,7 @@ class TestLocalTest:
         (tmp_path / "correlation_rules" / "chain.yml").write_text(yaml.safe_dump(chain))
         done = run("local-panther", "test", cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert "Passed: 2" in done.stdout and "Skipped: 0" in done.stdout
+        assert "Passed: 3" in done.stdout and "Skipped: 0" in done.stdout
         assert "kept out" in done.stdout
 
 
@@ -224,7 +224,7 @@ class TestServe:
         left = {path.name for path in state.glob("[!a]*")}  # without the alerts
         assert "state.json" in left or upload.returncode != 0
         if stop == signal.SIGINT:
-            assert process.returncode == 0 and left in (set(), {"state.json", "content-1"})
+            assert process.returncode == 0 and left in (set(), {"state.json", ".content-1"})
 
         process = self.start(tmp_path, "--state", "kept", token="token")
         upload = self.upload_to(process, state, content_copy)
@@ -232,7 +232,37 @@ class TestServe:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         assert "Total: 5" in out and upload.returncode == 0
-        assert len(list(state.glob("content-*"))) == 1 and len(list(state.glob("[!a]*"))) == 2
+        assert len(list(state.glob(".content-*"))) == 1 and len(list(state.glob("[!a]*"))) == 2
+
+    @pytest.mark.parametrize("name", ["build/state", "rules", "my/queries/of/mine"])
+    def test_in_a_repository_is_no_content_of_it(self, tmp_path, content_copy, name):
+        state = content_copy / name / "state"
+        process = self.start(content_copy, "--state", state, token="token")
+        for _ in range(2):
+            out, _ = self.upload_to(process, state, content_copy).communicate(timeout=60)
+            assert "Total: 5" in out
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        done = run("local-panther", "test", "--show-failures-only", cwd=content_copy)
+        assert done.returncode == 0 and "Invalid: 0" in done.stdout, done.stdout + done.stderr
+        outcome = replayed(simulated(tmp_path / "trail", ordinary=0), content=content_copy)
+        assert outcome.complete and not outcome.content.unread
+
+    def test_takes_the_content_of_an_older_version(self, tmp_path, content_copy):
+        state = tmp_path / "state"
+        library = Library(state)
+        library.close()
+        process = self.start(tmp_path, "--state", state, token="token")
+        self.upload_to(process, state, content_copy).communicate(timeout=60)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        (content,) = state.glob(".content-*")
+        content.rename(state / content.name[1:])
+        index = (state / "state.json").read_text()
+        (state / "state.json").write_text(index.replace(content.name, content.name[1:]))
+        library = Library(state)
+        assert len(library.items) > 5 and stored_content(state) == state / content.name[1:]
+        library.close()
 
     def test_leaves_alone_what_lies_in_a_folder_that_holds_no_state(self, tmp_path):
         (tmp_path / "content-1").mkdir()

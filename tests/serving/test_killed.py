@@ -103,6 +103,6 @@ def test_nothing_that_was_answered_is_lost_and_every_alert_is_delivered(tmp_path
     answered.check(state)
     names = {path.name for path in state.iterdir() if not path.name.startswith("alerts.sqlite")}
     lakes = {name for name in names if name.startswith("lake-")}
-    contents = {name for name in names if name.startswith("content-")}
+    contents = {name for name in names if name.startswith(".content-")}
     assert len(lakes) == len(contents) == 1
     assert names == {"state.json", *lakes, *contents}
