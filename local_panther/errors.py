@@ -84,6 +84,21 @@ class Raised:
 
 
 @dataclass
+class Swallowed:
+    """What a function beside rule() raised on matches, which an instance says nothing of.
+
+    Attributes:
+        message: What it raised first.
+        where: The place of the event that it raised it on.
+        count: How often it raised.
+    """
+
+    message: str
+    where: str
+    count: int = 0
+
+
+@dataclass
 class RunErrors:
     """The errors of rules, queries and the data lake during a run.
 
@@ -93,11 +108,24 @@ class RunErrors:
         counts: Number of errors by rule ID or query name.
         examples: The first errors, each with its place.
         raised: What rules raised, by rule ID and type of error.
+        swallowed: What other functions raised, by rule ID and function: a note and no error.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: list[Problem] = field(default_factory=list)
     raised: dict[tuple[str, str], Raised] = field(default_factory=dict)
+    swallowed: dict[tuple[str, str], Swallowed] = field(default_factory=dict)
+
+    def add_swallowed(self, rule_id: str, function: str, message: str, where: str) -> None:
+        """Count what a function beside rule() raised.
+
+        Args:
+            rule_id: The ID of its rule.
+            function: Its name.
+            message: What it raised.
+            where: The place of the event.
+        """
+        self.swallowed.setdefault((rule_id, function), Swallowed(message, where)).count += 1
 
     def add_raised(self, rule_id: str, kind: str, found: Raised) -> None:
         """Take note of what a rule raised, beside `add`.

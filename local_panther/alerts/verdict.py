@@ -42,7 +42,7 @@ def sentence(alerts: Sequence[Alert], who: str, event_count: int, first: float, 
     """
     worst, others = alerts[0], len(alerts) - 1
     if worst.kind == RULE_ERROR:
-        return f"NOT CHECKED by {worst.title}: no answer for {_events(worst.event_count)}"
+        return f"NOT CHECKED: {worst.title} on {_events(worst.event_count)}: no answer for these"
     more = f" and {others:,} more alert{'s' * (others > 1)}" if others else ""
     when = f"in {span(last - first)}" if last > first else f"at {event_time(first)}"
     events = f"{_events(event_count)} {when}" if event_count else when

@@ -3,7 +3,7 @@
 import importlib
 import sys
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partialmethod
 from types import ModuleType
 from typing import Any
 
@@ -11,7 +11,7 @@ import panther_core.data_model
 from jsonpath_ng.ext.parser import ExtendedJsonPathLexer, ExtentedJsonPathParser  # type: ignore[import-untyped]
 from jsonpath_ng.parser import IteratorToTokenStream  # type: ignore[import-untyped]
 from panther_core.data_model import DataModel
-from panther_core.detection import RawStringImporter
+from panther_core.detection import DetectionResult, RawStringImporter
 from panther_core.rule import Rule
 from ply import yacc  # type: ignore[import-untyped]
 
@@ -37,7 +37,51 @@ class BodyRule(Rule):
     """A rule that is imported from a folder of its own.
 
     panther_core writes every body to one fixed folder; two runs at once would overwrite each other.
+    And what functions beside rule() raise on a match, it swallows, as an instance does.
+
+    Attributes:
+        swallowed: What the functions raised in the latest run, by name.
     """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self.swallowed: dict[str, Exception] = {}
+        self._again: Exception | None = None
+
+    def run(self, *args: Any, **kwargs: Any) -> DetectionResult:
+        """Run the rule on an event."""
+        self.swallowed = {}
+        return super().run(*args, **kwargs)
+
+    def _run_command(self, function: Any, event: Mapping[str, Any], expected_type: Any) -> Any:
+        if self._again:
+            raise self._again
+        return super()._run_command(function, event, expected_type)
+
+    def _watched(self, name: str, *args: Any, use_default_on_exception: bool = True) -> Any:
+        """Call what panther_core calls a function by; for an error, let it take its default."""
+        get = getattr(super(), f"_get_{name}")
+        try:
+            return get(*args, use_default_on_exception=False)
+        except Exception as error:
+            if not use_default_on_exception:
+                raise
+            self.swallowed[name] = self._again = error
+            try:
+                # which does not call the function once more
+                return get(*args, use_default_on_exception=True)
+            finally:
+                self._again = None
+
+    _get_title = partialmethod(_watched, "title")
+    _get_description = partialmethod(_watched, "description")
+    _get_reference = partialmethod(_watched, "reference")
+    _get_severity = partialmethod(_watched, "severity")
+    _get_runbook = partialmethod(_watched, "runbook")
+    _get_destinations = partialmethod(_watched, "destinations")
+    _get_dedup = partialmethod(_watched, "dedup")
+    _get_alert_context = partialmethod(_watched, "alert_context")
+    _get_unique = partialmethod(_watched, "unique")
 
     @staticmethod
     def _load_detection(identifier: str, config: Mapping[str, Any]) -> ModuleType:
@@ -85,7 +129,7 @@ class Importer:
         self._helpers.append(name)
         importlib.invalidate_caches()
 
-    def rule(self, spec: Mapping[str, Any], body: str, filters: dict[str, Any] | None) -> Rule:
+    def rule(self, spec: Mapping[str, Any], body: str, filters: dict[str, Any] | None) -> BodyRule:
         """Import a rule's body and attach its translated filters.
 
         Raises:

@@ -7,10 +7,10 @@ from types import ModuleType
 from typing import Any
 
 from panther_core.data_model import DataModel
-from panther_core.rule import Rule
 from sqlglot.expressions import Query as Select
 
 from local_panther.content.correlation import CorrelationLogic
+from local_panther.content.importing import BodyRule
 from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.schedule import Schedule
@@ -91,7 +91,7 @@ class PythonRule:
     """
 
     metadata: Metadata
-    detection: Rule
+    detection: BodyRule
     log_types: frozenset[str]
     event_names: EventNames
     threshold: int

@@ -7,8 +7,10 @@ from typing import Any
 
 from panther_core.data_model import DataModel
 from panther_core.detection import DetectionResult
+from panther_core.exceptions import UnknownDestinationError
 
-from local_panther.containment import call, described
+from local_panther.containment import call, described, line_in
+from local_panther.content.filters import describe_error
 from local_panther.content.model import PythonRule
 from local_panther.detection.signals import Signal
 from local_panther.detection.view import PantherEvent
@@ -58,21 +60,41 @@ def run_rule(
     view = PantherEvent(event, model)
     result, error = call(rule.detection.run, view, {}, ANYWHERE, batch_mode=True)
     if error or (result and result.detection_evaluation_failed):
-        message = _message(result, error)
+        message = _message(rule, event, result, error)
         errors.add(rule.metadata.rule_id, where, message)
         kind = type(error).__name__ if error else (result and result.error_type) or "Exception"
         found = Raised(time, time, arrival, where, message)
         errors.add_raised(rule.metadata.rule_id, kind, found)
+    for function, raised in rule.detection.swallowed.items():
+        errors.add_swallowed(rule.metadata.rule_id, function, _described(rule, raised), where)
     return _signal(rule, time, arrival, event, result) if result and result.trigger_alert else None
 
 
-def _message(result: DetectionResult | None, error: Exception | None) -> str:
+def _message(
+    rule: PythonRule,
+    event: Mapping[str, Any],
+    result: DetectionResult | None,
+    error: Exception | None,
+) -> str:
+    """Return what a rule or its filters raised, and where in the rule's own file."""
     if error:
         return described(error)
-    raised = result.fatal_error if result else None
-    if raised and not isinstance(raised, Exception):
-        return described(raised)
-    return (result and result.error_message) or "unknown error"
+    assert result
+    if result.filter_exception and not (result.setup_exception or result.detection_exception):
+        return describe_error(rule.detection.filters, event, result.filter_exception)
+    return _described(rule, result.fatal_error) if result.fatal_error else "unknown error"
+
+
+def _described(rule: PythonRule, error: BaseException) -> str:
+    if not isinstance(error, Exception):
+        return described(error)
+    if isinstance(error, UnknownDestinationError):
+        # Any name is a destination here, but for one that was there already
+        names = ", ".join(dict.fromkeys(map(str, error.args[-1])))
+        return f"{names} is named twice"
+    line = line_in(error, getattr(rule.detection.module, "__file__", None))
+    place = f" ({rule.body_file}, line {line})" if line and rule.body_file else ""
+    return f"{type(error).__name__}: {error}{place}"
 
 
 def _signal(

@@ -24,6 +24,7 @@ from local_panther.lake.lake import Lake, QueryFailed
 from local_panther.lake.needs import gate_of
 from local_panther.lake.windows import Sight, windows_of
 from local_panther.remembered import found_before
+from local_panther.times import iso
 
 BATCH_RUNS = 2048  # runs that are asked for in one statement
 MIN_GATED_RUNS = 32  # that wait: fewer are asked for at once, as a gate costs as much
@@ -208,8 +209,8 @@ class ScheduledQueries:
             yield time
             time, count = job.schedule.next_run(time + 1), count + 1
             if count == MAX_RUNS_BETWEEN and time < run.until:
-                message = f"its runs until {run.until:.0f}, as no record came, are left out"
-                self._errors.add(job.query.name, f"run at {time:.0f}", message)
+                message = f"its runs until {iso(run.until)}, as no record came, are left out"
+                self._errors.add(job.query.name, f"run at {iso(time)}", message)
                 return
 
     def _work_off(self) -> Iterator[Signal]:
@@ -223,7 +224,7 @@ class ScheduledQueries:
                 rows = found.get(run.time, [])
                 if isinstance(rows, QueryFailed):
                     job.time_outs += rows.timed_out
-                    self._errors.add(job.query.name, f"run at {run.time:.0f}", rows.message)
+                    self._errors.add(job.query.name, f"run at {iso(run.time)}", rows.message)
                 elif rows:
                     due += [(time, number, rows) for time in self._times(job, run)]
             job.waiting.clear()  # so that the next run asks anew

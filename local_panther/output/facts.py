@@ -5,12 +5,25 @@ from typing import Any
 
 from local_panther.alerts.model import Alert
 from local_panther.alerts.rule_errors import noisy_rules
-from local_panther.content.left_out import problem_lines, summary_lines
+from local_panther.content.left_out import problem_lines, summary_lines, unread_line
 from local_panther.replay import Outcome
 from local_panther.text import in_one_line
 from local_panther.times import iso, span
 
 Fact = tuple[str, list[str]]
+
+# What an instance does where a function raises on a match. Source: panther_core's batch mode.
+INSTEAD = {
+    "title": "takes the rule's ID",
+    "dedup": "groups all such matches as one",
+    "unique": "counts no value for the threshold",
+    "severity": "takes the rule's Severity",
+    "destinations": "takes those of the rule's YAML",
+    "alert_context": "puts the error in its place",
+    "description": "takes the rule's Description",
+    "runbook": "takes the rule's Runbook",
+    "reference": "takes the rule's Reference",
+}
 
 MAX_VALUE = 400
 # Told above the context already, or noise to a person; JSON output has everything.
@@ -72,6 +85,8 @@ def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
     content = outcome.content
     yield from (("dim", line) for line in summary_lines(content.left_out))
     yield from (("warning", line) for line in problem_lines(content.left_out))
+    if line := unread_line(content.unread):
+        yield "dim", line
     if content.unreadable:
         count, first = len(content.unreadable), content.unreadable[0]
         yield "dim", f"not opened: {count:,} named pipes, sockets or devices, such as {first}"
@@ -81,10 +96,20 @@ def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "warning", f"not read: {outcome.tally.untold:,} more"
     yield from (("warning", line) for line in noisy_rules(outcome.alerts))
     yield from (("warning", line) for line in _late_lines(outcome))
+    yield from (("warning", line) for line in _swallowed_lines(outcome))
     for problem in outcome.errors.examples:
-        yield "warning", f"rule error: {problem}"
+        yield "warning", f"error: {problem}"
     if outcome.interrupted:
         yield "warning", "interrupted: the rest was not read"
+
+
+def _swallowed_lines(outcome: Outcome) -> Iterator[str]:
+    """Yield a line for each function of a rule that raised on matches, which no instance tells."""
+    for (rule_id, function), raised in outcome.errors.swallowed.items():
+        matches = outcome.signals.get(rule_id, 0)
+        of = f"{raised.count:,} of {matches:,} match{'es' * (matches != 1)}"
+        text = f"{rule_id}: {function}() raised {raised.message} on {of}"
+        yield in_one_line(f"{text}; an instance {INSTEAD[function]}, and does not say so")
 
 
 def _late_lines(outcome: Outcome) -> Iterator[str]:

@@ -200,7 +200,9 @@ class TestOtherRules:
 
     def test_a_rule_that_raised_did_not_check(self):
         raised = alert(kind=RULE_ERROR, title="Rule raised KeyError", event_count=3)
-        assert self.of(raised) == "NOT CHECKED by Rule raised KeyError: no answer for 3 events"
+        assert (
+            self.of(raised) == "NOT CHECKED: Rule raised KeyError on 3 events: no answer for these"
+        )
 
 
 def test_foreign_content_gets_the_same_facts(tmp_path):

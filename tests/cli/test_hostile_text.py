@@ -128,7 +128,7 @@ def test_replay_as_text(trail, content):
     assert_only_text(done.stdout)
     assert_only_text(done.stderr)
     text = done.stdout.decode()
-    assert text.count(MARKUP) > 20 and "rule error" in text and "not read" in text
+    assert text.count(MARKUP) > 20 and "error: " in text and "not read" in text
     assert "Traceback" not in done.stderr.decode()
 
 

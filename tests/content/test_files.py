@@ -57,7 +57,11 @@ def repository(tmp_path):
 
 def test_the_content_is_what_panther_analysis_tool_reads(repository):
     with contextlib.chdir(repository):
-        roots = [".", "./global_helpers", "./data_models"]  # as `test`, `zip` and `upload` have them
+        roots = [
+            ".",
+            "./global_helpers",
+            "./data_models",
+        ]  # as `test`, `zip` and `upload` have them
         specs = load_analysis_specs(roots, ignore_files=[])
         read = {os.path.relpath(file, repository) for file, *_ in specs}
     found = [str(path.relative_to(repository)) for path in files_with(repository, ".yml")]

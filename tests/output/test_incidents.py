@@ -67,7 +67,7 @@ def test_cards_are_printed_for_few_incidents_and_for_all_if_details_are_asked_fo
 
 def test_an_alert_about_a_rule_is_shown_as_one():
     raised = alert(kind=RULE_ERROR, title="Rule raised KeyError", event_count=3, runbook="")
-    assert "NOT CHECKED by Rule raised KeyError: no answer for 3 events" in printed(
+    assert "NOT CHECKED: Rule raised KeyError on 3 events: no answer for these" in printed(
         outcome_of(raised)
     )
 
