@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from ipaddress import ip_address
 
 # Where the actor's name is, by userIdentity.type
@@ -35,7 +36,7 @@ def get_actor_user(event):
 
 def get_event_type(event):
     name = event.get("eventName")
-    if name == "ConsoleLogin" and event.deep_get("userIdentity", "type") == "IAMUser":
+    if name == "ConsoleLogin" and _text(event, "userIdentity", "type") == "IAMUser":
         outcome = _text(event, "responseElements", "ConsoleLogin")
         return {"Failure": "failed_login", "Success": "successful_login"}.get(outcome)
     if name == "CreateUser":
@@ -56,5 +57,8 @@ def load_ip_address(event):
 
 
 def _text(event, *path):
-    value = event.deep_get(*path)
+    # By get alone: what a data model's method gets has a deep_get only from panther_core 0.16.2 on
+    value = event
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
     return value if isinstance(value, str) else ""

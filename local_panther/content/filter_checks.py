@@ -1,7 +1,8 @@
-"""Finds InlineFilters that load and can never do what was meant.
+"""Finds InlineFilters that load and can never do what was meant, and keys that are written twice.
 
-A `*` under IsIn, a role's name where the event has its ARN, an ARN that no role can have, a key
-that is written twice: an instance takes all of them, and the rule never matches.
+A `*` under IsIn, a role's name where the event has its ARN, an ARN that no role can have: an
+instance takes all of them, and the rule never matches. Of a key that is written twice the first
+value is lost, as with the tests under two keys `Tests`.
 """
 
 import re
@@ -59,7 +60,7 @@ COMPARISONS = {
 
 
 def check_filters(folder: Path) -> list[Problem]:
-    """Return a problem for each filter of a repository that cannot do what was meant.
+    """Return a problem for each filter that cannot do what was meant, and each repeated key.
 
     Args:
         folder: The root of a content repository.
@@ -68,10 +69,12 @@ def check_filters(folder: Path) -> list[Problem]:
     for path in files_with(folder, ".yml", ".yaml"):
         try:
             text = path.read_text(encoding="utf-8")
-            root = yaml.compose(text, Loader=LOADER) if "InlineFilters" in text else None
+            root = yaml.compose(text, Loader=LOADER)
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue  # named when the content is loaded
-        if isinstance(root, yaml.MappingNode):
+        if isinstance(root, yaml.MappingNode) and any(
+            _text(k) == "AnalysisType" for k, _ in root.value
+        ):
             for line, message in _problems(root):
                 found.append(Problem(f"{path.relative_to(folder)}:{line}", message))
     return found
@@ -82,9 +85,24 @@ Finding = tuple[int, str]
 
 def _problems(root: yaml.MappingNode) -> Iterator[Finding]:
     filters = [value for key, value in root.value if key.value == "InlineFilters"]
-    yield from _duplicates(root, only=("InlineFilters",))
+    yield from _repeated(root)
     for node in filters:
         yield from _list(node)
+
+
+def _repeated(root: yaml.Node) -> Iterator[Finding]:
+    """Yield what is written twice in one mapping, at any depth."""
+    waiting, seen = [root], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue  # an alias
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            yield from _duplicates(node)
+            waiting += [value for _, value in node.value]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
 
 
 def _list(node: yaml.Node) -> Iterator[Finding]:
@@ -95,7 +113,6 @@ def _list(node: yaml.Node) -> Iterator[Finding]:
 
 
 def _expression(node: yaml.MappingNode) -> Iterator[Finding]:
-    yield from _duplicates(node)
     fields = {key.value: value for key, value in node.value}
     for name in COMBINATORS:
         if name in fields:
@@ -190,11 +207,13 @@ def _instead(value: str, condition: str) -> str:
     return "write " + (" and ".join(named) or "Condition: IsNotNullOrEmpty")
 
 
-def _duplicates(node: yaml.MappingNode, only: tuple[str, ...] = ()) -> Iterator[Finding]:
+def _duplicates(node: yaml.MappingNode) -> Iterator[Finding]:
     seen: dict[str, int] = {}
     for key, _ in node.value:
         name, line = _text(key), key.start_mark.line + 1
-        if name in seen and (not only or name in only):
+        if name in ("", "<<"):
+            continue  # not a scalar, or a merge
+        if name in seen:
             first = seen[name]
             yield line, f"{name} is here twice, and the first one (line {first}) is lost; join them"
         seen.setdefault(name, line)

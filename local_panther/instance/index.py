@@ -12,8 +12,8 @@ from local_panther.instance.files import is_file, is_folder, read_file
 from local_panther.instance.model import StoredItem
 
 INDEX = "state.json"
-# Hidden, so that panther_analysis_tool finds no content in a state folder that lies in a repository:
-# it reads every folder whose path holds "rules" or the like, unless a part of it begins with a dot.
+# Hidden, so that panther_analysis_tool finds no content in a state folder within a repository: it
+# reads every folder whose path holds "rules" or the like, unless a part of it begins with a dot.
 PREFIX = ".content-"
 CONTENT_NAME = re.compile(r"\.?content-[0-9]{1,15}")  # without the dot: by older versions
 
