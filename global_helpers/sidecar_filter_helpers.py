@@ -61,8 +61,8 @@ def offline_filters(rule_file: str) -> Predicate:
 
     Returns:
         A function of one event. It is True for every event if no YAML file is beside the rule (on
-        an instance) or the file has no filters, and never raises: an event that a filter cannot be
-        applied to does not pass, as on an instance.
+        an instance) or the file has no filters. It raises what panther_core raises for an event
+        that a filter cannot be applied to, as then the rule has an error on an instance too.
 
     Raises:
         ValueError: A filter is invalid; the message names it. Offline only.
@@ -76,23 +76,39 @@ def offline_filters(rule_file: str) -> Predicate:
 def _read(sidecar: Path, rule_name: str) -> list[Any] | None:
     import yaml  # pylint: disable=import-outside-toplevel  # offline only: not part of an instance
 
-    spec = yaml.safe_load(sidecar.read_text(encoding="utf-8"))
+    class Loader(yaml.SafeLoader):  # pylint: disable=too-many-ancestors
+        """Reads values as panther_analysis_tool does: yes and dates as text, 012 as twelve."""
+
+    Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
+    Loader.add_constructor("tag:yaml.org,2002:bool", _bool)
+    Loader.add_constructor("tag:yaml.org,2002:int", _int)
+    spec = yaml.load(
+        sidecar.read_text(encoding="utf-8"), Loader=Loader
+    )  # nosec B506  # a SafeLoader
     is_own = isinstance(spec, Mapping) and spec.get("Filename") == rule_name
     return spec.get("InlineFilters") if is_own else None
+
+
+def _as_text(_: Any, node: Any) -> Any:
+    return node.value
+
+
+def _bool(_: Any, node: Any) -> Any:
+    lower = node.value.lower()
+    return lower == "true" if lower in ("true", "false") else node.value
+
+
+def _int(_: Any, node: Any) -> Any:
+    text = node.value.replace("_", "")
+    base = next((base for mark, base in (("0x", 16), ("0b", 2)) if mark in text), 10)
+    return node.value if ":" in text else int(text, base)
 
 
 def _predicate(filters: list[Any]) -> Predicate:
     from panther_core.filter import Filter  # pylint: disable=import-outside-toplevel
 
     compiled = Filter(_translate({"All": filters}))
-
-    def passes(event: Any) -> bool:
-        try:
-            return bool(compiled.filter(event))
-        except Exception:  # pylint: disable=broad-except
-            return False
-
-    return passes
+    return lambda event: bool(compiled.filter(event))
 
 
 def _translate(expression: Mapping[str, Any]) -> dict[str, Any]:

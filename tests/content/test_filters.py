@@ -1,13 +1,19 @@
 """InlineFilters: what they let through, and what a wrong one is told."""
 
 import ipaddress
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from panther_core.filter import Filter
 
-from local_panther.content.filters import OPERATORS, possible_values, transpile_filters
+from local_panther.content.filters import (
+    OPERATORS,
+    describe_error,
+    possible_values,
+    transpile_filters,
+)
 from local_panther.errors import FieldError
 
 TEXTS = ["ListRoles", "listroles", "List", "Roles", "AssumeRole", "", "10.1.2.3", "8.8.8.8"]
@@ -189,3 +195,88 @@ def test_a_wrong_filter_is_told_where_and_why(found, message):
     with pytest.raises(FieldError) as caught:
         transpile_filters(found)
     assert message in str(caught.value)
+
+
+def named(names) -> dict:
+    return {"KeyPath": "eventName", "Condition": "IsIn", "Values": names}
+
+
+CIDR = {"KeyPath": "ip", "Condition": "IsIPAddressNotInCIDR", "Value": "10.0.0.0/8"}
+
+
+@pytest.mark.parametrize(
+    ("found", "names"),
+    [
+        ([CIDR, named(["a"])], None),
+        ([named(["a"]), CIDR], {"a"}),
+        ([named(["a", "b"]), CIDR, named(["a"])], {"a", "b"}),
+        ([{"All": [named(["a"]), CIDR]}], {"a"}),
+        ([{"All": [CIDR, named(["a"])]}], None),
+        ([{"Any": [named(["a"]), CIDR]}, named(["a"])], None),
+        ([{"KeyPath": "keys(a)", "Condition": "Equals", "Value": 1}, named(["a"])], None),
+    ],
+)
+def test_a_condition_that_can_raise_ends_the_limit(found, names):
+    assert possible_values(found, "eventName") == names
+
+
+address = st.fixed_dictionaries(
+    {
+        "KeyPath": st.just("userAgent"),
+        "Condition": st.sampled_from(
+            ["IsIPAddressNotInCIDR", "IsIPAddressInCIDR", "IsIPAddressPublic", "IsGreaterThan"]
+        ),
+        "Value": st.just("10.0.0.0/8"),
+    }
+)
+raising = st.recursive(
+    single | several | address,
+    lambda inner: (
+        st.fixed_dictionaries({"Any": st.lists(inner, min_size=1, max_size=3)})
+        | st.fixed_dictionaries({"All": st.lists(inner, min_size=1, max_size=3)})
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.lists(raising, min_size=1, max_size=3), events)
+def test_an_event_whose_name_is_not_among_the_limit_does_not_pass_and_raises_nothing(found, event):
+    names = possible_values(found, "eventName")
+    if names is not None and event["eventName"] not in names:
+        assert not passes(found, event)
+
+
+@given(st.lists(raising, min_size=1, max_size=3), events)
+def test_what_raises_is_named_with_its_condition_and_value(found, event):
+    part = Filter(transpile_filters(found)["statement"])
+    try:
+        part.filter(event)
+    except Exception as error:
+        text = describe_error([part], event, error)
+        assert text.startswith("InlineFilters: userAgent Is") and str(error) in text
+        assert text.endswith(f"; the event has {event['userAgent']!r}")
+
+
+@given(st.text())
+def test_any_key_path_is_accepted_by_panther_core_or_refused_by_name(path):
+    found = [{"KeyPath": path, "Condition": "Equals", "Value": 1}]
+    try:
+        statement = transpile_filters(found)["statement"]
+    except FieldError as error:
+        assert str(error).startswith("InlineFilters[0].KeyPath: ")
+    else:
+        Filter(statement)
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("requestParameters.x-amz-acl", 'requestParameters."x-amz-acl"'),
+        ("tags.aws:name", 'tags."aws:name"'),
+        ("a.1st", 'a."1st"'),
+    ],
+)
+def test_a_key_path_that_needs_quotes_says_how(path, hint):
+    with pytest.raises(FieldError, match=re.escape(f"is not a JMESPath; write {hint}")):
+        transpile_filters([{"KeyPath": path, "Condition": "Equals", "Value": 1}])
+    assert transpile_filters([{"KeyPath": hint, "Condition": "Equals", "Value": 1}])

@@ -14,6 +14,7 @@ import sidecar_filter_helpers
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from panther_analysis_tool.analysis_utils import load_analysis_specs
 from panther_core.filter import Filter
 
 from local_panther.content import filters
@@ -385,11 +386,27 @@ class TestOfflineReading:
         conditions = data.draw(st.lists(self.conditions(), min_size=1, max_size=3))
         record = event(data.draw(self.events()))
         platform = Filter(filters.transpile_filters(conditions)["statement"])
+        passes = sidecar_filter_helpers._predicate(conditions)
         try:
             expected = platform.filter(record)
-        except Exception:
-            expected = False  # an instance reports the error and does not call the rule
-        assert sidecar_filter_helpers._predicate(conditions)(record) == expected
+        except Exception as error:
+            with pytest.raises(type(error), match=re.escape(str(error))):
+                passes(record)
+        else:
+            assert passes(record) == expected
+
+    def test_reads_values_as_panther_analysis_tool_does(self, tmp_path):
+        written = "yes no on true False 2026-01-05 2026-01-05T10:00:00Z 012345670123 0x1f 1_000"
+        written += " 012345678901 1:30 1.5 1e3 null ~ text -7 +7 0b11"
+        lines = "".join(f"\n      - {value}" for value in written.split())
+        condition = f"- KeyPath: a\n    Condition: IsIn\n    Values:{lines}"
+        text = f"AnalysisType: rule\nFilename: rule.py\nInlineFilters:\n  {condition}\n"
+        (tmp_path / "rule.yml").write_text(text)
+        ((_, _, spec, _),) = load_analysis_specs([str(tmp_path)], ignore_files=[])
+        found = sidecar_filter_helpers._read(tmp_path / "rule.yml", "rule.py")
+        assert list(map(repr, found[0]["Values"])) == list(
+            map(repr, spec["InlineFilters"][0]["Values"])
+        )
 
     def test_passes_everything_where_no_sidecar_lies_beside_the_rule(self, tmp_path):
         passes = sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))

@@ -1,8 +1,9 @@
 """`make test-matrix`: the wheel beside each version of Panther's packages that people have.
 
 Every combination is installed in an environment of its own, with nothing of the repository on its
-path. There `init` writes the detections, `test` runs their tests and `replay` the records of a
-generated attack. All combinations must print the same alerts.
+path. There `init` writes the detections, a rule of each kind comes beside them (`kinds.py`), `test`
+runs their tests and `replay` the records of a generated attack. All combinations must print the
+same alerts.
 
 Beside each version of DuckDB and sqlglot, the expressions of `tests/lake` must have the values that
 Snowflake documents.
@@ -17,6 +18,8 @@ import tempfile
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+
+from tests.matrix.kinds import IDS, write_kinds
 
 REPO = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
@@ -148,12 +151,14 @@ def _run(combination: Combination, folder: Path, wheel: Path, trail: Path) -> tu
     _install(combination, folder, wheel)
     command = folder / "bin" / "local-panther"
     _call([command, "init", content], folder)
+    write_kinds(content)
     tested = _call([command, "test"], content)
     if "Skipped: 0" not in tested or "Failed: 0" not in tested:
         raise RuntimeError(tested)
     replay = [command, "replay", trail, "--include-disabled", "--format", "json"]
     alerts = _call(replay, content)
-    if len({json.loads(line)["rule_id"] for line in alerts.splitlines()}) < 3:
+    fired = {json.loads(line)["rule_id"] for line in alerts.splitlines()}
+    if len(fired - IDS) < 3 or not fired >= IDS:
         raise RuntimeError(f"not all detections fired:\n{alerts}")
     versions = _call([command, "--version"], folder).splitlines()[1:]
     return alerts, ", ".join(line.split()[1] for line in versions)
