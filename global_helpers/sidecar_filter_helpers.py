@@ -82,7 +82,8 @@ def _read(sidecar: Path, rule_name: str) -> list[Any] | None:
     Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
     Loader.add_constructor("tag:yaml.org,2002:bool", _bool)
     Loader.add_constructor("tag:yaml.org,2002:int", _int)
-    spec = yaml.load(sidecar.read_text(encoding="utf-8"), Loader=Loader)  # nosec B506  # a SafeLoader
+    text = sidecar.read_text(encoding="utf-8")
+    spec = yaml.load(text, Loader=Loader)  # nosec B506  # a SafeLoader
     is_own = isinstance(spec, Mapping) and spec.get("Filename") == rule_name
     return spec.get("InlineFilters") if is_own else None
 

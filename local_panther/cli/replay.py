@@ -48,7 +48,11 @@ def replay(
     start: From = None,
     end: To = None,
     include_disabled: Annotated[
-        bool, typer.Option("--include-disabled", help="Run content with Enabled: false too.")
+        bool,
+        typer.Option(
+            "--include-disabled",
+            help="Run content with Enabled: false too, and experimental or deprecated content.",
+        ),
     ] = False,
     strict: Strict = False,
     delivery_delay: Annotated[

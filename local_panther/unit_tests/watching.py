@@ -45,7 +45,7 @@ def watch(tool: ModuleType, report: TextIO) -> None:
         report: Gets one JSON object a line, for `results.read_results`.
     """
     watcher = _Watcher(tool, report)
-    logging.getLogger().addHandler(watcher)
+    logging.getLogger().addFilter(watcher)  # the tool sets no handler up if there is one
     replaced = {
         "_run_tests": watcher.run_tests,
         "print_summary": watcher.print_summary,
@@ -73,11 +73,11 @@ class _Evaluated:
     result: Any
 
 
-class _Watcher(logging.Handler):
+class _Watcher(logging.Filter):
     """Stands in for some functions of the tool, which it calls, and records what they find."""
 
     def __init__(self, tool: ModuleType, report: TextIO) -> None:
-        super().__init__(logging.WARNING)
+        super().__init__()
         self._report = report
         self._tool = str(tool.__file__)
         self._run_tests = tool._run_tests
@@ -86,10 +86,10 @@ class _Watcher(logging.Handler):
         self._seen: list[_Evaluated | str] = []  # for each test of the current item
         self._known: dict[str, set[str]] = {}  # names of the tests that ran, by item
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take a warning of the tool about a test that cannot run."""
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take a warning of the tool about a test that cannot run; all are printed."""
         if record.pathname != self._tool or not isinstance(record.args, tuple):
-            return
+            return True
         if str(record.msg).startswith(NOT_RUN):
             error = record.args[0]
             self._seen.append(f"the test cannot run: {type(error).__name__}: {error}")
@@ -97,6 +97,7 @@ class _Watcher(logging.Handler):
             item, base = map(str, record.args)
             message = f"BaseDetection: {base} is not in this content"
             self._write(Result(item, "", passed=False, messages=[message]))
+        return True
 
     def run_tests(self, *args: Any, **kwargs: Any) -> Any:
         """Run the tests of one item."""

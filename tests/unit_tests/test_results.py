@@ -187,6 +187,13 @@ def test_destinations_that_are_named_twice_are_noted(tmp_path):
     assert "A: t: destinations() names x twice, so an instance uses none of them" in done.stderr
 
 
+def test_the_tool_logs_as_ever(tmp_path):
+    put(tmp_path, Tests=[unit_test("text", Log="{}")])
+    logged = run_test(tmp_path).stderr
+    assert "INFO: Testing analysis items in ." in logged
+    assert "WARNING: AttributeError: {'str' object" in logged
+
+
 def test_settings_of_the_tool_that_hold_nothing_are_named(tmp_path):
     put(tmp_path)
     (tmp_path / ".panther_settings.yml").write_text("# minimum_tests: 2\n")
@@ -226,14 +233,14 @@ def test_any_function_that_raises_fails_a_test_that_expects_a_match(raised, supp
     )
     report = io.StringIO()
     names = {name: getattr(main, name) for name in REPLACED}
-    handlers = logging.getLogger().handlers[:]
+    filters = logging.getLogger().filters[:]
     try:
         watch(main, report)
         tests = [unit_test(expected=expected)]
         main._run_tests({}, detection, tests, main.defaultdict(list), {}, [], None, [], "A")
     finally:
         vars(main).update(names)
-        logging.getLogger().handlers[:] = handlers
+        logging.getLogger().filters[:] = filters
     (result,) = map(json.loads, report.getvalue().splitlines())
     really = [name for name, error in raised.items() if error]
     assert result["passed"] == (expected and not really)
