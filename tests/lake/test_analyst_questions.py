@@ -1,0 +1,179 @@
+"""What analysts ask of CloudTrail beside an alert: saved queries over records that others wrote.
+
+The files of `../shared/cases/inputs` are tried where that folder is.
+"""
+
+import json
+
+import pytest
+
+from local_panther.content.sql import parameters_in, parse_sql
+from local_panther.lake.dialect import transpile_sql
+from local_panther.lake.lake import Lake
+from local_panther.simulate.identities import PrincipalKind, identity
+from tests.builders.events import ALICE, REPO, START, call, denied, read_record, role_arn
+from tests.builders.queries import query_specs
+
+CASES = REPO.parent / "shared" / "cases" / "inputs"
+SPECS = query_specs()
+ALERT_TIME = "2026-01-05 10:30:00"
+ISSUED = "aws_role_sessions_issued_query"
+BOB = identity(PrincipalKind.USER, "bob", "")
+EMPTY = {"arn": "", "accessKeyId": "", "userName": "", "principalId": ""}
+
+
+def rows_of(name, records, /, **values):
+    """Run a saved query with parameters; texts that are not given are empty, as offline."""
+    sql = parse_sql(SPECS[name]["SnowflakeQuery"])
+    columns = parameters_in(sql)
+    texts = [name for name, column in columns.items() if column.this.is_string]
+    given = dict.fromkeys(texts, "") | {"alert_time": ALERT_TIME} | values
+    given = {key: value for key, value in given.items() if key in columns}
+    with Lake() as lake:
+        for number, record in enumerate(records):
+            lake.add(read_record({"eventID": str(number), **record}))
+        return lake.query(transpile_sql(sql, parameters=given), START + 7200)
+
+
+def case(name):
+    path = CASES / name
+    if not path.exists():
+        pytest.skip(f"{path} is missing: the cases are kept beside the repository")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def issuing(api, who, key, time=START, source="sts", **parameters):
+    response = {"credentials": {"accessKeyId": key}}
+    more = {"requestParameters": parameters, "responseElements": response}
+    return call(api, who, time, **more) | {"eventSource": f"{source}.amazonaws.com"}
+
+
+WITH_JUMP_KEY = identity(PrincipalKind.ROLE, "Jump", "s") | {"accessKeyId": "ASIAEXAMPLEJUMP00001"}
+ANYWHERE = call(
+    "CreateSession",
+    {"type": "Unknown", "principalId": "certificate"},
+    eventSource="rolesanywhere.amazonaws.com",
+    requestParameters={"roleArn": role_arn("path/Prod")},
+    responseElements={"credentialSet": [{"credentials": {"accessKeyId": "ASIAEXAMPLEANYW00001"}}]},
+)
+PORTAL = call(
+    "GetRoleCredentials",
+    {"type": "IdentityCenterUser", "principalId": "person"},
+    eventSource="sso.amazonaws.com",
+    serviceEventDetails={"role_name": "Prod", "account_id": "123456789012"},
+)
+SWITCHED = call(
+    "SwitchRole",
+    identity(PrincipalKind.ROLE, "Prod", "al"),
+    eventSource="signin.amazonaws.com",
+    additionalEventData={"SwitchFrom": ALICE["arn"]},
+    responseElements={"SwitchRole": "Success"},
+)
+
+
+class TestWhoGotIntoARole:
+    def test_every_call_that_issues_credentials_is_looked_at(self):
+        sts = {
+            "AssumeRole": {"roleArn": role_arn("Prod"), "roleSessionName": "x"},
+            "AssumeRoleWithSAML": {"roleArn": role_arn("Prod")},
+            "AssumeRoleWithWebIdentity": {"roleArn": role_arn("Prod")},
+        }
+        records = [issuing(api, BOB, f"ASIA{api}", **given) for api, given in sts.items()]
+        others = [
+            denied(role_arn("Prod")),
+            issuing("AssumeRole", BOB, "ASIAOTHER", roleArn=role_arn("ProdReadOnly")),
+            issuing("AssumeRole", BOB, "ASIAOTHER2", roleArn=role_arn("NonProd")),
+        ]
+        found = rows_of(ISSUED, [*records, ANYWHERE, PORTAL, SWITCHED, *others], role_name="Prod")
+        assert sorted(row["api"] for row in found) == sorted(
+            [*sts, "CreateSession", "GetRoleCredentials", "SwitchRole"]
+        )
+        keys = {row["api"]: row["issued_access_key"] for row in found}
+        assert keys["CreateSession"] == "ASIAEXAMPLEANYW00001"
+        assert keys["AssumeRole"] == "ASIAAssumeRole"
+
+    def test_a_session_on_the_way_names_who_was_given_it(self):
+        records = [
+            issuing("AssumeRole", ALICE, "ASIAEXAMPLEJUMP00001", roleArn=role_arn("Jump")),
+            issuing("AssumeRole", WITH_JUMP_KEY, "ASIALAST", START + 60, roleArn=role_arn("Prod")),
+        ]
+        (row,) = rows_of(ISSUED, records, role_name="Prod")
+        assert row["issued_to"] == ALICE["arn"] and row["access_key"] == "ASIAEXAMPLEJUMP00001"
+        (row,) = rows_of(ISSUED, records, access_key_id="ASIALAST")
+        assert row["caller"] == WITH_JUMP_KEY["arn"]
+
+    def test_root_and_federation_are_found_by_the_key(self):
+        root = issuing("AssumeRoot", ALICE, "ASIAROOT", targetPrincipal="222222222222")
+        federated = issuing("GetFederationToken", ALICE, "ASIAFED", name="guest")
+        for key, target in (("ASIAROOT", "222222222222"), ("ASIAFED", "guest")):
+            (row,) = rows_of(ISSUED, [root, federated], access_key_id=key)
+            assert row["target"] == target
+
+    def test_the_case_of_a_chain(self):
+        found = rows_of(ISSUED, case("who-assumed-the-role.jsonl"), role_name="Prod")
+        assert [(row["caller"].rpartition("/")[2], row["issued_to"]) for row in found] == [
+            ("bob", None),
+            ("work", "arn:aws:iam::123456789012:user/alice"),
+        ]
+
+
+@pytest.mark.parametrize("name", sorted(SPECS))
+def test_no_query_takes_an_empty_identity_for_one_that_is_looked_for(name):
+    if "parameters AS (" not in SPECS[name]["SnowflakeQuery"]:
+        return
+    if name == "aws_console_switch_role_query":
+        return  # an empty role_name means every role there
+    records = [
+        call("CredentialChallenge", EMPTY, eventSource="signin.amazonaws.com", sourceIPAddress=""),
+        call("AssumeRole", EMPTY, requestParameters={"roleArn": ""}),
+        call("UpdateAssumeRolePolicy", EMPTY, requestParameters={"roleName": ""}),
+    ]
+    assert rows_of(name, records) == []
+
+
+def sign_in(**fields):
+    failed = {
+        "errorMessage": "Failed authentication",
+        "responseElements": {"ConsoleLogin": "Failure"},
+    }
+    return call("ConsoleLogin", ALICE, eventSource="signin.amazonaws.com", **failed, **fields)
+
+
+def test_a_failed_sign_in_is_no_success():
+    (row,) = rows_of("aws_principal_history_query", [sign_in()] * 5, name="alice")
+    assert (row["calls"], row["errors"]) == (5, 5)
+    records = [sign_in(sourceIPAddress="198.51.100.7")]
+    (row,) = rows_of("aws_activity_from_address_query", records, address="198.51.100.7")
+    assert row["error_code"] == "Failed authentication"
+    arn = {"session_arn": ALICE["arn"]}
+    (row,) = rows_of("aws_role_session_activity_query", [sign_in()], **arn)
+    assert row["error_code"] == "Failed authentication"
+
+
+def test_a_role_that_was_switched_to_matches_whole():
+    for name, count in (("Prod", 1), ("Pro", 0), ("rod", 0), ("", 1)):
+        found = rows_of("aws_console_switch_role_query", [SWITCHED], role_name=name)
+        assert len(found) == count
+
+
+@pytest.mark.parametrize(
+    ("query", "file", "values", "count"),
+    [
+        (
+            "aws_role_session_activity_query",
+            "session-activity-empty-arn.jsonl",
+            {"access_key_id": "ASIAEXAMPLEJUMP00001"},
+            2,
+        ),
+        ("aws_console_switch_role_query", "switch-role-substring.jsonl", {"role_name": "Admin"}, 1),
+        (ISSUED, "who-assumed-the-role.jsonl", {"access_key_id": "ASIAEXAMPLEPROD00001"}, 1),
+    ],
+)
+def test_a_case_from_outside_gives_the_rows_that_are_right(query, file, values, count):
+    assert len(rows_of(query, case(file), **values)) == count
+
+
+def test_the_case_of_failed_sign_ins():
+    records = case("console-login-failures.jsonl")
+    found = rows_of("aws_principal_history_query", records, name="alice")
+    assert sum(row["calls"] for row in found) == sum(row["errors"] for row in found) == 5
