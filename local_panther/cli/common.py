@@ -121,19 +121,6 @@ def without_colour(text: str) -> str:
     return COLOUR.sub("", text) if os.environ.get("NO_COLOR") else text
 
 
-def has_invalid_queries(folder: Path, messages: Console) -> bool:
-    """Print the enabled queries that cannot be run; return whether there are any."""
-    from local_panther.content.queries import query_problems
-    from local_panther.lake.preparing import empty_lake
-
-    try:
-        problems = list(query_problems(folder, empty_lake))
-    except ContentError:
-        return False  # no content at all: the tool says it
-    print_problems(problems, messages)
-    return bool(problems)
-
-
 @contextmanager
 def content_errors(messages: Console) -> Iterator[None]:
     """Print what is wrong with the content or the cluster, and end the command."""
