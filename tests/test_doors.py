@@ -143,6 +143,7 @@ def test_items_where_none_is_read_are_counted(tmp_path):
     write_rules(content / "detections_as_code", b=body)
     (content / "detections_as_code/rules").rename(content / "detections")
     (content / "detections/ordinary.yml").write_text("a: AnalysisType\n")
+    (content / "detections/pack.yml").write_text("AnalysisType: pack\nPackID: x\n")
     outcome = replayed(trail(tmp_path, "x"), content=content)
     assert outcome.complete and outcome.content.unread == ["detections/b.yml"]
 

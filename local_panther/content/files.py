@@ -17,7 +17,7 @@ FOLDER_PATTERNS = tuple(  # older versions know fewer folders
 )
 SHARED_FOLDERS = ("global_helpers", "data_models")  # read whole, as roots of their own
 NOT_OURS = ("node_modules", "venv", "build", "dist", "site-packages")
-ITEM = re.compile(rb"^AnalysisType\s*:", re.MULTILINE)
+ITEM = re.compile(rb"^AnalysisType\s*:\s*+['\"]?+(?!pack\b)", re.MULTILINE)  # packs run nothing
 MAX_ITEM_BYTES = 5 * 1024 * 1024
 
 
