@@ -20,6 +20,7 @@ QUOTED = re.compile(r'"([^"\n]+)"')
 WORD = re.compile(r"\w+")
 ISSUED_KEY = re.compile(r"issued_?access_?keys?(_?id)?", re.IGNORECASE)
 MAX_VALUES = 10  # of a field with many
+SEVERAL = ("access_key_id", "role_name")  # parameters that can have a value for each call
 MAX_CALLS = 10  # of one query, which is there for each of several keys or roles
 
 
@@ -36,6 +37,12 @@ class QueryCall:
     name: str
     filled: FilledQuery
     values: tuple[tuple[str, str], ...]
+
+    @property
+    def about(self) -> str:
+        """The role or access key that it looks for, of which a step can have several."""
+        values = dict(self.values)
+        return next((values[name] for name in SEVERAL if name in values), "")
 
     @property
     def can_run(self) -> bool:
