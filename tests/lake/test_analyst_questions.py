@@ -104,10 +104,33 @@ class TestWhoGotIntoARole:
 
     def test_root_and_federation_are_found_by_the_key(self):
         root = issuing("AssumeRoot", ALICE, "ASIAROOT", targetPrincipal="222222222222")
-        federated = issuing("GetFederationToken", ALICE, "ASIAFED", name="guest")
-        for key, target in (("ASIAROOT", "222222222222"), ("ASIAFED", "guest")):
+        federated = issuing("GetFederationToken", ALICE, "ASIAFED", name="Prod")
+        for key, target in (("ASIAROOT", "222222222222"), ("ASIAFED", None)):
             (row,) = rows_of(ISSUED, [root, federated], access_key_id=key)
             assert row["target"] == target
+        assert rows_of(ISSUED, [federated], role_name="Prod") == []
+
+    def test_empty_errors_are_none_and_a_failed_switch_is_no_entry(self):
+        parameters = {"roleArn": role_arn("Prod")}
+        entered = issuing("AssumeRole", ALICE, "ASIAPROD", **parameters)
+        entered |= {"errorCode": "", "errorMessage": ""}
+        failed = SWITCHED | {"responseElements": {"SwitchRole": "Failure"}}
+        (row,) = rows_of(ISSUED, [entered, failed], role_name="Prod")
+        assert row["api"] == "AssumeRole"
+        (row,) = rows_of("aws_principal_history_query", [entered], name="alice")
+        assert row["errors"] == 0
+
+    def test_a_switch_that_names_the_role_beside_the_caller_is_found(self):
+        details = {"additionalEventData": {"SwitchFrom": "x", "RoleName": "Prod"}}
+        switched = SWITCHED | {"userIdentity": ALICE} | details
+        (row,) = rows_of(ISSUED, [switched], role_name="Prod")
+        assert row["target"] == "Prod"
+
+    def test_a_caller_without_an_arn_has_its_name(self):
+        caller = {"type": "SAMLUser", "arn": "", "userName": "zed"}
+        saml = issuing("AssumeRoleWithSAML", caller, "ASIASAML", roleArn=role_arn("Prod"))
+        (row,) = rows_of(ISSUED, [saml], role_name="Prod")
+        assert row["caller"] == "zed"
 
     def test_the_case_of_a_chain(self):
         found = rows_of(ISSUED, case("who-assumed-the-role.jsonl"), role_name="Prod")
@@ -148,6 +171,22 @@ def test_a_failed_sign_in_is_no_success():
     arn = {"session_arn": ALICE["arn"]}
     (row,) = rows_of("aws_role_session_activity_query", [sign_in()], **arn)
     assert row["error_code"] == "Failed authentication"
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"errorMessage": None}, "Failure"),
+        ({"errorCode": ""}, "Failed authentication"),
+        ({"errorCode": "Denied"}, "Denied"),
+    ],
+)
+def test_a_sign_in_failed_however_its_record_says_so(fields, error):
+    record = sign_in(sourceIPAddress="198.51.100.7") | fields
+    (row,) = rows_of("aws_activity_from_address_query", [record], address="198.51.100.7")
+    assert row["error_code"] == error
+    (row,) = rows_of("aws_principal_history_query", [record], name="alice")
+    assert row["errors"] == 1
 
 
 def test_a_role_that_was_switched_to_matches_whole():
