@@ -179,6 +179,23 @@ def test_tests_that_passed_are_in_the_report_although_only_failures_are_shown(tm
     assert ElementTree.parse(report).getroot().get("tests") == "2"
 
 
+def test_tests_that_are_lost_to_a_second_key_fail_the_run(tmp_path):
+    path = put(tmp_path) / "rules" / "a.yml"
+    test = yaml.safe_dump({"Tests": [unit_test("other", expected=True)]})
+    path.write_text(path.read_text() + test)
+    done = run_test(tmp_path)
+    assert done.returncode == 1
+    assert "rules/a.yml" in done.stderr and "Tests is here twice" in done.stderr
+
+
+def test_a_simple_detection_with_one_value_for_isin_is_refused(tmp_path):
+    detection = [{"Key": "eventName", "Condition": "IsIn", "Value": "AssumeRole"}]
+    log = EVENT | {"eventName": "AssumeRole"}
+    put(tmp_path, body=None, Detection=detection, Tests=[unit_test(Log=log)])
+    done = run_test(tmp_path)
+    assert done.returncode == 1 and "IsIn" in done.stdout + done.stderr
+
+
 def test_destinations_that_are_named_twice_are_noted(tmp_path):
     body = f"{MATCHES}\n\ndef destinations(event):\n    return ['x', 'x', 'y']\n"
     put(tmp_path, body)
