@@ -64,7 +64,7 @@ class TestReplay:
         assert out.splitlines()[1] == "2 incidents (2 HIGH) of 2 alerts"
         assert " HIGH " in out and "ENTERED role FullAdminRole: trent (IAM user" in out
         assert "DENIED AssumeRole on all 12 roles: mallory (IAM user, 123456789012) from" in out
-        for text in ("Now", "local-panther query", "Evidence", "duplicates dropped"):
+        for text in ("Stop", "Runbook", "local-panther query", "Evidence", "duplicates dropped"):
             assert text in out
         assert "distinctTargets" not in out
 
@@ -115,8 +115,8 @@ class TestReplay:
         assert [event["eventName"] for event in alerts[0]["events"]] == ["AssumeRole"]
         assert len(alerts[1]["events"]) == len(alerts[1]["event_ids"])
         (first, *_) = alerts[1]["runbook"]
-        assert first["text"].startswith("Run ")
-        assert first["queries"][0]["name"] == "AWS Role Calls of a Principal"
+        assert first["text"].startswith("Did it get in? Run ")
+        assert first["queries"][0]["name"] == "AWS Role Successes After Failures"
         assert alerts[1]["analysis_type"] == "correlation_rule"
         assert alerts[1]["match_value"] == "arn:aws:iam::123456789012:user/mallory"
         assert alerts[1]["signals"] == {"Discovery": 3, "FailedAttempts": 13 - THRESHOLD}

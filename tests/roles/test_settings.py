@@ -129,7 +129,7 @@ def test_rule_sql_summary_nearest_and_verdict_answer_alike(
         assert {success.role for success in incident.roles.entered} <= own.entered
         assert set(incident.roles.tried) <= own.tried
         if not incident.entered:
-            assert incident.sentence.startswith("DENIED on")
+            assert incident.sentence.startswith("DENIED AssumeRole on")
 
 
 def test_sessions_of_a_shared_role_are_told_apart_by_every_command(content):
