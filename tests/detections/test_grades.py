@@ -281,11 +281,12 @@ def test_a_stream_is_graded_by_what_happened(tmp_path, name):
                     TOO_LONG,
                 )[-4:],
             ],
-            f"DENIED AssumeRole on {T - 2} of {T + 2} roles, 4 would open with a shorter session: alice",
+            f"DENIED AssumeRole on {T - 2} of {T + 2} roles, 4 would open with a shorter session: ",
         ),
         (
             failed("MalformedPolicyDocument", api="UpdateAssumeRolePolicy"),
-            f"DENIED UpdateAssumeRolePolicy on 0 of {T + 2} roles, the trust policy of {T + 2} may be changed: alice",
+            f"DENIED UpdateAssumeRolePolicy on 0 of {T + 2} roles, "
+            f"the trust policy of {T + 2} may be changed: alice",
         ),
         (
             quarantined(),
