@@ -63,8 +63,8 @@ class Incident:
     @cached_property
     def sentence(self) -> str:
         """The one sentence to read first: about the worst of its alerts."""
-        if self.roles and self.is_about_roles(self.alerts[0]):
-            parts = [role_verdict.sentence(self.roles, self._caller)]
+        if self.is_about_roles(self.alerts[0]):
+            parts = [self._role_sentence]
         else:
             what = sentence(self.alerts, self._caller, self.event_count, self.first, self.last)
             parts = [what, *([role_verdict.answer(self.roles)] if self.roles else [])]
@@ -72,13 +72,17 @@ class Incident:
 
     def sentence_of(self, alert: Alert) -> str:
         """Return the sentence of one of its alerts."""
-        if self.roles and self.is_about_roles(alert):
-            return role_verdict.sentence(self.roles, self._caller)
+        if self.is_about_roles(alert):
+            return self._role_sentence
         return sentence([alert], self._caller, len(alert.event_ids), alert.first, alert.last)
 
     def is_about_roles(self, alert: Alert) -> bool:
         """Return whether an alert is about what the principal did with roles."""
         return not self._role_events.isdisjoint(alert.event_ids)
+
+    @cached_property
+    def _role_sentence(self) -> str:
+        return role_verdict.sentence(self.roles, self._caller) if self.roles else ""
 
     @cached_property
     def _role_events(self) -> frozenset[str]:
@@ -110,11 +114,9 @@ class Incident:
     def headline(self) -> str:
         """What happened, in a few words: the worst of it."""
         worst = self.alerts[0]
-        return (
-            role_verdict.answer(self.roles)
-            if self.roles and self.is_about_roles(worst)
-            else worst.title
-        )
+        if self.roles and self.is_about_roles(worst):
+            return role_verdict.answer(self.roles)
+        return worst.title
 
     @property
     def who(self) -> str:
@@ -267,6 +269,7 @@ def _linked(incidents: Sequence[Incident]) -> Iterator[Incident]:
         for address in incident.addresses[:MAX_ADDRESSES]:
             if incident.principal and is_address(address):
                 by_address.setdefault(address, []).append(incident)
+    shared = {a: found for a, found in by_address.items() if 1 < len(found) <= MAX_OF_ADDRESS}
     for incident in incidents:
         keys = incident.caller.access_keys if issued_in else ()
         issued = {issued_in[key] for key in keys if key in issued_in} - {incident.number}
@@ -274,12 +277,13 @@ def _linked(incidents: Sequence[Incident]) -> Iterator[Incident]:
         same = {
             other.number
             for address in incident.addresses[:MAX_ADDRESSES]
-            if incident.principal
-            for other in by_address.get(address, ())
-            if len(by_address[address]) <= MAX_OF_ADDRESS and _are_near(incident, other)
+            for other in shared.get(address, ())
+            if incident.principal and _are_near(incident, other)
         }
         same_address = tuple(sorted(same - {incident.number, session_of}))
-        yield replace(incident, session_of=session_of, same_address=same_address)
+        if session_of or same_address:
+            incident = replace(incident, session_of=session_of, same_address=same_address)
+        yield incident
 
 
 def _are_near(one: Incident, other: Incident) -> bool:
