@@ -8,11 +8,11 @@ https://docs.aws.amazon.com/singlesignon/latest/userguide/disableuser.html
 """
 
 import json
-import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from local_panther.roles.calls import ROLE_NAME
 from local_panther.roles.facts import RoleFacts
 from local_panther.roles.principals import ARN, IDENTITY_CENTER, WEB_IDENTITY, role_of_session
 
@@ -20,7 +20,6 @@ LONG_TERM = "AKIA"  # prefix of the keys that belong to a user and not to a sess
 POLICY = "AWSRevokeOlderSessions"  # the name that the console gives it
 MAX_NAMES = 50  # in one command
 NOW = '"$(date -u +%Y-%m-%dT%H:%M:%SZ)"'
-NAME = re.compile(r"[A-Za-z0-9_+=,.@-]+")
 
 
 @dataclass(frozen=True)
@@ -60,13 +59,14 @@ def _of_caller(principal: str, keys: Sequence[str]) -> Iterator[Action]:
         return
     found = ARN.fullmatch(role_of_session(principal))
     kind, name = (found[2], (found[3] or "").rsplit("/", 1)[-1]) if found else ("", "")
+    # Names of users have the characters of roles' names.
     if kind == "root":
         yield Action(
             "Stop the root user: change its password, delete its access keys, check its MFA"
         )
-    elif kind == "user" and NAME.fullmatch(name):
+    elif kind == "user" and ROLE_NAME.fullmatch(name):
         yield from _of_user(name, keys)
-    elif kind == "role" and NAME.fullmatch(name):
+    elif kind == "role" and ROLE_NAME.fullmatch(name):
         revoke = _deny_older("put-role-policy", "--role-name", [name])
         yield Action(
             f"Stop role {name}: end its sessions; then mend what holds its credentials", (revoke,)
@@ -79,7 +79,7 @@ def _of_caller(principal: str, keys: Sequence[str]) -> Iterator[Action]:
 
 
 def _of_user(name: str, keys: Sequence[str]) -> Iterator[Action]:
-    long_term = [key for key in keys if key.startswith(LONG_TERM) and NAME.fullmatch(key)]
+    long_term = [key for key in keys if key.startswith(LONG_TERM) and ROLE_NAME.fullmatch(key)]
     if long_term:
         options = f"--user-name={shlex.quote(name)} --status=Inactive --access-key-id"
         commands = tuple(f"aws iam update-access-key {options}={key}" for key in long_term)
@@ -92,22 +92,23 @@ def _of_user(name: str, keys: Sequence[str]) -> Iterator[Action]:
 def _of_roles(roles: RoleFacts | None) -> Iterator[Action]:
     if roles is None:
         return
-    for account, names in _by_account(roles.changed):
-        command = _each(names, "aws iam get-role --query=Role.AssumeRolePolicyDocument --role-name")
-        yield Action(f"Put the trust policies back that it changed in {account}", (command,))
-    for account, names in _by_account(dict.fromkeys(c.role for c in roles.entered)):
-        command = _deny_older("put-role-policy", "--role-name", names)
-        yield Action(f"End the sessions of the roles that it entered in {account}", (command,))
+    look = "aws iam get-role --query=Role.AssumeRolePolicyDocument --role-name"
+    for account, parts in _by_account(roles.changed):
+        commands = tuple(_each(names, look) for names in parts)
+        yield Action(f"Put the trust policies back that it changed in {account}", commands)
+    for account, parts in _by_account(call.role for call in roles.entered):
+        commands = tuple(_deny_older("put-role-policy", "--role-name", names) for names in parts)
+        yield Action(f"End the sessions of the roles that it entered in {account}", commands)
 
 
-def _by_account(keys: Iterable[str]) -> list[tuple[str, list[str]]]:
-    """Return the names of roles by their account."""
+def _by_account(keys: Iterable[str]) -> Iterator[tuple[str, list[list[str]]]]:
+    """Yield each account with the names of its roles, as many together as one command takes."""
     found: dict[str, list[str]] = {}
     for key in keys:
         account, _, name = key.partition(":role/")
-        if NAME.fullmatch(name):
-            found.setdefault(account, []).append(name)
-    return [(account, names[:MAX_NAMES]) for account, names in found.items()]
+        found.setdefault(account, []).append(name)
+    for account, names in found.items():
+        yield account, [names[i : i + MAX_NAMES] for i in range(0, len(names), MAX_NAMES)]
 
 
 def _deny_older(operation: str, option: str, names: Sequence[str]) -> str:

@@ -131,6 +131,13 @@ def test_a_changed_trust_policy_is_put_back_before_sessions_end():
     assert shlex.split(actions[1].commands[0])[-1] == "--role-name=B"
 
 
+def test_no_role_is_left_out_however_many_were_entered(run):
+    names = [f"Role{number}" for number in range(120)]
+    (_, end) = containment(ALICE["arn"], ["AKIAEXAMPLE"], facts_of(*map(entered, names)))
+    ended = [options_of(call_)["role-name"] for command in end.commands for call_ in run(command)]
+    assert sorted(ended) == sorted(names)
+
+
 @pytest.mark.parametrize("kind", PrincipalKind)
 def test_each_attacker_of_a_simulation_can_be_stopped_and_looked_for(tmp_path, kind):
     trail = simulated(tmp_path / "t", principal=kind, succeed=1, ordinary=0)
