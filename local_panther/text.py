@@ -7,8 +7,10 @@ what it shows.
 """
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
+from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -33,6 +35,12 @@ def first_of(names: Sequence[str]) -> str:
     """Return the first name and how many more there are: "a and 2 more"."""
     more = len(names) - 1
     return f"{names[0]} and {more:,} more" if more else names[0]
+
+
+def most_frequent(values: Iterable[Any]) -> tuple[str, ...]:
+    """Return the distinct texts among values that are not empty, the most frequent first."""
+    counts = Counter(value for value in values if isinstance(value, str) and value)
+    return tuple(value for value, _ in counts.most_common())
 
 
 def is_address(text: str) -> bool:

@@ -1,6 +1,5 @@
 """The credentials behind an incident: whom to stop, and how to tell their calls from others'."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from local_panther.alerts.model import Alert
 from local_panther.roles.calls import mfa_of
 from local_panther.roles.facts import RoleFacts
 from local_panther.roles.principals import KINDS_OF_IDENTITY, session_of
+from local_panther.text import most_frequent
 
 
 class Credentials(NamedTuple):
@@ -43,24 +43,24 @@ class Caller:
     @cached_property
     def access_keys(self) -> tuple[str, ...]:
         """IDs of access keys, the most frequent first, as all below."""
-        return _most_frequent(call.access_key for call in self.calls)
+        return most_frequent(call.access_key for call in self.calls)
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
         """Types of userIdentity."""
-        return _most_frequent(call.kind for call in self.calls)
+        return most_frequent(call.kind for call in self.calls)
 
     @property
     def facts(self) -> Iterator[tuple[str, list[str]]]:
         """Name and values of what an analyst looks for in other logs."""
         kinds = [KINDS_OF_IDENTITY.get(kind, kind) for kind in self.kinds]
-        mfa = _most_frequent(call.mfa for call in self.calls)
+        mfa = most_frequent(call.mfa for call in self.calls)
         columns = {
             "Caller": kinds,
             "Access key": self.access_keys,
-            "Session": _most_frequent(call.session for call in self.calls),
+            "Session": most_frequent(call.session for call in self.calls),
             "MFA": [{"true": "yes", "false": "no"}.get(value, value) for value in mfa],
-            "User agent": _most_frequent(call.agent for call in self.calls),
+            "User agent": most_frequent(call.agent for call in self.calls),
         }
         yield from ((name, list(values)) for name, values in columns.items() if values)
 
@@ -91,7 +91,3 @@ def _of_event(event: Mapping[str, Any]) -> Credentials:
     agent = event.get("userAgent")
     agent = agent if isinstance(agent, str) else ""
     return Credentials(kind, access_key, session_of(arn), mfa_of(identity), agent)
-
-
-def _most_frequent(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value for value, _ in Counter(filter(None, values)).most_common())

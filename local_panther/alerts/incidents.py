@@ -1,7 +1,6 @@
 """Incidents: alerts of one principal that belong together, as an analyst works on them."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,7 +16,7 @@ from local_panther.roles.calls import name_of
 from local_panther.roles.facts import RoleFacts, role_facts
 from local_panther.roles.log import RoleLog
 from local_panther.roles.principals import IDENTITY_CENTER, described, principal_of
-from local_panther.text import first_of, is_address
+from local_panther.text import first_of, is_address, most_frequent
 
 GAP = 3 * 3600  # seconds between two alerts of a principal that are still one incident
 MAX_ADDRESSES = 20  # of an incident, the most frequent, by which others are found
@@ -198,12 +197,9 @@ class Incident:
 
     def _most_frequent(self, attribute: str, field: str) -> tuple[str, ...]:
         if self.roles:
-            found = [getattr(call, attribute) for call in self.roles.attempts]
-        else:
-            events = (event for alert in self.alerts for event in alert.events)
-            found = [event.get(field) for event in events]
-        counts = Counter(value for value in found if isinstance(value, str) and value)
-        return tuple(value for value, _ in counts.most_common())
+            return most_frequent(getattr(call, attribute) for call in self.roles.attempts)
+        events = (event for alert in self.alerts for event in alert.events)
+        return most_frequent(event.get(field) for event in events)
 
 
 def incidents_of(

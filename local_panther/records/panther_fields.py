@@ -10,10 +10,10 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 
 from local_panther.content.log_types import CLOUDTRAIL
+from local_panther.text import is_address
 from local_panther.times import EPOCH
 
 START = EPOCH.replace(tzinfo=None)  # times are written without a zone
@@ -186,6 +186,7 @@ def _indicators_in(key: str, value: str) -> tuple[Indicator, ...]:
     return tuple(found)
 
 
+_is_address = lru_cache(CACHED_VALUES)(is_address)
 _cached_indicators_in = lru_cache(CACHED_VALUES)(_indicators_in)  # most values come again and again
 
 
@@ -213,12 +214,3 @@ def _account(value: Any) -> list[Indicator]:
 
 def _text(name: str, value: Any) -> list[Indicator]:
     return [(name, value)] if isinstance(value, str) and value else []
-
-
-@lru_cache(CACHED_VALUES)
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

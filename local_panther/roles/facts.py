@@ -16,6 +16,7 @@ from local_panther.roles.calls import (
 )
 from local_panther.roles.log import RoleLog, may_lack_calls
 from local_panther.roles.settings import RoleSettings
+from local_panther.text import most_frequent
 
 MIN_REACH = 3 * 3600  # seconds around the alerts in which calls can belong to them
 LISTING_PAUSE = 60  # seconds between the pages of one listing
@@ -73,8 +74,7 @@ class RoleFacts:
     @cached_property
     def denied_apis(self) -> tuple[str, ...]:
         """The calls that failed, the most frequent first."""
-        counts = Counter(call.api for call in self.attempts if call.outcome in FAILED)
-        return tuple(api for api, _ in counts.most_common())
+        return most_frequent(call.api for call in self.attempts if call.outcome in FAILED)
 
     @cached_property
     def open(self) -> tuple[RoleCall, ...]:
@@ -89,15 +89,13 @@ class RoleFacts:
     @cached_property
     def policies(self) -> tuple[str, ...]:
         """ARNs of the policies that denied calls, the most frequent first."""
-        counts = Counter(call.policy for call in self.attempts if call.policy)
-        return tuple(policy for policy, _ in counts.most_common())
+        return most_frequent(call.policy for call in self.attempts)
 
     @cached_property
     def source_identities(self) -> tuple[str, ...]:
         """Source identities of the sessions that failed, the one with the most roles first."""
         pairs = {(c.source_identity, c.role) for c in self.attempts if c.outcome != SUCCESS}
-        counts = Counter(identity for identity, _ in pairs if identity)
-        return tuple(identity for identity, _ in counts.most_common())
+        return most_frequent(identity for identity, _ in pairs)
 
     @cached_property
     def issued_keys(self) -> frozenset[str]:
