@@ -7,7 +7,7 @@ the incident, and from the fields of the alert's context.
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local_panther.alerts.model import Alert
@@ -32,11 +32,13 @@ class QueryCall:
         name: The query's.
         filled: Its text with the values.
         values: Those of its parameters that are known.
+        others: How many further roles or keys the last of MAX_CALLS stands for.
     """
 
     name: str
     filled: FilledQuery
     values: tuple[tuple[str, str], ...]
+    others: int = 0
 
     @property
     def about(self) -> str:
@@ -145,8 +147,9 @@ def _calls(
     """Yield a query for each value of a parameter that has several, up to MAX_CALLS."""
     call = _call(name, text, values)
     several = next((each[one] for one in call.filled.names if len(each.get(one, ())) > 1), ())
-    for more in several[:MAX_CALLS]:
-        yield _call(name, text, {**values, **more})
+    for number, more in enumerate(several[:MAX_CALLS], 1):
+        others = len(several) - number if number == MAX_CALLS else 0
+        yield replace(_call(name, text, {**values, **more}), others=others)
     if not several:
         yield call
 

@@ -78,6 +78,8 @@ def _print_steps(
             # In one piece, however long: a terminal wraps it, and it is copied without breaks.
             command = Text(INDENT + in_one_line(call.command(source)), style="cyan")
             console.print(command, soft_wrap=True)
+            if call.others:
+                console.print(Text(f"{INDENT}… and {call.others:,} more, each by itself"))
 
 
 def _untold(step: Step, incident: Incident) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -54,6 +54,7 @@ def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any
                         "name": call.name,
                         "parameters": dict(call.values),
                         "command": call.command(outcome.source) if call.can_run else None,
+                        "others": call.others,
                     }
                     for call in step.queries
                 ],

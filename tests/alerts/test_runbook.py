@@ -43,6 +43,19 @@ def test_every_query_of_every_step_gets_what_the_alert_says(outcome):
     assert times and all(map(MINUTE.fullmatch, times))
 
 
+def test_what_has_too_many_roles_for_a_query_each_says_how_many_are_left(tmp_path):
+    outcome = replayed(simulated(tmp_path / "t", roles=40, succeed=23, ordinary=0))
+    (incident,) = outcome.incidents
+    calls = [
+        call
+        for step in incident.steps(incident.alerts[0])
+        for call in step.queries
+        if call.name == "AWS IAM Changes on a Role"
+    ]
+    assert len({call.about for call in calls}) == len(calls) == 10
+    assert len(calls) + sum(call.others for call in calls) == incident.entered == 23
+
+
 def test_steps_are_apart_and_each_field_is_said_once(outcome):
     (critical,) = [a for a in outcome.alerts if a.severity == "CRITICAL"]
     own = [step for alert, step in steps_of(outcome) if alert is critical]
