@@ -65,10 +65,33 @@ def finish(folder: Path) -> bool:
         return False
     with _uninterrupted(), _locked(folder):
         if found := is_unfinished(folder):
-            steps: list[Step] = json.loads((folder / WORK / JOURNAL).read_text(encoding="utf-8"))
-            _take_places(steps, folder)
+            _take_places(_read_journal(folder), folder)
         shutil.rmtree(folder / WORK, ignore_errors=True)
     return found
+
+
+def _read_journal(folder: Path) -> list[Step]:
+    """Return the steps of an interrupted run.
+
+    A repository of somebody else can come with a journal, so it may not lead out of the folder.
+
+    Raises:
+        OSError: It does, or is damaged.
+    """
+    path, root = folder / WORK / JOURNAL, folder.resolve()
+    try:
+        steps: list[Step] = [
+            (str(place), None if name is None else str(int(name)))
+            for place, name in json.loads(path.read_bytes())
+        ]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise OSError(0, f"is damaged; remove {path.parent}", path) from error
+    for place, _ in steps:
+        if not (folder / place).resolve().is_relative_to(root):
+            raise OSError(
+                0, f"names {place!r}, which is not in {folder}; remove {path.parent}", path
+            )
+    return steps
 
 
 def _write(changes: Sequence[Change], folder: Path, folders: list[Path]) -> None:

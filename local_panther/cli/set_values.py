@@ -55,8 +55,9 @@ def set_values(
 
     messages = message_console()
     folder = _own_content(content, messages)
-    with write_errors(folder, messages):
-        finish(folder)  # an interrupted `init` or `set`
+    if not dry_run:
+        with write_errors(folder, messages):
+            finish(folder)  # an interrupted `init` or `set`
     with content_errors(messages):
         repository = Repository(folder)
         if not asked:

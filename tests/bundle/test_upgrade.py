@@ -339,3 +339,36 @@ def test_kills_at_random_moments_leave_the_old_or_the_new_state(configured, tmp_
         process.wait()
         finish(copy)
         assert contents(copy) in states
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        [["../outside", None]],
+        [["../outside", "0"]],
+        [["rules/../../outside", None]],
+        [["rules/x.py", "../../outside"]],
+        [["link/outside", None]],
+        {"rules/x.py": "0"},
+        [None],
+        "text",
+    ],
+)
+def test_a_journal_that_came_with_a_repository_leads_nowhere_else(tmp_path, journal):
+    (tmp_path / "outside").write_text("not of the repository")
+    folder = tmp_path / "repository"
+    (folder / WORK).mkdir(parents=True)
+    (folder / "link").symlink_to(tmp_path)
+    (folder / WORK / "0").write_text("theirs")
+    (folder / WORK / "journal.json").write_text(json.dumps(journal))
+    status, _, err = run("init", folder)
+    assert status == 2 and "journal.json" in err and f"remove {folder / WORK}" in err
+    assert (tmp_path / "outside").read_text() == "not of the repository"
+    assert not (folder / "rules").exists()
+
+
+def test_a_journal_that_is_no_json_is_named(tmp_path):
+    (tmp_path / WORK).mkdir()
+    (tmp_path / WORK / "journal.json").write_bytes(b"\xff{")
+    with pytest.raises(OSError, match="is damaged"):
+        finish(tmp_path)
