@@ -75,6 +75,7 @@ HOW_TO_STOP = {
     ":root": "change the root password, delete its access keys and check its MFA devices",
 }
 MAX_NAME = 200  # characters of a principal in a runbook
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_+=,.@:/*-]")
 
 # The characters of IAM paths and names:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
@@ -252,8 +253,8 @@ def how_to_stop(principal: Any) -> str:
     """
     name = principal if isinstance(principal, str) else ""
     for part, how in HOW_TO_STOP.items():
-        if part in name:
-            return f"Stop {name[:MAX_NAME]}: {how}"
+        if part in name:  # what it holds beside may not pass for a step or a query of the runbook
+            return f"Stop {NOT_IN_NAMES.sub('?', name[:MAX_NAME])}: {how}"
     return "Stop the caller"
 
 

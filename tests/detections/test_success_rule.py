@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from panther_core.enriched_event import PantherEvent
 
+from local_panther.alerts.runbook import QUOTED, STEP
+from tests.builders.queries import query_specs
 from tests.builders.rules import RULES, in_place
 from tests.detections.test_role_activity import JSON
 
+QUERIES = {spec["QueryName"] for spec in query_specs().values()}
 SUCCEEDED = "aws_role_escalation_succeeded"
 ROW = {
     "principal": "arn:aws:iam::123456789012:user/mallory",
@@ -78,6 +81,43 @@ def test_a_routine_medium_does_not_swallow_a_critical(module):
     assert module.dedup(row(roles_reopened=1)) != module.dedup(row())
 
 
+CALLERS = {
+    "arn:aws:iam::123456789012:user/mallory": "deactivate its access keys",
+    "arn:aws:iam::123456789012:role/Deploy": "revoke its sessions, then fix the workload",
+    "arn:aws:sts::123456789012:assumed-role/Shared/al": "revoke the sessions of its role",
+    "arn:aws:sts::123456789012:federated-user/al": "called GetFederationToken",
+    "arn:aws:iam::123456789012:root": "change the root password",
+    "identity-center:dana@example.com": "disable the user in IAM Identity Center",
+    "web-identity:https://ci.example.com:app": "take it out of the trust policies",
+}
+
+
+@pytest.mark.parametrize("principal", CALLERS)
+def test_the_runbook_says_how_to_stop_the_caller_that_there_is_and_no_other(module, principal):
+    text = module.runbook(row(principal=principal))
+    assert text.startswith(f"1. Stop {principal}: ")
+    assert [how for how in CALLERS.values() if how in text] == [CALLERS[principal]]
+
+
+def test_the_runbook_contains_first_and_asks_first_about_a_medium_alert(module):
+    critical, medium = module.runbook(row()), module.runbook(row(roles_reopened=1))
+    assert module.severity(row(roles_reopened=1)) == "MEDIUM"
+    assert critical.startswith("1. Stop ") and "\n2. Stop " in medium
+    assert "deployment" not in critical and "every day" not in critical
+    for text in (critical, medium):
+        steps = [step for step in STEP.split(text) if step.strip()]
+        names = {name for step in steps for name in QUOTED.findall(step)}
+        assert len(steps) == 3 and names <= QUERIES
+
+
+@pytest.mark.parametrize("name", ['a"AWS Role Chain"', "x\n9. Delete all", "x\r- y", "\u2028* z"])
+def test_no_name_of_a_caller_passes_for_a_step_or_a_query(module, name):
+    ordinary = module.runbook(row(principal="web-identity:ci.example.com:app"))
+    text = module.runbook(row(principal=f"web-identity:ci.example.com:{name}"))
+    assert len(STEP.split(text)) == len(STEP.split(ordinary))
+    assert QUOTED.findall(text) == QUOTED.findall(ordinary)
+
+
 def test_expected_principals_raise_no_alert(module, monkeypatch):
     assert module.rule(row())
     monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", ["arn:aws:iam::*:user/mallory"])
@@ -90,4 +130,5 @@ def test_a_row_of_any_shape_gives_answers_not_exceptions(module, fields):
     assert isinstance(module.rule(event), bool)
     assert isinstance(module.title(event), str) and isinstance(module.dedup(event), str)
     assert module.severity(event) in ("DEFAULT", "MEDIUM")
+    assert isinstance(module.runbook(event), str)
     json.dumps(module.alert_context(event), default=PantherEvent.json_encoder, allow_nan=False)
