@@ -163,6 +163,10 @@ STREAMS = {
         CRITICAL,
     ),
     "the daily role of a deployment": (daily_deployment(), {}),
+    "the same where successes have empty errors": (
+        [{"errorCode": "", "errorMessage": ""} | record for record in daily_deployment()],
+        {},
+    ),
     "a routine changer of trust policies": (
         [trusted(f"Old{i}", time=START - DAY + i * HOUR) for i in range(10)]
         + [*spray(), trusted("New", time=START + 500)],
