@@ -14,13 +14,11 @@ from typing import Any, Protocol
 import yaml
 from sqlglot import exp
 
-from local_panther.content.kinds import QUERY_KINDS
 from local_panther.content.log_types import managed_log_types
-from local_panther.content.specs import read_specs, relative
 from local_panther.content.sql import CLOUDTRAIL, has_statements, other_tables, parse_sql
 from local_panther.content.sql_text import QueryTexts, is_template
 from local_panther.content.tool import ClassifiedAnalysis
-from local_panther.errors import FieldError, LineError, Problem
+from local_panther.errors import FieldError, LineError
 
 SQL_FIELDS = ("SnowflakeQuery", "Query")
 OTHER_FIELDS = ("DatabricksQuery", "AthenaQuery")  # queries in the SQL of other databases
@@ -116,30 +114,6 @@ def read_query(item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck) -
     except FieldError as error:
         raise FieldError(f"{key}: {error}") from error
     return plain
-
-
-def query_problems(folder: Path, checks: Checks) -> Iterator[Problem]:
-    """Yield what is wrong with the enabled queries of a repository.
-
-    Args:
-        folder: Its root.
-        checks: Opens the check of a query.
-
-    Raises:
-        ContentError: The folder holds no content.
-    """
-    items = [item for item in read_specs(folder).items if item.analysis_type() in QUERY_KINDS]
-    found = [(item, key) for item in items if (key := sql_field(item.analysis_spec))]
-    texts = QueryTexts({item.analysis_id(): item.analysis_spec[key] for item, key in found})
-    with checks() as check:
-        for item, key in found:
-            if any(texts.missing_imports(item.analysis_spec[key])):
-                continue  # told by `check_imports`, with all that is missing
-            if item.analysis_spec.get("Enabled", True):
-                try:
-                    read_query(item, texts, check)
-                except FieldError as error:
-                    yield Problem(relative(item.file_name, folder), str(error))
 
 
 def _check_spelling(table: exp.Table) -> None:

@@ -13,8 +13,7 @@ import pytest
 import yaml
 
 from local_panther.content.left_out import Reason
-from local_panther.content.load import loaded_content
-from local_panther.content.queries import query_problems
+from local_panther.content.load import checked_content, loaded_content
 from local_panther.content.sql import parse_sql, reads_only_cloudtrail
 from local_panther.content.sql_text import QueryTexts
 from local_panther.lake.dialect import transpile_sql
@@ -258,7 +257,7 @@ def test_all_queries_load_or_are_left_out_with_a_reason(panther_analysis, tmp_pa
     (folder / "rules").mkdir()
     for path in folder.glob("queries/**/*.yml"):  # as a customer enables them
         path.write_text(path.read_text().replace("Enabled: false", "Enabled: true"))
-    assert list(query_problems(folder, empty_lake)) == []
+    assert checked_content(folder, empty_lake).problems == []
     scheduled = [s for s in specs_of(folder).values() if s["AnalysisType"] == "scheduled_query"]
     with loaded_content(folder, strict=False, checks=empty_lake) as content:
         left_out = set(content.ids_left_out(Reason.TABLES, Reason.LANGUAGE))

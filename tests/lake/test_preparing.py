@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from local_panther.content.left_out import Reason
-from local_panther.content.load import loaded_content
-from local_panther.content.queries import query_problems
+from local_panther.content.load import checked_content, loaded_content
 from local_panther.errors import ContentError
 from local_panther.instance.check import check
 from local_panther.lake import preparing
@@ -43,6 +42,10 @@ def write(folder, sql, *, kind="scheduled", enabled="true"):
     return len(head.splitlines())
 
 
+def problems_of(folder):
+    return checked_content(folder, empty_lake).problems
+
+
 def command(folder, *arguments):
     done = subprocess.run(
         [sys.executable, "-m", "local_panther", *map(str, arguments)],
@@ -58,7 +61,7 @@ def command(folder, *arguments):
 @pytest.mark.parametrize(("sql", "line", "message"), WRONG)
 def test_a_wrong_query_is_a_problem_with_file_and_line(content_copy, sql, line, message, kind):
     first = write(content_copy, sql, kind=kind)
-    (problem,) = query_problems(content_copy, empty_lake)
+    (problem,) = problems_of(content_copy)
     assert problem.where == "queries/own.yml"
     assert (
         problem.message.startswith(f"Query, line {first + line}: ") and message in problem.message
@@ -79,13 +82,13 @@ def test_all_four_commands_refuse_it_alike(content_copy, tmp_path):
 
 def test_right_queries_are_no_problem_in_any_of_them(content_copy, tmp_path):
     write(content_copy, "SELECT COUNT(*) AS n FROM aws_cloudtrail WHERE userIdentity:type = 'a'")
-    assert list(query_problems(content_copy, empty_lake)) == []
+    assert list(problems_of(content_copy)) == []
     assert not check(content_copy, tmp_path / "stored", tmp_path / "candidate").problems
 
 
 def test_a_disabled_query_is_not_prepared(content_copy, tmp_path):
     write(content_copy, WRONG[0][0], enabled="false")
-    assert list(query_problems(content_copy, empty_lake)) == []
+    assert list(problems_of(content_copy)) == []
     assert not check(content_copy, tmp_path / "stored", tmp_path / "candidate").problems
 
 
@@ -101,7 +104,7 @@ def test_a_disabled_query_is_not_prepared(content_copy, tmp_path):
 )
 def test_a_query_over_another_table_is_left_out_and_named(content_copy, table):
     write(content_copy, f"SELECT HASH(x) FROM {table}")
-    assert list(query_problems(content_copy, empty_lake)) == []
+    assert list(problems_of(content_copy)) == []
     with loaded_content(content_copy, checks=empty_lake) as content:
         assert "Own Query" in content.ids_left_out(Reason.TABLES)
 
@@ -114,23 +117,23 @@ def test_macros_of_other_templates_are_no_query_and_theirs_are_checked(content_c
     use = "-- pragma: template\n{%% import 'mine' named %%}\nSELECT {{ named('%s') }} AS n\n"
     use += "FROM aws_cloudtrail"
     write(content_copy, use % "eventName", kind="saved")
-    assert list(query_problems(content_copy, empty_lake)) == []
+    assert list(problems_of(content_copy)) == []
     first = write(content_copy, use % "eventName" + "\nWHERE readOnly\n  AND nowhere", kind="saved")
-    (problem,) = query_problems(content_copy, empty_lake)
+    (problem,) = problems_of(content_copy)
     assert f"Query, line {first + 6}: there is no column nowhere" in problem.message
 
 
 def test_what_was_right_is_remembered_and_what_was_wrong_is_not(content_copy, cache, monkeypatch):
     text = f"SELECT eventName FROM aws_cloudtrail WHERE awsRegion = '{START}'"
     write(content_copy, text, kind="saved")
-    assert list(query_problems(content_copy, empty_lake)) == []
+    assert list(problems_of(content_copy)) == []
     prepared = []
     original = preparing.transpile_sql
     monkeypatch.setattr(preparing, "transpile_sql", lambda q: prepared.append(q) or original(q))
-    assert list(query_problems(content_copy, empty_lake)) == [] and prepared == []
+    assert list(problems_of(content_copy)) == [] and prepared == []
     write(content_copy, text.replace("eventName", "eventNam"), kind="saved")
     for _ in range(2):
-        assert len(list(query_problems(content_copy, empty_lake))) == 1
+        assert len(list(problems_of(content_copy))) == 1
     assert len(prepared) == 2
 
 
@@ -155,7 +158,7 @@ def test_a_damaged_cache_is_begun_anew(content_copy, cache, content):
     database.write_bytes(content)
     write(content_copy, "SELECT eventName FROM aws_cloudtrail")
     for _ in range(2):  # the first may remove it
-        assert list(query_problems(content_copy, empty_lake)) == []
+        assert list(problems_of(content_copy)) == []
     assert remembered("prepared", "SELECT eventName FROM aws_cloudtrail") == ""
 
 
@@ -171,7 +174,7 @@ def test_a_cache_that_cannot_be_written_does_no_harm(content_copy, monkeypatch, 
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     write(content_copy, "SELECT eventName FROM aws_cloudtrail")
-    assert list(query_problems(content_copy, empty_lake)) == []
+    assert list(problems_of(content_copy)) == []
 
 
 def test_strict_loading_names_each_wrong_query(content_copy):
