@@ -253,7 +253,8 @@ def test_every_query_over_cloudtrail_has_its_rows_here(panther_analysis):
 
 def test_all_queries_load_or_are_left_out_with_a_reason(panther_analysis, tmp_path):
     folder = tmp_path / "content"
-    shutil.copytree(panther_analysis / "queries", folder / "queries")
+    for name in ("queries", "global_helpers"):
+        shutil.copytree(panther_analysis / name, folder / name)
     (folder / "rules").mkdir()
     for path in folder.glob("queries/**/*.yml"):  # as a customer enables them
         path.write_text(path.read_text().replace("Enabled: false", "Enabled: true"))
@@ -285,7 +286,8 @@ def test_the_rules_alert_where_their_queries_found_something(panther_analysis, t
     records = [record for name in names for record in CASES[f"{name}_query"][0]]
     records = [{"eventID": str(n), **record} for n, record in enumerate(records)]
     records.sort(key=lambda record: record["eventTime"])
-    outcome = replay([str(write_lines(tmp_path / "trail.jsonl", records))], content)
+    trail = write_lines(tmp_path / "trail.jsonl", records)
+    outcome = replay([str(trail)], content, include_disabled=True)  # one is deprecated
     assert not outcome.errors.counts, outcome.errors.examples
     rule_ids = {
         name: yaml.safe_load((queries / f"{name}.yml").read_text())["RuleID"] for name in names
