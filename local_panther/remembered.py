@@ -80,14 +80,21 @@ def _connection() -> Iterator[sqlite3.Connection]:
     try:
         connection = _opened()
     except (OSError, RuntimeError, sqlite3.Error) as error:  # as on a machine without a home
-        logging.debug("queries are not remembered: %s", error)
+        _give_up(error)
         connection = sqlite3.connect(":memory:")
         connection.execute(CREATE)
     with contextlib.closing(connection):
         try:
             yield connection
         except sqlite3.Error as error:
-            logging.debug("queries are not remembered: %s", error)
+            _give_up(error)
+
+
+def _give_up(error: Exception) -> None:
+    logging.debug("queries are not remembered: %s", error)
+    if type(error) is sqlite3.DatabaseError:  # damaged, and not such as one that is locked
+        with contextlib.suppress(OSError):
+            _file().unlink()
 
 
 def _opened() -> sqlite3.Connection:
@@ -97,10 +104,8 @@ def _opened() -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute(CREATE)
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error:
         connection.close()
-        if not isinstance(error, sqlite3.OperationalError):  # such as one that is locked
-            path.unlink(missing_ok=True)  # damaged: begun anew
         raise
     return connection
 

@@ -162,6 +162,20 @@ def test_a_damaged_cache_is_begun_anew(content_copy, cache, content):
     assert remembered("prepared", "SELECT eventName FROM aws_cloudtrail") == ""
 
 
+def test_a_cache_that_is_damaged_inside_is_begun_anew(cache):
+    database = cache / "local-panther" / "queries.sqlite"
+    database.unlink(missing_ok=True)
+    texts = [f"SELECT {number}" for number in range(300)]
+    remember("test", dict.fromkeys(texts, "x" * 500))
+    content = database.read_bytes()
+    database.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
+    found = [remembered("test", text) for text in texts]
+    assert found.count(None) > 0 and set(found) <= {None, "x" * 500}
+    remember("test", {"SELECT 1": "again"})  # the first may remove it
+    remember("test", {"SELECT 1": "again"})
+    assert remembered("test", "SELECT 1") == "again"
+
+
 def test_the_oldest_of_many_are_forgotten(cache, monkeypatch):
     monkeypatch.setattr("local_panther.remembered.MAX_REMEMBERED", 3)
     for number in range(5):
