@@ -69,7 +69,8 @@ def _of_caller(principal: str, keys: Sequence[str]) -> Iterator[Action]:
     elif kind == "role" and ROLE_NAME.fullmatch(name):
         revoke = _deny_older("put-role-policy", "--role-name", [name])
         yield Action(
-            f"Stop role {name}: end its sessions; then mend what holds its credentials", (revoke,)
+            f"Stop role {name}: end its sessions; then fix the workload that holds its credentials",
+            (revoke,),
         )
     elif kind == "federated-user":
         yield Action(
