@@ -33,7 +33,10 @@ PATHS = "A path, a folder or a pattern such as 'queries/*'; may be given again."
 
 def init(
     folder: Annotated[
-        Path, typer.Argument(help="Root of a content repository; made if it does not exist.")
+        Path,
+        typer.Argument(
+            file_okay=False, help="Root of a content repository; made if it does not exist."
+        ),
     ],
     *,
     dry_run: Annotated[

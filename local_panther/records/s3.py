@@ -43,8 +43,11 @@ class Listed(NamedTuple):
 
 
 def is_s3(path: str) -> bool:
-    """Return whether a path is the address of a bucket, a prefix or an object."""
-    return path.startswith(PREFIX)
+    """Return whether a path is the address of a bucket, a prefix or an object.
+
+    The scheme may be in any case, as in every URL (RFC 3986, section 3.1).
+    """
+    return path[: len(PREFIX)].lower() == PREFIX
 
 
 def s3_for(paths: Iterable[str], *, requester_pays: bool = False) -> "S3":
@@ -207,5 +210,5 @@ class S3:
 
 def _parts(url: str) -> tuple[str, str]:
     """Return bucket and key of a URL; a key may hold any character."""
-    bucket, _, key = url.removeprefix(PREFIX).partition("/")
+    bucket, _, key = url[len(PREFIX) :].partition("/")
     return bucket, key

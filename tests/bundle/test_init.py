@@ -144,7 +144,7 @@ def test_files_of_others_do_not_disturb(tmp_path):
     assert run("init", tmp_path)[0] == 0
 
 
-@pytest.mark.parametrize("obstacle", ["file", "folder", "link out", "file above"])
+@pytest.mark.parametrize("obstacle", ["file", "folder", "link out"])
 def test_an_obstacle_is_named_and_nothing_is_written(tmp_path, obstacle):
     folder, outside = tmp_path / "repository", tmp_path / "outside"
     folder.mkdir()
@@ -153,17 +153,21 @@ def test_an_obstacle_is_named_and_nothing_is_written(tmp_path, obstacle):
         (folder / "queries").write_text("")
     elif obstacle == "folder":
         (folder / RULE).mkdir(parents=True)
-    elif obstacle == "link out":
-        (folder / "rules").symlink_to(outside)
     else:
-        folder.rmdir()
-        folder.write_text("")
+        (folder / "rules").symlink_to(outside)
     status, out, err = run("init", folder, "--overwrite")
     assert status == 2 and out == "" and "Traceback" not in err
     reasons = "is not a folder|is there already and is not a file|is a link out of"
     assert re.search(rf"{re.escape(str(folder))}.*: .*({reasons})", err)
     assert not contents(tmp_path / "repository") or obstacle == "file"
     assert not contents(outside)
+
+
+def test_a_file_in_place_of_the_repository_is_one_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    status, out, err = run("init", tmp_path / "file")
+    assert status == 2 and out == "" and re.search(r"'\S+/file' is a file", err)
+    assert len(err.splitlines()) < 5
 
 
 def test_a_disk_that_is_full_leaves_everything_as_it_was(written):

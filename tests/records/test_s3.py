@@ -12,7 +12,7 @@ import pytest
 from local_panther.records import s3 as s3_module
 from local_panther.records.files import OTHER_TIMES, find_files
 from local_panther.records.model import Tally
-from local_panther.records.s3 import S3, S3Error
+from local_panther.records.s3 import S3, S3Error, is_s3
 from local_panther.times import ALWAYS, Period, parse_time
 
 LOGS = "AWSLogs/123456789012/CloudTrail"
@@ -38,6 +38,11 @@ def test_lists_what_is_under_a_prefix_with_sizes(bucket):
     found = list(s3.objects("s3://trail/a/"))
     assert keys(found) == ["a/1.json.gz", "a/b/2.json.gz"] and all(map(s3.size, found))
     assert keys(S3().objects("s3://trail")) == ["a/1.json.gz", "a/b/2.json.gz", "c.json.gz"]
+
+
+def test_the_scheme_may_be_in_any_case(bucket):
+    put(bucket, "a/1.json.gz")
+    assert is_s3("S3://trail/a/") and keys(S3().objects("S3://trail/a/")) == ["a/1.json.gz"]
 
 
 def test_lists_more_than_a_page(bucket):
