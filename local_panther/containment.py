@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -60,17 +61,32 @@ class _Containment:
     def __init__(self) -> None:
         self.limit: float | None = None  # seconds; None while calls cannot be interrupted
         self.calling = False
+        self.began = 0.0  # the running call, by time.monotonic()
+        self.is_armed = (
+            False  # the timer goes on from call to call: setting it costs more than most
+        )
         self.expired = False
         self.pending: int | None = None  # a signal that arrived during a call
         self.previous: dict[int, Any] = {}  # the handlers of END_SIGNALS
         self.process = 0
 
     def on_alarm(self, *_: object) -> None:
-        """Stop the running call, which has used up its time."""
-        if self.calling:
-            if self.pending is None:
-                self.expired = True
-            self._stop()
+        """Stop the running call if it has used up its time; let the timer go on if not."""
+        self.is_armed = False
+        if not self.calling:
+            return
+        if self.pending is None:
+            left = self.began + cast("float", self.limit) - time.monotonic()
+            if left > 0 and not self.expired:
+                self.arm(left)
+                return
+            self.expired = True
+        self._stop()
+
+    def arm(self, seconds: float) -> None:
+        """Have `on_alarm` called after some time, 0 for never."""
+        self.is_armed = seconds > 0
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def on_end(self, number: int, frame: FrameType | None) -> None:
         """Stop the running call; the signal is handled when the call has ended.
@@ -83,7 +99,7 @@ class _Containment:
         self.previous[number](number, frame)
 
     def _stop(self) -> NoReturn:
-        signal.setitimer(signal.ITIMER_REAL, AGAIN_SECONDS)
+        self.arm(AGAIN_SECONDS)
         message = f"stopped after {self.limit:g} s" if self.expired else "interrupted"
         raise _Stop(message)
 
@@ -119,6 +135,7 @@ def contained(limit: float | None = None) -> Iterator[None]:
             stack.enter_context(replaced(os, "_exit", _containment.exit))
             stack.enter_context(_signals_handled())
             stack.callback(setattr, _containment, "limit", None)
+            stack.callback(_containment.arm, 0)
             _containment.limit = limit or TIME_LIMIT_SECONDS
         yield
 
@@ -139,15 +156,17 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Called[
     called: Called[T] = Called(None, None)
     try:
         try:
+            state.began = time.monotonic()
             state.calling = True
-            signal.setitimer(signal.ITIMER_REAL, state.limit)
+            if not state.is_armed:
+                state.arm(state.limit)
             called = _called(function, *args, **kwargs)
         finally:
             state.calling = False
-            signal.setitimer(signal.ITIMER_REAL, 0)
     except _Stop:  # between two bytecodes of this function
         state.calling = False
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    if state.expired or state.pending is not None:
+        state.arm(0)
     if state.pending is not None:
         state.previous[state.pending](state.pending, None)
     if state.expired:

@@ -47,11 +47,32 @@ class BodyRule(Rule):
         super().__init__(config)
         self.swallowed: dict[str, Exception] = {}
         self._again: Exception | None = None
+        self._matched: bool | None = None  # within `denies`
 
     def run(self, *args: Any, **kwargs: Any) -> DetectionResult:
         """Run the rule on an event."""
         self.swallowed = {}
         return super().run(*args, **kwargs)
+
+    def denies(self, event: Mapping[str, Any]) -> bool:
+        """Return whether the filters or rule() say no; no other function is called.
+
+        An error is no "no".
+        """
+        self._matched = False
+        try:
+            result = super().run(event, {}, {}, batch_mode=True)
+            return not (self._matched or result.detection_evaluation_failed)
+        finally:
+            self._matched = None
+
+    def matcher_function(self, event: Mapping[str, Any]) -> bool:
+        """Call rule()."""
+        matches = super().matcher_function(event)
+        if self._matched is None:
+            return matches
+        self._matched = matches
+        return False  # which ends the run
 
     def _run_command(self, function: Any, event: Mapping[str, Any], expected_type: Any) -> Any:
         if self._again:

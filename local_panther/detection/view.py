@@ -21,7 +21,7 @@ class PantherEvent(enriched_event.PantherEvent):
             if key in container:
                 value = container[key]
                 return value if type(value) is str else self._ensure_immutable(value)
-            if _lacks(container, key):
+            if lacks(container, key):
                 return default
         return super().get(key, default)
 
@@ -32,7 +32,7 @@ class PantherEvent(enriched_event.PantherEvent):
             if type(value) is not dict:
                 return super().deep_get(*keys, default=default)
             if key not in value:
-                if _lacks(value, key) and not isinstance(default, Mapping):
+                if lacks(value, key) and not isinstance(default, Mapping):
                     return default
                 return super().deep_get(*keys, default=default)
             value = value[key]
@@ -41,6 +41,6 @@ class PantherEvent(enriched_event.PantherEvent):
         return self._ensure_immutable(value) if keys else self
 
 
-def _lacks(fields: dict[str, Any], name: Any) -> bool:
+def lacks(fields: dict[str, Any], name: Any) -> bool:
     """Return whether no field has a name in any case; False if that is not so easily said."""
     return type(name) is str and name.lower() not in map(str.lower, fields)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -38,9 +38,18 @@ class Record(NamedTuple):
     added: bytes
     where: str
 
-    def event(self) -> dict[str, Any]:
-        """Return the event that rules get: the record with the fields that Panther adds."""
-        return {**_parsed(self.raw), **_parsed(self.added)}
+    def event(self, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return the event that rules get: the record with the fields that Panther adds.
+
+        Args:
+            fields: What `fields` returned, if it was asked before.
+        """
+        return {**(self.fields() if fields is None else fields), **_parsed(self.added)}
+
+    def fields(self) -> dict[str, Any]:
+        """Return the record alone, as CloudTrail wrote it but for null."""
+        fields: dict[str, Any] = _parsed(self.raw)
+        return fields
 
 
 def _parsed(text: bytes) -> Any:

@@ -83,7 +83,8 @@ def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
         raw = json.dumps(values).encode()
     time = parse_time(values.get("eventTime", "")) or START
     added = json.dumps(panther_fields(values, raw, time)).encode()
-    return Record(time, sequence, values.get("eventName", ""), raw, added, "test")
+    name = values.get("eventName")
+    return Record(time, sequence, name if isinstance(name, str) else "", raw, added, "test")
 
 
 def discovery(name: str, who: dict[str, Any] | None = None, time: float = START) -> dict[str, Any]:

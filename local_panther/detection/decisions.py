@@ -1,0 +1,351 @@
+"""What pure rules said of events, taken over for the next event with the same values.
+
+Most evaluations say False after a look at two or three fields of few values: another eventName, a
+call that failed. So the first evaluation is watched. What it asked the event, one question after
+the other, becomes a path in a tree, each answer a branch, and the end is what the rule said. As
+the rule is pure (`content.purity`), what it asks next and what it says at the end depend on the
+answers alone: an event that gives the same answers needs no evaluation. Only "no match" is taken
+over. A match is evaluated for each event, with its title and all else.
+"""
+
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import partial
+from types import FrameType
+from typing import Any, cast
+
+from jsonpath_ng import Child, Fields, JSONPath, Root  # type: ignore[import-untyped]
+from panther_core import enriched_event
+
+from local_panther.containment import call
+from local_panther.content.importing import BodyRule
+from local_panther.content.model import PythonRule
+from local_panther.content.purity import Line
+from local_panther.detection.view import PantherEvent, lacks
+
+MAX_LEAVES = 1_000  # of a rule; beyond them its tree begins anew
+TRIAL = 200  # evaluations, after which a rule that hardly ever repeats itself is watched no more
+
+Question = tuple[str, ...]  # the keys of a field, from the event down; () for all of the event
+Answer = Any  # text as it is; anything else so that it can be told apart
+
+NO_MATCH, EVALUATE, UNKNOWN = "no match", "evaluate", None
+MISSING = object()  # no such field
+ODD = object()  # what is never remembered: it is not to be told apart, or too long
+WHOLE: Question = ()  # a look at all of the event, which no other one will be like
+MAX_ANSWER = 300  # characters
+OWN = "p_"  # how the fields that Panther adds begin
+REPLACED = "eventtime"  # a field of the record that Panther replaces
+
+# What most rules ask. The texts of errors are too many for a table: only whether there is one.
+COMMON: tuple[Question, ...] = (("eventName",), ("eventSource",), ("errorCode",))
+ERROR_MESSAGE: Question = ("errorMessage",)
+MAX_COMMON = 2_000  # combinations of answers
+
+PLAIN = (type(None), bool, int)
+TOLD_BY_TEXT = (float, dict, list)
+
+
+class Answers(dict[Question, Answer]):
+    """What one event answers, each question asked once for all rules.
+
+    Most questions are about fields of the record, for which the event, with the fields that Panther
+    adds, is not made.
+    """
+
+    def __init__(self, fields: Mapping[str, Any], view: Callable[[], PantherEvent]) -> None:
+        """Take the event.
+
+        Args:
+            fields: The fields of the record without null.
+            view: Returns the event as rules see it.
+        """
+        super().__init__()
+        self._fields = fields
+        self._names: frozenset[str] | None = None
+        self.view = view
+
+    @property
+    def common(self) -> tuple[Answer, ...]:
+        """The answers to what most rules ask."""
+        return *(self[question] for question in COMMON), self[ERROR_MESSAGE] is MISSING
+
+    def __missing__(self, question: Question) -> Answer:
+        """Ask the event."""
+        answer = self[question] = _told(self._value(question))
+        return answer
+
+    def _value(self, keys: Question) -> Any:
+        """Return a field by its exact names; MISSING where `deep_get` would take the default."""
+        if not keys:
+            return ODD
+        first = keys[0]
+        if first[:2].lower() == OWN or first.lower() == REPLACED:
+            return _within(self.view()._container, keys)
+        if first in self._fields:
+            value = self._fields[first]
+            return value if len(keys) == 1 else _within(value, keys[1:])
+        if self._names is None:
+            self._names = frozenset(map(str.lower, self._fields))
+        return ODD if first.lower() in self._names else MISSING
+
+
+def _within(fields: Any, keys: Iterable[str]) -> Any:
+    for key in keys:
+        if type(fields) is not dict:
+            return ODD if isinstance(fields, Mapping) else MISSING
+        if key not in fields:
+            return MISSING if lacks(fields, key) else ODD
+        fields = fields[key]
+    return fields
+
+
+def _told(value: Any) -> Answer:
+    """Return an answer as a key that equals only what is the same to every rule."""
+    kind = type(value)
+    if kind is str:
+        return value if len(value) <= MAX_ANSWER else ODD
+    if kind in PLAIN:
+        return kind, value
+    if kind in TOLD_BY_TEXT:
+        text = repr(value)
+        return (kind, text) if len(text) <= MAX_ANSWER else ODD
+    return value if value is MISSING else ODD
+
+
+class WatchedEvent(enriched_event.PantherEvent):
+    """An event that notes what a rule asks it.
+
+    Attributes:
+        path: The questions with their answers. It ends with the first answer that is ODD.
+    """
+
+    def __init__(self, answers: Answers) -> None:
+        # Without panther_core's own: what it inherits asks for `_container`, and is noted there.
+        self._answers = answers
+        self._view = answers.view()
+        vars(self).update(vars(self._view))
+        self.path: dict[Question, Answer] = {}
+        self._is_odd = False
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return a field."""
+        self._note(key)
+        return self._view.get(key, default)
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a field."""
+        self._note(key)
+        return self._view[key]
+
+    def deep_get(self, *keys: Any, default: Any = None) -> Any:
+        """Return a value within fields."""
+        # Such a default is looked into, at a step that the answer does not tell.
+        is_read_too = isinstance(default, Mapping) and len(default) > 0
+        self._note(*(WHOLE if is_read_too else keys))
+        return self._view.deep_get(*keys, default=default)
+
+    def udm(self, *key: str, default: Any = None) -> Any:
+        """Return what the data model has for a name, noting all that can decide it."""
+        model = self.data_model if len(key) == 1 else None
+        path = model.paths.get(key[0]) if model else None
+        method = model.methods.get(key[0]) if model else None
+        if path:
+            self._note(*_keys_of(path))
+        if method:
+            method(self)
+        if not path and not method:
+            self._note("p_udm", *key)
+            self._note(*key)
+        return self._view.udm(*key, default=default)
+
+    @property
+    def _container(self) -> Any:
+        self._note(*WHOLE)
+        return self._view._container
+
+    def _note(self, *keys: Any) -> None:
+        question = keys if all(type(key) is str for key in keys) else WHOLE
+        if not self._is_odd and question not in self.path:
+            self.path[question] = answer = self._answers[question]
+            self._is_odd = answer is ODD
+
+
+def _keys_of(path: JSONPath) -> Question:
+    """Return the keys of a JSON path that is names in names; WHOLE for any other."""
+    if isinstance(path, Root):
+        return ()
+    if isinstance(path, Fields) and len(path.fields) == 1 and path.fields[0] != "*":
+        return (str(path.fields[0]),)
+    if isinstance(path, Child):
+        left, right = _keys_of(path.left), _keys_of(path.right)
+        return (*left, *right) if right and (left or isinstance(path.left, Root)) else WHOLE
+    return WHOLE
+
+
+class _Stop(BaseException):
+    """Ends an evaluation; not an Exception, which rules catch."""
+
+
+class _Stopper:
+    """A context in which code stops before it does something that is not pure."""
+
+    def __init__(self, lines: Collection[Line]) -> None:
+        self._lines = lines
+        self._files = {file for file, _ in lines}
+        self._before: Any = None
+        self.has_stopped = False
+
+    def __enter__(self) -> None:
+        self.has_stopped = False
+        self._before = sys.gettrace()
+        sys.settrace(self._on_call)
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._before)
+
+    def _on_call(self, frame: FrameType, *_: object) -> Any:
+        return self._on_line if frame.f_code.co_filename in self._files else None
+
+    def _on_line(self, frame: FrameType, *_: object) -> Any:
+        if (frame.f_code.co_filename, frame.f_lineno) in self._lines:
+            self.has_stopped = True
+            raise _Stop
+        return self._on_line
+
+
+class Known:
+    """What is known of all rules."""
+
+    def __init__(self, impure_lines: Mapping[int, Collection[Line] | None]) -> None:
+        """Start with nothing.
+
+        Args:
+            impure_lines: By the identity of a rule, the lines of it, and of what it calls, that are
+                not pure; None for a rule that is always evaluated.
+        """
+        self._decisions = {
+            rule: Decisions(lines) for rule, lines in impure_lines.items() if lines is not None
+        }
+        self._seen = 0
+        self._left: dict[tuple[Answer, ...], list[_Undecided]] = {}
+
+    def undecided(self, rules: Iterable[PythonRule], answers: Answers) -> Iterator[PythonRule]:
+        """Yield the rules of which it is not known that they do not match an event.
+
+        Args:
+            rules: The rules for its eventName.
+            answers: Those of the event.
+        """
+        self._seen += 1
+        common = answers.common
+        left = self._left.get(common)
+        if left is None:
+            if len(self._left) >= MAX_COMMON:
+                self._left.clear()
+            left = [_Undecided(rule, self._decisions.get(id(rule))) for rule in rules]
+            self._left[common] = left
+        decided = set()
+        for entry in left:
+            decisions = entry.decisions
+            if decisions is not None:
+                said = decisions.of(answers)
+                if said is UNKNOWN and decisions.is_useful:
+                    said = decisions.learn(entry.rule.detection, answers, self._seen)
+                if said is NO_MATCH:
+                    if not entry.is_checked:
+                        entry.is_checked = True
+                        if decisions.is_common(answers):
+                            decided.add(entry)
+                    continue
+            yield entry.rule
+        if decided:
+            self._left[common] = [entry for entry in left if entry not in decided]
+
+
+class _Undecided:
+    """A rule that the common answers leave open."""
+
+    __slots__ = ("decisions", "is_checked", "rule")
+
+    def __init__(self, rule: PythonRule, decisions: "Decisions | None") -> None:
+        self.rule = rule
+        self.decisions = decisions
+        self.is_checked = False  # whether the common answers say "no match"
+
+
+class Decisions:
+    """What one rule said so far, whenever it came by pure lines only."""
+
+    def __init__(self, impure_lines: Collection[Line]) -> None:
+        """Start with nothing.
+
+        Args:
+            impure_lines: The lines of the rule, and of what it calls, that are not pure.
+        """
+        self._stopper = _Stopper(impure_lines) if impure_lines else None
+        self._root: Any = UNKNOWN
+        self._leaves = 0
+        self._watched = 0
+        self.is_useful = True
+
+    def of(self, answers: Answers) -> str | None:
+        """Return what the rule says of an event: NO_MATCH, or EVALUATE or UNKNOWN."""
+        node = self._root
+        while type(node) is tuple:
+            node = node[1].get(answers[node[0]])
+        return cast("str | None", node)
+
+    def is_common(self, answers: Answers) -> bool:
+        """Return whether what the rule says of an event follows from the common answers."""
+        node = self._root
+        while type(node) is tuple:
+            question = node[0]
+            is_none = question == ERROR_MESSAGE and answers[question] is MISSING
+            if question not in COMMON and not is_none:
+                return False
+            node = node[1].get(answers[question])
+        return True
+
+    def learn(self, rule: BodyRule, answers: Answers, seen: int) -> str:
+        """Evaluate a rule, and remember what it said.
+
+        Args:
+            rule: The rule.
+            answers: Those of the event.
+            seen: The number of events so far.
+
+        Returns:
+            NO_MATCH, or EVALUATE: a match and an error are evaluated as ever.
+        """
+        event = WatchedEvent(answers)
+        if self._stopper:
+            with self._stopper:
+                said, error = call(rule.denies, event)
+            said = said and not self._stopper.has_stopped
+        else:
+            said, error = call(rule.denies, event)
+        verdict = NO_MATCH if said and not error else EVALUATE
+        is_odd = ODD in event.path.values()
+        self._remember(event.path, EVALUATE if is_odd else verdict)
+        self._watched += 1
+        self.is_useful = self._watched < TRIAL or self._watched < seen // 4
+        return verdict
+
+    def _remember(self, path: Mapping[Question, Answer], verdict: str) -> None:
+        if self._leaves >= MAX_LEAVES:
+            self._root, self._leaves = UNKNOWN, 0
+        self._leaves += 1
+        node, attach = self._root, self._begin
+        for question, answer in path.items():
+            if node is UNKNOWN:
+                node = (question, {})
+                attach(node)
+            if type(node) is not tuple or node[0] != question:
+                self.is_useful = False  # it asked something else after the same answers
+                return
+            node, attach = node[1].get(answer), partial(node[1].__setitem__, answer)
+        attach(verdict)
+
+    def _begin(self, node: Any) -> None:
+        self._root = node

@@ -1,0 +1,180 @@
+"""What is pure in the functions of content is read off their code, and nothing else counts."""
+
+from textwrap import dedent
+
+import pytest
+
+from local_panther.content.load import loaded_content
+from local_panther.content.purity import Purity
+from tests.builders.content import write_rules
+
+HEAD = """
+import datetime
+import json
+import os
+import random
+import re
+import time
+from collections import Counter
+from fnmatch import fnmatch
+from functools import reduce
+from ipaddress import ip_address
+from panther_detection_helpers.caching import get_counter
+NAMES = ["a", "b"]
+NESTED = {"a": ["b"]}
+PATTERN = re.compile("a+")
+STATE = {}
+CHANGED = ["a"]
+COUNT = 0
+LAZY = iter([1, 2])
+def helper(value, *more): return value and "a" in NAMES
+def counting(value): STATE[value] = 1
+class Kept:
+    def __init__(self): CHANGED.append(1)
+def title(event):
+    CHANGED.append(event.get("eventName"))
+    return "title"
+"""
+
+PURE = [
+    'return event.get("eventName") in NAMES',
+    'return event.deep_get("a", "b", default={}) == "a" and event["x"] != event.udm("actor_user")',
+    'return helper(event.get("a"), *event.get("b"))',
+    'return any(fnmatch(event.get("a", ""), name) for name in NAMES)',
+    'return reduce(lambda a, b: a + b, [len(x) for x in NESTED["a"]], 0) > 1',
+    "found = []\nfor x in NAMES:\n    found.append(x)\n    found[0] = x\nreturn bool(found)",
+    'found = Counter()\nfound["a"] += 1\nfound.update(event.get("a"))\nreturn found["a"] > 1',
+    'text = "a"\ntext += event.get("a")\nreturn PATTERN.search(text) is not None',
+    "try:\n    ip_address(event.get('a'))\nexcept ValueError:\n    return False\nreturn True",
+    'return json.loads(event.get("a"))["b"] if event.get("a") else False',
+    'def inner(x):\n    return x in NAMES\nreturn inner(event.get("a"))',
+    'return (lambda x: x)(event.get("a")) == "a"',
+    'global COUNT\nCOUNT = 0\nif event.get("a"):\n    COUNT = 1\nreturn COUNT > 0',
+    'return helper(helper(event)) and isinstance(event.get("a"), (str, list))',
+    'return next((x for x in NAMES if x == event.get("a")), None) is None',
+]
+
+# The body, and the lines of it, from 1 on, that are not pure.
+IMPURE = [
+    ("return time.time() > 0", {1}),
+    ("return datetime.datetime.now().year > 0", {1}),
+    ("return datetime.date.today().year > 0", {1}),
+    ("return random.random() > 0.5", {1}),
+    ('return os.environ.get("A") == "a"', {1}),
+    ('return open("/etc/hostname").read() == "a"', {1}),
+    ('return get_counter("a") > 1', {1}),
+    ('if not event.get("a"):\n    return False\nreturn get_counter("a") > 1', {3}),
+    ('if event.get("a") and get_counter("a"):\n    return False\nreturn True', {1}),
+    ('STATE["a"] = 1\nreturn True', {1}),
+    ('counting("a")\nreturn True', {"counting"}),
+    ('return "a" in STATE', {1}),
+    ('return "a" in CHANGED', {1}),
+    ("NAMES.append(1)\nreturn True", {1}),
+    ("names = NAMES\nnames.append(1)\nreturn True", {2}),
+    ('for names in NESTED.values():\n    names.append("a")\nreturn True', {2}),
+    ('names = NESTED["a"]\nnames += ["c"]\nreturn True', {2}),
+    ("names = [NAMES]\nnames[0][0] = 1\nreturn True", {2}),
+    ("add = NAMES.append\nadd(1)\nreturn True", {1}),
+    ("del NAMES[0]\nreturn True", {1}),
+    ("def inner(x):\n    x.append(1)\ninner(NAMES)\nreturn True", {2}),
+    ("def inner(x=NAMES):\n    x.append(1)\ninner()\nreturn True", {2}),
+    ("global COUNT\nCOUNT += 1\nreturn COUNT > 1", {2, 3}),
+    ("global COUNT\nif COUNT:\n    return True\nCOUNT = 1\nreturn False", {2, 4}),
+    ("return next(LAZY) > 1", {1}),
+    ("Kept()\nreturn True", {1}),
+    ("import socket\nreturn True", {1}),
+    ("return eval('1')", None),
+    ("setattr(helper, 'a', 1)\nreturn True", None),
+    ("helper.calls = 1\nreturn True", {1}),
+    ("print(event.get('a'))\nreturn False", {1}),
+    ("return event.get('a') is event.get('b')", {1}),
+    ("return id(event) > 0", {1}),
+    ("return event.__class__ is None", {1}),
+    ("with open('a') as file:\n    return True", {1}),
+    ("while (x := helper(event)):\n    yield x", {2}),
+    ("try:\n    return event['a']\nexcept:\n    return False", {1}),
+    ("try:\n    return event['a']\nfinally:\n    print(1)", {1, 4}),
+    ("return unknown_name", {1}),
+]
+
+
+def impure_lines(folder, body):
+    """The impure lines of a rule's body, counted from its first, and helpers by their name."""
+    text = "\n".join(f"    {line}" for line in body.splitlines())
+    write_rules(folder, a=f"{HEAD}def rule(event):\n{text}\n")
+    with loaded_content(folder) as content:
+        (rule,) = content.rules
+        found = Purity(content.modules).impure_lines(rule.detection.module.rule)
+    if found is None:
+        return None
+    lines = f"{HEAD}def rule(event):".splitlines()
+    return {
+        line - len(lines) if line > len(lines) else lines[line - 1].split("(")[0].split()[-1]
+        for _, line in found
+    }
+
+
+@pytest.mark.parametrize("body", PURE)
+def test_what_depends_on_the_event_alone_is_pure(tmp_path, body):
+    assert impure_lines(tmp_path, body) == set()
+
+
+@pytest.mark.parametrize(("body", "lines"), IMPURE)
+def test_what_keeps_or_asks_something_else_is_not_and_its_lines_are_told(tmp_path, body, lines):
+    found = impure_lines(tmp_path, body)
+    assert found is None if lines is None else found is not None and lines <= found
+
+
+def test_a_container_that_another_rule_can_change_is_not_pure(tmp_path):
+    folder = tmp_path / "content"
+    (folder / "global_helpers").mkdir(parents=True)
+    (folder / "global_helpers/shared.py").write_text("SEEN = []\nKNOWN = ['a']\n")
+    (folder / "global_helpers/shared.yml").write_text(
+        "AnalysisType: global\nGlobalID: shared\nFilename: shared.py\n"
+    )
+    write_rules(
+        folder,
+        reads="import shared\ndef rule(event):\n    return event.get('a') in shared.SEEN\n",
+        knows="import shared\ndef rule(event):\n    return event.get('a') in shared.KNOWN\n",
+        writes=dedent(
+            """
+            from shared import SEEN
+            def rule(event):
+                return True
+            def title(event):
+                keep(SEEN, event.get("a"))
+                return "title"
+            def keep(where, what):
+                where.append(what)
+            """
+        ),
+    )
+    with loaded_content(folder) as content:
+        purity = Purity(content.modules)
+        found = {
+            rule.metadata.rule_id: purity.impure_lines(rule.detection.module.rule)
+            for rule in content.rules
+        }
+    assert [bool(found[f"Test.{name}"]) for name in ("reads", "knows", "writes")] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_data_model_that_is_not_pure_makes_what_asks_it_impure(tmp_path):
+    write_rules(tmp_path, a="def rule(event):\n    return event.udm('actor_user') == 'a'\n")
+    models = tmp_path / "data_models"
+    models.mkdir()
+    (models / "model.yml").write_text(
+        "AnalysisType: datamodel\nDataModelID: M\nEnabled: true\nLogTypes: [AWS.CloudTrail]\n"
+        "Filename: model.py\nMappings:\n  - {Name: actor_user, Method: user}\n"
+    )
+    for text, is_pure in (("event.get('a')", True), ("str(time.time())", False)):
+        (models / "model.py").write_text(f"import time\ndef user(event):\n    return {text}\n")
+        with loaded_content(tmp_path) as content:
+            methods = content.data_models["AWS.CloudTrail"].methods.values()
+            lines = Purity(content.modules, methods).impure_lines(
+                content.rules[0].detection.module.rule
+            )
+        assert lines is not None and (not lines) == is_pure

@@ -1,0 +1,226 @@
+"""What is taken over from earlier events is what each rule would have said of this one."""
+
+import json
+import os
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from local_panther.content.load import loaded_content
+from local_panther.detection import engine as engine_module
+from local_panther.detection.clock import EventClock
+from local_panther.detection.decisions import MAX_LEAVES
+from local_panther.detection.engine import Engine
+from local_panther.detection.running import run_rule
+from local_panther.detection.store import key_value_store
+from local_panther.errors import RunErrors
+from tests.builders.content import write_rules
+from tests.builders.events import REPO, call, read_record
+from tests.scale import examples
+
+ALWAYS_WATCHED = 0
+NEVER_WATCHED = 10**9
+
+
+@contextmanager
+def running(folder, monkeypatch, few=ALWAYS_WATCHED, **options):
+    """An engine over some content that learns from the first event on, and its errors."""
+    monkeypatch.setattr(engine_module, "FEW", few)
+    errors, clock = RunErrors(), EventClock()
+    with (
+        loaded_content(folder, **options) as content,
+        key_value_store(clock),
+        clock.seen_by(content.modules),
+    ):
+        yield Engine(content, errors), errors, clock
+
+
+def signals(folder, monkeypatch, records, few=ALWAYS_WATCHED, **options):
+    """What the rules signal and raise, and how often each one was evaluated."""
+    evaluated = Counter()
+
+    def counted(rule, *args):
+        evaluated[rule.metadata.rule_id.removeprefix("Test.")] += 1
+        return run_rule(rule, *args)
+
+    monkeypatch.setattr(engine_module, "run_rule", counted)
+    with running(folder, monkeypatch, few, **options) as (engine, errors, clock):
+        found = []
+        for record in records:
+            clock.reach(record.time)
+            found += [
+                (s.metadata.rule_id, s.event_id, s.title, s.dedup, s.context, s.event)
+                for s in engine.run(record)
+            ]
+        raised = {rule: (kind, error.count) for (rule, kind), error in errors.raised.items()}
+        return found, (errors.counts, raised, errors.swallowed), evaluated
+
+
+NAMES = st.sampled_from(["eventName", "eventSource", "errorCode", "errorMessage", "EVENTNAME", "a"])
+TEXTS = st.sampled_from(["", "a", "b", "ab"])
+VALUES = TEXTS | st.sampled_from([0, 1, True, False, 1.0, -0.0, 0.0, []])
+FIELDS = st.dictionaries(NAMES, VALUES | st.dictionaries(NAMES, VALUES, max_size=2), max_size=5)
+ASKED = st.one_of(
+    st.builds("event.get({!r})".format, NAMES),
+    st.builds("event.get({!r}, {!r})".format, NAMES, VALUES),
+    st.builds("event.deep_get({!r}, {!r}, default={!r})".format, NAMES, NAMES, VALUES | FIELDS),
+    st.builds("event.udm({!r})".format, NAMES),
+    st.builds("event.deep_walk({!r})".format, NAMES),
+    st.builds("({!r} in event)".format, NAMES),
+    st.builds("event.get({!r}, {{}}).get({!r})".format, NAMES, NAMES),
+    st.builds("event[{!r}]".format, NAMES),
+    st.sampled_from(["event.get('p_event_time')[-1:]", "len(event)", "str(event.to_dict())[:9]"]),
+)
+TESTS = st.one_of(
+    st.builds("{} == {!r}".format, ASKED, VALUES),
+    st.builds("not {}".format, ASKED),
+    st.builds("{} in (1, True, 'a')".format, ASKED),
+    st.builds("{} == {}".format, ASKED, ASKED),
+    st.builds("str({}) == '1.0'".format, ASKED),
+)
+RULES = st.lists(st.tuples(TESTS, st.booleans() | st.none()), min_size=1, max_size=4)
+
+
+@settings(
+    max_examples=examples(40, 1000),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(RULES, min_size=1, max_size=4), st.lists(FIELDS, min_size=2, max_size=12))
+def test_any_rules_over_any_events_signal_as_if_nothing_was_taken_over(
+    tmp_path_factory, monkeypatch, rules, events
+):
+    folder = tmp_path_factory.mktemp("content")
+    bodies = {}
+    for number, tests in enumerate(rules):
+        steps = "".join(f"    if {test}:\n        return {said}\n" for test, said in tests)
+        bodies[f"r{number}"] = f"def rule(event):\n{steps}    return False\n"
+    write_rules(folder, **bodies)
+    records = [
+        read_record(call("AssumeRole") | fields | {"eventID": str(number)}, number)
+        for number, fields in enumerate(events * 2)
+    ]
+    plain = signals(folder, monkeypatch, records, few=NEVER_WATCHED)
+    taken_over = signals(folder, monkeypatch, records)
+    assert taken_over[:2] == plain[:2]
+    assert sum(taken_over[2].values()) <= sum(plain[2].values())
+
+
+def test_a_rule_that_says_no_for_a_few_values_is_evaluated_no_more(tmp_path, monkeypatch):
+    write_rules(
+        tmp_path,
+        pure="def rule(event):\n    return event.get('eventName') == 'DeleteTrail'\n",
+        match="def rule(event):\n    return event.get('eventName') == 'AssumeRole'\n",
+        nested="def rule(event):\n    return event.deep_get('userIdentity', 'type') == 'Root'\n",
+        error="def rule(event):\n    return event['missing']\n",
+    )
+    records = [read_record(call("AssumeRole") | {"eventID": str(n)}, n) for n in range(50)]
+    found, errors, evaluated = signals(tmp_path, monkeypatch, records)
+    assert evaluated == {"match": 50, "error": 50} and len(found) == 50
+    assert errors[0] == {"Test.error": 50} and errors[1] == {"Test.error": ("KeyError", 50)}
+
+
+STATEFUL = {
+    "counts": """
+        COUNT = {"n": 0}
+        def rule(event):
+            COUNT["n"] += 1
+            return COUNT["n"] % 3 == 0
+    """,
+    "counts_by_name": """
+        COUNT = 0
+        def rule(event):
+            global COUNT
+            if event.get("eventName") != "AssumeRole":
+                return False
+            COUNT += 1
+            return COUNT % 3 == 0
+    """,
+    "title_keeps": """
+        SEEN = set()
+        def rule(event):
+            return event.get("userAgent") not in SEEN
+        def title(event):
+            SEEN.add(event.get("userAgent"))
+            return "title"
+    """,
+    "stores": """
+        from panther_detection_helpers.caching import increment_counter
+        def rule(event):
+            if event.get("eventName") != "AssumeRole":
+                return False
+            return increment_counter("a") % 3 == 0
+    """,
+    "clock": """
+        import datetime
+        def rule(event):
+            return datetime.datetime.utcnow().minute % 2 == 0
+    """,
+    "hands_on": """
+        FOUND = []
+        def rule(event):
+            global FOUND
+            FOUND = []
+            if event.get("eventName") != "AssumeRole":
+                return False
+            FOUND.append(event.get("eventID"))
+            return True
+        def title(event):
+            return str(FOUND)
+    """,
+    "catches": """
+        CALLS = []
+        def rule(event):
+            try:
+                CALLS.append(1)
+            except BaseException:
+                pass
+            return len(CALLS) % 3 == 0
+    """,
+}
+
+
+def test_rules_that_keep_something_or_ask_the_clock_are_evaluated_as_ever(tmp_path, monkeypatch):
+    write_rules(tmp_path, **STATEFUL)
+    names = ["AssumeRole", "ListRoles", "AssumeRole", "DeleteTrail"]
+    records = [
+        read_record(call(names[n % 4], time=1_767_600_000 + 37 * n) | {"eventID": str(n)}, n)
+        for n in range(40)
+    ]
+    plain = signals(tmp_path, monkeypatch, records, few=NEVER_WATCHED)
+    taken_over = signals(tmp_path, monkeypatch, records)
+    assert taken_over[:2] == plain[:2] and plain[0]
+    assert {rule for rule, *_ in plain[0]} == {f"Test.{name}" for name in STATEFUL}
+    # what comes before the first line that is not pure is taken over
+    assert taken_over[2]["stores"] == taken_over[2]["counts_by_name"] == 20
+
+
+def test_a_rule_that_never_repeats_itself_costs_no_more_memory_than_its_limit(
+    tmp_path, monkeypatch
+):
+    write_rules(tmp_path, a="def rule(event):\n    return event.get('eventID') == 'x'\n")
+    with running(tmp_path, monkeypatch) as (engine, _, _):
+        for number in range(MAX_LEAVES + 500):
+            record = read_record(call("AssumeRole") | {"eventID": str(number)}, number)
+            assert not list(engine.run(record))
+        (decisions,) = engine._known._decisions.values()
+        assert not decisions.is_useful and decisions._leaves < MAX_LEAVES
+
+
+def test_the_rules_of_panther_analysis_signal_the_same_over_recorded_events(monkeypatch):
+    folder = Path(os.environ.get("PANTHER_ANALYSIS", ""))
+    if not (folder / "queries" / "aws_queries").is_dir():
+        pytest.skip("PANTHER_ANALYSIS does not name a checkout of panther-analysis")
+    files = sorted((REPO.parent / "shared/data").glob("cloudtrail*.jsonl"))
+    if not files:
+        pytest.skip("no recorded CloudTrail beside the repository")
+    lines = [line for file in files for line in file.open()] * 3
+    records = [read_record(json.loads(line), number) for number, line in enumerate(lines)]
+    plain = signals(folder, monkeypatch, records, few=NEVER_WATCHED, strict=False)
+    taken_over = signals(folder, monkeypatch, records, strict=False)
+    assert taken_over[:2] == plain[:2] and len(plain[0]) > 100
+    assert sum(taken_over[2].values()) < sum(plain[2].values()) / 4
