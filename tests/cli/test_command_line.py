@@ -77,7 +77,8 @@ class TestReplay:
         blocklisted, search = (json.loads(line) for line in out.splitlines())
         assert search["rule_id"] == ROLE_SEARCH and list(search) == list(blocklisted)
         assert (search["analysis_type"], search["severity"]) == ("rule", "HIGH")
-        assert search["created_at"] == "2026-01-05T10:14:10Z"  # of the tenth failure, as delivered
+        first = search["events"][0]  # the failure that reached the threshold, as delivered
+        assert search["created_at"] == first["p_parse_time"][:19].replace(" ", "T") + "Z"
         assert search["event_count"] == 13 - THRESHOLD
         assert search["context"]["discoveryCameFirst"] is True
 
@@ -107,10 +108,11 @@ class TestReplay:
         assert alerts[0]["event_count"] == len(alerts[0]["event_ids"]) == 1
         assert [alert["incident"] for alert in alerts] == [1, 2]  # one got in
         assert alerts[0]["verdict"].startswith("ENTERED role FullAdminRole: trent")
-        assert (alerts[1]["first"], alerts[1]["last"]) == (
-            "2026-01-05T10:10:40Z",
-            "2026-01-05T10:14:32Z",
-        )
+        times = sorted(event["eventTime"][:19] for event in alerts[1]["events"])
+        assert [alerts[1][key] for key in ("first", "last")] == [
+            time.replace(" ", "T") + "Z" for time in (times[0], times[-1])
+        ]
+        assert alerts[1]["last"] == "2026-01-05T10:14:32Z"  # roles are listed last
         assert alerts[0]["mitre"] == ["TA0004:T1548"]
         assert [event["eventName"] for event in alerts[0]["events"]] == ["AssumeRole"]
         assert len(alerts[1]["events"]) == len(alerts[1]["event_ids"])
