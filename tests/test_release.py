@@ -64,9 +64,8 @@ def clone(tmp_path) -> Path:
             shutil.copy(REPO / name, folder / name)
     changes = (folder / "CHANGELOG.md").read_text()
     above, below = changes.split("## Unreleased\n")
-    (folder / "CHANGELOG.md").write_text(
-        f"{above}## Unreleased\n\n## {below.split('\n## ', 1)[1]}"  # others may have added to it
-    )
+    released = below.split("\n## ", 1)[1]  # others may have added to what is not yet
+    (folder / "CHANGELOG.md").write_text(f"{above}## Unreleased\n\n## {released}")
     git(folder, "init", "--quiet")
     git(folder, "config", "user.name", "A")
     git(folder, "config", "user.email", "a@example.com")
