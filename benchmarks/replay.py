@@ -111,7 +111,7 @@ def measure(records: int) -> list[Figure]:
         if data.records <= records:
             figures += _beside_others(data)
     small = [*REPLAY, *map(str, generated_files(1000, days=1))]
-    best = _best({"small": small}, 5)["small"]
+    best = best_of({"small": small}, 5)["small"]
     figures.append(Figure("one small file", best.wall, "s", goal="≤ 0.8", met=best.wall <= 0.8))
     figures.append(Figure("one small file, processor time", best.processor, "s"))
     count = max((d.records for d in DATA if d.days == 1 and d.records <= records), default=records)
@@ -139,7 +139,7 @@ def _beside_others(data: Data) -> list[Figure]:
         loop = LOOP.format(repo=str(REPO))
         ways["gzip, json, Rule.run"] = [sys.executable, "-c", loop, *files]
     goals = {CLICKHOUSE_NAME: data.of_clickhouse, "decompression alone": data.of_decompression}
-    best = _best(ways, RUNS)
+    best = best_of(ways, RUNS)
     ours = best.pop("replay")
     figures = []
     for way, other in best.items():
@@ -163,7 +163,7 @@ def _beside_others(data: Data) -> list[Figure]:
     return figures
 
 
-def _best(ways: Mapping[str, list[str]], runs: int) -> dict[str, Seconds]:
+def best_of(ways: Mapping[str, list[str]], runs: int) -> dict[str, Seconds]:
     """Run all commands in turns and return the best time of each.
 
     In turns, so that whatever else the machine does hits all of them alike.

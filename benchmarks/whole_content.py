@@ -1,0 +1,143 @@
+"""Processor time of a replay with a whole content repository, beside the naive loop.
+
+The content is panther-analysis where `PANTHER_ANALYSIS` names a checkout, else a generated one of
+130 rules of the usual kinds. The records are recorded ones where they lie beside the repository,
+each with an eventID and a time of its own. The loop unpacks, parses and calls `Rule.run` of
+panther_core for each rule, one after the other, without what a replay adds to it.
+"""
+
+import gzip
+import itertools
+import json
+import os
+import shutil
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.data import BUILD, DAY, RECORDS_A_FILE, START, event_mix, event_mix_name
+from benchmarks.measure import Figure
+from benchmarks.replay import REPLAY, best_of
+
+RULES = 130
+SIZES = (3_000, 12_000, 48_000)
+RUNS = 2
+MOST_OF_LOOP = 0.35
+
+LOOP = """
+import gzip, json, sys
+from pathlib import Path
+from panther_core.enriched_event import PantherEvent
+from local_panther.content.load import loaded_content
+from local_panther.detection.store import key_value_store
+with key_value_store(), loaded_content(Path(sys.argv[1]), strict=False) as content:
+    model = content.data_models.get("AWS.CloudTrail")
+    for path in sorted(Path(sys.argv[2]).iterdir()):
+        for record in json.load(gzip.open(path))["Records"]:
+            for rule in content.rules:
+                rule.detection.run(PantherEvent(record, model), {}, {}, batch_mode=True)
+"""
+# What most rules do first: `{name}` differs from rule to rule.
+KINDS = (
+    'return event.get("eventName") == "{name}" and not event.get("errorCode")',
+    'return succeeded(event) and event.get("eventName") in NAMES',
+    'if event.get("eventSource") != "iam.amazonaws.com":\n        return False\n'
+    '    return event.deep_get("requestParameters", "userName", default="") == "{name}"',
+    "if not succeeded(event):\n        return False\n"
+    '    arn = event.deep_get("userIdentity", "arn", default="")\n'
+    '    return arn.endswith("{name}") and event.get("eventName") != "{name}"',
+    'return event.udm("actor_user") == "{name}"',
+    'if event.get("eventName") != "{name}":\n        return False\n'
+    '    return increment_counter(event.get("recipientAccountId")) > 5',
+)
+BODY = """from panther_detection_helpers.caching import increment_counter
+
+NAMES = ("{name}", "{name}s", "Delete{name}")
+
+
+def succeeded(event):
+    return not (event.get("errorCode") or event.get("errorMessage"))
+
+
+def rule(event):
+    {code}
+
+
+def title(event):
+    return f"{{event.get('eventName')}} by {{event.deep_get('userIdentity', 'arn')}}"
+"""
+
+
+def measure(records: int) -> list[Figure]:
+    """Return the seconds of both ways for each size.
+
+    Args:
+        records: Sizes beyond it are left out.
+    """
+    folder = os.environ.get("PANTHER_ANALYSIS")
+    content = Path(folder).resolve() if folder else _generated_content()
+    named = "panther-analysis" if folder else f"{RULES} generated rules"
+    figures = []
+    for size in SIZES:
+        if size > records:
+            continue
+        trail = str(_trail(size))
+        best = best_of(
+            {
+                "replay": [*REPLAY, trail, "--content", str(content), "--quiet"],
+                "loop": [sys.executable, "-c", LOOP, str(content), trail],
+            },
+            RUNS,
+        )
+        ours, loop = best["replay"].processor, best["loop"].processor
+        is_last = size == SIZES[-1]
+        figures.append(
+            Figure(
+                f"replay of {size:,} {event_mix_name()}, {named}, beside gzip, json, Rule.run",
+                ours,
+                "s of processor time",
+                loop,
+                ours / loop,
+                f"≤ {MOST_OF_LOOP}" if is_last else "",
+                not is_last or ours / loop <= MOST_OF_LOOP,
+            )
+        )
+    return figures
+
+
+def _generated_content() -> Path:
+    folder = BUILD / f"{RULES}-rules"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "rules").mkdir(parents=True)
+    names = sorted({record["eventName"] for record in event_mix()})
+    for number in range(RULES):
+        name = names[number * 7 % len(names)]
+        code = KINDS[number % len(KINDS)].format(name=name)
+        body = BODY.format(name=name, code=code)
+        (folder / "rules" / f"rule_{number}.py").write_text(body)
+        (folder / "rules" / f"rule_{number}.yml").write_text(
+            f"AnalysisType: rule\nRuleID: Generated.Rule.{number}\nEnabled: true\n"
+            f"Filename: rule_{number}.py\nLogTypes: [AWS.CloudTrail]\nSeverity: Low\n"
+        )
+    return folder
+
+
+def _trail(records: int) -> Path:
+    folder = BUILD / f"{records}-of-the-mix"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    source = enumerate(itertools.islice(itertools.cycle(event_mix()), records))
+    for number in range(records // RECORDS_A_FILE):
+        batch = [
+            record
+            | {
+                "eventID": f"{n:08x}-0000-4000-8000-000000000000",
+                "eventTime": datetime.fromtimestamp(START + n * DAY // records, UTC).strftime(
+                    "%Y-%m-%dT%H:%M:%SZ"
+                ),
+            }
+            for n, record in itertools.islice(source, RECORDS_A_FILE)
+        ]
+        text = json.dumps({"Records": batch}, separators=(",", ":"))
+        (folder / f"{number:05}.json.gz").write_bytes(gzip.compress(text.encode()))
+    return folder
