@@ -151,6 +151,11 @@ class Purity:
         return frozenset().union(*(s.stored_attributes for s in self._sources.values()))
 
     @cached_property
+    def _rebound(self) -> frozenset[str]:
+        """The global names of any module that its functions set."""
+        return frozenset().union(*(s.rebound for s in self._sources.values()))
+
+    @cached_property
     def _changeable(self) -> frozenset[int]:
         """The identities of what functions that are not pure may have in hand."""
         changeable: set[int] = set()
@@ -188,7 +193,9 @@ class Purity:
 
     def _uses_of(self, node: Node, source: "_Source", code: CodeType | None) -> "_Uses":
         found = _Uses()
-        for number, value in _Body(node, source, self._stored_attributes, code).used():
+        for number, value in _Body(
+            node, source, self._stored_attributes, self._rebound, code
+        ).used():
             line = source.file, number
             if isinstance(value, FunctionType) and self._is_readable(value):
                 found.functions.add(value)
@@ -287,11 +294,13 @@ class _Body:
         node: Node,
         source: _Source,
         stored_attributes: frozenset[str],
+        rebound: frozenset[str],
         code: CodeType | None,
     ) -> None:
         self._node = node
         self._source = source
         self._changed_names = source.rebound | stored_attributes
+        self._changed_attributes = rebound | stored_attributes
         # Without its code, every name that the module has counts as the module's.
         names = _global_names(code) if code else frozenset(source.names)
         self._global = names - _reset_names(node)
@@ -371,7 +380,7 @@ class _Body:
         if isinstance(node, ast.Attribute):
             owner = self._static(node.value)
             if owner and isinstance(owner[0], ModuleType) and isinstance(node.ctx, ast.Load):
-                is_changed = node.attr in self._changed_names
+                is_changed = node.attr in self._changed_attributes
                 return (IMPURE if is_changed else vars(owner[0]).get(node.attr, IMPURE),)
         return None
 

@@ -22,6 +22,7 @@ from local_panther.content.importing import BodyRule
 from local_panther.content.model import PythonRule
 from local_panther.content.purity import Line
 from local_panther.detection.view import PantherEvent, lacks
+from local_panther.records.panther_fields import is_added
 
 MAX_LEAVES = 1_000  # of a rule; beyond them its tree begins anew
 TRIAL = 200  # evaluations, after which a rule that hardly ever repeats itself is watched no more
@@ -34,8 +35,6 @@ MISSING = object()  # no such field
 ODD = object()  # what is never remembered: it is not to be told apart, or too long
 WHOLE: Question = ()  # a look at all of the event, which no other one will be like
 MAX_ANSWER = 300  # characters
-OWN = "p_"  # how the fields that Panther adds begin
-REPLACED = "eventtime"  # a field of the record that Panther replaces
 
 # What most rules ask. The texts of errors are too many for a table: only whether there is one.
 COMMON: tuple[Question, ...] = (("eventName",), ("eventSource",), ("errorCode",))
@@ -80,7 +79,7 @@ class Answers(dict[Question, Answer]):
         if not keys:
             return ODD
         first = keys[0]
-        if first[:2].lower() == OWN or first.lower() == REPLACED:
+        if is_added(first):
             return _within(self.view()._container, keys)
         if first in self._fields:
             value = self._fields[first]

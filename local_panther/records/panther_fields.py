@@ -20,6 +20,12 @@ START = EPOCH.replace(tzinfo=None)  # times are written without a zone
 SOURCE_ID = "00000000-0000-4000-8000-000000000000"
 SOURCE_LABEL = "local-panther"
 
+# What `panther_fields` returns beside the indicators, and what the replay adds.
+ADDED = {
+    *("eventtime", "p_log_type", "p_event_time", "p_row_id", "p_source_id", "p_source_label"),
+    *("p_schema_version", "p_parse_time"),
+}
+
 # The fields that are searched in any depth, by the keys in them.
 SEARCHED = ("additionalEventData", "requestParameters", "responseElements", "serviceEventDetails")
 
@@ -65,6 +71,12 @@ def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[s
         "p_schema_version": 0,
         **indicators(record),
     }
+
+
+@lru_cache(CACHED_VALUES)
+def is_added(name: str) -> bool:
+    """Return whether Panther can add a field of this name, in any case, or replace it."""
+    return name.lower() in ADDED or name.lower().startswith("p_any_")
 
 
 @lru_cache(CACHED_VALUES)

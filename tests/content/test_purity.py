@@ -125,6 +125,21 @@ def test_what_keeps_or_asks_something_else_is_not_and_its_lines_are_told(tmp_pat
     assert found is None if lines is None else found is not None and lines <= found
 
 
+def test_a_name_that_its_own_module_sets_anew_is_not_pure_in_another(tmp_path):
+    folder = tmp_path / "content"
+    (folder / "global_helpers").mkdir(parents=True)
+    (folder / "global_helpers/shared.py").write_text(
+        "COUNT = 0\ndef more():\n    global COUNT\n    COUNT += 1\n"
+    )
+    (folder / "global_helpers/shared.yml").write_text(
+        "AnalysisType: global\nGlobalID: shared\nFilename: shared.py\n"
+    )
+    write_rules(folder, a="import shared\ndef rule(event):\n    return shared.COUNT > 1\n")
+    with loaded_content(folder) as content:
+        found = Purity(content.modules).impure_lines(content.rules[0].detection.module.rule)
+    assert found is not None and {line for _, line in found} == {3}
+
+
 def test_a_container_that_another_rule_can_change_is_not_pure(tmp_path):
     folder = tmp_path / "content"
     (folder / "global_helpers").mkdir(parents=True)
