@@ -20,8 +20,14 @@ from tests.builders.events import REPO
 
 BIN = Path(sys.executable).parent
 NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".hypothesis", ".*_cache")
-# What reads and serves knows nothing of these detections; --all runs it too.
-WITHOUT_CONTENT = ("tests/records", "tests/instance")
+# What reads, serves, installs or runs any content knows nothing of these detections' settings;
+# --all runs it too.
+WITHOUT_CONTENT = (
+    *("tests/records", "tests/instance", "tests/detection", "tests/correlation", "tests/ci"),
+    *("tests/unit_tests", "tests/test_containment.py", "tests/test_installation.py"),
+    *("tests/test_release.py", "tests/test_workflows.py", "tests/lake/test_dialect.py"),
+    *("tests/lake/test_expressions.py", "tests/lake/test_composed_expressions.py"),
+)
 
 
 def main() -> None:
