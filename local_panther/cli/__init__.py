@@ -3,8 +3,8 @@
 Imports are deferred: each command imports what it runs with when it runs, since moto, DuckDB and
 panther_core take most of a second to import and `--help` should not wait for them.
 
-Exit status: 0 everything was read; 1 some input could not be read or a rule failed; 2 the arguments
-or the content cannot be used.
+Exit status: 0 everything was read; 1 some input could not be read, a rule or test failed, or a check
+that was asked for did; 2 the arguments or the content cannot be used.
 """
 
 import importlib.metadata
@@ -88,6 +88,7 @@ COMMANDS = (
         (
             "local-panther replay ~/my-trail/ --report report.html",
             "local-panther replay s3://bucket/AWSLogs/ --from 2026-01-05",
+            "local-panther replay test_trails/ --expect expected-alerts.yml",
         ),
     ),
     _Command(

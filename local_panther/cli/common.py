@@ -76,19 +76,19 @@ def content_folder(given: Path | None) -> Path:
     return shipped_content()
 
 
-def message_console(report: Path | None = None) -> Console:
-    """Return the console for messages; an impossible report ends the command at once."""
+def message_console(*outputs: Path | None) -> Console:
+    """Return the console for messages; a file that cannot be written ends the command at once."""
     messages = _Console(stderr=True, soft_wrap=True)
-    if report:
+    for path in filter(None, outputs):
         reason = ""
-        if not report.parent.is_dir():
-            reason = f"there is no folder {report.parent}"
-        elif report.is_dir():
+        if not path.parent.is_dir():
+            reason = f"there is no folder {path.parent}"
+        elif path.is_dir():
             reason = "is a folder; name a file in it"
-        elif not os.access(report if report.exists() else report.parent, os.W_OK):
+        elif not os.access(path if path.exists() else path.parent, os.W_OK):
             reason = "cannot be written: permission denied"
         if reason:
-            messages.print(message(f"{report}: {reason}"))
+            messages.print(message(f"{path}: {reason}"))
             raise typer.Exit(UNUSABLE)
     return messages
 
@@ -181,14 +181,16 @@ def print_difference(change: "Change", console: Console, **names: str) -> None:
         console.print(Text(line, DIFFERENCE_COLOURS.get(line[:1], "")), soft_wrap=True)
 
 
-def write_file(write: Callable[[], None], path: Path, messages: Console) -> None:
-    """Write a report and print where it is; a failure ends the command."""
+def write_file(
+    write: Callable[[], None], path: Path, messages: Console, what: str = "report"
+) -> None:
+    """Write a file, by default a report, and print where it is; a failure ends the command."""
     try:
         write()
     except OSError as error:
         messages.print(message(f"{path}: cannot be written: {error.strerror}"))
         raise typer.Exit(UNUSABLE) from error
-    note(f"report: {path}", messages)
+    note(f"{what}: {path}", messages)
 
 
 @contextmanager

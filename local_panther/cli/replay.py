@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from local_panther.cli.checks import Severity, expected_in, is_as_expected, is_below, write_found
 from local_panther.cli.common import (
     INCOMPLETE,
     OK,
@@ -15,6 +16,7 @@ from local_panther.cli.common import (
     content_errors,
     content_folder,
     has_doubtful_content,
+    message,
     message_console,
     output_console,
     reading_progress,
@@ -90,9 +92,26 @@ def replay(
         bool,
         typer.Option("--details", help="Print everything about every incident, however many."),
     ] = False,
-    fail_on_alert: Annotated[
-        bool, typer.Option("--fail-on-alert", help="Exit with status 1 if there is an alert.")
-    ] = False,
+    expect: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Exit with status 1 unless the alerts are those of this file, and no others.",
+        ),
+    ] = None,
+    write_expected: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the alerts that were found for --expect."),
+    ] = None,
+    fail_on: Annotated[
+        Severity | None,
+        typer.Option(
+            metavar="SEVERITY",
+            case_sensitive=False,
+            help=f"Exit with status 1 if an alert is this severe or worse: {', '.join(Severity)}.",
+        ),
+    ] = None,
+    fail_on_alert: Annotated[bool, typer.Option("--fail-on-alert", hidden=True)] = False,
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
     from local_panther.output.alerts_csv import write_alerts_csv
@@ -105,7 +124,13 @@ def replay(
     from local_panther.replay import replay as run
 
     asked = period(start, end)
-    messages = message_console(report)
+    messages = message_console(report, write_expected)
+    if expect and write_expected:
+        raise typer.BadParameter("--write-expected makes the file that --expect reads: give one")
+    expected = expected_in(expect, messages) if expect else None
+    if fail_on_alert:
+        fail_on = fail_on or Severity.INFO
+        messages.print(message("--fail-on-alert will be removed in 0.4: use --fail-on INFO"))
     read_as = _schema(log_type, schema, cluster, messages)
     folder = content_folder(content)
     is_doubtful = has_doubtful_content(folder, messages)
@@ -144,8 +169,14 @@ def replay(
 
         write_file(lambda: write_report(outcome, report, paths), report, messages)
     is_answered = outcome.complete and not (is_doubtful or without_answer(outcome.tally))
-    is_expected = not (fail_on_alert and outcome.alerts)
-    raise typer.Exit(OK if is_answered and is_expected else INCOMPLETE)
+    checks = [is_answered]
+    if expect and expected is not None:
+        checks.append(is_as_expected(outcome, expected, expect, messages, is_answered=is_answered))
+    if write_expected:
+        write_found(outcome, write_expected, messages, is_answered=is_answered)
+    if fail_on:
+        checks.append(is_below(outcome, fail_on, messages))
+    raise typer.Exit(OK if all(checks) else INCOMPLETE)
 
 
 def _schema(

@@ -20,6 +20,9 @@ STEPS = ACTION["runs"]["steps"]
 RULE = "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml"
 
 
+CHECKS = "Check the inputs"
+
+
 def runner(folder: Path, **inputs: str) -> Runner:
     given = {name: spec.get("default", "") for name, spec in ACTION["inputs"].items()} | inputs
     workspace, temp = folder / "workspace", folder / "temp"
@@ -29,6 +32,19 @@ def runner(folder: Path, **inputs: str) -> Runner:
     environment = {"PATH": path, "HOME": str(temp), "LANG": "C.UTF-8"}
     context = {f"inputs.{name}": value for name, value in given.items()}
     return Runner(workspace, temp, environment, context)
+
+
+@pytest.mark.skipif(not FULL, reason="make test-users runs it")
+def test_the_template_is_green_at_its_first_run_in_a_repository_without_trails(tmp_path):
+    template = yaml.safe_load((REPO / "examples" / "panther.yml").read_text())
+    (own,) = (s for s in template["jobs"]["test"]["steps"] if "local-panther@" in s["uses"])
+    job = runner(tmp_path, **own["with"])
+    for name in CONTENT_FOLDERS:
+        shutil.copytree(REPO / name, job.workspace / name)
+    job.run(STEPS, GITHUB_ACTION_PATH=str(REPO))
+    assert not job.failed, job.outputs
+    assert "Replay CloudTrail" not in job.outputs
+    assert "### Tests of the content" in job.summary
 
 
 @pytest.mark.skipif(not FULL, reason="make test-users runs it")
@@ -68,17 +84,76 @@ class TestRun:
         assert names == {"tests.xml", "tests.txt", "report.html", "replay.txt"}
 
 
-@pytest.mark.parametrize("value", ["$(touch hacked)", "`touch hacked`", "x'; touch hacked; '"])
-def test_inputs_are_data_for_the_shell(tmp_path, value):
-    job = runner(tmp_path, replay=f"{value}\nsecond file")
+def replayed(job: Runner, program: Path | None = None) -> str:
+    """Run the step that replays as if the action were installed; return its output."""
     binaries = job.temp / "local-panther" / "bin"
     binaries.mkdir(parents=True)
-    (binaries / "local-panther").write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
-    (binaries / "local-panther").chmod(0o755)
-    job.context |= {"steps.install.outcome": "success", "steps.install.outputs.results": "."}
+    if program:
+        (binaries / "local-panther").symlink_to(program)
+    else:
+        (binaries / "local-panther").write_text('#!/bin/sh\nprintf "<%s>" "$@"\n')
+        (binaries / "local-panther").chmod(0o755)
+    results = {"steps.install.outputs.results": str(job.temp)}
+    job.context |= {"steps.install.outcome": "success", **results}
     job.run([step for step in STEPS if step.get("name") == "Replay CloudTrail"])
-    assert job.outputs["Replay CloudTrail"].endswith(f"<--><{value}><second file>")
+    return job.outputs["Replay CloudTrail"]
+
+
+@pytest.mark.parametrize("value", ["$(touch hacked)", "`touch hacked`", "x'; touch hacked; '"])
+def test_inputs_are_data_for_the_shell(tmp_path, value):
+    job = runner(tmp_path, replay=f"{value}\nsecond file", expect=value, **{"fail-on": value})
+    checks = f"<--expect={value}><--fail-on={value}>"
+    assert replayed(job).endswith(f"{checks}<--><{value}><second file>")
     assert not (job.workspace / "hacked").exists()
+
+
+def test_a_replay_without_checks_gets_none(tmp_path):
+    assert "<--expect" not in (output := replayed(runner(tmp_path, replay="trails")))
+    assert "<--fail-on" not in output
+
+
+@pytest.mark.parametrize(
+    ("inputs", "fails"),
+    [
+        ({"expect": "expected.yml"}, False),
+        ({"expect": "none.yml"}, True),
+        ({"fail-on": "critical"}, False),
+        ({"fail-on": "HIGH"}, True),
+        ({"expect": "expected.yml", "fail-on": "HIGH"}, True),
+    ],
+)
+def test_the_replay_fails_the_job_by_its_alerts(tmp_path, inputs, fails):
+    job = runner(tmp_path, path="panther", replay="trail.jsonl", **inputs)
+    simulated(job.workspace / "trail.jsonl")
+    for name in CONTENT_FOLDERS:
+        shutil.copytree(REPO / name, job.workspace / "panther" / name)
+    (job.workspace / "expected.yml").write_text(
+        "alerts: [{rule: AWS.CloudTrail.RoleSearch, severity: HIGH, "
+        "principal: 'arn:aws:iam::123456789012:user/mallory'}]"
+    )
+    (job.workspace / "none.yml").write_text("alerts: []")
+    output = replayed(job, Path(sys.executable).with_name("local-panther"))
+    assert bool(job.failed) == fails, output
+    assert "1 incident (1 HIGH)" in output
+
+
+@pytest.mark.parametrize(
+    ("inputs", "fails"),
+    [
+        ({}, False),
+        ({"expect": "expected.yml"}, True),
+        ({"fail-on": "HIGH"}, True),
+        ({"expect": "expected.yml", "replay": "trails/"}, False),
+    ],
+)
+def test_a_check_without_a_replay_fails_the_job_before_anything_is_installed(
+    tmp_path, inputs, fails
+):
+    job = runner(tmp_path, **inputs)
+    job.run([step for step in STEPS if step.get("name") == CHECKS])
+    assert STEPS[0]["name"] == CHECKS
+    assert job.failed == [CHECKS] * fails
+    assert not fails or job.outputs[CHECKS].startswith("::error title=Nothing to replay::")
 
 
 @pytest.mark.parametrize("begins", ["read 15 records in 1 file", "no such option"])

@@ -65,7 +65,20 @@ def test_with_both_secrets_it_uploads(path, tmp_path):
     assert not job.failed and "panther_analysis_tool upload" in output
 
 
-def test_the_template_names_only_inputs_that_the_action_has():
-    steps = yaml.safe_load(TEMPLATE.read_text())["jobs"]["test"]["steps"]
+def template_inputs(text):
+    steps = yaml.safe_load(text)["jobs"]["test"]["steps"]
     (own,) = (step for step in steps if "local-panther@" in step["uses"])
-    assert own["with"].keys() <= yaml.safe_load(ACTION.read_text())["inputs"].keys()
+    return own["with"]
+
+
+def test_the_template_names_only_inputs_that_the_action_has_and_replays_nothing_yet():
+    inputs = template_inputs(TEMPLATE.read_text())
+    assert inputs.keys() <= yaml.safe_load(ACTION.read_text())["inputs"].keys()
+    assert "replay" not in inputs and "expect" not in inputs
+
+
+def test_what_the_template_has_commented_out_is_valid_once_it_is_not():
+    text = re.sub(r"(?m)^( +)# (replay: |expect: |  test_trails)", r"\1\2", TEMPLATE.read_text())
+    inputs = template_inputs(text)
+    assert inputs["replay"] == "test_trails/\n" and inputs["expect"] == "expected-alerts.yml"
+    assert inputs.keys() <= yaml.safe_load(ACTION.read_text())["inputs"].keys()

@@ -1,0 +1,103 @@
+"""What makes a replay a check: --expect and --fail-on. Each says on standard error why it fails."""
+
+from collections import Counter
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+from local_panther.cli.common import UNUSABLE, message, note, write_file
+from local_panther.errors import FieldError
+
+if TYPE_CHECKING:
+    from local_panther.alerts.expected import Difference, ExpectedAlert
+    from local_panther.replay import Outcome
+
+
+class Severity(StrEnum):
+    """The severities of alerts, the least severe first."""
+
+    INFO = "INFO"
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+    CRITICAL = "CRITICAL"
+
+
+def expected_in(path: Path, messages: Console) -> "Counter[ExpectedAlert]":
+    """Return the alerts that a file expects; a file that cannot be used ends the command."""
+    from local_panther.alerts.expected import read_expected
+
+    try:
+        return read_expected(path)
+    except FieldError as error:
+        messages.print(message(f"--expect: {error}"))
+        raise typer.Exit(UNUSABLE) from error
+
+
+def is_as_expected(
+    outcome: "Outcome",
+    expected: "Counter[ExpectedAlert]",
+    path: Path,
+    messages: Console,
+    *,
+    is_answered: bool,
+) -> bool:
+    """Print each alert that is missing or unexpected; return whether there is none.
+
+    Args:
+        outcome: What the replay found.
+        expected: The alerts of the file.
+        path: The file.
+        messages: Where to print.
+        is_answered: Whether all of the input was read and all of the content ran; if not, no
+            expectation is met.
+    """
+    from local_panther.alerts.expected import differences, found_alerts
+
+    found = differences(expected, found_alerts(outcome.incidents))
+    for difference in found:
+        is_known = difference.alert.rule in outcome.signals
+        hint = "" if is_known else "; no rule of this ID ran"
+        messages.print(message(f"{path}: {_sentence(difference)}{hint}", "red"))
+    if not is_answered:
+        reason = "not everything was read or run, so no expectation is met"
+        messages.print(message(f"{path}: {reason}", "red"))
+    elif not found:
+        total = expected.total()
+        what = f"{total:,} alert{'s' * (total != 1)}" if total else "no alert"
+        note(f"{path}: {what}, as expected", messages)
+    return is_answered and not found
+
+
+def write_found(outcome: "Outcome", path: Path, messages: Console, *, is_answered: bool) -> None:
+    """Write the alerts of a replay as the file that --expect reads, unless the run was partial."""
+    from local_panther.alerts.expected import found_alerts, write_expected
+
+    if is_answered:
+        found = found_alerts(outcome.incidents)
+        write_file(lambda: write_expected(found, path), path, messages, "expected alerts")
+    else:
+        messages.print(message(f"{path}: not written: not everything was read or run", "red"))
+
+
+def is_below(outcome: "Outcome", limit: Severity, messages: Console) -> bool:
+    """Return whether no alert has a severity or a worse one; print how many have."""
+    severities = list(Severity)
+    bad = severities[severities.index(limit) :]
+    counts = Counter(alert.severity for alert in outcome.alerts)
+    shown = [f"{counts[severity]:,} {severity}" for severity in reversed(bad) if counts[severity]]
+    if shown:
+        messages.print(message(f"--fail-on {limit}: there are alerts: {', '.join(shown)}", "red"))
+    return not shown
+
+
+def _sentence(difference: "Difference") -> str:
+    alert, expected, found = difference
+    kind = "missing" if found < expected else "unexpected"
+    who = f"by {alert.principal}" if alert.principal else "without a principal"
+    is_one = {expected, found} == {0, 1}
+    counts = "" if is_one else f" ({expected:,} expected, {found:,} found)"
+    return f"{kind}: {alert.severity} of {alert.rule} {who}{counts}"
