@@ -31,6 +31,11 @@ def in_one_line(text: str) -> str:
     return printable(text).replace("\n", REPLACEMENT)
 
 
+def text_of(value: Any) -> str:
+    """Return a text without the white space around it; "" for any other value."""
+    return value.strip() if isinstance(value, str) else ""
+
+
 def first_of(names: Sequence[str]) -> str:
     """Return the first name and how many more there are: "a and 2 more"."""
     more = len(names) - 1

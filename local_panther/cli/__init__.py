@@ -3,8 +3,8 @@
 Imports are deferred: each command imports what it runs with when it runs, since moto, DuckDB and
 panther_core take most of a second to import and `--help` should not wait for them.
 
-Exit status: 0 everything was read; 1 some input could not be read, a rule or test failed, or a check
-that was asked for did; 2 the arguments or the content cannot be used.
+Exit status: 0 everything was read; 1 some input could not be read, a rule or test failed, or a
+check that was asked for did; 2 the arguments or the content cannot be used.
 """
 
 import importlib.metadata

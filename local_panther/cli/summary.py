@@ -10,6 +10,8 @@ from local_panther.cli.common import (
     OK,
     content_errors,
     content_folder,
+    is_quiet,
+    message,
     message_console,
     output_console,
     reading_progress,
@@ -42,7 +44,7 @@ def summary(
     """Show what each principal did with roles: tried, entered, from where, with what, when."""
     from local_panther.output.basis import print_basis
     from local_panther.output.rows import write_csv, write_json_lines
-    from local_panther.output.summary import COLUMNS, as_row, print_summaries
+    from local_panther.output.summary import COLUMNS, as_row, limits, print_summary
     from local_panther.records.workers import usable_cores
     from local_panther.roles.settings import read_settings
     from local_panther.roles.summary import summarised
@@ -50,7 +52,7 @@ def summary(
     asked = period(start, end)
     messages = message_console()
     with content_errors(messages), reading_progress(messages) as watch:
-        found, tally = summarised(
+        found = summarised(
             paths,
             read_settings(content_folder(content)),
             watch,
@@ -60,15 +62,18 @@ def summary(
             cluster=cluster,
         )
     is_table = output_format is RowFormat.TABLE
-    is_answered = print_basis(tally, output_console() if is_table else messages)
-    if not is_answered:
-        pass
-    elif output_format is RowFormat.JSON:
-        write_json_lines((as_row(summary) for summary in found), sys.stdout)
-    elif output_format is RowFormat.CSV:
-        write_csv((as_row(summary) for summary in found), COLUMNS, sys.stdout)
-    else:
-        print_summaries(found, output_console())
-    for problem in tally.problems:
+    console = output_console() if is_table else messages
+    is_answered = print_basis(found.tally, console)
+    if is_answered and is_table:
+        print_summary(found, console)
+    elif is_answered:
+        rows = (as_row(principal) for principal in found.principals)
+        if output_format is RowFormat.JSON:
+            write_json_lines(rows, sys.stdout)
+        else:
+            write_csv(rows, COLUMNS, sys.stdout)
+    if is_answered and not (is_quiet() and not is_table):
+        console.print(message(limits(found), "dim"))
+    for problem in found.tally.problems:
         messages.print(Text(f"not read: {problem}"))
-    raise typer.Exit(OK if is_answered and not tally.skipped else INCOMPLETE)
+    raise typer.Exit(OK if is_answered and not found.tally.skipped else INCOMPLETE)

@@ -1,15 +1,17 @@
 """What each principal did with roles, as a table and as rows."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from local_panther.output.terminal import table
-from local_panther.roles.principals import described
-from local_panther.roles.summary import PrincipalSummary
+from local_panther.roles.principals import names_apart
+from local_panther.roles.summary import PrincipalSummary, Summary
 from local_panther.text import in_one_line
 from local_panther.times import clock, iso
 
@@ -32,10 +34,16 @@ COLUMNS = (
     "burst",
     "expected",
     "faults",
+    "entered",
+    "failed_on",
+    "own_sessions",
 )
 MAX_ROWS = 20  # of the table
 MAX_VALUES = 20  # of one kind in a row; how many there are beside them is said
-WIDE = 140  # columns from which the table has more than the counts
+MAX_ROLES = 10  # in a line of the table
+NOT_LOOKED_AT = (
+    "Not looked at: console sign-ins, keys that were created, what sessions did afterwards"
+)
 
 
 def as_row(summary: PrincipalSummary) -> dict[str, Any]:
@@ -59,61 +67,109 @@ def as_row(summary: PrincipalSummary) -> dict[str, Any]:
         "burst": summary.is_burst,
         "expected": summary.is_expected,
         "faults": dict(summary.faults),
+        "entered": sorted(summary.entered),
+        "failed_on": sorted(summary.failed),
+        "own_sessions": dict(summary.sessions),
     }
 
 
-def print_summaries(found: Sequence[PrincipalSummary], console: Console) -> None:
-    """Print a table, first those that failed on the most roles."""
-    if not found:
+def print_summary(summary: Summary, console: Console) -> None:
+    """Print what each principal did, first those that failed on the most roles."""
+    found = summary.principals
+    if found:
+        console.print(_grid(found[:MAX_ROWS]))
+    else:
         console.print("nobody tried a role or listed roles")
-        return
-    is_wide = console.width >= WIDE
-    names = ["Principal", "Tried", "Failed on", "Entered", "Calls", "From"]
-    names += ["Keys", "Regions", "First", "Last"] if is_wide else ["First", "Last"]
-    grid = table(*names)
-    for column in ("Calls", "From", "Regions"):
-        if column in names:
-            grid.columns[names.index(column)].justify = "left"
-    grid.columns[names.index("Calls")].no_wrap = is_wide
-    for summary in found[:MAX_ROWS]:
-        form = "%Y-%m-%d %H:%M" if is_wide else "%m-%d %H:%M"
-        keys = [f"{len(summary.keys):,}", _first(summary.regions)] if is_wide else []
-        who = described(summary.principal)
-        who = who if is_wide else who.partition(" (")[0]
-        grid.add_row(
-            Text(in_one_line(who), overflow="fold"),
-            f"{len(summary.tried):,}",
-            f"{len(summary.failed):,}",
-            f"{len(summary.entered):,}",
-            _calls(summary),
-            Text(in_one_line(_first(summary.addresses))),
-            *keys,
-            clock(summary.first, form),
-            clock(summary.last, form),
-        )
-    console.print(grid)
     if len(found) > MAX_ROWS:
         more = f"… and {len(found) - MAX_ROWS:,} more (--format csv or json has all)"
         console.print(Text(more, style="dim"))
-    faults = sum((summary.faults for summary in found), Counter[str]())
+    faults = sum((principal.faults for principal in found), Counter[str]())
     if faults:
         codes = ", ".join(f"{in_one_line(code)} {count:,}" for code, count in faults.most_common(5))
         more = f" and {len(faults) - 5:,} more codes" if len(faults) > 5 else ""
         calls = f"{faults.total():,} call{'s' * (faults.total() > 1)}"
         text = f"{calls} with errors that are not known to be about access: {codes}{more}"
         console.print(Text(text, "yellow"))
-    if left_out := sum(summary.left_out for summary in found):
+    if left_out := sum(principal.left_out for principal in found):
         console.print(Text(f"{left_out:,} calls of busy principals are not counted", "yellow"))
 
 
-def _calls(summary: PrincipalSummary) -> str:
-    apis = sorted(summary.failures.keys() | summary.successes.keys())
-    counts = [
-        f"{api}: {summary.failures[api]:,} failed, {summary.successes[api]:,} ok" for api in apis
+def limits(summary: Summary) -> str:
+    """Return what a summary does not look at, and how many calls on roles it does not count."""
+    counts = summary.passed_over.most_common()
+    others = ", ".join(f"{count:,} call{'s' * (count > 1)} on roles {who}" for who, count in counts)
+    return f"{NOT_LOOKED_AT}{'; not counted: ' * bool(others)}{others}"
+
+
+def _grid(found: Sequence[PrincipalSummary]) -> Table:
+    """Return a table that no width cuts: beside the counts everything has lines of its own."""
+    grid = table("Tried", "Failed on", "Entered", "Principal")
+    grid.columns[0].justify = "right"
+    grid.columns[3].justify = "left"
+    names = names_apart(summary.principal for summary in found)
+    for summary in found:
+        lines = [names[summary.principal], *_lines(summary)]
+        grid.add_row(
+            f"{len(summary.tried):,}",
+            f"{len(summary.failed):,}",
+            f"{len(summary.entered):,}",
+            Text("\n").join(
+                Text(in_one_line(line), "dim" * bool(i)) for i, line in enumerate(lines)
+            ),
+        )
+    for column in grid.columns[:3]:
+        column.no_wrap = True
+    grid.columns[3].overflow = "fold"
+    return grid
+
+
+def _lines(summary: PrincipalSummary) -> Iterator[str]:
+    """Yield when, from where and with what a principal called, and on which roles."""
+    keys = f"{len(summary.keys):,} key{'s' * (len(summary.keys) > 1)}"
+    where = [
+        f"from {_first(summary.addresses)}" * bool(summary.addresses),
+        _first(summary.regions),
+        keys * bool(summary.keys),
     ]
+    yield ", ".join(filter(None, (_when(summary.first, summary.last), *where)))
+    yield "; ".join(_calls(summary))
+    for what, roles in (("entered", summary.entered), ("failed on", summary.failed)):
+        if roles:
+            yield f"{what} {_named(roles)}"
+
+
+def _when(first: float, last: float) -> str:
+    begin, end = (clock(time, "%Y-%m-%d %H:%M") for time in (first, last))
+    is_same_day = begin.partition(" ")[0] == end.partition(" ")[0]
+    end = end.partition(" ")[2] if is_same_day else end
+    return begin if begin.endswith(end) else f"{begin} to {end}"
+
+
+def _calls(summary: PrincipalSummary) -> Iterator[str]:
+    for api in sorted(summary.failures.keys() | summary.successes.keys()):
+        yield f"{api}: {summary.failures[api]:,} failed, {summary.successes[api]:,} ok"
+    for api, count in sorted(summary.sessions.items()):
+        yield f"{api} (rights of its own, no role): {count:,} ok"
     if summary.discoveries:
-        counts.append(f"listed roles: {summary.discoveries:,}")
-    return "\n".join(counts)
+        yield f"listed roles: {summary.discoveries:,}"
+    if summary.faults:
+        yield f"other errors: {summary.faults.total():,}"
+
+
+def _named(roles: Collection[str]) -> str:
+    """Return the names of roles by account, "A, B in 123456789012", the first of many."""
+    shown = sorted(roles)[:MAX_ROLES]
+    parts = [
+        f"{', '.join(map(_name, keys))} in {account}"
+        for account, keys in groupby(shown, lambda key: key.partition(":")[0])
+    ]
+    more = len(roles) - len(shown)
+    return "; ".join(parts) + (f" and {more:,} more" if more else "")
+
+
+def _name(key: str) -> str:
+    kind, _, name = key.partition(":")[2].partition("/")
+    return {"root": "the root user", "permission-set": f"permission set {name}"}.get(kind, name)
 
 
 def _first(counts: Counter[str]) -> str:

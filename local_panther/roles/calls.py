@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from local_panther.roles.principals import is_web_identity, principal_of
 from local_panther.roles.settings import RoleSettings
+from local_panther.text import text_of
 
 ASSUME_ROLE, UPDATE_TRUST_POLICY = "AssumeRole", "UpdateAssumeRolePolicy"
 ASSUME_ROLE_BY_OIDC = "AssumeRoleWithWebIdentity"
@@ -33,6 +34,7 @@ DISCOVERY, SUCCESS = "discovery", "success"
 FAILURE = "failure"  # refused
 OPEN = "open"  # failed, but with a proper request the caller gets in: counts as a failure
 FAULT = "fault"  # an error that says nothing about access to the role
+OWN_SESSION = "session"  # gave its caller credentials with the caller's own rights, and no role
 FAILED = (FAILURE, OPEN)
 # Errors by code, without "Exception" at its end. Every other error is a fault.
 REFUSED = frozenset({"UnmodifiableEntity", "NoSuchEntity"})
@@ -67,7 +69,7 @@ class RoleCall(NamedTuple):
         caller: The caller's ARN, with the session.
         api: Its eventName.
         role: "<account ID>:role/<name>", whichever way the call names it; "" if unknown.
-        outcome: DISCOVERY, SUCCESS, FAILURE, OPEN or FAULT.
+        outcome: DISCOVERY, SUCCESS, FAILURE, OPEN, FAULT or OWN_SESSION.
         error: The error code.
         address: Where it came from, and `agent` with what.
         region: Where it was recorded.
@@ -113,29 +115,50 @@ def role_call(event: Mapping[str, Any], time: float, settings: RoleSettings) -> 
     if not isinstance(identity, Mapping) or identity.get("type") == "AWSService":
         return None
     listed = LISTED_TYPES.get(api)
-    if listed and _inner(event, "requestParameters").get(listed) != TYPE_OF_ROLES:
+    if listed and inner(event, "requestParameters").get(listed) != TYPE_OF_ROLES:
         return None
     principal = principal_of(identity, settings)
-    caller = _text(identity.get("arn")) or (principal if is_web_identity(identity) else "")
-    if not caller:
+    if not (text_of(identity.get("arn")) or is_web_identity(identity)):
         return None
+    return call_of(
+        event,
+        time,
+        principal,
+        role=_role(event, api, identity) if api in ATTEMPTS else "",
+        outcome=outcome_of(event, api) if api in ATTEMPTS else DISCOVERY,
+    )
+
+
+def call_of(
+    event: Mapping[str, Any], time: float, principal: str, *, role: str, outcome: str
+) -> RoleCall:
+    """Return a record as a call about roles.
+
+    Args:
+        event: The record.
+        time: When it happened, in seconds since 1970.
+        principal: Who made it; its caller too if the record has no ARN.
+        role: The role that it was aimed at, as `RoleCall.role`.
+        outcome: How it ended, as `RoleCall.outcome`.
+    """
+    identity = inner(event, "userIdentity")
     return RoleCall(
         time=time,
         principal=principal,
-        caller=caller,
-        api=api,
-        role=_role(event, api, identity) if api in ATTEMPTS else "",
-        outcome=_outcome(event, api),
-        error=_text(event.get("errorCode")),
-        address=_text(event.get("sourceIPAddress")),
-        agent=_text(event.get("userAgent")),
-        region=_text(event.get("awsRegion")),
-        access_key=_text(identity.get("accessKeyId")),
-        issued_key=_text(_inner(event, "responseElements", "credentials").get("accessKeyId")),
-        source_identity=_text(_inner(identity, "sessionContext").get("sourceIdentity")),
+        caller=text_of(identity.get("arn")) or principal,
+        api=text_of(event.get("eventName")),
+        role=role,
+        outcome=outcome,
+        error=text_of(event.get("errorCode")),
+        address=text_of(event.get("sourceIPAddress")),
+        agent=text_of(event.get("userAgent")),
+        region=text_of(event.get("awsRegion")),
+        access_key=text_of(identity.get("accessKeyId")),
+        issued_key=text_of(inner(event, "responseElements", "credentials").get("accessKeyId")),
+        source_identity=text_of(inner(identity, "sessionContext").get("sourceIdentity")),
         policy=_policy(event),
-        event_id=_text(event.get("eventID")),
-        identity_type=_text(identity.get("type")),
+        event_id=text_of(event.get("eventID")),
+        identity_type=text_of(identity.get("type")),
         mfa=mfa_of(identity),
     )
 
@@ -147,18 +170,17 @@ def name_of(role: str) -> str:
 
 def error_name(event: Mapping[str, Any]) -> str:
     """Return an error's code without its ending, and without whose fault it is in front."""
-    return _text(event.get("errorCode")).removesuffix("Exception").rsplit(".", 1)[-1]
+    return text_of(event.get("errorCode")).removesuffix("Exception").rsplit(".", 1)[-1]
 
 
 def mfa_of(identity: Mapping[str, Any]) -> str:
     """Return whether a session began with MFA, "true" or "false"; "" if its record does not say."""
-    value = _inner(identity, "sessionContext", "attributes").get("mfaAuthenticated")
+    value = inner(identity, "sessionContext", "attributes").get("mfaAuthenticated")
     return str(value).lower() if isinstance(value, (str, bool)) else ""
 
 
-def _outcome(event: Mapping[str, Any], api: str) -> str:
-    if api not in ATTEMPTS:
-        return DISCOVERY
+def outcome_of(event: Mapping[str, Any], api: str) -> str:
+    """Return how a call that asks for access ended: SUCCESS, FAILURE, OPEN or FAULT."""
     if not event.get("errorCode") and not event.get("errorMessage"):
         return SUCCESS
     code, message = error_name(event), event.get("errorMessage")
@@ -189,7 +211,8 @@ def _denied(event: Mapping[str, Any]) -> re.Match[str] | None:
     return DENIED.match(message.partition(TRAILER)[0]) if isinstance(message, str) else None
 
 
-def _inner(values: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+def inner(values: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """Return an object within others; an empty one if any of them is missing or is no object."""
     for name in names:
         inner = values.get(name)
         values = inner if isinstance(inner, Mapping) else {}
@@ -206,25 +229,22 @@ def _role(event: Mapping[str, Any], api: str, identity: Mapping[str, Any]) -> st
     denied = _denied(event)
     denied_arn, denied_name = (denied["arn"], denied["name"]) if denied else (None, None)
     if api in (ASSUME_ROLE, ASSUME_ROLE_BY_OIDC):
-        return _key_of_arn(_matching(ROLE_ARN, given.get("roleArn")) or denied_arn)
+        return key_of_role(_matching(ROLE_ARN, given.get("roleArn")) or denied_arn)
     name = _matching(ROLE_NAME, given.get("roleName"))
     arn = None if name else _matching(ROLE_ARN, given.get("roleName")) or denied_arn
     if arn:
-        return _key_of_arn(arn)
+        return key_of_role(arn)
     name = name or denied_name
     accounts = (event.get("recipientAccountId"), identity.get("accountId"))
     account = next((a for a in accounts if _matching(ACCOUNT, a)), None)
     return f"{account}:role/{name}" if name and account else ""
 
 
-def _key_of_arn(arn: str | None) -> str:
+def key_of_role(arn: str | None) -> str:
+    """Return "<account ID>:role/<name>" for the ARN of a role; "" for anything else."""
     found = ROLE_ACCOUNT.search(arn) if arn else None
     return f"{found[1]}:role/{name_of(arn)}" if arn and found else ""
 
 
 def _matching(pattern: re.Pattern[str], value: Any) -> str | None:
     return value if isinstance(value, str) and pattern.fullmatch(value) else None
-
-
-def _text(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""

@@ -5,15 +5,27 @@ https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-refe
 """
 
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local_panther.roles.settings import RoleSettings
+from local_panther.text import text_of
 
 # Prefix of a person of IAM Identity Center, whatever account and permission set
 IDENTITY_CENTER = "identity-center:"
 # Prefix of a caller of OpenID Connect: the provider and the subject's name follow
 WEB_IDENTITY = "web-identity:"
+# Prefix of a person of a SAML provider: the provider and the name follow
+SAML = "saml:"
+# Prefix of a workload of IAM Roles Anywhere: what identifies its certificate follows
+ROLES_ANYWHERE = "roles-anywhere:"
+# What follows the first two: a provider of the account by its ARN, or by a name without colons
+PROVIDED = re.compile(
+    r"(?:arn:[a-z0-9-]+:iam::(?P<account>[0-9]{12}):(?:oidc|saml)-provider/)?"
+    r"(?P<provider>[^:]*):(?P<name>.*)",
+    re.DOTALL,
+)
 
 ASSUMED_ROLE_ARN = re.compile(r"(arn:[a-z0-9-]+):sts::([0-9]{12}):assumed-role/([^/\s]+)/(\S+)")
 # Only IAM Identity Center can create roles here, and it sets the session name to the person.
@@ -62,11 +74,11 @@ def principal_of(identity: Any, settings: RoleSettings) -> str:
     if not isinstance(identity, Mapping):
         return ""
     if is_web_identity(identity):
-        names = (_text(identity.get(key)) for key in ("identityProvider", "userName"))
+        names = (text_of(identity.get(key)) for key in ("identityProvider", "userName"))
         return WEB_IDENTITY + ":".join(names)
-    arn = _text(identity.get("arn"))
+    arn = text_of(identity.get("arn"))
     if not arn or identity.get("type") == "AWSService":
-        return next(filter(None, (_text(identity.get(key)) for key in WITHOUT_ARN)), "")
+        return next(filter(None, (text_of(identity.get(key)) for key in WITHOUT_ARN)), "")
     if not settings.collapse_sessions or identity.get("type") != "AssumedRole":
         return arn
     session = ASSUMED_ROLE_ARN.fullmatch(arn)
@@ -81,7 +93,7 @@ def principal_of(identity: Any, settings: RoleSettings) -> str:
 
 def is_web_identity(identity: Mapping[str, Any]) -> bool:
     """Return whether a caller of OpenID Connect is named, by its provider and its name there."""
-    names = (_text(identity.get(key)) for key in ("identityProvider", "userName"))
+    names = (text_of(identity.get(key)) for key in ("identityProvider", "userName"))
     return identity.get("type") == "WebIdentityUser" and all(names)
 
 
@@ -101,9 +113,13 @@ def described(principal: str) -> str:
     """Return a principal as people read it: "mallory (IAM user, 123456789012)"."""
     if principal.startswith(IDENTITY_CENTER):
         return f"{principal.removeprefix(IDENTITY_CENTER)} (Identity Center)"
-    if principal.startswith(WEB_IDENTITY):
-        provider, _, name = principal.removeprefix(WEB_IDENTITY).rpartition("/")[2].partition(":")
-        return f"{name} ({provider})"
+    if principal.startswith(ROLES_ANYWHERE):
+        return f"{principal.removeprefix(ROLES_ANYWHERE) or 'certificate'} (Roles Anywhere)"
+    for prefix, kind in ((WEB_IDENTITY, ""), (SAML, "SAML")):
+        provided = PROVIDED.fullmatch(principal.removeprefix(prefix))
+        if principal.startswith(prefix) and provided:
+            known = filter(None, (kind, provided["provider"], provided["account"]))
+            return f"{provided['name']} ({', '.join(known)})"
     found = ARN.fullmatch(principal)
     if not found or found[2] not in KINDS:
         return principal
@@ -113,11 +129,14 @@ def described(principal: str) -> str:
     return f"{name} ({KINDS[found[2]]}, {found[1]})"
 
 
+def names_apart(principals: Iterable[str]) -> dict[str, str]:
+    """Return each principal as people read it; whole where two of them would read the same."""
+    names = {principal: described(principal) for principal in principals}
+    counts = Counter(names.values())
+    return {who: name if counts[name] == 1 else who for who, name in names.items()}
+
+
 def _issuer(identity: Mapping[str, Any]) -> str:
     context = identity.get("sessionContext")
     issuer = context.get("sessionIssuer") if isinstance(context, Mapping) else None
-    return _text(issuer.get("arn")) if isinstance(issuer, Mapping) else ""
-
-
-def _text(value: Any) -> str:
-    return value.strip() if isinstance(value, str) else ""
+    return text_of(issuer.get("arn")) if isinstance(issuer, Mapping) else ""

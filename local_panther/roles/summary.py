@@ -1,4 +1,7 @@
-"""What each principal did with roles: the answer when nothing alerted, and before tuning."""
+"""What each principal did with roles: the answer when nothing alerted, and before tuning.
+
+A summary counts every way into a role (`entries`); a burst is of those that the detections look at.
+"""
 
 import heapq
 from collections import Counter
@@ -10,7 +13,15 @@ from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
 from local_panther.records.s3 import s3_for
 from local_panther.roles.bursts import fullest_window
-from local_panther.roles.calls import DISCOVERY, FAILED, FAULT, ROLE_CALLS, RoleCall
+from local_panther.roles.calls import (
+    ATTEMPTS,
+    DISCOVERY,
+    FAILED,
+    FAULT,
+    OWN_SESSION,
+    RoleCall,
+)
+from local_panther.roles.entries import ENTRY_CALLS, entry_call, passed_over
 from local_panther.roles.log import RoleLog
 from local_panther.roles.settings import RoleSettings
 from local_panther.times import ALWAYS, Period
@@ -24,11 +35,13 @@ class PrincipalSummary:
         principal: From `principal_of`.
         first: When its first call was made, and `last` the last one, in seconds since 1970.
         failures: Failed attempts by API, and `successes` the successful ones.
+        sessions: Calls by API that gave it credentials with its own rights, and no role.
         discoveries: Calls that list roles.
         faults: Calls on roles by error code, whose errors are not known to be about access.
-        tried: The keys of the roles that it tried.
+        tried: The keys of the roles that it tried; of an account's root "<account ID>:root", of
+            a permission set "<account ID>:permission-set/<name>".
         failed: Those that it failed on.
-        entered: Those that it assumed or whose trust policy it changed.
+        entered: Those that it got into or whose trust policy it changed.
         in_window: The most distinct roles that it failed on, by one API in one window.
         is_burst: Whether these are as many as the threshold.
         is_expected: Whether the settings say that it raises no alert.
@@ -41,6 +54,7 @@ class PrincipalSummary:
     last: float
     failures: Counter[str] = field(default_factory=Counter)
     successes: Counter[str] = field(default_factory=Counter)
+    sessions: Counter[str] = field(default_factory=Counter)
     discoveries: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     tried: set[str] = field(default_factory=set)
@@ -60,6 +74,8 @@ class PrincipalSummary:
         self.first, self.last = min(self.first, call.time), max(self.last, call.time)
         if call.outcome == DISCOVERY:
             self.discoveries += 1
+        elif call.outcome == OWN_SESSION:
+            self.sessions[call.api] += 1
         elif call.outcome == FAULT:
             self.faults[call.error or "no code"] += 1
         else:
@@ -82,6 +98,21 @@ class PrincipalSummary:
             (self.failed if has_failed else self.entered).add(call.role)
 
 
+@dataclass
+class Summary:
+    """What everybody did with roles.
+
+    Attributes:
+        principals: First those that failed on most roles, then those that tried most.
+        passed_over: Number of calls on roles that are not counted, by who made them.
+        tally: What was read.
+    """
+
+    principals: list[PrincipalSummary]
+    passed_over: Counter[str]
+    tally: Tally
+
+
 def summaries(log: RoleLog) -> list[PrincipalSummary]:
     """Return a summary of each principal: first what failed on most roles, then what tried most."""
     return sorted(_each(log), key=_rank)
@@ -100,7 +131,8 @@ def _each(log: RoleLog) -> Iterator[PrincipalSummary]:
         summary = PrincipalSummary(principal, calls[0].time, calls[0].time)
         for call in calls:
             summary.add(call)
-        summary.in_window = fullest_window(calls, log.settings)
+        attempts = (call for call in calls if call.api in ATTEMPTS)
+        summary.in_window = fullest_window(attempts, log.settings)
         summary.is_burst = summary.in_window >= log.settings.threshold
         summary.is_expected = log.settings.is_expected(principal)
         summary.left_out = left_out.get(principal, 0)
@@ -124,7 +156,7 @@ def summarised(
     cluster: str = "",
     period: Period = ALWAYS,
     requester_pays: bool = False,
-) -> tuple[list[PrincipalSummary], Tally]:
+) -> Summary:
     """Read CloudTrail and summarise it.
 
     Args:
@@ -136,18 +168,17 @@ def summarised(
         period: Only records that happened in it count.
         requester_pays: Accept to pay for requests to buckets that ask for it.
 
-    Returns:
-        The summaries, and what was read.
-
     Raises:
         UnusableCluster: There is no such cluster, or it has no worker that can be used.
     """
-    log, tally = RoleLog(settings), Tally()
+    log, tally, others = RoleLog(settings, entry_call), Tally(), Counter[str]()
     with s3_for(paths, requester_pays=requester_pays) as s3:
         files = find_files(paths, tally, s3, period)
-        reader = Reader(ROLE_CALLS, tally, workers, cluster=cluster, s3=s3, period=period)
+        reader = Reader(ENTRY_CALLS, tally, workers, cluster=cluster, s3=s3, period=period)
         for record in reader.read(files):
-            log.add(record.event(), record.time)
+            event = record.event()
+            if not log.add(event, record.time) and (who := passed_over(event)):
+                others[who] += 1
             if watch and tally.wanted % 1000 == 0:
                 watch(tally, len(files))
-    return summaries(log), tally
+    return Summary(summaries(log), others, tally)

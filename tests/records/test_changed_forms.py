@@ -513,5 +513,5 @@ def test_the_case_of_copies_counts_each_call_once():
     from local_panther.roles.summary import summarised
 
     trail = str(case("network-activity-copies.jsonl"))
-    ((alice,), _) = summarised([trail], shipped_settings())
+    (alice,) = summarised([trail], shipped_settings()).principals
     assert (alice.failures.total(), alice.successes.total()) == (12, 2)

@@ -154,6 +154,11 @@ def test_both_know_the_same_errors_and_prefix():
     assert helpers.IDENTITY_CENTER == IDENTITY_CENTER
 
 
+OIDC = f"arn:aws:iam::{ACCOUNT}:oidc-provider"
+HOST = "token.actions.githubusercontent.com"
+EKS = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE0"
+
+
 @pytest.mark.parametrize(
     ("principal", "shown"),
     [
@@ -163,6 +168,19 @@ def test_both_know_the_same_errors_and_prefix():
         (f"arn:aws:sts::{ACCOUNT}:assumed-role/R/alice", f"R/alice (role session, {ACCOUNT})"),
         (f"arn:aws:sts::{ACCOUNT}:federated-user/bob", f"bob (federated user, {ACCOUNT})"),
         ("identity-center:alice@example.com", "alice@example.com (Identity Center)"),
+        (
+            f"web-identity:{OIDC}/{HOST}:repo:o/r:ref:refs/heads/main",
+            f"repo:o/r:ref:refs/heads/main ({HOST}, {ACCOUNT})",
+        ),
+        (
+            f"web-identity:{OIDC}/{EKS}:system:serviceaccount:a:b",
+            f"system:serviceaccount:a:b ({EKS}, {ACCOUNT})",
+        ),
+        ("web-identity:accounts.google.com:1234", "1234 (accounts.google.com)"),
+        (f"saml:arn:aws:iam::{ACCOUNT}:saml-provider/idp:carol", f"carol (SAML, idp, {ACCOUNT})"),
+        ("saml::carol", "carol (SAML)"),
+        ("roles-anywhere:CN=build", "CN=build (Roles Anywhere)"),
+        ("roles-anywhere:", "certificate (Roles Anywhere)"),
         ("lambda.amazonaws.com", "lambda.amazonaws.com"),
         ("arn:aws:s3:::bucket", "arn:aws:s3:::bucket"),
     ],

@@ -64,7 +64,7 @@ def answers(content, records):
         outcome = replay([str(trail)], content, observer=seen)
         assert outcome.complete
         rows = run_saved(saved_queries(content)[HUNT], [str(trail)], {}).rows
-        found, _ = summarised([str(trail)], read_settings(content))
+        found = summarised([str(trail)], read_settings(content)).principals
     return outcome, seen.principals, {row["principal"] for row in rows}, found
 
 
