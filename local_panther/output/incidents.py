@@ -55,21 +55,28 @@ def _print_overview(incidents: Sequence[Incident], console: Console, limit: int 
     is_wide = console.width >= WIDE
     grid = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     grid.add_column("Severity", no_wrap=True, width=8)
-    for name in ("What", "Who"):
-        grid.add_column(name, no_wrap=True, ratio=1)
+    grid.add_column("What", no_wrap=True, ratio=1)
+    grid.add_column("Who", ratio=1, overflow="fold")
     grid.add_column("First, last", no_wrap=True, width=27 if is_wide else 17)
     grid.add_column("From", no_wrap=True, width=18 if is_wide else 15)
+    of_name: dict[str, set[str]] = {}
+    for incident in incidents[:limit]:
+        of_name.setdefault(_name(incident), set()).add(incident.principal)
     for incident in incidents[:limit]:
         colour = COLOURS.get(incident.severity, "white")
         what, who = incident.headline, incident.who
+        is_alike = len(of_name[_name(incident)]) > 1
         if not is_wide:
-            what, who = what.removesuffix(" roles"), who.partition(" (")[0]
+            what, who = what.removesuffix(" roles"), who if is_alike else _name(incident)
         others = f" +{len(incident.addresses) - 1}" if len(incident.addresses) > 1 else ""
         address = f"{incident.addresses[0]}{others}" if incident.addresses else ""
         grid.add_row(
             Text(incident.severity, style=colour),
             Text(in_one_line(what), style=colour if incident.entered else ""),
-            Text(in_one_line(who)),
+            # Names that are alike take as many lines as tell them apart.
+            Text(
+                in_one_line(who), no_wrap=not is_alike, overflow="fold" if is_alike else "ellipsis"
+            ),
             _times(incident.first, incident.last, has_year=is_wide),
             Text(in_one_line(address)),
         )
@@ -78,6 +85,11 @@ def _print_overview(incidents: Sequence[Incident], console: Console, limit: int 
         rest = incidents[limit:]
         text = f"… and {len(rest):,} more: {_by_severity(rest)} (--details shows all)"
         console.print(Text(text, style="dim"))
+
+
+def _name(incident: Incident) -> str:
+    """Return the name of a principal without its kind and account."""
+    return incident.who.partition(" (")[0]
 
 
 def _times(first: float, last: float, *, has_year: bool) -> str:

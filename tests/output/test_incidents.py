@@ -58,6 +58,20 @@ def test_every_line_of_the_overview_has_times_and_address_and_fits(width):
     assert all("203.0.113.10" in line and "01-05 10:00" in line for line in lines[2:-1])
 
 
+@pytest.mark.parametrize("width", [80, 100, 140])
+def test_principals_of_one_name_are_told_apart_in_the_overview(width):
+    user = identity(PrincipalKind.USER, "admin", "")
+    other = user | {"arn": "arn:aws:iam::210987654321:user/admin", "accountId": "210987654321"}
+    callers = [user, other, identity(PrincipalKind.ROLE, "admin", "x")]
+    admins = [alert(who=who, first=START + i) for i, who in enumerate(callers)]
+    lines = printed(outcome_of(*admins, *users(MAX_CARDS)), width)
+    assert all(len(line) <= width for line in lines)
+    begin, end = lines[1].index("Who"), lines[1].index("First, last")
+    shown = "".join(line[begin:end] for line in lines[2:]).replace(" ", "")
+    for name in ("(IAMuser,123456789012)", "(IAMuser,210987654321)", "(role,123456789012)"):
+        assert f"admin{name}" in shown
+
+
 def test_cards_are_printed_for_few_incidents_and_for_all_if_details_are_asked_for():
     few, many = outcome_of(*users(MAX_CARDS)), outcome_of(*users(MAX_CARDS + 1))
     assert printed(few).count("Evidence") == MAX_CARDS
