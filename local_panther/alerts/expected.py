@@ -31,7 +31,7 @@ class ExpectedAlert(NamedTuple):
 
     Attributes:
         rule: The ID of its rule.
-        principal: Who it is about, as in the CSV of a replay; "" if it does not say.
+        principal: Who it is about, as in the JSON and CSV of a replay; "" if it does not say.
         severity: INFO, LOW, MEDIUM, HIGH or CRITICAL.
     """
 

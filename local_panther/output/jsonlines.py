@@ -31,6 +31,7 @@ def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any
         "sentence": incident.sentence_of(alert),
         "session_of": incident.session_of or None,
         "same_address": list(incident.same_address),
+        "principal": incident.principal,
         "rule_id": alert.metadata.rule_id,
         "analysis_type": alert.metadata.analysis_type,
         "type": alert.kind,

@@ -87,8 +87,8 @@ class TestReplay:
         assert status == 0 and "records" in err
         alerts = [json.loads(line) for line in out.splitlines()]
         assert [alert["rule_id"] for alert in alerts] == [BLOCKLIST, CORRELATION]
-        keys = ["incident", "verdict", "sentence", "session_of", "same_address", "rule_id"]
-        keys += ["analysis_type", "type"]
+        keys = ["incident", "verdict", "sentence", "session_of", "same_address", "principal"]
+        keys += ["rule_id", "analysis_type", "type"]
         keys += ["severity", "title"]
         keys += ["dedup", "created_at", "first", "last", "mitre", "event_count", "event_ids"]
         keys += [
