@@ -84,14 +84,20 @@ def write_found(outcome: "Outcome", path: Path, messages: Console, *, is_answere
 
 
 def is_below(outcome: "Outcome", limit: Severity, messages: Console) -> bool:
-    """Return whether no alert has a severity or a worse one; print how many have."""
+    """Return whether every alert is less severe than a limit; print how many are not."""
     severities = list(Severity)
-    bad = severities[severities.index(limit) :]
-    counts = Counter(alert.severity for alert in outcome.alerts)
-    shown = [f"{counts[severity]:,} {severity}" for severity in reversed(bad) if counts[severity]]
+    less_severe = severities[: severities.index(limit)]
+    counts = Counter(a.severity for a in outcome.alerts if a.severity not in less_severe)
+    shown = [f"{counts[severity]:,} {severity}" for severity in sorted(counts, key=_rank)]
     if shown:
         messages.print(message(f"--fail-on {limit}: there are alerts: {', '.join(shown)}", "red"))
     return not shown
+
+
+def _rank(severity: str) -> int:
+    """Return the place of a severity, the worst first."""
+    known = list(reversed(Severity))
+    return known.index(Severity(severity)) if severity in known else -1
 
 
 def _sentence(difference: "Difference") -> str:

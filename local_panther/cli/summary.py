@@ -10,9 +10,9 @@ from local_panther.cli.common import (
     OK,
     content_errors,
     content_folder,
-    is_quiet,
     message,
     message_console,
+    note,
     output_console,
     reading_progress,
 )
@@ -66,14 +66,14 @@ def summary(
     is_answered = print_basis(found.tally, console)
     if is_answered and is_table:
         print_summary(found, console)
+        console.print(message(limits(found), "dim"))
     elif is_answered:
         rows = (as_row(principal) for principal in found.principals)
         if output_format is RowFormat.JSON:
             write_json_lines(rows, sys.stdout)
         else:
             write_csv(rows, COLUMNS, sys.stdout)
-    if is_answered and not (is_quiet() and not is_table):
-        console.print(message(limits(found), "dim"))
+        note(limits(found), messages)
     for problem in found.tally.problems:
         messages.print(Text(f"not read: {problem}"))
     raise typer.Exit(OK if is_answered and not found.tally.skipped else INCOMPLETE)
