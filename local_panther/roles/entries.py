@@ -8,6 +8,8 @@ What a record of each says:
   sourceIdentity. The role is in roleArn.
 - GetRoleCredentials of Identity Center: an IdentityCenterUser with the person's ID; account_id, and
   role_name, which is that of the permission set. AssumeRoleWithSAML in that account follows.
+- AssumeRole from another account, in the account of the role: an AWSAccount with its ID; the same
+  sharedEventID as the record in the caller's account.
 - SwitchRole of the console: the session that it gave; SwitchFrom is who switched.
 
 GetSessionToken and GetFederationToken give a caller credentials with rights of its own: no way in,
@@ -25,6 +27,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from local_panther.roles.calls import (
+    ASSUME_ROLE,
     ATTEMPTS,
     FAILURE,
     OWN_SESSION,
@@ -42,6 +45,7 @@ from local_panther.roles.principals import (
     ASSUMED_ROLE_ARN,
     IDENTITY_CENTER,
     IDENTITY_CENTER_ROLE,
+    OTHER_ACCOUNT,
     ROLES_ANYWHERE,
     SAML,
     principal_of,
@@ -64,11 +68,8 @@ OWN_SESSIONS = frozenset({"GetSessionToken", "GetFederationToken"})
 COUNTED = {api: ROLE_SOURCES[api] for api in ATTEMPTS} | SOURCES
 ENTRY_CALLS = frozenset({*ROLE_CALLS, *SOURCES})
 ACCOUNT = re.compile(r"(?:arn:[a-z0-9-]+:iam::)?([0-9]{12})(?::root)?")
-BY_SERVICES, BY_OTHER_ACCOUNTS, BY_NOBODY = (
-    "by AWS services",
-    "by principals of other accounts",
-    "that name no caller",
-)
+BY_SERVICES = "by AWS services"  # which assume roles all the time
+BY_NOBODY = "that name no caller"
 
 
 def entry_call(event: Event, time: float, settings: RoleSettings) -> RoleCall | None:
@@ -81,7 +82,8 @@ def entry_call(event: Event, time: float, settings: RoleSettings) -> RoleCall | 
     """
     api = event.get("eventName")
     if api not in SOURCES:
-        return role_call(event, time, settings)
+        call = role_call(event, time, settings)
+        return call or _from_other_account(event, time, settings)
     if event.get("eventSource") != SOURCES[api]:
         return None
     identity = event.get("userIdentity")
@@ -95,16 +97,29 @@ def entry_call(event: Event, time: float, settings: RoleSettings) -> RoleCall | 
 
 
 def passed_over(event: Event) -> str:
-    """Return who made a call on a role that is not counted; "" for every other record.
-
-    AWS services assume roles all the time, and the record that a call from another account leaves
-    in the account of the role has no ARN: the caller's own account has that.
-    """
+    """Return who made a call on a role that is not counted; "" for every other record."""
     api, identity = event.get("eventName"), event.get("userIdentity")
     if api not in COUNTED or event.get("eventSource") != COUNTED[api]:
         return ""
     kind = identity.get("type") if isinstance(identity, Mapping) else None
-    return {"AWSService": BY_SERVICES, "AWSAccount": BY_OTHER_ACCOUNTS}.get(str(kind), BY_NOBODY)
+    return BY_SERVICES if kind == "AWSService" else BY_NOBODY
+
+
+def _from_other_account(event: Event, time: float, settings: RoleSettings) -> RoleCall | None:
+    """Return the record that a call from another account leaves in the account of the role.
+
+    It has the account and the ID of the caller, and no ARN.
+    """
+    identity = inner(event, "userIdentity")
+    account, caller = text_of(identity.get("accountId")), text_of(identity.get("principalId"))
+    is_copy = identity.get("type") == "AWSAccount" and event.get("eventName") == ASSUME_ROLE
+    if not is_copy or event.get("eventSource") != ROLE_SOURCES[ASSUME_ROLE]:
+        return None
+    if settings.collapse_sessions:
+        caller = caller.partition(":")[0]  # a session's name follows the ID of its role
+    principal = f"{OTHER_ACCOUNT}{account}:{caller}"
+    outcome = outcome_of(event, ASSUME_ROLE)
+    return call_of(event, time, principal, role=_role_in_request(event), outcome=outcome)
 
 
 def _outcome(event: Event, api: str) -> str:

@@ -3,7 +3,7 @@
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from local_panther.roles.calls import SUCCESS, RoleCall, role_call
@@ -15,7 +15,6 @@ from local_panther.roles.settings import RoleSettings, shipped_settings
 MAX_CALLS = 20_000
 BATCH_CALLS = 1000  # that wait to be stored together
 CACHE_KIB = 4 * 1024
-ReadCall = Callable[[Mapping[str, Any], float, RoleSettings], RoleCall | None]
 FIELDS = ", ".join(RoleCall._fields)
 PLACES = ", ".join("?" * len(RoleCall._fields))
 
@@ -32,16 +31,13 @@ class RoleLog:
     are ever asked for: the calls are on disk beyond a few megabytes.
     """
 
-    def __init__(self, settings: RoleSettings | None = None, read: ReadCall = role_call) -> None:
+    def __init__(self, settings: RoleSettings | None = None) -> None:
         """Start with no calls.
 
         Args:
             settings: Of the repository that is replayed; as shipped if omitted.
-            read: Returns the call that a record is, or None; by default only calls that the
-                detections look at.
         """
         self.settings = settings or shipped_settings()
-        self._read = read
         self._waiting: list[RoleCall] = []
         # "" is a temporary file, which SQLite makes once its cache is full.
         self._calls = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -51,19 +47,22 @@ class RoleLog:
         # One transaction for good: at the end of each, SQLite looks through all its changed pages.
         self._calls.execute("BEGIN")
 
-    def add(self, event: Mapping[str, Any], time: float) -> bool:
-        """Add a record of any kind, and return whether it is a call about roles.
+    def add(self, event: Mapping[str, Any], time: float) -> None:
+        """Take a record of any kind.
 
         Args:
             event: The record.
             time: When it happened, in seconds since 1970.
         """
-        call = self._read(event, time, self.settings)
+        call = role_call(event, time, self.settings)
         if call is not None:
-            self._waiting.append(call)
-            if len(self._waiting) >= BATCH_CALLS:
-                self.store()
-        return call is not None
+            self.add_call(call)
+
+    def add_call(self, call: RoleCall) -> None:
+        """Add a call."""
+        self._waiting.append(call)
+        if len(self._waiting) >= BATCH_CALLS:
+            self.store()
 
     def __contains__(self, principal: object) -> bool:
         """Return whether a principal made any call about roles."""

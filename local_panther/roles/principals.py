@@ -20,7 +20,9 @@ WEB_IDENTITY = "web-identity:"
 SAML = "saml:"
 # Prefix of a workload of IAM Roles Anywhere: what identifies its certificate follows
 ROLES_ANYWHERE = "roles-anywhere:"
-# What follows the first two: a provider of the account by its ARN, or by a name without colons
+# Prefix of a principal of another account, whose name is not recorded: account and ID follow
+OTHER_ACCOUNT = "other-account:"
+# A provider of an account by its ARN, or another one by a name without colons, and a name there
 PROVIDED = re.compile(
     r"(?:arn:[a-z0-9-]+:iam::(?P<account>[0-9]{12}):(?:oidc|saml)-provider/)?"
     r"(?P<provider>[^:]*):(?P<name>.*)",
@@ -115,6 +117,9 @@ def described(principal: str) -> str:
         return f"{principal.removeprefix(IDENTITY_CENTER)} (Identity Center)"
     if principal.startswith(ROLES_ANYWHERE):
         return f"{principal.removeprefix(ROLES_ANYWHERE) or 'certificate'} (Roles Anywhere)"
+    if principal.startswith(OTHER_ACCOUNT):
+        account, _, name = principal.removeprefix(OTHER_ACCOUNT).partition(":")
+        return f"{name or 'principal'} (another account, {account})"
     for prefix, kind in ((WEB_IDENTITY, ""), (SAML, "SAML")):
         provided = PROVIDED.fullmatch(principal.removeprefix(prefix))
         if principal.startswith(prefix) and provided:

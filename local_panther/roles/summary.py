@@ -5,8 +5,9 @@ A summary counts every way into a role (`entries`); a burst is of those that the
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
@@ -23,7 +24,9 @@ from local_panther.roles.calls import (
 )
 from local_panther.roles.entries import ENTRY_CALLS, entry_call, passed_over
 from local_panther.roles.log import RoleLog
+from local_panther.roles.principals import OTHER_ACCOUNT
 from local_panther.roles.settings import RoleSettings
+from local_panther.text import text_of
 from local_panther.times import ALWAYS, Period
 
 
@@ -171,14 +174,52 @@ def summarised(
     Raises:
         UnusableCluster: There is no such cluster, or it has no worker that can be used.
     """
-    log, tally, others = RoleLog(settings, entry_call), Tally(), Counter[str]()
+    entries, tally = Entries(settings), Tally()
     with s3_for(paths, requester_pays=requester_pays) as s3:
         files = find_files(paths, tally, s3, period)
         reader = Reader(ENTRY_CALLS, tally, workers, cluster=cluster, s3=s3, period=period)
         for record in reader.read(files):
-            event = record.event()
-            if not log.add(event, record.time) and (who := passed_over(event)):
-                others[who] += 1
+            entries.add(record.event(), record.time)
             if watch and tally.wanted % 1000 == 0:
                 watch(tally, len(files))
-    return Summary(summaries(log), others, tally)
+    return Summary(summaries(entries.log()), entries.passed_over, tally)
+
+
+class Entries:
+    """The calls about roles of every principal, whichever way in they are.
+
+    A call from another account is recorded in both. The record in the account of the role does not
+    name the caller, and counts only where the other one was not read.
+    """
+
+    def __init__(self, settings: RoleSettings) -> None:
+        self.passed_over = Counter[str]()
+        self._log = RoleLog(settings)
+        self._copies: list[tuple[str, RoleCall]] = []
+        self._named: set[str] = set()
+
+    def add(self, event: Mapping[str, Any], time: float) -> None:
+        """Add a record of any kind.
+
+        Args:
+            event: The record.
+            time: When it happened, in seconds since 1970.
+        """
+        call = entry_call(event, time, self._log.settings)
+        if call is None:
+            if who := passed_over(event):
+                self.passed_over[who] += 1
+            return
+        shared = text_of(event.get("sharedEventID"))
+        if call.principal.startswith(OTHER_ACCOUNT):
+            self._copies.append((shared, call))
+        else:
+            self._named.update(filter(None, [shared]))
+            self._log.add_call(call)
+
+    def log(self) -> RoleLog:
+        """Return the calls; to be asked for once, when all were added."""
+        for shared, call in self._copies:
+            if shared not in self._named:
+                self._log.add_call(call)
+        return self._log

@@ -1,6 +1,7 @@
 """The overview of incidents, and what is printed if there is none."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -12,6 +13,7 @@ from local_panther.output.incidents import MAX_CARDS, MAX_LINES, print_incidents
 from local_panther.output.terminal import print_summary
 from local_panther.records.model import Tally
 from local_panther.replay import Outcome
+from local_panther.roles.log import RoleLog
 from local_panther.roles.settings import shipped_settings
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.alerts import alert, log_of
@@ -64,7 +66,8 @@ def test_principals_of_one_name_are_told_apart_in_the_overview(width):
     other = user | {"arn": "arn:aws:iam::210987654321:user/admin", "accountId": "210987654321"}
     callers = [user, other, identity(PrincipalKind.ROLE, "admin", "x")]
     admins = [alert(who=who, first=START + i) for i, who in enumerate(callers)]
-    lines = printed(outcome_of(*admins, *users(MAX_CARDS)), width)
+    settings = replace(shipped_settings(), collapse_sessions=True, person_role_prefixes=())
+    lines = printed(outcome_of(*admins, *users(MAX_CARDS), log=RoleLog(settings)), width)
     assert all(len(line) <= width for line in lines)
     begin, end = lines[1].index("Who"), lines[1].index("First, last")
     shown = "".join(line[begin:end] for line in lines[2:]).replace(" ", "")

@@ -1,11 +1,12 @@
 """Ways into a role beside AssumeRole: who came in, and where."""
 
+from dataclasses import replace
+
 import pytest
 
 from local_panther.roles.calls import FAILURE, FAULT, OWN_SESSION, SUCCESS
 from local_panther.roles.entries import (
     BY_NOBODY,
-    BY_OTHER_ACCOUNTS,
     BY_SERVICES,
     entry_call,
     passed_over,
@@ -18,7 +19,7 @@ from tests.builders.content import write_lines
 from tests.builders.events import ACCOUNT, ALICE, REPO, START, call, denied, role_arn
 
 CASES = REPO.parent / "shared" / "cases" / "inputs"
-SETTINGS = shipped_settings()
+SETTINGS = replace(shipped_settings(), collapse_sessions=True, person_role_prefixes=())
 PROD = f"{ACCOUNT}:role/Prod"
 PROVIDER = f"arn:aws:iam::{ACCOUNT}:saml-provider/idp"
 PORTAL_ROLE = f"arn:aws:iam::{ACCOUNT}:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_Admin_0a"
@@ -169,7 +170,7 @@ def test_no_field_of_a_wrong_type_raises(record, field, value):
     ("record", "who"),
     [
         (call("AssumeRole", {"type": "AWSService", "invokedBy": "x"}), BY_SERVICES),
-        (call("AssumeRole", {"type": "AWSAccount", "principalId": "AIDAX"}), BY_OTHER_ACCOUNTS),
+        (root("222222222222") | {"userIdentity": {"type": "AWSAccount"}}, BY_NOBODY),
         (call("AssumeRole", {"type": "Unknown"}), BY_NOBODY),
         (portal(), BY_NOBODY),
         (call("ListRoles", {"type": "AWSService"}), ""),
@@ -186,13 +187,38 @@ def test_other_ways_in_count_beside_the_detection_and_never_as_a_burst(tmp_path)
     records = [
         saml(role_arn(f"R{i}"), time=START + i, **REFUSED) for i in range(SETTINGS.threshold)
     ]
-    records += [denied(role_arn("Prod"), {"type": "AWSAccount", "principalId": "AIDAX"})]
+    records += [denied(role_arn("Prod"), {"type": "AWSService", "invokedBy": "x"})]
     records = [record | {"eventID": str(i)} for i, record in enumerate(records)]
     found = summarised([str(write_lines(tmp_path / "t.jsonl", records))], SETTINGS)
     (carol,) = found.principals
     assert len(carol.failed) == SETTINGS.threshold
     assert carol.in_window == 0 and not carol.is_burst
-    assert found.passed_over == {BY_OTHER_ACCOUNTS: 1}
+    assert found.passed_over == {BY_SERVICES: 1}
+
+
+OTHER = "111122223333"
+SHARED = {"requestParameters": {"roleArn": role_arn("Prod")}, "sharedEventID": "shared"}
+COPIES = [
+    call("AssumeRole", {"type": "AWSAccount", "principalId": who, "accountId": OTHER}, **SHARED)
+    for who in ("AIDAEXAMPLE", "AROAEXAMPLE:a", "AROAEXAMPLE:b")
+]
+
+
+@pytest.mark.parametrize("copies_first", [True, False])
+def test_a_call_from_another_account_counts_once_and_by_name_where_it_is_recorded(
+    tmp_path, copies_first
+):
+    records = [call("AssumeRole", **SHARED), COPIES[0]]
+    records += [record | {"sharedEventID": "other"} for record in COPIES[1:]]
+    records = [record | {"eventID": str(i)} for i, record in enumerate(records)]
+    trail = write_lines(tmp_path / "t.jsonl", records[::-1] if copies_first else records)
+    found = summarised([str(trail)], SETTINGS).principals
+    counts = {described(who.principal): who.successes["AssumeRole"] for who in found}
+    assert counts == {
+        f"alice (IAM user, {ACCOUNT})": 1,
+        f"AROAEXAMPLE (another account, {OTHER})": 2,
+    }
+    assert all(who.entered == {PROD} for who in found)
 
 
 def test_principals_that_would_read_the_same_are_shown_whole():
