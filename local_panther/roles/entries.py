@@ -113,7 +113,10 @@ def _from_other_account(event: Event, time: float, settings: RoleSettings) -> Ro
     identity = inner(event, "userIdentity")
     account, caller = text_of(identity.get("accountId")), text_of(identity.get("principalId"))
     is_copy = identity.get("type") == "AWSAccount" and event.get("eventName") == ASSUME_ROLE
-    if not is_copy or event.get("eventSource") != ROLE_SOURCES[ASSUME_ROLE]:
+    if (
+        not (is_copy and account and caller)
+        or event.get("eventSource") != ROLE_SOURCES[ASSUME_ROLE]
+    ):
         return None
     if settings.collapse_sessions:
         caller = caller.partition(":")[0]  # a session's name follows the ID of its role

@@ -151,6 +151,7 @@ def test_each_way_in_names_who_came_and_where(record, who, target, outcome):
         root("222222222222") | {"userIdentity": {"type": "AWSService"}},
         root("222222222222") | {"userIdentity": None},
         portal(),
+        call("AssumeRole", {"type": "AWSAccount"}),
         {},
     ],
 )
@@ -172,6 +173,7 @@ def test_no_field_of_a_wrong_type_raises(record, field, value):
         (call("AssumeRole", {"type": "AWSService", "invokedBy": "x"}), BY_SERVICES),
         (root("222222222222") | {"userIdentity": {"type": "AWSAccount"}}, BY_NOBODY),
         (call("AssumeRole", {"type": "Unknown"}), BY_NOBODY),
+        (call("AssumeRole", {"type": "AWSAccount"}), BY_NOBODY),
         (portal(), BY_NOBODY),
         (call("ListRoles", {"type": "AWSService"}), ""),
         (session(source="s3express"), ""),
