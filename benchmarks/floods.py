@@ -14,8 +14,7 @@ from pathlib import Path
 
 from benchmarks.data import BUILD, REPO, START
 from benchmarks.measure import ENVIRONMENT, Figure
-from local_panther.simulate.identities import PrincipalKind, identity
-from local_panther.simulate.shapes import ACCOUNT
+from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity
 from local_panther.times import event_time
 
 ATTEMPTS_A_SECOND = 10  # of event time

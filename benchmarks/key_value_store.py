@@ -16,8 +16,8 @@ from benchmarks.measure import Figure
 from local_panther.content.load import loaded_content
 from local_panther.content.model import Content
 from local_panther.detection.store import ordinary_table
-from local_panther.simulate.identities import PrincipalKind, identity
-from local_panther.simulate.shapes import ACCOUNT, Call, Shapes
+from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity
+from local_panther.simulate.shapes import Call, Shapes
 
 KB = 1024
 MALLORY = identity(PrincipalKind.USER, "mallory", "")

@@ -47,8 +47,11 @@ def simulate(
     ],
     *,
     roles: Annotated[
-        int, typer.Option(min=1, help="Distinct roles that the attacker is denied.")
+        int, typer.Option(min=1, help="Distinct role names that the attacker is denied.")
     ] = 12,
+    accounts: Annotated[
+        int, typer.Option(min=1, help="Accounts in which the attacker tries each name.")
+    ] = 1,
     api: Annotated[Api, typer.Option(help="How the attacker tries them.")] = Api.ASSUME_ROLE,
     principal: Annotated[
         PrincipalKind, typer.Option(help="The kind of attacker.")
@@ -64,8 +67,11 @@ def simulate(
         float, typer.Option(min=0, help="Minutes from the first to the last attempt.")
     ] = 10,
     succeed: Annotated[
-        int, typer.Option(min=0, help="Roles that the attacker then gets into.")
+        int, typer.Option(min=0, help="Roles that the attacker then gets into, or changes.")
     ] = 0,
+    follow_up: Annotated[
+        bool, typer.Option("--follow-up", help="Use the sessions: a secret, an access key, …")
+    ] = False,
     no_discovery: Annotated[
         bool, typer.Option("--no-discovery", help="Leave out the ListRoles call.")
     ] = False,
@@ -80,6 +86,13 @@ def simulate(
             callback=_role,
         ),
     ] = None,
+    console: Annotated[
+        bool,
+        typer.Option("--console", help="The person assumes it by the console's Switch role."),
+    ] = False,
+    owners: Annotated[
+        bool, typer.Option("--owners", help="Pipelines assume the same roles, as on any day.")
+    ] = False,
     background: Annotated[
         int, typer.Option(min=0, help="Number of ordinary records around it.")
     ] = 500,
@@ -100,9 +113,18 @@ def simulate(
     """Write generated CloudTrail: a role attack among ordinary records."""
     if no_discovery and discovery_last:
         raise typer.BadParameter("--no-discovery and --discovery-last exclude each other")
+    if accounts > 1 and api is Api.UPDATE_TRUST_POLICY:
+        raise typer.BadParameter(
+            "--accounts needs --api assume-role: IAM changes no role of another account"
+        )
+    if console and not blocklisted:
+        raise typer.BadParameter("--console needs --blocklisted, the role that is switched to")
+    if follow_up and not succeed:
+        raise typer.BadParameter("--follow-up needs --succeed, the number of sessions")
     epoch = start.replace(tzinfo=UTC).timestamp()
     scenario = Scenario(
         roles=roles,
+        accounts=accounts,
         api=api,
         principal=principal,
         retries=retries,
@@ -112,7 +134,10 @@ def simulate(
         discovery=not no_discovery,
         discovery_last=discovery_last,
         succeed=succeed,
+        follow_up=follow_up,
+        owners=owners,
         blocklisted=blocklisted,
+        console=console,
         start=epoch,
     )
     random = Random(seed)

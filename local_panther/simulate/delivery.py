@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
-from local_panther.simulate.shapes import ACCOUNT, Record
+from local_panther.simulate.shapes import Record
 from local_panther.times import clock, parse_time
 
 MAX_DELAY_SECONDS = 15 * 60  # CloudTrail's usual delivery
@@ -63,15 +63,15 @@ def write(delivered: list[tuple[float, Record]], output: str) -> int:
 
 def _write_folder(delivered: list[tuple[float, Record]], folder: Path) -> int:
     """Write files as CloudTrail delivers them to a bucket: by account, region and day."""
-    files: dict[tuple[float, str], list[Record]] = defaultdict(list)
+    files: dict[tuple[float, str, str], list[Record]] = defaultdict(list)
     for time, record in delivered:
         delivery = time // FILE_SECONDS * FILE_SECONDS + FILE_SECONDS
-        files[delivery, record["awsRegion"]].append(record)
-    for number, ((time, region), records) in enumerate(files.items()):
+        files[delivery, record["recipientAccountId"], record["awsRegion"]].append(record)
+    for number, ((time, account, region), records) in enumerate(files.items()):
         day = clock(time, "%Y/%m/%d")
         stamp = clock(time, "%Y%m%dT%H%MZ")
-        name = f"{ACCOUNT}_CloudTrail_{region}_{stamp}_Generated{number:07}.json.gz"
-        path = folder / "AWSLogs" / ACCOUNT / "CloudTrail" / region / day / name
+        name = f"{account}_CloudTrail_{region}_{stamp}_Generated{number:07}.json.gz"
+        path = folder / "AWSLogs" / account / "CloudTrail" / region / day / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_packed(_envelope(records)))
     return len(files)

@@ -3,8 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from local_panther.simulate.shapes import ACCOUNT
-
+ACCOUNT = "123456789012"
 SSO_ROLE = "AWSReservedSSO_PowerUserAccess_0123456789abcdef"
 SSO_PATH = "aws-reserved/sso.amazonaws.com/"
 
@@ -28,8 +27,7 @@ def identity(kind: PrincipalKind, name: str, session: str) -> dict[str, Any]:
         session: The session name of a `ROLE`.
     """
     if kind is PrincipalKind.USER:
-        arn, extra = f"arn:aws:iam::{ACCOUNT}:user/{name}", {"userName": name}
-        return _identity("IAMUser", f"AIDA{_digits(name)}", arn, "AKIA", name, extra)
+        return user_identity(name, ACCOUNT, f"AKIA{_digits(name)}")
     if kind is PrincipalKind.ROOT:
         return _identity("Root", ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", "AKIA", "root", {})
     if kind is PrincipalKind.FEDERATED:
@@ -42,6 +40,60 @@ def identity(kind: PrincipalKind, name: str, session: str) -> dict[str, Any]:
     arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role}/{session}"
     issuer = _issuer("Role", f"arn:aws:iam::{ACCOUNT}:role/{path}{role}", role, "AROA")
     return _identity("AssumedRole", f"AROA{_digits(role)}:{session}", arn, "ASIA", role, issuer)
+
+
+def user_identity(name: str, account: str, access_key: str) -> dict[str, Any]:
+    """Return the `userIdentity` of an IAM user that calls with an access key."""
+    return {
+        "type": "IAMUser",
+        "principalId": f"AIDA{_digits(name)}",
+        "arn": f"arn:aws:iam::{account}:user/{name}",
+        "accountId": account,
+        "accessKeyId": access_key,
+        "userName": name,
+    }
+
+
+def signed_in(user: dict[str, Any], since: str) -> dict[str, Any]:
+    """Return the `userIdentity` of a user who works in the console.
+
+    Args:
+        user: The `userIdentity` of the same user elsewhere.
+        since: When the user signed in, as `eventTime` has it; with MFA.
+    """
+    attributes = {"creationDate": since, "mfaAuthenticated": "true"}
+    key = user["accessKeyId"].replace("AKIA", "ASIA", 1)
+    return user | {"accessKeyId": key, "sessionContext": {"attributes": attributes}}
+
+
+def issued_identity(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the `userIdentity` of calls with the credentials that an AssumeRole issued.
+
+    Args:
+        entry: The record of the AssumeRole.
+    """
+    response, role_arn = entry["responseElements"], entry["requestParameters"]["roleArn"]
+    user = response["assumedRoleUser"]
+    account, name = role_arn.split(":")[4], role_arn.rsplit("/", 1)[-1]
+    issuer = {
+        "type": "Role",
+        "principalId": user["assumedRoleId"].partition(":")[0],
+        "arn": role_arn,
+        "accountId": account,
+        "userName": name,
+    }
+    attributes = {"creationDate": entry["eventTime"], "mfaAuthenticated": "false"}
+    context = {"sessionIssuer": issuer, "attributes": attributes}
+    if source := response.get("sourceIdentity"):
+        context["sourceIdentity"] = source
+    return {
+        "type": "AssumedRole",
+        "principalId": user["assumedRoleId"],
+        "arn": user["arn"],
+        "accountId": account,
+        "accessKeyId": response["credentials"]["accessKeyId"],
+        "sessionContext": context,
+    }
 
 
 def service(name: str) -> dict[str, Any]:

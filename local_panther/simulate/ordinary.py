@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 
-from local_panther.simulate.identities import PrincipalKind, identity, service
-from local_panther.simulate.shapes import ACCOUNT, Call, Record, Shapes
+from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity, service
+from local_panther.simulate.shapes import Call, Record, Shapes
 
 WORKLOADS, PEOPLE, USERS = 200, 80, 30
 SERVICES = (
@@ -141,7 +141,8 @@ class OrdinaryWork:
         name = f"{random.choice(TEAMS)}-{random.getrandbits(32):08x}"
         parameters = {action.parameter: action.resource.format(name)} if action.parameter else None
         region = "us-east-1" if action.source == "iam" else random.choice(REGIONS)
-        return self._shapes.ordinary(caller(time), action.source, action.name, parameters, region)
+        record = self._shapes.other(caller(time), action.source, action.name, parameters)
+        return record | {"awsRegion": region}
 
     def _role_call(self, time: float) -> Record:
         shapes, kind = self._shapes, self._random.random()

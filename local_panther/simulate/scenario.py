@@ -1,19 +1,25 @@
 """A simulated role attack."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 
-from local_panther.simulate.identities import PrincipalKind, identity
-from local_panther.simulate.shapes import ACCOUNT, Call, Record, Shapes
+from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity, signed_in
+from local_panther.simulate.sessions import follow_up, policy
+from local_panther.simulate.shapes import Call, Record, Shapes
+from local_panther.times import event_time
 
 ATTACKER_ADDRESS = "198.51.100.23"
 OFFICE_ADDRESS = "203.0.113.10"
+PIPELINE_ADDRESS = "192.0.2.253"
+SOURCE_IDENTITY = "mallory"  # of all sessions, as trust policies can ask for one
 DISCOVERY_PAGES = 3
 DISCOVERY_LEAD_SECONDS = 150  # from the first ListRoles to the first attempt
 DISCOVERY_LAG_SECONDS = 120  # from the last failure to a ListRoles that comes afterwards
 SUCCESS_LAG_SECONDS = 240  # from the last failure to the first success
+PROPAGATION_SECONDS = 30  # from a new trust policy to the first session
+OWNERS_HOURS = (-3, -1, 2)  # from the attack to the runs of pipelines
 
 NAMES = {
     PrincipalKind.USER: "mallory",
@@ -38,7 +44,9 @@ class Scenario:
     """A role attack.
 
     Attributes:
-        roles: Distinct roles that deny the attacker.
+        roles: Distinct role names that deny the attacker.
+        accounts: Number of accounts in which the attacker tries each of them: with one, the
+            attacker's own; with more, others.
         api: The API by which the attacker tries them.
         principal: The kind of attacker.
         retries: Further attempts on the same roles.
@@ -47,12 +55,17 @@ class Scenario:
         rotate_sessions: Use a new session name for every call of a ROLE attacker.
         discovery: Call ListRoles.
         discovery_last: Call it after the attempts, not before them.
-        succeed: Roles, of those that denied the attacker, that the attacker then gets into.
+        succeed: Roles, of those that denied the attacker, that the attacker then gets into, or
+            whose trust policy it then changes.
+        follow_up: Use the sessions; enter the roles whose trust policy was changed, too.
+        owners: Let the pipelines that own the roles assume them, before the attack and after it.
         blocklisted: A role that a person assumes in the meantime; None for nobody.
+        console: The person assumes it in the console, after a wrong MFA code elsewhere.
         start: Time of the attack, in seconds since 1970: that of a ListRoles which comes first.
     """
 
     roles: int = 12
+    accounts: int = 1
     api: Api = Api.ASSUME_ROLE
     principal: PrincipalKind = PrincipalKind.USER
     retries: int = 0
@@ -62,36 +75,92 @@ class Scenario:
     discovery: bool = True
     discovery_last: bool = False
     succeed: int = 0
+    follow_up: bool = False
+    owners: bool = False
     blocklisted: str | None = None
+    console: bool = False
     start: float = 0
+
+    @property
+    def targets(self) -> list[str]:
+        """ARNs of the roles, each name in all accounts before the next name."""
+        first = int(ACCOUNT) + (self.accounts > 1)
+        accounts = range(first, first + self.accounts)
+        names = role_names(self.roles)
+        return [f"arn:aws:iam::{account}:role/{name}" for name in names for account in accounts]
 
 
 def attack(scenario: Scenario, random: Random) -> Iterator[Record]:
     """Yield the records of an attack, in the order of their times."""
     shapes, callers = Shapes(random), _Callers(scenario, random)
+    records = []
     if scenario.discovery and not scenario.discovery_last:
-        yield from _discovery(scenario, shapes, callers, scenario.start)
-    if scenario.blocklisted:
-        person = identity(PrincipalKind.USER, "trent", "")
-        call = Call(person, scenario.start + 60, OFFICE_ADDRESS)
-        yield shapes.assumed_role(call, scenario.blocklisted, "trent-laptop")
+        records += _discovery(scenario, shapes, callers, scenario.start)
+    records += _person(scenario, shapes)
+    records += _attempts(scenario, shapes, callers)
+    if scenario.owners:
+        records += _owners(scenario, shapes)
+    yield from sorted(records, key=lambda record: record["eventTime"])
+
+
+def _attempts(scenario: Scenario, shapes: Shapes, callers: "_Callers") -> Iterator[Record]:
+    """Yield the attempts of the attackers, and what they do after them."""
     first = scenario.start + DISCOVERY_LEAD_SECONDS
-    names = role_names(scenario.roles)
-    tries = [*range(scenario.roles), *(i % scenario.roles for i in range(scenario.retries))]
+    targets = scenario.targets
+    tries = [*range(len(targets)), *(i % len(targets) for i in range(scenario.retries))]
     for turn, role in enumerate(tries):
         time = first + scenario.minutes * 60 * turn / max(len(tries) - 1, 1)
         call = callers.call(turn % scenario.principals, time)
         if scenario.api is Api.ASSUME_ROLE:
-            yield shapes.denied_assume_role(call, f"arn:aws:iam::{ACCOUNT}:role/{names[role]}")
+            yield shapes.denied_assume_role(call, targets[role])
         else:
-            yield shapes.denied_trust_update(call, names[role])
+            yield shapes.denied_trust_update(call, role_name(targets[role]))
     last = first + scenario.minutes * 60
     if scenario.discovery and scenario.discovery_last:
         yield from _discovery(scenario, shapes, callers, last + DISCOVERY_LAG_SECONDS)
-    for number in range(min(scenario.succeed, scenario.roles)):
+    for number, role_arn in enumerate(targets[::-1][: scenario.succeed]):
         time = last + SUCCESS_LAG_SECONDS * (number + 1)
-        role_arn = f"arn:aws:iam::{ACCOUNT}:role/{names[-1 - number]}"
-        yield shapes.assumed_role(callers.call(0, time), role_arn, "mallory")
+        yield from _success(scenario, shapes, callers.call(0, time), role_arn)
+
+
+def _success(scenario: Scenario, shapes: Shapes, call: Call, role_arn: str) -> Iterator[Record]:
+    """Yield how the attacker gets into a role, and what follows."""
+    if scenario.api is Api.UPDATE_TRUST_POLICY:
+        trust = policy(Action="sts:AssumeRole", Principal={"AWS": call.identity["arn"]})
+        yield shapes.changed_trust(call, role_name(role_arn), trust)
+        if not scenario.follow_up:
+            return
+        call = replace(call, time=call.time + PROPAGATION_SECONDS)
+    source = SOURCE_IDENTITY if scenario.follow_up else ""
+    entry = shapes.assumed_role(call, role_arn, "mallory", source)
+    yield entry
+    if scenario.follow_up:
+        yield from follow_up(shapes, entry)
+
+
+def _person(scenario: Scenario, shapes: Shapes) -> Iterator[Record]:
+    """Yield how a person assumes the blocklisted role."""
+    if not scenario.blocklisted:
+        return
+    person = identity(PrincipalKind.USER, "trent", "")
+    call = Call(person, scenario.start + 60, OFFICE_ADDRESS)
+    if not scenario.console:
+        yield shapes.assumed_role(call, scenario.blocklisted, "trent-laptop")
+        return
+    yield shapes.wrong_mfa_code(call)
+    person = signed_in(person, event_time(scenario.start))
+    call = Call(person, scenario.start + 120, OFFICE_ADDRESS)
+    yield from shapes.switched_role(call, scenario.blocklisted)
+
+
+def _owners(scenario: Scenario, shapes: Shapes) -> Iterator[Record]:
+    """Yield how the pipelines of the teams assume their roles, all day."""
+    for hours in OWNERS_HOURS:
+        for number, role_arn in enumerate(scenario.targets):
+            owner = f"{TEAMS[number // scenario.accounts % len(TEAMS)]}PipelineRole"
+            who = identity(PrincipalKind.ROLE, owner, f"run-{hours + 24}")
+            call = Call(who, scenario.start + hours * 3600 + number, PIPELINE_ADDRESS)
+            yield shapes.assumed_role(call, role_arn, "pipeline")
 
 
 def _discovery(
@@ -100,6 +169,11 @@ def _discovery(
     for page in range(DISCOVERY_PAGES):
         for number in range(scenario.principals):
             yield shapes.list_roles(callers.call(number, time + page))
+
+
+def role_name(role_arn: str) -> str:
+    """Return the name of a role without its path."""
+    return role_arn.rsplit("/", 1)[-1]
 
 
 def role_names(count: int) -> list[str]:

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from local_panther.simulate.identities import ACCOUNT, issued_identity
 from local_panther.times import clock, event_time
 
-ACCOUNT = "123456789012"
 IAM_REGION = "us-east-1"  # IAM records its events there, wherever the caller is
 STS_REGION = "eu-west-1"
-USER_AGENT = "aws-cli/2.17.32 generated-by/local-panther-simulate"
+GENERATED_BY = "generated-by/local-panther-simulate"
+USER_AGENT = f"aws-cli/2.17.32 {GENERATED_BY}"
+INTERNAL = "AWS Internal"  # address, user agent and service of calls that the console makes
 
 Record = dict[str, Any]
 
@@ -47,8 +49,65 @@ class Shapes:
         reason = " because no identity-based policy allows the iam:UpdateAssumeRolePolicy action"
         return self._denied(call, "iam", "UpdateAssumeRolePolicy", f"role {role_name}", reason)
 
-    def assumed_role(self, call: Call, role_arn: str, session: str) -> Record:
-        """Return an AssumeRole call that succeeds."""
+    def wrong_mfa_code(self, call: Call) -> Record:
+        """Return an AssumeRole call with a wrong MFA code: its error names no role."""
+        record = self._record(call, "sts", "AssumeRole", None, read_only=True)
+        message = "MultiFactorAuthentication failed with invalid MFA one time pass code. "
+        return record | {"errorCode": "AccessDenied", "errorMessage": message}
+
+    def denied(self, call: Call, service: str, name: str, resource: str) -> Record:
+        """Return any other call that changes something and is denied.
+
+        Args:
+            call: Who called, when, from where.
+            service: The service, without its domain.
+            name: The eventName, which is the action's name too.
+            resource: What the error message says that it was aimed at.
+        """
+        reason = f" because no identity-based policy allows the {service}:{name} action"
+        return self._denied(call, service, name, resource, reason)
+
+    def changed_trust(self, call: Call, role_name: str, document: str) -> Record:
+        """Return an UpdateAssumeRolePolicy call that succeeds.
+
+        Args:
+            call: Who called, when, from where.
+            role_name: The role, which is in the caller's account.
+            document: The new trust policy, as JSON text.
+        """
+        parameters = {"roleName": role_name, "policyDocument": document}
+        return self._record(call, "iam", "UpdateAssumeRolePolicy", parameters, read_only=False)
+
+    def switched_role(self, call: Call, role_arn: str) -> tuple[Record, Record]:
+        """Return what the console's Switch role records, for a user.
+
+        The console assumes the role from an address of its own; the SwitchRole of the same second,
+        which the session makes, has the user's address.
+        """
+        user, arn = call.identity["userName"], call.identity["arn"]
+        internal = Call(call.identity | {"invokedBy": INTERNAL}, call.time, INTERNAL)
+        entry = self.assumed_role(internal, role_arn, user)
+        entry["userAgent"] = f"{INTERNAL} {GENERATED_BY}"
+        session = issued_identity(entry)
+        del session["accessKeyId"], session["sessionContext"]
+        switch = self.other(Call(session, call.time, call.address), "signin", "SwitchRole", None)
+        switch["userAgent"] = f"Mozilla/5.0 {GENERATED_BY}"
+        switch["responseElements"] = {"SwitchRole": "Success"}
+        switch["additionalEventData"] = {
+            "SwitchFrom": arn,
+            "RedirectTo": "https://console.aws.amazon.com/console/home",
+        }
+        return entry, switch | {"eventType": "AwsConsoleSignIn", "awsRegion": IAM_REGION}
+
+    def assumed_role(self, call: Call, role_arn: str, session: str, source: str = "") -> Record:
+        """Return an AssumeRole call that succeeds.
+
+        Args:
+            call: Who called, when, from where.
+            role_arn: The role.
+            session: The name of its session.
+            source: The source identity that the session has; "" for none.
+        """
         role_name = role_arn.rsplit("/", 1)[-1]
         account = role_arn.split(":")[4]
         record = self._record(
@@ -70,15 +129,42 @@ class Shapes:
                 "arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session}",
             },
         }
+        if source:
+            record["requestParameters"]["sourceIdentity"] = source
+            record["responseElements"]["sourceIdentity"] = source
         record["resources"] = [{"accountId": account, "type": "AWS::IAM::Role", "ARN": role_arn}]
         return record
 
-    def ordinary(
-        self, call: Call, service: str, name: str, parameters: dict[str, Any] | None, region: str
+    def other(
+        self,
+        call: Call,
+        service: str,
+        name: str,
+        parameters: dict[str, Any] | None,
+        *,
+        read_only: bool = True,
     ) -> Record:
-        """Return any other call that succeeds."""
-        record = self._record(call, service, name, parameters, read_only=True)
-        return record | {"awsRegion": region}
+        """Return any other call that succeeds.
+
+        Args:
+            call: Who called, when, from where.
+            service: The service, without its domain.
+            name: The eventName.
+            parameters: The requestParameters.
+            read_only: False if it changes something.
+        """
+        return self._record(call, service, name, parameters, read_only=read_only)
+
+    def created_access_key(self, call: Call, user: str) -> Record:
+        """Return a CreateAccessKey call for a user of the caller's account."""
+        record = self.other(call, "iam", "CreateAccessKey", {"userName": user}, read_only=False)
+        key = {
+            "userName": user,
+            "accessKeyId": self._id("AKIA"),
+            "status": "Active",
+            "createDate": clock(call.time, "%b %d, %Y %I:%M:%S %p"),
+        }
+        return record | {"responseElements": {"accessKey": key}}
 
     def failed(self, record: Record, code: str, message: str) -> Record:
         """Return a record with an error that is not a denial: its parameters stay."""
@@ -128,7 +214,7 @@ class Shapes:
             "readOnly": read_only,
             "eventType": "AwsApiCall",
             "managementEvent": True,
-            "recipientAccountId": ACCOUNT,
+            "recipientAccountId": call.identity.get("accountId", ACCOUNT),
             "eventCategory": "Management",
             "tlsDetails": {
                 "tlsVersion": "TLSv1.3",

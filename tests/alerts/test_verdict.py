@@ -5,9 +5,8 @@ import pytest
 from local_panther.alerts.incidents import incidents_of
 from local_panther.alerts.model import RULE_ERROR
 from local_panther.roles.log import MAX_CALLS, RoleLog
-from local_panther.simulate.identities import PrincipalKind
+from local_panther.simulate.identities import ACCOUNT, PrincipalKind
 from local_panther.simulate.scenario import Api
-from local_panther.simulate.shapes import ACCOUNT
 from tests.builders.alerts import alert, log_of
 from tests.builders.events import START, call, denied, denied_update, role_arn
 from tests.builders.replays import replayed, simulated

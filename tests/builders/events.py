@@ -8,8 +8,7 @@ from panther_core.enriched_event import PantherEvent
 
 from local_panther.records.model import Record
 from local_panther.records.panther_fields import panther_fields, remove_nulls
-from local_panther.simulate.identities import PrincipalKind, identity
-from local_panther.simulate.shapes import ACCOUNT
+from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity
 from local_panther.times import event_time, parse_time
 
 REPO = Path(__file__).parents[2]

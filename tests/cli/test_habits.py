@@ -152,6 +152,18 @@ class TestArguments:
         assert status == 2 and out == "" and "Traceback" not in err
         assert "is not the ARN of a role, such as arn:aws:iam::" in err
 
+    @pytest.mark.parametrize(
+        ("options", "needed"),
+        [
+            (("--accounts", 2, "--api", "update-trust-policy"), "--accounts needs --api"),
+            (("--console",), "--console needs --blocklisted"),
+            (("--follow-up",), "--follow-up needs --succeed"),
+        ],
+    )
+    def test_an_option_that_would_do_nothing_is_refused(self, options, needed):
+        status, out, err = run("simulate", "-", *options)
+        assert status == 2 and out == "" and needed in err
+
     @pytest.mark.parametrize("name", ["out.csv", "out.gz", "out.json.zip", "out.parquet", "o.JSON"])
     def test_a_file_of_another_kind_is_no_folder(self, tmp_path, name):
         status, _, err = run("simulate", tmp_path / name)

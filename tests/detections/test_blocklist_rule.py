@@ -18,8 +18,7 @@ from panther_analysis_tool.analysis_utils import load_analysis_specs
 from panther_core.filter import Filter
 
 from local_panther.content import filters
-from local_panther.simulate.identities import PrincipalKind, identity, service
-from local_panther.simulate.shapes import ACCOUNT
+from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity, service
 from tests.builders.configurations import EXACT, change_blocklist, include_people, shipped
 from tests.builders.events import ALICE, START, call, denied, event, role_arn
 from tests.builders.replays import replayed

@@ -13,8 +13,7 @@ import aws_role_activity_helpers as activity
 import aws_role_escalation_config as config
 import pytest
 
-from local_panther.simulate.identities import SSO_PATH, PrincipalKind, identity, service
-from local_panther.simulate.shapes import ACCOUNT
+from local_panther.simulate.identities import ACCOUNT, SSO_PATH, PrincipalKind, identity, service
 from tests.builders.configurations import shipped
 from tests.builders.events import (
     ALICE,

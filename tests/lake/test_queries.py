@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from local_panther.content.sql import parse_sql, scanned_event_names
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
-from local_panther.simulate.identities import SSO_PATH, PrincipalKind, identity, service
-from local_panther.simulate.shapes import ACCOUNT
+from local_panther.simulate.identities import ACCOUNT, SSO_PATH, PrincipalKind, identity, service
 from local_panther.times import event_time
 from tests.builders.events import (
     ALICE,
