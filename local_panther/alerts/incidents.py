@@ -135,7 +135,8 @@ class Incident:
         """Return the steps of the runbook of one of its alerts, filled in."""
         calls = self.roles.entered if self.roles else ()
         entered = [_role_values(call.role) for call in calls]
-        return runbook_steps(alert, self._known, self.queries, entered)
+        keys = self.roles.issued_keys if self.roles else ()
+        return runbook_steps(alert, self._known, self.queries, entered, keys)
 
     @cached_property
     def columns(self) -> Mapping[str, Any]:

@@ -96,6 +96,7 @@ def runbook_steps(
     known: Mapping[str, str],
     texts: Mapping[str, str],
     roles: Sequence[Mapping[str, str]] = (),
+    keys: Sequence[str] = (),
 ) -> tuple[Step, ...]:
     """Return the steps of an alert's runbook; one without numbers or bullets is one step.
 
@@ -106,10 +107,14 @@ def runbook_steps(
         known: Values for parameters of queries by name, from its incident.
         texts: The SQL of the saved queries by name.
         roles: `role_name` and `account` of each role that was entered.
+        keys: Access keys that were issued, beside those that the alert says: a query that ran once
+            knows the sessions until then.
     """
     values = query_values(alert, known)
     each: dict[str, Sequence[Mapping[str, str]]] = {
-        "access_key_id": [{"access_key_id": key} for key in issued_keys(alert)],
+        "access_key_id": [
+            {"access_key_id": key} for key in dict.fromkeys([*issued_keys(alert), *keys])
+        ],
         "role_name": roles,
     }
     fields = _fields(alert)

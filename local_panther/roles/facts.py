@@ -98,9 +98,9 @@ class RoleFacts:
         return most_frequent(identity for identity, _ in pairs)
 
     @cached_property
-    def issued_keys(self) -> frozenset[str]:
-        """Access keys of the sessions that were issued."""
-        return frozenset(call.issued_key for call in self.attempts if call.issued_key)
+    def issued_keys(self) -> tuple[str, ...]:
+        """Access keys of the sessions that were issued, in order of time."""
+        return tuple(dict.fromkeys(call.issued_key for call in self.attempts if call.issued_key))
 
     @property
     def first(self) -> float:

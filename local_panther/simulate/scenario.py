@@ -93,7 +93,7 @@ class Scenario:
 def attack(scenario: Scenario, random: Random) -> Iterator[Record]:
     """Yield the records of an attack, in the order of their times."""
     shapes, callers = Shapes(random), _Callers(scenario, random)
-    records = []
+    records: list[Record] = []
     if scenario.discovery and not scenario.discovery_last:
         records += _discovery(scenario, shapes, callers, scenario.start)
     records += _person(scenario, shapes)

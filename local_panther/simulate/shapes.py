@@ -16,6 +16,7 @@ IAM_REGION = "us-east-1"  # IAM records its events there, wherever the caller is
 STS_REGION = "eu-west-1"
 GENERATED_BY = "generated-by/local-panther-simulate"
 USER_AGENT = f"aws-cli/2.17.32 {GENERATED_BY}"
+KEY_LENGTH = 20
 INTERNAL = "AWS Internal"  # address, user agent and service of calls that the console makes
 
 Record = dict[str, Any]
@@ -160,7 +161,7 @@ class Shapes:
         record = self.other(call, "iam", "CreateAccessKey", {"userName": user}, read_only=False)
         key = {
             "userName": user,
-            "accessKeyId": self._id("AKIA"),
+            "accessKeyId": self._id("AKIAEXAMPLE")[:KEY_LENGTH],
             "status": "Active",
             "createDate": clock(call.time, "%b %d, %Y %I:%M:%S %p"),
         }

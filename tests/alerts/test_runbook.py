@@ -56,6 +56,21 @@ def test_what_has_too_many_roles_for_a_query_each_says_how_many_are_left(tmp_pat
     assert len(calls) + sum(call.others for call in calls) == incident.entered == 23
 
 
+def test_sessions_are_asked_for_that_were_issued_after_the_query_had_run(tmp_path):
+    (incident,) = replayed(simulated(tmp_path / "t", succeed=8, ordinary=0)).incidents
+    critical = incident.alerts[0]
+    calls = [
+        call
+        for step in incident.steps(critical)
+        for call in step.queries
+        if call.name == "AWS Role Session Activity"
+    ]
+    of_alert = critical.context["issued_access_keys"].split(", ")
+    asked = [call.about for call in calls]
+    assert set(of_alert) < set(asked) == set(incident.roles.issued_keys) and len(asked) == 8
+    assert set(asked[: len(of_alert)]) == set(of_alert)
+
+
 def test_steps_are_apart_and_each_field_is_said_once(outcome):
     (critical,) = [a for a in outcome.alerts if a.severity == "CRITICAL"]
     own = [step for alert, step in steps_of(outcome) if alert is critical]

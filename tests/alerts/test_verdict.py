@@ -214,6 +214,8 @@ def test_foreign_content_gets_the_same_facts(tmp_path):
             return "all"
     """
     folder = write_rules(tmp_path / "content", denied=body)
-    trail = simulated(tmp_path / "t", api=Api.UPDATE_TRUST_POLICY, ordinary=0, succeed=1)
+    trail = simulated(
+        tmp_path / "t", api=Api.UPDATE_TRUST_POLICY, ordinary=0, succeed=1, follow_up=True
+    )
     (incident,) = replayed(trail, content=folder).incidents
     assert incident.sentence.startswith("ENTERED 1 of 12 roles: mallory")

@@ -20,7 +20,7 @@ def month(folder: Path, *, pipelines: int, days: int = 28, ordinary: int = 2000)
     """Write a month of CloudTrail: each pipeline alerts once a day.
 
     A search by users that fails is there too, a person of Identity Center who gets into two roles,
-    and a user who changes trust policies and gets into one. None of them is a role: a role can be
+    and a user who tries trust policies and changes one. None of them is a role: a role can be
     an expected principal.
     """
     random = Random(7)

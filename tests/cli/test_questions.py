@@ -9,11 +9,23 @@ from typer.testing import CliRunner
 
 from local_panther.cli import app
 from tests.builders.events import REPO
+from tests.builders.queries import query_specs
 
 PAGE = (REPO / "docs" / "triage.md").read_text()
-BLOCK = PAGE.partition("<!-- commands: questions -->")[2].partition("```sh")[2].partition("```")[0]
-COMMANDS = [line for line in BLOCK.splitlines() if line.startswith("local-panther ")]
-QUESTIONS = re.findall(r"^# (\d+) ", BLOCK, re.MULTILINE)
+
+
+def block(name):
+    """The commands of a block of the page."""
+    return PAGE.partition(f"<!-- commands: {name} -->")[2].partition("```sh")[2].partition("```")[0]
+
+
+def commands_of(name):
+    return [line for line in block(name).splitlines() if line.startswith("local-panther ")]
+
+
+COMMANDS, MORE = commands_of("questions"), commands_of("more")
+QUESTIONS = re.findall(r"^# (\d+) ", block("questions"), re.MULTILINE)
+QUERIES = {spec["QueryName"] for spec in query_specs().values()}
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +41,46 @@ def test_there_is_a_command_for_each_of_ten_questions():
     assert len(COMMANDS) == 1 + len(QUESTIONS)
 
 
-@pytest.mark.parametrize("command", COMMANDS[1:])
-def test_each_command_has_an_answer(trail, command):
+def answers(trail, command):
+    """What a command of the page prints as JSON."""
     arguments = [*shlex.split(command)[1:], "--format", "json", "--workers", "1"]
     done = CliRunner().invoke(app, [str(trail) if a == "trail" else a for a in arguments])
     assert done.exit_code == 0, done.output
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert rows
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS[1:], *MORE])
+def test_each_command_has_an_answer(trail, command):
+    assert answers(trail, command)
+
+
+def test_each_query_of_the_package_is_asked_something():
+    asked = {shlex.split(command)[2] for command in [*COMMANDS[1:], *MORE]}
+    assert QUERIES - asked == set()
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:])
+def test_the_ten_answers_are_about_the_attacker(trail, command):
     # The calls of a principal have its address, all other answers its name.
-    assert "mallory" in done.stdout or "198.51.100.23" in {row["address"] for row in rows}
+    found = answers(trail, command)
+    assert "mallory" in json.dumps(found) or "198.51.100.23" in {row["address"] for row in found}
+
+
+def test_the_key_of_a_user_leads_back_to_the_attacker(trail):
+    command = next(command for command in COMMANDS if "access_key_id=AKIA" in command)
+    steps = [(row["steps_back"], row["api"]) for row in answers(trail, command)]
+    assert steps == [(0, "CreateAccessKey"), (1, "AssumeRole")]
+
+
+def test_the_runbook_asks_for_every_session_that_the_attacker_got(trail):
+    alerts = answers(trail, COMMANDS[1])
+    commands = [
+        query["command"]
+        for alert in alerts
+        for step in alert["runbook"]
+        for query in step["queries"]
+        if query["name"] == "AWS Role Session Activity"
+    ]
+    found = answers(trail, next(c for c in COMMANDS if "Successes After Failures" in c))
+    keys = {row["issued_access_key"] for row in found}
+    assert len(keys) == 2 and all(any(key in command for command in commands) for key in keys)

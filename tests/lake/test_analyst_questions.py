@@ -6,6 +6,8 @@ The files of `../shared/cases/inputs` are tried where that folder is.
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from local_panther.content.sql import parameters_in, parse_sql
 from local_panther.lake.dialect import transpile_sql
@@ -13,6 +15,7 @@ from local_panther.lake.lake import Lake
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.events import ALICE, REPO, START, call, denied, read_record, role_arn
 from tests.builders.queries import query_specs
+from tests.scale import examples
 
 CASES = REPO.parent / "shared" / "cases" / "inputs"
 SPECS = query_specs()
@@ -71,6 +74,11 @@ SWITCHED = call(
 )
 
 
+def session(role, key, **context):
+    who = identity(PrincipalKind.ROLE, role, "s") | {"accessKeyId": key}
+    return who | {"sessionContext": who["sessionContext"] | context}
+
+
 class TestWhoGotIntoARole:
     def test_every_call_that_issues_credentials_is_looked_at(self):
         sts = {
@@ -92,15 +100,59 @@ class TestWhoGotIntoARole:
         assert keys["CreateSession"] == "ASIAEXAMPLEANYW00001"
         assert keys["AssumeRole"] == "ASIAAssumeRole"
 
-    def test_a_session_on_the_way_names_who_was_given_it(self):
+    def test_a_session_on_the_way_names_the_first_person(self):
         records = [
             issuing("AssumeRole", ALICE, "ASIAEXAMPLEJUMP00001", roleArn=role_arn("Jump")),
             issuing("AssumeRole", WITH_JUMP_KEY, "ASIALAST", START + 60, roleArn=role_arn("Prod")),
         ]
         (row,) = rows_of(ISSUED, records, role_name="Prod")
-        assert row["issued_to"] == ALICE["arn"] and row["access_key"] == "ASIAEXAMPLEJUMP00001"
-        (row,) = rows_of(ISSUED, records, access_key_id="ASIALAST")
-        assert row["caller"] == WITH_JUMP_KEY["arn"]
+        assert row["first_caller"] == ALICE["arn"] and row["access_key"] == "ASIAEXAMPLEJUMP00001"
+        last, first = rows_of(ISSUED, records, access_key_id="ASIALAST")
+        assert (last["caller"], first["caller"]) == (WITH_JUMP_KEY["arn"], ALICE["arn"])
+        assert (last["steps_back"], first["steps_back"]) == (0, 1)
+
+    @settings(max_examples=examples(10, 100), deadline=None)
+    @given(st.integers(1, 19), st.randoms())
+    def test_a_key_leads_back_to_the_first_person_over_every_step(self, steps, random):
+        records = [issuing("AssumeRole", ALICE, "ASIA0", roleArn=role_arn("Role0"))]
+        for step in range(1, steps + 1):
+            who = session(f"Role{step - 1}", f"ASIA{step - 1}")
+            target = role_arn(f"Role{step}")
+            records.append(issuing("AssumeRole", who, f"ASIA{step}", START + step, roleArn=target))
+        random.shuffle(records)
+        found = rows_of(ISSUED, records, access_key_id=f"ASIA{steps}")
+        assert [row["steps_back"] for row in found] == list(range(steps + 1))
+        assert {row["first_caller"] for row in found} == {ALICE["arn"]}
+        assert found[-1]["caller"] == ALICE["arn"]
+
+    def test_the_key_of_a_user_leads_back_to_the_session_that_created_it(self):
+        key = {"accessKey": {"accessKeyId": "AKIANEW", "userName": "svc"}}
+        records = [
+            issuing("AssumeRole", ALICE, "ASIA1", roleArn=role_arn("Prod")),
+            call("CreateAccessKey", session("Prod", "ASIA1"), START + 60, responseElements=key),
+        ]
+        created, entered = rows_of(ISSUED, records, access_key_id="AKIANEW")
+        assert (created["api"], entered["api"]) == ("CreateAccessKey", "AssumeRole")
+        assert created["first_caller"] == ALICE["arn"]
+
+    def test_a_call_and_its_copy_in_the_account_of_the_target_are_one(self):
+        other = role_arn("Prod", "111122223333")
+        entered = issuing("AssumeRole", ALICE, "ASIA1", roleArn=other)
+        copy = issuing("AssumeRole", {"type": "AWSAccount", "principalId": "AIDA1"}, "ASIA1")
+        copy |= {"requestParameters": {"roleArn": other}}
+        (row,) = rows_of(ISSUED, [copy, entered], role_name="Prod")
+        assert row["caller"] == ALICE["arn"]
+        (row,) = rows_of(ISSUED, [copy], role_name="Prod")
+        assert row["caller"] == "AIDA1"
+
+    def test_a_log_that_has_one_key_everywhere_is_walked_no_further_than_its_end(self):
+        """Anonymised logs have; each step would otherwise lead to all calls."""
+        who = session("Prod", "ASIA1")
+        parameters = {"roleArn": role_arn("Prod")}
+        records = [issuing("AssumeRole", who, "ASIA1", START + i, **parameters) for i in range(50)]
+        found = rows_of(ISSUED, records, access_key_id="ASIA1")
+        assert 50 <= len(found) <= 50 * 21
+        assert [row["steps_back"] for row in found].count(0) == 50
 
     def test_root_and_federation_are_found_by_the_key(self):
         root = issuing("AssumeRoot", ALICE, "ASIAROOT", targetPrincipal="222222222222")
@@ -134,10 +186,50 @@ class TestWhoGotIntoARole:
 
     def test_the_case_of_a_chain(self):
         found = rows_of(ISSUED, case("who-assumed-the-role.jsonl"), role_name="Prod")
-        assert [(row["caller"].rpartition("/")[2], row["issued_to"]) for row in found] == [
-            ("bob", None),
+        assert [(row["caller"].rpartition("/")[2], row["first_caller"]) for row in found] == [
+            ("bob", "arn:aws:iam::123456789012:user/bob"),
             ("work", "arn:aws:iam::123456789012:user/alice"),
         ]
+
+
+SAME = {"sourceIdentity": "alice@example.com"}
+
+
+class TestWhatASourceIdentityDid:
+    def activity(self, records, **values):
+        found = rows_of("aws_role_session_activity_query", records, **values)
+        return [(row["caller"].rpartition("role/")[2], row["event_name"]) for row in found]
+
+    def test_all_calls_of_all_its_sessions_are_found_and_who_gave_it(self):
+        parameters = {"roleArn": role_arn("Jump"), **SAME}
+        first, second = session("Jump", "ASIA1", **SAME), session("Prod", "ASIA2", **SAME)
+        records = [
+            issuing("AssumeRole", ALICE, "ASIA1", **parameters),
+            call("ListBuckets", first, START + 1, eventSource="s3.amazonaws.com"),
+            call("CreateAccessKey", second, START + 2),
+            call("ListUsers", session("Prod", "ASIA3", sourceIdentity="bob"), START + 3),
+            call("ListUsers", session("Prod", "ASIA4"), START + 4),
+            call("ListUsers", session("Prod", "ASIA5", sourceIdentity=""), START + 5),
+        ]
+        assert self.activity(records, source_identity="alice@example.com") == [
+            (ALICE["arn"], "AssumeRole"),
+            ("Jump/s", "ListBuckets"),
+            ("Prod/s", "CreateAccessKey"),
+        ]
+        assert self.activity(records, access_key_id="ASIA4") == [("Prod/s", "ListUsers")]
+        assert self.activity(records) == []
+
+
+def test_the_history_says_where_and_when_and_how_much_of_it_failed():
+    records = [
+        call("ListBuckets", time=START + i * 60, awsRegion=region, eventSource="s3.amazonaws.com")
+        for i, region in enumerate(("us-east-1", "eu-west-1", "us-east-1"))
+    ]
+    records[1] |= {"errorCode": "AccessDenied", "errorMessage": "no"}
+    (row,) = rows_of("aws_principal_history_query", records, name="alice")
+    assert (row["calls"], row["errors"], row["regions"]) == (3, 1, "eu-west-1, us-east-1")
+    assert row["first_call"] == "2026-01-05 10:00:00.000"
+    assert row["last_call"] == "2026-01-05 10:02:00.000"
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
@@ -205,7 +297,7 @@ def test_a_role_that_was_switched_to_matches_whole():
             2,
         ),
         ("aws_console_switch_role_query", "switch-role-substring.jsonl", {"role_name": "Admin"}, 1),
-        (ISSUED, "who-assumed-the-role.jsonl", {"access_key_id": "ASIAEXAMPLEPROD00001"}, 1),
+        (ISSUED, "who-assumed-the-role.jsonl", {"access_key_id": "ASIAEXAMPLEPROD00001"}, 2),
     ],
 )
 def test_a_case_from_outside_gives_the_rows_that_are_right(query, file, values, count):
