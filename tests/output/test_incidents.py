@@ -134,4 +134,4 @@ def test_the_two_criticals_of_a_month_with_500_alerts_come_first_on_one_screen(b
     lines = out.getvalue().splitlines()
     assert len(lines) <= SCREEN
     assert [line[:8].strip() for line in lines[2:5]] == ["CRITICAL", "CRITICAL", "HIGH"]
-    assert "ENTERED 2 of 16" in lines[2] and "ENTERED 1 of 14" in lines[3]
+    assert "ENTERED 2 of 16" in lines[2] and "CHANGED the tru" in lines[3]
