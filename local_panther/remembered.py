@@ -1,59 +1,240 @@
-"""Remembers on disk what queries were found to be, by their text and by what it depends on.
+"""Remembers on disk what was found out about content, by its text and by what that depends on.
 
-To translate a repository's queries takes longer than to load the rest of it. A cache that cannot be
-read or written is none: everything is then found out again.
+To translate a repository's queries, or to check its items against panther_analysis_tool's schemas,
+takes longer than to load the rest of it. A cache that cannot be read or written is none: everything
+is then found out again.
 """
 
+import atexit
 import contextlib
 import hashlib
 import json
 import logging
 import os
 import sqlite3
+import stat
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from functools import lru_cache
-from importlib.metadata import version
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_REMEMBERED = 5000
+MAX_VERDICTS = 50_000  # those on all files of a large repository, and of many changes to it
+MAX_WAITING = 2000  # verdicts that are not written yet
 ROOMS = ("content", "lake")  # that find out something about queries
 PACKAGES = ("duckdb", "jinja2", "sqlglot")
+# What judges items, and what it judges with
+JUDGES = ("panther_analysis_tool", "panther_core", "schema", "jsonschema", "sqlfluff", "PyYAML")
 BUSY_SECONDS = 1.0  # for another process that writes
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # The digest guards against a damaged file, in which SQLite checks no values.
 CREATE = """CREATE TABLE IF NOT EXISTS remembered (
     key TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL
 )"""
 
 
+class _Opened(NamedTuple):
+    """A connection, with the process and the state of the file that it belongs to."""
+
+    state: tuple[object, ...]
+    connection: sqlite3.Connection
+
+
+class Store:
+    """A database in the user's cache.
+
+    Args:
+        name: The name of its file.
+        limit: Returns how many values it holds; the oldest of more are forgotten.
+        versions: Returns what all values depend on beside the texts that they were found for.
+    """
+
+    def __init__(self, name: str, limit: Callable[[], int], versions: Callable[[], str]) -> None:
+        self._name = name
+        self._limit = limit
+        self._versions = versions
+        self._local = threading.local()
+
+    def get(self, kind: str, text: str) -> str | None:
+        """Return what was kept for a text; None if nothing was, or not by these versions."""
+        key = self._key(kind, text)
+        with self._connection() as connection:
+            row = connection.execute("SELECT value, digest FROM remembered WHERE key = ?", [key])
+            found: tuple[str, str] | None = row.fetchone()
+            if found and _digest(key, found[0]) == found[1]:
+                return found[0]
+        return None
+
+    def keep(self, kind: str, values: dict[str, str]) -> None:
+        """Keep values by the texts that they were found for."""
+        self._write({self._key(kind, text): value for text, value in values.items()})
+
+    def _write(self, values: dict[str, str]) -> None:
+        if not values:
+            return
+        rows = [(key, value, _digest(key, value)) for key, value in values.items()]
+        with self._connection() as connection, connection:
+            connection.executemany("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?)", rows)
+            connection.execute(
+                "DELETE FROM remembered WHERE rowid <= (SELECT MAX(rowid) FROM remembered) - ?",
+                [self._limit()],
+            )
+
+    def _key(self, kind: str, text: str) -> str:
+        return _digest(self._versions(), kind, text)
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Yield the database, an empty one in memory if there is none; errors end the block."""
+        try:
+            connection = self._opened()
+        except (OSError, RuntimeError, sqlite3.Error) as error:  # as on a machine without a home
+            self._give_up(error)
+            connection = sqlite3.connect(":memory:")
+            connection.execute(CREATE)
+        try:
+            yield connection
+        except sqlite3.Error as error:
+            self._local.opened = None
+            connection.close()
+            self._give_up(error)
+
+    def _opened(self) -> sqlite3.Connection:
+        """Return this thread's connection to the file.
+
+        To open it takes longer than to ask it. It is opened again once the file has changed, and in
+        a forked process.
+        """
+        path = self._file()
+        opened: _Opened | None = getattr(self._local, "opened", None)
+        with contextlib.suppress(OSError):
+            if opened and opened.state == _state(path):
+                return opened.connection
+        _make_private(path)
+        connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
+        try:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute(CREATE)
+            self._local.opened = _Opened(_state(path), connection)
+        except (OSError, sqlite3.Error):
+            connection.close()
+            raise
+        return connection
+
+    def _give_up(self, error: Exception) -> None:
+        logging.debug("%s is not used: %s", self._name, error)
+        if type(error) is sqlite3.DatabaseError:  # damaged, and not such as one that is locked
+            with contextlib.suppress(OSError):
+                self._file().unlink()
+
+    def _file(self) -> Path:
+        """Return the database: https://specifications.freedesktop.org/basedir-spec."""
+        folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return Path(folder) / "local-panther" / self._name
+
+
+class WaitingStore(Store):
+    """A store for very many small values: they are written together, at the end at the latest."""
+
+    def __init__(self, name: str, limit: Callable[[], int], versions: Callable[[], str]) -> None:
+        super().__init__(name, limit, versions)
+        self._waiting: dict[str, str] = {}
+        self._process = os.getpid()
+        atexit.register(self.flush)
+
+    def keep(self, kind: str, values: dict[str, str]) -> None:
+        """Keep values by the texts that they were found for."""
+        self._waiting |= {self._key(kind, text): value for text, value in values.items()}
+        if len(self._waiting) >= MAX_WAITING:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits, unless it waits in the process that this one was forked from."""
+        if os.getpid() == self._process:
+            values, self._waiting = self._waiting, {}
+            self._write(values)
+
+
+def _make_private(path: Path) -> None:
+    """Make a file and its folder, for this user alone.
+
+    Raises:
+        OSError: They cannot be made, or belong to somebody else, who could have written anything.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        for each in (path.parent, file):
+            found = os.stat(each)  # noqa: PTH116 - of a descriptor too
+            if found.st_uid != os.geteuid():
+                raise PermissionError(f"{path} belongs to another user")
+            if found.st_mode & OTHERS:
+                os.chmod(each, stat.S_IMODE(found.st_mode) & ~OTHERS)  # noqa: PTH101
+    finally:
+        os.close(file)
+
+
+def _state(path: Path) -> tuple[object, ...]:
+    found = path.stat()
+    return os.getpid(), path, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _digest(*texts: str) -> str:
+    return hashlib.sha256("\n".join(texts).encode(errors="replace")).hexdigest()
+
+
+@cache
+def code_digest(*rooms: str) -> str:
+    """Return a digest of the code of some of this package's modules and folders."""
+    digest = hashlib.sha256()
+    for name in rooms:
+        place = Path(__file__).parent / name
+        files = [*place.glob("*.py"), *place.glob("*.sql")] if place.is_dir() else [place]
+        for path in sorted(files):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+@lru_cache
+def _versions() -> str:
+    """Return what the outcome depends on beside the query: the code that finds it."""
+    return " ".join([code_digest(*ROOMS), *map(version, PACKAGES)])
+
+
+@lru_cache
+def _judges() -> str:
+    """Return what a verdict on an item depends on beside the item."""
+    found = (f"{name} {_version(name)}" for name in JUDGES)
+    return " ".join([code_digest("content/verdicts.py"), sys.version, *found])
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # an older tool did not need it
+        return ""
+
+
+_queries = Store("queries.sqlite", lambda: MAX_REMEMBERED, _versions)
+verdicts = WaitingStore("verdicts.sqlite", lambda: MAX_VERDICTS, _judges)
+
+
 def remembered(kind: str, text: str) -> str | None:
-    """Return what was kept for a text; None if nothing was, or not by this version.
+    """Return what was kept for a query; None if nothing was, or not by this version.
 
     Args:
         kind: What was found out about it, such as "prepared".
         text: A query.
     """
-    key = _key(kind, text)
-    with _connection() as connection:
-        row = connection.execute("SELECT value, digest FROM remembered WHERE key = ?", [key])
-        found: tuple[str, str] | None = row.fetchone()
-        if found and _digest(key, found[0]) == found[1]:
-            return found[0]
-    return None
+    return _queries.get(kind, text)
 
 
 def remember(kind: str, values: dict[str, str]) -> None:
-    """Keep values by the texts that they were found for; the oldest of many are forgotten."""
-    if not values:
-        return
-    keys = {_key(kind, text): value for text, value in values.items()}
-    rows = [(key, value, _digest(key, value)) for key, value in keys.items()]
-    with _connection() as connection, connection:
-        connection.executemany("INSERT OR REPLACE INTO remembered VALUES (?, ?, ?)", rows)
-        connection.execute(
-            "DELETE FROM remembered WHERE rowid <= (SELECT MAX(rowid) FROM remembered) - ?",
-            [MAX_REMEMBERED],
-        )
+    """Keep values by the queries that they were found for; the oldest of many are forgotten."""
+    _queries.keep(kind, values)
 
 
 def found_before(kind: str, text: str, find: Callable[[], Any]) -> Any:
@@ -72,64 +253,3 @@ def found_before(kind: str, text: str, find: Callable[[], Any]) -> Any:
         kept = json.dumps(find())
         remember(kind, {text: kept})
     return json.loads(kept)
-
-
-@contextlib.contextmanager
-def _connection() -> Iterator[sqlite3.Connection]:
-    """Yield the database, an empty one in memory if there is none; errors in it end the block."""
-    try:
-        connection = _opened()
-    except (OSError, RuntimeError, sqlite3.Error) as error:  # as on a machine without a home
-        _give_up(error)
-        connection = sqlite3.connect(":memory:")
-        connection.execute(CREATE)
-    with contextlib.closing(connection):
-        try:
-            yield connection
-        except sqlite3.Error as error:
-            _give_up(error)
-
-
-def _give_up(error: Exception) -> None:
-    logging.debug("queries are not remembered: %s", error)
-    if type(error) is sqlite3.DatabaseError:  # damaged, and not such as one that is locked
-        with contextlib.suppress(OSError):
-            _file().unlink()
-
-
-def _opened() -> sqlite3.Connection:
-    path = _file()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
-    try:
-        connection.execute("PRAGMA synchronous = OFF")
-        connection.execute(CREATE)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _file() -> Path:
-    """Return the database: https://specifications.freedesktop.org/basedir-spec."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "local-panther" / "queries.sqlite"
-
-
-def _key(kind: str, text: str) -> str:
-    return _digest(_versions(), kind, text)
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\n".join(texts).encode(errors="replace")).hexdigest()
-
-
-@lru_cache
-def _versions() -> str:
-    """Return what the outcome depends on beside the query: the code that finds it."""
-    digest = hashlib.sha256()
-    for name in ROOMS:
-        folder = Path(__file__).with_name(name)
-        for path in sorted([*folder.glob("*.py"), *folder.glob("*.sql")]):
-            digest.update(path.read_bytes())
-    return " ".join([digest.hexdigest(), *map(version, PACKAGES)])

@@ -82,7 +82,7 @@ def test(
         TemporaryFolder("local-panther-") as state,
     ):
         from local_panther.instance.index import is_stored
-        from local_panther.instance.server import running  # while the tool starts
+        from local_panther.instance.on_demand import running_on_demand
         from local_panther.unit_tests.doubts import check_content
         from local_panther.unit_tests.unopened import unopened
 
@@ -91,7 +91,7 @@ def test(
             _fix(folder, messages)
         left_out = unopened(folder)
         found = check_content(folder, has_comments=not is_stored(folder))
-        with running(state, token := _token()) as url:
+        with running_on_demand(state, token := _token()) as url:
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
             arguments = ["test", *context.args, *left_out.arguments]
             status = tool.run(arguments, instance, show)

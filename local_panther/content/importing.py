@@ -3,34 +3,19 @@
 import importlib
 import sys
 from collections.abc import Mapping
-from functools import cache, partialmethod
+from functools import partialmethod
 from types import ModuleType
 from typing import Any
 
 import panther_core.data_model
-from jsonpath_ng.ext.parser import ExtendedJsonPathLexer, ExtentedJsonPathParser  # type: ignore[import-untyped]
-from jsonpath_ng.parser import IteratorToTokenStream  # type: ignore[import-untyped]
 from panther_core.data_model import DataModel
 from panther_core.detection import DetectionResult, RawStringImporter
 from panther_core.rule import Rule
-from ply import yacc  # type: ignore[import-untyped]
 
 from local_panther.containment import call
+from local_panther.content.json_paths import use_one_grammar
 from local_panther.errors import FieldError
 from local_panther.processes import TemporaryFolder
-
-
-@cache
-def _json_path_tables() -> Any:
-    """Build the tables of the parser of JSON paths once, not for every path: it takes 40 ms."""
-    grammar = ExtentedJsonPathParser()
-    return yacc.yacc(module=grammar, debug=False, write_tables=False, start="jsonpath")
-
-
-@cache
-def _json_path(path: str) -> Any:
-    tokens = ExtendedJsonPathLexer().tokenize(path)
-    return _json_path_tables().parse(lexer=IteratorToTokenStream(tokens))
 
 
 class BodyRule(Rule):
@@ -195,5 +180,5 @@ class Importer:
             config["body"] = body
         # Fixed in panther_core, as for rules.
         panther_core.data_model._DATAMODEL_FOLDER = str(self._root / "data_models")
-        vars(panther_core.data_model)["parse"] = _json_path
+        use_one_grammar()
         return call(DataModel, config).unwrap()

@@ -1,5 +1,6 @@
 """What panther_analysis_tool reads and checks content with, without its clients of instances."""
 
+from local_panther.content.verdicts import remember_verdicts
 from local_panther.imports import deferred
 
 CLIENTS = (
@@ -9,7 +10,10 @@ CLIENTS = (
 )
 
 with deferred(*CLIENTS):
+    from panther_analysis_tool import analysis_utils
     from panther_analysis_tool.analysis_utils import classify_analysis, load_analysis_specs
     from panther_analysis_tool.core.definitions import ClassifiedAnalysis
+
+remember_verdicts(analysis_utils)
 
 __all__ = ["ClassifiedAnalysis", "classify_analysis", "load_analysis_specs"]

@@ -9,8 +9,9 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 
+from local_panther.instance.on_demand import MAX_CONNECTIONS
+
 IDLE_SECONDS = 10.0  # without a request under way
-MAX_CONNECTIONS = 100
 
 Factory = Callable[[], asyncio.Protocol]
 

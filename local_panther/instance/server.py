@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,18 +16,15 @@ from aiohttp import hdrs, web
 from local_panther.instance.access import MEDIA_TYPE, Access
 from local_panther.instance.api import Api
 from local_panther.instance.archive import MAX_ARCHIVE_BYTES
-from local_panther.instance.connections import MAX_CONNECTIONS, Connections
+from local_panther.instance.connections import Connections
 from local_panther.instance.instance import Instance
+from local_panther.instance.on_demand import BACKLOG, PATH
 from local_panther.instance.rest.router import Router
 
-PATH = "/public/graphql"
 # Beyond the limit of an archive, so that the message for one that is too large names that limit.
 MAX_REQUEST_BYTES = 8 * MAX_ARCHIVE_BYTES
 BODY_SECONDS = 60.0
 EMPTY = {hdrs.CONTENT_TYPE: MEDIA_TYPE}
-# asyncio accepts as many at once before it looks at any. They come on top of those that are open,
-# and of as many that were just closed: 256 descriptors must be enough for all.
-BACKLOG = MAX_CONNECTIONS // 2
 END_SECONDS = 1.0  # for requests under way when the server stops
 
 Background = Callable[[Instance], contextlib.AbstractContextManager[Any]]
@@ -42,12 +40,14 @@ class Listening:
         port: 0 for any free one.
         token: What clients must send in X-API-Key.
         names: Names that clients may address it by, beside addresses, localhost and `host`.
+        opened: A socket that listens there already.
     """
 
     host: str
     port: int
     token: str
     names: Iterable[str] = field(default=())
+    opened: socket.socket | None = None
 
 
 class _Handler:
@@ -150,8 +150,7 @@ async def serve(
         assert runner.server
         server = await asyncio.get_running_loop().create_server(
             connections.factory(runner.server),
-            host,
-            listening.port,
+            **_place(listening),
             backlog=BACKLOG,
             start_serving=False,
         )
@@ -167,6 +166,12 @@ async def serve(
         ready(f"http://{name}:{port}{PATH}")
         stack.enter_context(background(instance))
         await asyncio.Event().wait()
+
+
+def _place(listening: Listening) -> dict[str, Any]:
+    if listening.opened:
+        return {"sock": listening.opened}
+    return {"host": listening.host, "port": listening.port}
 
 
 def serve_until_stopped(
@@ -197,9 +202,18 @@ def serve_until_stopped(
 
 @contextlib.contextmanager
 def running(
-    state: Path, token: str, background: Background = contextlib.nullcontext
+    state: Path,
+    token: str,
+    background: Background = contextlib.nullcontext,
+    listening: socket.socket | None = None,
 ) -> Iterator[str]:
     """Serve on a free port of loopback while the context lasts; gives the URL.
+
+    Args:
+        state: Folder in which the content is kept.
+        token: What clients must send in X-API-Key.
+        background: Makes what goes on beside the requests, from the instance.
+        listening: A socket that listens on loopback already, in place of a free port.
 
     Raises:
         OSError: The folder cannot be used.
@@ -212,7 +226,8 @@ def running(
         url.append(found)
         is_ready.set()
 
-    task = loop.create_task(serve(state, Listening("127.0.0.1", 0, token), ready, background))
+    place = Listening("127.0.0.1", 0, token, opened=listening)
+    task = loop.create_task(serve(state, place, ready, background))
 
     def run() -> None:
         try:

@@ -13,24 +13,7 @@ from local_panther.content.files import special_files
 from local_panther.processes import TemporaryFolder
 from local_panther.unit_tests.results import Results, read_results
 
-# The tool takes over a second to import. It does so before it gets its arguments and variables,
-# while this process makes its instance ready.
-START = """
-from local_panther.processes import end_with_parent
-end_with_parent()
-import json, os, sys
-from panther_analysis_tool import main
-from local_panther.unit_tests.watching import watch
-with os.fdopen(int(sys.argv[1])) as pipe:
-    given = pipe.read()
-if given:
-    task = json.loads(given)
-    os.environ.update(task["environment"])
-    sys.argv = ["panther_analysis_tool", *task["arguments"]]
-    with open(task["report"], "w", encoding="utf-8") as report:
-        watch(main, report)
-        main.run()
-"""
+START = "from local_panther.unit_tests.process import main; main()"
 REPORT = "results.jsonl"
 END_SECONDS = 0.5  # for the tool to end by itself
 

@@ -1,0 +1,193 @@
+"""Remembers panther_analysis_tool's verdicts on items, so that it judges only what is new.
+
+Of a test of panther-analysis the tool spends two thirds with sqlfluff, to find the tables of its
+queries, and most of the rest with schemas. All of this depends on the text of an item alone, and on
+the packages that judge it. Here, and nowhere else, these functions of the tool are replaced in this
+process: its files stay as they are, and a function that a version of it does not have is left out.
+
+Only what is found to be right is remembered of an item: what is wrong is judged each time, so that
+the errors are the tool's own. The results of tests are never remembered.
+"""
+
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+from local_panther.remembered import verdicts
+
+VALID = "valid"
+PLAIN = (str, int, float, bool, type(None))
+
+
+def remember_verdicts(tool: ModuleType) -> None:
+    """Let the tool ask for what was found before, from now on in this process.
+
+    Args:
+        tool: `panther_analysis_tool.analysis_utils`, some of whose names are replaced.
+    """
+    names = vars(tool)
+    if names.get("contains_invalid_table_names") is invalid_table_names:
+        return  # it does already
+    if loader := names.get("_PyYAMLFastLoader"):
+        loader.load = _remembered_yaml(loader.load)
+    judged = _Judged()
+    for name, schema in names.get("SCHEMAS", {}).items():
+        _remember_schema(str(name), schema, judged)
+    if schema := names.get("SQL_LOOKUP_TABLE_SCHEMA"):
+        _remember_schema("lookup_table by SQL", schema, judged)
+    if validator := names.get("Draft202012Validator"):
+        names["Draft202012Validator"] = _remembered_validator(validator, judged)
+    if find := names.get("contains_invalid_table_names"):
+        _Tables.find = find
+        names["contains_invalid_table_names"] = invalid_table_names
+
+
+def _remembered_yaml(load: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Return the loader of YAML that remembers what a text stands for."""
+
+    def remembered_load(self: Any, stream: Any) -> Any:
+        if not isinstance(stream, io.BytesIO):
+            return load(self, stream)
+        # As text of which each character is a byte: whether it is UTF-8 is for the loader to say
+        text = stream.getvalue().decode("latin-1")
+        kept = verdicts.get("yaml", text)
+        if kept is not None:
+            return json.loads(kept)
+        found = load(self, stream)
+        with contextlib.suppress(TypeError, ValueError, RecursionError):
+            as_json = json.dumps(found)
+            if _is_tree(found) and repr(json.loads(as_json)) == repr(found):
+                verdicts.keep("yaml", {text: as_json})
+        return found
+
+    return remembered_load
+
+
+def _is_tree(value: Any) -> bool:
+    """Return whether no list or mapping is in two places of a value, as by an alias of YAML."""
+    waiting, seen = [value], set[int]()
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict | list):
+            if id(each) in seen:
+                return False
+            seen.add(id(each))
+            waiting += each.values() if isinstance(each, dict) else each
+    return True
+
+
+class _Judged:
+    """The texts that items are remembered by, which no two different items share.
+
+    The tool judges an item by its own schema first, and by the JSON schema right after.
+    """
+
+    def __init__(self) -> None:
+        self._item: Any = None
+        self._text = ""
+
+    def first(self, item: Any) -> str:
+        """Return the text of an item that is judged by its own schema."""
+        self._item, self._text = item, repr(item)
+        return self._text
+
+    def second(self, item: Any) -> str:
+        """Return the text of an item that is judged by the JSON schema."""
+        text = self._text if item is self._item else repr(item)
+        self._item, self._text = None, ""
+        return text
+
+
+def _remember_schema(name: str, schema: Any, judged: _Judged) -> None:
+    """Let a schema remember which items it is right for.
+
+    The tool changes its schemas for some items and by some options; both are part of the text.
+    """
+    validate = type(schema).validate.__get__(schema)
+
+    def remembered_validate(item: Any, **options: Any) -> Any:
+        if options:  # for a schema within another one
+            return validate(item, **options)
+        text = f"{schema._ignore_extra_keys}\n{judged.first(item)}"
+        if verdicts.get(name, text) == VALID:
+            return item
+        found = validate(item)
+        verdicts.keep(name, {text: VALID})
+        return found
+
+    schema.validate = remembered_validate
+
+
+def _remembered_validator(validator: Callable[..., Any], judged: _Judged) -> Callable[..., Any]:
+    """Return what makes validators of JSON schemas that remember what they are right for."""
+
+    class Validator:
+        def __init__(self, schema: Any, *args: Any, **kwargs: Any) -> None:
+            self._given = (schema, *args), kwargs
+            self._kind = f"JSON schema {json.dumps(schema)}"
+            self._real: Any = None
+
+        def validate(self, item: Any) -> None:
+            text = judged.second(item)
+            if verdicts.get(self._kind, text) != VALID:
+                if self._real is None:
+                    args, kwargs = self._given
+                    self._real = validator(*args, **kwargs)
+                self._real.validate(item)
+                verdicts.keep(self._kind, {text: VALID})
+
+        def __getattr__(self, name: str) -> Any:
+            args, kwargs = self._given
+            return getattr(validator(*args, **kwargs), name)
+
+    return Validator
+
+
+class _Tables:
+    """The tool's own function that finds wrong names of tables."""
+
+    find: Callable[[Any, str, list[str]], list[str]]
+
+
+def invalid_table_names(spec: Any, item: str, valid: list[str]) -> list[str]:
+    """Return the names of tables in a query that are not valid, and log what the tool logs.
+
+    It is a function of this module, which the tool's `--workers` can find in other processes.
+
+    Args:
+        spec: The item with the query.
+        item: Its ID.
+        valid: Patterns of further names that are valid.
+    """
+    query = [spec.get(key) for key in ("Query", "SnowflakeQuery") if key in spec]
+    text = repr((query, item, valid, logging.getLogger().getEffectiveLevel()))
+    kept = verdicts.get("tables", text)
+    if kept is not None:
+        found, lines = json.loads(kept)
+        for level, line in lines:
+            logging.log(level, "%s", line)
+        return list(found)
+    with _logged() as records:
+        names = _Tables.find(spec, item, valid)
+    if all(record.name == "root" for record in records):  # the tool's own, not of sqlfluff
+        lines = [(record.levelno, record.getMessage()) for record in records]
+        verdicts.keep("tables", {text: json.dumps([names, lines])})
+    return names
+
+
+@contextlib.contextmanager
+def _logged() -> Iterator[list[logging.LogRecord]]:
+    """Yield a list that gets what is logged in the context."""
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.NOTSET)
+    handler.emit = records.append  # type: ignore[method-assign, assignment]
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield records
+    finally:
+        root.removeHandler(handler)

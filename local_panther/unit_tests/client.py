@@ -1,0 +1,73 @@
+"""The tool's client of the instance that lives as long as the run, made once it is needed.
+
+Most tests ask an instance nothing but its log types, and these are known. To make the client, the
+instance and what they talk with takes longer than to test a rule.
+"""
+
+import logging
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from panther_analysis_tool.backend import client
+
+from local_panther.content.log_types import managed_log_types
+
+CLIENT = "PublicAPIClient"
+# As its constructor logs it.
+ENDPOINT = "Panther Public API endpoint: %s"
+
+
+def make_client_when_needed(tool: ModuleType, url: str) -> None:
+    """Let the tool make its client of an instance of ours when it asks it something.
+
+    Args:
+        tool: `panther_analysis_tool.util`, one of whose names is replaced.
+        url: The address of the instance; of others the client is made at once.
+    """
+    real = vars(tool).get(CLIENT)
+    if real is None or not hasattr(client, "ListSchemasResponse"):
+        return
+
+    def made(options: Any) -> Any:
+        return _Client(lambda: real(options), url) if options.host == url else real(options)
+
+    vars(tool)[CLIENT] = made
+
+
+class _Client:
+    """Stands in for the client; it knows the log types."""
+
+    def __init__(self, make: Callable[[], Any], url: str) -> None:
+        logging.info(ENDPOINT, url)
+        self._make = make
+        self._real: Any = None
+
+    def list_schemas(self, params: Any) -> Any:
+        """Return the log types that the instance would list."""
+        if params.is_managed is not True:
+            return self.__getattr__("list_schemas")(params)
+        schemas = [
+            client.Schema(
+                created_at="",
+                description="",
+                is_managed=True,
+                name=name,
+                reference_url="",
+                revision=1,
+                spec="",
+                updated_at="",
+                field_discovery_enabled=False,
+            )
+            for name in sorted(managed_log_types())
+        ]
+        return client.BackendResponse(client.ListSchemasResponse(schemas), 200)
+
+    def __getattr__(self, name: str) -> Any:
+        if self._real is None:
+            logging.disable(logging.INFO)  # it logs its endpoint again
+            try:
+                self._real = self._make()
+            finally:
+                logging.disable(logging.NOTSET)
+        return getattr(self._real, name)

@@ -1,0 +1,77 @@
+"""The process that panther_analysis_tool runs in: the unmodified tool, ready to be told what to do.
+
+The tool takes over a second to import. It does so before it gets its arguments and variables, while
+the process that started it makes its instance ready, and without what a test never uses.
+"""
+
+import json
+import logging
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+
+from local_panther.content.json_paths import use_one_grammar
+from local_panther.content.verdicts import remember_verdicts
+from local_panther.imports import deferred
+from local_panther.processes import collect_garbage_rarely, end_with_parent
+from local_panther.unit_tests.client import make_client_when_needed
+from local_panther.unit_tests.watching import watch
+
+HOST = "PANTHER_API_HOST"
+
+COMMANDS = (
+    "benchmark",
+    "bulk_delete",
+    "check_connection",
+    "explore",
+    "fmt",
+    "init_project",
+    "install",
+    "merge",
+    "migrate",
+    "update",
+    "validate",
+)
+AIOHTTP = "gql.transport.aiohttp"
+UNUSED = (
+    *(f"panther_analysis_tool.command.{name}" for name in COMMANDS),
+    "panther_analysis_tool.core.analysis_cache",
+    "panther_analysis_tool.backend.lambda_client",
+    "panther_analysis_tool.backend.public_api_client",
+    "boto3",
+    "botocore",
+    "jsonschema",
+    "requests",
+    AIOHTTP,
+)
+
+
+def main() -> None:
+    """Import the tool, wait for a task as JSON from the pipe that is the argument, and run it."""
+    end_with_parent()
+    collect_garbage_rarely()
+    tool = imported_tool()
+    with os.fdopen(int(sys.argv[1])) as pipe:
+        given = pipe.read()
+    if given:
+        task = json.loads(given)
+        os.environ.update(task["environment"])
+        sys.argv = ["panther_analysis_tool", *task["arguments"]]
+        with Path(task["report"]).open("w", encoding="utf-8") as report:
+            watch(tool, report)
+            make_client_when_needed(tool.pat_utils, task["environment"].get(HOST, ""))
+            tool.run()
+
+
+def imported_tool() -> ModuleType:
+    """Import `panther_analysis_tool.main`, which remembers its verdicts."""
+    with deferred(*UNUSED):
+        with suppress(KeyError):  # imported already
+            # The tool sets its level in every run.
+            vars(sys.modules[AIOHTTP])["log"] = logging.getLogger(AIOHTTP)
+        from panther_analysis_tool import analysis_utils, main
+    remember_verdicts(analysis_utils)
+    use_one_grammar()
+    return main
