@@ -18,6 +18,8 @@ from local_panther.text import in_one_line
 from local_panther.versions import untested_versions, unusable_versions
 
 RANGE = re.compile(r"; BOUNDS(?=\])|\s*\[BOUNDS\]".replace("BOUNDS", r"(?:[\d.]+<=)?x[<>]=[\d.]+"))
+# What options mean that are given without a value, which typer has no word for
+ALONE = {"changed": "HEAD"}
 QUIET, NO_COLOUR = "LOCAL_PANTHER_QUIET", "NO_COLOR"
 
 
@@ -56,6 +58,10 @@ class Commands(TyperGroup):
                 _flag("--quiet", "-q", variable=QUIET, text="No progress and no notes."),
                 _flag("--no-color", variable=NO_COLOUR, text="No colours; NO_COLOR does it too."),
             ]
+        for option in command.params if command else ():
+            if option.name in ALONE and isinstance(option, click.Option):
+                option.flag_value = ALONE[option.name]
+                option._flag_needs_value = True
         return command
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:

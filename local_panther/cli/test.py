@@ -25,6 +25,7 @@ from local_panther.processes import TemporaryFolder
 from local_panther.text import in_one_line
 
 if TYPE_CHECKING:
+    from local_panther.content.dependencies import Dependencies
     from local_panther.unit_tests.results import Results
 
 # What is not an option of ours is the tool's; its help is printed below our own.
@@ -51,6 +52,15 @@ def test(
             show_default=False,
         ),
     ] = ON_GITHUB,
+    changed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[REV]",
+            help="Test only what differs from a revision of git, and all that depends on it; "
+            "HEAD by default.",
+            show_default=False,
+        ),
+    ] = None,
     fix: Annotated[
         bool,
         typer.Option("--fix", help="First bring values that disagree back to their setting."),
@@ -81,20 +91,27 @@ def test(
         started_tool(watched=_is_plain()) as tool,
         TemporaryFolder("local-panther-") as state,
     ):
+        from local_panther.content.dependencies import Dependencies
         from local_panther.instance.index import is_stored
         from local_panther.instance.on_demand import running_on_demand
         from local_panther.unit_tests.doubts import check_content
+        from local_panther.unit_tests.narrowing import Narrowed, narrowed_to
         from local_panther.unit_tests.unopened import unopened
 
         folder, messages = _content_folder(context.args), message_console()
         if fix:
             _fix(folder, messages)
         left_out = unopened(folder)
-        found = check_content(folder, has_comments=not is_stored(folder))
+        dependencies = Dependencies(folder)
+        narrowed, only = Narrowed(), None
+        if changed is not None:
+            only = _touched(dependencies, changed, messages)
+            narrowed = narrowed_to(dependencies, only)
+        found = check_content(dependencies, has_comments=not is_stored(folder), only=only)
         with running_on_demand(state, token := _token()) as url:
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
             arguments = ["test", *context.args, *left_out.arguments]
-            status = tool.run(arguments, instance, show)
+            status = tool.run(arguments, instance, show, narrowed)
         results = tool.results()
     results.add_problems([*left_out.problems, *found.problems], folder)
     _print_end(results, [left_out.note, *found.notes], messages)
@@ -120,6 +137,22 @@ def _print_end(results: "Results", notes: Iterable[str], messages: Console) -> N
         tests = sum(not result.place for result in results.failed)
         parts = (f"{tests:,} failed", f"{len(results.failed) - tests:,} problems of the content")
         messages.print(message(", ".join(parts), "red"))
+
+
+def _touched(dependencies: "Dependencies", revision: str, messages: Console) -> set[str]:
+    """Return the files that depend on what differs from a revision; without any, end."""
+    from local_panther.unit_tests.changes import NoChanges, changed_names
+
+    try:
+        names = changed_names(dependencies, revision)
+    except NoChanges as error:
+        messages.print(message(f"--changed: {error}", "red"))
+        raise typer.Exit(UNUSABLE) from error
+    touched = {path for path in dependencies.touched(names) if not path.endswith(".py")}
+    if not any(dependencies.files[path].facts.is_item for path in touched):
+        note(f"--changed: no item depends on what differs from {revision}", messages)
+        raise typer.Exit
+    return touched
 
 
 def _fix(folder: Path, messages: Console) -> None:

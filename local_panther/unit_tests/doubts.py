@@ -1,20 +1,29 @@
-"""What the tests do not show: content that is refused at an upload, or cannot do what was meant."""
+"""What the tests do not show: content that is refused at an upload, or cannot do what was meant.
 
-from collections.abc import Iterator
+What was found about a file is remembered, by all files that it depends on, and by the packages that
+are installed, since a body that is checked is imported.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import yaml
 from panther_analysis_tool.constants import CONFIG_FILE
 
-from local_panther.containment import contained
-from local_panther.content.agreements import check_agreements
-from local_panther.content.filter_checks import check_filters
+from local_panther.content.dependencies import Dependencies
+from local_panther.content.files import special_files, unread_items
 from local_panther.content.left_out import Reason, named_or_counted, unread_line
-from local_panther.content.load import checked_content
-from local_panther.content.template_checks import check_imports
+from local_panther.content.log_types import FURTHER
+from local_panther.content.view import without_files
 from local_panther.errors import ContentError, Problem
-from local_panther.lake.preparing import empty_lake
+from local_panther.remembered import code_digest, verdicts
+
+CHECKED = ("content", "lake", "unit_tests")  # what the outcome depends on beside the content
 
 
 @dataclass
@@ -30,30 +39,126 @@ class Doubts:
     notes: list[str] = field(default_factory=list)
 
 
-def check_content(folder: Path, *, has_comments: bool = True) -> Doubts:
+@dataclass
+class _Finding:
+    """What was found about a file.
+
+    Attributes:
+        problems: Places within it and messages.
+        kept_back: The IDs of its items that no upload brings, for their Status.
+    """
+
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    kept_back: list[str] = field(default_factory=list)
+
+
+def check_content(
+    dependencies: Dependencies, *, has_comments: bool = True, only: Collection[str] | None = None
+) -> Doubts:
     """Check what an upload of a repository would bring, as an instance does, and what it means.
 
     Args:
-        folder: Its root.
+        dependencies: Its files.
         has_comments: False for what was uploaded, which keeps none: they say what has to agree.
+        only: The files to check, relative to the root; all by default.
     """
-    problems = [*_settings_problems(folder), *check_imports(folder)]
-    told = {problem.where.partition(":")[0] for problem in problems}
-    if has_comments:
-        problems += check_agreements(folder)
-    problems += check_filters(folder)
-    try:
-        with contained():
-            content = checked_content(folder, empty_lake)
-    except ContentError:
-        return Doubts(problems)  # no content at all: the tool says it
-    problems += [problem for problem in content.problems if problem.where not in told]
-    kept_back = content.ids_left_out(Reason.STATUS)
-    notes = [unread_line(content.unread)]
-    if kept_back:
-        items = named_or_counted(kept_back)
-        notes.append(f"tested, but {Reason.STATUS}: {items}")
+    check = _Check(dependencies, has_comments=has_comments)
+    found = check.findings(check.paths if only is None else check.paths & set(only))
+    problems = [*_settings_problems(dependencies.folder)]
+    problems += [Problem(*each) for path in sorted(found) for each in found[path].problems]
+    if only is not None:
+        return Doubts(problems)
+    notes = [unread_line(list(unread_items(dependencies.folder)))]
+    if kept_back := sorted(item for one in found.values() for item in one.kept_back):
+        notes.append(f"tested, but {Reason.STATUS}: {named_or_counted(kept_back)}")
     return Doubts(problems, notes)
+
+
+class _Check:
+    """The check of a repository, file by file."""
+
+    def __init__(self, dependencies: Dependencies, *, has_comments: bool) -> None:
+        self._dependencies = dependencies
+        self._folder = dependencies.folder
+        self._has_comments = has_comments
+        self.paths = {path for path in dependencies.files if not path.endswith(".py")}
+
+    def findings(self, paths: Collection[str]) -> dict[str, _Finding]:
+        """Return what is found about some files."""
+        kept = {path: verdicts.get("content", self._key(path)) for path in paths}
+        found = {path: _Finding(**json.loads(text)) for path, text in kept.items() if text}
+        new = set(paths) - set(found)
+        if new:
+            checked, is_all = self._checked(new)
+            found |= checked
+            if is_all and not list(special_files(self._folder)):
+                verdicts.keep(
+                    "content",
+                    {self._key(path): json.dumps(vars(one)) for path, one in checked.items()},
+                )
+        return found
+
+    def _key(self, path: str) -> str:
+        return f"{self._surroundings}\n{path}\n{self._dependencies.digest(path)}"
+
+    @cached_property
+    def _surroundings(self) -> str:
+        folders = [place for place in sys.path if Path(place or ".").is_dir()]
+        installed = [
+            f"{place}/{name}"
+            for place in folders
+            for name in sorted(os.listdir(place or "."))  # noqa: PTH208 - names alone
+            if name.endswith((".dist-info", ".egg-info"))
+        ]
+        further = os.environ.get(FURTHER, "")
+        return "\n".join([code_digest(*CHECKED), str(self._has_comments), further, *installed])
+
+    def _checked(self, paths: Collection[str]) -> tuple[dict[str, _Finding], bool]:
+        """Check files as a repository that holds nothing else but what they need.
+
+        Returns:
+            What was found about each, and whether all that was found is about one of them.
+        """
+        needed = self._dependencies.needed(paths)
+        hidden = self._dependencies.places(self._dependencies.files.keys() - needed)
+        found = {path: _Finding() for path in paths}
+        is_all = True
+        with without_files(hidden):
+            problems, kept_back = self._problems()
+        for problem in problems:
+            name = problem.where.partition(":")[0]
+            if name in found:
+                found[name].problems.append((problem.where, problem.message))
+            elif name not in needed:
+                is_all = False
+                found.setdefault(name, _Finding()).problems.append((problem.where, problem.message))
+        for item in kept_back:
+            for path in self._dependencies.items([item]) & found.keys():
+                found[path].kept_back.append(item)
+        return found, is_all
+
+    def _problems(self) -> tuple[list[Problem], Iterable[str]]:
+        """Return the problems of what can be seen of the repository, and what is kept back."""
+        from local_panther.containment import contained
+        from local_panther.content.agreements import check_agreements
+        from local_panther.content.filter_checks import check_filters
+        from local_panther.content.load import checked_content
+        from local_panther.content.template_checks import check_imports
+        from local_panther.lake.preparing import empty_lake
+
+        folder = self._folder
+        problems = check_imports(folder)
+        told = {problem.where.partition(":")[0] for problem in problems}
+        if self._has_comments:
+            problems += check_agreements(folder)
+        problems += check_filters(folder)
+        try:
+            with contained():
+                content = checked_content(folder, empty_lake)
+        except ContentError:
+            return problems, ()  # no content at all: the tool says it
+        problems += [problem for problem in content.problems if problem.where not in told]
+        return problems, content.ids_left_out(Reason.STATUS)
 
 
 def _settings_problems(folder: Path) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from local_panther.content.verdicts import remember_verdicts
 from local_panther.imports import deferred
 from local_panther.processes import collect_garbage_rarely, end_with_parent
 from local_panther.unit_tests.client import make_client_when_needed
+from local_panther.unit_tests.narrowing import narrow
 from local_panther.unit_tests.watching import watch
 
 HOST = "PANTHER_API_HOST"
@@ -61,6 +62,7 @@ def main() -> None:
         sys.argv = ["panther_analysis_tool", *task["arguments"]]
         with Path(task["report"]).open("w", encoding="utf-8") as report:
             watch(tool, report)
+            narrow(tool, task["narrowed"])
             make_client_when_needed(tool.pat_utils, task["environment"].get(HOST, ""))
             tool.run()
 

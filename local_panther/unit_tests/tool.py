@@ -11,6 +11,7 @@ from typing import TextIO
 
 from local_panther.content.files import special_files
 from local_panther.processes import TemporaryFolder
+from local_panther.unit_tests.narrowing import Narrowed
 from local_panther.unit_tests.results import Results, read_results
 
 START = "from local_panther.unit_tests.process import main; main()"
@@ -29,7 +30,11 @@ class Tool:
         self._report = report
 
     def run(
-        self, arguments: Iterable[str], environment: Mapping[str, str], watch: Watch | None = None
+        self,
+        arguments: Iterable[str],
+        environment: Mapping[str, str],
+        watch: Watch | None = None,
+        narrowed: Narrowed | None = None,
     ) -> int:
         """Run the tool and return its exit status; once.
 
@@ -38,11 +43,13 @@ class Tool:
             environment: Variables beside those of this process.
             watch: Called with each line of its output, which it then prints, if the tool was
                 started as watched.
+            narrowed: What it leaves out; nothing by default.
         """
         task = {
             "arguments": list(arguments),
             "environment": dict(environment),
             "report": str(self._report),
+            "narrowed": (narrowed or Narrowed()).as_json(),
         }
         with suppress(BrokenPipeError), self._pipe:  # it has ended already: its status says why
             self._pipe.write(json.dumps(task))

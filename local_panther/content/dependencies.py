@@ -1,0 +1,183 @@
+"""Which files of a repository depend on which: what a change touches, and what a test needs.
+
+Files are known by their paths relative to the root of the content, `../` included for folders of
+helpers beside it. What they need of each other are names, as `facts` finds them.
+"""
+
+import hashlib
+import os
+import posixpath
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from panther_analysis_tool.constants import CONFIG_FILE
+
+from local_panther.content.facts import ANYTHING, Facts, facts_of
+from local_panther.content.files import files_with, shared_beside
+
+SUFFIXES = (".yml", ".yaml", ".py", ".sql")
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file of a repository.
+
+    Attributes:
+        facts: What it gives and needs by itself.
+        digest: The digest of its content.
+        gives: All names by which others find it, its path among them.
+        needs: All names that it needs.
+    """
+
+    facts: Facts
+    digest: str
+    gives: frozenset[str]
+    needs: frozenset[str]
+
+
+class Dependencies:
+    """The files of a repository and what they need of each other."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read all files of the content.
+
+        Args:
+            folder: The root of a content repository.
+        """
+        self.folder = folder
+        self.files: dict[str, _File] = {}
+        for path in _content_files(folder):
+            self._add(os.path.relpath(path, folder), path)
+        # A helper can import a file of a folder that holds no content.
+        waiting = list(self.files)
+        while waiting:
+            for name in self.files[waiting.pop()].needs:
+                found = name.removeprefix("file:")
+                if found != name and found not in self.files and self.exists(found):
+                    self._add(found, folder / found)
+                    waiting.append(found)
+
+    def _add(self, name: str, path: Path) -> None:
+        try:
+            content = path.read_bytes()
+        except OSError:
+            content = b""
+        facts = facts_of(name, content)
+        self.files[name] = file_of(name, facts, content)
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is a file of a path, content or not."""
+        return path.split("/")[0] in self._top and (self.folder / path).is_file()
+
+    @cached_property
+    def _top(self) -> frozenset[str]:
+        try:
+            return frozenset(os.listdir(self.folder))  # noqa: PTH208 - names alone
+        except OSError:
+            return frozenset()
+
+    @cached_property
+    def _givers(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for path, file in self.files.items():
+            for name in file.gives:
+                found[name].append(path)
+        return found
+
+    def items(self, ids: Iterable[str]) -> set[str]:
+        """Return the files of items, by their IDs."""
+        return {path for item in ids for path in self._givers.get(f"id:{item}", ())}
+
+    def places(self, paths: Iterable[str]) -> set[str]:
+        """Return the absolute paths of files, with and without the links that lead to the root."""
+        roots = {os.path.abspath(self.folder), str(self.folder.resolve())}  # noqa: PTH100
+        return {os.path.normpath(f"{root}/{path}") for root in roots for path in paths}
+
+    def touched(self, names: Iterable[str]) -> set[str]:
+        """Return the files that depend on any of some names, directly or through others.
+
+        Args:
+            names: What has changed: files, and what they give or gave.
+        """
+        takers: dict[str, list[str]] = defaultdict(list)
+        for path, file in self.files.items():
+            for name in file.needs | file.gives | {f"id:{item}" for item in file.facts.lists}:
+                takers[name].append(path)
+        found, seen = set[str](), set(names)
+        if not seen:
+            return found
+        if f"file:{CONFIG_FILE}" in seen:
+            return set(self.files)
+        waiting = [*seen, ANYTHING]
+        while waiting:
+            for path in takers.get(waiting.pop(), ()):
+                if path not in found:
+                    found.add(path)
+                    new = self.files[path].gives - seen
+                    seen |= new
+                    waiting += new
+        return found
+
+    def needed(self, paths: Iterable[str]) -> set[str]:
+        """Return some files and all that they need to be tested, and what packs list."""
+        found = self.closed(paths)
+        listed = {item for path in found for item in self.files[path].facts.lists}
+        return found | self.items(listed)
+
+    def closed(self, paths: Iterable[str]) -> set[str]:
+        """Return some files and all that they depend on."""
+        waiting = [path for path in paths if path in self.files]
+        found = set(waiting)
+        while waiting:
+            for path in self._direct[waiting.pop()]:
+                if path not in found:
+                    found.add(path)
+                    waiting.append(path)
+        return found
+
+    @cached_property
+    def _direct(self) -> dict[str, set[str]]:
+        return {
+            path: {giver for name in file.needs for giver in self._givers.get(name, ())}
+            for path, file in self.files.items()
+        }
+
+    def digest(self, path: str) -> str:
+        """Return a digest of a file and of all that it depends on, and of their places."""
+        found = self.closed([path])
+        if any(ANYTHING in self.files[each].needs for each in found):
+            found = set(self.files)
+        digest = hashlib.sha256(path.encode(errors="replace"))
+        for each in sorted(found):
+            digest.update(f"\n{each}\n{self.files[each].digest}".encode(errors="replace"))
+        return digest.hexdigest()
+
+
+def file_of(name: str, facts: Facts, content: bytes) -> _File:
+    """Return a file as it is known by all of its names.
+
+    Args:
+        name: Its path, relative to the root of the content.
+        facts: What its text alone tells.
+        content: Its bytes.
+    """
+    stem = posixpath.basename(name).rpartition(".")[0]
+    gives = {f"file:{name}", *facts.gives}
+    needs = set(facts.needs)
+    if name.endswith(".py"):
+        gives.add(f"stem:{stem}")
+    if facts.body:
+        needs.add(f"file:{posixpath.normpath(posixpath.join(posixpath.dirname(name), facts.body))}")
+    digest = hashlib.sha256(content).hexdigest()
+    return _File(facts, digest, frozenset(gives), frozenset(needs))
+
+
+def _content_files(folder: Path) -> Iterator[Path]:
+    yield from files_with(folder, *SUFFIXES)
+    for beside in shared_beside(folder):
+        for path in files_with(beside.parent, *SUFFIXES):
+            if path.is_relative_to(beside):
+                yield path

@@ -1,0 +1,218 @@
+"""What a file of a repository gives to other files and needs of them, by names.
+
+Files find each other by names: a helper is imported by its GlobalID, a base detection is named by
+its RuleID, a data model is asked for by its log type. What a file alone cannot tell, such as what a
+computed import brings, needs `ANYTHING`.
+"""
+
+import ast
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import yaml
+
+from local_panther.content.agreements import COMMENT
+from local_panther.remembered import verdicts
+
+ANYTHING = "anything"
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built without libyaml
+ID_KEYS = ("RuleID", "PolicyID", "QueryName", "GlobalID", "DataModelID", "PackID", "LookupName")
+SQL_KEYS = ("SnowflakeQuery", "Query", "DatabricksQuery", "AthenaQuery")
+TEMPLATE_SOURCE = re.compile(r"\{%-?\s*(?:import|from|include|extends)\s+['\"]([^'\"]+)['\"]")
+# Names in Python by which code comes from a place that is computed, or data from a file
+COMPUTED = frozenset(
+    [
+        "__file__",
+        "__import__",
+        "compile",
+        "eval",
+        "exec",
+        "importlib",
+        "open",
+        "pkgutil",
+        "read_bytes",
+        "read_text",
+        "runpy",
+    ]
+)
+SYSTEM = frozenset(("meta_path", "modules", "path", "path_hooks"))  # of sys
+MAX_FIELD_LENGTH = 500  # of what items are filtered by
+
+
+@dataclass
+class Facts:
+    """What is known of a file by its text alone.
+
+    Attributes:
+        kind: The AnalysisType of an item; "" for a file that is no item.
+        item: The ID of an item.
+        gives: The names by which other files find it.
+        needs: The names of what it needs, in the same form.
+        lists: The IDs that a pack lists: it needs no more than that there are such items.
+        body: The Python file of an item, as it names it.
+        fields: What the tool's `--filter` compares, by key: a short text or a list of them; None
+            for a value of another form.
+        is_readable: False for YAML or Python that cannot be parsed.
+    """
+
+    kind: str = ""
+    item: str = ""
+    gives: list[str] = field(default_factory=list)
+    needs: list[str] = field(default_factory=list)
+    lists: list[str] = field(default_factory=list)
+    body: str = ""
+    fields: dict[str, Any] = field(default_factory=dict)
+    is_readable: bool = True
+
+    @property
+    def is_item(self) -> bool:
+        """Whether it is an item, or could be one."""
+        return bool(self.kind) or not self.is_readable
+
+
+def facts_of(name: str, content: bytes) -> Facts:
+    """Return the facts of a file.
+
+    Args:
+        name: Its name; the suffix says what it holds.
+        content: Its bytes.
+    """
+    suffix = name.rpartition(".")[2]
+    find = {"yml": _yaml_facts, "yaml": _yaml_facts, "py": _python_facts}.get(suffix)
+    if find is None:
+        return Facts()
+    text = content.decode("latin-1")  # each byte is a character; what is no UTF-8 is found below
+    kept = verdicts.get(f"facts of {suffix}", text)
+    if kept is not None:
+        return Facts(**json.loads(kept))
+    facts = find(content)
+    if facts.is_readable:
+        with contextlib.suppress(TypeError, ValueError):
+            verdicts.keep(f"facts of {suffix}", {text: json.dumps(asdict(facts))})
+    return facts
+
+
+def _yaml_facts(content: bytes) -> Facts:
+    try:
+        text = content.decode()
+        spec = yaml.load(text, Loader=LOADER)
+    except (UnicodeDecodeError, ValueError, yaml.YAMLError, RecursionError):
+        return Facts(is_readable=False)
+    settings = [f"stem:{found['module']}" for found in COMMENT.finditer(text)]
+    if not isinstance(spec, Mapping) or "AnalysisType" not in spec:
+        return Facts(needs=settings)
+    kind = str(spec["AnalysisType"])
+    item = next((str(spec[key]) for key in ID_KEYS if key in spec), "")
+    gives = [f"id:{item}"]
+    needs = [f"id:{item}", *settings, *_needed_ids(spec)]
+    if kind == "global":
+        gives.append(f"module:{item}")
+    models = [f"model:{name}" for name in _log_types(spec)]
+    if kind == "datamodel":
+        gives += models
+    needs += models
+    body = spec.get("Filename")
+    return Facts(
+        kind,
+        item,
+        gives,
+        sorted(set(needs)),
+        sorted(set(_listed(spec))),
+        body if isinstance(body, str) else "",
+        {str(key): value if _is_short_text(value) else None for key, value in spec.items()},
+    )
+
+
+def _needed_ids(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the names of the items that an item names."""
+    if base := spec.get("BaseDetection"):
+        yield f"id:{base}"
+    for name in _texts(spec.get("ScheduledQueries")):
+        yield f"id:{name}"
+    for key in SQL_KEYS:
+        for name in TEMPLATE_SOURCE.findall(str(spec.get(key, ""))):
+            yield f"id:{name}"
+    yield from (f"id:{name}" for name in _steps(spec.get("Detection")))
+
+
+def _steps(value: Any) -> Iterator[str]:
+    """Yield each RuleID within the logic of a correlation rule."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("RuleID"), str):
+            yield value["RuleID"]
+        for each in value.values():
+            yield from _steps(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _steps(each)
+
+
+def _log_types(spec: Mapping[str, Any]) -> set[str]:
+    """Return the log types of an item and of the events of its tests."""
+    found = set(_texts(spec.get("LogTypes")))
+    tests = spec.get("Tests")
+    for test in tests if isinstance(tests, list) else ():
+        event = test.get("Log") or test.get("Resource") if isinstance(test, Mapping) else None
+        if isinstance(event, Mapping):
+            found.update(_texts([event.get("p_log_type")]))
+    return found
+
+
+def _listed(spec: Mapping[str, Any]) -> Iterable[str]:
+    definition = spec.get("PackDefinition")
+    return _texts(definition.get("IDs")) if isinstance(definition, Mapping) else ()
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _is_short_text(value: Any) -> bool:
+    texts = value if isinstance(value, list) else [value]
+    return all(isinstance(each, str) for each in texts) and len(repr(value)) <= MAX_FIELD_LENGTH
+
+
+def _python_facts(content: bytes) -> Facts:
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return Facts(is_readable=False)
+    return Facts(needs=sorted(set(_imports(tree))))
+
+
+def _imports(tree: ast.AST) -> Iterator[str]:
+    """Yield what a Python file needs."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _module(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield ANYTHING
+            yield from _module(node.module or "")
+            for alias in node.names:
+                yield from _module(f"{node.module}.{alias.name}")
+        elif _is_computed(node):
+            yield ANYTHING
+
+
+def _is_computed(node: ast.AST) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in COMPUTED
+    if not isinstance(node, ast.Attribute):
+        return False
+    is_system = isinstance(node.value, ast.Name) and node.value.id == "sys"
+    # re.compile is no code
+    return node.attr in (SYSTEM if is_system else COMPUTED - {"compile"})
+
+
+def _module(name: str) -> Iterator[str]:
+    """Yield the names by which a module can be found: as a helper, or by its path."""
+    first, path = name.partition(".")[0], name.replace(".", "/")
+    yield from (f"module:{first}", f"file:{path}.py", f"file:{path}/__init__.py")
+    if first in COMPUTED:
+        yield ANYTHING
