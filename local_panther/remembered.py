@@ -15,7 +15,7 @@ import sqlite3
 import stat
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,6 +28,7 @@ ROOMS = ("content", "lake")  # that find out something about queries
 PACKAGES = ("duckdb", "jinja2", "sqlglot")
 # What judges items, and what it judges with
 JUDGES = ("panther_analysis_tool", "panther_core", "schema", "jsonschema", "sqlfluff", "PyYAML")
+AT_ONCE = 500  # keys in one query; SQLite takes 999 in any version
 BUSY_SECONDS = 1.0  # for another process that writes
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 # The digest guards against a damaged file, in which SQLite checks no values.
@@ -67,6 +68,21 @@ class Store:
             if found and _digest(key, found[0]) == found[1]:
                 return found[0]
         return None
+
+    def get_all(self, kind: str, texts: Iterable[str]) -> dict[str, str]:
+        """Return what was kept for some texts, by these; what was not is left out."""
+        keys = {self._key(kind, text): text for text in texts}
+        found: dict[str, str] = {}
+        waiting = list(keys)
+        with self._connection() as connection:
+            for start in range(0, len(waiting), AT_ONCE):
+                part = waiting[start : start + AT_ONCE]
+                places = ", ".join("?" * len(part))
+                query = f"SELECT key, value, digest FROM remembered WHERE key IN ({places})"
+                for key, value, digest in connection.execute(query, part):
+                    if _digest(key, value) == digest:
+                        found[keys[key]] = value
+        return found
 
     def keep(self, kind: str, values: dict[str, str]) -> None:
         """Keep values by the texts that they were found for."""
@@ -113,7 +129,7 @@ class Store:
         with contextlib.suppress(OSError):
             if opened and opened.state == _state(path):
                 return opened.connection
-        _make_private(path)
+        _make_private(Path(path))
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS)
         try:
             connection.execute("PRAGMA synchronous = OFF")
@@ -128,12 +144,12 @@ class Store:
         logging.debug("%s is not used: %s", self._name, error)
         if type(error) is sqlite3.DatabaseError:  # damaged, and not such as one that is locked
             with contextlib.suppress(OSError):
-                self._file().unlink()
+                Path(self._file()).unlink()
 
-    def _file(self) -> Path:
+    def _file(self) -> str:
         """Return the database: https://specifications.freedesktop.org/basedir-spec."""
-        folder = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        return Path(folder) / "local-panther" / self._name
+        folder = os.environ.get("XDG_CACHE_HOME") or f"{Path.home()}/.cache"
+        return f"{folder}/local-panther/{self._name}"
 
 
 class WaitingStore(Store):
@@ -177,8 +193,8 @@ def _make_private(path: Path) -> None:
         os.close(file)
 
 
-def _state(path: Path) -> tuple[object, ...]:
-    found = path.stat()
+def _state(path: str) -> tuple[object, ...]:
+    found = os.stat(path)  # noqa: PTH116 - fast
     return os.getpid(), path, found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 

@@ -8,7 +8,7 @@ import hashlib
 import os
 import posixpath
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from panther_analysis_tool.constants import CONFIG_FILE
 
 from local_panther.content.facts import ANYTHING, Facts, facts_of
-from local_panther.content.files import files_with, shared_beside
+from local_panther.content.files import names_with, shared_beside
 
 SUFFIXES = (".yml", ".yaml", ".py", ".sql")
 
@@ -49,24 +49,22 @@ class Dependencies:
         """
         self.folder = folder
         self.files: dict[str, _File] = {}
-        for path in _content_files(folder):
-            self._add(os.path.relpath(path, folder), path)
-        # A helper can import a file of a folder that holds no content.
-        waiting = list(self.files)
-        while waiting:
-            for name in self.files[waiting.pop()].needs:
-                found = name.removeprefix("file:")
-                if found != name and found not in self.files and self.exists(found):
-                    self._add(found, folder / found)
-                    waiting.append(found)
+        new = dict(_content_files(folder))
+        while new:
+            added = self._add(new)
+            # A helper can import a file of a folder that holds no content.
+            needed = {name for path in added for name in self.files[path].needs}
+            paths = {name.removeprefix("file:") for name in needed if name.startswith("file:")}
+            new = {path: f"{folder}/{path}" for path in paths if self._is_more(path)}
 
-    def _add(self, name: str, path: Path) -> None:
-        try:
-            content = path.read_bytes()
-        except OSError:
-            content = b""
-        facts = facts_of(name, content)
-        self.files[name] = file_of(name, facts, content)
+    def _add(self, places: Mapping[str, str]) -> Iterable[str]:
+        contents = {name: _content(place) for name, place in places.items()}
+        for name, facts in facts_of(contents).items():
+            self.files[name] = file_of(name, facts, contents[name])
+        return contents
+
+    def _is_more(self, path: str) -> bool:
+        return path.endswith(".py") and path not in self.files and self.exists(path)
 
     def exists(self, path: str) -> bool:
         """Return whether there is a file of a path, content or not."""
@@ -175,9 +173,20 @@ def file_of(name: str, facts: Facts, content: bytes) -> _File:
     return _File(facts, digest, frozenset(gives), frozenset(needs))
 
 
-def _content_files(folder: Path) -> Iterator[Path]:
-    yield from files_with(folder, *SUFFIXES)
+def _content(place: str) -> bytes:
+    try:
+        with open(place, "rb") as file:  # noqa: PTH123 - fast
+            return file.read()
+    except OSError:
+        return b""  # named when it is loaded
+
+
+def _content_files(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the name of each file, relative to the root, and a path to it."""
+    for name in names_with(folder, *SUFFIXES):
+        yield name, f"{folder}/{name}"
     for beside in shared_beside(folder):
-        for path in files_with(beside.parent, *SUFFIXES):
-            if path.is_relative_to(beside):
-                yield path
+        for name in names_with(beside.parent, *SUFFIXES):
+            if name.startswith(f"{beside.name}/"):
+                path = f"{beside.parent}/{name}"
+                yield os.path.relpath(path, folder), path

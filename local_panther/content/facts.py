@@ -24,21 +24,8 @@ ID_KEYS = ("RuleID", "PolicyID", "QueryName", "GlobalID", "DataModelID", "PackID
 SQL_KEYS = ("SnowflakeQuery", "Query", "DatabricksQuery", "AthenaQuery")
 TEMPLATE_SOURCE = re.compile(r"\{%-?\s*(?:import|from|include|extends)\s+['\"]([^'\"]+)['\"]")
 # Names in Python by which code comes from a place that is computed, or data from a file
-COMPUTED = frozenset(
-    [
-        "__file__",
-        "__import__",
-        "compile",
-        "eval",
-        "exec",
-        "importlib",
-        "open",
-        "pkgutil",
-        "read_bytes",
-        "read_text",
-        "runpy",
-    ]
-)
+CODE = frozenset(("__import__", "compile", "eval", "exec", "importlib", "pkgutil", "runpy"))
+COMPUTED = CODE | {"__file__", "open", "read_bytes", "read_text"}
 SYSTEM = frozenset(("meta_path", "modules", "path", "path_hooks"))  # of sys
 MAX_FIELD_LENGTH = 500  # of what items are filtered by
 
@@ -74,26 +61,26 @@ class Facts:
         return bool(self.kind) or not self.is_readable
 
 
-def facts_of(name: str, content: bytes) -> Facts:
-    """Return the facts of a file.
+def facts_of(files: Mapping[str, bytes]) -> dict[str, Facts]:
+    """Return the facts of files.
 
     Args:
-        name: Its name; the suffix says what it holds.
-        content: Its bytes.
+        files: Their contents, by names whose suffixes say what they hold.
     """
-    suffix = name.rpartition(".")[2]
-    find = {"yml": _yaml_facts, "yaml": _yaml_facts, "py": _python_facts}.get(suffix)
-    if find is None:
-        return Facts()
-    text = content.decode("latin-1")  # each byte is a character; what is no UTF-8 is found below
-    kept = verdicts.get(f"facts of {suffix}", text)
-    if kept is not None:
-        return Facts(**json.loads(kept))
-    facts = find(content)
-    if facts.is_readable:
-        with contextlib.suppress(TypeError, ValueError):
-            verdicts.keep(f"facts of {suffix}", {text: json.dumps(asdict(facts))})
-    return facts
+    # As text of which each character is a byte; what is no UTF-8 is found below.
+    texts = {name: content.decode("latin-1") for name, content in files.items()}
+    found: dict[str, Facts] = {}
+    for suffix, find in FINDERS.items():
+        names = [name for name in files if name.endswith(suffix)]
+        kept = verdicts.get_all(f"facts of {suffix}", {texts[name] for name in names})
+        for name in names:
+            text = kept.get(texts[name])
+            found[name] = Facts(**json.loads(text)) if text else find(files[name])
+            if not text and found[name].is_readable:
+                with contextlib.suppress(TypeError, ValueError):
+                    as_json = json.dumps(asdict(found[name]))
+                    verdicts.keep(f"facts of {suffix}", {texts[name]: as_json})
+    return {name: found.get(name) or Facts() for name in files}
 
 
 def _yaml_facts(content: bytes) -> Facts:
@@ -214,5 +201,8 @@ def _module(name: str) -> Iterator[str]:
     """Yield the names by which a module can be found: as a helper, or by its path."""
     first, path = name.partition(".")[0], name.replace(".", "/")
     yield from (f"module:{first}", f"file:{path}.py", f"file:{path}/__init__.py")
-    if first in COMPUTED:
+    if first in CODE:
         yield ANYTHING
+
+
+FINDERS = {".yml": _yaml_facts, ".yaml": _yaml_facts, ".py": _python_facts}

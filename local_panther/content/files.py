@@ -65,9 +65,15 @@ def _is_item(path: Path) -> bool:
 
 def files_with(folder: Path, *suffixes: str) -> Iterator[Path]:
     """Yield the regular files of a repository's content with one of some suffixes, in order."""
+    for name in names_with(folder, *suffixes):
+        yield folder / name
+
+
+def names_with(folder: Path, *suffixes: str) -> Iterator[str]:
+    """Yield the same files as `files_with`, relative to the folder."""
     for name, mode in _content_files(folder):
         if name.endswith(suffixes) and stat.S_ISREG(mode):
-            yield folder / name
+            yield name
 
 
 def special_files(folder: Path) -> Iterator[str]:

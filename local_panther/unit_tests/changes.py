@@ -34,8 +34,9 @@ def changed_names(dependencies: Dependencies, revision: str) -> set[str]:
         if path not in tracked:
             names.add(f"file:{path}")
     before = [path for name in names if (path := name.removeprefix("file:")) in tracked]
-    for path, content in git.contents(before):
-        names |= file_of(path, facts_of(path, content), content).gives
+    contents = dict(git.contents(before))
+    for path, facts in facts_of(contents).items():
+        names |= file_of(path, facts, contents[path]).gives
     for name in list(names):
         if file := dependencies.files.get(name.removeprefix("file:")):
             names |= file.gives

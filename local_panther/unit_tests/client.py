@@ -13,7 +13,7 @@ from panther_analysis_tool.backend import client
 
 from local_panther.content.log_types import managed_log_types
 
-CLIENT = "PublicAPIClient"
+CLIENT, OPTIONS = "PublicAPIClient", "PublicAPIClientOptions"
 # As its constructor logs it.
 ENDPOINT = "Panther Public API endpoint: %s"
 
@@ -25,14 +25,18 @@ def make_client_when_needed(tool: ModuleType, url: str) -> None:
         tool: `panther_analysis_tool.util`, one of whose names is replaced.
         url: The address of the instance; of others the client is made at once.
     """
-    real = vars(tool).get(CLIENT)
-    if real is None or not hasattr(client, "ListSchemasResponse"):
+    names = vars(tool)
+    if not {CLIENT, OPTIONS} <= names.keys() or not hasattr(client, "ListSchemasResponse"):
         return
+    real, real_options = names[CLIENT], names[OPTIONS]
 
-    def made(options: Any) -> Any:
-        return _Client(lambda: real(options), url) if options.host == url else real(options)
+    def made(options: dict[str, Any]) -> Any:
+        def make() -> Any:
+            return real(real_options(**options))
 
-    vars(tool)[CLIENT] = made
+        return _Client(make, url) if options.get("host") == url else make()
+
+    names[CLIENT], names[OPTIONS] = made, dict
 
 
 class _Client:
