@@ -95,7 +95,7 @@ def test(
         from local_panther.instance.index import is_stored
         from local_panther.instance.on_demand import running_on_demand
         from local_panther.unit_tests.doubts import check_content
-        from local_panther.unit_tests.narrowing import Narrowed, narrowed_to
+        from local_panther.unit_tests.narrowing import Filters, narrowed_to
         from local_panther.unit_tests.unopened import unopened
 
         folder, messages = _content_folder(context.args), message_console()
@@ -103,7 +103,8 @@ def test(
             _fix(folder, messages)
         left_out = unopened(folder)
         dependencies = Dependencies(folder)
-        narrowed, only = Narrowed(), None
+        filters = Filters(dependencies, context.args)
+        narrowed, only = filters.narrowed(), None
         if changed is not None:
             only = _touched(dependencies, changed, messages)
             narrowed = narrowed_to(dependencies, only)
@@ -112,7 +113,9 @@ def test(
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
             arguments = ["test", *context.args, *left_out.arguments]
             status = tool.run(arguments, instance, show, narrowed)
-        results = tool.results()
+        results, loaded = tool.results(), tool.loaded()
+        if loaded and narrowed.is_complete:
+            filters.remember(loaded)
     results.add_problems([*left_out.problems, *found.problems], folder)
     _print_end(results, [left_out.note, *found.notes], messages)
     if junit or github:

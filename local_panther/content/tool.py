@@ -1,4 +1,4 @@
-"""What panther_analysis_tool reads and checks content with, without its clients of instances."""
+"""What reads and checks content: panther_analysis_tool, without what only other commands use."""
 
 from local_panther.content.verdicts import remember_verdicts
 from local_panther.imports import deferred
@@ -6,6 +6,8 @@ from local_panther.imports import deferred
 CLIENTS = (
     "panther_analysis_tool.backend.lambda_client",
     "panther_analysis_tool.backend.public_api_client",
+    "boto3",
+    "jsonschema",
     "requests",
 )
 

@@ -171,7 +171,7 @@ def invalid_table_names(spec: Any, item: str, valid: list[str]) -> list[str]:
         for level, line in lines:
             logging.log(level, "%s", line)
         return list(found)
-    with _logged() as records:
+    with logged() as records:
         names = _Tables.find(spec, item, valid)
     if all(record.name == "root" for record in records):  # the tool's own, not of sqlfluff
         lines = [(record.levelno, record.getMessage()) for record in records]
@@ -180,7 +180,7 @@ def invalid_table_names(spec: Any, item: str, valid: list[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _logged() -> Iterator[list[logging.LogRecord]]:
+def logged() -> Iterator[list[logging.LogRecord]]:
     """Yield a list that gets what is logged in the context."""
     records: list[logging.LogRecord] = []
     handler = logging.Handler(logging.NOTSET)

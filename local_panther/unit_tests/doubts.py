@@ -8,9 +8,11 @@ import json
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from panther_analysis_tool.constants import CONFIG_FILE
@@ -22,6 +24,11 @@ from local_panther.content.log_types import FURTHER
 from local_panther.content.view import without_files
 from local_panther.errors import ContentError, Problem
 from local_panther.remembered import code_digest, verdicts
+
+if TYPE_CHECKING:
+    from sqlglot import exp
+
+    from local_panther.content.queries import QueryCheck
 
 CHECKED = ("content", "lake", "unit_tests")  # what the outcome depends on beside the content
 
@@ -144,7 +151,6 @@ class _Check:
         from local_panther.content.filter_checks import check_filters
         from local_panther.content.load import checked_content
         from local_panther.content.template_checks import check_imports
-        from local_panther.lake.preparing import empty_lake
 
         folder = self._folder
         problems = check_imports(folder)
@@ -154,11 +160,35 @@ class _Check:
         problems += check_filters(folder)
         try:
             with contained():
-                content = checked_content(folder, empty_lake)
+                content = checked_content(folder, _lake_on_demand)
         except ContentError:
             return problems, ()  # no content at all: the tool says it
         problems += [problem for problem in content.problems if problem.where not in told]
         return problems, content.ids_left_out(Reason.STATUS)
+
+
+@contextmanager
+def _lake_on_demand() -> "Iterator[QueryCheck]":
+    """Yield the empty lake's check of queries; its database is loaded for the first query."""
+    with ExitStack() as stack:
+        yield _LakeOnDemand(stack)
+
+
+class _LakeOnDemand:
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+
+    @cached_property
+    def _check(self) -> "QueryCheck":
+        from local_panther.lake.preparing import empty_lake
+
+        return self._stack.enter_context(empty_lake())
+
+    def knows(self, text: str) -> bool:
+        return self._check.knows(text)
+
+    def check(self, query: "exp.Query", text: str) -> None:
+        self._check.check(query, text)
 
 
 def _settings_problems(folder: Path) -> Iterator[Problem]:

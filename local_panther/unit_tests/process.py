@@ -62,7 +62,7 @@ def main() -> None:
         sys.argv = ["panther_analysis_tool", *task["arguments"]]
         with Path(task["report"]).open("w", encoding="utf-8") as report:
             watch(tool, report)
-            narrow(tool, task["narrowed"])
+            narrow(tool, task["narrowed"], Path(task["loaded"]))
             make_client_when_needed(tool.pat_utils, task["environment"].get(HOST, ""))
             tool.run()
 

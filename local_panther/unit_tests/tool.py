@@ -11,11 +11,11 @@ from typing import TextIO
 
 from local_panther.content.files import special_files
 from local_panther.processes import TemporaryFolder
-from local_panther.unit_tests.narrowing import Narrowed
+from local_panther.unit_tests.narrowing import Loaded, Narrowed
 from local_panther.unit_tests.results import Results, read_results
 
 START = "from local_panther.unit_tests.process import main; main()"
-REPORT = "results.jsonl"
+REPORT, LOADED = "results.jsonl", "loaded.json"
 END_SECONDS = 0.5  # for the tool to end by itself
 
 Watch = Callable[[str], None]
@@ -24,10 +24,11 @@ Watch = Callable[[str], None]
 class Tool:
     """The tool in a process that waits for what to do."""
 
-    def __init__(self, process: "subprocess.Popen[str]", pipe: TextIO, report: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[str]", pipe: TextIO, folder: Path) -> None:
         self._process = process
         self._pipe = pipe
-        self._report = report
+        self._report = folder / REPORT
+        self._loaded = folder / LOADED
 
     def run(
         self,
@@ -49,6 +50,7 @@ class Tool:
             "arguments": list(arguments),
             "environment": dict(environment),
             "report": str(self._report),
+            "loaded": str(self._loaded),
             "narrowed": (narrowed or Narrowed()).as_json(),
         }
         with suppress(BrokenPipeError), self._pipe:  # it has ended already: its status says why
@@ -61,6 +63,12 @@ class Tool:
     def results(self) -> Results:
         """Return what it found, after it has run."""
         return read_results(self._report) if self._report.exists() else Results()
+
+    def loaded(self) -> Loaded | None:
+        """Return what it found when it read its items, None if it did not."""
+        if not self._loaded.exists():
+            return None
+        return Loaded(**json.loads(self._loaded.read_text(encoding="utf-8")))
 
 
 @contextmanager
@@ -85,7 +93,7 @@ def started_tool(*, watched: bool) -> Iterator[Tool]:
         os.close(inside)
         try:
             with os.fdopen(pipe, "w") as task:
-                yield Tool(process, task, own / REPORT)
+                yield Tool(process, task, own)
         finally:
             _end(process)
 
