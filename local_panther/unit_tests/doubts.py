@@ -126,7 +126,7 @@ class _Check:
         Returns:
             What was found about each, and whether all that was found is about one of them.
         """
-        needed = self._dependencies.needed(paths)
+        needed = self._dependencies.closed(paths)
         hidden = self._dependencies.places(self._dependencies.files.keys() - needed)
         found = {path: _Finding() for path in paths}
         is_all = True
