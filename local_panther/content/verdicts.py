@@ -14,6 +14,7 @@ import io
 import json
 import logging
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -171,12 +172,26 @@ def invalid_table_names(spec: Any, item: str, valid: list[str]) -> list[str]:
         for level, line in lines:
             logging.log(level, "%s", line)
         return list(found)
+    _share_dialects()
     with logged() as records:
         names = _Tables.find(spec, item, valid)
     if all(record.name == "root" for record in records):  # the tool's own, not of sqlfluff
         lines = [(record.levelno, record.getMessage()) for record in records]
         verdicts.keep("tables", {text: json.dumps([names, lines])})
     return names
+
+
+@cache
+def _share_dialects() -> None:
+    """Let sqlfluff use its grammar of Snowflake as it is, in place of a copy for each query.
+
+    It copies its settings for each query, and the grammar, which no query changes, with them.
+    """
+    with contextlib.suppress(ImportError):  # of a version that has it elsewhere
+        from sqlfluff.core.dialects.base import Dialect
+
+        grammar: Any = Dialect
+        grammar.__deepcopy__ = lambda dialect, _: dialect
 
 
 @contextlib.contextmanager
