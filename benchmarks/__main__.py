@@ -20,6 +20,7 @@ SECTIONS = (
     "key_value_store",
     "floods",
     "command_time",
+    "engineers_loop",
     "latency",
 )
 
