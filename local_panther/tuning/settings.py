@@ -81,7 +81,8 @@ def rule_settings(folder: Path, rule: PythonRule, query: Query) -> RuleSettings:
     Args:
         folder: The root of the content repository.
         rule: Its constants THRESHOLD and WINDOW_MINUTES count, whichever file they are imported
-            from; without them the `Threshold` of its YAML, and an hour.
+            from, and a WINDOW_MINUTES that stands beside its THRESHOLD; without them the
+            `Threshold` of its YAML, and an hour.
         query: Its tuning query.
     """
     settings, module = Settings(folder), rule.detection.module
@@ -91,6 +92,7 @@ def rule_settings(folder: Path, rule: PythonRule, query: Query) -> RuleSettings:
     if hasattr(module, THRESHOLD) and home:
         places = settings.place(home, THRESHOLD), *repeated_at(folder, home, THRESHOLD)
         reference = repository.reference(home, THRESHOLD)
+    beside = settings.values(home) if home else {}
     exemption = None
     for name in query.names_tagged(EXEMPTS):
         file, _, setting = name.rpartition(".")
@@ -99,7 +101,7 @@ def rule_settings(folder: Path, rule: PythonRule, query: Query) -> RuleSettings:
         exemption = Exemption(settings.place(file, setting), setting, called, entries)
     return RuleSettings(
         int(getattr(module, THRESHOLD, rule.threshold)),
-        int(getattr(module, WINDOW, DEFAULT_WINDOW)),
+        int(getattr(module, WINDOW, beside.get(WINDOW, DEFAULT_WINDOW))),
         places,
         reference,
         exemption,

@@ -18,6 +18,7 @@ from local_panther.tuning.run import tune
 from local_panther.tuning.sweep import Pairing, Window, peak, read_series, sweep
 from tests.builders.events import REPO, START
 from tests.builders.replays import simulated
+from tests.builders.unlisted import copy_content
 
 
 def row(time, value="r", subject="alice", part="counted", counter="AssumeRole"):
@@ -96,6 +97,14 @@ def test_a_near_miss_shows_at_the_threshold_that_would_have_caught_it(tmp_path):
         True,
     )
     assert (tuning.settings.threshold, tuning.settings.window) == (THRESHOLD, WINDOW_MINUTES)
+
+
+def test_a_window_that_the_rule_does_not_import_counts(tmp_path):
+    copy = copy_content(tmp_path / "content")
+    done = CliRunner().invoke(app, ["set", "WINDOW_MINUTES=240", "--content", str(copy)])
+    assert done.exit_code == 0
+    trail = simulated(tmp_path / "trail")
+    assert tune([str(trail)], copy).settings.window == 240
 
 
 def test_records_of_every_age_count(tmp_path):
