@@ -259,6 +259,7 @@ def test_a_month_of_500_alerts_can_be_seen_at_a_glance(opened, tmp_path):
     assert box["y"] + box["height"] <= 900
     rows = page.locator(".overview tbody tr")
     assert rows.count() == len(outcome.incidents)
+    assert all(row[5] for row in page.evaluate(CELLS))
     assert page.locator(".counts").inner_text().split() == [
         "CRITICAL",
         "2",
@@ -369,6 +370,7 @@ def test_incidents_about_anything_else_show_what_happened(opened, tmp_path):
     assert page.trouble == [] and "Tried" not in page.locator(".overview thead").inner_text()
     assert page.locator("#incident-1 .steps a").get_attribute("href") == runbook
     assert page.locator("#incident-1 .track .mark.event").count() == 4
+    assert all(row[5] for row in page.evaluate(CELLS))  # when it was last seen, for one event too
     (row, *_), count = (rows := page.locator("#incident-1 .events tbody tr")).all(), rows.count()
     assert count == 4 and row.inner_text().split("\t")[:3] == [
         *("2026-01-05T10:00:00Z", "CreateUser", "iam.amazonaws.com")
@@ -376,6 +378,28 @@ def test_incidents_about_anything_else_show_what_happened(opened, tmp_path):
     # One event is said once, in the table
     assert page.locator("#incident-2 .timeline").count() == 0
     assert page.locator("#incident-2 .events tbody tr").count() == 1
+
+
+def test_long_lists_of_alerts_and_of_their_times_are_folded(opened, tmp_path):
+    calls = [call("CreateUser", time=START + 60 * i, eventID=str(i)) for i in range(30)]
+    alerts = [alert(one, first=START + 60 * i) for i, one in enumerate(calls)]
+    outcome = Outcome(Tally(), alerts, Counter(), RunErrors(), Content())
+    write_report(outcome, tmp_path / "report.html")
+    page = opened(tmp_path / "report.html")
+    assert page.trouble == [] and page.locator("#incident-1 .alerts tbody tr").count() == 30
+    assert len(shown(page.locator("#incident-1 .alerts tbody tr"))) == FOLDED_FROM
+    times = [text.count(" at 2026-01-05T") for text in shown(page.locator("#incident-1 p.soft"))]
+    assert max(times) == FOLDED_FROM
+    page.get_by_text(f"{30 - FOLDED_FROM} more alerts").click()
+    assert len(shown(page.locator("#incident-1 .alerts tbody tr"))) == 30
+
+
+def test_incidents_that_belong_together_lead_to_each_other(opened, tmp_path):
+    trail = simulated(tmp_path / "trail", principals=2, roles=24, ordinary=0)
+    written(tmp_path / "report.html", trail)
+    page = opened(tmp_path / "report.html")
+    page.locator("#incident-1 .evidence").get_by_role("link", name="incident 2").click()
+    assert page.url.endswith("#incident-2") and page.locator("#incident-2").is_visible()
 
 
 def test_a_report_is_written_whole_or_not_at_all(report, tmp_path, monkeypatch):
