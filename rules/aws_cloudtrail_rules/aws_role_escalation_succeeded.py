@@ -21,6 +21,8 @@ FIELDS = (
     "event_time",
     "last_success",
     "eventID",
+    "access_keys",
+    "caller_type",
     "issued_access_keys",
     "session_names",
     "source_identities",

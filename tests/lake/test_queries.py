@@ -193,6 +193,8 @@ class TestSucceeded:
             "event_time": "2026-01-05 10:20:00.000",
             "last_success": "2026-01-05 10:20:00.000",
             "eventID": str(T + 2),
+            "access_keys": who["accessKeyId"],
+            "caller_type": "IAMUser",
             "issued_access_keys": "ASIAEXAMPLE0NEW00001",
             "session_names": "loot",
             "source_identities": "",

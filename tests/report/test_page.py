@@ -231,6 +231,9 @@ def test_a_success_among_300_roles_is_drawn_and_printed(opened, tmp_path):
     names = targets.locator("th").all_text_contents()
     assert [name for name in names if not re.search(rf"{name}\s", table)] == []
     assert f"at most {MAX_ROWS} targets of each" in text
+    page.emulate_media(media="print")  # a drawing is never on two sheets
+    rule = "(element) => getComputedStyle(element).breakInside"
+    assert page.locator(".timeline").first.evaluate(rule) == "avoid"
     assert f"{MAX_ROWS} of 300 targets" in text
     assert "WITH parameters" not in text and "Copy" not in text
 
