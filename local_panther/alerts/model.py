@@ -83,6 +83,14 @@ class Alert:
         return [unpack(event) for event in self.packed_events]
 
     @property
+    def distinct_events(self) -> int:
+        """Number of the events behind it, each once; of matches if the events have no IDs.
+
+        A scheduled query finds the same in each of its runs: these are matches, but not events.
+        """
+        return len(self.event_ids) or self.event_count
+
+    @property
     def events_left_out(self) -> int:
         """Number of the events behind it that it does not hold."""
         return max(len(self.event_ids) - len(self.packed_events), 0)

@@ -52,7 +52,7 @@ def _row(alert: Alert, incident: Incident) -> dict[str, Any]:
         "last": iso(alert.last),
         "created_at": iso(alert.created_at),
         "mitre": " ".join(alert.metadata.mitre),
-        "event_count": alert.event_count,
+        "event_count": alert.distinct_events,
         "delivered": "yes" if not alert.suppressed else "no",
         "reference": alert.reference,
         "runbook": alert.runbook,

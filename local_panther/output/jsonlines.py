@@ -42,7 +42,7 @@ def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any
         "first": iso(alert.first),
         "last": iso(alert.last),
         "mitre": list(alert.metadata.mitre),
-        "event_count": alert.event_count,
+        "event_count": alert.distinct_events,
         "event_ids": list(alert.event_ids),
         "context": alert.context,
         "destinations": [] if alert.suppressed else list(alert.destinations),

@@ -57,7 +57,7 @@ def finding(alert: Alert, incident: Incident, settings: RoleSettings) -> dict[st
         "status_id": NEW,
         "status": "New",
         "message": incident.sentence_of(alert),
-        "count": max(alert.event_count, 1),
+        "count": max(alert.distinct_events, 1),
         "metadata": {
             "version": VERSION,
             "product": {

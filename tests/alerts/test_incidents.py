@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from local_panther.alerts.incidents import GAP, incidents_of, principal_of_alert
 from local_panther.alerts.model import MAX_EVENTS, RULE_ERROR
+from local_panther.output.jsonlines import as_json
 from local_panther.roles.log import RoleLog
 from local_panther.roles.settings import shipped_settings
 from local_panther.simulate.identities import PrincipalKind, identity
@@ -278,3 +279,13 @@ def test_sessions_that_the_content_tells_apart_are_told_apart():
     ]
     incidents = incidents_of(alerts, log_of(*records))
     assert [incident.tried for incident in incidents] == [3, 3]
+
+
+def test_an_event_that_every_run_of_a_query_finds_counts_once(tmp_path):
+    outcome = replayed(simulated(tmp_path / "t", succeed=3, roles=15))
+    (incident,) = outcome.incidents
+    critical = incident.alerts[0]
+    line = as_json(critical, incident, outcome)
+    assert line["event_count"] == len(line["event_ids"]) == 1 < critical.event_count
+    assert line["last"] == "2026-01-05T10:24:30Z"  # of the last success
+    assert line["context"]["last_success"].startswith("2026-01-05 10:24:30")
