@@ -18,7 +18,10 @@ from benchmarks.measure import ENVIRONMENT, Figure
 
 BIN = Path(sys.executable).parent
 RULES = 130
-RULE = "from generated_helper import is_named\n\n\ndef rule(event):\n    return is_named(event, '{}')\n"
+RULE = (
+    "from generated_helper import is_named\n\n\n"
+    "def rule(event):\n    return is_named(event, '{}')\n"
+)
 HELPER = "def is_named(event, name):\n    return event.get('eventName') == name\n"
 
 

@@ -161,6 +161,11 @@ class WaitingStore(Store):
         self._process = os.getpid()
         atexit.register(self.flush)
 
+    def get(self, kind: str, text: str) -> str | None:
+        """Return what was kept for a text; None if nothing was, or not by these versions."""
+        waiting = self._waiting.get(self._key(kind, text))
+        return super().get(kind, text) if waiting is None else waiting
+
     def keep(self, kind: str, values: dict[str, str]) -> None:
         """Keep values by the texts that they were found for."""
         self._waiting |= {self._key(kind, text): value for text, value in values.items()}

@@ -58,9 +58,9 @@ def test_a_true_and_a_one_are_two_items():
 
 
 def test_wrong_tables_and_log_lines_are_those_of_the_first_time(caplog, monkeypatch):
-    caplog.set_level(logging.INFO)
     caplog.set_level(logging.WARNING, "sqlfluff")  # as the tool sets it
-    unparsable = QUERY | {"QueryName": "R", "Query": "SELECT {{ 1 | nothing }} FROM"}
+    caplog.set_level(logging.INFO)
+    unparsable = QUERY | {"QueryName": "R", "Query": "SELECT (a FROM b WHERE"}
     for spec in (QUERY, unparsable):
         caplog.clear()
         first = judged(spec, ignore_tables=False)
@@ -101,7 +101,7 @@ def test_an_alias_of_yaml_stays_one_object():
         assert found["a"] is found["c"]
 
 
-@pytest.mark.parametrize("path", ["a", "a.b[0].c", "$..x", "a[?(@.b == 'c')].d", "a.'b c'", "a|b"])
+@pytest.mark.parametrize("path", ["a", "a.b[0].c", "$..x", "a[?(@.b == 'c')].d", "a.'b c'"])
 def test_a_json_path_is_parsed_as_by_jsonpath_ng(path):
     assert repr(json_path(path)) == repr(parse(path))
 
