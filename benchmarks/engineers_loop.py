@@ -84,12 +84,12 @@ def _commit(content: Path) -> None:
 def _generate(content: Path) -> None:
     (content / "rules").mkdir(parents=True)
     (content / "global_helpers").mkdir()
-    helper = {"AnalysisType": "global", "GlobalID": "generated_helper"}
+    helper: dict[str, object] = {"AnalysisType": "global", "GlobalID": "generated_helper"}
     _write(content / "global_helpers" / "generated_helper", HELPER, helper)
     for number in range(RULES):
         name = f"Event{number}"
         event = {"eventName": name, "p_log_type": "AWS.CloudTrail"}
-        spec = {
+        spec: dict[str, object] = {
             "AnalysisType": "rule",
             "RuleID": f"Generated.{name}",
             "Enabled": True,

@@ -91,8 +91,11 @@ class Dependencies:
 
     def places(self, paths: Iterable[str]) -> set[str]:
         """Return the absolute paths of files, with and without the links that lead to the root."""
-        roots = {os.path.abspath(self.folder), str(self.folder.resolve())}  # noqa: PTH100
-        return {os.path.normpath(f"{root}/{path}") for root in roots for path in paths}
+        return {os.path.normpath(f"{root}/{path}") for root in self._roots for path in paths}
+
+    @cached_property
+    def _roots(self) -> set[str]:
+        return {os.path.abspath(self.folder), str(self.folder.resolve())}  # noqa: PTH100
 
     def touched(self, names: Iterable[str]) -> set[str]:
         """Return the files that depend on any of some names, directly or through others.

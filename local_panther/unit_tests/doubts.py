@@ -71,6 +71,7 @@ def check_content(
     """
     check = _Check(dependencies, has_comments=has_comments)
     found = check.findings(check.paths if only is None else check.paths & set(only))
+    verdicts.flush()  # the tool, in its own process, judges the same items
     problems = [*_settings_problems(dependencies.folder)]
     problems += [Problem(*each) for path in sorted(found) for each in found[path].problems]
     if only is not None:
