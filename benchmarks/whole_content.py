@@ -14,6 +14,7 @@ import shutil
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.data import BUILD, DAY, RECORDS_A_FILE, START, event_mix, event_mix_name
 from benchmarks.measure import Figure
@@ -75,8 +76,14 @@ def measure(records: int) -> list[Figure]:
         records: Sizes beyond it are left out.
     """
     folder = os.environ.get("PANTHER_ANALYSIS")
-    content = Path(folder).resolve() if folder else _generated_content()
-    named = "panther-analysis" if folder else f"{RULES} generated rules"
+    if folder:
+        return _figures(Path(folder).resolve(), "panther-analysis", records)
+    with TemporaryDirectory() as temporary:  # in this repository it would be its content
+        _generate_content(Path(temporary))
+        return _figures(Path(temporary), f"{RULES} generated rules", records)
+
+
+def _figures(content: Path, named: str, records: int) -> list[Figure]:
     figures = []
     for size in SIZES:
         if size > records:
@@ -105,10 +112,8 @@ def measure(records: int) -> list[Figure]:
     return figures
 
 
-def _generated_content() -> Path:
-    folder = BUILD / f"{RULES}-rules"
-    shutil.rmtree(folder, ignore_errors=True)
-    (folder / "rules").mkdir(parents=True)
+def _generate_content(folder: Path) -> None:
+    (folder / "rules").mkdir()
     names = sorted({record["eventName"] for record in event_mix()})
     for number in range(RULES):
         name = names[number * 7 % len(names)]
@@ -119,7 +124,6 @@ def _generated_content() -> Path:
             f"AnalysisType: rule\nRuleID: Generated.Rule.{number}\nEnabled: true\n"
             f"Filename: rule_{number}.py\nLogTypes: [AWS.CloudTrail]\nSeverity: Low\n"
         )
-    return folder
 
 
 def _trail(records: int) -> Path:
