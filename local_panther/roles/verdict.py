@@ -102,7 +102,9 @@ def _successes(entered: Sequence[RoleCall], facts: RoleFacts) -> list[str]:
     if len(facts.tried) > 1:
         is_same_day = event_time(first.time)[:10] == event_time(facts.first)[:10]
         time = clock(first.time, "%H:%M:%SZ") if is_same_day else event_time(first.time)
-        parts.append(f"first success {name_of(first.role)} {time}")
-    if facts.changed and (len(facts.tried) > 1 or facts.assumed):
+        what = "first success" if facts.assumed else "first change"
+        parts.append(f"{what} {name_of(first.role)} {time}")
+    # The answer and the first change tell of one that is all alone.
+    if facts.changed and (facts.assumed or len(facts.changed) > 1):
         parts.append(f"changed the trust policy of {first_of([name_of(r) for r in facts.changed])}")
     return parts

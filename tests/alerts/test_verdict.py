@@ -69,7 +69,18 @@ def test_a_changed_trust_policy_is_named():
     changed = call("UpdateAssumeRolePolicy", time=START + 9, requestParameters=policy, eventID="2")
     sentence = of_records(denied(role_arn("A"), eventID="1"), changed)
     assert sentence.startswith("CHANGED the trust policy of 1 of 2 roles: alice")
-    assert sentence.endswith("first success B 10:00:09Z; changed the trust policy of B")
+    assert sentence.endswith("; first change B 10:00:09Z")
+
+
+def test_several_changed_trust_policies_are_all_named():
+    records = [
+        denied(role_arn("A"), eventID="1"),
+        changed("B", START + 9),
+        changed("C", START + 19),
+    ]
+    sentence = of_records(*records)
+    assert sentence.startswith("CHANGED the trust policy of 2 of 3 roles: alice")
+    assert sentence.endswith("; first change B 10:00:09Z; changed the trust policy of B and 1 more")
 
 
 def changed(name, time=START, **fields):
