@@ -76,7 +76,7 @@ class TestToolRun:
             lambda: [
                 p
                 for p in children(process.pid)
-                if p in processes_with("local_panther.unit_tests.watching")
+                if p in processes_with("local_panther.unit_tests.process")
             ],
             30,
         )
