@@ -1,9 +1,10 @@
 """Processor time of a replay with a whole content repository, beside the naive loop.
 
-The content is panther-analysis where `PANTHER_ANALYSIS` names a checkout, else a generated one of
-130 rules of the usual kinds. The records are recorded ones where they lie beside the repository,
-each with an eventID and a time of its own. The loop unpacks, parses and calls `Rule.run` of
-panther_core for each rule, one after the other, without what a replay adds to it.
+The content is panther-analysis where `PANTHER_ANALYSIS` names a checkout (what it imports has to be
+installed: `.[panther-analysis]`), else a generated one of 130 rules of the usual kinds. The records
+are recorded ones where they lie beside the repository, each with an eventID and a time of its own.
+The loop unpacks, parses and calls `Rule.run` of panther_core for each rule, one after the other,
+without what a replay adds to it.
 """
 
 import gzip
