@@ -32,11 +32,12 @@ PURE_BUILTINS = _words(
     " issubclass iter len list map max min next ord range repr reversed round set sorted str sum"
     " tuple zip"
 )
-# Everything in these modules is pure; a class may be called, and is what an error is caught by.
+# Everything in these modules is pure; a class may be called, and is what an error is caught by. Not
+# `operator`, which can change its arguments, nor the paths of `os`, which look at the disk.
 PURE_MODULES = _words(
-    "_functools _json _operator abc base64 binascii collections collections.abc copy fnmatch html"
-    " ipaddress itertools json json.decoder json.encoder math operator panther_core"
-    " panther_core.enriched_event panther_core.immutable posixpath re string typing urllib.parse"
+    "_functools _json base64 binascii collections collections.abc copy fnmatch html ipaddress"
+    " itertools json json.decoder json.encoder math panther_core panther_core.enriched_event"
+    " panther_core.immutable re string typing urllib.parse"
 )
 MUTATORS = _words(
     "add append appendleft clear difference_update discard extend extendleft insert"
@@ -105,6 +106,8 @@ class Purity:
             model_methods: The functions of the data model, which `event.udm` calls.
         """
         self._modules = list(modules)
+        # A helper can have the name of one of them, and take its place.
+        self._pure_modules = PURE_MODULES - {module.__name__ for module in self._modules}
         self._model_methods = tuple(model_methods)
         self._uses: dict[FunctionType, _Uses | None] = {}
 
@@ -214,10 +217,10 @@ class Purity:
         if value is DATA_MODEL:
             return True
         if isinstance(value, FunctionType | BuiltinFunctionType):
-            return value.__module__ in PURE_MODULES
+            return value.__module__ in self._pure_modules
         if isinstance(value, type):
             is_builtin = value.__module__ == "builtins" and value.__name__ in PURE_BUILTINS
-            return is_builtin or value.__module__ in PURE_MODULES or _is_plain_error(value)
+            return is_builtin or value.__module__ in self._pure_modules or _is_plain_error(value)
         if type(value) in (list, tuple, set, frozenset):
             return all(map(self._is_harmless, value))
         if type(value) is dict:

@@ -11,6 +11,7 @@ from tests.builders.content import write_rules
 HEAD = """
 import datetime
 import json
+import operator
 import os
 import random
 import re
@@ -95,6 +96,10 @@ IMPURE = [
     ("try:\n    return event['a']\nexcept:\n    return False", {1}),
     ("try:\n    return event['a']\nfinally:\n    print(1)", {1, 4}),
     ("return unknown_name", {1}),
+    ("operator.setitem(NESTED, 'a', 1)\nreturn True", {1}),
+    ("operator.methodcaller('append', 1)(NAMES)\nreturn True", {1}),
+    ("return os.path.exists(event.get('a'))", {1}),
+    ("return os.path.join('/', event.get('a')) == os.path.abspath('a')", {1}),
 ]
 
 
@@ -125,30 +130,38 @@ def test_what_keeps_or_asks_something_else_is_not_and_its_lines_are_told(tmp_pat
     assert found is None if lines is None else found is not None and lines <= found
 
 
+def write_helper(folder, name, body):
+    """Write a helper that rules import by its name."""
+    helpers = folder / "global_helpers"
+    helpers.mkdir()
+    (helpers / f"{name}.py").write_text(body)
+    (helpers / f"{name}.yml").write_text(
+        f"AnalysisType: global\nGlobalID: {name}\nFilename: {name}.py\n"
+    )
+
+
+def test_a_helper_with_the_name_of_a_pure_module_is_read_like_any_other(tmp_path):
+    body = "SEEN = []\nclass Kept:\n    def __init__(self):\n        SEEN.append(1)\n"
+    write_helper(tmp_path, "html", body)
+    write_rules(tmp_path, a="import html\ndef rule(event):\n    html.Kept()\n    return False\n")
+    with loaded_content(tmp_path) as content:
+        found = Purity(content.modules).impure_lines(content.rules[0].detection.module.rule)
+    assert found is not None and {line for _, line in found} == {3}
+
+
 def test_a_name_that_its_own_module_sets_anew_is_not_pure_in_another(tmp_path):
-    folder = tmp_path / "content"
-    (folder / "global_helpers").mkdir(parents=True)
-    (folder / "global_helpers/shared.py").write_text(
-        "COUNT = 0\ndef more():\n    global COUNT\n    COUNT += 1\n"
-    )
-    (folder / "global_helpers/shared.yml").write_text(
-        "AnalysisType: global\nGlobalID: shared\nFilename: shared.py\n"
-    )
-    write_rules(folder, a="import shared\ndef rule(event):\n    return shared.COUNT > 1\n")
-    with loaded_content(folder) as content:
+    body = "COUNT = 0\ndef more():\n    global COUNT\n    COUNT += 1\n"
+    write_helper(tmp_path, "shared", body)
+    write_rules(tmp_path, a="import shared\ndef rule(event):\n    return shared.COUNT > 1\n")
+    with loaded_content(tmp_path) as content:
         found = Purity(content.modules).impure_lines(content.rules[0].detection.module.rule)
     assert found is not None and {line for _, line in found} == {3}
 
 
 def test_a_container_that_another_rule_can_change_is_not_pure(tmp_path):
-    folder = tmp_path / "content"
-    (folder / "global_helpers").mkdir(parents=True)
-    (folder / "global_helpers/shared.py").write_text("SEEN = []\nKNOWN = ['a']\n")
-    (folder / "global_helpers/shared.yml").write_text(
-        "AnalysisType: global\nGlobalID: shared\nFilename: shared.py\n"
-    )
+    write_helper(tmp_path, "shared", "SEEN = []\nKNOWN = ['a']\n")
     write_rules(
-        folder,
+        tmp_path,
         reads="import shared\ndef rule(event):\n    return event.get('a') in shared.SEEN\n",
         knows="import shared\ndef rule(event):\n    return event.get('a') in shared.KNOWN\n",
         writes=dedent(
@@ -164,7 +177,7 @@ def test_a_container_that_another_rule_can_change_is_not_pure(tmp_path):
             """
         ),
     )
-    with loaded_content(folder) as content:
+    with loaded_content(tmp_path) as content:
         purity = Purity(content.modules)
         found = {
             rule.metadata.rule_id: purity.impure_lines(rule.detection.module.rule)
