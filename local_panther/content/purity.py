@@ -14,6 +14,7 @@ import ast
 import builtins
 import dis
 import re
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -67,6 +68,8 @@ REACHING = _words(
     "__builtins__ __dict__ __globals__ __import__ delattr eval exec globals locals setattr vars"
 )
 SCALARS = (str, bytes, bool, int, float, complex, type(None), re.Pattern)
+# What their calls return shares no more than its entries with the arguments, unlike a ChainMap.
+NEW_TYPES = (list, dict, set, str, int, float, Counter, OrderedDict, defaultdict, deque)
 NEW_VALUES = (
     *(ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp),
     *(ast.Constant, ast.JoinedStr, ast.Compare),
@@ -422,7 +425,7 @@ class _Body:
             return True
         found = self._static(value.func)
         kind = found[0] if found else None
-        return isinstance(kind, type) and kind.__module__ in ("builtins", "collections")
+        return isinstance(kind, type) and kind in NEW_TYPES
 
 
 def _global_names(code: CodeType) -> frozenset[str]:

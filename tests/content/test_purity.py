@@ -16,7 +16,7 @@ import os
 import random
 import re
 import time
-from collections import Counter
+from collections import ChainMap, Counter, deque
 from fnmatch import fnmatch
 from functools import reduce
 from ipaddress import ip_address
@@ -45,6 +45,7 @@ PURE = [
     'return reduce(lambda a, b: a + b, [len(x) for x in NESTED["a"]], 0) > 1',
     "found = []\nfor x in NAMES:\n    found.append(x)\n    found[0] = x\nreturn bool(found)",
     'found = Counter()\nfound["a"] += 1\nfound.update(event.get("a"))\nreturn found["a"] > 1',
+    "found = deque()\nfound.append(1)\nreturn bool(found)",
     'text = "a"\ntext += event.get("a")\nreturn PATTERN.search(text) is not None',
     "try:\n    ip_address(event.get('a'))\nexcept ValueError:\n    return False\nreturn True",
     'return json.loads(event.get("a"))["b"] if event.get("a") else False',
@@ -96,6 +97,7 @@ IMPURE = [
     ("try:\n    return event['a']\nexcept:\n    return False", {1}),
     ("try:\n    return event['a']\nfinally:\n    print(1)", {1, 4}),
     ("return unknown_name", {1}),
+    ("found = ChainMap(NESTED)\nfound['a'] = 1\nreturn True", {2}),
     ("operator.setitem(NESTED, 'a', 1)\nreturn True", {1}),
     ("operator.methodcaller('append', 1)(NAMES)\nreturn True", {1}),
     ("return os.path.exists(event.get('a'))", {1}),
