@@ -25,6 +25,7 @@ MAX_REMEMBERED = 5000
 MAX_VERDICTS = 50_000  # those on all files of a large repository, and of many changes to it
 MAX_WAITING = 2000  # verdicts that are not written yet
 ROOMS = ("content", "lake")  # that find out something about queries
+JUDGING_ROOMS = ("content", "unit_tests")  # that find out something about files and items
 PACKAGES = ("duckdb", "jinja2", "sqlglot")
 # What judges items, and what it judges with
 JUDGES = ("panther_analysis_tool", "panther_core", "schema", "jsonschema", "sqlfluff", "PyYAML")
@@ -227,9 +228,9 @@ def _versions() -> str:
 
 @lru_cache
 def _judges() -> str:
-    """Return what a verdict on an item depends on beside the item."""
+    """Return what a verdict on an item depends on beside the item: packages, and our own code."""
     found = (f"{name} {_version(name)}" for name in JUDGES)
-    return " ".join([code_digest("content/verdicts.py"), sys.version, *found])
+    return " ".join([code_digest(*JUDGING_ROOMS), sys.version, *found])
 
 
 def _version(name: str) -> str:

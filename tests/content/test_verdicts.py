@@ -146,6 +146,17 @@ def test_other_versions_have_other_verdicts(monkeypatch):
     assert verdicts.get("test", "text") is None
 
 
+def test_all_code_that_keeps_verdicts_makes_other_ones_when_it_changes():
+    package = Path(remembered.__file__).parent
+    keeping = {
+        path.relative_to(package).parts[0]
+        for path in package.rglob("*.py")
+        if "verdicts.keep(" in path.read_text()
+    }
+    assert keeping and keeping <= set(remembered.JUDGING_ROOMS)
+    assert remembered.code_digest(*remembered.JUDGING_ROOMS) in remembered._judges()
+
+
 def test_the_cache_is_private(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = tmp_path / "local-panther"
