@@ -64,6 +64,18 @@ class RoleLog:
         if len(self._waiting) >= BATCH_CALLS:
             self.store()
 
+    def drop_copies(self, prefix: str) -> None:
+        """Drop the calls of principals with a prefix whose event another principal's call has too.
+
+        Args:
+            prefix: How the principals begin; without `*`, `?` and `[`.
+        """
+        self.store()
+        drop = """
+            DELETE FROM calls WHERE principal GLOB ?1 AND event_id <> ''
+            AND event_id IN (SELECT event_id FROM calls WHERE NOT principal GLOB ?1)"""
+        self._calls.execute(drop, [f"{prefix}*"])
+
     def __contains__(self, principal: object) -> bool:
         """Return whether a principal made any call about roles."""
         if not isinstance(principal, str):

@@ -195,8 +195,6 @@ class Entries:
     def __init__(self, settings: RoleSettings) -> None:
         self.passed_over = Counter[str]()
         self._log = RoleLog(settings)
-        self._copies: list[tuple[str, RoleCall]] = []
-        self._named: set[str] = set()
 
     def add(self, event: Mapping[str, Any], time: float) -> None:
         """Add a record of any kind.
@@ -210,16 +208,11 @@ class Entries:
             if who := passed_over(event):
                 self.passed_over[who] += 1
             return
+        # One ID for both records of a call from another account
         shared = text_of(event.get("sharedEventID"))
-        if call.principal.startswith(OTHER_ACCOUNT):
-            self._copies.append((shared, call))
-        else:
-            self._named.update(filter(None, [shared]))
-            self._log.add_call(call)
+        self._log.add_call(call._replace(event_id=shared or call.event_id))
 
     def log(self) -> RoleLog:
-        """Return the calls; to be asked for once, when all were added."""
-        for shared, call in self._copies:
-            if shared not in self._named:
-                self._log.add_call(call)
+        """Return the calls; to be asked for when all were added."""
+        self._log.drop_copies(OTHER_ACCOUNT)
         return self._log
