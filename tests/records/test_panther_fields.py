@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_panther.records.panther_fields import indicators, normalised_time, remove_nulls
+from local_panther.content.log_schema import INDICATORS, LogSchema
+from local_panther.records.json_lines import JsonLines
+from local_panther.records.model import Tally
+from local_panther.records.panther_fields import (
+    indicators,
+    is_added,
+    normalised_time,
+    remove_nulls,
+)
+from local_panther.records.s3 import S3
+from local_panther.times import ALWAYS
 from tests.builders.events import call, read_record, role_arn
 from tests.conftest import RECORDED
 
@@ -54,6 +64,18 @@ def test_times_are_written_as_new_instances_write_them():
     for time in times:
         record = call("ListRoles", eventTime=time.replace(" ", "T").split(".")[0] + "Z")
         assert built(record)["eventTime"] == built(record)["p_event_time"] == time
+
+
+def test_every_field_that_is_added_is_known_as_such(tmp_path):
+    """What rules said is taken over without the event where they ask for no such field."""
+    line = tmp_path / "t.jsonl"
+    line.write_text(json.dumps({"p_event_time": "2026-01-05T10:00:00Z"}))
+    lines = JsonLines(LogSchema("Custom.Log"), Tally(), S3(), ALWAYS, keep_repeated=False)
+    parameters = {"tags": {"a": "b"}, "instanceId": "i-0123456789abcdef0", "domain": "example.com"}
+    records = [*lines.read([str(line)]), read_record(call("X", requestParameters=parameters))]
+    added = {name for record in records for name in json.loads(record.added)}
+    assert len(added) > 10 and all(map(is_added, added | set(INDICATORS.values())))
+    assert is_added("P_Parse_Time") and not is_added("p_enrichment") and not is_added("eventName")
 
 
 def test_events_keep_the_record_and_say_what_they_are():
