@@ -107,6 +107,10 @@ def test(
         narrowed, only = filters.narrowed(), None
         if changed is not None:
             only = _touched(dependencies, changed, messages)
+            if not only:
+                if junit:  # or that of an earlier run would be taken for this one's
+                    _report(tool.results(), junit, github=False)
+                raise typer.Exit
             narrowed = narrowed_to(dependencies, only)
         found = check_content(dependencies, has_comments=not is_stored(folder), only=only)
         with running_on_demand(state, token := _token()) as url:
@@ -143,7 +147,7 @@ def _print_end(results: "Results", notes: Iterable[str], messages: Console) -> N
 
 
 def _touched(dependencies: "Dependencies", revision: str, messages: Console) -> set[str]:
-    """Return the files that depend on what differs from a revision; without any, end."""
+    """Return the files that depend on what differs from a revision; none if no item does."""
     from local_panther.unit_tests.changes import NoChanges, changed_names
 
     try:
@@ -154,7 +158,7 @@ def _touched(dependencies: "Dependencies", revision: str, messages: Console) -> 
     touched = {path for path in dependencies.touched(names) if not path.endswith(".py")}
     if not any(dependencies.files[path].facts.is_item for path in touched):
         note(f"--changed: no item depends on what differs from {revision}", messages)
-        raise typer.Exit
+        return set()
     return touched
 
 

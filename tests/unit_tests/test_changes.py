@@ -176,10 +176,13 @@ def test_a_folder_without_git_is_an_error(content):
     assert done.returncode == 2 and "not in a repository of git" in done.stderr
 
 
-def test_nothing_is_tested_if_nothing_differs(content):
-    done = run_test(content, "--changed")
+def test_nothing_is_tested_if_nothing_differs(content, tmp_path):
+    junit = tmp_path / "tests.xml"
+    junit.write_text("of an earlier run")
+    done = run_test(content, "--changed", "--junit", str(junit))
     assert done.returncode == 0 and "no item depends on what differs" in done.stderr
     assert "Test Summary" not in done.stdout
+    assert 'tests="0" failures="0"' in junit.read_text()
 
 
 def changes(folder: Path, chance: random.Random) -> str:
