@@ -2,13 +2,14 @@
 
 Of a small replay's time, most is imports of libraries by libraries: panther_analysis_tool brings
 what it talks to instances with (aiohttp, gql, requests), panther_detection_helpers what it reports
-to Datadog with. Each is imported after all once something of it is used.
+to Datadog with and boto3. Each is imported after all once something of it is used.
 """
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -27,6 +28,59 @@ def deferred(*names: str) -> Iterator[None]:
     finally:
         for name in stand_ins:
             del sys.modules[name]
+
+
+class LazyModule:
+    """A module that is imported once something of it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
+
+
+@contextmanager
+def once_imported(name: str, act: Callable[[ModuleType], Any]) -> Iterator[None]:
+    """Act on a module as soon as there is one: now, or when something imports it meanwhile.
+
+    Args:
+        name: Of the module, with its packages.
+        act: Called with it once, before whoever imports it gets it.
+    """
+    if name in sys.modules:
+        act(sys.modules[name])
+        yield
+        return
+    finder = _Watch(name, act)
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+class _Watch:
+    """A finder of modules that finds one module as usual, and acts on it once it is there."""
+
+    def __init__(self, name: str, act: Callable[[ModuleType], Any]) -> None:
+        self._name = name
+        self._act = act
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(name, path, target) if name == self._name else None
+        if spec is None or spec.loader is None:
+            return None
+        run = spec.loader.exec_module
+
+        def run_and_act(module: ModuleType) -> None:
+            run(module)
+            self._act(module)
+
+        vars(spec.loader)["exec_module"] = run_and_act
+        return spec
 
 
 class _StandIn(ModuleType):

@@ -23,12 +23,16 @@ from typing import Any, NamedTuple
 
 MAX_REMEMBERED = 5000
 MAX_VERDICTS = 50_000  # those on all files of a large repository, and of many changes to it
+MAX_FOLDERS = 40  # what was found in whole repositories, 5 MB of a large one
 MAX_WAITING = 2000  # verdicts that are not written yet
 ROOMS = ("content", "lake")  # that find out something about queries
 JUDGING_ROOMS = ("content", "unit_tests")  # that find out something about files and items
 PACKAGES = ("duckdb", "jinja2", "sqlglot")
 # What judges items, and what it judges with
-JUDGES = ("panther_analysis_tool", "panther_core", "schema", "jsonschema", "sqlfluff", "PyYAML")
+JUDGES = (
+    *("panther_analysis_tool", "panther_core", "schema", "jsonschema", "sqlfluff", "PyYAML"),
+    "botocore",  # knows the partitions of ARNs
+)
 AT_ONCE = 500  # keys in one query; SQLite takes 999 in any version
 BUSY_SECONDS = 1.0  # for another process that writes
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -242,6 +246,7 @@ def _version(name: str) -> str:
 
 _queries = Store("queries.sqlite", lambda: MAX_REMEMBERED, _versions)
 verdicts = WaitingStore("verdicts.sqlite", lambda: MAX_VERDICTS, _judges)
+folders = Store("folders.sqlite", lambda: MAX_FOLDERS, _judges)
 
 
 def remembered(kind: str, text: str) -> str | None:

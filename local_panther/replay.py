@@ -7,14 +7,14 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from local_panther.alerts.correlation import CorrelationAlerts
 from local_panther.alerts.grouping import AlertGrouper
 from local_panther.alerts.incidents import Incident, incidents_of
 from local_panther.alerts.model import Alert, in_order
+from local_panther.alerts.parameters import TIMELINE_TAG
 from local_panther.alerts.rule_errors import rule_error_alerts
-from local_panther.alerts.timelines import TAG, Timelines
 from local_panther.containment import contained
 from local_panther.content.load import loaded_content
 from local_panther.content.log_schema import LogSchema
@@ -41,6 +41,9 @@ from local_panther.roles.calls import ROLE_CALLS
 from local_panther.roles.log import RoleLog
 from local_panther.roles.settings import RoleSettings, read_settings
 from local_panther.times import ALWAYS, DELIVERY_DELAY, Period
+
+if TYPE_CHECKING:
+    from local_panther.alerts.timelines import Timelines
 
 MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
 
@@ -152,14 +155,14 @@ def replay(
             folder,
             include_disabled=include_disabled,
             strict=strict,
-            saved_queries=TAG if with_timelines else "",
+            saved_queries=TIMELINE_TAG if with_timelines else "",
             log_type=schema.name if schema else CLOUDTRAIL,
             checks=empty_lake,
         ) as content,
         Lake() as lake,
         clock.seen_by(content.modules),
     ):
-        timelines = Timelines(content, lake, errors) if with_timelines else None
+        timelines = _timelines(content, lake, errors) if with_timelines else None
         stream = _Stream(
             content,
             read_settings(folder),
@@ -227,7 +230,7 @@ class _Stream:
         settings: RoleSettings,
         lake: Lake,
         errors: RunErrors,
-        timelines: Timelines | None,
+        timelines: "Timelines | None",
         *,
         clock: EventClock,
         delay: float,
@@ -335,6 +338,12 @@ class _Stream:
             if self._observer:
                 self._observer.match(match)
             self._correlation_alerts.add(match)
+
+
+def _timelines(content: Content, lake: Lake, errors: RunErrors) -> "Timelines":
+    from local_panther.alerts.timelines import Timelines
+
+    return Timelines(content, lake, errors)
 
 
 def _content_option(folder: Path) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """What a command does not use, it does not import; what it uses after all, it does."""
 
+import json
 import subprocess
 import sys
 
 import pytest
 
-from local_panther.imports import deferred
+from local_panther.imports import LazyModule, deferred, once_imported
 from tests.builders.events import REPO
 from tests.builders.replays import simulated
 
@@ -23,6 +24,19 @@ def test_a_replay_imports_nothing_that_it_does_not_use(tmp_path):
     command = [sys.executable, "-c", REPLAY, str(trail), *HEAVY]
     result = subprocess.run(command, capture_output=True, text=True, cwd=REPO, check=True)
     assert "1 incident (1 HIGH)" in result.stdout
+    assert result.stderr.splitlines()[-1] == "loaded:"
+
+
+def test_a_replay_without_role_calls_loads_no_database_and_no_sdk(tmp_path, cache):
+    trail = simulated(tmp_path / "trail.jsonl", ordinary=20)
+    lines = trail.read_text().splitlines(keepends=True)
+    ordinary = [line for line in lines if "Role" not in json.loads(line)["eventName"]]
+    trail.write_text("".join(ordinary))
+    unused = (*HEAVY, "boto3", "botocore.session", "duckdb", "sqlglot", "ruamel.yaml", "jinja2")
+    command = [sys.executable, "-c", REPLAY, str(trail), *unused]
+    for _ in range(2):  # what the first finds out of the content is remembered
+        result = subprocess.run(command, capture_output=True, text=True, cwd=REPO, check=True)
+    assert f"No alert in {len(ordinary)} records." in result.stdout and len(ordinary) > 10
     assert result.stderr.splitlines()[-1] == "loaded:"
 
 
@@ -61,3 +75,35 @@ def test_what_was_imported_before_is_not_replaced(module):
     with deferred("heavy_one"):
         import user_of_it
     assert user_of_it.Client is heavy_one.Client
+
+
+def test_a_lazy_module_is_imported_when_something_of_it_is_asked_for(module):
+    lazy = LazyModule("heavy_one")
+    assert "heavy_one" not in sys.modules
+    assert lazy.Client.kind == "real" and lazy.Client is sys.modules["heavy_one"].Client
+
+
+def test_what_is_imported_later_is_acted_on_before_anybody_has_it(module):
+    acted = []
+    with once_imported("heavy_one", acted.append):
+        assert acted == []
+        import heavy_one
+        import user_of_it
+    assert acted == [heavy_one] and user_of_it.Client is heavy_one.Client
+
+
+def test_what_is_there_already_is_acted_on_at_once(module):
+    import heavy_one
+
+    acted = []
+    with once_imported("heavy_one", acted.append):
+        assert acted == [heavy_one]
+
+
+def test_what_is_imported_after_the_context_is_not_acted_on(module):
+    acted = []
+    with once_imported("heavy_one", acted.append):
+        pass
+    import heavy_one
+
+    assert heavy_one.Client.kind == "real" and acted == []

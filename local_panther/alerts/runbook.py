@@ -8,12 +8,14 @@ import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_panther.alerts.model import Alert
-from local_panther.alerts.timelines import ALERT_TIME, parameters_of
-from local_panther.content.filled_sql import FilledQuery, fill
+from local_panther.alerts.parameters import ALERT_TIME, parameters_of
 from local_panther.times import clock
+
+if TYPE_CHECKING:
+    from local_panther.content.filled_sql import FilledQuery
 
 STEP = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s+", re.MULTILINE)
 QUOTED = re.compile(r'"([^"\n]+)"')
@@ -36,7 +38,7 @@ class QueryCall:
     """
 
     name: str
-    filled: FilledQuery
+    filled: "FilledQuery"
     values: tuple[tuple[str, str], ...]
     others: int = 0
 
@@ -160,6 +162,8 @@ def _calls(
 
 
 def _call(name: str, text: str, values: Mapping[str, str]) -> QueryCall:
+    from local_panther.content.filled_sql import fill
+
     filled = fill(text, values)
     return QueryCall(name, filled, tuple((n, values[n]) for n in filled.names if n in values))
 

@@ -20,16 +20,15 @@ import duckdb
 from sqlglot import exp
 
 from local_panther.alerts.model import Alert
+from local_panther.alerts.parameters import ALERT_TIME, TIMELINE_TAG, parameters_of
 from local_panther.content.model import Content, EventNames, Query, united
 from local_panther.content.sql import parameters_in
 from local_panther.errors import FieldError, RunErrors, one_line
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.each import rows_of_each
 from local_panther.lake.lake import Lake, TooManyRowsError
-from local_panther.times import parse_time, sql_timestamp
+from local_panther.times import parse_time
 
-TAG = "Timeline:"
-ALERT_TIME = "alert_time"
 MINUTES_AROUND = "minutes_around"
 MAX_TOGETHER = 50  # alerts in one run of a query: much faster than one by one, in bounded memory
 
@@ -52,7 +51,7 @@ class Timelines:
         self._errors = errors
         self._queries: dict[str, Query] = {}
         for query in content.queries.values():
-            self._queries |= dict.fromkeys(query.names_tagged(TAG), query)
+            self._queries |= dict.fromkeys(query.names_tagged(TIMELINE_TAG), query)
 
     @property
     def event_names(self) -> EventNames:
@@ -107,17 +106,6 @@ class Timelines:
         except (duckdb.Error, FieldError, TooManyRowsError) as error:
             self._errors.add(query.name, " ".join(values.values()), one_line(error))
             return []
-
-
-def parameters_of(alert: Alert) -> dict[str, str]:
-    """Return what the CTE `parameters` of a timeline query can ask for."""
-    found: dict[str, str] = {}
-    for context in alert.contexts:
-        found |= {key: value for key, value in context.items() if isinstance(value, str)}
-    return found | {
-        "match_value": alert.match_value or "",
-        ALERT_TIME: sql_timestamp(alert.created_at),
-    }
 
 
 def _values(alert: Alert, columns: Mapping[str, exp.Alias]) -> Values | None:

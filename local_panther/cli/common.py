@@ -139,13 +139,11 @@ def has_doubtful_content(folder: Path, messages: Console) -> bool:
 
     An instance takes such content, so it runs; the exit status says that it needs a look.
     """
-    from local_panther.content.agreements import check_agreements
-    from local_panther.content.filter_checks import check_filters
+    from local_panther.content.doubtful import doubtful_values
     from local_panther.instance.index import is_stored
 
-    problems = check_filters(folder)
-    if not is_stored(folder):  # an upload keeps no comments, which say what has to agree
-        problems = [*check_agreements(folder), *problems]
+    # An upload keeps no comments
+    problems = doubtful_values(folder, with_comments=not is_stored(folder))
     print_problems(problems, messages)
     return bool(problems)
 

@@ -15,7 +15,7 @@ import ast
 import re
 import runpy
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -36,15 +36,24 @@ LITERAL = re.compile(
 NUMBER = re.compile(r"-?[0-9]+")
 
 
-def check_agreements(folder: Path) -> list[Problem]:
+def check_agreements(folder: Path, files: Iterable[Path] | None = None) -> list[Problem]:
     """Return a problem for each value that does not agree with its setting.
 
     Args:
         folder: The root of a content repository. Its Python files that a comment names are run.
+        files: Those whose comments are read; all that can have some if omitted.
     """
     settings = Settings(folder)
-    files = files_with(folder, *SUFFIXES)
+    files = files_with(folder, *SUFFIXES) if files is None else files
     return [problem for path in files for problem in _problems(path, folder, settings)]
+
+
+def has_agreements(path: Path) -> bool:
+    """Return whether a comment in a file says what a value has to agree with."""
+    try:
+        return COMMENT.search(path.read_text(encoding="utf-8")) is not None
+    except (OSError, UnicodeDecodeError):
+        return False  # named when the content is loaded
 
 
 class Settings:

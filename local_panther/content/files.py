@@ -1,11 +1,13 @@
 """The files of a content repository: those in the folders that panther_analysis_tool reads."""
 
 import contextlib
+import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 from panther_analysis_tool import constants
@@ -86,6 +88,23 @@ def special_files(folder: Path) -> Iterator[str]:
             yield name
 
 
+def files_below(folder: Path) -> Iterator[str]:
+    """Yield all files in a folder and in those below it that are not hidden, relative to it."""
+    for inside, names in _walk(folder):
+        yield from (os.path.normpath(f"{inside}/{name}") for name in names)
+
+
+def digest_of(names: Iterable[str], folder: Path) -> str:
+    """Return a digest of the names and bytes of files in a folder, as far as they can be read."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(f"\n{name}\n".encode(errors="surrogateescape"))
+        path = f"{folder}/{name}"
+        with contextlib.suppress(OSError), open(path, "rb") as file:  # noqa: PTH123 - fast
+            digest.update(hashlib.sha256(file.read()).digest())
+    return digest.hexdigest()
+
+
 def _content_files(folder: Path) -> Iterator[tuple[str, int]]:
     """Yield the path of each file, relative to the folder, and its mode."""
     for inside, names in _walk(folder):
@@ -107,6 +126,7 @@ def _walk(folder: Path, skipped: tuple[str, ...] = ()) -> Iterator[tuple[str, li
         yield os.path.relpath(parent, folder), sorted(names)
 
 
+@cache  # of some hundred folders each is asked for several times
 def _is_read(inside: str) -> bool:
     is_shared = inside.partition("/")[0] in SHARED_FOLDERS
     is_known = any(fnmatch(f"./{inside}", each) for each in FOLDER_PATTERNS)

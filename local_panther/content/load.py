@@ -10,6 +10,7 @@ from local_panther.content.checks import check_steps, check_test_names, leave_ou
 from local_panther.content.correlation import parse_correlation
 from local_panther.content.filters import possible_values, transpile_filters
 from local_panther.content.importing import Importer
+from local_panther.content.items import ClassifiedAnalysis
 from local_panther.content.kinds import QUERY_KINDS
 from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.log_types import CLOUDTRAIL, check_log_types
@@ -33,7 +34,6 @@ from local_panther.content.schedule import parse_schedule
 from local_panther.content.simple import transpile_detection
 from local_panther.content.specs import is_uploaded, read_specs, relative
 from local_panther.content.sql_text import QueryTexts
-from local_panther.content.tool import ClassifiedAnalysis
 from local_panther.errors import ContentError, FieldError, Problem
 
 MIN_DEDUP_MINUTES = 5

@@ -4,20 +4,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from panther_core.data_model import DataModel
-from sqlglot.expressions import Query as Select
 
 from local_panther.content.correlation import CorrelationLogic
 from local_panther.content.importing import BodyRule
 from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.schedule import Schedule
-from local_panther.content.sql import parse_sql, scanned_event_names
 from local_panther.content.sql_text import QueryTexts
 from local_panther.errors import Problem
 from local_panther.remembered import found_before
+
+if TYPE_CHECKING:
+    from sqlglot.expressions import Query as Select
 
 DEFAULT_DEDUP_MINUTES = 60
 
@@ -142,8 +143,10 @@ class Query:
     tags: tuple[str, ...]
 
     @cached_property
-    def sql(self) -> Select:
+    def sql(self) -> "Select":
         """The query, parsed: only where what is remembered of it does not do."""
+        from local_panther.content.sql import parse_sql
+
         return parse_sql(self.text)
 
     @cached_property
@@ -153,6 +156,8 @@ class Query:
         return None if names is None else frozenset(names)
 
     def _find_event_names(self) -> list[str] | None:
+        from local_panther.content.sql import scanned_event_names
+
         names = scanned_event_names(self.sql)
         return None if names is None else sorted(names)
 

@@ -9,16 +9,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import yaml
-from sqlglot import exp
-
+from local_panther.content.items import ClassifiedAnalysis
 from local_panther.content.log_types import managed_log_types
-from local_panther.content.sql import CLOUDTRAIL, has_statements, other_tables, parse_sql
-from local_panther.content.sql_text import QueryTexts, is_template
-from local_panther.content.tool import ClassifiedAnalysis
+from local_panther.content.sql_text import QueryTexts, has_statements, is_template
 from local_panther.errors import FieldError, LineError
+
+if TYPE_CHECKING:
+    from sqlglot import exp
 
 SQL_FIELDS = ("SnowflakeQuery", "Query")
 OTHER_FIELDS = ("DatabricksQuery", "AthenaQuery")  # queries in the SQL of other databases
@@ -32,7 +31,7 @@ class QueryCheck(Protocol):
     def knows(self, text: str) -> bool:
         """Return whether a query with this text was right before."""
 
-    def check(self, query: exp.Query, text: str) -> None:
+    def check(self, query: "exp.Query", text: str) -> None:
         """Check a query.
 
         Args:
@@ -53,7 +52,7 @@ class _Unchecked:
     def knows(self, text: str) -> bool:
         return False
 
-    def check(self, query: exp.Query, text: str) -> None:
+    def check(self, query: "exp.Query", text: str) -> None:
         pass
 
 
@@ -96,11 +95,8 @@ def read_query(item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck) -
             return None  # macros for other templates
         if check.knows(plain):
             return plain
-        query = parse_sql(plain)
-        others = other_tables(query)
-        for table in others:
-            _check_spelling(table)
-        if others or not query.find(exp.Table):
+        query = _over_cloudtrail(plain)
+        if query is None:
             return None
         if spec.get("Enabled", True):
             check.check(query, plain)
@@ -116,8 +112,23 @@ def read_query(item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck) -
     return plain
 
 
-def _check_spelling(table: exp.Table) -> None:
+def _over_cloudtrail(text: str) -> "exp.Query | None":
+    """Parse a query; None if it reads other tables than CloudTrail, or none."""
+    from sqlglot import exp
+
+    from local_panther.content.sql import other_tables, parse_sql
+
+    query = parse_sql(text)
+    others = other_tables(query)
+    for table in others:
+        _check_spelling(table)
+    return None if others or not query.find(exp.Table) else query
+
+
+def _check_spelling(table: "exp.Table") -> None:
     """Refuse a table that is meant to be CloudTrail's."""
+    from local_panther.content.sql import CLOUDTRAIL
+
     name = table.name.lower()
     known = {log_type.lower().replace(".", "_") for log_type in managed_log_types()}
     near = difflib.SequenceMatcher(None, name, CLOUDTRAIL).ratio() >= ALIKE
@@ -159,6 +170,8 @@ def _line_in_text(text: str, plain: str, line: int | None) -> int | None:
 
 def _file_line(path: Path, key: str, line: int) -> int | None:
     """Return the line of a file that a line of its query is, None if that cannot be told."""
+    import yaml
+
     try:
         document = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError):

@@ -10,13 +10,13 @@ from pathlib import Path
 from sqlglot import exp
 
 from local_panther.content.filled_sql import fill
+from local_panther.content.items import ClassifiedAnalysis
 from local_panther.content.kinds import QUERY_KINDS
 from local_panther.content.parameters import parameter_value
 from local_panther.content.queries import SQL_FIELDS, text_field
 from local_panther.content.specs import read_specs, relative
 from local_panther.content.sql import parameters_in, parse_sql, reads_only_cloudtrail
 from local_panther.content.sql_text import QueryTexts, exported_macros
-from local_panther.content.tool import ClassifiedAnalysis
 from local_panther.errors import ContentError, FieldError, Problem
 
 TIME_TYPES = (exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ)

@@ -1,8 +1,14 @@
-"""Reads the items of a folder of content, checked with panther_analysis_tool's own schemas."""
+"""Reads the items of a folder of content, checked with panther_analysis_tool's own schemas.
+
+What the tool found in a folder is remembered, by the bytes of all the files that it reads there:
+to find it again takes a third of the start of a replay.
+"""
 
 import contextlib
+import json
+import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,14 +18,19 @@ from panther_analysis_tool import constants
 
 from local_panther.content.files import (
     SHARED_FOLDERS,
+    digest_of,
+    files_below,
     shared_beside,
     special_files,
     unread_items,
 )
-from local_panther.content.tool import ClassifiedAnalysis, classify_analysis, load_analysis_specs
+from local_panther.content.items import ClassifiedAnalysis
 from local_panther.errors import ContentError, Problem, one_line
+from local_panther.remembered import folders
 
 KEPT_BACK = ("experimental", "deprecated")  # by Status, in any case
+ITEMS = "*.y*ml"  # the files that the tool reads
+KEPT = "items of"
 
 
 @dataclass
@@ -51,21 +62,96 @@ def read_specs(folder: Path) -> Specs:
     # panther_analysis_tool looks for content in the current folder only by its folders' names.
     with contextlib.chdir(folder):
         special = [*special_files(Path()), *_special_in(beside)]
-        roots = [".", *(f"./{name}" for name in SHARED_FOLDERS if Path(name).is_dir())]
-        own = list(load_analysis_specs(roots, ignore_files=special))
-        known = {_named(spec) for _, _, spec, _ in own}
-        shared = load_analysis_specs(list(map(str, beside)), ignore_files=special)
-        found = [*own, *(entry for entry in shared if _named(entry[2]) not in known)]
-        items, invalid = classify_analysis(
-            found, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
-        )
-    problems = [Problem(relative(name, folder), one_line(error)) for name, error in invalid]
-    refused = {name for name, _ in invalid}
-    valid = [item for item in items.items() if item.file_name not in refused]
-    if not valid and not problems:
+        found = _remembered(beside, special)
+        here = os.getcwd()  # noqa: PTH109
+        items = [
+            ClassifiedAnalysis(os.path.normpath(f"{here}/{name}"), inside, spec)
+            for name, inside, spec in found.items
+        ]
+    if not found.items and not found.problems:
         hint = "holds no Panther content (rules/, correlation_rules/, …); name a folder that does"
         raise ContentError([Problem(str(folder), f"{hint} with --content")])
-    return Specs(valid, problems, special, list(unread_items(folder)))
+    problems = [Problem(name, message) for name, message in found.problems]
+    return Specs(items, problems, special, list(unread_items(folder)))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What the tool makes of a folder, in JSON's types.
+
+    Attributes:
+        items: The file, folder and specification of each valid item; the file relative to it.
+        problems: The file of each other one, and what is wrong with it.
+    """
+
+    items: list[tuple[str, str, dict[str, Any]]]
+    problems: list[tuple[str, str]]
+
+
+def _remembered(beside: list[Path], special: list[str]) -> _Found:
+    """Return what the tool makes of the current folder, from what is kept if that is the same.
+
+    Args:
+        beside: Folders of helpers and data models that belong to it.
+        special: Files that are not opened.
+    """
+    digest = _digest([Path(), *beside], special)
+    kept = folders.get(KEPT, digest)
+    if kept is not None:
+        return _Found(*json.loads(kept))
+    with _warned() as warnings:
+        found = _judged(beside, special)
+    with contextlib.suppress(TypeError, ValueError, RecursionError):
+        text = json.dumps([found.items, found.problems])
+        # Dates and the like are no JSON, and whoever reads the content has to see the warnings.
+        is_exact = repr(list(map(tuple, json.loads(text)[0]))) == repr(found.items)
+        if is_exact and not warnings:
+            folders.keep(KEPT, {digest: text})
+    return found
+
+
+def _judged(beside: list[Path], special: list[str]) -> _Found:
+    """Return what the tool makes of the current folder."""
+    from local_panther.content.tool import classify_analysis, load_analysis_specs
+
+    roots = [".", *(f"./{name}" for name in SHARED_FOLDERS if Path(name).is_dir())]
+    own = list(load_analysis_specs(roots, ignore_files=special))
+    known = {_named(spec) for _, _, spec, _ in own}
+    shared = load_analysis_specs(list(map(str, beside)), ignore_files=special)
+    found = [*own, *(entry for entry in shared if _named(entry[2]) not in known)]
+    items, invalid = classify_analysis(
+        found, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
+    )
+    refused = {name for name, _ in invalid}
+    valid = [item for item in items.items() if item.file_name not in refused]
+    return _Found(
+        [(os.path.relpath(item.file_name), item.dir_name, item.analysis_spec) for item in valid],
+        [(os.path.relpath(name), one_line(error)) for name, error in invalid],
+    )
+
+
+def _digest(roots: Iterable[Path], special: list[str]) -> str:
+    """Return a digest of all files that can be items; the same for a copy of the current folder."""
+    digests = []
+    for root in roots:
+        names = [name for name in files_below(root) if fnmatch(name, ITEMS)]
+        if special:
+            names = [name for name in names if os.path.relpath(root / name) not in special]
+        digests.append([str(root), digest_of(names, root)])
+    return json.dumps([digests, special])
+
+
+@contextlib.contextmanager
+def _warned() -> Iterator[list[logging.LogRecord]]:
+    """Yield a list that gets the warnings that are logged meanwhile."""
+    found: list[logging.LogRecord] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = found.append  # type: ignore[method-assign, assignment]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield found
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def is_uploaded(item: ClassifiedAnalysis) -> bool:

@@ -13,7 +13,6 @@ from local_panther.errors import FieldError, LineError, one_line
 
 CLOUDTRAIL = "aws_cloudtrail"
 PARAMETERS = "parameters"
-BLANK = re.compile(r"(?:\s+|--[^\n]*|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 PLACES = {("", ""), ("", "public"), ("", "panther_logs"), ("panther_logs", "public")}
 ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -37,12 +36,6 @@ def parse_sql(sql: str) -> exp.Query:
     if len(found) != 1 or not isinstance(found[0], exp.Query):
         raise FieldError("must be one SELECT")
     return found[0]
-
-
-def has_statements(sql: str) -> bool:
-    """Return whether a text is more than comments and blanks."""
-    blank = BLANK.match(sql)
-    return blank is None or blank.end() < len(sql)
 
 
 def cloudtrail_tables(query: exp.Expr) -> list[exp.Table]:

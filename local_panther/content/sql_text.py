@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RENDERED = "rendered"
 
+BLANK = re.compile(r"(?:\s+|--[^\n]*|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 PRAGMA = re.compile(r"^\s*--\s*pragma:\s*template\b.*\n?", re.MULTILINE)
 EXPORTED_MACRO = re.compile(
     r"(?P<begin>\{%-?\s*macro\s+(?P<name>\w+)[^%]*?\))\s*export\s*(?P<end>-?%\})"
@@ -193,3 +194,9 @@ def _parsable(argument: str) -> str:
     if not argument:
         return "NULL"
     return f"'{argument}'" if BARE_OFFSET.fullmatch(argument) else argument
+
+
+def has_statements(sql: str) -> bool:
+    """Return whether a text is more than comments and blanks."""
+    blank = BLANK.match(sql)
+    return blank is None or blank.end() < len(sql)

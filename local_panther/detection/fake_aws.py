@@ -2,19 +2,17 @@
 
 What content does with boto3 must not leave this process, whatever the caller's environment and
 configuration say. moto takes most of a second to import, and hardly any content needs more than the
-key-value store, so it starts with the first session that content makes.
+key-value store, so it starts with the first session that content makes. boto3 itself need not be
+imported before.
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from types import ModuleType
 from typing import Any
 
-import boto3
-from botocore import handlers
-from botocore.awsrequest import AWSResponse
-from botocore.session import Session
-
+from local_panther.imports import once_imported
 from local_panther.patching import replaced
 
 REGION = "us-east-1"
@@ -38,20 +36,38 @@ def fake_aws() -> Iterator[None]:
 
     A session of a class of its own, as `records.aws` makes it for the caller's S3, is not touched.
     """
-    make: Any = Session.__init__
+    with ExitStack() as fakes:
+
+        def fake_sessions(module: ModuleType) -> None:
+            fakes.enter_context(_fake_sessions(module))
+
+        def forget_session(module: ModuleType) -> None:
+            fakes.enter_context(replaced(module, "DEFAULT_SESSION", None))
+
+        with (
+            _settings(),
+            once_imported("botocore.session", fake_sessions),
+            once_imported("boto3", forget_session),
+        ):
+            yield
+
+
+@contextmanager
+def _fake_sessions(module: ModuleType) -> Iterator[None]:
+    """Start moto with the first session that is made meanwhile."""
+    ordinary = module.Session
+    make = ordinary.__init__
     with ExitStack() as fakes:
         is_started = False
 
-        def make_fake(session: Session, *args: Any, **kwargs: Any) -> None:
+        def make_fake(session: Any, *args: Any, **kwargs: Any) -> None:
             nonlocal is_started
-            if type(session) is Session and not is_started:
+            if type(session) is ordinary and not is_started:
                 is_started = True
                 fakes.enter_context(_moto())
             make(session, *args, **kwargs)
 
-        fakes.enter_context(_settings())
-        fakes.enter_context(replaced(boto3, "DEFAULT_SESSION", None))
-        fakes.enter_context(replaced(Session, "__init__", make_fake))
+        fakes.enter_context(replaced(ordinary, "__init__", make_fake))
         yield
 
 
@@ -72,6 +88,7 @@ def _settings() -> Iterator[None]:
 
 @contextmanager
 def _moto() -> Iterator[None]:
+    from botocore import handlers
     from moto import mock_aws
 
     # Behind moto's own handler: takes what it lets through, such as addresses beyond amazonaws.com.
@@ -83,7 +100,9 @@ def _moto() -> Iterator[None]:
         yield
 
 
-def _refuse(request: Any, **_: Any) -> AWSResponse:
+def _refuse(request: Any, **_: Any) -> Any:
+    from botocore.awsrequest import AWSResponse
+
     return AWSResponse(request.url, 404, {}, _Empty())  # type: ignore[no-untyped-call]
 
 

@@ -7,16 +7,29 @@ DynamoDB may.
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from types import ModuleType
 from typing import Any
 
 from local_panther.detection.clock import EventClock
 from local_panther.detection.fake_aws import TABLE, fake_aws
 from local_panther.detection.table import Table
-from local_panther.imports import deferred
+from local_panther.imports import deferred, once_imported
 from local_panther.patching import replaced
 
-with deferred("datadog"):
+with deferred("datadog", "boto3", "boto3.dynamodb.conditions", "botocore.exceptions"):
     from panther_detection_helpers import caching
+
+
+class _NeverRaised(Exception):
+    """Stands in for ClientError, which nothing can raise before it is imported."""
+
+
+if not isinstance(vars(caching)["ClientError"], type):
+    vars(caching)["ClientError"] = _NeverRaised
+
+
+def _use_errors(module: ModuleType) -> None:
+    vars(caching)["ClientError"] = module.ClientError
 
 
 @contextmanager
@@ -31,6 +44,7 @@ def key_value_store(clock: EventClock | None = None) -> Iterator[None]:
     clock = clock or EventClock()
     with (
         fake_aws(),
+        once_imported("botocore.exceptions", _use_errors),
         closing(Table(_made_table, clock)) as table,
         replaced(caching, "_KV_TABLE", table),
         clock.seen_by([caching]),
@@ -41,7 +55,11 @@ def key_value_store(clock: EventClock | None = None) -> Iterator[None]:
 @contextmanager
 def ordinary_table() -> Iterator[Any]:
     """Give `caching` boto3's own table, emulated by moto behind all layers of HTTP."""
-    with fake_aws(), replaced(caching, "_KV_TABLE", _made_table()) as table:
+    with (
+        fake_aws(),
+        once_imported("botocore.exceptions", _use_errors),
+        replaced(caching, "_KV_TABLE", _made_table()) as table,
+    ):
         yield table
 
 

@@ -11,11 +11,8 @@ import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
-
-from boto3.dynamodb.conditions import Attr, GreaterThanEquals
-from botocore.exceptions import ClientError
 
 from local_panther.detection.clock import EventClock
 
@@ -45,11 +42,7 @@ UPDATE_ARGUMENTS = {
 }
 
 
-class ConditionalCheckFailedException(ClientError):
-    """What boto3 raises under this name, without a client that would have to be made first."""
-
-
-CONDITION_FAILED = ConditionalCheckFailedException.__name__
+CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
 class _NotSimple(Exception):
@@ -84,8 +77,8 @@ class Table:
     def _ordinary(self) -> Any:
         table = self._make_ordinary()
         exceptions = table.meta.client.exceptions
-        setattr(exceptions, CONDITION_FAILED, ConditionalCheckFailedException)
-        exceptions._code_to_exception[CONDITION_FAILED] = ConditionalCheckFailedException
+        setattr(exceptions, CONDITION_FAILED, _condition_failed())
+        exceptions._code_to_exception[CONDITION_FAILED] = _condition_failed()
         return table
 
     def close(self) -> None:
@@ -155,8 +148,7 @@ class Table:
         item = self._load(key)
         if not self._holds(arguments.get("ConditionExpression"), item):
             error = {"Code": CONDITION_FAILED, "Message": "The conditional request failed"}
-            refused: Any = ConditionalCheckFailedException
-            raise refused({"Error": error}, "UpdateItem")
+            raise _condition_failed()({"Error": error}, "UpdateItem")
         if item is None:
             if found["verb"] != "ADD" and found["set_name"] is None:
                 raise _NotSimple  # what becomes of an item that is not there, moto decides
@@ -183,6 +175,8 @@ class Table:
         """Evaluate the helpers' condition, `Attr(name).gte(number)`."""
         if condition is None:
             return True
+        from boto3.dynamodb.conditions import Attr, GreaterThanEquals
+
         if type(condition) is not GreaterThanEquals:
             raise _NotSimple
         attribute, bound = condition._values
@@ -240,6 +234,14 @@ class Table:
                     self._ordinary.delete_item(Key={KEY: item[KEY]})
 
         return call
+
+
+@cache
+def _condition_failed() -> Any:
+    """Return what boto3 raises under this name, without a client that would have to be made."""
+    from botocore.exceptions import ClientError
+
+    return type(CONDITION_FAILED, (ClientError,), {})
 
 
 def _answer(**parts: Any) -> dict[str, Any]:

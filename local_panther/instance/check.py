@@ -19,11 +19,12 @@ from urllib.parse import quote
 
 import yaml
 
+from local_panther.content.items import ClassifiedAnalysis
 from local_panther.content.kinds import FOLDERS
 from local_panther.content.load import loaded_content
 from local_panther.content.log_types import check_log_types
 from local_panther.content.queries import located
-from local_panther.content.tool import ClassifiedAnalysis, classify_analysis, load_analysis_specs
+from local_panther.content.tool import classify_analysis, load_analysis_specs
 from local_panther.errors import ContentError, FieldError, Problem, one_line
 from local_panther.instance.limits import is_too_large
 from local_panther.instance.model import CheckedUpload, StoredItem

@@ -7,7 +7,7 @@ from sqlglot import exp
 
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
-from local_panther.lake.macros import NOW
+from local_panther.lake.session import NOW
 
 SETTING, NUMBER = "p_setting", "p_number"
 

@@ -11,19 +11,22 @@ from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import duckdb
+from typing import TYPE_CHECKING, Any
 
 from local_panther.errors import one_line
+from local_panther.imports import LazyModule
 from local_panther.lake.columns import CREATE, INSERT, LAKE_TABLE
 from local_panther.lake.lines import line_of, repaired
-from local_panther.lake.macros import NOW
 from local_panther.lake.reach import Reach
-from local_panther.lake.session import begin
+from local_panther.lake.session import NOW, begin
 from local_panther.processes import TemporaryFolder
 from local_panther.records.model import Record
 from local_panther.times import sql_timestamp
+
+if TYPE_CHECKING:
+    import duckdb
+else:
+    duckdb = LazyModule("duckdb")
 
 BATCH_RECORDS = 2000  # that wait for one insert
 BATCH_BYTES = 8 * 1024 * 1024
@@ -87,7 +90,7 @@ class Lake:
         self._folder.cleanup()
 
     @cached_property
-    def _connection(self) -> duckdb.DuckDBPyConnection:
+    def _connection(self) -> "duckdb.DuckDBPyConnection":
         """The database: its threads must start after all workers have been forked."""
         connection = duckdb.connect()
         # In a file, as what is in memory only counts towards the limit for good.

@@ -11,7 +11,6 @@ from sqlglot import exp
 from local_panther.errors import FieldError
 
 TIME_COLUMN = "p_event_time"
-NOW = "CAST($now AS TIMESTAMP)"  # the time of the run, in a query in DuckDB's dialect
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 OFFSET = re.compile(
     r"\s*(\d+)\s*(s|m|h|d|w|seconds?|min(?:ute)?s?|hours?|days?|weeks?)\s*", re.IGNORECASE

@@ -6,12 +6,13 @@ while nothing has happened.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from sqlglot import exp
 
 from local_panther.content.sql import CLOUDTRAIL, is_alone, sources
 from local_panther.lake.macros import offset_of
+from local_panther.lake.windows import NOTHING_NEEDED, Needs
 
 SINCE = "p_occurs_since"
 WITH = "with_" if "with_" in exp.Select.arg_types else "with"
@@ -21,34 +22,6 @@ BETWEEN_FUNCTION_AND_WINDOW = (exp.WithinGroup, exp.Filter, exp.IgnoreNulls, exp
 # Of GROUP BY, what can add a row of totals, which is there without any other
 GROUPINGS = (exp.Tuple, exp.Rollup, exp.Cube, exp.GroupingSets)
 TOTALS = ("rollup", "cube", "grouping_sets", "totals", "all")
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What the rows of a query, or of a part of it, need.
-
-    Attributes:
-        window: Seconds back from the run in which there must be a record; infinity if not known.
-        parts: The names of its CTEs that must have rows.
-        gate: The name of one of them that sees shorter windows than the query; "" if none does.
-        gate_window: The longest window of the gate, in seconds.
-    """
-
-    window: float = math.inf
-    parts: frozenset[str] = frozenset()
-    gate: str = ""
-    gate_window: float = math.inf
-
-    def and_(self, other: "Needs") -> "Needs":
-        """Return the needs of rows that need both."""
-        return Needs(min(self.window, other.window), self.parts | other.parts)
-
-    def or_(self, other: "Needs") -> "Needs":
-        """Return the needs of rows of which some need one and some the other."""
-        return Needs(max(self.window, other.window), self.parts & other.parts)
-
-
-NOTHING_NEEDED = Needs()
 
 
 def needs_of(query: exp.Expr) -> Needs:

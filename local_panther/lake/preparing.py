@@ -7,16 +7,20 @@ remembered, by what their text and this package are.
 import contextlib
 from collections.abc import Iterator
 from functools import cached_property
-
-import duckdb
-from sqlglot import exp
+from typing import TYPE_CHECKING
 
 from local_panther.content.queries import QueryCheck
 from local_panther.errors import FieldError
+from local_panther.imports import LazyModule
 from local_panther.lake.columns import CREATE
-from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.session import begin
 from local_panther.remembered import remember, remembered
+
+if TYPE_CHECKING:
+    import duckdb
+    from sqlglot import exp
+else:
+    duckdb = LazyModule("duckdb")
 
 PREPARED = "prepared"
 
@@ -41,25 +45,25 @@ class _Preparer:
         """Return whether a query with this text was right before."""
         return text in self._new or remembered(PREPARED, text) is not None
 
-    def check(self, query: exp.Query, text: str) -> None:
-        """Prepare a query.
+    def check(self, query: "exp.Query", text: str) -> None:
+        """Prepare a query, and run it over no records.
 
         Raises:
             FieldError: It cannot be run.
         """
         if self.knows(text):
             return
+        from local_panther.lake.dialect import transpile_sql
+
         sql = transpile_sql(query)
         try:
-            self._connection.execute(
-                f"EXPLAIN {sql}", {"now": "2026-01-05"} if "$now" in sql else None
-            )
+            self._connection.execute(sql, {"now": "2026-01-05"} if "$now" in sql else None)
         except duckdb.Error as error:
             raise FieldError(str(error).strip().splitlines()[0]) from error
         self._new[text] = ""
 
     @cached_property
-    def _connection(self) -> duckdb.DuckDBPyConnection:
+    def _connection(self) -> "duckdb.DuckDBPyConnection":
         # No further threads: workers may be forked after this.
         connection = duckdb.connect(config={"threads": 1})
         begin(connection)

@@ -19,9 +19,7 @@ from local_panther.detection.clock import EventClock
 from local_panther.detection.running import run_rule
 from local_panther.detection.signals import Signal
 from local_panther.errors import FieldError, RunErrors
-from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake, QueryFailed
-from local_panther.lake.needs import gate_of
 from local_panther.lake.windows import Sight, windows_of
 from local_panther.remembered import found_before
 from local_panther.times import iso
@@ -62,7 +60,6 @@ class _Job:
         next_run: Seconds since 1970; infinity until the first record has arrived.
         waiting: Runs that are due, in order.
         time_outs: How often it took too long.
-        tried: True once a run was asked for: the first one always is, as it tells mistakes.
     """
 
     query: Query
@@ -73,11 +70,13 @@ class _Job:
     next_run: float = math.inf
     waiting: list[_Run] = field(default_factory=list)
     time_outs: int = 0
-    tried: bool = False
 
     @cached_property
     def gate(self) -> str:
         """The query that tells whether its rows have what they need, like `sql`."""
+        from local_panther.lake.dialect import transpile_sql
+        from local_panther.lake.needs import gate_of
+
         return transpile_sql(gate_of(self.query.sql, self.sight.windows.needs.gate), arrived=True)
 
 
@@ -173,7 +172,7 @@ class ScheduledQueries:
             run = job.next_run
             following = job.schedule.next_run(run + 1)
             latest = job.waiting[-1] if job.waiting else None
-            if (latest or job.tried) and sight.lacks_need(run):
+            if sight.lacks_need(run):
                 until = max(following, min(sight.lacks_need_until(run), now))
                 sight.forget(run)
                 sight.changed = True  # since the run that waits last
@@ -192,14 +191,11 @@ class ScheduledQueries:
             job.next_run = job.schedule.next_run(until)
 
     def _asked(self, job: _Job) -> list[float]:
-        """Return the times of the waiting runs that can have rows, and of the first one ever."""
+        """Return the times of the waiting runs that can have rows."""
         times = [run.time for run in job.waiting]
         if job.sight.windows.needs.gate and len(times) >= MIN_GATED_RUNS:
             passed = self._lake.runs(job.gate, sorted({run.gate for run in job.waiting}))
             times = [run.time for run in job.waiting if passed[run.gate]]
-            if not job.tried and job.waiting[0].time not in times:
-                times.insert(0, job.waiting[0].time)
-        job.tried = job.tried or bool(times)
         return times
 
     def _times(self, job: _Job, run: _Run) -> Iterator[float]:
@@ -247,6 +243,8 @@ def _event(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _translated(query: Query) -> str:
+    from local_panther.lake.dialect import transpile_sql
+
     return transpile_sql(query.sql, arrived=True)
 
 

@@ -2,11 +2,15 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
+if TYPE_CHECKING:
+    import duckdb
+
+NOW = "CAST($now AS TIMESTAMP)"  # the time of the run, in a query in DuckDB's dialect
 
 
-def begin(connection: duckdb.DuckDBPyConnection) -> None:
+def begin(connection: "duckdb.DuckDBPyConnection") -> None:
     """Give a connection the functions of Snowflake, and a session as an instance has it.
 
     Its time zone is UTC, whatever that of the machine is.

@@ -5,18 +5,36 @@ from bisect import bisect_left, bisect_right, insort
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlglot import exp
-
 from local_panther.content.model import Query
-from local_panther.content.sql import cloudtrail_selects, cloudtrail_tables, sources
-from local_panther.content.sql_dialect import function_name
-from local_panther.errors import FieldError
-from local_panther.lake.functions import NOW_FUNCTIONS
-from local_panther.lake.macros import TIME_COLUMN, offset_of
-from local_panther.lake.needs import NOTHING_NEEDED, SINCE, Needs, limit_of, needs_of
 from local_panther.remembered import found_before
 
-OTHER_CLOCKS = {*NOW_FUNCTIONS, "RANDOM", "UUID_STRING"}
+
+@dataclass(frozen=True)
+class Needs:
+    """What the rows of a query, or of a part of it, need.
+
+    Attributes:
+        window: Seconds back from the run in which there must be a record; infinity if not known.
+        parts: The names of its CTEs that must have rows.
+        gate: The name of one of them that sees shorter windows than the query; "" if none does.
+        gate_window: The longest window of the gate, in seconds.
+    """
+
+    window: float = math.inf
+    parts: frozenset[str] = frozenset()
+    gate: str = ""
+    gate_window: float = math.inf
+
+    def and_(self, other: "Needs") -> "Needs":
+        """Return the needs of rows that need both."""
+        return Needs(min(self.window, other.window), self.parts | other.parts)
+
+    def or_(self, other: "Needs") -> "Needs":
+        """Return the needs of rows of which some need one and some the other."""
+        return Needs(max(self.window, other.window), self.parts & other.parts)
+
+
+NOTHING_NEEDED = Needs()
 
 
 @dataclass(frozen=True)
@@ -39,40 +57,18 @@ class Windows:
 
 def windows_of(query: Query) -> Windows:
     """Return the windows of a query."""
-    found = found_before("windows", query.text, lambda: _as_json(_windows(query.sql)))
+    found = found_before("windows", query.text, lambda: _as_json(query))
     needs = Needs(**found["needs"] | {"parts": frozenset(found["needs"]["parts"])})
     return Windows(**found | {"offsets": tuple(found["offsets"]), "needs": needs})
 
 
-def _as_json(windows: Windows) -> dict[str, Any]:
+def _as_json(query: Query) -> dict[str, Any]:
+    from local_panther.lake.query_windows import find_windows
+
+    windows = find_windows(query.sql)
     values = asdict(windows)
     values["needs"]["parts"] = sorted(windows.needs.parts)
     return values
-
-
-def _windows(query: exp.Expr) -> Windows:
-    functions = list(query.find_all(exp.Anonymous))
-    macros = [function for function in functions if function.name.lower() == SINCE]
-    try:
-        offsets = tuple(sorted({offset_of(macro) for macro in macros}))
-    except FieldError:
-        return Windows((), None, repeatable=False)
-    calls = set(map(function_name, functions))
-    tells_time = query.find(exp.CurrentTimestamp, exp.CurrentDate, exp.CurrentTime, exp.Localtime)
-    has_own_clock = bool(tells_time) or not calls.isdisjoint(OTHER_CLOCKS)
-    columns = (macro.expressions[2:3] for macro in macros)
-    by_event_time = all(not column or column[0].name == TIME_COLUMN for column in columns)
-    tables = {id(table) for table in cloudtrail_tables(query)}
-    limits = [
-        limit_of(part, table)
-        for part in cloudtrail_selects(query)
-        for table in sources(part)
-        if id(table) in tables
-    ]
-    known = [limit for limit in limits if limit is not None]
-    reach = max(known, default=0.0) if len(known) == len(tables) else None
-    needs = needs_of(query) if by_event_time else NOTHING_NEEDED
-    return Windows(offsets, reach, by_event_time and not has_own_clock, needs)
 
 
 @dataclass

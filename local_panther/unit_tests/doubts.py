@@ -148,17 +148,14 @@ class _Check:
     def _problems(self) -> tuple[list[Problem], Iterable[str]]:
         """Return the problems of what can be seen of the repository, and what is kept back."""
         from local_panther.containment import contained
-        from local_panther.content.agreements import check_agreements
-        from local_panther.content.filter_checks import check_filters
+        from local_panther.content.doubtful import doubtful_values
         from local_panther.content.load import checked_content
         from local_panther.content.template_checks import check_imports
 
         folder = self._folder
         problems = check_imports(folder)
         told = {problem.where.partition(":")[0] for problem in problems}
-        if self._has_comments:
-            problems += check_agreements(folder)
-        problems += check_filters(folder)
+        problems += doubtful_values(folder, with_comments=self._has_comments)
         try:
             with contained():
                 content = checked_content(folder, _lake_on_demand)

@@ -11,7 +11,7 @@ from local_panther.content.left_out import Reason
 from local_panther.content.load import checked_content, loaded_content
 from local_panther.errors import ContentError
 from local_panther.instance.check import check
-from local_panther.lake import preparing
+from local_panther.lake import dialect
 from local_panther.lake.preparing import empty_lake
 from local_panther.remembered import remember, remembered
 from tests.builders.events import START
@@ -128,8 +128,8 @@ def test_what_was_right_is_remembered_and_what_was_wrong_is_not(content_copy, ca
     write(content_copy, text, kind="saved")
     assert list(problems_of(content_copy)) == []
     prepared = []
-    original = preparing.transpile_sql
-    monkeypatch.setattr(preparing, "transpile_sql", lambda q: prepared.append(q) or original(q))
+    original = dialect.transpile_sql
+    monkeypatch.setattr(dialect, "transpile_sql", lambda q: prepared.append(q) or original(q))
     assert list(problems_of(content_copy)) == [] and prepared == []
     write(content_copy, text.replace("eventName", "eventNam"), kind="saved")
     for _ in range(2):

@@ -1,0 +1,47 @@
+"""Finds values that an instance takes and that cannot be meant: `agreements` and `filter_checks`.
+
+Both read every file of a repository, and hardly any file changes between two runs. So it is
+remembered which filters are wrong, and which files say in a comment that a value has to agree with
+a setting, by the bytes of all files. Settings are looked up each time.
+"""
+
+import json
+from pathlib import Path
+
+from local_panther.content.files import digest_of, names_with
+from local_panther.errors import Problem
+from local_panther.remembered import folders
+
+SUFFIXES = (".yml", ".yaml", ".sql")
+KEPT = "filters of"
+
+
+def doubtful_values(folder: Path, *, with_comments: bool) -> list[Problem]:
+    """Return a problem for each value that does not agree, and each filter that cannot match.
+
+    Args:
+        folder: The root of a content repository.
+        with_comments: Whether its comments are still there, which say what has to agree.
+    """
+    names = list(names_with(folder, *SUFFIXES))
+    digest = digest_of(names, folder)
+    kept = folders.get(KEPT, digest)
+    wrong, commented = json.loads(kept) if kept else _found(folder, names)
+    if not kept:
+        folders.keep(KEPT, {digest: json.dumps([wrong, commented])})
+    problems = [Problem(where, message) for where, message in wrong]
+    if commented and with_comments:
+        from local_panther.content.agreements import check_agreements
+
+        files = [folder / name for name in commented]
+        problems = [*check_agreements(folder, files), *problems]
+    return problems
+
+
+def _found(folder: Path, names: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
+    """Return what is wrong with filters, and the files whose comments name settings."""
+    from local_panther.content.agreements import has_agreements
+    from local_panther.content.filter_checks import check_filters
+
+    wrong = [(problem.where, problem.message) for problem in check_filters(folder)]
+    return wrong, [name for name in names if has_agreements(folder / name)]
