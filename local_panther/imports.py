@@ -30,14 +30,26 @@ def deferred(*names: str) -> Iterator[None]:
             del sys.modules[name]
 
 
-class LazyModule:
+class LazyModule(ModuleType):
     """A module that is imported once something of it is asked for."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-
     def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self._name), attribute)
+        name = self.__name__
+        if sys.modules.get(name) is self:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), attribute)
+
+
+@contextmanager
+def lazily(name: str) -> Iterator[None]:
+    """Let whatever imports a module meanwhile get one that is imported once it is used."""
+    module = LazyModule(name)
+    is_new = sys.modules.setdefault(name, module) is module
+    try:
+        yield
+    finally:
+        if is_new and sys.modules.get(name) is module:
+            del sys.modules[name]
 
 
 @contextmanager

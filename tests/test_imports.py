@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from local_panther.imports import LazyModule, deferred, once_imported
+from local_panther.imports import LazyModule, deferred, lazily, once_imported
 from tests.builders.events import REPO
 from tests.builders.replays import simulated
 
@@ -107,3 +107,40 @@ def test_what_is_imported_after_the_context_is_not_acted_on(module):
     import heavy_one
 
     assert heavy_one.Client.kind == "real" and acted == []
+
+
+def test_a_module_is_lazily_imported_with_all_that_is_in_it(tmp_path, monkeypatch):
+    package = tmp_path / "heavy_two"
+    (package / "deep").mkdir(parents=True)
+    (package / "__init__.py").write_text("class Error(Exception): pass\ndef fail(): raise Error\n")
+    (package / "deep" / "__init__.py").write_text("NUMBER = 5\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with lazily("heavy_two"):
+        import heavy_two
+
+        early = heavy_two
+        with pytest.raises(early.Error):
+            early.fail()
+    with lazily("heavy_two"):
+        import heavy_two.deep
+    assert heavy_two.deep.NUMBER == 5 and early.deep.NUMBER == 5
+    for name in ("heavy_two", "heavy_two.deep"):
+        sys.modules.pop(name, None)
+
+
+def test_a_submodule_can_be_asked_for_first(tmp_path, monkeypatch):
+    (tmp_path / "heavy_three").mkdir()
+    (tmp_path / "heavy_three" / "__init__.py").write_text("")
+    (tmp_path / "heavy_three" / "part.py").write_text("NUMBER = 6\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with lazily("heavy_three"):
+        from heavy_three.part import NUMBER
+    assert NUMBER == 6 and type(sys.modules.pop("heavy_three")) is not LazyModule
+    sys.modules.pop("heavy_three.part")
+
+
+def test_what_is_never_used_is_never_imported(module):
+    with lazily("heavy_one"):
+        import heavy_one
+    assert "heavy_one" not in sys.modules
+    assert heavy_one.Client.kind == "real" and "heavy_one" in sys.modules

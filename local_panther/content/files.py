@@ -73,8 +73,8 @@ def files_with(folder: Path, *suffixes: str) -> Iterator[Path]:
 
 def names_with(folder: Path, *suffixes: str) -> Iterator[str]:
     """Yield the same files as `files_with`, relative to the folder."""
-    for name, mode in _content_files(folder):
-        if name.endswith(suffixes) and stat.S_ISREG(mode):
+    for name, mode in _content_files(folder, suffixes):
+        if stat.S_ISREG(mode):
             yield name
 
 
@@ -105,10 +105,15 @@ def digest_of(names: Iterable[str], folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _content_files(folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield the path of each file, relative to the folder, and its mode."""
+def _content_files(folder: Path, suffixes: tuple[str, ...] = ("",)) -> Iterator[tuple[str, int]]:
+    """Yield the path of each file with one of some suffixes, relative to the folder, and its mode.
+
+    Names come first, since to ask for the mode takes most of the time.
+    """
     for inside, names in _walk(folder):
         for name in names if _is_read(inside) else ():
+            if not name.endswith(suffixes):
+                continue
             path = os.path.normpath(f"{inside}/{name}")
             with contextlib.suppress(OSError):  # a dangling link, which cannot be opened anyway
                 # os.stat, since Path.stat takes twice as long in a big repository

@@ -35,6 +35,7 @@ from local_panther.content.simple import transpile_detection
 from local_panther.content.specs import is_uploaded, read_specs, relative
 from local_panther.content.sql_text import QueryTexts
 from local_panther.errors import ContentError, FieldError, Problem
+from local_panther.imports import lazily
 
 MIN_DEDUP_MINUTES = 5
 LOADED_FIRST = {"global": 0, "datamodel": 1}  # a rule's body imports helpers
@@ -123,7 +124,8 @@ def _loaded(
                 include_kept_back=include_kept_back,
                 strict=strict,
             )
-            content = loader.load(specs.items)
+            with lazily("boto3"):  # hardly any content uses it on CloudTrail
+                content = loader.load(specs.items)
         content.unreadable, content.unread = specs.unreadable, specs.unread
         content.left_out += [
             LeftOut(problem.where, Reason.BROKEN, problem) for problem in specs.problems

@@ -15,12 +15,14 @@ from local_panther.content.items import ClassifiedAnalysis
 from local_panther.content.log_types import managed_log_types
 from local_panther.content.sql_text import QueryTexts, has_statements, is_template
 from local_panther.errors import FieldError, LineError
+from local_panther.remembered import remember, remembered
 
 if TYPE_CHECKING:
     from sqlglot import exp
 
 SQL_FIELDS = ("SnowflakeQuery", "Query")
 OTHER_FIELDS = ("DatabricksQuery", "AthenaQuery")  # queries in the SQL of other databases
+ELSEWHERE = "reads other tables"
 LINE = re.compile(r"(\w+): line (\d+): (.*)", re.DOTALL)
 ALIKE = 0.85  # tables whose names are as like that of CloudTrail are mistyped
 
@@ -95,8 +97,9 @@ def read_query(item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck) -
             return None  # macros for other templates
         if check.knows(plain):
             return plain
-        query = _over_cloudtrail(plain)
+        query = _over_cloudtrail(plain) if remembered(ELSEWHERE, plain) is None else None
         if query is None:
+            remember(ELSEWHERE, {plain: ""})
             return None
         if spec.get("Enabled", True):
             check.check(query, plain)
