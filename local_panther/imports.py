@@ -116,4 +116,6 @@ class _Deferred:
         return self._real()(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # as `typing` asks for, of an annotation
+            raise AttributeError(name)
         return getattr(self._real(), name)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.segment import Segment
 from rich.text import Text
 
@@ -200,6 +199,8 @@ def reading_progress(console: Console) -> "Iterator[Callable[[Tally, int], None]
     if not console.is_terminal:
         yield _progress_lines(console)
         return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
     # Without a thread that refreshes: the workers are forked from this process.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:

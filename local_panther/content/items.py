@@ -3,6 +3,7 @@
 from local_panther.imports import deferred
 
 CLIENTS = (
+    "panther_analysis_tool.backend.client",
     "panther_analysis_tool.backend.lambda_client",
     "panther_analysis_tool.backend.public_api_client",
     "boto3",

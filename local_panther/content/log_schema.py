@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from local_panther.content.custom_schemas import check_spec
 from local_panther.content.log_types import check_log_types
 from local_panther.errors import FieldError, one_line
@@ -83,6 +81,8 @@ def read_schema(name: str, path: Path | None) -> LogSchema:
     check_log_types([name])
     if path is None:
         return LogSchema(name)
+    import yaml
+
     try:
         spec = yaml.safe_load(path.read_text(encoding="utf-8"))
         check_spec(name, spec)
