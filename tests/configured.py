@@ -24,7 +24,9 @@ NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".hypothesis", ".*_cache"
 # --all runs it too.
 WITHOUT_CONTENT = (
     *("tests/records", "tests/instance", "tests/detection", "tests/correlation", "tests/ci"),
-    *("tests/unit_tests", "tests/test_containment.py", "tests/test_installation.py"),
+    *("tests/unit_tests", "tests/serving", "tests/test_containment.py"),
+    *("tests/test_installation.py", "tests/test_any_repository.py"),
+    *("tests/cli/test_endings.py", "tests/cli/test_s3.py", "tests/cli/test_sizes.py"),
     *("tests/test_release.py", "tests/test_workflows.py", "tests/lake/test_dialect.py"),
     *("tests/lake/test_expressions.py", "tests/lake/test_composed_expressions.py"),
 )
