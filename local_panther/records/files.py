@@ -95,8 +95,12 @@ def _is_to_be_read(entry: os.DirEntry[str], tally: Tally) -> bool:
     if entry.name.startswith("."):
         tally.set_aside("hidden files")
         return False
-    if entry.is_file() or not Path(entry.path).exists():
-        return True  # that a link leads nowhere shows when it is read
-    is_folder = entry.is_dir()
+    try:
+        if entry.is_file():
+            return True
+        is_folder = entry.is_dir()
+        entry.stat()
+    except OSError:
+        return True  # that a link leads nowhere, or nowhere allowed, shows when it is read
     tally.set_aside("links to folders" if is_folder else "named pipes, devices and sockets")
     return False

@@ -1,0 +1,60 @@
+"""What cannot be reached costs itself, not the folder that it lies in."""
+
+import pytest
+
+from local_panther.records.files import find_files
+from local_panther.records.model import Tally
+from local_panther.records.reader import Reader
+from tests.builders.content import write_lines
+from tests.builders.events import call
+
+pytestmark = pytest.mark.attack("records")
+
+
+def folder_with(tmp_path, link) -> list[str]:
+    folder = tmp_path / "trail"
+    folder.mkdir()
+    for number in range(6):
+        write_lines(folder / f"{number}.jsonl", [call("ListRoles", eventID=f"id-{number}")])
+    link(folder / "3.link")
+    return [str(folder)]
+
+
+def to_itself(path):
+    path.symlink_to(path.name)
+
+
+def to_nothing(path):
+    path.symlink_to("missing")
+
+
+def through_a_file(path):
+    path.symlink_to("0.jsonl/x")
+
+
+def too_long(path):
+    path.symlink_to("x" * 300)
+
+
+def to_what_no_user_may_reach(path):
+    secret = path.parent.parent / "secret"
+    secret.mkdir(mode=0)
+    path.symlink_to(secret / "file")
+
+
+@pytest.mark.parametrize(
+    "link", [to_itself, to_nothing, through_a_file, too_long, to_what_no_user_may_reach]
+)
+def test_a_link_that_leads_nowhere_is_the_one_file_that_is_not_read(tmp_path, link):
+    tally = Tally()
+    found = list(Reader(None, tally).read(find_files(folder_with(tmp_path, link), tally)))
+    assert len(found) == 6
+    (problem,) = tally.problems
+    assert problem.where.endswith("3.link")
+
+
+def test_a_link_to_another_folder_is_set_aside(tmp_path):
+    tally = Tally()
+    paths = folder_with(tmp_path, lambda path: path.symlink_to(tmp_path))
+    assert len(find_files(paths, tally)) == 6 and tally.other == {"links to folders": 1}
+    assert not tally.problems
