@@ -202,7 +202,8 @@ def replay(
         except KeyboardInterrupt:
             interrupted = True
         if lake.refused:
-            errors.add("data lake", "", f"{lake.refused} records could not be stored")
+            reasons = "; ".join(lake.reasons)
+            errors.add("data lake", "", f"{lake.refused:,} records could not be stored: {reasons}")
         alerts = in_order([*stream.alerts, *rule_error_alerts(errors, content.metadata)])
         return Outcome(
             tally,

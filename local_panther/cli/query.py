@@ -128,7 +128,9 @@ def query(
     for problem in answer.tally.problems:
         messages.print(message(f"not read: {problem}"))
     if answer.refused:
-        messages.print(Text(f"not read: {answer.refused:,} records could not be stored"))
+        messages.print(
+            message(f"not read: {answer.refused:,} records could not be stored: {answer.reasons}")
+        )
     raise typer.Exit(OK if is_answered and answer.complete else INCOMPLETE)
 
 

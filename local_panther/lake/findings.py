@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from local_panther.lake.columns import added_types, columns, record_types
+from local_panther.lake.session import quoted
 
 DATABASES = ("panther_signals", "panther_rule_matches")
 MATCH = {  # what a match adds to the event, or row, that it is of
@@ -51,7 +52,7 @@ def store_findings(signals: Path, matches: Path, databases: Path) -> int:
         connection.execute("SET memory_limit = '512MB'")
         connection.execute("SET enable_progress_bar = false")
         for name, lines in zip(DATABASES, (signals, matches), strict=True):
-            connection.execute(f"ATTACH '{databases}/{name}.duckdb' AS {name}")
+            connection.execute(f"ATTACH {quoted(databases / f'{name}.duckdb')} AS {name}")
             connection.execute(f"CREATE SCHEMA {name}.public")
             refused += _store(connection, name, lines)
         _name_alerts(connection)
@@ -65,7 +66,7 @@ def _store(connection: duckdb.DuckDBPyConnection, name: str, lines: Path) -> int
     match = _types(MATCH)
     forms = f"a: 'TIMESTAMP', e: 'STRUCT({record_types()}, {added_types()})', m: 'STRUCT({match})'"
     forms = f"{{{forms}, q: 'STRUCT({_types(ROW)})'}}"
-    read = f"""read_json('{lines}', format = 'newline_delimited', ignore_errors = true,
+    read = f"""read_json({quoted(lines)}, format = 'newline_delimited', ignore_errors = true,
         maximum_object_size = {MAX_LINE_BYTES}, columns = {forms})"""
     event = ", ".join(f'{value} AS "{column}"' for column, _, value in columns())
     stored = 0

@@ -1,9 +1,9 @@
 """CloudTrail in DuckDB, under the lake's table names and column shapes."""
 
-import contextlib
 import json
 import logging
 import math
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local_panther.errors import one_line
+from local_panther.errors import ContentError, one_line
 from local_panther.imports import LazyModule
 from local_panther.lake.columns import CREATE, INSERT, LAKE_TABLE
 from local_panther.lake.lines import line_of, repaired
 from local_panther.lake.reach import Reach
-from local_panther.lake.session import NOW, begin
+from local_panther.lake.session import NOW, begin, check_path, quoted
 from local_panther.processes import TemporaryFolder
 from local_panther.records.model import Record
 from local_panther.times import sql_timestamp
@@ -35,6 +35,10 @@ MEMORY_LIMIT = "600MB"  # beyond it DuckDB uses the disk
 THREADS = 2  # each needs memory of its own
 QUERY_SECONDS = 60.0
 MAX_ROWS = 100_000  # of one query, that Python takes in
+OF_THE_RECORDS = (duckdb.ProgrammingError, duckdb.DataError)  # and not of the disk or memory
+MAX_REASONS = 3
+MAX_REASON = 200  # characters
+EVENT_ID = re.compile(rb'"eventID" ?: ?"([^"\\]{1,100})"')
 FORGET_BYTES = 32 * 1024 * 1024  # stored at least between two looks at what can go
 
 
@@ -60,7 +64,8 @@ class Lake:
 
     Attributes:
         added_bytes: Of all records that were ever stored, as JSON.
-        refused: Number of records that DuckDB does not accept as JSON.
+        refused: Number of records that could not be stored.
+        reasons: Why, each reason once with the first record that it is of; at most MAX_REASONS.
     """
 
     def __init__(self, databases: Path | None = None) -> None:
@@ -75,9 +80,16 @@ class Lake:
         self._kept_bytes = 0  # of what was kept then
         self._folder = TemporaryFolder("local-panther-lake-")
         self._databases = databases or self._folder.path
+        try:
+            check_path(self._databases)
+            check_path(self._folder.path)
+        except ContentError:
+            self._folder.cleanup()
+            raise
         self._batch = self._folder.path / "batch.ndjson"
         self.added_bytes = 0
         self.refused = 0
+        self.reasons: list[str] = []
 
     def __enter__(self) -> "Lake":
         """Return the lake itself."""
@@ -94,15 +106,17 @@ class Lake:
         """The database: its threads must start after all workers have been forked."""
         connection = duckdb.connect()
         # In a file, as what is in memory only counts towards the limit for good.
-        connection.execute(f"ATTACH '{self._databases}/panther_logs.duckdb' AS panther_logs")
+        connection.execute(
+            f"ATTACH {quoted(self._databases / 'panther_logs.duckdb')} AS panther_logs"
+        )
         begin(connection)
         if self._databases == self._folder.path:  # it goes: closing need not write it out
             connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         connection.execute(f"SET threads = {THREADS}")
         connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-        connection.execute(f"SET temp_directory = '{self._folder.path}'")
+        connection.execute(f"SET temp_directory = {quoted(self._folder.path)}")
         # Queries come with the content: they read the lake and nothing else.
-        allowed = f"['{self._folder.path}', '{self._databases}']"
+        allowed = f"[{quoted(self._folder.path)}, {quoted(self._databases)}]"
         connection.execute(f"SET allowed_directories = {allowed}")
         connection.execute("SET enable_external_access = false")
         connection.execute("CREATE SCHEMA panther_logs.public")
@@ -252,15 +266,33 @@ class Lake:
         if not waiting:
             return
         self._stored_bytes += sum(map(len, waiting))
-        for attempt in (waiting, map(repaired, waiting)):
-            with contextlib.suppress(duckdb.Error):
-                self._insert(list(attempt))
+        try:
+            self._insert(waiting)
+        except OF_THE_RECORDS:
+            self._insert_halves([repaired(line) for line in waiting])
+        except (duckdb.Error, OSError) as error:
+            self._refuse(waiting, error)
+
+    def _insert_halves(self, lines: list[bytes]) -> None:
+        """Insert what can be inserted: one bad record costs a few inserts, and only itself."""
+        try:
+            self._insert(lines)
+        except (duckdb.Error, OSError) as error:
+            # A full disk refuses what it would refuse in halves, too.
+            if len(lines) == 1 or not isinstance(error, OF_THE_RECORDS):
+                self._refuse(lines, error)
                 return
-        for line in map(repaired, waiting):
-            try:
-                self._insert([line])
-            except duckdb.Error:
-                self.refused += 1
+            middle = len(lines) // 2
+            self._insert_halves(lines[:middle])
+            self._insert_halves(lines[middle:])
+
+    def _refuse(self, lines: list[bytes], error: Exception) -> None:
+        self.refused += len(lines)
+        if len(self.reasons) < MAX_REASONS:
+            found = EVENT_ID.search(lines[0])
+            name = found[1].decode() if found else "no eventID"
+            place = name if len(lines) == 1 else f"{name} and {len(lines) - 1:,} after it"
+            self.reasons.append(f"{place}: {one_line(error)[:MAX_REASON]}")
 
     def _insert(self, lines: list[bytes]) -> None:
         # By way of a file, which DuckDB reads faster than a parameter.

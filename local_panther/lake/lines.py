@@ -1,6 +1,7 @@
 """Records as the lines that DuckDB reads."""
 
 import json
+import re
 from typing import Any
 
 from local_panther.records.model import Record
@@ -12,6 +13,14 @@ from local_panther.records.panther_fields import normalised_time
 LARGE_BYTES = 64 * 1024  # of a record, from which on its texts are shortened
 MAX_TEXT = 4096  # characters of one text in a large record
 MAX_TEXTS = 32 * 1024  # characters of all its texts: what comes after them is empty
+
+# Each escape of a text in JSON, so that a backslash which is itself escaped begins none: whole
+# pairs of half characters, single ones, NUL, all others.
+ESCAPES = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<unstorable>\\u(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0000))"
+    r"|\\."
+)
 
 
 def line_of(record: Record, arrival: float | None) -> bytes:
@@ -25,12 +34,10 @@ def repaired(line: bytes) -> bytes:
     """Return a line without what JSON can hold and DuckDB cannot: half characters, NUL.
 
     A record must not be able to hide from the queries by one such character in any of its texts.
+    Numbers and all other texts stay as they are written.
     """
-    try:
-        text = json.dumps(json.loads(line), ensure_ascii=False)
-    except (ValueError, RecursionError):
-        return line
-    return text.encode("utf-8", "replace").replace(b"\\u0000", b"?")
+    text = line.decode("utf-8", "replace")
+    return ESCAPES.sub(lambda found: "?" if found["unstorable"] else found[0], text).encode()
 
 
 def _shortened(raw: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from local_panther.lake.lake import json_value, plain
-from local_panther.lake.session import begin
+from local_panther.lake.session import begin, quoted
 from local_panther.processes import TemporaryFolder
 
 DATABASES = {
@@ -60,12 +60,14 @@ class LakeReader:
         self._connection = connection = duckdb.connect()
         begin(connection)
         for name in DATABASES:
-            connection.execute(f"ATTACH '{databases}/{name}.duckdb' AS {name} (READ_ONLY)")
+            connection.execute(
+                f"ATTACH {quoted(databases / f'{name}.duckdb')} AS {name} (READ_ONLY)"
+            )
         for setting, value in (
             ("python_enable_replacements", "false"),  # variables of this program are not tables
             ("threads", str(THREADS)),
             ("memory_limit", f"'{MEMORY_LIMIT}'"),
-            ("temp_directory", f"'{self._folder.path}'"),
+            ("temp_directory", quoted(self._folder.path)),
             ("max_temp_directory_size", f"'{DISK_LIMIT}'"),
             ("enable_external_access", "false"),
             ("lock_configuration", "true"),

@@ -26,11 +26,13 @@ class Answer:
         rows: By the names of its columns.
         tally: What was read.
         refused: Number of records that could not be stored.
+        reasons: Why.
     """
 
     rows: list[dict[str, Any]]
     tally: Tally
     refused: int
+    reasons: str = ""
 
     @property
     def complete(self) -> bool:
@@ -83,7 +85,7 @@ def run_saved(
             raise QueryError(f"{query.name}: took more than {QUERY_SECONDS:.0f} s") from error
         except (duckdb.Error, FieldError, TooManyRowsError) as error:
             raise QueryError(f"{query.name}: {one_line(error)}") from error
-        return Answer(rows, tally, lake.refused)
+        return Answer(rows, tally, lake.refused, "; ".join(lake.reasons))
 
 
 class QueryError(Exception):

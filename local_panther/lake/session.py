@@ -9,6 +9,27 @@ if TYPE_CHECKING:
 
 NOW = "CAST($now AS TIMESTAMP)"  # the time of the run, in a query in DuckDB's dialect
 
+from local_panther.errors import ContentError, Problem
+
+UNUSABLE = "?*\\"  # DuckDB reads patterns and options of its own in them
+
+
+def check_path(path: Path) -> None:
+    """Refuse a folder for databases whose path DuckDB takes for something else.
+
+    Raises:
+        ContentError: It has such a character.
+    """
+    found = sorted({character for character in str(path) if character in UNUSABLE})
+    if found:
+        reason = f"databases cannot be in a folder with {' '.join(found)} in its path"
+        raise ContentError([Problem(str(path), f"{reason}; name another one")])
+
+
+def quoted(path: Path | str) -> str:
+    """Return a path as a text of SQL."""
+    return "'" + str(path).replace("'", "''") + "'"
+
 
 def begin(connection: "duckdb.DuckDBPyConnection") -> None:
     """Give a connection the functions of Snowflake, and a session as an instance has it.
