@@ -5,7 +5,7 @@ import os
 import secrets
 import shlex
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -102,7 +102,7 @@ def serve(
     try:
         with content_errors(messages):
             listening = Listening(host, port, token, allow_host or ())
-            background = _background(feed, webhook, links)
+            background = _background(feed, webhook, links, lambda text: note(text, messages))
             signals = (signal.SIGINT, *STOP_SIGNALS)
             serve_until_stopped(state, listening, ready, signals, background)
         note(f"stopped; uploads are in {state}", messages)
@@ -148,7 +148,10 @@ def _webhook(url: str, messages: Console) -> "Webhook | None":
 
 
 def _background(
-    feed: "Background", webhook: "Webhook | None", links: Sequence[str]
+    feed: "Background",
+    webhook: "Webhook | None",
+    links: Sequence[str],
+    tell: Callable[[str], None],
 ) -> "Background":
     """Return what goes on beside the requests: the deliveries first, then what they are of."""
 
@@ -158,7 +161,7 @@ def _background(
 
         with contextlib.ExitStack() as stack:
             if webhook:
-                stack.enter_context(Deliverer(instance, webhook, links[0]))
+                stack.enter_context(Deliverer(instance, webhook, links[0], tell))
             stack.enter_context(feed(instance))
             yield
 

@@ -14,17 +14,18 @@ import json
 import logging
 import threading
 import time
-import urllib.error
-import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from local_panther.instance.alert_model import DETECTION_ERROR, KeptAlert
+from local_panther.instance.exchange import Exchange
 from local_panther.instance.instance import Instance
 from local_panther.times import iso
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 10.0  # for the whole exchange, however slowly it goes
+END_SECONDS = 5.0
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0  # seconds before a further attempt, doubled each time
 MAX_ATTEMPTS = 11  # an instance tries again ten times
 MAX_ANSWER_BYTES = 1000  # of the webhook's answer, that are kept
@@ -54,20 +55,19 @@ class Webhook:
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("is not an address that begins with http:// or https://")
 
-    def request(self, body: bytes, now: float) -> urllib.request.Request:
-        """Return a signed request.
+    def headers(self, body: bytes, now: float) -> dict[str, str]:
+        """Return the headers of a signed request.
 
         Args:
             body: What it sends.
             now: The time, in seconds since 1970.
         """
         moment = str(int(now))
-        headers = {
+        return {
             "Content-Type": "application/json",
             TIME: moment,
             SIGNATURE: signature(self.secret, moment, body),
         }
-        return urllib.request.Request(self.url, body, headers, method="POST")
 
 
 def signature(secret: bytes, moment: str, body: bytes) -> str:
@@ -76,21 +76,23 @@ def signature(secret: bytes, moment: str, body: bytes) -> str:
     return f"sha256={digest}"
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any) -> None:
-        """Follow none: the user has named this address and no other."""
-
-
 class Deliverer:
     """Delivers alerts as they are found; a context manager that stops it."""
 
-    def __init__(self, instance: Instance, webhook: Webhook, link: str) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        webhook: Webhook,
+        link: str,
+        tell: Callable[[str], None] = logging.warning,
+    ) -> None:
         """Prepare the deliveries.
 
         Args:
             instance: Whose alerts.
             webhook: Where to.
             link: What the address of an alert begins with.
+            tell: Called with a line when deliveries begin to fail, go well again or are given up.
         """
         self._instance = instance
         self._store = instance.alerts
@@ -99,8 +101,10 @@ class Deliverer:
         self._link = link
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
-        # Not by a proxy of the environment either.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirect())
+        self._tell = tell
+        self._fails = False
+        self._lock = threading.Lock()
+        self._exchange: Exchange | None = None  # the latest
 
     def __enter__(self) -> "Deliverer":
         """Start it."""
@@ -112,7 +116,10 @@ class Deliverer:
         """Stop it; what is not delivered yet is on the next start."""
         self._stopping.set()
         self._queue.due.set()
-        self._thread.join()
+        with self._lock:
+            if self._exchange:
+                self._exchange.stop()
+        self._thread.join(END_SECONDS)  # a name may take longer to be looked up
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -131,7 +138,7 @@ class Deliverer:
             if due is None:
                 return None
             wait = due.next_attempt - time.time()
-            if wait > 0:
+            if 0 < wait <= LONGEST_WAIT:  # what is later was noted by a clock that was ahead
                 return wait
             self._deliver(due.alert_id, due.attempts + 1)
         return None
@@ -139,16 +146,9 @@ class Deliverer:
     def _deliver(self, alert_id: str, attempt: int) -> None:
         body = json.dumps(self._payload(self._store.get(alert_id))).encode()
         now = time.time()
-        try:
-            request = self._webhook.request(body, now)
-            with self._opener.open(request, timeout=ANSWER_SECONDS) as response:
-                status = response.status
-                message = response.read(MAX_ANSWER_BYTES).decode(errors="replace")
-        except urllib.error.HTTPError as error:
-            with error:
-                status, message = error.code, f"HTTP {error.code}: {error.reason}"
-        except (OSError, http.client.HTTPException) as error:
-            status, message = 0, f"{type(error).__name__}: {error}"
+        status, message = self._exchanged(body, now)
+        if self._stopping.is_set() and not status:
+            return  # which is tried again after the next start
         done = 200 <= status < 300
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
         self._queue.note(
@@ -159,6 +159,35 @@ class Deliverer:
             state="done" if done else "failed" if attempt >= MAX_ATTEMPTS else "pending",
             next_attempt=now + wait,
         )
+        self._tell_of(alert_id, message, done=done, is_last=attempt >= MAX_ATTEMPTS)
+
+    def _exchanged(self, body: bytes, now: float) -> tuple[int, str]:
+        """Send a request; return the status of the answer, 0 if there is none, and a message."""
+        exchange = Exchange(ANSWER_SECONDS)
+        with self._lock:
+            self._exchange = exchange
+            if self._stopping.is_set():
+                exchange.stop()
+        try:
+            headers = self._webhook.headers(body, now)
+            status, reason, answer = exchange.post(
+                self._webhook.url, body, headers, MAX_ANSWER_BYTES
+            )
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            return 0, f"{type(error).__name__}: {error}"
+        if 200 <= status < 300:
+            return status, answer.decode(errors="replace")
+        return status, f"HTTP {status}: {reason}"
+
+    def _tell_of(self, alert_id: str, message: str, *, done: bool, is_last: bool) -> None:
+        """Tell what changes: each alert that is given up, but not each attempt."""
+        if done and self._fails:
+            self._tell("--deliver: the webhook takes alerts again")
+        elif not done and is_last:
+            self._tell(f"--deliver: alert {alert_id} is given up: {message}")
+        elif not done and not self._fails:
+            self._tell(f"--deliver: the webhook did not take an alert, tried again: {message}")
+        self._fails = not done
 
     def _payload(self, kept: KeptAlert) -> dict[str, Any]:
         found = kept.found

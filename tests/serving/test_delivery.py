@@ -5,7 +5,7 @@ import json
 import subprocess
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -168,6 +168,108 @@ def test_after_ten_further_attempts_it_has_failed_and_says_why(found):
     assert len(hook.received) == 11
     kept = found.alerts.deliveries.get(alert(0).id)
     assert "503" in kept.message and kept.status == 503
+
+
+class SlowReceiver(Receiver):
+    """A webhook that goes on answering and never ends."""
+
+    def __init__(self, first: bytes, again: bytes, pause: float) -> None:
+        super().__init__(200)
+        self.RequestHandlerClass = _SlowHandler
+        self.first, self.again, self.pause = first, again, pause
+        self.over = threading.Event()
+
+
+class _SlowHandler(_Handler):
+    def do_POST(self):
+        self.server.received.append((dict(self.headers), b""))
+        with suppress(OSError):
+            self.wfile.write(self.server.first)
+            while not self.server.over.wait(self.server.pause):
+                self.wfile.write(self.server.again)
+
+
+SLOW = {
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n", 0.05),
+    "body": (b"HTTP/1.1 500 no\r\nContent-Length: 9999\r\n\r\n", b"x", 0.05),
+    "continue, slowly": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
+    "continue, fast": (b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.0001),
+    "nothing": (b"", b"", 0.05),
+    "half a status": (b"HTT", b"", 0.05),
+}
+
+
+@contextmanager
+def slow_receiver(name: str):
+    with SlowReceiver(*SLOW[name]) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        yield found
+        found.over.set()
+        found.shutdown()
+        thread.join()
+
+
+@pytest.mark.attack("serve")
+@pytest.mark.parametrize("name", SLOW)
+def test_a_webhook_that_never_ends_its_answer_holds_no_delivery(found, monkeypatch, name):
+    monkeypatch.setattr(delivery, "ANSWER_SECONDS", 0.3)
+    told = []
+    with (
+        slow_receiver(name) as hook,
+        Deliverer(found, Webhook(hook.url, SECRET), "", told.append),
+    ):
+        take(found, alert(0))
+        assert eventually(lambda: states(found, 1) == ["failed"], 60)
+    assert "tried again" in told[0] and f"alert {alert(0).id} is given up" in told[-1]
+
+
+@pytest.mark.attack("serve")
+@pytest.mark.parametrize("name", SLOW)
+def test_a_webhook_that_never_ends_its_answer_does_not_hold_the_stop(found, monkeypatch, name):
+    monkeypatch.setattr(delivery, "ANSWER_SECONDS", 600)
+    with slow_receiver(name) as hook:
+        with Deliverer(found, Webhook(hook.url, SECRET), ""):
+            take(found, alert(0))
+            assert eventually(lambda: hook.received)
+        assert states(found, 1) == ["pending"]  # and so it is tried after the next start
+
+
+def test_a_clock_that_was_ahead_keeps_no_delivery_waiting(found):
+    take_later = time.time() + 365 * 86400
+    with receiver() as hook:
+        found.alerts.deliveries.enabled = True
+        take(found, alert(0))
+        found.alerts.deliveries.note(
+            alert(0).id,
+            state="pending",
+            status=0,
+            message="",
+            dispatched=0,
+            next_attempt=take_later,
+        )
+        with Deliverer(found, Webhook(hook.url, SECRET), ""):
+            assert eventually(lambda: states(found, 1) == ["done"])
+
+
+def test_the_terminal_is_told_when_deliveries_fail_and_go_again(found):
+    told = []
+    with (
+        receiver(500, 500, 200) as hook,
+        Deliverer(found, Webhook(hook.url, SECRET), "", told.append),
+    ):
+        take(found, alert(0))
+        assert eventually(lambda: states(found, 1) == ["done"])
+    assert len(told) == 2 and "HTTP 500" in told[0] and "takes alerts again" in told[1]
+
+
+def test_a_name_and_password_in_the_address_are_sent_to_it(found):
+    with receiver() as hook:
+        url = hook.url.replace("://", "://user:pass@")
+        with Deliverer(found, Webhook(url, SECRET), ""):
+            take(found, alert(0))
+            assert eventually(lambda: states(found, 1) == ["done"])
+    assert hook.received[0][0]["Authorization"].startswith("Basic ")
 
 
 def test_what_was_not_delivered_is_after_a_restart(tmp_path):
