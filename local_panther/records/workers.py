@@ -5,6 +5,7 @@ Both are executors as `concurrent.futures` has them.
 """
 
 import gc
+import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -110,6 +111,10 @@ def processes(workers: int, s3: S3) -> Places | None:
         pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(s3.environment,))
         try:
             yield Place(pool, workers, _of_process, LARGE_FILE_BYTES)
+        except BaseException:  # such as Ctrl-C: a second one must not find us waiting for them
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             gc.unfreeze()

@@ -54,6 +54,26 @@ class TestReplay:
         assert eventually(lambda: not list(temporary.iterdir()), 2)
 
 
+@pytest.mark.attack("processes")
+@pytest.mark.parametrize("number", range(examples(3, 25)))
+@pytest.mark.parametrize("command", ["query", "summary", "replay"])
+def test_ctrl_c_twice_ends_it_at_once(tmp_path, command, number):
+    lines = simulated(tmp_path / "t.jsonl").read_bytes()
+    for copy in range(100):
+        (tmp_path / f"{copy}.jsonl").write_bytes(lines)
+    name = ["AWS Role Escalation Hunt"] if command == "query" else []
+    process = started(
+        [COMMAND, command, *name, tmp_path, "-", "--workers", 2], cwd=REPO, stdin=subprocess.PIPE
+    )
+    assert eventually(lambda: len(children(process.pid)) >= 2, 60)  # the workers
+    below = all_below(process.pid)
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.01 * number)
+    process.communicate(timeout=60)
+    assert eventually(lambda: not any(map(is_running, below)), 5)
+
+
 class TestToolRun:
     """`local-panther test` while a unit test of the content runs."""
 
