@@ -103,8 +103,22 @@ def replayed(job: Runner, program: Path | None = None) -> str:
 def test_inputs_are_data_for_the_shell(tmp_path, value):
     job = runner(tmp_path, replay=f"{value}\nsecond file", expect=value, **{"fail-on": value})
     checks = f"<--expect={value}><--fail-on={value}>"
-    assert replayed(job).endswith(f"{checks}<--><{value}><second file>")
+    assert f"{checks}<--><{value}><second file>" in replayed(job)
     assert not (job.workspace / "hacked").exists()
+
+
+@pytest.mark.attack("output")
+@pytest.mark.parametrize("text", ["::error::owned", "x ##[warning]owned", "::stop-commands::own"])
+@pytest.mark.parametrize("status", [0, 1])
+def test_texts_of_records_are_no_commands_of_the_runner(tmp_path, text, status):
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' '{text}'\nexit {status}\n")
+    program.chmod(0o755)
+    job = runner(tmp_path, replay="trails")
+    first, *shown, last = replayed(job, program).splitlines()
+    token = first.removeprefix("::stop-commands::")
+    assert first != token and len(token) == 32 and last == f"::{token}::"
+    assert shown == [text] and bool(job.failed) == bool(status)
 
 
 def test_a_replay_without_checks_gets_none(tmp_path):
