@@ -90,6 +90,7 @@ class Instance:
         except BaseException:
             shutil.rmtree(folder / name, ignore_errors=True)
             raise
+        self.lake.let_go()
         self._remove_old_lakes()
         return new
 

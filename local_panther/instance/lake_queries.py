@@ -10,21 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import duckdb
-
 from local_panther.errors import FieldError
-from local_panther.lake.ad_hoc import prepare, with_line
-from local_panther.lake.reading import LakeReader, Rows, fetch
-from local_panther.times import sql_timestamp
+from local_panther.instance.lake_process import LakeProcess
+from local_panther.lake.reading import Rows
 
 RUNNING, SUCCEEDED, FAILED, CANCELLED = "running", "succeeded", "failed", "cancelled"
 QUERY_SECONDS = 60.0
-POLL_SECONDS = 0.1
 AT_A_TIME = 2
 MAX_RUNNING = 20  # with those that wait
 MAX_REMEMBERED = 100
 MAX_RESULT_BYTES = 128 * 1024 * 1024  # of all queries that are remembered
 MAX_SQL = 100_000  # characters
+
+Tables = dict[str, dict[str, list[tuple[str, str]]]]
 
 
 @dataclass
@@ -36,6 +34,7 @@ class LakeQuery:
         started: When it was asked for, in seconds since 1970, and `completed` when it ended.
         message: How it went.
         found: Its rows, None until they are there or once they are no longer kept.
+        process: What it runs in, while it does.
     """
 
     sql: str
@@ -46,6 +45,7 @@ class LakeQuery:
     started: float = field(default_factory=time.time)
     completed: float | None = None
     found: Rows | None = None
+    process: LakeProcess | None = field(default=None, repr=False)
 
 
 class TooManyQueriesError(Exception):
@@ -75,28 +75,59 @@ class LakeQueries:
         self._queries: OrderedDict[str, LakeQuery] = OrderedDict()
         self._lock = threading.Lock()
         self._workers = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="lake")
-        self._reader: tuple[Path, LakeReader] | None = None
-        self._retired: list[LakeReader] = []
+        self._idle: list[LakeProcess] = []
+        self._tables: tuple[Path, Tables] | None = None
         self._closed = False
 
     def close(self) -> None:
-        """Cancel what runs and close the databases."""
+        """End what runs and close the databases."""
         self._closed = True
         for query in list(self._queries.values()):
             self.cancel(query)
         self._workers.shutdown(cancel_futures=True)
-        for reader in [*self._retired, *([self._reader[1]] if self._reader else [])]:
-            reader.close()
+        self.let_go()
 
-    def reader(self) -> LakeReader | None:
-        """Return the lake as the latest replay left it; None before the first one."""
-        folder = self._databases()
+    def let_go(self) -> None:
+        """Close the databases of earlier replays, which no query reads now."""
         with self._lock:
-            if folder and (self._reader is None or self._reader[0] != folder):
-                if self._reader:
-                    self._retired.append(self._reader[1])  # a query may still read it
-                self._reader = folder, LakeReader(folder)
-            return self._reader[1] if self._reader else None
+            idle, self._idle = self._idle, []
+        for process in idle:
+            process.close()
+
+    def tables(self) -> Tables:
+        """Return the tables of the lake as the latest replay left it; none before the first one.
+
+        Raises:
+            FieldError: They cannot be read.
+        """
+        folder = self._databases()
+        if folder is None:
+            return {}
+        known = self._tables
+        if known is None or known[0] != folder:
+            process = self._taken(folder)
+            self._tables = known = folder, process.tables
+            self._give_back(process)
+        return known[1]
+
+    def _taken(self, folder: Path) -> LakeProcess:
+        """Return a process for the databases in a folder that nobody else uses."""
+        with self._lock:
+            for process in self._idle:
+                if process.folder == folder:
+                    self._idle.remove(process)
+                    return process
+        return LakeProcess(folder)
+
+    def _give_back(self, process: LakeProcess) -> None:
+        """Keep a process for the next query, if it can answer one."""
+        current = self._databases()
+        with self._lock:
+            is_wanted = not (self._closed or process.is_ended) and process.folder == current
+            if is_wanted and len(self._idle) < AT_A_TIME:
+                self._idle.append(process)
+                return
+        process.close()
 
     def start(self, sql: str, database: str) -> LakeQuery:
         """Start a query.
@@ -132,15 +163,16 @@ class LakeQueries:
                 return False
             query.found, query.message, query.completed = found, message, time.time()
             query.status = status
-            return True
+            process = query.process
+        if process and found is None:
+            process.end()  # nothing else ends a call of DuckDB for certain
+        return True
 
     def _run(self, query: LakeQuery) -> None:
         try:
             self._end(query, *self._outcome(query))
         except FieldError as error:
             self._end(query, FAILED, str(error))
-        except duckdb.Error as error:
-            self._end(query, FAILED, with_line(str(error), query.sql))
         except Exception as error:
             logging.exception("a query of the lake failed")
             self._end(query, FAILED, f"{type(error).__name__}: {error}")
@@ -148,35 +180,31 @@ class LakeQueries:
     def _outcome(self, query: LakeQuery) -> tuple[str, str, Rows | None]:
         if len(query.sql) > MAX_SQL:
             raise FieldError(f"the query has more than {MAX_SQL:,} characters")
-        reader = self.reader()
-        text = self._render(query.sql)
-        sql = prepare(text, query.database, reader.tables if reader else {})
-        if reader is None or query.status != RUNNING:
+        folder = self._databases()
+        if folder is None:
             raise FieldError("no replay has filled the lake yet")
-        values = {"now": sql_timestamp(time.time())} if "$now" in sql else None
-        ended = threading.Event()
-        with reader.cursor() as cursor:
-            watch = threading.Thread(target=self._watch, args=(query, cursor, ended), daemon=True)
-            watch.start()
-            try:
-                found = fetch(cursor, sql, values)
-            finally:
-                ended.set()
-                watch.join()
+        text = self._render(query.sql)
+        process = self._taken(folder)
+        with self._lock:
+            query.process = process
+            if query.status != RUNNING:  # it was cancelled meanwhile
+                process.end()
+        limit = threading.Timer(self._seconds, self._stop, [query])
+        limit.daemon = True
+        limit.start()
+        try:
+            found = process.ask(text, query.database)
+        finally:
+            limit.cancel()
+            with self._lock:
+                query.process = None
+            self._give_back(process)
         count = f"{len(found.rows):,} rows"
         more = "; there are more, which a LIMIT or a narrower WHERE leaves out" if found.cut else ""
         return SUCCEEDED, f"{count}{more}", found
 
-    def _watch(
-        self, query: LakeQuery, cursor: duckdb.DuckDBPyConnection, ended: threading.Event
-    ) -> None:
-        """Interrupt a query that takes too long or is cancelled, however often that needs."""
-        deadline = time.monotonic() + self._seconds
-        while not ended.wait(POLL_SECONDS):
-            if time.monotonic() > deadline:
-                self._end(query, FAILED, f"took more than {self._seconds:g} s and was stopped")
-            if query.status != RUNNING:
-                cursor.interrupt()
+    def _stop(self, query: LakeQuery) -> None:
+        self._end(query, FAILED, f"took more than {self._seconds:g} s and was stopped")
 
     def _forget(self) -> None:
         """Forget the oldest queries that have ended, and the results of more of them."""

@@ -1,6 +1,9 @@
 """The data lake over GraphQL: Snowflake SQL, pages, limits, cancellation; nothing but reading."""
 
+import shutil
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +11,7 @@ from local_panther.instance import rendering
 from local_panther.instance.lake_queries import MAX_REMEMBERED, LakeQueries
 from local_panther.times import iso
 from tests.builders.replays import BLOCKLIST, CORRELATION
+from tests.instance.servers import eventually, processes_with
 
 LOGS = "panther_logs.public.aws_cloudtrail"
 START = "mutation($i: ExecuteDataLakeQueryInput!) {executeDataLakeQuery(input: $i) {id}}"
@@ -42,6 +46,15 @@ def failure(lake, sql: str) -> str:
     found = finished(lake, start(lake, sql))
     assert found["status"] == "failed" and found["results"] is None
     return found["message"]
+
+
+def descriptors() -> list[str]:
+    """What this process holds open."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            found.append(str(path.readlink()))
+    return found
 
 
 def alerts(lake, **parameters) -> list[dict]:
@@ -321,6 +334,49 @@ class TestLimits:
             )
         finally:
             queries.close()
+
+    @pytest.mark.attack("lake")
+    def test_a_single_call_without_end_holds_neither_the_others_nor_the_stop(self, lake):
+        (folder,) = lake.state.glob("lake-*")
+        before = {*processes_with(str(folder))}
+        queries = LakeQueries(lambda: folder)
+        long = "EDITDISTANCE(REPEAT('a', 2000000), REPEAT('b', 2000000))"
+        try:
+            endless = [queries.start(f"SELECT {long} AS n", "panther_logs") for _ in range(2)]
+            assert eventually(lambda: all(query.process for query in endless), 60)
+            assert queries.cancel(endless[0])
+            query = queries.start("SELECT 1 AS one", "panther_logs")
+            assert eventually(lambda: query.status != "running", 60) and query.found.rows
+            assert endless[1].status == "running"
+        finally:
+            queries.close()
+        assert endless[1].status == "cancelled"
+        assert eventually(lambda: {*processes_with(str(folder))} <= before)
+
+    @pytest.mark.attack("lake")
+    def test_one_that_needs_too_much_memory_fails_and_the_next_one_does_not(self, lake):
+        assert "memory" in failure(lake, "SELECT LENGTH(REPEAT('x', 1900000000)) AS n")
+        assert rows(lake, "SELECT 1 AS one") == [{"one": 1}]
+
+    @pytest.mark.attack("lake")
+    def test_however_many_replays_there_were_the_lake_is_open_once(self, lake, tmp_path):
+        (folder,) = lake.state.glob("lake-*")
+        current = []
+        queries = LakeQueries(lambda: current[-1])
+        before = len(processes_with(str(tmp_path)))
+        try:
+            for number in range(5):
+                current.append(tmp_path / f"lake-{number}")
+                shutil.copytree(folder, current[-1])
+                queries.let_go()
+                query = queries.start("SELECT 1 AS one", "panther_logs")
+                assert eventually(lambda q=query: q.status == "succeeded", 60)
+                assert queries.tables()["panther_logs"]["aws_cloudtrail"]
+                assert len(processes_with(str(tmp_path))) - before <= 2
+            assert not any("lake-0" in name for name in descriptors())
+        finally:
+            queries.close()
+        assert eventually(lambda: len(processes_with(str(tmp_path))) == before)
 
     def test_so_many_at_a_time_and_no_more(self, lake):
         ids = [start(lake, ENDLESS) for _ in range(20)]

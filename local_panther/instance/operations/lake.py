@@ -4,6 +4,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
+from local_panther.errors import FieldError
 from local_panther.instance.instance import Instance
 from local_panther.instance.lake_queries import (
     CANCELLED,
@@ -83,8 +84,10 @@ class LakeOperations:
         name, _, schema = given.lower().partition(".")
         if name not in DATABASES or schema not in ("", "public"):
             raise GraphQLError(f"there is no database {given}; there are {', '.join(DATABASES)}")
-        reader = self._queries.reader()
-        tables = reader.tables[name] if reader else {}
+        try:
+            tables = self._queries.tables().get(name, {})
+        except FieldError as error:
+            raise GraphQLError(str(error)) from error
         return {
             "name": f"{name}.public",
             "description": DATABASES[name],
