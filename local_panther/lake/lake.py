@@ -35,7 +35,6 @@ MEMORY_LIMIT = "600MB"  # beyond it DuckDB uses the disk
 THREADS = 2  # each needs memory of its own
 QUERY_SECONDS = 60.0
 MAX_ROWS = 100_000  # of one query, that Python takes in
-OF_THE_RECORDS = (duckdb.ProgrammingError, duckdb.DataError)  # and not of the disk or memory
 MAX_REASONS = 3
 MAX_REASON = 200  # characters
 EVENT_ID = re.compile(rb'"eventID" ?: ?"([^"\\]{1,100})"')
@@ -268,7 +267,7 @@ class Lake:
         self._stored_bytes += sum(map(len, waiting))
         try:
             self._insert(waiting)
-        except OF_THE_RECORDS:
+        except (duckdb.ProgrammingError, duckdb.DataError):  # not of the disk or memory
             self._insert_halves([repaired(line) for line in waiting])
         except (duckdb.Error, OSError) as error:
             self._refuse(waiting, error)
@@ -279,7 +278,8 @@ class Lake:
             self._insert(lines)
         except (duckdb.Error, OSError) as error:
             # A full disk refuses what it would refuse in halves, too.
-            if len(lines) == 1 or not isinstance(error, OF_THE_RECORDS):
+            is_of_records = isinstance(error, (duckdb.ProgrammingError, duckdb.DataError))
+            if len(lines) == 1 or not is_of_records:
                 self._refuse(lines, error)
                 return
             middle = len(lines) // 2

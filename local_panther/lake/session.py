@@ -4,13 +4,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local_panther.errors import ContentError, Problem
+
 if TYPE_CHECKING:
     import duckdb
 
 NOW = "CAST($now AS TIMESTAMP)"  # the time of the run, in a query in DuckDB's dialect
-
-from local_panther.errors import ContentError, Problem
-
 UNUSABLE = "?*\\"  # DuckDB reads patterns and options of its own in them
 
 
