@@ -404,12 +404,13 @@ class _Body:
         new: set[str] = set()
         others: set[str] = set()
         to_new: set[ast.AST] = set()
-        for node in ast.walk(self._node):
+        nodes = list(ast.walk(self._node))
+        for node in nodes:
             if isinstance(node, ast.AugAssign):  # of a new object, or else `_is_harmless` minds
                 to_new.add(node.target)
             elif isinstance(node, ast.Assign | ast.AnnAssign) and self._makes_new(node.value):
                 to_new.update(node.targets if isinstance(node, ast.Assign) else [node.target])
-        for node in ast.walk(self._node):
+        for node in nodes:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 (new if node in to_new else others).add(node.id)
             elif isinstance(node, ast.arg):
