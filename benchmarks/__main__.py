@@ -14,6 +14,7 @@ from benchmarks.measure import Figure
 SECTIONS = (
     "rule_cost",
     "replay",
+    "start",
     "whole_content",
     "scale",
     "added_fields",

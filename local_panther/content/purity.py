@@ -310,7 +310,6 @@ class _Body:
         # Without its code, every name that the module has counts as the module's.
         names = _global_names(code) if code else frozenset(source.names)
         self._global = names - _reset_names(node)
-        self._fresh = self._fresh_names()
 
     def used(self) -> Iterator[tuple[int, Any]]:
         """Yield what the names stand for that are not the function's own, each with its line.
@@ -399,8 +398,9 @@ class _Body:
         """Return whether a name stands for an object that this call has made."""
         return isinstance(node, ast.Name) and node.id in self._fresh
 
-    def _fresh_names(self) -> set[str]:
-        """Return the names that never stand for anything but what this call has made."""
+    @cached_property  # which few functions need
+    def _fresh(self) -> set[str]:
+        """The names that never stand for anything but what this call has made."""
         new: set[str] = set()
         others: set[str] = set()
         to_new: set[ast.AST] = set()
@@ -443,9 +443,9 @@ def _reset_names(node: Node) -> frozenset[str]:
     Rules hand what they found to their title() by such names. As title() is called after a match
     only, which sets them anew, what an evaluation leaves in them makes no difference.
     """
-    found: set[str] = set()
     if not isinstance(node, ast.FunctionDef) or node.name != "rule":
         return frozenset()
+    found: set[str] = set()
     declared = {n for inner in ast.walk(node) if isinstance(inner, ast.Global) for n in inner.names}
     for statement in node.body:
         if isinstance(statement, ast.Assign) and _is_literal(statement.value):
