@@ -41,9 +41,15 @@ class LazyModule(ModuleType):
 
 
 @contextmanager
-def lazily(name: str) -> Iterator[None]:
-    """Let whatever imports a module meanwhile get one that is imported once it is used."""
+def lazily(name: str, *functions: str) -> Iterator[None]:
+    """Let whatever imports a module meanwhile get one that is imported once it is used.
+
+    Args:
+        name: Of the module.
+        functions: Some of it that are used once they are called, as an annotation calls nothing.
+    """
     module = LazyModule(name)
+    vars(module).update({each: _Deferred(name, each) for each in functions})
     is_new = sys.modules.setdefault(name, module) is module
     try:
         yield

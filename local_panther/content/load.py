@@ -124,7 +124,7 @@ def _loaded(
                 include_kept_back=include_kept_back,
                 strict=strict,
             )
-            with lazily("boto3"):  # hardly any content uses it on CloudTrail
+            with lazily("boto3", "client", "resource"):  # hardly any content uses it on CloudTrail
                 content = loader.load(specs.items)
         content.unreadable, content.unread = specs.unreadable, specs.unread
         content.left_out += [
