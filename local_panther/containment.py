@@ -32,6 +32,10 @@ class ContentCodeError(Exception):
     """What content code did that no code of a repository may do; the message says what."""
 
 
+class TimeLimitError(ContentCodeError):
+    """A call that was stopped, as it took too long."""
+
+
 class Called(NamedTuple, Generic[T]):
     """The outcome of a call.
 
@@ -170,7 +174,7 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Called[
     if state.pending is not None:
         state.previous[state.pending](state.pending, None)
     if state.expired:
-        error = ContentCodeError(f"stopped after the time limit of {state.limit:g} s")
+        error = TimeLimitError(f"stopped after the time limit of {state.limit:g} s")
         return Called(called.result, error)
     return called
 

@@ -19,6 +19,7 @@ import yaml
 
 from local_panther.alerts.incidents import SEVERITIES, Incident
 from local_panther.alerts.model import RULE
+from local_panther.box.writing import write_text
 from local_panther.errors import FieldError, one_line
 
 FIELDS = ("rule", "principal", "severity")
@@ -99,7 +100,7 @@ def write_expected(found: Mapping[ExpectedAlert, int], path: Path) -> None:
         for alert, count in sorted(found.items())
     ]
     text = yaml.safe_dump({"alerts": entries}, sort_keys=False, width=1000)
-    path.write_text(HEADER + text, encoding="utf-8")
+    write_text(path, HEADER + text)
 
 
 class _Loader(yaml.SafeLoader):

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
+from local_panther.cli.boxed import own_this_process
 from local_panther.cli.init import init
 from local_panther.cli.query import query
 from local_panther.cli.replay import replay
@@ -169,6 +170,7 @@ def options(
 def main() -> None:
     """Run the command line."""
     collect_garbage_rarely()
+    own_this_process()
     ensure_streams()
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter(logging.BASIC_FORMAT))

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from local_panther.cli.boxed import TrustContent, enter_box, print_refusals
 from local_panther.cli.checks import Severity, expected_in, is_as_expected, is_below, write_found
 from local_panther.cli.common import (
     INCOMPLETE,
@@ -111,6 +112,7 @@ def replay(
             help=f"Exit with status 1 if an alert is this severe or worse: {', '.join(Severity)}.",
         ),
     ] = None,
+    trust_content: TrustContent = False,
     fail_on_alert: Annotated[bool, typer.Option("--fail-on-alert", hidden=True)] = False,
 ) -> None:
     """Run content over recorded CloudTrail and print the alerts that an instance would make."""
@@ -134,6 +136,7 @@ def replay(
     read_as = _schema(log_type, schema, cluster, messages)
     folder = content_folder(content)
     is_doubtful = has_doubtful_content(folder, messages)
+    enter_box(paths, cluster, (report, write_expected), messages, trust=trust_content)
     with content_errors(messages), reading_progress(messages) as watch:
         outcome = run(
             paths,
@@ -168,6 +171,7 @@ def replay(
         from local_panther.report.page import write_report
 
         write_file(lambda: write_report(outcome, report, paths), report, messages)
+    is_doubtful = print_refusals(messages) or is_doubtful
     is_answered = outcome.complete and not (is_doubtful or without_answer(outcome.tally))
     checks = [is_answered]
     if expect and expected is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
+from local_panther.cli.boxed import TrustContent
 from local_panther.cli.common import UNUSABLE, content_errors, message, message_console, note
 from local_panther.cli.options import Workers
 from local_panther.processes import STOP_SIGNALS
@@ -72,6 +73,7 @@ def serve(
         ),
     ] = "",
     workers: Workers = 0,
+    trust_content: TrustContent = False,
 ) -> None:
     """Run an instance for Panther's clients: content, alerts and the data lake."""
     from local_panther.instance.access import is_loopback
@@ -85,7 +87,7 @@ def serve(
         messages.print(message(text, "yellow"))
     given = _given_token(token_file, messages)
     token = given or secrets.token_urlsafe(24)
-    feed = _feed(replay or [], workers, messages, follow=follow)
+    feed = _feed(replay or [], workers, messages, follow=follow, trust=trust_content)
     webhook = _webhook(deliver, messages)
     links = list[str]()
     os.umask(0o077)
@@ -104,7 +106,7 @@ def serve(
             listening = Listening(host, port, token, allow_host or ())
             background = _background(feed, webhook, links, lambda text: note(text, messages))
             signals = (signal.SIGINT, *STOP_SIGNALS)
-            serve_until_stopped(state, listening, ready, signals, background)
+            serve_until_stopped(state, listening, ready, signals, background, trust=trust_content)
         note(f"stopped; uploads are in {state}", messages)
     except BrokenPipeError:
         raise
@@ -112,7 +114,9 @@ def serve(
         _fail(messages, f"{host} port {port}, {state}: {error}")
 
 
-def _feed(paths: list[str], workers: int, messages: Console, *, follow: bool) -> "Background":
+def _feed(
+    paths: list[str], workers: int, messages: Console, *, follow: bool, trust: bool
+) -> "Background":
     """Return what makes the replay of an instance."""
     from local_panther.records.s3 import is_s3
     from local_panther.records.workers import usable_cores
@@ -129,7 +133,11 @@ def _feed(paths: list[str], workers: int, messages: Console, *, follow: bool) ->
     def tell(text: str) -> None:
         note(text, messages)
 
-    return lambda instance: Feed(instance, paths, workers or usable_cores(), tell, follow=follow)
+    def feed(instance: "Instance") -> Feed:
+        count = workers or usable_cores()
+        return Feed(instance, paths, count, tell, follow=follow, trust=trust)
+
+    return feed
 
 
 def _webhook(url: str, messages: Console) -> "Webhook | None":

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from local_panther.cli.boxed import TrustContent, cache_folder
 from local_panther.cli.common import (
     PIPE_WIDTH,
     UNUSABLE,
@@ -65,6 +66,7 @@ def test(
         bool,
         typer.Option("--fix", help="First bring values that disagree back to their setting."),
     ] = False,
+    trust_content: TrustContent = False,
     show_help: Annotated[
         bool, typer.Option("--help", "-h", help="Show this message, and the tool's.")
     ] = False,
@@ -96,6 +98,7 @@ def test(
         from local_panther.instance.on_demand import running_on_demand
         from local_panther.unit_tests.doubts import check_content
         from local_panther.unit_tests.narrowing import Filters, narrowed_to
+        from local_panther.unit_tests.tool import Box
         from local_panther.unit_tests.unopened import unopened
 
         folder, messages = _content_folder(context.args), message_console()
@@ -116,7 +119,8 @@ def test(
         with running_on_demand(state, token := _token()) as url:
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
             arguments = ["test", *context.args, *left_out.arguments]
-            status = tool.run(arguments, instance, show, narrowed)
+            box = None if trust_content else Box(folder, [cache_folder()])
+            status = tool.run(arguments, instance, show, narrowed, box)
         results, loaded = tool.results(), tool.loaded()
         if loaded and narrowed.is_complete:
             filters.remember(loaded)

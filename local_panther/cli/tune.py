@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from local_panther.cli.boxed import TrustContent, enter_box, print_refusals
 from local_panther.cli.common import (
     INCOMPLETE,
     OK,
@@ -47,6 +48,7 @@ def tune(
     output_format: Annotated[
         Format, typer.Option("--format", help="How to print the result.")
     ] = Format.TEXT,
+    trust_content: TrustContent = False,
 ) -> None:
     """Count the alerts that each threshold and window would have given, and advise which to set."""
     from local_panther.output.basis import without_answer
@@ -56,11 +58,13 @@ def tune(
 
     asked = period(start, end)
     messages = message_console(report)
+    folder = content_folder(content)
+    enter_box(paths, cluster, (report,), messages, trust=trust_content)
     with content_errors(messages), reading_progress(messages) as watch:
         cores = workers or usable_cores()
         tuning = run(
             paths,
-            content_folder(content),
+            folder,
             rule,
             watch,
             cores,
@@ -78,4 +82,5 @@ def tune(
 
         write_file(lambda: write_tuning_report(tuning, report), report, messages)
     is_whole = not (tuning.tally.skipped or tuning.problems or without_answer(tuning.tally))
+    is_whole = not print_refusals(messages) and is_whole
     raise typer.Exit(OK if is_whole else INCOMPLETE)

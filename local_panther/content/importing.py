@@ -12,6 +12,7 @@ from panther_core.data_model import DataModel
 from panther_core.detection import DetectionResult, RawStringImporter
 from panther_core.rule import Rule
 
+from local_panther.box.watch import content_in
 from local_panther.containment import call
 from local_panther.content.json_paths import use_one_grammar
 from local_panther.errors import FieldError
@@ -102,13 +103,16 @@ class Importer:
         self._root = self._folder.path
         self._helpers: list[str] = []
         self._replaced: dict[str, ModuleType] = {}
+        self._watched = content_in(self._root)
 
     def __enter__(self) -> "Importer":
         (self._root / "helpers").mkdir()
         sys.path.insert(0, str(self._root / "helpers"))
+        self._watched.__enter__()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._watched.__exit__(None, None, None)
         sys.path.remove(str(self._root / "helpers"))
         for name in self._helpers:
             sys.modules.pop(name, None)

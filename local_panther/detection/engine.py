@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
+from local_panther.containment import TimeLimitError
 from local_panther.content.model import Content, EventNames, PythonRule, includes, united
 from local_panther.content.purity import Purity
 from local_panther.detection.decisions import Answers, Known
@@ -16,6 +17,7 @@ from local_panther.records.panther_fields import normalised_time
 
 # Evaluations, some 0.2 s of them, before anything is learned: reading the code takes as long.
 FEW = 20_000
+MAX_STOPPED = 3  # calls of one rule; each costs the time limit, on every record
 
 
 class Engine:
@@ -34,6 +36,7 @@ class Engine:
         self._modules = content.modules
         self._errors = errors
         self._evaluated = 0
+        self._left_out: set[str] = set()  # rules that do not end
 
     @property
     def event_names(self) -> EventNames:
@@ -59,12 +62,24 @@ class Engine:
         if self._evaluated >= FEW:
             rules = self._known.undecided(rules, seen.answers)
         for rule in rules:
+            if self._left_out and rule.metadata.rule_id in self._left_out:
+                continue
             self._evaluated += 1
             signal = run_rule(
                 rule, seen.event, record.time, record.where, self._errors, self._model, arrival
             )
+            if self._errors.raised:
+                self._leave_out(rule, record.where)
             if signal:
                 yield signal
+
+    def _leave_out(self, rule: PythonRule, where: str) -> None:
+        """Leave a rule out from now on if it was stopped too often."""
+        name = rule.metadata.rule_id
+        stopped = self._errors.raised.get((name, TimeLimitError.__name__))
+        if stopped and stopped.count >= MAX_STOPPED:
+            self._left_out.add(name)
+            self._errors.add(name, where, f"is left out from here on: stopped {MAX_STOPPED} times")
 
     def _for_name(self, name: str) -> list[PythonRule]:
         rules = self._by_name.get(name)

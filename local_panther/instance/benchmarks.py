@@ -51,8 +51,11 @@ class BenchmarkError(Exception):
 class Benchmarks:
     """Runs benchmarks, one after the other, and remembers the latest."""
 
-    def __init__(self, library: Library, databases: Callable[[], Path | None]) -> None:
-        """Take the content, and what returns the folder of the lake's databases."""
+    def __init__(
+        self, library: Library, databases: Callable[[], Path | None], *, trust: bool = False
+    ) -> None:
+        """Take the content, what returns the folder of the lake's databases, and whom to trust."""
+        self._trust = trust
         self._library = library
         self._databases = databases
         self._known: OrderedDict[str, Benchmark] = OrderedDict()
@@ -76,7 +79,8 @@ class Benchmarks:
             waiting = sum(known.state == RUNNING for known in self._known.values())
             if waiting >= MAX_WAITING:
                 raise BenchmarkError(f"{waiting} benchmarks run already; wait or stop one")
-            started = Benchmark(log_type, hour)
+            process = Guarded("benchmark", trust=self._trust)
+            started = Benchmark(log_type, hour, process=process)
             self._known[started.id] = started
             while len(self._known) > MAX_REMEMBERED:
                 self._known.popitem(last=False)

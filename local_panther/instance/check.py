@@ -3,11 +3,11 @@
 It imports the uploaded bodies, as an instance must: one that never ends, or eats all memory, takes
 this process with it and not the server. `guard.py`, which starts it, sets the limits.
 
-    python -m local_panther.instance.check UPLOAD STORED CANDIDATE RESULT
+    python -m local_panther.instance.check UPLOAD STORED CANDIDATE RESULT BOX
 
 UPLOAD is an unpacked archive, STORED the content so far (may be missing), CANDIDATE an empty folder
 that gets both together in the local Panther's own layout, RESULT the file for the outcome as JSON
-(`CheckedUpload`).
+(`CheckedUpload`), BOX whether uploaded code runs in the box.
 """
 
 import hashlib
@@ -19,6 +19,8 @@ from urllib.parse import quote
 
 import yaml
 
+from local_panther.box.watch import refused
+from local_panther.containment import contained
 from local_panther.content.items import ClassifiedAnalysis
 from local_panther.content.kinds import FOLDERS
 from local_panther.content.load import loaded_content
@@ -26,6 +28,7 @@ from local_panther.content.log_types import check_log_types
 from local_panther.content.queries import located
 from local_panther.content.tool import classify_analysis, load_analysis_specs
 from local_panther.errors import ContentError, FieldError, Problem, one_line
+from local_panther.instance.guarded import enter_box
 from local_panther.instance.limits import is_too_large
 from local_panther.instance.model import CheckedUpload, StoredItem
 from local_panther.lake.preparing import empty_lake
@@ -136,7 +139,10 @@ def file_name(item_id: str) -> str:
 def main() -> None:
     """Run the check and write its outcome."""
     upload, stored, candidate, result = map(Path, sys.argv[1:5])
-    outcome = check(upload.resolve(), stored, candidate)
+    enter_box()
+    with contained():
+        outcome = check(upload.resolve(), stored, candidate)
+    outcome.problems.extend(Problem("", f"refused: {found}") for found in sorted(refused()))
     result.write_text(json.dumps(outcome.as_json()), encoding="utf-8")
 
 

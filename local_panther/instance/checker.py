@@ -13,9 +13,9 @@ CHECK_SECONDS = 180
 class Checker:
     """Checks uploads, one at a time."""
 
-    def __init__(self) -> None:
-        """Start with no check under way."""
-        self._guarded = Guarded("check")
+    def __init__(self, *, trust: bool = False) -> None:
+        """Start with no check under way; code that is trusted runs without the box."""
+        self._guarded = Guarded("check", trust=trust)
 
     def check(self, work: Path, unpacked: Path, stored: Path, candidate: Path) -> CheckedUpload:
         """Check an upload; see `local_panther.instance.check`.

@@ -2,21 +2,24 @@
 
     python -I -S guard.py SECONDS COMMAND...
 
+SECONDS is a number for a check, "replay" for what may take any time and write files of any size.
+
 Standard input is a pipe from the caller. As soon as it ends, which is also when the caller was
 killed, the command and everything that it started are killed; likewise after SECONDS, and when the
 command itself ends, so that no daemon stays. What a daemon does to get away (a session of its own,
 parents that end) does not help it: its orphans become children of this process, and where the
 system lets any user have one, it runs in a process namespace that ends with its first process.
 
-This protects from mistakes and from code that does not know of it. It is not a sandbox: the command
-runs with the rights of the user. The file needs nothing but the standard library, as it starts
-for every check.
+This protects from mistakes and from code that does not know of it. What the command may reach is
+for the command to give up: see `local_panther.box`. The file needs nothing but the standard
+library, as it starts for every check.
 
 Exit status: that of the command, or one of those below.
 """
 
 import contextlib
 import ctypes
+import math
 import os
 import resource
 import select
@@ -27,12 +30,14 @@ import time
 from pathlib import Path
 
 TOO_LONG, TOO_MANY, STOPPED = 124, 125, 126
+REPLAY = "replay"
 KILLED = 137  # by the system or itself, as a shell says it
 
 MAX_MEMORY_BYTES = 4 * 1024**3  # of one process
 MAX_FILE_BYTES = 100 * 1024 * 1024  # of one file
 MAX_OPEN_FILES = 512
 MAX_PROCESSES = 16
+MAX_REPLAY_PROCESSES = 256  # its workers are as many as the processor has cores
 MAX_THREADS = 128  # of all its processes
 POLL_SECONDS = 0.05
 END_SECONDS = 5  # for what was killed to be gone
@@ -41,8 +46,8 @@ PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000  # linux/sched.h
 
 
-def run(seconds: float, command: list[str]) -> int:
-    """Run a command within the limits and return the exit status."""
+def run(seconds: float | None, command: list[str]) -> int:
+    """Run a command within the limits and return the exit status; None for those of a replay."""
     _adopt_orphans()
     threads = _threads_of_user() + MAX_THREADS
     _own_process_namespace()
@@ -53,19 +58,21 @@ def run(seconds: float, command: list[str]) -> int:
         preexec_fn=lambda: _limit(seconds, threads),
     )
     try:
-        return _outcome(child, time.monotonic() + seconds)
+        if seconds is None:
+            return _outcome(child, math.inf, MAX_REPLAY_PROCESSES)
+        return _outcome(child, time.monotonic() + seconds, MAX_PROCESSES)
     finally:
         _kill_all(child.pid)
 
 
-def _outcome(child: "subprocess.Popen[bytes]", deadline: float) -> int:
+def _outcome(child: "subprocess.Popen[bytes]", deadline: float, processes: int) -> int:
     while True:
         status = child.poll()
         if status is not None:
             return status if status >= 0 else KILLED
         if time.monotonic() > deadline:
             return TOO_LONG
-        if len(_descendants(os.getpid())) > MAX_PROCESSES:
+        if len(_descendants(os.getpid())) > processes:
             return TOO_MANY
         readable, _, _ = select.select([0], [], [], POLL_SECONDS)
         if readable and not os.read(0, 4096):
@@ -92,15 +99,16 @@ def _own_process_namespace() -> None:
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
 
 
-def _limit(seconds: float, threads: int) -> None:
-    for limit, value in (
-        (resource.RLIMIT_AS, MAX_MEMORY_BYTES),
-        (resource.RLIMIT_FSIZE, MAX_FILE_BYTES),
-        (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
-        (resource.RLIMIT_CPU, int(seconds) + 1),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NPROC, threads),
-    ):
+def _limit(seconds: float | None, threads: int) -> None:
+    limits = [(resource.RLIMIT_AS, MAX_MEMORY_BYTES), (resource.RLIMIT_CORE, 0)]
+    if seconds is not None:
+        limits += [
+            (resource.RLIMIT_FSIZE, MAX_FILE_BYTES),
+            (resource.RLIMIT_NOFILE, MAX_OPEN_FILES),
+            (resource.RLIMIT_CPU, int(seconds) + 1),
+            (resource.RLIMIT_NPROC, threads),
+        ]
+    for limit, value in limits:
         _, highest = resource.getrlimit(limit)
         allowed = value if highest == resource.RLIM_INFINITY else min(value, highest)
         with contextlib.suppress(OSError, ValueError):  # macOS knows no limit of RLIMIT_AS
@@ -149,4 +157,5 @@ def _kill_all(first: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the caller decides; its end is noticed
-    sys.exit(run(float(sys.argv[1]), sys.argv[2:]))
+    limits = None if sys.argv[1] == REPLAY else float(sys.argv[1])
+    sys.exit(run(limits, sys.argv[2:]))

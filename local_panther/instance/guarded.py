@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import local_panther
+from local_panther.box.entry import enter
 from local_panther.instance import guard
 from local_panther.instance.files import read_file
 
@@ -27,7 +28,16 @@ FAILURES = {
     "does a body fork?",
     guard.STOPPED: "the {name} was stopped with the server",
 }
+BOXED, TRUSTED = "boxed", "trusted"
 T = TypeVar("T")
+
+
+def enter_box() -> None:
+    """Put this process, which `Guarded` has started, into the box before it runs uploaded code."""
+    result, box = sys.argv[-2:]
+    if box != TRUSTED:
+        home = Path(os.environ["TMPDIR"])
+        enter(writable=[Path(result).parent], kept=("AWS_",), temporary=home)
 
 
 class GuardedError(Exception):
@@ -45,13 +55,15 @@ class GuardedError(Exception):
 class Guarded:
     """Runs modules one after the other, within the limits of `guard.py`."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, trust: bool = False) -> None:
         """Prepare.
 
         Args:
             name: What messages call a run, such as "check".
+            trust: Run uploaded code without the box.
         """
         self._name = name
+        self._box = TRUSTED if trust else BOXED
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = False
@@ -68,7 +80,8 @@ class Guarded:
 
         Args:
             work: A folder for what it writes.
-            module: The name of the module. It gets the arguments, and the file for its result.
+            module: The name of the module. It gets the arguments, the file for its result, and
+                whether it puts itself into the box (`enter_box`).
             arguments: Its arguments.
             seconds: How long it may take.
             read: Turns the JSON that it wrote into the result. Uploaded code can have forged it: an
@@ -81,6 +94,7 @@ class Guarded:
         result, messages, home = work / "result.json", work / "messages.txt", work / "home"
         home.mkdir()
         command = [sys.executable, "-P", "-m", module, *map(str, arguments), str(result)]
+        command.append(self._box)
         with messages.open("w+b") as file:
             status = self._status(command, work, home, file, seconds)
             if status in FAILURES:

@@ -27,14 +27,18 @@ class Instance:
         benchmarks: Runs of a rule over the lake.
     """
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, *, trust: bool = False) -> None:
         """Open a state folder, or make one.
+
+        Args:
+            state: The folder.
+            trust: Run uploaded code without the box.
 
         Raises:
             ContentError: The folder is in use, is not ours, or holds an invalid index.
             OSError: It cannot be made or read.
         """
-        self.library = Library(state)
+        self.library = Library(state, trust=trust)
         try:
             self.alerts = AlertStore(self.library.folder)
             self._remove_old_lakes()
@@ -43,7 +47,7 @@ class Instance:
             raise
         self._renderer = Renderer(self.library)
         self.lake = LakeQueries(lambda: self.databases, self._renderer.rendered)
-        self.benchmarks = Benchmarks(self.library, lambda: self.databases)
+        self.benchmarks = Benchmarks(self.library, lambda: self.databases, trust=trust)
 
     def close(self) -> None:
         """Let go of the folder."""

@@ -29,14 +29,18 @@ class Library:
         changed: Set whenever something was stored or deleted.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, trust: bool = False) -> None:
         """Open a state folder, or make one.
+
+        Args:
+            folder: The folder.
+            trust: Check uploads without the box.
 
         Raises:
             ContentError: The folder is in use, is not ours, or holds an invalid index.
         """
         self._store = Store(folder)
-        self._checker = Checker()
+        self._checker = Checker(trust=trust)
         self._lock = threading.Lock()
         self._closed = False
         self.changed = threading.Event()

@@ -1,11 +1,11 @@
 """Runs one uploaded rule over the records of the lake and measures it, in a process of its own.
 
-    python -m local_panther.instance.measure UPLOAD STORED CANDIDATE DATABASES LOG_TYPE RESULT
+    python -m local_panther.instance.measure UPLOAD STORED CANDIDATE DATABASES LOG_TYPE RESULT BOX
 
 UPLOAD is an unpacked archive with the rule, STORED a folder with the helpers and data models that
 it may need, CANDIDATE an empty folder that gets both together, DATABASES the folder of the lake's
-databases, RESULT the file for the outcome as JSON (`Measured`). `guard.py`, which starts it, sets
-the limits.
+databases, RESULT the file for the outcome as JSON (`Measured`), BOX whether uploaded code runs in
+the box. `guard.py`, which starts it, sets the limits.
 """
 
 import json
@@ -25,6 +25,7 @@ from local_panther.detection.running import run_rule
 from local_panther.detection.store import key_value_store
 from local_panther.errors import ContentError, Problem, RunErrors
 from local_panther.instance.check import check
+from local_panther.instance.guarded import enter_box
 from local_panther.lake.events import stored_events
 from local_panther.lake.preparing import empty_lake
 from local_panther.times import parse_time
@@ -138,6 +139,7 @@ def main() -> None:
     """Run the rule and write what was measured."""
     upload, stored, candidate, databases = map(Path, sys.argv[1:5])
     log_type, result = sys.argv[5:7]
+    enter_box()
     measured = measure(upload.resolve(), stored, candidate, databases, log_type)
     Path(result).write_text(json.dumps(asdict(measured)), encoding="utf-8")
 

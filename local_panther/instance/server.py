@@ -126,6 +126,8 @@ async def serve(
     listening: Listening,
     ready: Callable[[str], None],
     background: Background = contextlib.nullcontext,
+    *,
+    trust: bool = False,
 ) -> None:
     """Serve until cancelled.
 
@@ -134,6 +136,7 @@ async def serve(
         listening: Where and for whom.
         ready: Called with the URL once requests are taken.
         background: Makes what goes on beside the requests, from the instance.
+        trust: Run uploaded code without the box.
 
     Raises:
         OSError: The address or the folder cannot be used.
@@ -155,7 +158,7 @@ async def serve(
             start_serving=False,
         )
         stack.callback(server.close)
-        instance = Instance(state)
+        instance = Instance(state, trust=trust)
         stack.callback(instance.close)
         api = Api(instance)
         stack.callback(api.close)
@@ -180,6 +183,8 @@ def serve_until_stopped(
     ready: Callable[[str], None],
     signals: Iterable[int],
     background: Background = contextlib.nullcontext,
+    *,
+    trust: bool = False,
 ) -> None:
     """Serve until one of the signals arrives; see `serve`.
 
@@ -194,7 +199,7 @@ def serve_until_stopped(
         for number in signals:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        await serve(state, listening, ready, background)
+        await serve(state, listening, ready, background, trust=trust)
 
     with contextlib.suppress(asyncio.CancelledError):
         asyncio.run(run())
@@ -206,6 +211,8 @@ def running(
     token: str,
     background: Background = contextlib.nullcontext,
     listening: socket.socket | None = None,
+    *,
+    trust: bool = False,
 ) -> Iterator[str]:
     """Serve on a free port of loopback while the context lasts; gives the URL.
 
@@ -214,6 +221,7 @@ def running(
         token: What clients must send in X-API-Key.
         background: Makes what goes on beside the requests, from the instance.
         listening: A socket that listens on loopback already, in place of a free port.
+        trust: Run uploaded code without the box.
 
     Raises:
         OSError: The folder cannot be used.
@@ -227,7 +235,7 @@ def running(
         is_ready.set()
 
     place = Listening("127.0.0.1", 0, token, opened=listening)
-    task = loop.create_task(serve(state, place, ready, background))
+    task = loop.create_task(serve(state, place, ready, background, trust=trust))
 
     def run() -> None:
         try:

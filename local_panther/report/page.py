@@ -2,8 +2,6 @@
 
 import base64
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from local_panther.alerts.incidents import SEVERITIES
+from local_panther.box.writing import write_text
 from local_panther.output.basis import basis, no_alert, without_answer
 from local_panther.output.facts import detection_facts, notes, reading_facts
 from local_panther.replay import Outcome
@@ -76,12 +75,12 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
         detections=list(detection_facts(outcome)),
         notes=list(notes(outcome)),
     )
-    _write(path, text)
+    write_text(path, text)
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Render a template and put it in its place in one step."""
-    _write(path, _environment().get_template(template).render(**values))
+    write_text(path, _environment().get_template(template).render(**values))
 
 
 def _rendered(
@@ -165,18 +164,6 @@ def _csp_hash(text: str) -> str:
     """
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _write(path: Path, text: str) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def _shown(value: Any) -> Any:

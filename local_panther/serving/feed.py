@@ -2,15 +2,19 @@
 
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import local_panther
+from local_panther.instance import guard
+from local_panther.instance.guarded import BOXED, TRUSTED
 from local_panther.instance.instance import Instance
 from local_panther.records.s3 import is_s3
 from local_panther.serving.looking import Files, Watched
@@ -19,6 +23,7 @@ from local_panther.serving.results import Results
 SECRET = "PANTHER_"  # what variables with the token and the address begin with
 LAST_LINES = 5
 POLL_SECONDS = 2.0  # between two looks for new files
+AGAIN_SECONDS = 60.0  # from a replay that failed to the next one
 Tell = Callable[[str], None]
 
 
@@ -33,6 +38,7 @@ class Feed:
         tell: Tell,
         *,
         follow: bool = False,
+        trust: bool = False,
     ) -> None:
         """Prepare the replay.
 
@@ -42,12 +48,14 @@ class Feed:
             workers: Processes that scan files.
             tell: Called with a line on how it went.
             follow: Go on with files that are delivered later.
+            trust: Run content without the box.
         """
         self._instance = instance
         self._paths = paths
         self._workers = workers
         self._tell = tell
         self._follows = follow
+        self._box = TRUSTED if trust else BOXED
         self._files: Files = {}  # that the latest replay has read
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping = threading.Event()
@@ -63,7 +71,7 @@ class Feed:
         self._stopping.set()
         self._instance.library.changed.set()
         if self._process:
-            self._process.kill()
+            _end(self._process)
         self._thread.join()
 
     def _run(self) -> None:
@@ -83,16 +91,18 @@ class Feed:
         """Replay what there is, and everything again whenever there is more."""
         changed = self._instance.library.changed
         before: Files = {}
-        told, is_first = watched.problems, True
+        told, is_first, again = watched.problems, True, math.inf
         while not self._stopping.is_set():
             if changed.is_set() and not is_first:
                 changed.clear()
                 self._replay(self._pass_over, self._files)
             found = watched.found()
             # A file that is still being written has another size at the next look.
-            if is_first or (found != self._files and found == before):
+            is_new = found != self._files and found == before
+            if is_first or is_new or time.monotonic() > again:
                 self._files, is_first = found, False
-                self._replay(self._take, found)
+                is_taken = self._replay(self._take, found)
+                again = math.inf if is_taken else time.monotonic() + AGAIN_SECONDS
             before = found
             if watched.problems != told:
                 told = watched.problems
@@ -100,10 +110,10 @@ class Feed:
                     self._tell(f"--follow: {problem}; what was there stays")
             self._stopping.wait(POLL_SECONDS)
 
-    def _replay(self, take: Callable[[Results], None], only: Files | None = None) -> None:
-        """Run the content in use over files, and hand what it finds on."""
+    def _replay(self, take: Callable[[Results], None], only: Files | None = None) -> bool:
+        """Run the content in use over files, hand what it finds on, and return whether it could."""
         if self._stopping.is_set():
-            return
+            return False
         try:
             with self._instance.library.work_folder() as work:
                 content, results = work / "content", Results(work / "results")
@@ -113,29 +123,32 @@ class Feed:
                 results.paths.write_text(json.dumps(asked), encoding="utf-8")
                 messages = self._worker(content, results)
                 if self._stopping.is_set():
-                    return
+                    return False
                 if messages is not None:
                     self._tell(f"replay: failed: {messages}")
-                    return
+                    return False
                 take(results)
+                return True
         except Exception as error:  # a full disk, results that content code has spoiled
             logging.debug("replay", exc_info=True)
             self._tell(f"replay: failed: {type(error).__name__}: {error}")
+            return False
 
     def _worker(self, content: Path, results: Results) -> str | None:
         """Run the replay; returns its last messages if it fails."""
         module = "local_panther.serving.worker"
-        arguments = [str(content), str(results.folder), str(self._workers)]
+        arguments = [str(content), str(results.folder), str(self._workers), self._box]
+        worker = [sys.executable, "-P", "-m", module, *arguments]
         with (results.folder / "messages.txt").open("w+b") as file:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", module, *arguments],
+                [sys.executable, "-I", "-S", guard.__file__, guard.REPLAY, *worker],
                 env=_environment(with_aws=any(map(is_s3, self._paths))),
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # for whose end the guard waits
                 stdout=subprocess.DEVNULL,
                 stderr=file,
             )
             if self._stopping.is_set():
-                self._process.kill()
+                _end(self._process)
             if self._process.wait() == 0:
                 return None
             file.seek(0)
@@ -156,6 +169,13 @@ class Feed:
         """Take note of what new content finds in records that came before it: no alerts."""
         self._instance.alerts.pass_over(results.read_alerts())
         self._tell("replay: the content that was uploaded is in use for what comes from now on")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Let the guard end the replay and all that it has started."""
+    if process.stdin:
+        with suppress(OSError):
+            process.stdin.close()
 
 
 def _environment(*, with_aws: bool) -> dict[str, str]:

@@ -27,7 +27,7 @@ class Watched:
     """The files in some folders and buckets.
 
     Attributes:
-        problems: Why buckets could not be listed at the latest look.
+        problems: Why buckets and folders could not be listed at the latest look.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
@@ -42,6 +42,7 @@ class Watched:
         self._looked = -BUCKET_SECONDS
         self._objects: dict[str, Files] = {}  # by bucket, at the latest look that went well
         self.problems: list[str] = []
+        self._bucket_problems: list[str] = []
 
     def close(self) -> None:
         """End the connections."""
@@ -56,21 +57,24 @@ class Watched:
         if time.monotonic() - self._looked >= BUCKET_SECONDS:
             self._look_at_buckets()
         files: Files = {}
-        for path in find_files(self._folders, Tally()):
+        tally = Tally()
+        for path in find_files(self._folders, tally):
             with contextlib.suppress(OSError):
                 status = Path(path).stat()
                 files[path] = Stamp(status.st_size, status.st_mtime_ns)
         for objects in self._objects.values():
             files |= objects
+        unreadable = [p for p in tally.problems if "unreadable folder" in p.message]
+        self.problems = [*self._bucket_problems, *map(str, unreadable)]
         return files
 
     def _look_at_buckets(self) -> None:
-        self.problems = []
+        self._bucket_problems = []
         for url in self._buckets:
             tally = Tally()
             objects = find_files([url], tally, self._s3)
             if tally.skipped["cannot be listed"]:
-                self.problems += map(str, tally.problems)
+                self._bucket_problems += map(str, tally.problems)
                 continue
             self._objects[url] = {
                 path: Stamp(self._s3.size(path), self._s3.tag(path)) for path in objects

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local_panther.alerts.model import RULE, Alert
+from local_panther.box import watch
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.correlation.engine import CorrelationMatch
 from local_panther.detection.signals import Signal
@@ -91,7 +92,10 @@ class Recorder:
             "refused": refused + self._lake.refused,
             "problems": [str(problem) for problem in tally.problems],
             "errors": dict(outcome.errors.counts),
-            "examples": [str(problem) for problem in outcome.errors.examples],
+            "examples": [
+                *(f"refused: {found}" for found in sorted(watch.refused())),
+                *(str(problem) for problem in outcome.errors.examples),
+            ],
         }
         results.summary.write_text(json.dumps(summary), encoding="utf-8")
 

@@ -11,14 +11,17 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
+from urllib.parse import urlsplit
 
+from local_panther.box.entry import NO_NETWORK, enter
+from local_panther.box.watch import content_in
 from local_panther.content.json_paths import use_one_grammar
 from local_panther.content.verdicts import remember_verdicts
 from local_panther.imports import deferred
 from local_panther.processes import collect_garbage_rarely, end_with_parent
 from local_panther.unit_tests.client import make_client_when_needed
 from local_panther.unit_tests.narrowing import narrow
-from local_panther.unit_tests.watching import watch
+from local_panther.unit_tests.watching import tell_refusals, watch
 
 HOST = "PANTHER_API_HOST"
 
@@ -58,13 +61,26 @@ def main() -> None:
         given = pipe.read()
     if given:
         task = json.loads(given)
+        if task["box"]:
+            # Its own folder is all that the tool writes, the instance of this run all it talks to.
+            port = urlsplit(task["environment"].get(HOST, "")).port or NO_NETWORK
+            enter(writable=map(Path, task["writable"]), network=port, temporary=own_folder())
         os.environ.update(task["environment"])
         sys.argv = ["panther_analysis_tool", *task["arguments"]]
         with Path(task["report"]).open("w", encoding="utf-8") as report:
             watch(tool, report)
             narrow(tool, task["narrowed"], Path(task["loaded"]))
             make_client_when_needed(tool.pat_utils, task["environment"].get(HOST, ""))
-            tool.run()
+            try:
+                with content_in(Path(task["content"])), content_in(own_folder()):
+                    tool.run()
+            finally:
+                tell_refusals(report)
+
+
+def own_folder() -> Path:
+    """Return the folder of this run, which is where all temporary files go."""
+    return Path(os.environ["TMPDIR"])
 
 
 def imported_tool() -> ModuleType:

@@ -4,10 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from local_panther.content.files import special_files
 from local_panther.processes import TemporaryFolder
@@ -19,6 +19,18 @@ REPORT, LOADED = "results.jsonl", "loaded.json"
 END_SECONDS = 0.5  # for the tool to end by itself
 
 Watch = Callable[[str], None]
+
+
+class Box(NamedTuple):
+    """How the code of some content is kept.
+
+    Attributes:
+        content: The root of the content.
+        writable: What the run writes beside its own folder.
+    """
+
+    content: Path
+    writable: Sequence[Path]
 
 
 class Tool:
@@ -36,6 +48,7 @@ class Tool:
         environment: Mapping[str, str],
         watch: Watch | None = None,
         narrowed: Narrowed | None = None,
+        box: Box | None = None,
     ) -> int:
         """Run the tool and return its exit status; once.
 
@@ -45,6 +58,7 @@ class Tool:
             watch: Called with each line of its output, which it then prints, if the tool was
                 started as watched.
             narrowed: What it leaves out; nothing by default.
+            box: How content code is kept; by default it is trusted.
         """
         task = {
             "arguments": list(arguments),
@@ -52,6 +66,9 @@ class Tool:
             "report": str(self._report),
             "loaded": str(self._loaded),
             "narrowed": (narrowed or Narrowed()).as_json(),
+            "box": box is not None,
+            "content": str(box.content.absolute()) if box else "",
+            "writable": [str(path.absolute()) for path in box.writable] if box else [],
         }
         with suppress(BrokenPipeError), self._pipe:  # it has ended already: its status says why
             self._pipe.write(json.dumps(task))

@@ -17,6 +17,7 @@ from typing import Any, TextIO
 from panther_core.detection import DetectionResult
 from panther_core.exceptions import UnknownDestinationError
 
+from local_panther.box.watch import refused
 from local_panther.containment import line_in
 from local_panther.content.filters import describe_error
 from local_panther.unit_tests.results import COMPLETE, Result
@@ -52,6 +53,15 @@ def watch(tool: ModuleType, report: TextIO) -> None:
         "TestCaseEvaluator": watcher.evaluator(),
     }
     vars(tool).update(replaced)
+
+
+def tell_refusals(report: TextIO) -> None:
+    """Record what the box has refused to content: a result that rests on it is none."""
+    for refusal, count in sorted(refused().items()):
+        times = f" ({count:,} times)" if count > 1 else ""
+        text = f"refused: line {refusal.line}: {refusal.what}{times}"
+        report.write(Result(refusal.item, "", passed=False, messages=[text]).as_line() + "\n")
+    report.flush()
 
 
 @dataclass

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from local_panther.instance import checker
-from tests.instance.conftest import archive
+from local_panther.instance.server import running
+from tests.instance.conftest import TOKEN, Client, archive
 from tests.instance.servers import eventually, is_running, processes_with, server
 from tests.instance.test_uploads import BODY, RULE, one_rule
 from tests.scale import examples
@@ -34,6 +35,13 @@ def rule(event):
 """
 
 
+@pytest.fixture
+def instance(tmp_path):
+    """An instance that trusts uploads: what is left then is what the guard holds."""
+    with running(tmp_path / "state", TOKEN, trust=True) as url:
+        yield Client(url, tmp_path / "state")
+
+
 def sleepers(seconds: str) -> list[int]:
     return processes_with(f"sleep\0{seconds}\0")
 
@@ -56,16 +64,16 @@ class TestDaemons:
         then = "import time; time.sleep(300)"
         body = DAEMON.format(more="pass", note=str(note), seconds=seconds, then=then)
         state = tmp_path / "state"
-        with server(state) as running:
+        with server(state, "--trust-content") as found:
             text = "mutation($i: UploadDetectionEntitiesAsyncInput!) "
             text += "{uploadDetectionEntitiesAsync(input: $i) {receiptId}}"
             import base64
 
             data = base64.b64encode(archive(one_rule(body))).decode()
-            running.client.ask(text, i={"data": data})
+            found.client.ask(text, i={"data": data})
             assert eventually(note.exists, 30) and eventually(lambda: sleepers(seconds))
             checks = processes_with(str(state))
-            status, messages = running.end(stop)
+            status, messages = found.end(stop)
             assert status == (-9 if stop == signal.SIGKILL else 0)
             assert "Traceback" not in messages
             assert eventually(lambda: not sleepers(seconds), 2)

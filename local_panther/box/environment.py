@@ -1,0 +1,80 @@
+"""What code in the box finds of its surroundings: no tokens, no credentials, no open files."""
+
+import ctypes
+import fcntl
+import os
+import re
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+# All that content gets of the environment. What it could do with a path or a locale is no secret.
+KEPT = re.compile(
+    "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_.*|TZ|TERM|COLORTERM|COLUMNS|LINES"
+    "|NO_COLOR|FORCE_COLOR|TMPDIR|XDG_CACHE_HOME|VIRTUAL_ENV|LD_LIBRARY_PATH|PYTHON.*"
+    "|LOCAL_PANTHER_.*|PANTHER_ANALYSIS|COVERAGE_.*|GITHUB_ACTIONS|GITHUB_WORKSPACE|CI|PWD"
+)
+# Without these, boto3 would look for credentials in files and at the machine's own address.
+SETTINGS = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)$")
+ENVIRONMENT_FIELDS = slice(49, 51)  # of /proc/self/stat: where the first environment lies
+
+
+def is_kept(name: str) -> bool:
+    """Return whether code in the box gets a variable."""
+    return bool(KEPT.fullmatch(name))
+
+
+def forget_secrets(more: tuple[str, ...] = ()) -> None:
+    """Take all variables away that are not on the list, from the memory of this process too.
+
+    Linux shows the environment that a process was started with under /proc, whatever became of it.
+
+    Args:
+        more: What further variables that stay begin with.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if is_kept(name) or name.startswith(more)
+    }
+    os.environ.clear()
+    _erase_first_environment()
+    os.environ.update(kept if more else SETTINGS | kept)
+
+
+def _erase_first_environment() -> None:
+    """Overwrite the block of the environment that the process was started with."""
+    if sys.platform != "linux":
+        return
+    with suppress(OSError, ValueError, IndexError):
+        # The second field is the name of the program, in brackets, which may hold anything.
+        fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()
+        first, last = (int(field) for field in ["", "", *fields][ENVIRONMENT_FIELDS])
+        if 0 < first < last:
+            ctypes.memset(first, 0, last - first)
+
+
+def close_inherited(named: Iterable[str]) -> None:
+    """Close the files that were open when the process was started, but for the standard streams.
+
+    Args:
+        named: Paths that the user asks for: `/dev/fd/63` of a shell's `<(…)` stays open.
+    """
+    kept = {int(found[1]) for path in named if (found := DESCRIPTOR.match(path))}
+    for number in _open_descriptors():
+        with suppress(OSError):
+            # Python marks what it opens itself, so that programs do not inherit it.
+            is_inherited = not fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+            if number > 2 and number not in kept and is_inherited:
+                os.close(number)
+
+
+def _open_descriptors() -> list[int]:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        with suppress(OSError):
+            return [int(name) for name in os.listdir(folder)]  # noqa: PTH208 - names
+    return []

@@ -1,0 +1,174 @@
+"""What Linux refuses this process and all that it starts from then on; nothing lifts it again.
+
+Landlock refuses writing outside of some folders, other processes' memory and environment, signals
+to them and TCP beyond one port; seccomp refuses to make sockets at all. Both need no rights, and no
+namespaces, which containers often lack.
+
+https://docs.kernel.org/userspace-api/landlock.html
+https://docs.kernel.org/userspace-api/seccomp_filter.html
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PR_SET_NO_NEW_PRIVS = 38
+
+# linux/capability.h: those of files are kept, so that root in a container reads what it did before
+CAPABILITY_VERSION = 0x20080522
+FILE_CAPABILITIES = 0b11111
+
+# linux/landlock.h; the numbers of these calls are the same on all processors
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+RULESET_VERSION = 1
+PATH_BENEATH, NET_PORT = 1, 2
+WRITE_FILE, TRUNCATE, REFER = 1 << 1, 1 << 14, 1 << 13
+MAKE_AND_REMOVE = sum(1 << bit for bit in range(4, 13))
+BIND_TCP, CONNECT_TCP = 1, 2
+SCOPES = 0b11  # abstract sockets, signals
+REFER_SINCE, TRUNCATE_SINCE, NET_SINCE, SCOPED_SINCE = 2, 3, 4, 6
+
+# linux/seccomp.h, linux/bpf_common.h, linux/audit.h
+SET_MODE_FILTER, FLAG_TSYNC = 1, 1
+ALLOW, ERRNO = 0x7FFF0000, 0x00050000
+LOAD, EQUAL, GREATER, MASK, RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+NUMBER, ARCHITECTURE, FIRST, SECOND = 0, 4, 16, 24  # offsets in struct seccomp_data
+X32 = 0x40000000
+AF_INET, AF_INET6, SOCK_STREAM, KIND_OF_SOCKET = 2, 10, 1, 0xF
+
+
+@dataclass(frozen=True)
+class _Processor:
+    """The numbers of calls of one processor."""
+
+    architecture: int
+    seccomp: int
+    socket: int
+    others: tuple[int, ...]  # ptrace, process_vm_readv and _writev, keyctl, io_uring_setup
+
+
+PROCESSORS = {
+    "x86_64": _Processor(0xC000003E, 317, 41, (101, 310, 311, 250, 425)),
+    "aarch64": _Processor(0xC00000B7, 277, 198, (117, 270, 271, 219, 425)),
+}
+
+NO_NETWORK, ANY_NETWORK = 0, -1
+
+
+def restrict(writable: Iterable[Path], network: int) -> list[str]:
+    """Restrict this process, which has no threads yet.
+
+    Args:
+        writable: Folders and files that may be written.
+        network: NO_NETWORK, ANY_NETWORK, or the one port of TCP that may be connected to.
+
+    Returns:
+        What cannot be had here, in words.
+    """
+    if sys.platform != "linux":
+        return ["refusals by the kernel (there are some on Linux)"]
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    missing = []
+    _drop_capabilities(libc)
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return ["refusals by the kernel"]
+    if not _landlock(libc, writable, network):
+        missing.append("Landlock, which refuses writing")
+    if not _seccomp(libc, network):
+        missing.append("seccomp, which refuses sockets")
+    return missing
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> None:
+    """Take from root what would look past Landlock, as into other processes."""
+    header = ctypes.create_string_buffer(struct.pack("Ii", CAPABILITY_VERSION, 0), 8)
+    sets = ctypes.create_string_buffer(24)
+    if libc.capget(header, sets) == 0:
+        effective, permitted, inheritable, *_ = struct.unpack("6I", sets.raw)
+        kept = (bits & FILE_CAPABILITIES for bits in (effective, permitted, inheritable))
+        libc.capset(header, struct.pack("6I", *kept, 0, 0, 0))
+
+
+def _landlock(libc: ctypes.CDLL, writable: Iterable[Path], network: int) -> bool:
+    version = libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), RULESET_VERSION)
+    if version < 1:
+        return False
+    files = WRITE_FILE | MAKE_AND_REMOVE
+    files |= REFER if version >= REFER_SINCE else 0
+    files |= TRUNCATE if version >= TRUNCATE_SINCE else 0
+    has_network = version >= NET_SINCE and network != ANY_NETWORK
+    rights = struct.pack("QQQ", files, BIND_TCP | CONNECT_TCP if has_network else 0, SCOPES)
+    size = 24 if version >= SCOPED_SINCE else 16 if version >= NET_SINCE else 8
+    rules = libc.syscall(CREATE_RULESET, rights, ctypes.c_size_t(size), 0)
+    if rules < 0:
+        return False
+    try:
+        for path in writable:
+            with suppress(OSError):  # it is not there, and so it will not be written
+                _allow(libc, rules, path, files)
+        if has_network and network != NO_NETWORK:
+            port = struct.pack("QQ", CONNECT_TCP, network)
+            libc.syscall(ADD_RULE, rules, NET_PORT, port, 0)
+        return bool(libc.syscall(RESTRICT_SELF, rules, 0) == 0)
+    finally:
+        os.close(rules)
+
+
+def _allow(libc: ctypes.CDLL, rules: int, path: Path, rights: int) -> None:
+    opened = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        allowed = rights if path.is_dir() else rights & (WRITE_FILE | TRUNCATE)
+        libc.syscall(ADD_RULE, rules, PATH_BENEATH, struct.pack("=Qi", allowed, opened), 0)
+    finally:
+        os.close(opened)
+
+
+def _seccomp(libc: ctypes.CDLL, network: int) -> bool:
+    processor = PROCESSORS.get(platform.machine())
+    if processor is None:
+        return False
+    code = b"".join(_program(processor, network))
+    buffer = ctypes.create_string_buffer(code, len(code))
+    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(buffer))
+    return bool(libc.syscall(processor.seccomp, SET_MODE_FILTER, FLAG_TSYNC, program) == 0)
+
+
+def _program(processor: _Processor, network: int) -> Iterable[bytes]:
+    """Return the filter of system calls, an instruction each."""
+    refused = RETURN, 0, 0, ERRNO | errno.EPERM
+    allowed = RETURN, 0, 0, ALLOW
+    # Calls of another architecture have other numbers.
+    lines = [
+        (LOAD, 0, 0, ARCHITECTURE),
+        (EQUAL, 1, 0, processor.architecture),
+        refused,
+        (LOAD, 0, 0, NUMBER),
+        (GREATER, 0, 1, X32),
+        refused,
+    ]
+    for number in processor.others:
+        lines += [(EQUAL, 0, 1, number), refused]
+    if network == NO_NETWORK:
+        lines += [(EQUAL, 0, 1, processor.socket), refused]
+    elif network != ANY_NETWORK:  # streams of TCP, which Landlock limits to the port
+        lines += [
+            (EQUAL, 1, 0, processor.socket),
+            allowed,
+            (LOAD, 0, 0, FIRST),
+            (EQUAL, 2, 0, AF_INET),
+            (EQUAL, 1, 0, AF_INET6),
+            refused,
+            (LOAD, 0, 0, SECOND),
+            (MASK, 0, 0, KIND_OF_SOCKET),
+            (EQUAL, 1, 0, SOCK_STREAM),
+            refused,
+        ]
+    return (struct.pack("HBBI", *line) for line in [*lines, allowed])

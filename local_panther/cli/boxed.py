@@ -1,0 +1,91 @@
+"""How commands run content: in the box, unless the user trusts it."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from local_panther.cli.common import message, note
+from local_panther.text import in_one_line
+
+TrustContent = Annotated[
+    bool,
+    typer.Option(
+        "--trust-content",
+        help="Let the content's code have your environment, the network and your files.",
+    ),
+]
+MAX_SHOWN = 20
+_is_own_process = False
+
+
+def own_this_process() -> None:
+    """Let commands put this process into the box: nothing takes it out again."""
+    global _is_own_process
+    _is_own_process = True
+
+
+def enter_box(
+    paths: Sequence[str],
+    cluster: str,
+    outputs: Sequence[Path | None],
+    messages: Console,
+    *,
+    trust: bool,
+) -> None:
+    """Put this process into the box before it runs content, unless that is trusted.
+
+    Args:
+        paths: What the command reads.
+        cluster: The address of a Dask scheduler.
+        outputs: The files that it writes at its end.
+        messages: Where to say what this system cannot refuse.
+        trust: Run content as it is.
+    """
+    from local_panther.box.entry import ANY_NETWORK, NO_NETWORK, enter
+    from local_panther.box.writing import write_by_another_process
+    from local_panther.records.s3 import is_s3
+
+    if trust or not _is_own_process:
+        return
+    write_by_another_process([path for path in outputs if path])
+    has_s3 = any(map(is_s3, paths))
+    missing = enter(
+        writable=[cache_folder()],
+        named=paths,
+        network=ANY_NETWORK if has_s3 or cluster else NO_NETWORK,
+        kept=("AWS_",) if has_s3 else (),
+    )
+    if missing:
+        text = f"content runs without {' and '.join(missing)}; Python's own refusals remain"
+        note(text, messages)
+
+
+def cache_folder() -> Path:
+    """Return the folder of what is remembered about content, which is made if it is missing."""
+    caches = os.environ.get("XDG_CACHE_HOME") or f"{os.path.expanduser('~')}/.cache"  # noqa: PTH111
+    folder = Path(caches) / "local-panther"
+    with contextlib.suppress(OSError):  # then nothing is remembered
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def print_refusals(messages: Console) -> bool:
+    """Print what was refused, and where; return whether there was anything."""
+    from local_panther.box.watch import refused
+
+    found = sorted(refused().items())
+    for refusal, count in found[:MAX_SHOWN]:
+        times = f" ({count:,} times)" if count > 1 else ""
+        text = in_one_line(f"{refusal}{times}")
+        messages.print(Text.assemble(("refused: ", "red"), text))
+    if len(found) > MAX_SHOWN:
+        messages.print(message(f"refused: {len(found) - MAX_SHOWN:,} more", "red"))
+    if found:
+        note("--trust-content lets content do this", messages)
+    return bool(found)

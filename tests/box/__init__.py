@@ -1,0 +1,1 @@
+"""The box that content code runs in."""
