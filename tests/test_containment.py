@@ -21,6 +21,8 @@ from tests.builders.events import call as api_call
 from tests.builders.replays import replayed, started
 from tests.scale import FULL
 
+pytestmark = pytest.mark.attack("rules")
+
 COMMAND = [sys.executable, "-m", "local_panther", "replay"]
 
 GOOD = """

@@ -21,7 +21,13 @@ from local_panther.cli.query import query
 from local_panther.cli.replay import replay
 from local_panther.cli.serve import serve
 from local_panther.cli.set_values import set_values
-from local_panther.cli.settings import Commands, context_settings, ensure_streams
+from local_panther.cli.settings import (
+    Commands,
+    check_surroundings,
+    context_settings,
+    end_for_certain,
+    ensure_streams,
+)
 from local_panther.cli.simulate import simulate
 from local_panther.cli.summary import summary
 from local_panther.cli.test import TEST_SETTINGS, test
@@ -175,4 +181,9 @@ def main() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter(logging.BASIC_FORMAT))
     logging.basicConfig(handlers=[handler])
-    app()
+    check_surroundings()
+    try:
+        app()
+    except SystemExit as ended:
+        end_for_certain(ended.code)
+        raise

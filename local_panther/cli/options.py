@@ -61,6 +61,13 @@ def _moment(text: str) -> float:
     return time
 
 
+def finite(value: float) -> float:
+    """Return a number that a user has given; NaN is none, and passes every minimum and maximum."""
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a number")
+    return value
+
+
 From = Annotated[
     float | None,
     typer.Option(

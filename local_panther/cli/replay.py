@@ -34,11 +34,14 @@ from local_panther.cli.options import (
     Strict,
     To,
     Workers,
+    finite,
     period,
 )
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.errors import FieldError
 from local_panther.times import DELIVERY_DELAY
+
+MAX_DELAY = 366 * 86400  # seconds
 
 if TYPE_CHECKING:
     from local_panther.content.log_schema import LogSchema
@@ -59,7 +62,14 @@ def replay(
     ] = False,
     strict: Strict = False,
     delivery_delay: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="Time between an event and its arrival.")
+        float,
+        typer.Option(
+            min=0,
+            max=MAX_DELAY,
+            callback=finite,
+            metavar="SECONDS",
+            help="Time between an event and its arrival.",
+        ),
     ] = DELIVERY_DELAY,
     keep_repeated: Annotated[
         bool,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from local_panther.instance.server import Background
 
 STATE = Path(".local-panther")
+MAX_TOKEN = 4096  # characters of its file: /dev/zero has no end
 TOKEN_VARIABLE = "PANTHER_API_TOKEN"
 SECRET_VARIABLE = "PANTHER_WEBHOOK_SECRET"
 
@@ -187,7 +188,8 @@ def _given_token(path: Path | None, messages: Console) -> str:
             return ""
     else:
         try:
-            token = path.read_text(encoding="utf-8").strip()
+            with path.open(encoding="utf-8") as file:
+                token = file.read(MAX_TOKEN).strip()
         except (OSError, UnicodeDecodeError) as error:
             _fail(messages, f"--token-file {path}: {error}")
     if not token or not token.isprintable():

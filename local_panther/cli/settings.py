@@ -4,8 +4,9 @@ import errno
 import os
 import re
 import sys
+import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 import click
@@ -19,6 +20,7 @@ from local_panther.versions import untested_versions, unusable_versions
 
 RANGE = re.compile(r"; BOUNDS(?=\])|\s*\[BOUNDS\]".replace("BOUNDS", r"(?:[\d.]+<=)?x[<>]=[\d.]+"))
 # What options mean that are given without a value, which typer has no word for
+MAX_COLUMNS = 1000
 ALONE = {"changed": "HEAD"}
 QUIET, NO_COLOUR = "LOCAL_PANTHER_QUIET", "NO_COLOR"
 
@@ -121,6 +123,28 @@ def context_settings() -> dict[str, Any]:
     if not is_terminal and "COLUMNS" not in os.environ:
         settings["terminal_width"] = PIPE_WIDTH
     return settings
+
+
+def check_surroundings() -> None:
+    """Let no width of zero columns hide all output, and end the command if its folder is gone."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns and not (columns.isdecimal() and 0 < int(columns) <= MAX_COLUMNS):
+        del os.environ["COLUMNS"]
+    try:
+        os.getcwd()  # noqa: PTH109 - whether there is one
+    except OSError as error:
+        print(f"the working folder cannot be used: {error.strerror}", file=sys.stderr)
+        os._exit(UNUSABLE)
+
+
+def end_for_certain(code: str | int | None) -> None:
+    """End the process now if threads that content has started would keep it for ever."""
+    others = [thread for thread in threading.enumerate() if not thread.daemon]
+    if isinstance(code, int | None) and others != [threading.main_thread()]:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code or 0)
 
 
 def ensure_streams() -> None:

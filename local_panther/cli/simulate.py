@@ -9,12 +9,15 @@ from typing import Annotated
 import typer
 
 from local_panther.cli.common import UNUSABLE, message, message_console, note
+from local_panther.cli.options import finite
 from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.simulate.ordinary import ROLE_CALLS
 from local_panther.simulate.ordinary import background as ordinary_records
 from local_panther.simulate.scenario import Api, Scenario, attack
 
+MAX_MINUTES = 366 * 24 * 60
+YEARS = range(1971, 9999)  # whose days before and after have a place in a timestamp
 DEFAULT_START = datetime(2026, 1, 5, 10, 0, 0)
 ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
 FILE_NAME = re.compile(r".*\.[a-z][a-z0-9]{1,8}", re.IGNORECASE)
@@ -64,7 +67,13 @@ def simulate(
     ] = False,
     retries: Annotated[int, typer.Option(min=0, help="Further attempts on the same roles.")] = 0,
     minutes: Annotated[
-        float, typer.Option(min=0, help="Minutes from the first to the last attempt.")
+        float,
+        typer.Option(
+            min=0,
+            max=MAX_MINUTES,
+            callback=finite,
+            help="Minutes from the first to the last attempt.",
+        ),
     ] = 10,
     succeed: Annotated[
         int, typer.Option(min=0, help="Roles that the attacker then gets into, or changes.")
@@ -119,6 +128,8 @@ def simulate(
         )
     if console and not blocklisted:
         raise typer.BadParameter("--console needs --blocklisted, the role that is switched to")
+    if start.year not in YEARS:
+        raise typer.BadParameter(f"--start: a year from {YEARS[0]} to {YEARS[-1]}")
     if follow_up and not succeed:
         raise typer.BadParameter("--follow-up needs --succeed, the number of sessions")
     epoch = start.replace(tzinfo=UTC).timestamp()

@@ -29,6 +29,8 @@ def transpile_detection(spec: Mapping[str, Any]) -> str:
     Raises:
         FieldError: A key has no known form; the message names it.
     """
+    if not isinstance(spec, Mapping):
+        raise FieldError("must be a mapping with the fields of a rule")
     matches = _expressions(spec.get("Detection"), "Detection")
     parts = [
         RUNTIME.read_text(encoding="utf-8"),

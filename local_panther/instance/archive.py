@@ -3,7 +3,9 @@
 import base64
 import binascii
 import io
+import lzma
 import stat
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -11,6 +13,19 @@ from pathlib import Path, PurePosixPath
 MAX_ARCHIVE_BYTES = 5 * 1024 * 1024  # bytes; an instance's own limit
 MAX_UNPACKED_BYTES = 100 * 1024 * 1024
 MAX_FILES = 20_000
+# What zipfile and its decompressors raise for what is no archive, or none that they know. What
+# cannot be stored is an ArchiveError already.
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    ValueError,
+    LookupError,
+    OSError,
+    struct.error,
+)
 
 
 class ArchiveError(Exception):
@@ -33,7 +48,9 @@ def unpack(data: str, folder: Path) -> None:
     try:
         with zipfile.ZipFile(io.BytesIO(packed)) as archive:
             _extract(archive, folder)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except ArchiveError:
+        raise
+    except UNREADABLE as error:
         raise ArchiveError(f"the archive is not a valid zip file: {error}") from error
 
 

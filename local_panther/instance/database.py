@@ -4,27 +4,34 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from local_panther.errors import ContentError, Problem
 from local_panther.instance.files import PRIVATE_FILE
+from local_panther.instance.index import newer
+
+NO_STEPS: Mapping[int, str] = MappingProxyType({})
 
 
 class Database:
     """A database that only its owner can read. Each change is on disk when it ends."""
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
+    def __init__(
+        self, path: Path, schema: str, version: int, steps: Mapping[int, str] = NO_STEPS
+    ) -> None:
         """Open a database, or make one.
 
         Args:
             path: Its file.
             schema: The statements that make it.
             version: Of the schema.
+            steps: The statements that make the next version of an earlier one, by that one.
 
         Raises:
-            ContentError: It is not such a database, or of another version.
+            ContentError: It is not such a database, or of a version that is not known.
             OSError: It cannot be made or read.
         """
         if path.is_symlink():
@@ -34,7 +41,7 @@ class Database:
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
-            self._open(path, schema, version)
+            self._open(path, schema, version, steps)
         except sqlite3.DatabaseError as error:
             self._connection.close()
             raise _refused(path, f"is not a database of alerts ({error})") from error
@@ -42,7 +49,7 @@ class Database:
             self._connection.close()
             raise
 
-    def _open(self, path: Path, schema: str, version: int) -> None:
+    def _open(self, path: Path, schema: str, version: int, steps: Mapping[int, str]) -> None:
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA foreign_keys = ON")
@@ -51,8 +58,12 @@ class Database:
             self._connection.executescript(
                 f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {version}; COMMIT;"
             )
-        elif found != version:
-            raise _refused(path, f"is of version {found}; name another --state")
+        elif found > version or any(step not in steps for step in range(found, version)):
+            raise _refused(path, newer(found))
+        for step in range(found or version, version):  # each as a whole or not at all
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {steps[step]}; PRAGMA user_version = {step + 1}; COMMIT;"
+            )
 
     def close(self) -> None:
         """Close the database."""

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from local_panther.content.kinds import FOLDERS
 from local_panther.errors import ContentError, Problem, one_line
@@ -12,6 +13,8 @@ from local_panther.instance.files import is_file, is_folder, read_file
 from local_panther.instance.model import StoredItem
 
 INDEX = "state.json"
+# 1 had no number, and is what 0.1.0 and 0.2.0 wrote. A later one adds a step to `_brought_forward`.
+VERSION = 2
 # Hidden, so that panther_analysis_tool finds no content in a state folder within a repository: it
 # reads every folder whose path holds "rules" or the like, unless a part of it begins with a dot.
 PREFIX = ".content-"
@@ -33,7 +36,8 @@ class Index:
     def as_json(self) -> bytes:
         """Return the text of the index."""
         items = {item_id: asdict(item) for item_id, item in self.items.items()}
-        return json.dumps({"content": self.content, "items": items}, indent=1).encode()
+        plain = {"version": VERSION, "content": self.content, "items": items}
+        return json.dumps(plain, indent=1).encode()
 
 
 def stored_content(folder: Path) -> Path:
@@ -62,7 +66,7 @@ def read_index(folder: Path) -> Index:
     if not path.exists() and not path.is_symlink():
         return Index()
     try:
-        plain = json.loads(read_file(path))
+        plain = _brought_forward(path, json.loads(read_file(path)))
         items = {str(i): StoredItem(**item) for i, item in plain["items"].items()}
         index = Index(str(plain["content"]), items)
         _check(folder, index)
@@ -70,6 +74,28 @@ def read_index(folder: Path) -> Index:
         message = f"invalid index of uploads ({one_line(error)}); name another --state or remove it"
         raise ContentError([Problem(str(path), message)]) from error
     return index
+
+
+def _brought_forward(path: Path, plain: dict[str, Any]) -> dict[str, Any]:
+    """Return an index of this or an earlier version as one of this version.
+
+    The next change of the content writes it.
+
+    Raises:
+        ContentError: It is of a later version.
+    """
+    version = plain.get("version", 1)
+    if type(version) is not int or version < 1:
+        raise ValueError(f"{version!r} is not a version of the index")
+    if version > VERSION and {"content", "items"} <= plain.keys():
+        raise ContentError([Problem(str(path), newer(version))])
+    return plain  # items of version 1 may lack their times, which are "" then
+
+
+def newer(version: int) -> str:
+    """Return what to say of a state that a newer local-panther has written."""
+    unknown = f"is of version {version}, which this local-panther does not know"
+    return f"{unknown}: upgrade it, or name another --state"
 
 
 def check_item(item: StoredItem) -> None:

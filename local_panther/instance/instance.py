@@ -61,7 +61,8 @@ class Instance:
     def databases(self) -> Path | None:
         """The folder of the lake's databases; None before the first replay."""
         name = self.alerts.fact(LAKE)
-        return self.library.folder / name if name else None
+        folder = self.library.folder / name if name else None
+        return folder if folder and folder.is_dir() else None  # a backup may come without it
 
     def take(
         self,

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import logging
 import signal
 import socket
 import threading
@@ -70,6 +71,15 @@ class _Handler:
             response = _refused(*refusal)
             response.force_close()  # its body, if there is one, is not waited for
             return response
+        try:
+            return await self._answered(request)
+        except (ConnectionError, web.HTTPException):
+            raise
+        except Exception:
+            logging.exception("a request failed")
+            return _refused(500, "The server failed; its terminal says why")
+
+    async def _answered(self, request: web.Request) -> web.Response:
         with self._connections.request(request.transport):
             try:
                 async with asyncio.timeout(BODY_SECONDS):
@@ -104,6 +114,16 @@ class _Handler:
         if reply.body is None:  # clients read JSON of it all the same
             return web.Response(status=reply.status, headers=EMPTY)
         return web.json_response(reply.body, status=reply.status)
+
+
+def _quiet_logger() -> logging.Logger:
+    """Return a logger that says nothing.
+
+    aiohttp writes a traceback for whatever is no HTTP, with all that was sent: the token too.
+    """
+    logger = logging.getLogger("local_panther.http")
+    logger.disabled = True
+    return logger
 
 
 def _request(body: Any) -> tuple[str | None, dict[str, Any] | None, str | None]:
@@ -147,7 +167,9 @@ async def serve(
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
     app.router.add_route(hdrs.METH_ANY, "/{path:.*}", handler.handle)
     async with contextlib.AsyncExitStack() as stack:
-        runner = web.AppRunner(app, shutdown_timeout=END_SECONDS, access_log=None)
+        runner = web.AppRunner(
+            app, shutdown_timeout=END_SECONDS, access_log=None, logger=_quiet_logger()
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         assert runner.server

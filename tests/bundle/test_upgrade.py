@@ -22,6 +22,7 @@ from local_panther.errors import ContentError
 from tests.builders.events import REPO
 from tests.bundle.test_init import SETTINGS, contents
 from tests.cli.test_command_line import COMMAND, run
+from tests.scale import examples
 
 CONFIG = "global_helpers/aws_role_escalation_config.py"
 EDITED = "queries/aws_role_session_activity_query.yml"
@@ -321,14 +322,18 @@ def test_a_kill_between_two_files_is_completed_by_the_next_run(configured, tmp_p
     assert run("init", configured)[0] == 0 and contents(configured) == contents(whole)
 
 
-def test_kills_at_random_moments_leave_the_old_or_the_new_state(configured, tmp_path):
+@pytest.mark.attack("kills")
+def test_kills_at_random_moments_leave_the_old_or_the_new_state(
+    configured, tmp_path, record_property
+):
     whole = tmp_path / "whole"
     shutil.copytree(configured, whole)
     begun = time.monotonic()
     assert run("init", whole)[0] == 0
     takes = time.monotonic() - begun
     states = contents(configured), contents(whole)
-    for number in range(10):
+    record_property("tried", tries := examples(10, 200))
+    for number in range(tries):
         copy = tmp_path / str(number)
         shutil.copytree(configured, copy)
         process = subprocess.Popen(
@@ -337,8 +342,11 @@ def test_kills_at_random_moments_leave_the_old_or_the_new_state(configured, tmp_
         time.sleep(random.uniform(0.3, 1) * takes)
         process.kill()
         process.wait()
-        finish(copy)
+        was_committed = finish(copy)
         assert contents(copy) in states
+        if number % 10 == 0:  # the next run needs no hand
+            assert run("init", copy)[0] == 0 and contents(copy) == states[1], was_committed
+        shutil.rmtree(copy)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ from tests.cli.test_command_line import COMMAND
 from tests.instance.servers import eventually, is_running, processes_with
 from tests.scale import examples
 
+pytestmark = pytest.mark.attack("processes")
+
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 
 
@@ -54,7 +56,6 @@ class TestReplay:
         assert eventually(lambda: not list(temporary.iterdir()), 2)
 
 
-@pytest.mark.attack("processes")
 @pytest.mark.parametrize("number", range(examples(3, 25)))
 @pytest.mark.parametrize("command", ["query", "summary", "replay"])
 def test_ctrl_c_twice_ends_it_at_once(tmp_path, command, number):

@@ -5,9 +5,13 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
+
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.replays import MEASURED, SUCCEEDED
 from tests.scale import FULL
+
+pytestmark = pytest.mark.attack("records")
 
 SUCCESSES = 1_200_000 if FULL else 10_000
 PRINCIPALS = 1_000_000 if FULL else 5_000

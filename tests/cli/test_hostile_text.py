@@ -18,6 +18,8 @@ from tests.builders.content import write_lines
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.report.test_page import browser, opened  # noqa: F401 - fixtures
 
+pytestmark = pytest.mark.attack("output")
+
 MARKUP = "[/b][red]"
 TERMINAL = "\x1b[2J\x1b]0;owned\x07\x9b31m\x00\x08\x7f"
 LINES = "\r\nALERT CRITICAL\x85\u2028\x0b\x0c"

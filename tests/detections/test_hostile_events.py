@@ -15,6 +15,8 @@ from tests.builders.rules import BLOCKLIST, FAILED_ATTEMPTS, LIST_ROLES, ROLE_SE
 from tests.detections.test_data_model import FILE as DATA_MODEL
 from tests.scale import examples
 
+pytestmark = pytest.mark.attack("rules")
+
 EVENTS = examples(5_000, 1_000_000)
 ALL_PERSON_TYPES = (
     *("IAMUser", "FederatedUser", "IdentityCenterSession", "SAMLUser", "WebIdentityUser"),

@@ -31,6 +31,8 @@ from tests.builders.rules import (
     matches,
 )
 
+pytestmark = pytest.mark.attack("rules")
+
 ERRORS = {
     "throttled": (400, "ProvisionedThroughputExceededException"),
     "no such table": (400, "ResourceNotFoundException"),

@@ -18,6 +18,8 @@ from tests.instance.servers import COMMAND, TOKEN, Server, eventually, server
 from tests.instance.test_uploads import one_rule
 from tests.scale import examples
 
+pytestmark = pytest.mark.attack("serve")
+
 QUERY = json.dumps({"query": "{generalSettings {pantherVersion}}"}).encode()
 VERSION = "{generalSettings {pantherVersion}}"
 

@@ -15,6 +15,8 @@ from tests.instance.servers import eventually, is_running, processes_with, serve
 from tests.instance.test_uploads import BODY, RULE, one_rule
 from tests.scale import examples
 
+pytestmark = pytest.mark.attack("uploads")
+
 # A daemon as daemons are made: two forks, a session of its own, standard streams kept open.
 DAEMON = """
 import os, time

@@ -21,6 +21,8 @@ from tests.instance.servers import COMMAND, Server, server
 from tests.instance.test_uploads import BODY, RULE, one_rule
 from tests.scale import examples
 
+pytestmark = pytest.mark.attack("state")
+
 
 def rule(name: str, note: str = "") -> bytes:
     return archive(one_rule(f"{BODY}# {note}\n", RuleID=name))

@@ -21,6 +21,8 @@ from local_panther.times import parse_time
 from tests.builders.events import START, call
 from tests.builders.replays import replayed
 
+pytestmark = pytest.mark.attack("records")
+
 
 def records(count, start=0):
     return [

@@ -16,6 +16,8 @@ from local_panther.records.reader import Reader
 from tests.builders.events import START, call
 from tests.builders.forms import parquet
 
+pytestmark = pytest.mark.attack("records")
+
 COMPRESSED = {
     "gzip": gzip.compress,
     "zstd": zstandard.compress,

@@ -5,6 +5,8 @@ import threading
 import time
 from contextlib import closing
 
+import pytest
+
 from local_panther.instance.alert_model import AlertFilter
 from local_panther.instance.instance import Instance
 from tests.builders.content import write_lines
@@ -14,6 +16,8 @@ from tests.instance.servers import Server, eventually, server
 from tests.instance.test_uploads import one_rule
 from tests.scale import examples
 from tests.serving.test_delivery import SECRET, receiver
+
+pytestmark = pytest.mark.attack("kills")
 
 BODY = """
 def rule(event):

@@ -261,6 +261,7 @@ class TestErrors:
         assert "eventName" in failure(lake, f"SELECT eventNam FROM {LOGS}")
 
 
+@pytest.mark.attack("lake")
 class TestReadOnly:
     @pytest.mark.parametrize(
         "sql",

@@ -8,6 +8,8 @@ import pytest
 
 from tests.instance.conftest import TOKEN
 
+pytestmark = pytest.mark.attack("serve")
+
 PATHS = (
     ("POST", "/public/graphql"),
     ("GET", "/alerts"),

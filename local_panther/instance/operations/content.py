@@ -171,6 +171,9 @@ def _body(text: str) -> str:
         return transpile_detection(_json(text))
     except FieldError as error:
         return f"raise ValueError({str(error)!r})\n"
+    except (AttributeError, LookupError, TypeError) as error:  # a value of another kind
+        reason = f"is no simple detection: {type(error).__name__}: {error}"
+        return f"raise ValueError({reason!r})\n"
 
 
 def _correlation_results(text: str) -> list[dict[str, Any]]:

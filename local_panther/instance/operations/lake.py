@@ -13,6 +13,7 @@ from local_panther.instance.lake_queries import (
     TooManyQueriesError,
 )
 from local_panther.instance.rest.directory import TOKEN
+from local_panther.lake.names import DEFAULT_DATABASE
 from local_panther.lake.reading import DATABASES
 from local_panther.times import iso
 
@@ -34,7 +35,8 @@ class LakeOperations:
     def executeDataLakeQuery(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
         """Start a query."""
         try:
-            return {"id": self._queries.start(input["sql"], input["databaseName"]).id}
+            database = input["databaseName"] or DEFAULT_DATABASE
+            return {"id": self._queries.start(input["sql"], database).id}
         except TooManyQueriesError as error:
             raise GraphQLError(str(error)) from error
 
