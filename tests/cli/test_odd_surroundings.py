@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_a_report_is_written_where_its_name_leads(tmp_path, what):
         target.parent.chmod(0o700)
     assert f"report: {path}" in done.stderr, done.stderr
     if what == "device":
-        assert path.is_symlink() and not os.path.isfile("/dev/null")
+        assert path.is_symlink() and not Path("/dev/null").is_file()
     else:
         assert target.read_text().startswith("<!") and path.is_symlink() == (what == "link")
 
