@@ -10,7 +10,6 @@ https://docs.panther.com/alerts/destinations/custom_webhook
 import hashlib
 import hmac
 import http.client
-import json
 import logging
 import threading
 import time
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 from local_panther.instance.alert_model import DETECTION_ERROR, KeptAlert
 from local_panther.instance.exchange import Exchange
 from local_panther.instance.instance import Instance
+from local_panther.json_text import json_text
 from local_panther.times import iso
 
 ANSWER_SECONDS = 10.0  # for the whole exchange, however slowly it goes
@@ -144,7 +144,7 @@ class Deliverer:
         return None
 
     def _deliver(self, alert_id: str, attempt: int) -> None:
-        body = json.dumps(self._payload(self._store.get(alert_id))).encode()
+        body = json_text(self._payload(self._store.get(alert_id))).encode()
         now = time.time()
         status, message = self._exchanged(body, now)
         if self._stopping.is_set() and not status:

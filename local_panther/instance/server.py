@@ -21,6 +21,7 @@ from local_panther.instance.connections import Connections
 from local_panther.instance.instance import Instance
 from local_panther.instance.on_demand import BACKLOG, PATH
 from local_panther.instance.rest.router import Router
+from local_panther.json_text import json_text
 
 # Beyond the limit of an archive, so that the message for one that is too large names that limit.
 MAX_REQUEST_BYTES = 8 * MAX_ARCHIVE_BYTES
@@ -103,7 +104,8 @@ class _Handler:
         if query is None:
             return _refused(400, "The request needs a query, and variables as an object")
         assert self.answer
-        return web.json_response(await asyncio.to_thread(self.answer, query, variables, operation))
+        found = await asyncio.to_thread(self.answer, query, variables, operation)
+        return web.json_response(found, dumps=json_text)
 
     async def _rest(self, request: web.Request, text: str) -> web.Response:
         assert self.rest
@@ -113,7 +115,7 @@ class _Handler:
         )
         if reply.body is None:  # clients read JSON of it all the same
             return web.Response(status=reply.status, headers=EMPTY)
-        return web.json_response(reply.body, status=reply.status)
+        return web.json_response(reply.body, status=reply.status, dumps=json_text)
 
 
 def _quiet_logger() -> logging.Logger:

@@ -5,8 +5,8 @@ from typing import Any, TextIO
 
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
+from local_panther.json_text import json_text
 from local_panther.output.basis import as_json as read_as_json
-from local_panther.output.json_text import json_text
 from local_panther.replay import Outcome
 from local_panther.times import iso
 

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
-from local_panther.output.json_text import json_text
+from local_panther.json_text import json_text
 from local_panther.output.jsonlines import by_time
 from local_panther.replay import Outcome
 from local_panther.roles.principals import principal_of

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from local_panther.json_text import json_text
 from local_panther.output.facts import short
-from local_panther.output.json_text import json_text
 from local_panther.text import in_one_line, printable
 
 # What makes a spreadsheet take the text of a cell for a formula:

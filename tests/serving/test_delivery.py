@@ -263,6 +263,14 @@ def test_the_terminal_is_told_when_deliveries_fail_and_go_again(found):
     assert len(told) == 2 and "HTTP 500" in told[0] and "takes alerts again" in told[1]
 
 
+def test_a_number_that_json_does_not_have_is_a_text_in_what_is_delivered(found):
+    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+        take(found, alert(0, context={"size": float("inf"), "none": float("nan")}))
+        assert eventually(lambda: states(found, 1) == ["done"])
+    body = json.loads(hook.received[0][1], parse_constant=pytest.fail)
+    assert body["alertContext"] == {"size": "inf", "none": "nan"}
+
+
 def test_a_name_and_password_in_the_address_are_sent_to_it(found):
     with receiver() as hook:
         url = hook.url.replace("://", "://user:pass@")

@@ -1,17 +1,21 @@
 """Files that are delivered while the instance runs, and content that is uploaded meanwhile."""
 
 import json
+import os
 import subprocess
+import threading
 
 import pytest
 
+from local_panther.instance.library import Library
 from local_panther.records.s3 import S3, S3Error
 from local_panther.serving import feed, looking
 from tests.builders.content import write_lines
 from tests.builders.events import START, call
 from tests.builders.s3 import BUCKET
 from tests.instance.conftest import archive
-from tests.instance.servers import COMMAND
+from tests.instance.servers import COMMAND, eventually, server
+from tests.instance.test_hostile_checks import DAEMON, sleepers
 from tests.instance.test_uploads import one_rule
 from tests.serving.conftest import fed
 from tests.serving.test_lake import LOGS, rows
@@ -120,3 +124,49 @@ def test_following_nothing_is_refused(tmp_path):
     command = [*COMMAND, "serve", "--state", str(tmp_path / "state"), "--follow"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "--follow needs --replay" in done.stderr
+
+
+@pytest.mark.attack("serve")
+def test_a_replay_that_failed_is_said_and_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(feed, "AGAIN_SECONDS", 0.5)
+    folder = tmp_path / "live"
+    folder.mkdir()
+    deliver(folder, 1, "ListRoles")
+    made, tries = Library.work_folder, []
+
+    def on_a_full_disk(library):
+        if threading.current_thread().name.startswith("Thread") and not tries:
+            tries.append(library)
+            raise OSError(28, "No space left on device")
+        return made(library)
+
+    monkeypatch.setattr(Library, "work_folder", on_a_full_disk)
+    with fed(tmp_path / "state", folder, content=rule("ListRoles"), follow=True) as client:
+        client.messages.wait_for("replay: failed: OSError: [Errno 28] No space left on device")
+        client.messages.wait_for("new alerts: 1")
+
+
+@pytest.mark.attack("processes")
+def test_nothing_that_content_starts_outlives_the_replay(tmp_path):
+    seconds = f"5{os.getpid()}.25"
+    folder = tmp_path / "live"
+    folder.mkdir()
+    deliver(folder, 1, "ListRoles")
+    body = DAEMON.format(more="pass", note=str(tmp_path / "note"), seconds=seconds, then="")
+    options = ("--replay", str(folder), "--trust-content")
+    with server(tmp_path / "state", *options) as running:
+        # On the replay alone: the check, where it starts too, ends what it starts as well.
+        assert running.client.upload(archive(one_rule(body=body)))["status"] == "COMPLETED"
+        assert eventually(lambda: running.client.get("/alerts")["results"], 60)
+        assert (tmp_path / "note").exists() and eventually(lambda: not sleepers(seconds))
+
+
+@pytest.mark.attack("processes")
+def test_a_thread_that_a_rule_leaves_behind_does_not_hold_the_replay(tmp_path):
+    folder = tmp_path / "live"
+    folder.mkdir()
+    deliver(folder, 1, "ListRoles")
+    body = "import threading, time\ndef rule(event):\n"
+    body += "    threading.Thread(target=lambda: time.sleep(1000)).start()\n    return True\n"
+    with fed(tmp_path / "state", folder, content=archive(one_rule(body=body))) as client:
+        assert len(client.get("/alerts")["results"]) == 1
