@@ -177,6 +177,10 @@ class WaitingStore(Store):
         if len(self._waiting) >= MAX_WAITING:
             self.flush()
 
+    def take_over(self) -> None:
+        """Let this process, a fork of the one that began, write what it finds from now on."""
+        self._process = os.getpid()
+
     def flush(self) -> None:
         """Write what waits, unless it waits in the process that this one was forked from."""
         if os.getpid() == self._process:

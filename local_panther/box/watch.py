@@ -83,6 +83,11 @@ def stop_watching() -> None:
     _watch.refused.clear()
 
 
+def is_watching() -> bool:
+    """Return whether this process is in the box."""
+    return _watch.is_on
+
+
 def refused() -> Mapping[Refusal, int]:
     """Return what was refused so far, and how often."""
     return _watch.refused

@@ -145,8 +145,8 @@ def replay(
         messages.print(message("--fail-on-alert will be removed in 0.4: use --fail-on INFO"))
     read_as = _schema(log_type, schema, cluster, messages)
     folder = content_folder(content)
-    is_doubtful = has_doubtful_content(folder, messages)
     enter_box(paths, cluster, (report, write_expected), messages, trust=trust_content)
+    is_doubtful = has_doubtful_content(folder, messages)
     with content_errors(messages), reading_progress(messages) as watch:
         outcome = run(
             paths,

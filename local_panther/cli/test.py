@@ -5,6 +5,7 @@ import secrets
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -96,7 +97,7 @@ def test(
         from local_panther.content.dependencies import Dependencies
         from local_panther.instance.index import is_stored
         from local_panther.instance.on_demand import running_on_demand
-        from local_panther.unit_tests.doubts import check_content
+        from local_panther.unit_tests.doubts import check_content, checked_apart
         from local_panther.unit_tests.narrowing import Filters, narrowed_to
         from local_panther.unit_tests.tool import Box
         from local_panther.unit_tests.unopened import unopened
@@ -115,7 +116,8 @@ def test(
                     _report(tool.results(), junit, github=False)
                 raise typer.Exit
             narrowed = narrowed_to(dependencies, only)
-        found = check_content(dependencies, has_comments=not is_stored(folder), only=only)
+        check = partial(check_content, dependencies, has_comments=not is_stored(folder), only=only)
+        found = check() if trust_content else checked_apart(check, cache_folder())
         with running_on_demand(state, token := _token()) as url:
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
             arguments = ["test", *context.args, *left_out.arguments]

@@ -16,12 +16,14 @@ import re
 import runpy
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from local_panther.box.apart import apart
+from local_panther.box.watch import content_in, is_watching
 from local_panther.content.files import files_with
 from local_panther.errors import Problem, one_line
 
@@ -91,10 +93,16 @@ class Settings:
         if path is None:
             raise LookupError(f"{module}.py is not in this repository")
         try:
-            with _importable(path.parent):
-                return runpy.run_path(str(path))
+            if is_watching():
+                return self._run(path)
+            texts, _ = apart(lambda: _as_text(self._run(path)))
+            return {name: ast.literal_eval(text) for name, text in texts.items()}
         except Exception as error:
             raise LookupError(f"{module}.py does not run: {one_line(error)}") from error
+
+    def _run(self, path: Path) -> dict[str, Any]:
+        with _importable(path.parent), content_in(self._folder.resolve()):
+            return runpy.run_path(str(path.resolve()))
 
     def file(self, module: str) -> Path | None:
         """Return the file that a comment means by a name; None if there is none."""
@@ -213,6 +221,16 @@ def _problems(path: Path, folder: Path, settings: Settings) -> Iterator[Problem]
         message = agreement.problem(settings) if agreement else ""
         if message:
             yield Problem(f"{path.relative_to(folder)}:{number}", message)
+
+
+def _as_text(values: dict[str, Any]) -> dict[str, str]:
+    """Return the literals among the values of a module, as Python writes them."""
+    found = {}
+    for name, value in values.items():
+        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+            if name.isupper() and ast.literal_eval(repr(value)) == value:
+                found[name] = repr(value)
+    return found
 
 
 def _agrees(value: Any, relation: str, wanted: Any) -> bool:

@@ -7,16 +7,17 @@ are installed, since a body that is checked is imported.
 import json
 import os
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from panther_analysis_tool.constants import CONFIG_FILE
 
+from local_panther.box.apart import apart
 from local_panther.content.dependencies import Dependencies
 from local_panther.content.files import special_files, unread_items
 from local_panther.content.left_out import Reason, named_or_counted, unread_line
@@ -80,6 +81,28 @@ def check_content(
     if kept_back := sorted(item for one in found.values() for item in one.kept_back):
         notes.append(f"tested, but {Reason.STATUS}: {named_or_counted(kept_back)}")
     return Doubts(problems, notes)
+
+
+def checked_apart(check: Callable[[], Doubts], cache: Path) -> Doubts:
+    """Check content in a process of its own, in the box: to load content is to run it.
+
+    Args:
+        check: Calls `check_content`.
+        cache: The folder of what is remembered.
+
+    Raises:
+        ApartError: The content ended the process.
+    """
+
+    def as_json() -> Any:
+        verdicts.take_over()
+        return asdict(check())
+
+    verdicts.flush()
+    found, refusals = apart(as_json, writable=[cache])
+    problems = [Problem(**problem) for problem in found["problems"]]
+    problems += [Problem(one.item, f"refused: line {one.line}: {one.what}") for one in refusals]
+    return Doubts(problems, found["notes"])
 
 
 class _Check:

@@ -1,0 +1,68 @@
+"""Runs something of a content repository in a process of its own, in the box."""
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from local_panther.box.entry import enter
+from local_panther.box.watch import Refusal, refused
+
+FAILED = 1
+
+
+class ApartError(Exception):
+    """What ran apart ended without an answer; the message says how."""
+
+
+def apart(work: Callable[[], Any], *, writable: Iterable[Path] = ()) -> tuple[Any, list[Refusal]]:
+    """Do something that runs content code, which leaves no trace in this process.
+
+    Args:
+        work: Returns a value of JSON's types. It runs in a copy of this process, which has no
+            further threads.
+        writable: Folders that it writes itself, beside a temporary one.
+
+    Returns:
+        The value, and what was refused.
+
+    Raises:
+        ApartError: The process ended without a value; what it raised is on standard error.
+    """
+    inside, outside = os.pipe()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    child = os.fork()
+    if child == 0:
+        os.close(inside)
+        _work(work, outside, writable)
+    os.close(outside)
+    with os.fdopen(inside, "rb") as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    try:
+        value, refusals = json.loads(text)
+    except ValueError as error:
+        code = os.waitstatus_to_exitcode(status)
+        raise ApartError(f"the content ended the process that checks it (status {code})") from error
+    return value, [Refusal(*each) for each in refusals]
+
+
+def _work(work: Callable[[], Any], outside: int, writable: Iterable[Path]) -> None:
+    """Send the value; never returns."""
+    status = FAILED
+    try:
+        enter(writable=writable)
+        text = json.dumps([work(), sorted(refused())])
+        with os.fdopen(outside, "wb") as pipe:
+            pipe.write(text.encode())
+        status = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(status)
