@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from panther_analysis_tool.constants import CONFIG_FILE
 
-from local_panther.box.apart import apart
+from local_panther.box.apart import ApartError, apart
 from local_panther.content.dependencies import Dependencies
 from local_panther.content.files import special_files, unread_items
 from local_panther.content.left_out import Reason, named_or_counted, unread_line
@@ -89,9 +89,6 @@ def checked_apart(check: Callable[[], Doubts], cache: Path) -> Doubts:
     Args:
         check: Calls `check_content`.
         cache: The folder of what is remembered.
-
-    Raises:
-        ApartError: The content ended the process.
     """
 
     def as_json() -> Any:
@@ -99,7 +96,10 @@ def checked_apart(check: Callable[[], Doubts], cache: Path) -> Doubts:
         return asdict(check())
 
     verdicts.flush()
-    found, refusals = apart(as_json, writable=[cache])
+    try:
+        found, refusals = apart(as_json, writable=[cache])
+    except ApartError as error:
+        return Doubts([Problem("", str(error))])
     problems = [Problem(**problem) for problem in found["problems"]]
     problems += [Problem(one.item, f"refused: line {one.line}: {one.what}") for one in refusals]
     return Doubts(problems, found["notes"])

@@ -209,6 +209,57 @@ def test_unit_tests_get_nothing_and_fail_by_what_was_refused(place, record_prope
     assert place.run("test", "--trust-content").returncode == 0 and not place.is_untouched
 
 
+SETTINGS = """import os, socket, sqlite3, subprocess, urllib.request
+def tried(action):
+    try:
+        return action()
+    except Exception:
+        return None
+{actions}
+THRESHOLD = 6 if "MY_TOKEN" in os.environ else 5
+"""
+
+
+class WithSettings(Place):
+    """One whose comment names a setting: who compares it runs the file."""
+
+    def files(self):
+        names = {"port": self.port, "home": self.home}
+        lines = [f"tried(lambda: {a.format(**names)})" for a in self._actions.values()]
+        comment = "Threshold: 5 # must equal hostile_config.THRESHOLD\n"
+        return {
+            "rules/quiet.yml": yaml.safe_dump(SPEC | {"Filename": "quiet.py"}) + comment,
+            "rules/quiet.py": "def rule(event):\n    return True\n",
+            "rules/hostile_config.py": SETTINGS.format(actions="\n".join(lines)),
+        }
+
+
+@pytest.mark.parametrize("command", ["test", "replay", "set"])
+def test_settings_that_are_compared_get_nothing(tmp_path, command, record_property):
+    record_property("tried", len(ACTIONS))
+    with WithSettings(tmp_path, ACTIONS).open() as place:
+        trail = [place.folder / "trail.jsonl"] if command == "replay" else []
+        done = place.run(command, *trail)
+        assert place.is_untouched, done.stderr
+        assert "must equal" not in done.stderr  # it saw no token, and was compared
+
+
+def test_content_that_is_checked_before_its_tests_gets_nothing(tmp_path, record_property):
+    record_property("tried", len(ACTIONS))
+    with Place(tmp_path, ACTIONS, at_import=True).open() as place:
+        done = place.run("test")
+        assert place.is_untouched and done.returncode == 1
+        assert f": writing {place.home}/written" in done.stderr
+
+
+def test_content_that_ends_the_process_of_its_check_is_said(tmp_path):
+    actions = {"ends": "ctypes.CDLL(None)._exit(0)"}
+    with Place(tmp_path, actions, at_import=True).open() as place:
+        done = place.run("test")
+        assert done.returncode != 0 and "Traceback" not in done.stderr
+        assert "the content ended the process that checks it" in done.stderr
+
+
 def test_an_upload_gets_nothing_while_it_is_imported(tmp_path, record_property):
     record_property("tried", len(ACTIONS))
     with Place(tmp_path, ACTIONS, at_import=True).open() as place:
