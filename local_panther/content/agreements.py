@@ -95,14 +95,23 @@ class Settings:
         try:
             if is_watching():
                 return self._run(path)
-            texts, _ = apart(lambda: _as_text(self._run(path)))
-            return {name: ast.literal_eval(text) for name, text in texts.items()}
+            texts, reason = apart(lambda: self._run_to_text(path))[0]
         except Exception as error:
             raise LookupError(f"{module}.py does not run: {one_line(error)}") from error
+        if reason:
+            raise LookupError(f"{module}.py does not run: {reason}")
+        return {name: ast.literal_eval(text) for name, text in texts.items()}
 
     def _run(self, path: Path) -> dict[str, Any]:
         with _importable(path.parent), content_in(self._folder.resolve()):
             return runpy.run_path(str(path.resolve()))
+
+    def _run_to_text(self, path: Path) -> tuple[dict[str, str], str]:
+        """Return the literals among a file's values as Python writes them, or why it fails."""
+        try:
+            return _as_text(self._run(path)), ""
+        except Exception as error:
+            return {}, one_line(error)
 
     def file(self, module: str) -> Path | None:
         """Return the file that a comment means by a name; None if there is none."""
