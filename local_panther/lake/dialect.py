@@ -15,6 +15,7 @@ from local_panther.content.sql import CLOUDTRAIL, parameters_in
 from local_panther.errors import FieldError, one_line
 from local_panther.lake.adapting import adapt
 from local_panther.lake.columns import LAKE_TABLE, TABLES
+from local_panther.lake.constants import inline_constants
 from local_panther.lake.macros import expand_macros, now
 from local_panther.lake.names import DEFAULT_DATABASE, Tables, name_tables, resolved
 from local_panther.lake.preparation import plain_calls
@@ -49,6 +50,7 @@ def transpile_sql(
         _set_parameters(found, query, parameters)
     if arrived:
         _hide_what_is_to_come(found)
+        inline_constants(found)
     return written(found)
 
 

@@ -11,6 +11,9 @@ from dataclasses import replace
 from sqlglot import exp
 
 from local_panther.content.sql import CLOUDTRAIL, is_alone, sources
+from local_panther.content.sql_dialect import function_name
+from local_panther.lake.calls import SPECIAL
+from local_panther.lake.functions import FUNCTIONS, NOW_FUNCTIONS
 from local_panther.lake.macros import offset_of
 from local_panther.lake.windows import NOTHING_NEEDED, Needs
 
@@ -21,6 +24,8 @@ NOT_LOOKED_INTO = (WITH, "connect", "match", "pivots", "joins")
 BETWEEN_FUNCTION_AND_WINDOW = (exp.WithinGroup, exp.Filter, exp.IgnoreNulls, exp.RespectNulls)
 # Of GROUP BY, what can add a row of totals, which is there without any other
 GROUPINGS = (exp.Tuple, exp.Rollup, exp.Cube, exp.GroupingSets)
+# Functions that make one value of those of one row
+OF_ONE_ROW = {*FUNCTIONS, *SPECIAL, *NOW_FUNCTIONS, SINCE.upper()}
 TOTALS = ("rollup", "cube", "grouping_sets", "totals", "all")
 
 
@@ -136,7 +141,7 @@ def _may_aggregate(select: exp.Select) -> bool:
         if function.find_ancestor(exp.Select) is not select:
             continue
         if isinstance(function, exp.Anonymous):
-            is_aggregate = function.name.lower() != SINCE
+            is_aggregate = function_name(function) not in OF_ONE_ROW
         else:
             is_aggregate = isinstance(function, exp.AggFunc) or "Agg" in type(function).__name__
         if is_aggregate and not _is_over_a_window(function):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from local_panther.content.load import loaded_content
 from local_panther.content.model import Content, Query, ScheduledRule
 from local_panther.content.schedule import Schedule
 from local_panther.content.sql import parse_sql
@@ -19,7 +20,7 @@ from local_panther.lake.lake import Lake, QueryFailed
 from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
 from local_panther.lake.windows import windows_of
-from tests.builders.events import ALICE, START, call, read_record
+from tests.builders.events import ALICE, REPO, START, call, read_record
 from tests.scale import examples
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -44,7 +45,17 @@ HABITS = (
     f"{LATELY}SELECT l.eventID, COUNT(b.t) AS n "
     "FROM lately l LEFT JOIN before b ON b.t < l.t GROUP BY l.eventID"
 )
-QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED, HABITS)
+# The same with what is sought in a row of settings, and functions of what is read
+SETTINGS = (
+    "WITH settings AS (SELECT 1 AS one, 'x' AS letter), "
+    f"seen AS (SELECT eventID, p_event_time AS t FROM {TABLE} WHERE p_occurs_since('1 h')), "
+    "lately AS (SELECT seen.*, settings.letter FROM seen CROSS JOIN settings WHERE "
+    "CONCAT(settings.letter, SPLIT_PART(eventID, '-', settings.one)) IN ('x1', 'x3', 'x5')), "
+    f"before AS (SELECT eventID, p_event_time AS t FROM {TABLE} WHERE p_occurs_since('4 h')) "
+    "SELECT l.eventID, l.letter, COUNT(b.t) AS n FROM lately l CROSS JOIN settings "
+    "LEFT JOIN before b ON b.t < DATEADD('minute', settings.one, l.t) GROUP BY l.eventID, l.letter"
+)
+QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED, HABITS, SETTINGS)
 
 
 class Rows:
@@ -198,6 +209,7 @@ def test_no_run_is_left_out_that_has_rows(left, kind, right, result, arrivals):
         (WINDOW, [15, 210, 315]),
         (ABSENCE, [15, 75, 210, 270, 315]),
         (HABITS, [15, 210, 255]),  # the first run ever, and those that see record 1 in the hour
+        (SETTINGS, [15, 210, 255]),
     ],
 )
 def test_a_run_that_lacks_what_its_rows_need_is_not_asked_for(monkeypatch, sql, asked):
@@ -212,6 +224,13 @@ def test_a_run_that_lacks_what_its_rows_need_is_not_asked_for(monkeypatch, sql, 
     monkeypatch.setattr(Lake, "runs", runs)
     run(sql, [(1, 1), (200, 200), (310, 310)], monkeypatch)
     assert times == asked
+
+
+def test_the_query_of_this_repository_has_a_gate():
+    with loaded_content(REPO) as content:
+        scheduled = [query for query in content.queries.values() if query.schedule]
+        needs = [windows_of(query).needs for query in scheduled]
+    assert [(found.window, found.gate_window) for found in needs] == [(3 * HOUR, 3 * HOUR)]
 
 
 class TestWindows:
