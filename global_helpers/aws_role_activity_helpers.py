@@ -145,10 +145,12 @@ def is_failed_role_attempt(event: Any) -> bool:
     The role refused, or the caller would get in but for something else, see `is_open`. Errors that
     are not known to be about access do not count.
     """
+    if not is_failed_call(event):  # first, as most calls succeed
+        return False
     name = event.get("eventName")
     if name not in ATTEMPTS or event.get("eventSource") != EVENT_SOURCES[name]:
         return False
-    return is_failed_call(event) and (is_refused(event) or is_open(event))
+    return is_refused(event) or is_open(event)
 
 
 def is_refused(event: Any) -> bool:

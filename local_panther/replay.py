@@ -37,7 +37,7 @@ from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
 from local_panther.records.reader import Reader
 from local_panther.records.s3 import s3_for
-from local_panther.roles.calls import ROLE_CALLS
+from local_panther.roles.calls import ROLE_CALLS, SERVICE
 from local_panther.roles.log import RoleLog
 from local_panther.roles.settings import RoleSettings, read_settings
 from local_panther.times import ALWAYS, DELIVERY_DELAY, Period
@@ -184,6 +184,7 @@ def replay(
             s3=s3,
             keep_repeated=keep_repeated,
             period=period,
+            with_added=stream.needs_added_fields,
         )
         if schema:
             reader = JsonLines(schema, tally, s3, period, keep_repeated=keep_repeated)
@@ -263,6 +264,12 @@ class _Stream:
         return None if self._observer else united(names)
 
     @property
+    def needs_added_fields(self) -> bool:
+        """True if what Panther adds is needed of most records, and not of those that match."""
+        has_readers = self._observer is not None or self._timelines is not None
+        return has_readers or self._scheduled.read_added_fields
+
+    @property
     def alerts(self) -> list[Alert]:
         """The alerts so far, in the order in which they were made."""
         return in_order([*self._rule_alerts.alerts, *self._correlation_alerts.alerts])
@@ -285,13 +292,13 @@ class _Stream:
             if self._is_cloudtrail and includes(self._lake_names, record.name):
                 self._lake.add(record, self._now, self._needed)
                 self._scheduled.note(record.name, record.time)
-        event = None
-        if self._is_cloudtrail and record.name in ROLE_CALLS:
+        fields = None
+        if self._is_cloudtrail and record.name in ROLE_CALLS and record.caller_type != SERVICE:
             with self._errors.caught(record.where):
-                event = record.event()
-                self.role_log.add(event, record.time)
+                fields = record.fields()
+                self.role_log.add(fields, record.time)
         with self._errors.caught(record.where):
-            for signal in self._engine.run(record, self._now, event):
+            for signal in self._engine.run(record, self._now, fields):
                 self._take(signal)
 
     def finish(self) -> None:

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partialmethod
 from types import ModuleType
 from typing import Any
@@ -40,17 +40,29 @@ class BodyRule(Rule):
         self.swallowed = {}
         return super().run(*args, **kwargs)
 
-    def denies(self, event: Mapping[str, Any]) -> bool:
+    def denies(self, event: Mapping[str, Any], passes: Callable[[], bool]) -> bool:
         """Return whether the filters or rule() say no; no other function is called.
 
         An error is no "no".
+
+        Args:
+            event: What rule() gets.
+            passes: Evaluates the filters, in place of panther_core, which would take all of the
+                event for that.
         """
+        if self._setup_exception:
+            return False
+        if self._filters_should_run() and not passes():
+            return True
         self._matched = False
         try:
             result = super().run(event, {}, {}, batch_mode=True)
             return not (self._matched or result.detection_evaluation_failed)
         finally:
             self._matched = None
+
+    def _filters_should_run(self) -> bool:
+        return self._matched is None and bool(super()._filters_should_run())
 
     def matcher_function(self, event: Mapping[str, Any]) -> bool:
         """Call rule()."""

@@ -8,6 +8,7 @@ answers alone: an event that gives the same answers needs no evaluation. Only "n
 over. A match is evaluated for each event, with its title and all else.
 """
 
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
@@ -16,12 +17,14 @@ from typing import Any, cast
 
 from jsonpath_ng import Child, Fields, JSONPath, Root  # type: ignore[import-untyped]
 from panther_core import enriched_event
+from panther_core.filter import Filter
 
 from local_panther.containment import call
 from local_panther.content.importing import BodyRule
 from local_panther.content.model import PythonRule
 from local_panther.content.purity import Line
 from local_panther.detection.view import PantherEvent, lacks
+from local_panther.records.model import Record
 from local_panther.records.panther_fields import is_added
 
 MAX_LEAVES = 1_000  # of a rule; beyond them its tree begins anew
@@ -34,6 +37,7 @@ NO_MATCH, EVALUATE, UNKNOWN = "no match", "evaluate", None
 MISSING = object()  # no such field
 ODD = object()  # what is never remembered: it is not to be told apart, or too long
 WHOLE: Question = ()  # a look at all of the event, which no other one will be like
+NAMES = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 MAX_ANSWER = 300  # characters
 
 # What most rules ask. The texts of errors are too many for a table: only whether there is one.
@@ -89,6 +93,11 @@ class Answers(dict[Question, Answer]):
         return ODD if first.lower() in self._names else MISSING
 
 
+def of_success(record: Record) -> tuple[Answer, ...]:
+    """Return `Answers.common` of a record without errors, which need not be read for that."""
+    return record.name, _told(record.source), MISSING, True
+
+
 def _within(fields: Any, keys: Iterable[str]) -> Any:
     for key in keys:
         if type(fields) is not dict:
@@ -126,6 +135,19 @@ class WatchedEvent(enriched_event.PantherEvent):
         vars(self).update(vars(self._view))
         self.path: dict[Question, Answer] = {}
         self._is_odd = False
+
+    def passes(self, filters: Iterable[Filter]) -> bool:
+        """Evaluate filters in their order, noting the fields that each one looks at."""
+        for part in filters:
+            if part.ands and not (part.condition or part.ors or part.nots or part.exception):
+                if not self.passes(part.ands):
+                    return False
+                continue
+            for question in _asked_by(part):
+                self._note(*question)
+            if not part.filter(self._view):
+                return False
+        return True
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return a field."""
@@ -168,6 +190,17 @@ class WatchedEvent(enriched_event.PantherEvent):
         if not self._is_odd and question not in self.path:
             self.path[question] = answer = self._answers[question]
             self._is_odd = answer is ODD
+
+
+def _asked_by(part: Filter) -> Iterator[Question]:
+    """Yield the fields that a filter looks at; WHOLE for what is more than names in names."""
+    if part.exception:
+        yield WHOLE
+    if part.condition:
+        target = str(part.condition.target)
+        yield tuple(target.split(".")) if NAMES.fullmatch(target) else WHOLE
+    for inner in (*part.ands, *part.ors, *part.nots):
+        yield from _asked_by(inner)
 
 
 def _keys_of(path: JSONPath) -> Question:
@@ -228,6 +261,12 @@ class Known:
         }
         self._seen = 0
         self._left: dict[tuple[Answer, ...], list[_Undecided]] = {}
+
+    def is_decided(self, common: tuple[Answer, ...]) -> bool:
+        """Return whether it is known that no rule matches events with these common answers."""
+        found = self._left.get(common) == []
+        self._seen += found
+        return found
 
     def undecided(self, rules: Iterable[PythonRule], answers: Answers) -> Iterator[PythonRule]:
         """Yield the rules of which it is not known that they do not match an event.
@@ -318,12 +357,13 @@ class Decisions:
             NO_MATCH, or EVALUATE: a match and an error are evaluated as ever.
         """
         event = WatchedEvent(answers)
+        passes = partial(event.passes, rule.filters)
         if self._stopper:
             with self._stopper:
-                said, error = call(rule.denies, event)
+                said, error = call(rule.denies, event, passes)
             said = said and not self._stopper.has_stopped
         else:
-            said, error = call(rule.denies, event)
+            said, error = call(rule.denies, event, passes)
         verdict = NO_MATCH if said and not error else EVALUATE
         is_odd = ODD in event.path.values()
         self._remember(event.path, EVALUATE if is_odd else verdict)

@@ -7,7 +7,7 @@ from typing import Any
 from local_panther.containment import TimeLimitError
 from local_panther.content.model import Content, EventNames, PythonRule, includes, united
 from local_panther.content.purity import Purity
-from local_panther.detection.decisions import Answers, Known
+from local_panther.detection.decisions import Answers, Known, of_success
 from local_panther.detection.running import run_rule
 from local_panther.detection.signals import Signal
 from local_panther.detection.view import PantherEvent
@@ -15,8 +15,8 @@ from local_panther.errors import RunErrors
 from local_panther.records.model import Record
 from local_panther.records.panther_fields import normalised_time
 
-# Evaluations, some 0.2 s of them, before anything is learned: reading the code takes as long.
-FEW = 20_000
+# Evaluations before anything is learned: reading the code of the rules takes as long.
+FEW, FEW_OF_A_RULE = 2000, 150
 MAX_STOPPED = 3  # calls of one rule; each costs the time limit, on every record
 
 
@@ -37,6 +37,7 @@ class Engine:
         self._errors = errors
         self._evaluated = 0
         self._left_out: set[str] = set()  # rules that do not end
+        self._few = max(FEW, FEW_OF_A_RULE * len(self._rules))
 
     @property
     def event_names(self) -> EventNames:
@@ -44,22 +45,24 @@ class Engine:
         return united(rule.event_names for rule in self._rules)
 
     def run(
-        self, record: Record, arrival: float | None = None, event: dict[str, Any] | None = None
+        self, record: Record, arrival: float | None = None, fields: dict[str, Any] | None = None
     ) -> Iterator[Signal]:
         """Run the rules that can match a record and yield a signal for each match.
 
         Args:
             record: The record.
             arrival: When it arrived, in seconds since 1970; when it happened if omitted.
-            event: What the record returned as its event, if it was asked for that before. It gets
-                its `p_parse_time`.
+            fields: What the record returned as its fields, if it was asked for them before.
         """
         rules: Iterable[PythonRule] = self._for_name(record.name)
         if not rules:
             return
+        is_learning = self._evaluated >= self._few
+        if is_learning and not record.has_failed and self._known.is_decided(of_success(record)):
+            return
         arrival = record.time if arrival is None else arrival
-        seen = _Seen(record, arrival, event, self._model)
-        if self._evaluated >= FEW:
+        seen = _Seen(record, arrival, fields, self._model)
+        if is_learning:
             rules = self._known.undecided(rules, seen.answers)
         for rule in rules:
             if self._left_out and rule.metadata.rule_id in self._left_out:
@@ -99,10 +102,10 @@ class Engine:
 class _Seen:
     """A record as rules see it, made when it is asked for."""
 
-    def __init__(self, record: Record, arrival: float, event: Any, model: Any) -> None:
+    def __init__(self, record: Record, arrival: float, fields: Any, model: Any) -> None:
         self._record = record
         self._arrival = arrival
-        self._given = event
+        self._given = fields
         self._model = model
 
     @cached_property
@@ -112,7 +115,7 @@ class _Seen:
     @cached_property
     def event(self) -> dict[str, Any]:
         """The event."""
-        event = self._record.event(self._fields) if self._given is None else self._given
+        event = self._record.event(self._fields)
         event["p_parse_time"] = normalised_time(self._arrival)
         return event
 

@@ -24,10 +24,14 @@ ESCAPES = re.compile(
 
 
 def line_of(record: Record, arrival: float | None) -> bytes:
-    """Return a record `r`, its p_ fields `p` and its arrival `a` as one line of JSON."""
+    """Return a record `r`, its p_ fields `p` and its arrival `a` as one line of JSON.
+
+    Of a record that was read without the fields that Panther adds, `p` is its time alone.
+    """
     parsed = normalised_time(record.time if arrival is None else arrival).encode()
     raw = record.raw if len(record.raw) <= LARGE_BYTES else _shortened(record.raw)
-    return b'{"a":"%b","p":%b,"r":%b}' % (parsed, record.added, raw)
+    added = record.added or b'{"p_event_time":"%b"}' % normalised_time(record.time).encode()
+    return b'{"a":"%b","p":%b,"r":%b}' % (parsed, added, raw)
 
 
 def repaired(line: bytes) -> bytes:

@@ -13,6 +13,8 @@ from sqlglot import exp
 from local_panther.content.sql import CLOUDTRAIL, is_alone, sources
 from local_panther.content.sql_dialect import function_name
 from local_panther.lake.calls import SPECIAL
+from local_panther.lake.columns import PANTHER_LISTS, PANTHER_TEXT, TABLES
+from local_panther.lake.dialect import translate
 from local_panther.lake.functions import FUNCTIONS, NOW_FUNCTIONS
 from local_panther.lake.macros import offset_of
 from local_panther.lake.windows import NOTHING_NEEDED, Needs
@@ -26,6 +28,7 @@ BETWEEN_FUNCTION_AND_WINDOW = (exp.WithinGroup, exp.Filter, exp.IgnoreNulls, exp
 GROUPINGS = (exp.Tuple, exp.Rollup, exp.Cube, exp.GroupingSets)
 # Functions that make one value of those of one row
 OF_ONE_ROW = {*FUNCTIONS, *SPECIAL, *NOW_FUNCTIONS, SINCE.upper()}
+ADDED_COLUMNS = {name.lower() for name in f"{PANTHER_TEXT} {PANTHER_LISTS}".split()}
 TOTALS = ("rollup", "cube", "grouping_sets", "totals", "all")
 
 
@@ -70,6 +73,18 @@ def gate_of(query: exp.Expr, name: str) -> exp.Expr:
     gate = exp.select("TRUE AS needed").distinct().from_(part)
     gate.set(WITH, exp.With(expressions=[cte.copy() for cte in ctes[: place + 1]]))
     return gate
+
+
+def reads_added_fields(query: exp.Expr) -> bool:
+    """Return whether a query names what Panther adds to a record, beside its times.
+
+    Args:
+        query: From `parse_sql`.
+    """
+    found = translate(query, TABLES)  # in which every `*` of a table is its columns
+    names = {column.name.lower() for column in found.find_all(exp.Column)}
+    stars = (star for star in found.find_all(exp.Star) if not isinstance(star.parent, exp.Count))
+    return not names.isdisjoint(ADDED_COLUMNS) or any(stars)
 
 
 def _reaches(ctes: Iterable[exp.CTE]) -> dict[str, float]:

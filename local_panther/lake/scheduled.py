@@ -29,6 +29,7 @@ MIN_GATED_RUNS = 32  # that wait: fewer are asked for at once, as a gate costs a
 BATCH_BYTES = 64 * 1024 * 1024  # of records that runs which wait keep in the lake
 MAX_RUNS_BETWEEN = 50_000  # of a query between two records: beyond, a wrong clock made the gap
 TRANSLATED = "translated for runs"
+READS_ADDED = "reads added fields"
 MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
 
 
@@ -132,6 +133,14 @@ class ScheduledQueries:
     def event_names(self) -> EventNames:
         """The eventNames of records that any of the queries can see."""
         return united(job.query.event_names for job in self._jobs)
+
+    @property
+    def read_added_fields(self) -> bool:
+        """True if any of the queries reads what Panther adds to a record, beside its times."""
+        return any(
+            found_before(READS_ADDED, job.query.text, partial(_reads_added, job.query))
+            for job in self._jobs
+        )
 
     @property
     def horizon(self) -> float:
@@ -246,6 +255,12 @@ def _translated(query: Query) -> str:
     from local_panther.lake.dialect import transpile_sql
 
     return transpile_sql(query.sql, arrived=True)
+
+
+def _reads_added(query: Query) -> bool:
+    from local_panther.lake.needs import reads_added_fields
+
+    return reads_added_fields(query.sql)
 
 
 def _next_run(job: _Job) -> float:

@@ -20,11 +20,13 @@ class Look(NamedTuple):
         wanted: The eventNames that some rule may want; None for all.
         requester_pays: Accept to pay for requests to buckets that ask for it.
         folder: What relative paths are relative to.
+        with_added: Make the fields that Panther adds.
     """
 
     wanted: frozenset[str] | None
     requester_pays: bool = False
     folder: str = ""
+    with_added: bool = True
 
 
 def look_through(files: list[str], look: Look) -> list[Scan] | None:
@@ -73,4 +75,4 @@ def fingerprint() -> str:
 @cache
 def _scanner(look: Look) -> tuple[Scanner, S3]:
     s3 = S3(requester_pays=look.requester_pays)
-    return Scanner(look.wanted, s3, look.folder), s3
+    return Scanner(look.wanted, s3, look.folder, with_added=look.with_added), s3

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import simdjson
 
 from local_panther.errors import Problem
+from local_panther.records.panther_fields import panther_fields
 from local_panther.times import ALWAYS, Period
 
 REFUSED = (ValueError, RuntimeError)  # what simdjson raises on text that it does not take
@@ -27,8 +28,11 @@ class Record(NamedTuple):
         sequence: Its place in the order of reading, which decides between equal times.
         name: Its eventName, or "" if it has none.
         raw: The record as JSON.
-        added: The fields that Panther adds, as JSON.
+        added: The fields that Panther adds, as JSON; empty if the reader was not asked for them.
         where: The file and the place in it.
+        source: Its eventSource; "" if it is not known without a look at the record.
+        caller_type: The type of its caller, alike.
+        has_failed: False if it is known to have neither errorCode nor errorMessage.
     """
 
     time: float
@@ -37,6 +41,9 @@ class Record(NamedTuple):
     raw: bytes
     added: bytes
     where: str
+    source: str = ""
+    caller_type: str = ""
+    has_failed: bool = True
 
     def event(self, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the event that rules get: the record with the fields that Panther adds.
@@ -44,7 +51,10 @@ class Record(NamedTuple):
         Args:
             fields: What `fields` returned, if it was asked before.
         """
-        return {**(self.fields() if fields is None else fields), **_parsed(self.added)}
+        fields = self.fields() if fields is None else fields
+        if self.added:
+            return {**fields, **_parsed(self.added)}
+        return {**fields, **panther_fields(fields, self.raw, self.time)}
 
     def fields(self) -> dict[str, Any]:
         """Return the record alone, as CloudTrail wrote it but for null."""

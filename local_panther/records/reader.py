@@ -25,6 +25,8 @@ class Reader:
         keep_repeated: Yield a record again whose eventID was seen before; it is counted all the
             same.
         period: Yield only records that happened in it.
+        with_added: Have the workers make the fields that Panther adds. Without it, each record's
+            are made when its event is asked for.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class Reader:
         s3: S3 | None = None,
         keep_repeated: bool = False,
         period: Period = ALWAYS,
+        with_added: bool = True,
     ) -> None:
+        self._with_added = with_added
         self._keep_repeated = keep_repeated
         self._period = period
         self._wanted = wanted
@@ -49,13 +53,13 @@ class Reader:
 
     def read(self, files: Iterable[str]) -> Generator[Record]:
         """Yield the wanted records of all files, in order of reading, each once."""
-        for scan in scans(files, self._wanted, self._s3, self._places):
+        for scan in scans(files, self._wanted, self._s3, self._places, with_added=self._with_added):
             yield from self._records(scan)
 
     def _records(self, scan: Scan) -> Iterator[Record]:
         tally = self._tally
         tally.add(scan.tally)
-        for time, name, event_id, raw, added, where in scan.records:
+        for time, name, event_id, raw, added, where, *gist in scan.records:
             if time not in self._period:
                 tally.outside += 1
                 continue
@@ -64,7 +68,7 @@ class Reader:
                 if not self._keep_repeated:
                     continue
             tally.wanted += 1
-            yield Record(time, tally.wanted, name, raw, added, where)
+            yield Record(time, tally.wanted, name, raw, added, where, *gist)
 
 
 def _cluster(address: str) -> Places:

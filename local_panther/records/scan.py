@@ -49,8 +49,11 @@ class ScannedRecord(NamedTuple):
         name: Its eventName, or "" if it has none.
         event_id: Its eventID, None if it has none.
         raw: The record as JSON.
-        added: The fields that Panther adds, as JSON.
+        added: The fields that Panther adds, as JSON; empty if they were not asked for.
         where: The file and the place in it.
+        source: Its eventSource, or "" if that is no text.
+        caller_type: The type of its caller, or "" if it has none.
+        has_failed: False if it has neither errorCode nor errorMessage.
     """
 
     time: float
@@ -59,6 +62,9 @@ class ScannedRecord(NamedTuple):
     raw: bytes
     added: bytes
     where: str
+    source: str
+    caller_type: str
+    has_failed: bool
 
 
 class _Callers:
@@ -109,18 +115,27 @@ class Scanner:
     hundred.
     """
 
-    def __init__(self, wanted: frozenset[str] | None, s3: S3, folder: str = "") -> None:
+    def __init__(
+        self,
+        wanted: frozenset[str] | None,
+        s3: S3,
+        folder: str = "",
+        *,
+        with_added: bool = True,
+    ) -> None:
         """Prepare to scan.
 
         Args:
             wanted: The eventNames that some rule may want; None for all.
             s3: Opens files that are in S3.
             folder: What relative paths are relative to.
+            with_added: Make the fields that Panther adds.
         """
         # glibc's malloc keeps freed blocks of up to the largest size that was freed before, and
         # gives larger ones back, which costs a page fault for every 4 KB of the next file.
         bytearray(PIECE_BYTES)
         self._wanted = wanted
+        self._with_added = with_added
         self._opener = Opener(s3, folder)
         self._times = EventTimes()
         self._callers = _Callers()
@@ -256,8 +271,24 @@ class Scanner:
         if b"null" in raw:
             remove_nulls(values)
             raw = ENCODER.encode(values).encode()
-        added = json.dumps(panther_fields(values, raw, time)).encode()
-        scan.records.append(ScannedRecord(time, name, _id_of(values, event_id), raw, added, where))
+        added = b""
+        if self._with_added:
+            added = json.dumps(panther_fields(values, raw, time)).encode()
+        source, identity = values.get("eventSource"), values.get("userIdentity")
+        kind = identity.get("type") if isinstance(identity, dict) else None
+        scan.records.append(
+            ScannedRecord(
+                time,
+                name,
+                _id_of(values, event_id),
+                raw,
+                added,
+                where,
+                source if isinstance(source, str) else "",
+                kind if isinstance(kind, str) else "",
+                "errorCode" in values or "errorMessage" in values,
+            )
+        )
 
 
 def _is_of_aws(record: Any) -> bool:

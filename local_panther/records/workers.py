@@ -72,6 +72,8 @@ def scans(
     wanted: frozenset[str] | None,
     s3: S3,
     places: Places | None,
+    *,
+    with_added: bool = True,
 ) -> Iterator[Scan]:
     """Yield what files hold, in their order.
 
@@ -81,8 +83,9 @@ def scans(
         s3: Opens files that are in S3.
         places: Opens the place where files are looked through; if it is None, and for fewer than
             two batches, this process reads itself.
+        with_added: Make the fields that Panther adds.
     """
-    scanner = Scanner(wanted, s3)
+    scanner = Scanner(wanted, s3, with_added=with_added)
     rest = _batches(files, s3)
     first = list(islice(rest, 2))
     batches = chain(first, rest)
@@ -90,7 +93,8 @@ def scans(
         for batch in _fetched_ahead(batches, s3):
             yield from _scanned(batch, scanner)
         return
-    look = Look(wanted, s3.requester_pays, os.getcwd())  # noqa: PTH109 - as text
+    folder = os.getcwd()  # noqa: PTH109 - as text
+    look = Look(wanted, s3.requester_pays, folder, with_added)
     samples = [batch.files[0] for batch in first if batch.files[0] != STANDARD_INPUT]
     waiting: deque[tuple[FileBatch, Future[Found] | None]] = deque()
     with places(look, samples) as place:

@@ -29,6 +29,7 @@ SOURCES = {
 LISTED_TYPES = {"ListDiscoveredResources": "resourceType", "ListResources": "typeName"}
 TYPE_OF_ROLES = "AWS::IAM::Role"
 ROLE_CALLS = frozenset(SOURCES)
+SERVICE = "AWSService"  # the type of a caller whose calls are nobody's
 
 DISCOVERY, SUCCESS = "discovery", "success"
 FAILURE = "failure"  # refused
@@ -112,7 +113,7 @@ def role_call(event: Mapping[str, Any], time: float, settings: RoleSettings) -> 
     api, identity = event.get("eventName"), event.get("userIdentity")
     if api not in ROLE_CALLS or event.get("eventSource") != SOURCES[api]:
         return None
-    if not isinstance(identity, Mapping) or identity.get("type") == "AWSService":
+    if not isinstance(identity, Mapping) or identity.get("type") == SERVICE:
         return None
     listed = LISTED_TYPES.get(api)
     if listed and inner(event, "requestParameters").get(listed) != TYPE_OF_ROLES:

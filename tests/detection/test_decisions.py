@@ -30,6 +30,7 @@ NEVER_WATCHED = 10**9
 def running(folder, monkeypatch, few=ALWAYS_WATCHED, **options):
     """An engine over some content that learns from the first event on, and its errors."""
     monkeypatch.setattr(engine_module, "FEW", few)
+    monkeypatch.setattr(engine_module, "FEW_OF_A_RULE", 0)
     errors, clock = RunErrors(), EventClock()
     with (
         loaded_content(folder, **options) as content,
