@@ -290,7 +290,8 @@ class _Stream:
                 self._observer.record(record, self._now)
         with self._errors.caught(record.where):
             if self._is_cloudtrail and includes(self._lake_names, record.name):
-                self._lake.add(record, self._now, self._needed)
+                unread = self._scheduled.sees_failures_first
+                self._lake.add(record, self._now, self._needed, unread=unread)
                 self._scheduled.note(record.name, record.time)
         fields = None
         if self._is_cloudtrail and record.name in ROLE_CALLS and record.caller_type != SERVICE:

@@ -1,6 +1,7 @@
 """The columns of the lake's table, and how a record fills them."""
 
 LAKE_TABLE = "panther_logs.public.aws_cloudtrail"
+FAILED_TABLE = "panther_logs.public.p_failed_calls"  # those that have an error, for gates
 VARIANT = (  # columns that hold objects and lists
     "userIdentity",
     "requestParameters",

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from local_panther.errors import ContentError, one_line
 from local_panther.imports import LazyModule
-from local_panther.lake.columns import CREATE, INSERT, LAKE_TABLE
+from local_panther.lake.columns import CREATE, FAILED_TABLE, INSERT, LAKE_TABLE
 from local_panther.lake.lines import line_of, repaired
 from local_panther.lake.reach import Reach
 from local_panther.lake.session import NOW, begin, check_path, quoted
+from local_panther.lake.unread import UnreadLines
+from local_panther.lake.windows import Gate
 from local_panther.processes import TemporaryFolder
 from local_panther.records.model import Record
 from local_panther.times import sql_timestamp
@@ -86,6 +88,10 @@ class Lake:
             self._folder.cleanup()
             raise
         self._batch = self._folder.path / "batch.ndjson"
+        self._unread = UnreadLines(self._folder.path)
+        self._failed: list[bytes] = []  # that wait for a gate
+        self._failed_bytes = 0  # since the last look at which can go
+        self._lacks_failed = False  # of those that a gate has to see
         self.added_bytes = 0
         self.refused = 0
         self.reasons: list[str] = []
@@ -120,13 +126,21 @@ class Lake:
         connection.execute("SET enable_external_access = false")
         connection.execute("CREATE SCHEMA panther_logs.public")
         connection.execute(CREATE)
+        connection.execute(CREATE.replace(LAKE_TABLE, FAILED_TABLE))
         return connection
+
+    @property
+    def has_unread(self) -> bool:
+        """True if records wait unread."""
+        return bool(self._unread)
 
     def add(
         self,
         record: Record,
         arrival: float | None = None,
         needed: Callable[[], Reach] = Reach,
+        *,
+        unread: bool = False,
     ) -> None:
         """Store a record.
 
@@ -134,8 +148,13 @@ class Lake:
             record: The record.
             arrival: When it arrived, in seconds since 1970; when it happened if omitted.
             needed: Called now and then for what must stay; everything else can go.
+            unread: Leave it unread until a query other than a gate is run. All records before the
+                first query must be added alike.
         """
         line = line_of(record, arrival)
+        if unread:
+            self._add_unread(line, record, needed)
+            return
         self._waiting.append(line)
         self._waiting_bytes += len(line)
         self.added_bytes += len(line)
@@ -144,6 +163,26 @@ class Lake:
         # Copying what stays costs as much as storing it: not before there is as much that is new.
         if self._stored_bytes >= max(FORGET_BYTES, self._kept_bytes):
             self._forget(needed())
+
+    def _add_unread(self, line: bytes, record: Record, needed: Callable[[], Reach]) -> None:
+        self.added_bytes += len(line)
+        if record.has_failed:
+            self._failed.append(line)
+            self._failed_bytes += len(line)
+            if len(self._failed) >= BATCH_RECORDS:
+                self._flush_failed()
+        if self._unread.add(line, record.time):
+            reach = needed()
+            self._unread.forget(reach)
+            if self._stored_bytes >= max(FORGET_BYTES, self._kept_bytes):
+                self._forget(reach)
+            if self._failed_bytes >= FORGET_BYTES and reach.horizon > -math.inf:
+                self._flush_failed()
+                moment = sql_timestamp(reach.horizon)
+                old = f"p_event_time < TIMESTAMP '{moment}'"
+                self._connection.execute(f"DELETE FROM {FAILED_TABLE} WHERE {old}")
+                self._connection.execute("CHECKPOINT panther_logs")
+                self._failed_bytes = 0
 
     def _forget(self, reach: Reach) -> None:
         """Copy what can still be asked for into a new table, and drop the old one."""
@@ -179,6 +218,20 @@ class Lake:
         (count,) = self._connection.execute(f"SELECT COUNT(*) FROM {LAKE_TABLE}").fetchall()[0]
         return int(count)
 
+    def passed(self, gate: Gate, times: Sequence[float]) -> set[float]:
+        """Return the times at which a gate has a row, or fails.
+
+        Args:
+            gate: The gate.
+            times: What `$now` stands for, in seconds since 1970.
+        """
+        if not gate.of_failures:
+            self._flush()
+        self._flush_failed()
+        if gate.of_failures and self._lacks_failed:
+            return set(times)
+        return {time for time, rows in self._runs(gate.sql, times).items() if rows}
+
     def runs(
         self, sql: str, times: Sequence[float]
     ) -> dict[float, list[dict[str, Any]] | QueryFailed]:
@@ -191,6 +244,13 @@ class Lake:
         Returns:
             The rows of each run, or what it failed with.
         """
+        if times:
+            self._flush()
+        return self._runs(sql, times)
+
+    def _runs(
+        self, sql: str, times: Sequence[float]
+    ) -> dict[float, list[dict[str, Any]] | QueryFailed]:
         if len(times) > 1 and NOW in sql:
             try:
                 return self._together(sql, times)
@@ -217,7 +277,7 @@ class Lake:
 
     def _alone(self, sql: str, time: float) -> list[dict[str, Any]] | QueryFailed:
         try:
-            return self.query(sql, time)
+            return self._query(sql, time)
         except duckdb.InterruptException:
             return QueryFailed(f"took more than {QUERY_SECONDS:.0f} s", timed_out=True)
         except (duckdb.Error, TooManyRowsError) as error:
@@ -237,11 +297,16 @@ class Lake:
             duckdb.Error: The query cannot be run.
             TooManyRowsError: It has more rows than are taken.
         """
+        self._flush()
+        return self._query(sql, now, values)
+
+    def _query(
+        self, sql: str, now: float, values: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         moment = {"now": sql_timestamp(now)} if "$now" in sql else {}
         return self._rows(sql, {**moment, **(values or {})} or None)
 
     def _rows(self, sql: str, values: dict[str, Any] | None) -> list[dict[str, Any]]:
-        self._flush()
         limit = threading.Timer(QUERY_SECONDS, self._connection.interrupt)
         limit.start()
         try:
@@ -261,32 +326,46 @@ class Lake:
         ]
 
     def _flush(self) -> None:
+        for lines in self._unread.take():
+            self._store(lines)
+            self._stored_bytes += sum(map(len, lines))
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        if not waiting:
-            return
-        self._stored_bytes += sum(map(len, waiting))
-        try:
-            self._insert(waiting)
-        except (duckdb.ProgrammingError, duckdb.DataError):  # not of the disk or memory
-            self._insert_halves([repaired(line) for line in waiting])
-        except (duckdb.Error, OSError) as error:
-            self._refuse(waiting, error)
+        if waiting:
+            self._stored_bytes += sum(map(len, waiting))
+            self._store(waiting)
 
-    def _insert_halves(self, lines: list[bytes]) -> None:
+    def _flush_failed(self) -> None:
+        failed, self._failed = self._failed, []
+        if failed:
+            self._store(failed, FAILED_TABLE)
+
+    def _store(self, lines: list[bytes], table: str = LAKE_TABLE) -> None:
+        """Store lines, and note what cannot be stored."""
+        try:
+            self._insert(lines, table)
+        except (duckdb.ProgrammingError, duckdb.DataError):  # not of the disk or memory
+            self._insert_halves([repaired(line) for line in lines], table)
+        except (duckdb.Error, OSError) as error:
+            self._refuse(lines, error, table)
+
+    def _insert_halves(self, lines: list[bytes], table: str) -> None:
         """Insert what can be inserted: one bad record costs a few inserts, and only itself."""
         try:
-            self._insert(lines)
+            self._insert(lines, table)
         except (duckdb.Error, OSError) as error:
             # A full disk refuses what it would refuse in halves, too.
             is_of_records = isinstance(error, (duckdb.ProgrammingError, duckdb.DataError))
             if len(lines) == 1 or not is_of_records:
-                self._refuse(lines, error)
+                self._refuse(lines, error, table)
                 return
             middle = len(lines) // 2
-            self._insert_halves(lines[:middle])
-            self._insert_halves(lines[middle:])
+            self._insert_halves(lines[:middle], table)
+            self._insert_halves(lines[middle:], table)
 
-    def _refuse(self, lines: list[bytes], error: Exception) -> None:
+    def _refuse(self, lines: list[bytes], error: Exception, table: str) -> None:
+        if table == FAILED_TABLE:  # the log gets the same lines, and counts them
+            self._lacks_failed = True
+            return
         self.refused += len(lines)
         if len(self.reasons) < MAX_REASONS:
             found = EVENT_ID.search(lines[0])
@@ -294,11 +373,12 @@ class Lake:
             place = name if len(lines) == 1 else f"{name} and {len(lines) - 1:,} after it"
             self.reasons.append(f"{place}: {one_line(error)[:MAX_REASON]}")
 
-    def _insert(self, lines: list[bytes]) -> None:
+    def _insert(self, lines: list[bytes], table: str) -> None:
         # By way of a file, which DuckDB reads faster than a parameter.
         self._batch.write_bytes(b"\n".join(lines))
         room = max(LINE_BYTES, *map(len, lines)) + 1
-        self._connection.execute(INSERT, [str(self._batch), room])
+        statement = INSERT.replace(LAKE_TABLE, table)
+        self._connection.execute(statement, [str(self._batch), room])
 
 
 def json_value(value: Any) -> Any:

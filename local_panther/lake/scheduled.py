@@ -20,7 +20,7 @@ from local_panther.detection.running import run_rule
 from local_panther.detection.signals import Signal
 from local_panther.errors import FieldError, RunErrors
 from local_panther.lake.lake import Lake, QueryFailed
-from local_panther.lake.windows import Sight, windows_of
+from local_panther.lake.windows import Gate, Needs, Sight, windows_of
 from local_panther.remembered import found_before
 from local_panther.times import iso
 
@@ -29,6 +29,7 @@ MIN_GATED_RUNS = 32  # that wait: fewer are asked for at once, as a gate costs a
 BATCH_BYTES = 64 * 1024 * 1024  # of records that runs which wait keep in the lake
 MAX_RUNS_BETWEEN = 50_000  # of a query between two records: beyond, a wrong clock made the gap
 TRANSLATED = "translated for runs"
+GATE = "gate"
 READS_ADDED = "reads added fields"
 MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
 
@@ -73,12 +74,12 @@ class _Job:
     time_outs: int = 0
 
     @cached_property
-    def gate(self) -> str:
-        """The query that tells whether its rows have what they need, like `sql`."""
-        from local_panther.lake.dialect import transpile_sql
-        from local_panther.lake.needs import gate_of
-
-        return transpile_sql(gate_of(self.query.sql, self.sight.windows.needs.gate), arrived=True)
+    def gate(self) -> Gate | None:
+        """The query that tells whether its rows have what they need; None if there is none."""
+        needs = self.sight.windows.needs
+        if not (needs.gate and self.sight.windows.repeatable):
+            return None
+        return Gate(*found_before(GATE, self.query.text, lambda: _gate(self.query, needs)))
 
 
 class ScheduledQueries:
@@ -142,6 +143,15 @@ class ScheduledQueries:
             for job in self._jobs
         )
 
+    @cached_property
+    def sees_failures_first(self) -> bool:
+        """True if each query has a gate that only calls with an error can pass.
+
+        Records can wait unread in the lake then.
+        """
+        gates = [job.gate for job in self._jobs]
+        return bool(gates) and all(gate is not None and gate.of_failures for gate in gates)
+
     @property
     def horizon(self) -> float:
         """The earliest event time that a run still to come can see; -infinity for any."""
@@ -202,9 +212,10 @@ class ScheduledQueries:
     def _asked(self, job: _Job) -> list[float]:
         """Return the times of the waiting runs that can have rows."""
         times = [run.time for run in job.waiting]
-        if job.sight.windows.needs.gate and len(times) >= MIN_GATED_RUNS:
-            passed = self._lake.runs(job.gate, sorted({run.gate for run in job.waiting}))
-            times = [run.time for run in job.waiting if passed[run.gate]]
+        is_asked = len(times) >= MIN_GATED_RUNS or (times and self._lake.has_unread)
+        if job.gate and is_asked:
+            passed = self._lake.passed(job.gate, sorted({run.gate for run in job.waiting}))
+            times = [run.time for run in job.waiting if run.gate in passed]
         return times
 
     def _times(self, job: _Job, run: _Run) -> Iterator[float]:
@@ -255,6 +266,12 @@ def _translated(query: Query) -> str:
     from local_panther.lake.dialect import transpile_sql
 
     return transpile_sql(query.sql, arrived=True)
+
+
+def _gate(query: Query, needs: Needs) -> Gate:
+    from local_panther.lake.gates import gate_for
+
+    return gate_for(query.sql, needs)
 
 
 def _reads_added(query: Query) -> bool:

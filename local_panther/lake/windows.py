@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_left, bisect_right, insort
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from local_panther.content.model import Query
 from local_panther.remembered import found_before
@@ -35,6 +35,19 @@ class Needs:
 
 
 NOTHING_NEEDED = Needs()
+
+
+class Gate(NamedTuple):
+    """A query that has a row if another one can have any.
+
+    Attributes:
+        sql: The gate in DuckDB's dialect.
+        of_failures: True if no call without an error can make a difference. It then reads the table
+            of calls that failed.
+    """
+
+    sql: str
+    of_failures: bool
 
 
 @dataclass(frozen=True)

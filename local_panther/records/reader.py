@@ -59,7 +59,8 @@ class Reader:
     def _records(self, scan: Scan) -> Iterator[Record]:
         tally = self._tally
         tally.add(scan.tally)
-        for time, name, event_id, raw, added, where, *gist in scan.records:
+        for found in scan.records:
+            time, event_id = found.time, found.event_id
             if time not in self._period:
                 tally.outside += 1
                 continue
@@ -68,7 +69,17 @@ class Reader:
                 if not self._keep_repeated:
                     continue
             tally.wanted += 1
-            yield Record(time, tally.wanted, name, raw, added, where, *gist)
+            yield Record(
+                time,
+                tally.wanted,
+                found.name,
+                found.raw,
+                found.added,
+                found.where,
+                found.source,
+                found.caller_type,
+                found.has_failed,
+            )
 
 
 def _cluster(address: str) -> Places:

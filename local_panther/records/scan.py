@@ -275,7 +275,7 @@ class Scanner:
         if self._with_added:
             added = json.dumps(panther_fields(values, raw, time)).encode()
         source, identity = values.get("eventSource"), values.get("userIdentity")
-        kind = identity.get("type") if isinstance(identity, dict) else None
+        caller_type = identity.get("type") if isinstance(identity, dict) else None
         scan.records.append(
             ScannedRecord(
                 time,
@@ -285,7 +285,7 @@ class Scanner:
                 added,
                 where,
                 source if isinstance(source, str) else "",
-                kind if isinstance(kind, str) else "",
+                caller_type if isinstance(caller_type, str) else "",
                 "errorCode" in values or "errorMessage" in values,
             )
         )

@@ -83,7 +83,11 @@ def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
     time = parse_time(values.get("eventTime", "")) or START
     added = json.dumps(panther_fields(values, raw, time)).encode()
     name = values.get("eventName")
-    return Record(time, sequence, name if isinstance(name, str) else "", raw, added, "test")
+    who = values.get("userIdentity")
+    texts = (name, values.get("eventSource"), who.get("type") if isinstance(who, dict) else None)
+    name, source, kind = (text if isinstance(text, str) else "" for text in texts)
+    has_failed = "errorCode" in values or "errorMessage" in values
+    return Record(time, sequence, name, raw, added, "test", source, kind, has_failed)
 
 
 def discovery(name: str, who: dict[str, Any] | None = None, time: float = START) -> dict[str, Any]:
