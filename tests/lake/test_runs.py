@@ -15,7 +15,9 @@ from local_panther.content.sql import parse_sql
 from local_panther.errors import RunErrors
 from local_panther.lake import lake as lake_module
 from local_panther.lake import scheduled as scheduled_module
+from local_panther.lake import unread as unread_module
 from local_panther.lake.dialect import transpile_sql
+from local_panther.lake.gates import gate_for
 from local_panther.lake.lake import Lake, QueryFailed
 from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
@@ -55,7 +57,15 @@ SETTINGS = (
     "SELECT l.eventID, l.letter, COUNT(b.t) AS n FROM lately l CROSS JOIN settings "
     "LEFT JOIN before b ON b.t < DATEADD('minute', settings.one, l.t) GROUP BY l.eventID, l.letter"
 )
-QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED, HABITS, SETTINGS)
+# What was refused lately, by what happened before: only calls with an error pass its gate.
+REFUSED = (
+    "WITH seen AS (SELECT eventID, p_event_time AS t, CASE WHEN COALESCE(errorCode, '') = '' "
+    f"THEN 'success' ELSE 'failure' END AS outcome FROM {TABLE} WHERE p_occurs_since('1 h')), "
+    "refused AS (SELECT DISTINCT eventID, t FROM seen WHERE outcome = 'failure'), "
+    f"before AS (SELECT eventID, p_event_time AS t FROM {TABLE} WHERE p_occurs_since('4 h')) "
+    "SELECT r.eventID, b.eventID AS other FROM refused r LEFT JOIN before b ON b.t < r.t"
+)
+QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED, HABITS, SETTINGS, REFUSED)
 
 
 class Rows:
@@ -89,11 +99,18 @@ def run(sql, arrivals, monkeypatch, rate=15 * MINUTE) -> tuple[Rows, RunErrors]:
         for number, (minute, arrival) in enumerate(arrivals):
             moment, latest = START + minute * MINUTE, max(latest, START + arrival * MINUTE)
             list(scheduled.advance(latest))
-            record = read_record(call("ListRoles", time=moment, eventID=str(number)))
-            lake.add(record, latest, lambda: Reach(scheduled.horizon))
+            record = numbered(number, moment)
+            unread = scheduled.sees_failures_first
+            lake.add(record, latest, lambda: Reach(scheduled.horizon), unread=unread)
             scheduled.note("ListRoles", moment)
         list(scheduled.finish(latest))
     return rows, errors
+
+
+def numbered(number: int, moment: float):
+    """One call in three is refused."""
+    error = {"errorCode": "AccessDenied"} if number % 3 == 1 else {}
+    return read_record(call("ListRoles", time=moment, eventID=str(number), **error))
 
 
 def test_every_row_of_every_run_counts(monkeypatch):
@@ -160,7 +177,7 @@ def hold_against_each_run(sql, arrivals):
             while waiting and START + waiting[0][1][1] * MINUTE <= moment:
                 number, (minute, arrival) = waiting.pop(0)
                 at, came = START + minute * MINUTE, START + arrival * MINUTE
-                lake.add(read_record(call("ListRoles", time=at, eventID=str(number))), came)
+                lake.add(numbered(number, at), came)
             found = lake.query(transpile_sql(parse_sql(sql)), moment)
             expected += [(moment, row) for row in found]
             moment += 900
@@ -208,8 +225,9 @@ def test_no_run_is_left_out_that_has_rows(left, kind, right, result, arrivals):
     [
         (WINDOW, [15, 210, 315]),
         (ABSENCE, [15, 75, 210, 270, 315]),
-        (HABITS, [15, 210, 255]),  # the first run ever, and those that see record 1 in the hour
-        (SETTINGS, [15, 210, 255]),
+        (HABITS, [210, 255]),  # those that see record 1 in the hour
+        (SETTINGS, [210, 255]),
+        (REFUSED, [210, 255]),
     ],
 )
 def test_a_run_that_lacks_what_its_rows_need_is_not_asked_for(monkeypatch, sql, asked):
@@ -231,6 +249,37 @@ def test_the_query_of_this_repository_has_a_gate():
         scheduled = [query for query in content.queries.values() if query.schedule]
         needs = [windows_of(query).needs for query in scheduled]
     assert [(found.window, found.gate_window) for found in needs] == [(3 * HOUR, 3 * HOUR)]
+
+
+SEEN = "WITH seen AS (SELECT eventID, {columns} FROM {table} WHERE p_occurs_since('1 h'){more})"
+PARTS = ", refused AS (SELECT eventID FROM seen WHERE {condition}), before AS (SELECT eventID FROM "
+PARTS += "{table} WHERE p_occurs_since('4 h')) SELECT r.eventID FROM refused r {join}"
+JOIN = "JOIN before ON before.eventID = r.eventID"
+
+
+@pytest.mark.parametrize(
+    ("columns", "more", "condition", "join", "expected"),
+    [
+        ("errorCode AS e", "", "e = 'AccessDenied'", JOIN, True),
+        ("errorCode AS e", "", "e IS NOT NULL AND LENGTH(eventID) > 0", JOIN, True),
+        ("NULLIF(errorCode, '') AS e", "", "NOT e IS NULL", JOIN, True),
+        ("errorCode AS e", "", "IFF(e IS NULL, 'ok', 'no') = 'no'", JOIN, True),
+        ("errorCode AS e", "", "e IS NULL", JOIN, False),
+        ("errorCode AS e", "", "e = 'AccessDenied' OR eventID = '1'", JOIN, False),
+        ("requestParameters:errorCode::string AS e", "", "e = 'AccessDenied'", JOIN, False),
+        ("COUNT(*) OVER () AS n, errorCode AS e", "", "e <> ''", JOIN, False),
+        ("errorCode AS e", " ORDER BY eventID LIMIT 5", "e <> ''", JOIN, False),
+        ("errorCode AS e", "", "e <> ''", "JOIN seen ON seen.eventID = r.eventID " + JOIN, True),
+        ("errorCode AS e", "", "e <> '' AND eventID IN (SELECT eventID FROM seen)", JOIN, False),
+    ],
+)
+def test_only_failures_are_asked_for_where_others_cannot_matter(
+    columns, more, condition, join, expected
+):
+    text = SEEN.format(columns=columns, table=TABLE, more=more)
+    query = parse_sql(text + PARTS.format(table=TABLE, condition=condition, join=join))
+    needs = windows_of(Query("Own", query.sql("snowflake"), None, ())).needs
+    assert needs.gate and gate_for(query, needs).of_failures == expected
 
 
 class TestWindows:
@@ -295,6 +344,20 @@ class TestLimits:
         many, same = most_stored(10**9)
         assert few <= 500 < many
         assert found == same
+
+    def test_what_waits_unread_is_dropped_when_no_run_can_see_it(self, monkeypatch):
+        monkeypatch.setattr(unread_module, "FILE_BYTES", 50_000)
+        with Lake() as lake:
+            for number in range(1000):
+                moment = START + number * MINUTE
+                lake.add(
+                    numbered(number, moment), moment, partial(Reach, moment - HOUR), unread=True
+                )
+            assert lake.has_unread
+            rows = lake.query(f"SELECT CAST(eventID AS INTEGER) AS n FROM {TABLE}")
+            assert not lake.has_unread
+        found = [row["n"] for row in rows]
+        assert found == [*range(found[0], 1000)] and 880 < found[0] <= 940
 
     def test_it_keeps_what_is_asked_for_around_a_time(self, monkeypatch):
         monkeypatch.setattr(lake_module, "FORGET_BYTES", 100_000)

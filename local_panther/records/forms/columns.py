@@ -126,7 +126,7 @@ def is_own_form(record: Mapping[str, Any], raw: bytes) -> bool:
         record: The record.
         raw: The same as JSON, in which one search rules out objects that are text.
     """
-    has_text = any(start in raw for start in OBJECTS_AS_TEXT)
+    has_text = b':"{' in raw or b': "{' in raw or b':"[' in raw or b': "[' in raw
     if has_text and any(isinstance(record.get(name), str) for name in NESTED):
         return False
     identity = record.get("userIdentity")
@@ -137,7 +137,6 @@ def is_own_form(record: Mapping[str, Any], raw: bytes) -> bool:
     return not any(path_of(name) or folded(name) in WHOLE for name in record.keys() - FIELDS)
 
 
-OBJECTS_AS_TEXT = (b':"{', b': "{', b':"[', b': "[')
 FIELDS = frozenset(TOP_LEVEL.values())
 OWN_NAMES = frozenset(NAMES.values())
 
