@@ -51,26 +51,34 @@ def event_mix_name() -> str:
     return "recorded events" if recorded_files() else "generated events"
 
 
-def generated_files(records: int, *, days: float) -> list[Path]:
-    """Return gzipped files of 1,000 generated records each, as AWS delivers them.
+def generated_files(
+    records: int,
+    *,
+    days: float,
+    role_calls: float = ROLE_CALLS_A_THOUSAND / 1000,
+    in_file: int = RECORDS_A_FILE,
+) -> list[Path]:
+    """Return gzipped files of generated records, as AWS delivers them.
 
     No record repeats another. They are kept for the next run.
 
     Args:
         records: Number of records.
         days: The time that they are spread over.
+        role_calls: Share (0 to 1) of the records that are AssumeRole or ListRoles.
+        in_file: Records in each file.
     """
-    folder = BUILD / f"{records}-records-{days:g}-days"
-    count = records // RECORDS_A_FILE
+    folder = BUILD / f"{records}-records-{days:g}-days-{role_calls:g}-role-calls-{in_file}-in-file"
+    count = records // in_file
     paths = [folder / f"{number:05}.json.gz" for number in range(count)]
     if all(path.exists() for path in paths):
         return paths
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    work = OrdinaryWork(Random(1), ROLE_CALLS_A_THOUSAND / 1000)
+    work = OrdinaryWork(Random(1), role_calls)
     source = work.records(records, START, days * DAY)
     for path in paths:
-        batch = list(itertools.islice(source, RECORDS_A_FILE))
+        batch = list(itertools.islice(source, in_file))
         text = json.dumps({"Records": batch}, separators=(",", ":"))
         path.write_bytes(gzip.compress(text.encode()))
     return paths

@@ -1,8 +1,9 @@
 """Speed and memory of whole `local-panther replay` commands, beside other ways.
 
 The data is generated: records that do not repeat, 0.8 % of them role calls, in gzipped files as AWS
-delivers them; dense (all of them on one day) and sparse (over ten years). Start-up counts, as it
-does for a user.
+delivers them; dense (all of them on one day) and sparse (over ten years). Recorded trails have up
+to 46 % role calls, so larger shares are measured too, and so are small files. Start-up counts, as
+it does for a user.
 """
 
 import importlib.util
@@ -17,6 +18,9 @@ from typing import NamedTuple
 from benchmarks.data import REPO, generated_files
 from benchmarks.measure import ENVIRONMENT, Figure
 
+ROLE_CALLS, SHARES = 100_000, (0.008, 0.1, 0.4)  # records, and which part of them are role calls
+TIMES_CLICKHOUSE = {0.4: 7.0}  # its processor time, at most
+SMALL_FILES, RECORDS_IN_SMALL = (5_000, 20_000), 4
 RUNS = 2  # of half a minute for the slowest
 MEMORY_MB = 512  # the 20,000 records that are put in order of time among it
 CLICKHOUSE_NAME = "ClickHouse, two threads"
@@ -111,6 +115,7 @@ def measure(records: int) -> list[Figure]:
     for data in DATA:
         if data.records <= records:
             figures += _beside_others(data)
+    figures += _beside_clickhouse()
     small = [*REPLAY, *map(str, generated_files(1000, days=1))]
     best = best_of({"small": small}, 5)["small"]
     figures.append(Figure("one small file", best.wall, "s", goal="≤ 0.8", met=best.wall <= 0.8))
@@ -160,6 +165,34 @@ def _beside_others(data: Data) -> list[Figure]:
                 other.processor / ours.processor,
             )
         )
+    return figures
+
+
+def _beside_clickhouse() -> list[Figure]:
+    """Measure the processor time of replays with more role calls, and of small files."""
+    if not importlib.util.find_spec("chdb"):
+        return []
+    cases = {
+        f"{ROLE_CALLS:,} records, {share:.1%} role calls": (
+            generated_files(ROLE_CALLS, days=1, role_calls=share),
+            TIMES_CLICKHOUSE.get(share, 0.0),
+        )
+        for share in SHARES
+    }
+    for count in SMALL_FILES:
+        files = generated_files(count * RECORDS_IN_SMALL, days=1, in_file=RECORDS_IN_SMALL)
+        cases[f"{count:,} files of {RECORDS_IN_SMALL} records"] = (files, 0.0)
+    largest = list(cases)[-1]  # in which the start counts least
+    cases[largest] = (cases[largest][0], 1.2)
+    figures = []
+    for name, (files, most) in cases.items():
+        folder = files[0].parent
+        clickhouse = [sys.executable, "-c", CLICKHOUSE.format(files=f"{folder}/*.json.gz")]
+        best = best_of({"replay": [*REPLAY, str(folder)], CLICKHOUSE_NAME: clickhouse}, RUNS)
+        ours, other = best["replay"].processor, best[CLICKHOUSE_NAME].processor
+        goal, ratio = f"≤ {most:g}" if most else "", ours / other
+        title = f"{name}: replay, beside {CLICKHOUSE_NAME}"
+        figures.append(Figure(title, ours, "s", other, ratio, goal, not most or ratio <= most))
     return figures
 
 

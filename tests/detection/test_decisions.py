@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -123,6 +124,34 @@ def test_a_rule_that_says_no_for_a_few_values_is_evaluated_no_more(tmp_path, mon
     found, errors, evaluated = signals(tmp_path, monkeypatch, records)
     assert evaluated == {"match": 50, "error": 50} and len(found) == 50
     assert errors[0] == {"Test.error": 50} and errors[1] == {"Test.error": ("KeyError", 50)}
+
+
+@pytest.mark.parametrize(
+    ("filters", "rule", "evaluated"),
+    [
+        ([{"KeyPath": "eventName", "Condition": "IsIn", "Values": ["AssumeRole"]}], "False", 0),
+        ([{"KeyPath": "userIdentity.type", "Condition": "Equals", "Value": "Root"}], "True", 0),
+        ([{"KeyPath": "userIdentity.type", "Condition": "Equals", "Value": "IAMUser"}], "True", 50),
+        ([{"KeyPath": "keys(userIdentity)", "Condition": "Contains", "Value": "x"}], "True", 0),
+        ([{"KeyPath": "eventName", "Condition": "IsGreaterThan", "Value": 1}], "True", 50),
+        (
+            [
+                {"KeyPath": "errorCode", "Condition": "IsNotNullOrEmpty"},
+                {"KeyPath": "requestID", "Condition": "Equals", "Value": "never"},
+            ],
+            "True",
+            0,
+        ),
+    ],
+)
+def test_filters_are_asked_for_their_fields_alone(tmp_path, monkeypatch, filters, rule, evaluated):
+    write_rules(tmp_path, own=f"def rule(event):\n    return {rule}\n")
+    path = tmp_path / "rules" / "own.yml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"InlineFilters": filters}))
+    records = [read_record(call("AssumeRole") | {"eventID": str(n)}, n) for n in range(50)]
+    found, errors, counted = signals(tmp_path, monkeypatch, records)
+    assert counted["own"] == evaluated
+    assert (found, errors) == signals(tmp_path, monkeypatch, records, few=NEVER_WATCHED)[:2]
 
 
 STATEFUL = {

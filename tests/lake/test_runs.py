@@ -357,7 +357,7 @@ class TestLimits:
             rows = lake.query(f"SELECT CAST(eventID AS INTEGER) AS n FROM {TABLE}")
             assert not lake.has_unread
         found = [row["n"] for row in rows]
-        assert found == [*range(found[0], 1000)] and 880 < found[0] <= 940
+        assert found == [*range(found[0], 1000)] and 840 < found[0] <= 940
 
     def test_it_keeps_what_is_asked_for_around_a_time(self, monkeypatch):
         monkeypatch.setattr(lake_module, "FORGET_BYTES", 100_000)

@@ -126,8 +126,8 @@ def is_own_form(record: Mapping[str, Any], raw: bytes) -> bool:
         record: The record.
         raw: The same as JSON, in which one search rules out objects that are text.
     """
-    has_text = b':"{' in raw or b': "{' in raw or b':"[' in raw or b': "[' in raw
-    if has_text and any(isinstance(record.get(name), str) for name in NESTED):
+    may_have_text = b'"{' in raw or b'"[' in raw
+    if may_have_text and any(isinstance(record.get(name), str) for name in NESTED):
         return False
     identity = record.get("userIdentity")
     if type(identity) is dict and not identity.keys() <= OWN_NAMES and _has_folded_names(identity):
