@@ -132,7 +132,7 @@ def test_a_rule_that_says_no_for_a_few_values_is_evaluated_no_more(tmp_path, mon
         ([{"KeyPath": "eventName", "Condition": "IsIn", "Values": ["AssumeRole"]}], "False", 0),
         ([{"KeyPath": "userIdentity.type", "Condition": "Equals", "Value": "Root"}], "True", 0),
         ([{"KeyPath": "userIdentity.type", "Condition": "Equals", "Value": "IAMUser"}], "True", 50),
-        ([{"KeyPath": "keys(userIdentity)", "Condition": "Contains", "Value": "x"}], "True", 0),
+        ([{"KeyPath": "keys(userIdentity)", "Condition": "Contains", "Value": "x"}], "True", 49),
         ([{"KeyPath": "eventName", "Condition": "IsGreaterThan", "Value": 1}], "True", 50),
         (
             [
