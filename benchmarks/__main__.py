@@ -16,6 +16,7 @@ SECTIONS = (
     "replay",
     "start",
     "whole_content",
+    "queries",
     "scale",
     "added_fields",
     "key_value_store",

@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 from local_panther.simulate.ordinary import OrdinaryWork
+from local_panther.times import event_time
 
 REPO = Path(__file__).parent.parent
 RECORDED = REPO.parent / "shared" / "data"
@@ -82,6 +83,32 @@ def generated_files(
         text = json.dumps({"Records": batch}, separators=(",", ":"))
         path.write_bytes(gzip.compress(text.encode()))
     return paths
+
+
+def mixed_files(records: int) -> Path:
+    """Return a folder of gzipped files of 1,000 records of the mix each, spread over a day.
+
+    The mix is repeated, each time with other eventIDs and times.
+
+    Args:
+        records: Number of records, in thousands.
+    """
+    folder = BUILD / f"{records}-of-the-mix"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    source = enumerate(itertools.islice(itertools.cycle(event_mix()), records))
+    for number in range(records // RECORDS_A_FILE):
+        batch = [
+            record
+            | {
+                "eventID": f"{n:08x}-0000-4000-8000-000000000000",
+                "eventTime": event_time(START + n * DAY // records),
+            }
+            for n, record in itertools.islice(source, RECORDS_A_FILE)
+        ]
+        text = json.dumps({"Records": batch}, separators=(",", ":"))
+        (folder / f"{number:05}.json.gz").write_bytes(gzip.compress(text.encode()))
+    return folder
 
 
 def recorded_files() -> list[Path]:

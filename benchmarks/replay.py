@@ -43,10 +43,15 @@ class Data(NamedTuple):
 
 
 class Seconds(NamedTuple):
-    """What a command took, its workers included in the processor time."""
+    """What a command took, its workers included in the processor time.
+
+    Attributes:
+        memory: The most MB that one of its processes held at once.
+    """
 
     wall: float
     processor: float
+    memory: float
 
 
 SMALLEST_DENSE = 500_000
@@ -201,7 +206,7 @@ def best_of(ways: Mapping[str, list[str]], runs: int) -> dict[str, Seconds]:
 
     In turns, so that whatever else the machine does hits all of them alike.
     """
-    best = {way: Seconds(float("inf"), float("inf")) for way in ways}
+    best = {way: Seconds(*[float("inf")] * 3) for way in ways}
     for _ in range(runs):
         for way, command in ways.items():
             taken = _taken(command)
@@ -215,7 +220,8 @@ def _taken(command: list[str]) -> Seconds:
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise subprocess.CalledProcessError(os.waitstatus_to_exitcode(status), command[:3])
-    return Seconds(time.perf_counter() - start, usage.ru_utime + usage.ru_stime)
+    processor = usage.ru_utime + usage.ru_stime
+    return Seconds(time.perf_counter() - start, processor, usage.ru_maxrss / 1024)
 
 
 def _peak_memory(paths: list[Path]) -> float:

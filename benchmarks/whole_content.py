@@ -7,17 +7,12 @@ The loop unpacks, parses and calls `Rule.run` of panther_core for each rule, one
 without what a replay adds to it.
 """
 
-import gzip
-import itertools
-import json
 import os
-import shutil
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.data import BUILD, DAY, RECORDS_A_FILE, START, event_mix, event_mix_name
+from benchmarks.data import event_mix, event_mix_name, mixed_files
 from benchmarks.measure import Figure
 from benchmarks.replay import LOOP, REPLAY, best_of
 from local_panther.content.load import loaded_content
@@ -78,7 +73,7 @@ def _figures(content: Path, named: str, records: int) -> list[Figure]:
     for size in SIZES:
         if size > records:
             continue
-        trail = str(_trail(size))
+        trail = str(mixed_files(size))
         best = best_of(
             {
                 "replay": [*REPLAY, trail, "--content", str(content), "--quiet"],
@@ -124,24 +119,3 @@ def _generate_content(folder: Path) -> None:
             f"AnalysisType: rule\nRuleID: Generated.Rule.{number}\nEnabled: true\n"
             f"Filename: rule_{number}.py\nLogTypes: [AWS.CloudTrail]\nSeverity: Low\n"
         )
-
-
-def _trail(records: int) -> Path:
-    folder = BUILD / f"{records}-of-the-mix"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    source = enumerate(itertools.islice(itertools.cycle(event_mix()), records))
-    for number in range(records // RECORDS_A_FILE):
-        batch = [
-            record
-            | {
-                "eventID": f"{n:08x}-0000-4000-8000-000000000000",
-                "eventTime": datetime.fromtimestamp(START + n * DAY // records, UTC).strftime(
-                    "%Y-%m-%dT%H:%M:%SZ"
-                ),
-            }
-            for n, record in itertools.islice(source, RECORDS_A_FILE)
-        ]
-        text = json.dumps({"Records": batch}, separators=(",", ":"))
-        (folder / f"{number:05}.json.gz").write_bytes(gzip.compress(text.encode()))
-    return folder

@@ -1,4 +1,9 @@
-"""The columns of the lake's table, and how a record fills them."""
+"""The columns of the lake's table, and how a record fills them.
+
+Each function takes the names of the columns that a lake has, None for all of them.
+"""
+
+from collections.abc import Collection, Mapping
 
 LAKE_TABLE = "panther_logs.public.aws_cloudtrail"
 FAILED_TABLE = "panther_logs.public.p_failed_calls"  # those that have an error, for gates
@@ -21,13 +26,17 @@ TEXT = (
 TEXT += " requestID eventID eventType recipientAccountId sharedEventID vpcEndpointId eventCategory"
 TEXT += " apiVersion sessionCredentialFromConsole vpcEndpointAccountId"
 BOOLEAN = "readOnly managementEvent"
+TIME = "p_event_time"  # which every lake has
 PANTHER_TEXT = "p_log_type p_row_id p_source_id p_source_label"
 PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
 PANTHER_LISTS += " p_any_domain_names p_any_trace_ids p_any_aws_instance_ids p_any_aws_tags"
 PANTHER_LISTS += " p_any_actor_ids p_any_emails"
 
 
-def columns() -> list[tuple[str, str, str]]:
+Names = Collection[str] | None
+
+
+def columns(names: Names = None) -> list[tuple[str, str, str]]:
     """Return the columns of the log: name, type, and how the value is taken from a line.
 
     A line has the record `r`, the fields `p` that Panther adds to it, and its arrival `a`.
@@ -35,40 +44,49 @@ def columns() -> list[tuple[str, str, str]]:
     text = [(name, "VARCHAR", f"r.{name}") for name in TEXT.split()]
     variant = [(name, "JSON", f"NULLIF(r.{name}, 'null'::JSON)") for name in VARIANT]
     boolean = [(name, "BOOLEAN", f"TRY_CAST(r.{name} AS BOOLEAN)") for name in BOOLEAN.split()]
-    times = [(name, "TIMESTAMP", "p.p_event_time") for name in ("eventTime", "p_event_time")]
+    times = [(name, "TIMESTAMP", f"p.{TIME}") for name in ("eventTime", TIME)]
     times.append(("p_parse_time", "TIMESTAMP", "a"))
     panther = [(name, "VARCHAR", f"p.{name}") for name in PANTHER_TEXT.split()]
     lists = [(name, "VARCHAR[]", f"p.{name}") for name in PANTHER_LISTS.split()]
     version = ("p_schema_version", "BIGINT", "0")
-    return [*text, *variant, *boolean, *times, *panther, version, *lists]
+    found = [*text, *variant, *boolean, *times, *panther, version, *lists]
+    return [column for column in found if names is None or column[0] in names]
 
 
-def _create_table() -> str:
-    types = ", ".join(f'"{name}" {kind}' for name, kind, _ in columns())
+def create_table(names: Names = None) -> str:
+    """Return the statement that makes the table."""
+    types = ", ".join(f'"{name}" {kind}' for name, kind, _ in columns(names))
     return f"CREATE TABLE {LAKE_TABLE} ({types})"
 
 
-def record_types() -> str:
+def record_types(names: Names = None) -> str:
     """Return the types of a record's fields, as DuckDB writes those of a STRUCT."""
-    types = [f'"{name}" VARCHAR' for name in (TEXT + " " + BOOLEAN).split()]
-    return ", ".join([*types, *(f'"{name}" JSON' for name in VARIANT)])
+    types = dict.fromkeys((TEXT + " " + BOOLEAN).split(), "VARCHAR") | dict.fromkeys(
+        VARIANT, "JSON"
+    )
+    return _struct(types, names)
 
 
-def added_types() -> str:
+def added_types(names: Names = None) -> str:
     """Return the types of the fields that Panther adds, as DuckDB writes those of a STRUCT."""
-    types = [f'"{name}" VARCHAR' for name in PANTHER_TEXT.split()]
-    types += [f'"{name}" VARCHAR[]' for name in PANTHER_LISTS.split()]
-    return ", ".join([*types, '"p_event_time" TIMESTAMP'])
+    types = dict.fromkeys(PANTHER_TEXT.split(), "VARCHAR")
+    types |= dict.fromkeys(PANTHER_LISTS.split(), "VARCHAR[]")
+    return _struct(types | {TIME: "TIMESTAMP"}, None if names is None else {*names, TIME})
 
 
-def _insert() -> str:
+def _struct(types: Mapping[str, str], names: Names) -> str:
+    found = {name: kind for name, kind in types.items() if names is None or name in names}
+    return ", ".join(f'"{name}" {kind}' for name, kind in found.items())
+
+
+def insert_lines(names: Names = None) -> str:
     """Return the statement that inserts a file of such lines."""
-    forms = f"{{a: 'TIMESTAMP', p: 'STRUCT({added_types()})', r: 'STRUCT({record_types()})'}}"
-    values = ", ".join(value for _, _, value in columns())
-    read = f"read_json(?, format = 'newline_delimited', columns = {forms}, maximum_object_size = ?)"
-    return f"INSERT INTO {LAKE_TABLE} SELECT {values} FROM {read}"
+    record = record_types(names)
+    forms = f"a: 'TIMESTAMP', p: 'STRUCT({added_types(names)})'"
+    forms += f", r: 'STRUCT({record})'" if record else ""
+    values = ", ".join(value for _, _, value in columns(names))
+    read = f"?, format = 'newline_delimited', columns = {{{forms}}}, maximum_object_size = ?"
+    return f"INSERT INTO {LAKE_TABLE} SELECT {values} FROM read_json({read})"
 
 
-CREATE = _create_table()
-INSERT = _insert()
 TABLES = {"panther_logs": {"aws_cloudtrail": [(name, kind) for name, kind, _ in columns()]}}

@@ -33,11 +33,33 @@ def transpile_sql(
     """Write a query in DuckDB's dialect; `$now` stands for the time of the run.
 
     Args:
+        query: As for `transpiled`, and so are `parameters` and `reach`.
+        parameters: Values of its parameters.
+        reach: A length of time.
+        arrived: Let the query see only what had arrived by the time of the run.
+
+    Raises:
+        FieldError: It has something that does not exist or is not translated.
+    """
+    found = transpiled(query, parameters, reach)
+    if arrived:
+        _hide_what_is_to_come(found)
+        inline_constants(found)
+    return written(found)
+
+
+def transpiled(
+    query: exp.Expr,
+    parameters: Mapping[str, str | exp.Expr] | None = None,
+    reach: str | None = None,
+) -> exp.Query:
+    """Return a query of DuckDB over the log, with its parameters set.
+
+    Args:
         query: From `parse_sql`. It keeps what it became, so that asking again costs little.
         parameters: Values for the columns of the CTE named `parameters`, by name: texts, or
             expressions in their place.
         reach: A length of time, such as '3 h', that replaces the one in every p_occurs_since.
-        arrived: Let the query see only what had arrived by the time of the run.
 
     Raises:
         FieldError: It has something that does not exist or is not translated.
@@ -48,10 +70,7 @@ def transpile_sql(
     found: exp.Query = kept[reach].copy()
     if parameters:
         _set_parameters(found, query, parameters)
-    if arrived:
-        _hide_what_is_to_come(found)
-        inline_constants(found)
-    return written(found)
+    return found
 
 
 def translate(

@@ -5,7 +5,7 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from local_panther.errors import ContentError, one_line
 from local_panther.imports import LazyModule
-from local_panther.lake.columns import CREATE, FAILED_TABLE, INSERT, LAKE_TABLE
+from local_panther.lake.columns import (
+    FAILED_TABLE,
+    LAKE_TABLE,
+    TIME,
+    create_table,
+    insert_lines,
+)
 from local_panther.lake.lines import line_of, repaired
 from local_panther.lake.reach import Reach
 from local_panther.lake.session import NOW, begin, check_path, quoted
@@ -30,7 +36,7 @@ if TYPE_CHECKING:
 else:
     duckdb = LazyModule("duckdb")
 
-BATCH_RECORDS = 2000  # that wait for one insert
+BATCH_RECORDS = 5000  # that wait for one insert, which has a cost of its own
 BATCH_BYTES = 8 * 1024 * 1024
 LINE_BYTES = 256 * 1024  # that DuckDB reserves for a line, unless one is longer
 MEMORY_LIMIT = "600MB"  # beyond it DuckDB uses the disk
@@ -69,12 +75,17 @@ class Lake:
         reasons: Why, each reason once with the first record that it is of; at most MAX_REASONS.
     """
 
-    def __init__(self, databases: Path | None = None) -> None:
+    def __init__(
+        self, databases: Path | None = None, columns: Collection[str] | None = None
+    ) -> None:
         """Start with an empty table; the database itself is made when it is first needed.
 
         Args:
             databases: A folder for the database, which stays; by default it goes with the lake.
+            columns: The only ones that the table has, beside p_event_time; None for all.
         """
+        self._columns = None if columns is None else {*columns, TIME}
+        self._insertion = insert_lines(self._columns)
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self._stored_bytes = 0  # since the last look at what can go
@@ -125,8 +136,9 @@ class Lake:
         connection.execute(f"SET allowed_directories = {allowed}")
         connection.execute("SET enable_external_access = false")
         connection.execute("CREATE SCHEMA panther_logs.public")
-        connection.execute(CREATE)
-        connection.execute(CREATE.replace(LAKE_TABLE, FAILED_TABLE))
+        create = create_table(self._columns)
+        connection.execute(create)
+        connection.execute(create.replace(LAKE_TABLE, FAILED_TABLE))
         return connection
 
     @property
@@ -377,7 +389,7 @@ class Lake:
         # By way of a file, which DuckDB reads faster than a parameter.
         self._batch.write_bytes(b"\n".join(lines))
         room = max(LINE_BYTES, *map(len, lines)) + 1
-        statement = INSERT.replace(LAKE_TABLE, table)
+        statement = self._insertion.replace(LAKE_TABLE, table)
         self._connection.execute(statement, [str(self._batch), room])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from local_panther.content.queries import QueryCheck
 from local_panther.errors import FieldError
 from local_panther.imports import LazyModule
-from local_panther.lake.columns import CREATE
+from local_panther.lake.columns import create_table
 from local_panther.lake.session import begin
 from local_panther.remembered import remember, remembered
 
@@ -69,7 +69,7 @@ class _Preparer:
         begin(connection)
         connection.execute("ATTACH ':memory:' AS panther_logs")
         connection.execute("CREATE SCHEMA panther_logs.public")
-        connection.execute(CREATE)
+        connection.execute(create_table())
         connection.execute("SET enable_external_access = false")
         return connection
 

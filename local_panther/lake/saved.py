@@ -1,6 +1,6 @@
 """Runs a saved query over recorded CloudTrail."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,9 @@ import duckdb
 from local_panther.content.saved_queries import SavedQuery
 from local_panther.content.sql import scanned_event_names
 from local_panther.errors import FieldError, one_line
-from local_panther.lake.dialect import transpile_sql
+from local_panther.lake.dialect import transpiled, written
 from local_panther.lake.lake import QUERY_SECONDS, Lake, TooManyRowsError
+from local_panther.lake.selecting import needed_columns, selection_of
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
@@ -70,22 +71,43 @@ def run_saved(
     """
     tally = Tally()
     names = scanned_event_names(query.sql)
-    with s3_for(paths, requester_pays=requester_pays) as s3, Lake() as lake:
+    try:
+        translated = transpiled(query.sql, values)
+        sql = written(translated)
+    except FieldError as error:
+        raise QueryError(f"{query.name}: {one_line(error)}") from error
+    columns = needed_columns(translated)
+    with s3_for(paths, requester_pays=requester_pays) as s3, Lake(columns=columns) as lake:
         files = find_files(paths, tally, s3, period)
         latest = 0.0
-        reader = Reader(names, tally, workers, cluster=cluster, s3=s3, period=period)
-        for record in reader.read(files):
+        reader = Reader(
+            names,
+            tally,
+            workers,
+            cluster=cluster,
+            s3=s3,
+            period=period,
+            selection=selection_of(translated),
+        )
+        for record in reader.read(_watched(files, tally, watch) if watch else files):
             lake.add(record)
             latest = max(latest, record.time)
-            if watch and tally.wanted % 1000 == 0:
-                watch(tally, len(files))
         try:
-            rows = lake.query(transpile_sql(query.sql, values), latest + 1)
+            rows = lake.query(sql, max(latest, reader.latest_passed) + 1)
         except duckdb.InterruptException as error:
             raise QueryError(f"{query.name}: took more than {QUERY_SECONDS:.0f} s") from error
-        except (duckdb.Error, FieldError, TooManyRowsError) as error:
+        except (duckdb.Error, TooManyRowsError) as error:
             raise QueryError(f"{query.name}: {one_line(error)}") from error
         return Answer(rows, tally, lake.refused, "; ".join(lake.reasons))
+
+
+def _watched(
+    files: Sequence[str], tally: Tally, watch: Callable[[Tally, int], None]
+) -> Iterator[str]:
+    """Yield files, and tell of the progress as they are taken, whatever is found in them."""
+    for path in files:
+        watch(tally, len(files))
+        yield path
 
 
 class QueryError(Exception):

@@ -1,14 +1,16 @@
 """What is worth telling of an alert and of a run, in words: for the terminal and for the report."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from local_panther.alerts.model import Alert
 from local_panther.alerts.rule_errors import noisy_rules
 from local_panther.content.left_out import problem_lines, summary_lines, unread_line
-from local_panther.replay import Outcome
 from local_panther.text import in_one_line
 from local_panther.times import iso, span
+
+if TYPE_CHECKING:  # a query prints rows without all that makes alerts
+    from local_panther.alerts.model import Alert
+    from local_panther.replay import Outcome
 
 Fact = tuple[str, list[str]]
 
@@ -30,7 +32,7 @@ MAX_VALUE = 400
 TOLD_BEFORE = {"sourceIPAddress", "awsRegion", "recipientAccountId", "eventSource"}
 
 
-def alert_facts(alert: Alert) -> Iterator[Fact]:
+def alert_facts(alert: "Alert") -> Iterator[Fact]:
     """Yield name and lines of everything that an analyst asks first about an alert."""
     yield "Rule", [in_one_line(f"{alert.metadata.rule_id} ({alert.metadata.display_name})")]
     yield "Alert at", [iso(alert.created_at)]
@@ -50,7 +52,7 @@ def alert_facts(alert: Alert) -> Iterator[Fact]:
     yield from context_facts(alert)
 
 
-def reading_facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
+def reading_facts(outcome: "Outcome") -> Iterator[tuple[str, str]]:
     """Yield name and value of what was read."""
     tally = outcome.tally
     yield "files", f"{tally.files:,}"
@@ -70,7 +72,7 @@ def reading_facts(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield in_one_line(f"skipped: {reason}"), f"{count:,}"
 
 
-def detection_facts(outcome: Outcome) -> Iterator[tuple[str, int, int, int]]:
+def detection_facts(outcome: "Outcome") -> Iterator[tuple[str, int, int, int]]:
     """Yield rule ID, signals, alerts and errors of everything that ran."""
     made = [alert.metadata.rule_id for alert in outcome.alerts]
     names = sorted(outcome.signals.keys() | outcome.errors.counts.keys())
@@ -80,7 +82,7 @@ def detection_facts(outcome: Outcome) -> Iterator[tuple[str, int, int, int]]:
         yield in_one_line(rule_id), signals, made.count(rule_id), errors
 
 
-def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
+def notes(outcome: "Outcome") -> Iterator[tuple[str, str]]:
     """Yield what was left out ("dim") and what went wrong ("warning"), a line each."""
     content = outcome.content
     yield from (("dim", line) for line in summary_lines(content.left_out))
@@ -103,7 +105,7 @@ def notes(outcome: Outcome) -> Iterator[tuple[str, str]]:
         yield "warning", "interrupted: the rest was not read"
 
 
-def _swallowed_lines(outcome: Outcome) -> Iterator[str]:
+def _swallowed_lines(outcome: "Outcome") -> Iterator[str]:
     """Yield a line for each function of a rule that raised on matches, which no instance tells."""
     for (rule_id, function), raised in outcome.errors.swallowed.items():
         matches = outcome.signals.get(rule_id, 0)
@@ -112,7 +114,7 @@ def _swallowed_lines(outcome: Outcome) -> Iterator[str]:
         yield in_one_line(f"{text}; an instance {INSTEAD[function]}, and does not say so")
 
 
-def _late_lines(outcome: Outcome) -> Iterator[str]:
+def _late_lines(outcome: "Outcome") -> Iterator[str]:
     """Yield a line for each correlation rule that signals came too late for."""
     for rule in outcome.content.correlation_rules:
         rule_id = rule.metadata.rule_id
@@ -128,7 +130,7 @@ def short(value: Any) -> str:
     return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
 
 
-def context_facts(alert: Alert) -> Iterator[Fact]:
+def context_facts(alert: "Alert") -> Iterator[Fact]:
     """Yield name and lines of the fields of an alert's context."""
     if not alert.is_correlation:
         yield from _flat(alert.context)

@@ -2,9 +2,11 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
+from typing import Any, Literal, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +14,8 @@ from rich.text import Text
 from local_panther.json_text import json_text
 from local_panther.output.facts import short
 from local_panther.text import in_one_line, printable
+
+MANY_ROWS = 50  # from here on without styles
 
 # What makes a spreadsheet take the text of a cell for a formula:
 # https://owasp.org/www-community/attacks/CSV_Injection
@@ -52,17 +56,23 @@ def write_json_lines(rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print rows as a table, or as a card for each if the table is too wide to be read."""
+    """Print rows as a table, or as a card for each if the table is too wide to be read.
+
+    Many rows have the same text without styles, as Rich takes milliseconds for each.
+    """
     if not rows:
         console.print("no rows")
         return
     columns = list(rows[0])
     widths = [max(map(len, [name, *(_shown(row[name]) for row in rows)])) for name in columns]
-    if sum(widths) + 2 * len(widths) <= console.width:
+    is_table = sum(widths) + 2 * len(widths) <= console.width
+    if len(rows) > MANY_ROWS:
+        lines = _plain_table(rows) if is_table else _plain_cards(rows, console)
+        console.out("\n".join(line.rstrip() for line in lines), highlight=False)
+    elif is_table:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in columns:
-            is_number = all(isinstance(row[name], (int, float, type(None))) for row in rows)
-            table.add_column(Text(in_one_line(name)), justify="right" if is_number else "left")
+            table.add_column(Text(in_one_line(name)), justify=_side(name, rows))
         for row in rows:
             table.add_row(*(Text(_shown(row[name])) for name in columns))
         console.print(table)
@@ -71,12 +81,56 @@ def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
             card = Table.grid(padding=(0, 2))
             card.add_column(style="bold", no_wrap=True)
             card.add_column(overflow="fold")
-            for name in columns:
-                if row[name] not in (None, "", []):
-                    card.add_row(Text(in_one_line(name)), Text(_shown(row[name])))
+            for name, value in _filled(row):
+                card.add_row(Text(name), Text(value))
             console.print(Text(f"row {number:,}", style="dim"))
             console.print(card)
     console.print(Text(f"{len(rows):,} row{'s' * (len(rows) != 1)}", style="dim"))
+
+
+def _side(name: str, rows: Sequence[Mapping[str, Any]]) -> Literal["left", "right"]:
+    is_number = all(isinstance(row[name], (int, float, type(None))) for row in rows)
+    return "right" if is_number else "left"
+
+
+def _filled(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return names and values of a card: what the row has."""
+    return [
+        (in_one_line(name), _shown(value))
+        for name, value in row.items()
+        if value not in (None, "", [])
+    ]
+
+
+def _plain_table(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    names = list(rows[0])
+    sides = [_side(name, rows) for name in names]
+    table = [[in_one_line(name) for name in names]]
+    table += [[_shown(row[name]) for name in names] for row in rows]
+    widths = [max(map(cell_len, cells)) for cells in zip(*table, strict=True)]
+    for line in table:
+        cells = zip(line, widths, sides, strict=True)
+        yield "  ".join(_padded(text, width, side) for text, width, side in cells)
+
+
+def _plain_cards(rows: Sequence[Mapping[str, Any]], console: Console) -> Iterator[str]:
+    for number, row in enumerate(rows, 1):
+        yield f"row {number:,}"
+        fields = _filled(row)
+        width = max((cell_len(name) for name, _ in fields), default=0)
+        room = max(console.width - width - 2, 1)
+        for name, value in fields:
+            lines = [value]
+            if cell_len(value) > room:
+                folded = Text(value).wrap(console, room, overflow="fold")
+                lines = [line.plain for line in folded]
+            for left, line in zip_longest([name], lines, fillvalue=""):
+                yield f"{_padded(left, width)}  {line}"
+
+
+def _padded(text: str, width: int, side: Literal["left", "right"] = "left") -> str:
+    blank = " " * (width - cell_len(text))
+    return blank + text if side == "right" else text + blank
 
 
 def _shown(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from local_panther.records.containers import Opener
 from local_panther.records.s3 import S3
 from local_panther.records.scan import Scan, Scanner
+from local_panther.records.selection import Selection
 
 MAX_RESULT_BYTES = 256 * 1024 * 1024  # bytes of the result of a batch; more is read in pieces
 
@@ -20,12 +21,14 @@ class Look(NamedTuple):
         wanted: The eventNames that some rule may want; None for all.
         requester_pays: Accept to pay for requests to buckets that ask for it.
         folder: What relative paths are relative to.
+        selection: What is needed of wanted records; None for all.
         with_added: Make the fields that Panther adds.
     """
 
     wanted: frozenset[str] | None
     requester_pays: bool = False
     folder: str = ""
+    selection: Selection | None = None
     with_added: bool = True
 
 
@@ -75,4 +78,5 @@ def fingerprint() -> str:
 @cache
 def _scanner(look: Look) -> tuple[Scanner, S3]:
     s3 = S3(requester_pays=look.requester_pays)
-    return Scanner(look.wanted, s3, look.folder, with_added=look.with_added), s3
+    scanner = Scanner(look.wanted, s3, look.folder, look.selection, with_added=look.with_added)
+    return scanner, s3

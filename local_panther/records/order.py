@@ -1,7 +1,7 @@
 """Puts records in order of time and recognises duplicates, both in bounded memory."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from local_panther.records.model import Record, Tally
 
@@ -49,6 +49,22 @@ class RecentIds:
         self._capacity = capacity
         self._current: set[str] = set()
         self._previous: set[str] = set()
+
+    def take_new(self, event_ids: Sequence[str]) -> bool:
+        """Remember some IDs and return True, if it is clear that none was seen before.
+
+        Returns:
+            False if it is not: then nothing has been remembered.
+        """
+        fresh = set(event_ids)
+        are_new = (
+            len(fresh) == len(event_ids) < self._capacity - len(self._current)
+            and self._current.isdisjoint(fresh)
+            and self._previous.isdisjoint(fresh)
+        )
+        if are_new:
+            self._current |= fresh
+        return are_new
 
     def is_repeated(self, event_id: str) -> bool:
         """Return whether an ID was seen before, and remember it."""

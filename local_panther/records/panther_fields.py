@@ -6,6 +6,7 @@ confidence of each and what differs. https://docs.panther.com/search/panther-fie
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -25,6 +26,11 @@ ADDED = {
     *("eventtime", "p_log_type", "p_event_time", "p_row_id", "p_source_id", "p_source_label"),
     *("p_schema_version", "p_parse_time"),
 }
+
+# The end of the JSON of what is the same for every record
+SAME_FOR_ALL = json.dumps(
+    {"p_log_type": CLOUDTRAIL, "p_source_id": SOURCE_ID, "p_source_label": SOURCE_LABEL}
+).encode()[1:]
 
 # The fields that are searched in any depth, by the keys in them.
 SEARCHED = ("additionalEventData", "requestParameters", "responseElements", "serviceEventDetails")
@@ -71,6 +77,15 @@ def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[s
         "p_schema_version": 0,
         **indicators(record),
     }
+
+
+def plain_fields(time: float) -> bytes:
+    """Return, as JSON, those of these fields that depend on no more than the time.
+
+    Args:
+        time: The record's eventTime in seconds since 1970.
+    """
+    return b'{"p_event_time":"%b",%b' % (normalised_time(time).encode(), SAME_FOR_ALL)
 
 
 @lru_cache(CACHED_VALUES)

@@ -1,11 +1,14 @@
 """Reads CloudTrail files into one stream: what rules may want, each record once."""
 
 from collections.abc import Generator, Iterable, Iterator
+from itertools import compress
 
+from local_panther.records.event_times import EventTimes
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import RecentIds
 from local_panther.records.s3 import S3
-from local_panther.records.scan import Scan
+from local_panther.records.scan import PassedOver, Scan
+from local_panther.records.selection import Selection
 from local_panther.records.workers import Places, processes, scans
 from local_panther.times import ALWAYS, Period
 
@@ -25,8 +28,14 @@ class Reader:
         keep_repeated: Yield a record again whose eventID was seen before; it is counted all the
             same.
         period: Yield only records that happened in it.
+        selection: What is needed of wanted records, whose others are counted and not yielded, and
+            whose fields may be left out; None for all.
         with_added: Have the workers make the fields that Panther adds. Without it, each record's
             are made when its event is asked for.
+
+    Attributes:
+        latest_passed: The time of the latest record that was counted and not yielded, in seconds
+            since 1970; 0 before the first.
     """
 
     def __init__(
@@ -39,9 +48,13 @@ class Reader:
         s3: S3 | None = None,
         keep_repeated: bool = False,
         period: Period = ALWAYS,
+        selection: Selection | None = None,
         with_added: bool = True,
     ) -> None:
+        self.latest_passed = 0.0
+        self._selection = selection
         self._with_added = with_added
+        self._times = EventTimes()
         self._keep_repeated = keep_repeated
         self._period = period
         self._wanted = wanted
@@ -53,13 +66,24 @@ class Reader:
 
     def read(self, files: Iterable[str]) -> Generator[Record]:
         """Yield the wanted records of all files, in order of reading, each once."""
-        for scan in scans(files, self._wanted, self._s3, self._places, with_added=self._with_added):
+        found = scans(
+            files,
+            self._wanted,
+            self._s3,
+            self._places,
+            self._selection,
+            with_added=self._with_added,
+        )
+        for scan in found:
             yield from self._records(scan)
 
     def _records(self, scan: Scan) -> Iterator[Record]:
         tally = self._tally
         tally.add(scan.tally)
         for found in scan.records:
+            if isinstance(found, PassedOver):
+                self._count(found)
+                continue
             time, event_id = found.time, found.event_id
             if time not in self._period:
                 tally.outside += 1
@@ -80,6 +104,21 @@ class Reader:
                 found.caller_type,
                 found.has_failed,
             )
+
+    def _count(self, passed: PassedOver) -> None:
+        """Count records that were passed over as if they were yielded."""
+        tally, (times, ids) = self._tally, passed
+        if self._period != ALWAYS:
+            inside = [self._times.read(time) in self._period for time in times]
+            tally.outside += inside.count(False)
+            times, ids = list(compress(times, inside)), list(compress(ids, inside))
+        if not self._ids.take_new([event_id for event_id in ids if event_id is not None]):
+            new = [event_id is None or not self._ids.is_repeated(event_id) for event_id in ids]
+            tally.duplicates += new.count(False)
+            times = times if self._keep_repeated else list(compress(times, new))
+        tally.wanted += len(times)
+        if times:  # they are in order as texts too
+            self.latest_passed = max(self.latest_passed, self._times.read(max(times)) or 0.0)
 
 
 def _cluster(address: str) -> Places:

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import compress, groupby
+from operator import not_
 from typing import Any, NamedTuple
 
 import simdjson
@@ -33,6 +35,7 @@ from local_panther.records.model import Tally
 from local_panther.records.panther_fields import panther_fields, remove_nulls
 from local_panther.records.parsing import REFUSED_FORM, RecordBatch, unwrapped
 from local_panther.records.s3 import S3
+from local_panther.records.selection import Selection, usual_records
 
 NO_TIME = "missing or malformed eventTime"
 UNEXPECTED = "unexpected error"
@@ -62,9 +65,21 @@ class ScannedRecord(NamedTuple):
     raw: bytes
     added: bytes
     where: str
-    source: str
-    caller_type: str
-    has_failed: bool
+    source: str = ""
+    caller_type: str = ""
+    has_failed: bool = True
+
+
+class PassedOver(NamedTuple):
+    """Wanted records beside each other that a selection leaves out, to be counted all the same.
+
+    Attributes:
+        times: Their eventTimes as CloudTrail writes them.
+        ids: Their eventIDs, None for one without.
+    """
+
+    times: list[str]
+    ids: list[str | None]
 
 
 class _Callers:
@@ -95,16 +110,16 @@ class Scan:
 
     Attributes:
         tally: Its files, records, times and problems.
-        records: The wanted records.
+        records: The wanted records, in their order.
     """
 
     tally: Tally = field(default_factory=Tally)
-    records: list[ScannedRecord] = field(default_factory=list)
+    records: list[ScannedRecord | PassedOver] = field(default_factory=list)
 
     @property
     def size(self) -> int:
         """About how many bytes it takes."""
-        return sum(len(record.raw) for record in self.records)
+        return sum(len(r.raw) for r in self.records if isinstance(r, ScannedRecord))
 
 
 class Scanner:
@@ -120,6 +135,7 @@ class Scanner:
         wanted: frozenset[str] | None,
         s3: S3,
         folder: str = "",
+        selection: Selection | None = None,
         *,
         with_added: bool = True,
     ) -> None:
@@ -129,6 +145,7 @@ class Scanner:
             wanted: The eventNames that some rule may want; None for all.
             s3: Opens files that are in S3.
             folder: What relative paths are relative to.
+            selection: What is needed of wanted records; None for all.
             with_added: Make the fields that Panther adds.
         """
         # glibc's malloc keeps freed blocks of up to the largest size that was freed before, and
@@ -136,6 +153,7 @@ class Scanner:
         bytearray(PIECE_BYTES)
         self._wanted = wanted
         self._with_added = with_added
+        self._selection = selection
         self._opener = Opener(s3, folder)
         self._times = EventTimes()
         self._callers = _Callers()
@@ -216,11 +234,44 @@ class Scanner:
         self._callers.note(records)
         scan.tally.note_times(ends)
         scan.tally.records += len(records)
-        if wanted:
+        if wanted and self._selection:
+            indexes = [index for index, name in enumerate(names) if name in wanted]
+            self._collect_selected(batch, indexes, self._selection, scan)
+        elif wanted:
             for index, name in enumerate(names):
                 if name in wanted:
                     self._collect_guarded(records[index], batch.place(index), scan)
         return True
+
+    def _collect_selected(
+        self, batch: RecordBatch, indexes: list[int], selection: Selection, scan: Scan
+    ) -> None:
+        """Collect what is needed of wanted records; unusual ones are collected as they are."""
+        records = batch.records
+        rest = set(indexes)  # but for what is passed over
+        narrowed: dict[int, ScannedRecord] = {}
+        for usual in usual_records(records, indexes):
+            possible = selection.possible_in(usual)
+            rest.difference_update(compress(usual.indexes, map(not_, possible)))
+            for index in compress(usual.indexes, possible):
+                record = records[index]
+                time = self._times.read(record["eventTime"])
+                found = None if time is None else selection.narrowed(record, usual.names, time)
+                if time is not None and found:
+                    name, (event_id,) = record["eventName"], _event_ids([record])
+                    where = batch.place(index)
+                    narrowed[index] = ScannedRecord(time, name, event_id, *found, where)
+        for is_rest, run in groupby(indexes, rest.__contains__):
+            if not is_rest:
+                passed = [records[index] for index in run]
+                times = [record["eventTime"] for record in passed]
+                scan.records.append(PassedOver(times, _event_ids(passed)))
+                continue
+            for index in run:
+                if index in narrowed:
+                    scan.records.append(narrowed[index])
+                else:
+                    self._collect_guarded(records[index], batch.place(index), scan)
 
     def _collect_any(self, record: Any, where: str, scan: Scan) -> None:
         """Collect one record of any form."""
@@ -289,6 +340,17 @@ class Scanner:
                 "errorCode" in values or "errorMessage" in values,
             )
         )
+
+
+def _event_ids(records: list[Any]) -> list[str | None]:
+    """Return the eventIDs of records that are no addenda, None for one without."""
+    try:
+        ids = [record["eventID"] for record in records]
+    except KeyError:
+        ids = [record.get("eventID") for record in records]
+    if {*map(type, ids)} == {str}:
+        return ids
+    return [event_id if isinstance(event_id, str) else None for event_id in ids]
 
 
 def _is_of_aws(record: Any) -> bool:

@@ -22,6 +22,7 @@ from local_panther.records.containers import STANDARD_INPUT
 from local_panther.records.looking import Look, look_through
 from local_panther.records.s3 import S3, is_s3
 from local_panther.records.scan import CANNOT_BE_OPENED, Scan, Scanner
+from local_panther.records.selection import Selection
 
 BATCH_BYTES = 1024 * 1024  # of small files that a worker gets at once
 S3_BATCH_BYTES = 8 * BATCH_BYTES  # which a worker fetches side by side
@@ -72,6 +73,7 @@ def scans(
     wanted: frozenset[str] | None,
     s3: S3,
     places: Places | None,
+    selection: Selection | None = None,
     *,
     with_added: bool = True,
 ) -> Iterator[Scan]:
@@ -83,9 +85,10 @@ def scans(
         s3: Opens files that are in S3.
         places: Opens the place where files are looked through; if it is None, and for fewer than
             two batches, this process reads itself.
+        selection: What is needed of wanted records; None for all.
         with_added: Make the fields that Panther adds.
     """
-    scanner = Scanner(wanted, s3, with_added=with_added)
+    scanner = Scanner(wanted, s3, selection=selection, with_added=with_added)
     rest = _batches(files, s3)
     first = list(islice(rest, 2))
     batches = chain(first, rest)
@@ -94,7 +97,7 @@ def scans(
             yield from _scanned(batch, scanner)
         return
     folder = os.getcwd()  # noqa: PTH109 - as text
-    look = Look(wanted, s3.requester_pays, folder, with_added)
+    look = Look(wanted, s3.requester_pays, folder, selection, with_added)
     samples = [batch.files[0] for batch in first if batch.files[0] != STANDARD_INPUT]
     waiting: deque[tuple[FileBatch, Future[Found] | None]] = deque()
     with places(look, samples) as place:

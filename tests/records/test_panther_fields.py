@@ -13,6 +13,8 @@ from local_panther.records.panther_fields import (
     indicators,
     is_added,
     normalised_time,
+    panther_fields,
+    plain_fields,
     remove_nulls,
 )
 from local_panther.records.s3 import S3
@@ -90,6 +92,13 @@ def test_events_keep_the_record_and_say_what_they_are():
     assert event["p_log_type"] == "AWS.CloudTrail"
     assert event["p_row_id"] == built(record)["p_row_id"] != built(call("ListUsers"))["p_row_id"]
     assert event["p_source_label"] and event["p_source_id"] and event["p_schema_version"] == 0
+
+
+def test_fields_without_indicators_are_those_that_every_record_gets():
+    added = panther_fields({"eventName": "GetUser"}, b"{}", 1_767_607_200)
+    plain = json.loads(plain_fields(1_767_607_200))
+    assert plain.items() <= added.items()
+    assert {*added} - {*plain} == {"eventTime", "p_row_id", "p_schema_version"}
 
 
 def test_indicators_are_taken_from_their_keys():

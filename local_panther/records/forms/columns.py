@@ -6,7 +6,7 @@ spelling, and the account as a number. Or the row has the whole record as text i
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -130,19 +130,27 @@ def is_own_form(record: Mapping[str, Any], raw: bytes) -> bool:
     if may_have_text and any(isinstance(record.get(name), str) for name in NESTED):
         return False
     identity = record.get("userIdentity")
-    if type(identity) is dict and not identity.keys() <= OWN_NAMES and _has_folded_names(identity):
+    if type(identity) is dict and not has_own_identity(identity.keys()):
         return False
-    if record.keys() <= OWN_NAMES:  # most are
+    return are_own_names(record.keys())
+
+
+def has_own_identity(names: Collection[str]) -> bool:
+    """Return whether a userIdentity with these names is as CloudTrail wrote it."""
+    return OWN_NAMES.issuperset(names) or not any(
+        is_folded(name) and NAMES.get(folded(name), name) != name for name in names
+    )
+
+
+def are_own_names(names: Collection[str]) -> bool:
+    """Return whether a record with these names is as CloudTrail wrote it."""
+    if OWN_NAMES.issuperset(names):  # most are
         return True
-    return not any(path_of(name) or folded(name) in WHOLE for name in record.keys() - FIELDS)
+    return not any(path_of(name) or folded(name) in WHOLE for name in names if name not in FIELDS)
 
 
 FIELDS = frozenset(TOP_LEVEL.values())
 OWN_NAMES = frozenset(NAMES.values())
-
-
-def _has_folded_names(identity: Mapping[str, Any]) -> bool:
-    return any(is_folded(name) and NAMES.get(folded(name), name) != name for name in identity)
 
 
 def _is_text(value: str) -> bool:
