@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from local_panther.errors import ContentError
 from local_panther.lake import lake as room
-from local_panther.lake.columns import LAKE_TABLE
+from local_panther.lake.columns import FAILED_TABLE, LAKE_TABLE
 from local_panther.lake.lake import Lake
 from local_panther.lake.lines import repaired
+from local_panther.lake.windows import Gate
 from local_panther.replay import replay
 from tests.builders.events import REPO, call, read_record
 
@@ -36,11 +37,11 @@ def is_unstorable(character: str) -> bool:
 
 class TestBatches:
     def test_a_record_that_is_refused_costs_itself_and_is_named(self):
-        def refusing(lake, lines):
+        def refusing(lake, lines, table):
             if any(b"hostile" in line for line in lines):
                 raise room.duckdb.InvalidInputException("no JSON")
             tries.append(len(lines))
-            return insert(lake, lines)
+            return insert(lake, lines, table)
 
         tries, insert = [], Lake._insert
         with patch.object(Lake, "_insert", refusing), Lake() as lake:
@@ -53,7 +54,7 @@ class TestBatches:
         assert len(tries) < 40  # halves, not one by one
 
     def test_what_the_disk_refuses_is_not_tried_record_by_record(self):
-        def full(_, lines):
+        def full(_, lines, table):
             tries.append(len(lines))
             raise OSError(28, "No space left on device")
 
@@ -64,6 +65,24 @@ class TestBatches:
             lake._flush()
         assert tries == [100] and lake.refused == 100
         assert "id-0 and 99 after it" in lake.reasons[0] and "No space left" in lake.reasons[0]
+
+    @pytest.mark.parametrize("is_refused", [False, True])
+    def test_a_failed_call_that_is_refused_passes_every_gate(self, is_refused):
+        """Or it could hide from the query behind the gate."""
+
+        def insert(lake, lines, table):
+            if is_refused and table == FAILED_TABLE:
+                raise room.duckdb.InvalidInputException("no JSON")
+            return ordinary(lake, lines, table)
+
+        ordinary = Lake._insert
+        gate = Gate(f"SELECT 1 FROM {FAILED_TABLE} WHERE awsRegion = 'nowhere'", of_failures=True)
+        failed = read_record(call("ListRoles", errorCode="AccessDenied"))
+        with patch.object(Lake, "_insert", insert), Lake() as lake:
+            lake.add(failed, unread=True)
+            assert lake.passed(gate, [1.0, 2.0]) == ({1.0, 2.0} if is_refused else set())
+            assert lake.query(f"SELECT COUNT(*) AS n FROM {LAKE_TABLE}") == [{"n": 1}]
+            assert lake.refused == 0
 
 
 class TestPlaces:
