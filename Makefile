@@ -7,9 +7,11 @@
 # make test-configured  the tests in copies that are configured as users do: six ways
 # make test-users  what users do with the built wheel, from installing it to an upload
 # make test-matrix  the wheel beside other versions of panther_analysis_tool and its like
+# make attacks  what a hostile or unlucky world tries: how many attacks were tried and held, by area
 # make mutants  mutation testing of the helpers and the correlation evaluator
 # make audit  known vulnerabilities of the exact versions in constraints.txt
-# make release  all checks, then the wheel, the notes and the tag of the version in pyproject.toml
+# make sbom   the bill of materials of an installation, as CycloneDX, in build/sbom.cdx.json
+# make release  all checks, then the wheel, its bill of materials, hashes, notes and the tag
 # make lint   formatting, types, layers, and panther-analysis' own lint of the content
 # make test   lint, panther_analysis_tool test without and with an instance, pytest
 
@@ -20,7 +22,7 @@ CONTENT := rules global_helpers data_models
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench docs docs-assets test test-full test-configured test-users test-matrix \
-	mutants audit release lint content-test pytest format clean
+	attacks mutants audit sbom release lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -64,6 +66,9 @@ test-users: .venv/ready-dev
 test-matrix: .venv/ready-dev
 	$(BIN)/python -m tests.matrix
 
+attacks: .venv/ready-dev
+	$(BIN)/python -m tests.attacks --numprocesses auto --dist worksteal
+
 mutants:
 	$(PYTHON) -m venv .venv/mutation
 	.venv/mutation/bin/pip install --quiet --disable-pip-version-check \
@@ -77,8 +82,18 @@ audit:
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
+# What a release is made of: all that an installation of it brings, with versions and licences.
+sbom:
+	$(PYTHON) -m venv .venv/sbom
+	.venv/sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+	$(PYTHON) -m venv --clear .venv/shipped
+	.venv/shipped/bin/pip install --quiet --disable-pip-version-check . -c constraints.txt
+	mkdir -p build
+	.venv/sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-file build/sbom.cdx.json .venv/shipped/bin/python
+
 release: .venv/ready-dev
-	$(MAKE) test docs test-users audit
+	$(MAKE) test docs test-users audit sbom
 	$(BIN)/python tools/release.py
 
 lint: .venv/ready-dev

@@ -41,6 +41,13 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     return argname if isinstance(val, bytes) else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the reports of attacks say of which area they are, for `make attacks`."""
+    for item in items:
+        if marker := item.get_closest_marker("attack"):
+            item.user_properties.append(("attack", marker.args[0]))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache of its own, in place of the user's."""

@@ -23,7 +23,8 @@ from tests.scale import FULL
 
 pytestmark = pytest.mark.attack("rules")
 
-COMMAND = [sys.executable, "-m", "local_panther", "replay"]
+# What the rules here do to show that they run, the box would refuse.
+COMMAND = [sys.executable, "-m", "local_panther", "replay", "--trust-content"]
 
 GOOD = """
 def rule(event):

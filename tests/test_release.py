@@ -1,5 +1,7 @@
 """Releases: what `make release` asks for, and what it makes."""
 
+import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.builders.events import REPO
-from tools.release import release_notes
+from tools.release import check_contents, release_notes
 
 VERSION = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["version"]
 CHANGES = "# Changes\n\n## Unreleased\n\n## 1.2.0 (2026-01-05)\n\n- New.\n\n## 1.1.0 (2026-01-01)\n"
@@ -66,6 +68,9 @@ def clone(tmp_path) -> Path:
     above, below = changes.split("## Unreleased\n")
     released = below.split("\n## ", 1)[1]  # others may have added to what is not yet
     (folder / "CHANGELOG.md").write_text(f"{above}## Unreleased\n\n## {released}")
+    (folder / "build").mkdir()
+    bill = {"bomFormat": "CycloneDX", "metadata": {"component": {"version": VERSION}}}
+    (folder / "build" / "sbom.cdx.json").write_text(json.dumps(bill))
     git(folder, "init", "--quiet")
     git(folder, "config", "user.name", "A")
     git(folder, "config", "user.email", "a@example.com")
@@ -87,8 +92,53 @@ def test_a_release_has_a_wheel_notes_and_a_tag_and_is_made_once(clone):
     assert "local_panther/bundle/0.1.0.json" in zipfile.ZipFile(wheel).namelist()
     notes = (clone / "build" / "release" / "notes.md").read_text()
     assert notes.strip() in git(clone, "tag", "--list", "--format=%(contents)", f"v{VERSION}")
+    output = clone / "build" / "release"
+    command = ["sha256sum", "--check", "--strict", "SHA256SUMS"]
+    done = subprocess.run(command, cwd=output, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"{wheel.name}: OK", "sbom.cdx.json: OK"]
     again = released(clone)
     assert again.returncode == 1 and f"the tag v{VERSION} exists already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("bill", "reason"),
+    [
+        (None, "is no bill of materials"),
+        ({"bomFormat": "CycloneDX", "metadata": {}}, "is no bill of materials"),
+        ({"bomFormat": "CycloneDX", "metadata": {"component": {"version": "0.0.1"}}}, "0.0.1"),
+    ],
+)
+def test_a_bill_of_materials_of_something_else_is_refused(clone, bill, reason):
+    path = clone / "build" / "sbom.cdx.json"
+    path.unlink() if bill is None else path.write_text(json.dumps(bill))
+    done = released(clone)
+    assert done.returncode == 1 and reason in done.stderr and "make sbom" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("local_panther/secret.txt", "git does not track, local_panther/secret.txt"),
+        ("tests/x.py", "git does not track, tests/x.py"),
+        ("local_panther-1.dist-info/other", "git does not track, local_panther-1.dist-info/other"),
+        (None, "lacks local_panther/b.py"),
+    ],
+)
+def test_a_wheel_holds_what_git_tracks_no_more_and_no_less(tmp_path, name, reason):
+    tracked = ["local_panther/a.py", "local_panther/b.py", "rules/c.yml", "README.md"]
+    inside = ["local_panther/a.py", "local_panther/bundle/content/rules/c.yml"]
+    inside += ["local_panther-1.dist-info/RECORD"]
+    whole = [*inside, "local_panther/b.py"]
+    wheel = tmp_path / "x.whl"
+    for names, is_right in ((whole, True), ([*whole, name] if name else inside, False)):
+        with zipfile.ZipFile(wheel, "w") as archive:
+            for entry in names:
+                archive.writestr(entry, "")
+        if is_right:
+            check_contents(wheel, tracked)
+        else:
+            with pytest.raises(ValueError, match=re.escape(reason)):
+                check_contents(wheel, tracked)
 
 
 def test_what_is_not_committed_is_not_released(clone):

@@ -65,24 +65,26 @@ class Engine:
         if is_learning:
             rules = self._known.undecided(rules, seen.answers)
         for rule in rules:
-            if self._left_out and rule.metadata.rule_id in self._left_out:
+            if self._errors.raised and self._is_left_out(rule, record.where):
                 continue
             self._evaluated += 1
             signal = run_rule(
                 rule, seen.event, record.time, record.where, self._errors, self._model, arrival
             )
-            if self._errors.raised:
-                self._leave_out(rule, record.where)
             if signal:
                 yield signal
 
-    def _leave_out(self, rule: PythonRule, where: str) -> None:
-        """Leave a rule out from now on if it was stopped too often."""
+    def _is_left_out(self, rule: PythonRule, where: str) -> bool:
+        """Return whether a rule was stopped too often; the first time, count it as its error."""
         name = rule.metadata.rule_id
+        if name in self._left_out:
+            return True
         stopped = self._errors.raised.get((name, TimeLimitError.__name__))
-        if stopped and stopped.count >= MAX_STOPPED:
-            self._left_out.add(name)
-            self._errors.add(name, where, f"is left out from here on: stopped {MAX_STOPPED} times")
+        if not stopped or stopped.count < MAX_STOPPED:
+            return False
+        self._left_out.add(name)
+        self._errors.add(name, where, f"is left out from here on: stopped {MAX_STOPPED} times")
+        return True
 
     def _for_name(self, name: str) -> list[PythonRule]:
         rules = self._by_name.get(name)

@@ -89,6 +89,8 @@ class Exchange:
             target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
             connection.request("POST", target, body, {**headers, **_authorization(parts)})
             with connection.getresponse() as response:
+                if self._is_over:  # the headers are cut off, which http.client takes for their end
+                    raise TimeoutError
                 answer = b""
                 with suppress(OSError, http.client.HTTPException):  # the status has come
                     answer = response.read(most)

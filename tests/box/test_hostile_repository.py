@@ -163,6 +163,7 @@ class TestReplay:
             body = "import socket\ndef rule(event):\n"
             body += f"    socket.create_connection(('127.0.0.1', {place.port}))\n"
             (tmp_path / "content/rules/hostile.py").write_text(body)
+            place.environment["COLUMNS"] = "400"
             done = place.run("replay", tmp_path / "trail.jsonl")
         text = f"a connection to 127.0.0.1:{place.port}: content may not do this"
         assert text in done.stdout and "rules/hostile.py, line 3" in done.stdout
