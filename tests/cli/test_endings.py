@@ -1,6 +1,7 @@
 """However a command ends, nothing of it is left; broken streams give a message."""
 
 import os
+import random
 import signal
 import subprocess
 import time
@@ -201,3 +202,33 @@ class TestTemporaryFolder:
             with TemporaryFolder(name, tmp_path) as folder:
                 assert folder.parent == tmp_path
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.attack("kills")
+def test_a_report_and_the_memory_of_a_killed_replay_are_whole(tmp_path, record_property):
+    """The file is the old or the new one, and what is remembered is right or forgotten."""
+    trail = simulated(tmp_path / "t.jsonl")
+    report = tmp_path / "out" / "report.html"
+    report.parent.mkdir()
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    command = [COMMAND, "replay", trail, "--report", report, "--format", "json"]
+
+    def run() -> bytes:
+        done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    begun = time.monotonic()
+    right = run()
+    takes, moments = time.monotonic() - begun, random.Random(5)
+    record_property("tried", tries := examples(5, 200))
+    for _ in range(tries):
+        report.write_text("old")
+        process = started(command, cwd=REPO, env=environment)
+        time.sleep(moments.uniform(0.2, 1) * takes)
+        process.kill()
+        process.communicate(timeout=30)
+        assert eventually(lambda: len(list(report.parent.iterdir())) == 1)
+        text = report.read_text()
+        assert text == "old" or text.rstrip().endswith("</html>")
+    assert run() == right

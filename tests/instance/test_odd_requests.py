@@ -1,0 +1,82 @@
+"""Requests that are none, and values of other kinds: an answer, and no traceback."""
+
+import base64
+import json
+import socket
+import struct
+
+import pytest
+
+from tests.instance.conftest import archive
+from tests.instance.servers import TOKEN, server
+from tests.instance.test_uploads import one_rule
+
+pytestmark = pytest.mark.attack("serve")
+SECRET_FORMS = (
+    f"GET / HTTP/1.1\r\nHost: x\r\nX-API-Key: {TOKEN}\x01\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: x\r\nX-API-Key : {TOKEN}\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: x\r\n X-API-Key: {TOKEN}\r\n\r\n",
+    f"GET / HTTP/1.1\r\nHost: x\r\n{TOKEN}\r\n\r\n",
+)
+ODD = (
+    "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n",
+    "GET / HTTP/9.9\r\n\r\n",
+    "\x16\x03\x01\x02",
+    "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    f"GET /{'x' * 20_000} HTTP/1.1\r\nHost: x\r\n\r\n",
+)
+
+
+def test_malformed_requests_leave_nothing_in_the_terminal(tmp_path, record_property):
+    record_property("tried", len(SECRET_FORMS) + len(ODD))
+    with server(tmp_path / "state") as running:
+        for text in (*SECRET_FORMS, *ODD):
+            with socket.create_connection(("127.0.0.1", running.port), 10) as connection:
+                connection.sendall(text.encode("latin-1"))
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(4096):
+                    pass
+        # A client that goes away within its request, and before its answer
+        for part in ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n", "\r\n{}"):
+            with socket.create_connection(("127.0.0.1", running.port), 10) as connection:
+                linger = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                connection.sendall(part.encode())
+        assert running.client.upload(archive(one_rule()))["status"] == "COMPLETED"
+        _, messages = running.end()
+    assert "Traceback" not in messages and TOKEN not in messages
+    assert len(messages.splitlines()) <= 3, messages
+
+
+@pytest.mark.parametrize("odd", ["null", "[]", "7", '"x"', '{"Detection": [7]}', '{"GroupBy": 5}'])
+def test_one_simple_detection_of_another_kind_does_not_cost_the_others(instance, odd):
+    good = json.dumps({"Detection": [{"Key": "a", "Condition": "Exists"}]})
+    text = "mutation($i: TranspileSimpleDetectionsToPythonInput!) "
+    text += "{transpileSimpleDetectionsToPython(input: $i) {transpiledPython}}"
+    found = instance.ask(text, i={"data": [good, odd]})["transpiledPython"]
+    assert "MATCHES" in found[0] and found[1].startswith("raise ValueError(")
+
+
+def test_a_query_without_a_database_has_the_default_one(instance):
+    text = "mutation($i: ExecuteDataLakeQueryInput!) {executeDataLakeQuery(input: $i) {id}}"
+    assert instance.ask(text, i={"sql": "SELECT 1", "databaseName": None})["id"]
+
+
+@pytest.mark.parametrize("method", [1, 6, 12, 14, 93, 97, 99, 65535])
+@pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"\0" * 40])
+def test_an_archive_of_whatever_method_is_an_answer(instance, method, content):
+    """What zipfile and its decompressors raise differs by method, and is no fault of ours."""
+    packed = bytearray(archive(one_rule()))
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        start = 0
+        while (found := packed.find(signature, start)) >= 0:
+            packed[found + offset : found + offset + 2] = struct.pack("<H", method)
+            start = found + 4
+    first = packed.find(b"PK\x03\x04") + 30
+    packed[first + 40 : first + 40 + len(content)] = content
+    data = {"data": base64.b64encode(bytes(packed)).decode()}
+    text = "mutation($i: UploadDetectionEntitiesInput!) {uploadDetectionEntities(input: $i) "
+    answer = instance.send(text + "{rules {total}}}", i=data)
+    (error,) = answer["errors"]
+    assert "not a valid zip file" in error["message"] or "encrypted" in error["message"]
