@@ -1,8 +1,7 @@
 """Runs the code of a content repository so that it can fail, but not hang, end or garble the run.
 
 What a rule does is its own error: it never costs the other rules, the records that follow, or the
-alerts that were found already. This protects from mistakes, not from malice: the code runs in this
-process and with its rights.
+alerts that were found already. This protects from mistakes; what the code may reach is for `box`.
 """
 
 import contextlib

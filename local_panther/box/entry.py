@@ -46,6 +46,12 @@ def enter(
     return missing
 
 
+def without(missing: Iterable[str]) -> str:
+    """Return a line on what this system cannot refuse, "" if it can refuse all."""
+    names = " and ".join(missing)
+    return f"content runs without {names}; Python's own refusals remain" if names else ""
+
+
 def _folder() -> Path:
     """Make a folder that is removed as soon as this process has ended, however it ends."""
     global _kept

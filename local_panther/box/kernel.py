@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-PR_SET_NO_NEW_PRIVS = 38
+PR_GET_SECCOMP, PR_SET_NO_NEW_PRIVS = 21, 38
 
 # linux/capability.h: those of files are kept, so that root in a container reads what it did before
 CAPABILITY_VERSION = 0x20080522
@@ -60,6 +60,30 @@ PROCESSORS = {
 }
 
 NO_NETWORK, ANY_NETWORK = 0, -1
+NO_KERNEL = "refusals by the kernel (there are some on Linux)"
+NO_LANDLOCK = "Landlock, which refuses writing"
+NO_SECCOMP = "seccomp, which refuses sockets"
+
+
+def missing() -> list[str]:
+    """Return what this system cannot refuse, in words, and restrict nothing."""
+    if sys.platform != "linux":
+        return [NO_KERNEL]
+    libc = _libc()
+    has_seccomp = platform.machine() in PROCESSORS and libc.prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
+    found = [] if _version(libc) >= 1 else [NO_LANDLOCK]
+    return found if has_seccomp else [*found, NO_SECCOMP]
+
+
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall.restype = ctypes.c_long
+    return libc
+
+
+def _version(libc: ctypes.CDLL) -> int:
+    """Return the version of Landlock, below 1 if there is none."""
+    return int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), RULESET_VERSION))
 
 
 def restrict(writable: Iterable[Path], network: int) -> list[str]:
@@ -73,18 +97,12 @@ def restrict(writable: Iterable[Path], network: int) -> list[str]:
         What cannot be had here, in words.
     """
     if sys.platform != "linux":
-        return ["refusals by the kernel (there are some on Linux)"]
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall.restype = ctypes.c_long
-    missing = []
+        return [NO_KERNEL]
+    libc = _libc()
     _drop_capabilities(libc)
-    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
-        return ["refusals by the kernel"]
-    if not _landlock(libc, writable, network):
-        missing.append("Landlock, which refuses writing")
-    if not _seccomp(libc, network):
-        missing.append("seccomp, which refuses sockets")
-    return missing
+    libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)  # or the two below are refused
+    found = [] if _landlock(libc, writable, network) else [NO_LANDLOCK]
+    return found if _seccomp(libc, network) else [*found, NO_SECCOMP]
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
@@ -98,7 +116,7 @@ def _drop_capabilities(libc: ctypes.CDLL) -> None:
 
 
 def _landlock(libc: ctypes.CDLL, writable: Iterable[Path], network: int) -> bool:
-    version = libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), RULESET_VERSION)
+    version = _version(libc)
     if version < 1:
         return False
     files = WRITE_FILE | MAKE_AND_REMOVE

@@ -56,9 +56,9 @@ class _Watch:
         self.is_on = False
         self.folders: tuple[str, ...] = ()  # of content code
         # A repository may have the environment in it that we are installed in.
-        self.others = tuple(
-            path + os.sep for path in {sys.prefix, sys.base_prefix, str(Path(__file__).parents[1])}
-        )
+        installed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+        ours = [str(Path(os.__file__).parent), str(Path(__file__).parents[1])]
+        self.others = tuple(path + os.sep for path in (*installed, *ours))
         self.writable: tuple[str, ...] = ()
         self.refused: Counter[Refusal] = Counter()
 

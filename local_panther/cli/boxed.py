@@ -47,7 +47,7 @@ def enter_box(
         messages: Where to say what this system cannot refuse.
         trust: Run content as it is.
     """
-    from local_panther.box.entry import ANY_NETWORK, NO_NETWORK, enter
+    from local_panther.box.entry import ANY_NETWORK, NO_NETWORK, enter, without
     from local_panther.box.writing import write_by_another_process
     from local_panther.records.s3 import is_s3
 
@@ -62,8 +62,16 @@ def enter_box(
         kept=("AWS_",) if has_s3 else (),
     )
     if missing:
-        text = f"content runs without {' and '.join(missing)}; Python's own refusals remain"
-        note(text, messages)
+        note(without(missing), messages)
+
+
+def note_limits(messages: Console, *, trust: bool) -> None:
+    """Say what this system cannot refuse the processes that run content, unless it is trusted."""
+    from local_panther.box.entry import without
+    from local_panther.box.kernel import missing
+
+    if not trust and (found := missing()):
+        note(without(found), messages)
 
 
 def cache_folder() -> Path:

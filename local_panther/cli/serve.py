@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from local_panther.cli.boxed import TrustContent
+from local_panther.cli.boxed import TrustContent, note_limits
 from local_panther.cli.common import UNUSABLE, content_errors, message, message_console, note
 from local_panther.cli.options import Workers
 from local_panther.processes import STOP_SIGNALS
@@ -90,6 +90,7 @@ def serve(
     token = given or secrets.token_urlsafe(24)
     feed = _feed(replay or [], workers, messages, follow=follow, trust=trust_content)
     webhook = _webhook(deliver, messages)
+    note_limits(messages, trust=trust_content)
     links = list[str]()
     os.umask(0o077)
 

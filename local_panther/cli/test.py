@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from local_panther.cli.boxed import TrustContent, cache_folder
+from local_panther.cli.boxed import TrustContent, cache_folder, note_limits
 from local_panther.cli.common import (
     PIPE_WIDTH,
     UNUSABLE,
@@ -122,6 +122,7 @@ def test(
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
             arguments = ["test", *context.args, *left_out.arguments]
             box = None if trust_content else Box(folder, [cache_folder()])
+            note_limits(messages, trust=trust_content)
             status = tool.run(arguments, instance, show, narrowed, box)
         results, loaded = tool.results(), tool.loaded()
         if loaded and narrowed.is_complete:
