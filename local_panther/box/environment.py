@@ -15,6 +15,18 @@ KEPT = re.compile(
     "|NO_COLOR|FORCE_COLOR|TMPDIR|XDG_CACHE_HOME|VIRTUAL_ENV|LD_LIBRARY_PATH|PYTHON.*"
     "|LOCAL_PANTHER_.*|PANTHER_ANALYSIS|COVERAGE_.*|GITHUB_ACTIONS|GITHUB_WORKSPACE|CI|PWD"
 )
+AWS = "AWS_"
+# How a command that reads from S3 or a cluster gets there.
+OF_THE_NETWORK = (
+    *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "NO", "ALL")),
+    *(f"{kind}_proxy" for kind in ("http", "https", "no", "all")),
+    "SSL_CERT_",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+)
+OF_S3 = (AWS, "BOTO_", *OF_THE_NETWORK)
+OF_A_CLUSTER = ("DASK_", *OF_THE_NETWORK)
+SECRET = re.compile("TOKEN|SECRET|KEY|PASSWORD|CREDENTIAL")
 # Without these, boto3 would look for credentials in files and at the machine's own address.
 SETTINGS = {
     "AWS_CONFIG_FILE": os.devnull,
@@ -30,6 +42,13 @@ def is_kept(name: str) -> bool:
     return bool(KEPT.fullmatch(name))
 
 
+def of_the_tool() -> tuple[str, ...]:
+    """Return the variables that set options of panther_analysis_tool, but for secrets."""
+    return tuple(
+        name for name in os.environ if name.startswith("PANTHER_") and not SECRET.search(name)
+    )
+
+
 def forget_secrets(more: tuple[str, ...] = ()) -> None:
     """Take all variables away that are not on the list, from the memory of this process too.
 
@@ -39,11 +58,13 @@ def forget_secrets(more: tuple[str, ...] = ()) -> None:
         more: What further variables that stay begin with.
     """
     kept = {
-        name: value for name, value in os.environ.items() if is_kept(name) or name.startswith(more)
+        name: value
+        for name, value in os.environ.items()
+        if is_kept(name) or (name.startswith(more) and not name.startswith("PANTHER_API"))
     }
     os.environ.clear()
     _erase_first_environment()
-    os.environ.update(kept if more else SETTINGS | kept)
+    os.environ.update(kept if AWS in more else SETTINGS | kept)
 
 
 def _erase_first_environment() -> None:

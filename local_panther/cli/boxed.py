@@ -48,6 +48,7 @@ def enter_box(
         trust: Run content as it is.
     """
     from local_panther.box.entry import ANY_NETWORK, NO_NETWORK, enter, without
+    from local_panther.box.environment import OF_A_CLUSTER, OF_S3
     from local_panther.box.writing import write_by_another_process
     from local_panther.records.s3 import is_s3
 
@@ -59,7 +60,7 @@ def enter_box(
         writable=[cache_folder()],
         named=paths,
         network=ANY_NETWORK if has_s3 or cluster else NO_NETWORK,
-        kept=("AWS_",) if has_s3 else (),
+        kept=(*(OF_S3 if has_s3 else ()), *(OF_A_CLUSTER if cluster else ())),
     )
     if missing:
         note(without(missing), messages)

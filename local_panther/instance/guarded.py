@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import local_panther
 from local_panther.box.entry import enter
+from local_panther.box.environment import AWS
 from local_panther.instance import guard
 from local_panther.instance.files import read_file
 
@@ -37,7 +38,7 @@ def enter_box() -> None:
     result, box = sys.argv[-2:]
     if box != TRUSTED:
         home = Path(os.environ["TMPDIR"])
-        enter(writable=[Path(result).parent], kept=("AWS_",), temporary=home)
+        enter(writable=[Path(result).parent], kept=(AWS,), temporary=home)
 
 
 class GuardedError(Exception):

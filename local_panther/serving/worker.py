@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from local_panther.box.entry import ANY_NETWORK, NO_NETWORK, enter
+from local_panther.box.environment import OF_S3
 from local_panther.errors import ContentError
 from local_panther.instance.guarded import TRUSTED
 from local_panther.processes import end_with_parent
@@ -36,7 +37,7 @@ def main() -> int:
         enter(
             writable=[results.folder],
             network=ANY_NETWORK if has_s3 else NO_NETWORK,
-            kept=("AWS_",) if has_s3 else (),
+            kept=OF_S3 if has_s3 else (),
         )
     recorder = Recorder(results)
     try:

@@ -14,6 +14,7 @@ from types import ModuleType
 from urllib.parse import urlsplit
 
 from local_panther.box.entry import NO_NETWORK, enter
+from local_panther.box.environment import of_the_tool
 from local_panther.box.watch import content_in
 from local_panther.content.json_paths import use_one_grammar
 from local_panther.content.verdicts import remember_verdicts
@@ -64,7 +65,12 @@ def main() -> None:
         if task["box"]:
             # Its own folder is all that the tool writes, the instance of this run all it talks to.
             port = urlsplit(task["environment"].get(HOST, "")).port or NO_NETWORK
-            enter(writable=map(Path, task["writable"]), network=port, temporary=own_folder())
+            enter(
+                writable=map(Path, task["writable"]),
+                network=port,
+                temporary=own_folder(),
+                kept=of_the_tool(),
+            )
         os.environ.update(task["environment"])
         sys.argv = ["panther_analysis_tool", *task["arguments"]]
         with Path(task["report"]).open("w", encoding="utf-8") as report:
