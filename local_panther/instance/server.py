@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import signal
 import socket
 import threading
@@ -26,6 +27,7 @@ from local_panther.json_text import json_text
 # Beyond the limit of an archive, so that the message for one that is too large names that limit.
 MAX_REQUEST_BYTES = 8 * MAX_ARCHIVE_BYTES
 BODY_SECONDS = 60.0
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 EMPTY = {hdrs.CONTENT_TYPE: MEDIA_TYPE}
 END_SECONDS = 1.0  # for requests under way when the server stops
 
@@ -91,6 +93,8 @@ class _Handler:
                 return _refused(413, f"Request larger than {MAX_REQUEST_BYTES >> 20} MB")
             except (ValueError, LookupError):
                 return _refused(400, "The request is not JSON")
+            if _has_half_a_character(text):
+                return _refused(400, "The request has half a character, which no file can hold")
             if request.path == PATH and request.method == hdrs.METH_POST:
                 return await self._graphql(text)
             return await self._rest(request, text)
@@ -126,6 +130,19 @@ def _quiet_logger() -> logging.Logger:
     logger = logging.getLogger("local_panther.http")
     logger.disabled = True
     return logger
+
+
+def _has_half_a_character(text: str) -> bool:
+    """Return whether JSON has half a surrogate pair in a text: Python reads it, and writes none."""
+    if not SURROGATE.search(text):
+        return False
+    try:
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):  # which is told of where it is read
+        return False
+    return False
 
 
 def _request(body: Any) -> tuple[str | None, dict[str, Any] | None, str | None]:

@@ -22,6 +22,7 @@ from local_panther.serving.results import Results
 
 SECRET = "PANTHER_"  # what variables with the token and the address begin with
 LAST_LINES = 5
+LAST_BYTES = 8192
 POLL_SECONDS = 2.0  # between two looks for new files
 AGAIN_SECONDS = 60.0  # from a replay that failed to the next one
 Tell = Callable[[str], None]
@@ -139,21 +140,19 @@ class Feed:
         module = "local_panther.serving.worker"
         arguments = [str(content), str(results.folder), str(self._workers), self._box]
         worker = [sys.executable, "-P", "-m", module, *arguments]
-        with (results.folder / "messages.txt").open("w+b") as file:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", guard.__file__, guard.REPLAY, *worker],
-                env=_environment(with_aws=any(map(is_s3, self._paths))),
-                stdin=subprocess.PIPE,  # for whose end the guard waits
-                stdout=subprocess.DEVNULL,
-                stderr=file,
-            )
-            if self._stopping.is_set():
-                _end(self._process)
-            if self._process.wait() == 0:
-                return None
-            file.seek(0)
-            lines = file.read().decode(errors="replace").strip().splitlines()
-            return "\n".join(lines[-LAST_LINES:]) or f"status {self._process.returncode}"
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", guard.__file__, guard.REPLAY, *worker],
+            env=_environment(with_aws=any(map(is_s3, self._paths))),
+            stdin=subprocess.PIPE,  # for whose end the guard waits
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,  # and no file: the disk may be what is full
+        )
+        if self._stopping.is_set():
+            _end(self._process)
+        messages = _last_lines(self._process)
+        if self._process.wait() == 0:
+            return None
+        return messages or f"status {self._process.returncode}"
 
     def _take(self, results: Results) -> None:
         summary = results.read_summary()
@@ -169,6 +168,16 @@ class Feed:
         """Take note of what new content finds in records that came before it: no alerts."""
         self._instance.alerts.pass_over(results.read_alerts())
         self._tell("replay: the content that was uploaded is in use for what comes from now on")
+
+
+def _last_lines(process: "subprocess.Popen[bytes]") -> str:
+    """Return the last of what a process says, once it has ended."""
+    assert process.stderr
+    last = b""
+    with process.stderr as messages:
+        while chunk := messages.read(LAST_BYTES):
+            last = (last + chunk)[-LAST_BYTES:]
+    return "\n".join(last.decode(errors="replace").strip().splitlines()[-LAST_LINES:])
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

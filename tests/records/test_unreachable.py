@@ -1,10 +1,15 @@
 """What cannot be reached costs itself, not the folder that it lies in."""
 
+import os
+from contextlib import closing
+from unittest.mock import patch
+
 import pytest
 
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
+from local_panther.serving.looking import Watched
 from tests.builders.content import write_lines
 from tests.builders.events import call
 
@@ -58,3 +63,27 @@ def test_a_link_to_another_folder_is_set_aside(tmp_path):
     paths = folder_with(tmp_path, lambda path: path.symlink_to(tmp_path))
     assert len(find_files(paths, tally)) == 6 and tally.other == {"links to folders": 1}
     assert not tally.problems
+
+
+def test_a_folder_that_cannot_be_read_is_a_problem_of_following_too(tmp_path):
+    (tmp_path / "x").mkdir()
+    write_lines(tmp_path / "0.jsonl", [call("ListRoles")])
+    with (
+        closing(Watched([str(tmp_path)])) as watched,
+        patch("os.scandir", refusing(tmp_path / "x")),
+    ):
+        assert [path.rpartition("/")[2] for path in watched.found()] == ["0.jsonl"]
+        (problem,) = watched.problems
+    assert "unreadable folder" in problem and str(tmp_path / "x") in problem
+
+
+def refusing(folder):
+    """The listing of folders, but for one that only another user may read; root may all."""
+    scan = os.scandir
+
+    def listing(path):
+        if str(path) == str(folder):
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    return listing
