@@ -6,6 +6,7 @@ log and some part of the gate makes rows of one row each, and with NULL for the 
 error message a condition on the way is false, whatever else is in the record.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import Any
@@ -17,7 +18,7 @@ from sqlglot import exp
 from local_panther.content.sql import sources
 from local_panther.lake.columns import FAILED_TABLE, LAKE_TABLE
 from local_panther.lake.dialect import transpile_sql
-from local_panther.lake.needs import WITH, gate_of
+from local_panther.lake.needs import WITH, gate_of, needs_of
 from local_panther.lake.session import begin
 from local_panther.lake.windows import Gate, Needs
 
@@ -41,13 +42,15 @@ def gate_for(query: exp.Expr, needs: Needs) -> Gate:
     with closing(duckdb.connect(config={"threads": 1})) as connection:
         begin(connection)
         for name in reversed([name for name in earlier if name in needs.parts]):
-            sql = transpile_sql(gate_of(query, name), arrived=True)
+            plain = gate_of(query, name)
+            sql = transpile_sql(plain, arrived=True)
             gate = sqlglot.parse_one(sql, read="duckdb")
             if _Proof(gate, connection).spares_successes():
                 for table in list(gate.find_all(exp.Table)):
                     if _is_log(table):
                         table.replace(exp.to_table(FAILED_TABLE))
-                return Gate(gate.sql("duckdb", identify=True), of_failures=True)
+                sql = gate.sql("duckdb", identify=True)
+                return Gate(sql, of_failures=True, needs_calls=needs_of(plain).window < math.inf)
     return Gate(transpile_sql(gate_of(query, needs.gate), arrived=True), of_failures=False)
 
 

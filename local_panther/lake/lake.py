@@ -102,6 +102,7 @@ class Lake:
         self._unread = UnreadLines(self._folder.path)
         self._failed: list[bytes] = []  # that wait for a gate
         self._failed_bytes = 0  # since the last look at which can go
+        self._has_failed = False  # once one was added
         self._lacks_failed = False  # of those that a gate has to see
         self.added_bytes = 0
         self.refused = 0
@@ -179,6 +180,7 @@ class Lake:
     def _add_unread(self, line: bytes, record: Record, needed: Callable[[], Reach]) -> None:
         self.added_bytes += len(line)
         if record.has_failed:
+            self._has_failed = True
             self._failed.append(line)
             self._failed_bytes += len(line)
             if len(self._failed) >= BATCH_RECORDS:
@@ -239,6 +241,8 @@ class Lake:
         """
         if not gate.of_failures:
             self._flush()
+        elif gate.needs_calls and not self._has_failed and self.has_unread:
+            return set()
         self._flush_failed()
         if gate.of_failures and self._lacks_failed:
             return set(times)

@@ -44,10 +44,12 @@ class Gate(NamedTuple):
         sql: The gate in DuckDB's dialect.
         of_failures: True if no call without an error can make a difference. It then reads the table
             of calls that failed.
+        needs_calls: True if it has no row over no calls, whatever the time.
     """
 
     sql: str
     of_failures: bool
+    needs_calls: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from local_panther.lake.gates import gate_for
 from local_panther.lake.lake import Lake, QueryFailed
 from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
-from local_panther.lake.windows import windows_of
+from local_panther.lake.windows import Gate, windows_of
 from tests.builders.events import ALICE, REPO, START, call, read_record
 from tests.scale import examples
 
@@ -280,6 +280,35 @@ def test_only_failures_are_asked_for_where_others_cannot_matter(
     query = parse_sql(text + PARTS.format(table=TABLE, condition=condition, join=join))
     needs = windows_of(Query("Own", query.sql("snowflake"), None, ())).needs
     assert needs.gate and gate_for(query, needs).of_failures == expected
+
+
+COUNTED = f"""WITH
+failed AS (SELECT eventID FROM {TABLE} WHERE p_occurs_since('1 h') AND errorCode <> ''),
+counted AS (SELECT COUNT(*) AS n FROM failed),
+before AS (SELECT 1 FROM {TABLE} WHERE p_occurs_since('4 h'))
+SELECT n FROM counted JOIN before ON TRUE"""
+
+
+def gates() -> dict[str, Gate]:
+    with loaded_content(REPO) as content:
+        (ours,) = (query for query in content.queries.values() if query.schedule)
+    queries = {"ours": ours, "counted": Query("Own", COUNTED, None, ())}
+    return {name: gate_for(q.sql, windows_of(q).needs) for name, q in queries.items()}
+
+
+def test_a_gate_that_needs_a_failed_call_is_not_asked_without_one(monkeypatch):
+    assert gates()["ours"].needs_calls
+    with Lake() as lake:
+        lake.add(read_record(call("AssumeRole")), unread=True)
+        monkeypatch.setattr(lake, "_runs", lambda *_: pytest.fail("asked"))
+        assert lake.passed(gates()["ours"], [START]) == set()
+        monkeypatch.setattr(lake, "_runs", lambda *_: {START: [{}]})
+        lake.add(read_record(call("AssumeRole", errorCode="AccessDenied")), unread=True)
+        assert lake.passed(gates()["ours"], [START]) == {START}
+
+
+def test_a_gate_with_a_row_of_no_call_is_asked_always():
+    assert gates()["counted"].of_failures and not gates()["counted"].needs_calls
 
 
 class TestWindows:
