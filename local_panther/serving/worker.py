@@ -34,7 +34,11 @@ def main() -> int:
     paths, only = json.loads(results.paths.read_text(encoding="utf-8"))
     if box != TRUSTED:
         has_s3 = any(map(is_s3, paths))
+        # Which goes with the results: the guard would end what removes one elsewhere.
+        temporary = results.folder / "tmp"
+        temporary.mkdir(mode=0o700)
         enter(
+            temporary=temporary,
             writable=[results.folder],
             network=ANY_NETWORK if has_s3 else NO_NETWORK,
             kept=OF_S3 if has_s3 else (),

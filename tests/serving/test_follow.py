@@ -170,3 +170,18 @@ def test_a_thread_that_a_rule_leaves_behind_does_not_hold_the_replay(tmp_path):
     body += "    threading.Thread(target=lambda: time.sleep(1000)).start()\n    return True\n"
     with fed(tmp_path / "state", folder, content=archive(one_rule(body=body))) as client:
         assert len(client.get("/alerts")["results"]) == 1
+
+
+@pytest.mark.attack("processes")
+def test_a_replay_leaves_no_temporary_folder(tmp_path):
+    folder, temporary = tmp_path / "live", tmp_path / "tmp"
+    for path in (folder, temporary):
+        path.mkdir()
+    deliver(folder, 1, "ListRoles")
+    options = ("--replay", str(folder))
+    with server(tmp_path / "state", *options, TMPDIR=str(temporary)) as running:
+        assert running.client.upload(rule("ListRoles"))["status"] == "COMPLETED"
+        assert eventually(lambda: running.client.get("/alerts")["results"], 60)
+        assert eventually(lambda: not list((tmp_path / "state").glob(".upload-*")), 30)
+        assert eventually(lambda: not list(temporary.glob("local-panther-box-*")), 5)
+    assert not list(temporary.glob("local-panther-*"))
