@@ -27,6 +27,8 @@ WITHOUT_CONTENT = (
     *("tests/unit_tests", "tests/serving", "tests/test_containment.py"),
     *("tests/test_installation.py", "tests/test_any_repository.py"),
     *("tests/cli/test_endings.py", "tests/cli/test_s3.py", "tests/cli/test_sizes.py"),
+    *("tests/cli/test_basis.py", "tests/cli/test_hostile_text.py", "tests/box"),
+    *("tests/cli/test_odd_surroundings.py", "tests/lake/test_preparing.py"),
     *("tests/test_release.py", "tests/test_workflows.py", "tests/lake/test_dialect.py"),
     *("tests/lake/test_expressions.py", "tests/lake/test_composed_expressions.py"),
 )
