@@ -248,6 +248,10 @@ class Lake:
             return set(times)
         return {time for time, rows in self._runs(gate.sql, times).items() if rows}
 
+    def try_out(self, sql: str, time: float) -> list[dict[str, Any]] | QueryFailed:
+        """Run a query over what is read so far, for what is wrong with it."""
+        return self._runs(sql, [time])[time]
+
     def runs(
         self, sql: str, times: Sequence[float]
     ) -> dict[float, list[dict[str, Any]] | QueryFailed]:

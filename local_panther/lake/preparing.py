@@ -5,6 +5,8 @@ remembered, by what their text and this package are.
 """
 
 import contextlib
+import logging
+import threading
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,6 +25,8 @@ else:
     duckdb = LazyModule("duckdb")
 
 PREPARED = "prepared"
+PROVEN = "runs over no records"
+PROOF_SECONDS = 2.0
 
 
 @contextlib.contextmanager
@@ -46,7 +50,7 @@ class _Preparer:
         return text in self._new or remembered(PREPARED, text) is not None
 
     def check(self, query: "exp.Query", text: str) -> None:
-        """Prepare a query, and run it over no records.
+        """Prepare a query as if it were to run, and note whether it runs over no records.
 
         Raises:
             FieldError: It cannot be run.
@@ -57,15 +61,26 @@ class _Preparer:
 
         sql = transpile_sql(query)
         try:
-            self._connection.execute(sql, {"now": "2026-01-05"} if "$now" in sql else None)
+            values = {"now": "2026-01-05"} if "$now" in sql else None
+            self._connection.execute(f"EXPLAIN {sql}", values)
         except duckdb.Error as error:
             raise FieldError(str(error).strip().splitlines()[0]) from error
         self._new[text] = ""
+        limit = threading.Timer(PROOF_SECONDS, self._connection.interrupt)
+        limit.start()
+        try:
+            self._connection.execute(sql, values)
+        except duckdb.Error as error:  # such as a division by their number
+            logging.debug("not proven: %s", error)
+        else:
+            remember(PROVEN, {text: ""})
+        finally:
+            limit.cancel()
 
     @cached_property
     def _connection(self) -> "duckdb.DuckDBPyConnection":
         # No further threads: workers may be forked after this.
-        connection = duckdb.connect(config={"threads": 1})
+        connection = duckdb.connect(config={"threads": 1, "memory_limit": "512MB"})
         begin(connection)
         connection.execute("ATTACH ':memory:' AS panther_logs")
         connection.execute("CREATE SCHEMA panther_logs.public")

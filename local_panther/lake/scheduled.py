@@ -20,8 +20,9 @@ from local_panther.detection.running import run_rule
 from local_panther.detection.signals import Signal
 from local_panther.errors import FieldError, RunErrors
 from local_panther.lake.lake import Lake, QueryFailed
+from local_panther.lake.preparing import PROVEN
 from local_panther.lake.windows import Gate, Needs, Sight, windows_of
-from local_panther.remembered import found_before
+from local_panther.remembered import found_before, remembered
 from local_panther.times import iso
 
 BATCH_RUNS = 2048  # runs that are asked for in one statement
@@ -62,6 +63,8 @@ class _Job:
         next_run: Seconds since 1970; infinity until the first record has arrived.
         waiting: Runs that are due, in order.
         time_outs: How often it took too long.
+        tried: True once a run was asked for, or none need be to tell mistakes, which else the first
+            one does.
     """
 
     query: Query
@@ -72,6 +75,7 @@ class _Job:
     next_run: float = math.inf
     waiting: list[_Run] = field(default_factory=list)
     time_outs: int = 0
+    tried: bool = False
 
     @cached_property
     def gate(self) -> Gate | None:
@@ -124,7 +128,9 @@ class ScheduledQueries:
                 errors.add(query.name, "", str(error))
                 continue
             sight = Sight(windows_of(query))
-            self._jobs.append(_Job(query, query.schedule, sql, rules, sight))
+            job = _Job(query, query.schedule, sql, rules, sight)
+            job.tried = remembered(PROVEN, query.text) is not None
+            self._jobs.append(job)
         # A correlation rule needs its signals when they are due.
         ids = {rule.metadata.rule_id for job in self._jobs for rule in job.rules}
         self._batch = 1 if ids & steps else BATCH_RUNS
@@ -191,7 +197,7 @@ class ScheduledQueries:
             run = job.next_run
             following = job.schedule.next_run(run + 1)
             latest = job.waiting[-1] if job.waiting else None
-            if sight.lacks_need(run):
+            if (latest or job.tried) and sight.lacks_need(run):
                 until = max(following, min(sight.lacks_need_until(run), now))
                 sight.forget(run)
                 sight.changed = True  # since the run that waits last
@@ -216,7 +222,18 @@ class ScheduledQueries:
         if job.gate and is_asked:
             passed = self._lake.passed(job.gate, sorted({run.gate for run in job.waiting}))
             times = [run.time for run in job.waiting if run.gate in passed]
+            if not job.tried and job.waiting[0].time not in times:
+                self._try_out(job, job.waiting[0].time)
+        job.tried = job.tried or bool(times)
         return times
+
+    def _try_out(self, job: _Job, time: float) -> None:
+        """Run a query that has no rows, for what is wrong with it."""
+        found = self._lake.try_out(job.sql, time)
+        job.tried = True
+        if isinstance(found, QueryFailed):
+            job.time_outs += found.timed_out
+            self._errors.add(job.query.name, f"run at {iso(time)}", found.message)
 
     def _times(self, job: _Job, run: _Run) -> Iterator[float]:
         """Yield the times of a run and of those that see the same."""

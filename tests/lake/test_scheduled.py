@@ -126,6 +126,12 @@ def test_a_query_that_can_not_run_is_reported_and_the_rest_goes_on(tmp_path, con
     assert critical(outcome)
 
 
+def test_a_query_that_only_fails_over_no_records_is_no_mistake(tmp_path, content_copy):
+    add_query(content_copy, "SELECT (10 / COUNT(*))::int / COUNT(*) AS n FROM aws_cloudtrail")
+    trail = simulated(tmp_path / "t", succeed=1, roles=ROLES)
+    assert not replayed(trail, content=content_copy).content.problems
+
+
 def test_a_query_with_a_mistake_is_left_out_and_the_rest_goes_on(tmp_path, content_copy):
     add_query(content_copy, "SELECT no_such_column FROM aws_cloudtrail")
     outcome = replayed(simulated(tmp_path / "t", succeed=1, roles=ROLES), content=content_copy)
