@@ -42,7 +42,12 @@ def find_files(
             found.append(path)
         else:
             tally.skip(path, "no such file or folder")
-    return sorted(found, key=lambda path: (file_stamp(path), path))
+    return sorted(found, key=in_order_of_delivery)
+
+
+def in_order_of_delivery(path: str) -> tuple[str, str]:
+    """Return what files are sorted by."""
+    return file_stamp(path), path
 
 
 def _objects(url: str, tally: Tally, s3: S3, period: Period) -> Iterator[str]:

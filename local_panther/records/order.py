@@ -9,6 +9,9 @@ BUFFER_RECORDS = 20_000
 BUFFER_BYTES = 128 * 1024 * 1024
 REMEMBERED_IDS = 200_000
 
+Place = tuple[float, tuple[str, ...], int]  # time, what sorts as its file does, sequence
+FIRST: Place = (float("-inf"), (), 0)
+
 
 def in_time_order(
     records: Iterable[Record],
@@ -27,19 +30,69 @@ def in_time_order(
         size: Records to hold, each with its JSON.
         size_bytes: Bytes of JSON to hold.
     """
-    heap: list[Record] = []
-    newest, held = float("-inf"), 0
+    buffer = TimeBuffer(tally, size, size_bytes)
     for record in records:
-        heapq.heappush(heap, record)
-        held += len(record.raw)
-        while len(heap) > size or (held > size_bytes and len(heap) > 1):
-            record = heapq.heappop(heap)
-            held -= len(record.raw)
-            tally.late += record.time < newest
-            newest = max(newest, record.time)
+        yield from buffer.add(record)
+    yield from buffer.rest()
+
+
+class TimeBuffer:
+    """Holds records back until no earlier one is expected; see `in_time_order`.
+
+    Attributes:
+        settled: The place of the latest record that has left by `until`: its time, file and
+            sequence.
+    """
+
+    def __init__(
+        self, tally: Tally, size: int = BUFFER_RECORDS, size_bytes: int = BUFFER_BYTES
+    ) -> None:
+        self._tally = tally
+        self._size = size
+        self._size_bytes = size_bytes
+        self._heap: list[tuple[Place, Record]] = []
+        self._bytes = 0
+        self.settled = FIRST
+        self._newest = float("-inf")  # time of a record that has left
+
+    def __len__(self) -> int:
+        """Return the number of records that are held."""
+        return len(self._heap)
+
+    def add(self, record: Record, file: tuple[str, ...] = ()) -> Iterator[Record]:
+        """Take a record and yield those that leave.
+
+        Args:
+            record: The record.
+            file: What sorts as its file does among those of the same time; nothing if all come in
+                the order of reading.
+        """
+        heapq.heappush(self._heap, ((record.time, file, record.sequence), record))
+        self._bytes += len(record.raw)
+        while len(self._heap) > self._size or (
+            self._bytes > self._size_bytes and len(self._heap) > 1
+        ):
+            _, record = self._pop()
+            self._tally.late += record.time < self._newest
+            self._newest = max(self._newest, record.time)
             yield record
-    while heap:
-        yield heapq.heappop(heap)
+
+    def until(self, time: float) -> Iterator[Record]:
+        """Yield the records until a time, in seconds since 1970, which leave."""
+        while self._heap and self._heap[0][0][0] <= time:
+            self.settled, record = self._pop()
+            self._newest = max(self._newest, record.time)
+            yield record
+
+    def rest(self) -> Iterator[Record]:
+        """Yield all that are held, which leave."""
+        while self._heap:
+            yield self._pop()[1]
+
+    def _pop(self) -> "tuple[Place, Record]":
+        place, record = heapq.heappop(self._heap)
+        self._bytes -= len(record.raw)
+        return place, record
 
 
 class RecentIds:

@@ -111,10 +111,12 @@ class Scan:
     Attributes:
         tally: Its files, records, times and problems.
         records: The wanted records, in their order.
+        path: Of the file.
     """
 
     tally: Tally = field(default_factory=Tally)
     records: list[ScannedRecord | PassedOver] = field(default_factory=list)
+    path: str = ""
 
     @property
     def size(self) -> int:
@@ -160,7 +162,7 @@ class Scanner:
 
     def scan(self, path: str) -> Iterator[Scan]:
         """Yield what a file holds, a bounded piece at a time."""
-        scan = Scan(Tally(files=1))
+        scan = Scan(Tally(files=1), path=path)
         was_read = False
         name = "standard input" if path == STANDARD_INPUT else path
 
@@ -179,7 +181,7 @@ class Scanner:
                         for batch in piece:
                             self._collect(batch, scan)
                         yield scan
-                        scan = Scan()
+                        scan = Scan(path=path)
                 except UnreadableFile as error:
                     skip(source.name, UNREADABLE, str(error))
                 self._callers.tell(source.name, skip)
