@@ -196,6 +196,12 @@ def described(error: BaseException) -> str:
     return str(error) if isinstance(error, Exception) else f"{type(error).__name__}: {error}"
 
 
+def move() -> None:
+    """Contain content code in this process, which was forked: timers stay with its parent."""
+    _containment.is_armed = False
+    _containment.process = os.getpid()
+
+
 def line_in(error: BaseException, file: str | None) -> int | None:
     """Return the line of a file at which content code was when it raised; None if it was not in it.
 

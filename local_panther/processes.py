@@ -118,3 +118,11 @@ class TemporaryFolder:
     def __exit__(self, *exc_info: object) -> None:
         """Remove the folder."""
         self.cleanup()
+
+
+def link(file: Path, target: Path) -> None:
+    """Let a file that does not change any more have another path, too."""
+    try:
+        os.link(file, target)
+    except OSError:  # on a file system that has no such links
+        shutil.copyfile(file, target)

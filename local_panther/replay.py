@@ -3,11 +3,11 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from local_panther.alerts.correlation import CorrelationAlerts
 from local_panther.alerts.grouping import AlertGrouper
@@ -25,6 +25,7 @@ from local_panther.detection.clock import EventClock
 from local_panther.detection.engine import Engine
 from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
+from local_panther.detection.table import Table
 from local_panther.errors import RunErrors
 from local_panther.instance.index import is_stored
 from local_panther.lake.lake import Lake
@@ -45,6 +46,7 @@ from local_panther.times import ALWAYS, DELIVERY_DELAY, Period
 if TYPE_CHECKING:
     from local_panther.alerts.timelines import Timelines
 
+RUNS_TOGETHER = 8  # of a query, that are asked for ahead
 MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
 
 Watch = Callable[[Tally, int], None]
@@ -146,33 +148,20 @@ def replay(
         ContentError: The content does not load; if not `strict`, nothing of it does.
         UnusableCluster: There is no such cluster, or it has no worker that can be used.
     """
-    tally, errors, clock = Tally(), RunErrors(), EventClock()
+    tally = Tally()
     with (
         s3_for(paths, requester_pays=requester_pays) as s3,
-        contained(),
-        key_value_store(clock),
-        loaded_content(
+        running(
             folder,
             include_disabled=include_disabled,
             strict=strict,
             saved_queries=TIMELINE_TAG if with_timelines else "",
             log_type=schema.name if schema else CLOUDTRAIL,
-            checks=empty_lake,
-        ) as content,
-        Lake() as lake,
-        clock.seen_by(content.modules),
+        ) as run,
     ):
-        timelines = _timelines(content, lake, errors) if with_timelines else None
-        stream = _Stream(
-            content,
-            read_settings(folder),
-            lake,
-            errors,
-            timelines,
-            clock=clock,
-            delay=delivery_delay,
-            observer=observer,
-        )
+        timelines = _timelines(run) if with_timelines else None
+        settings = read_settings(folder)
+        stream = Stream(run, settings, timelines, delay=delivery_delay, observer=observer)
         files = find_files(paths, tally, s3, period)
         if only is not None:
             files = [path for path in files if path in only]
@@ -198,28 +187,87 @@ def replay(
         try:
             stream.finish()
             if timelines:
-                with errors.caught("timelines"):
+                with run.errors.caught("timelines"):
                     timelines.attach(stream.alerts)
         except KeyboardInterrupt:
             interrupted = True
-        if lake.refused:
-            reasons = "; ".join(lake.reasons)
-            errors.add("data lake", "", f"{lake.refused:,} records could not be stored: {reasons}")
-        alerts = in_order([*stream.alerts, *rule_error_alerts(errors, content.metadata)])
-        return Outcome(
-            tally,
-            alerts,
-            stream.signals,
-            errors,
-            content,
-            interrupted,
-            stream.role_log,
-            (*paths, *_content_option(folder)),
-            stream.late_signals,
-        )
+        outcome = stream.outcome(tally)
+        outcome.interrupted, outcome.source = interrupted, (*paths, *_content_option(folder))
+        return outcome
 
 
-class _Stream:
+class Run(NamedTuple):
+    """What content runs with.
+
+    Attributes:
+        content: The content.
+        lake: What its scheduled queries read.
+        table: The key-value store.
+        errors: Takes what goes wrong.
+        clock: What it sees as the present.
+    """
+
+    content: Content
+    lake: Lake
+    table: Table
+    errors: RunErrors
+    clock: EventClock
+
+    def rest(self) -> None:
+        """Prepare to be copied in a forked process."""
+        self.lake.rest()
+        self.table.rest()
+
+    def move(self, folder: Path) -> None:
+        """Go on with a copy, as a forked process has to after `rest`.
+
+        Args:
+            folder: An empty one for the copy.
+        """
+        self.lake.move(folder)
+        self.table.move()
+
+
+@contextmanager
+def running(
+    folder: Path,
+    *,
+    include_disabled: bool = False,
+    strict: bool = False,
+    saved_queries: str = "",
+    log_type: str = CLOUDTRAIL,
+) -> Iterator[Run]:
+    """Load content, and give it an empty lake and an empty key-value store, in the context.
+
+    Args:
+        folder: The root of the content repository.
+        include_disabled: Run items with `Enabled: false` too.
+        strict: Refuse content with any invalid item; otherwise such an item is left out.
+        saved_queries: A tag of saved queries that are needed as well.
+        log_type: That of the records.
+
+    Raises:
+        ContentError: The content does not load; if not `strict`, nothing of it does.
+    """
+    clock = EventClock()
+    with (
+        contained(),
+        key_value_store(clock) as table,
+        loaded_content(
+            folder,
+            include_disabled=include_disabled,
+            strict=strict,
+            saved_queries=saved_queries,
+            log_type=log_type,
+            checks=empty_lake,
+        ) as content,
+        Lake() as lake,
+        clock.seen_by(content.modules),
+    ):
+        yield Run(content, lake, table, RunErrors(), clock)
+
+
+class Stream:
     """Records in, alerts out: all that happens to one record after the other.
 
     A record arrives some time after it happened, and what is due until then comes first. A late
@@ -228,16 +276,24 @@ class _Stream:
 
     def __init__(
         self,
-        content: Content,
-        settings: RoleSettings,
-        lake: Lake,
-        errors: RunErrors,
-        timelines: "Timelines | None",
+        run: Run,
+        settings: RoleSettings | None,
+        timelines: "Timelines | None" = None,
         *,
-        clock: EventClock,
-        delay: float,
-        observer: Observer | None,
+        delay: float = DELIVERY_DELAY,
+        observer: Observer | None = None,
     ) -> None:
+        """Start with no records.
+
+        Args:
+            run: What content runs with.
+            settings: By which calls about roles are logged; None if nobody asks for the log.
+            timelines: Take place at the end, and need records until then.
+            delay: Seconds from an event until it arrives.
+            observer: Is shown all that is found.
+        """
+        content, lake, _, errors, clock = run
+        self._content = content
         self._observer = observer
         self._is_cloudtrail = content.log_type == CLOUDTRAIL  # of which the lake has a table
         self._clock = clock
@@ -254,6 +310,7 @@ class _Stream:
         self._correlation = CorrelationEngine(content.correlation_rules)
         self._rule_alerts = AlertGrouper(content.python_rules, joined)
         self._correlation_alerts = CorrelationAlerts(joined)
+        self._has_log = settings is not None
         self.role_log = RoleLog(settings)
         self.signals = Counter(dict.fromkeys(content.rule_ids, 0))
 
@@ -294,7 +351,8 @@ class _Stream:
                 self._lake.add(record, self._now, self._needed, unread=unread)
                 self._scheduled.note(record.name, record.time)
         fields = None
-        if self._is_cloudtrail and record.name in ROLE_CALLS and record.caller_type != SERVICE:
+        is_role_call = self._is_cloudtrail and record.name in ROLE_CALLS
+        if self._has_log and is_role_call and record.caller_type != SERVICE:
             with self._errors.caught(record.where):
                 fields = record.fields()
                 self.role_log.add(fields, record.time)
@@ -311,6 +369,36 @@ class _Stream:
                 break
         with self._errors.caught("calls about roles"):
             self.role_log.store()
+
+    def ask_ahead(self) -> None:
+        """Ask for what scheduled queries that are due return, in place of asking at the end.
+
+        The lake lets go of what no query that is still to come can see.
+        """
+        with self._errors.caught("what is due"):
+            self._scheduled.ask(RUNS_TOGETHER)
+            self._lake.tidy(self._needed)
+
+    def outcome(self, tally: Tally) -> Outcome:
+        """Return what was found.
+
+        Args:
+            tally: What was read.
+        """
+        errors = self._errors
+        if self._lake.refused:
+            count, reasons = self._lake.refused, "; ".join(self._lake.reasons)
+            errors.add("data lake", "", f"{count:,} records could not be stored: {reasons}")
+        alerts = in_order([*self.alerts, *rule_error_alerts(errors, self._content.metadata)])
+        return Outcome(
+            tally,
+            alerts,
+            self.signals,
+            errors,
+            self._content,
+            role_log=self.role_log,
+            late_signals=self.late_signals,
+        )
 
     def _needed(self) -> Reach:
         """Return what scheduled queries and timelines can still ask the lake for."""
@@ -349,10 +437,10 @@ class _Stream:
             self._correlation_alerts.add(match)
 
 
-def _timelines(content: Content, lake: Lake, errors: RunErrors) -> "Timelines":
+def _timelines(run: Run) -> "Timelines":
     from local_panther.alerts.timelines import Timelines
 
-    return Timelines(content, lake, errors)
+    return Timelines(run.content, run.lake, run.errors)
 
 
 def _content_option(folder: Path) -> tuple[str, ...]:

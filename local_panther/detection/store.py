@@ -33,8 +33,8 @@ def _use_errors(module: ModuleType) -> None:
 
 
 @contextmanager
-def key_value_store(clock: EventClock | None = None) -> Iterator[None]:
-    """Give `panther_detection_helpers.caching` an empty table while the context lasts.
+def key_value_store(clock: EventClock | None = None) -> Iterator[Table]:
+    """Give `panther_detection_helpers.caching` an empty table, which is returned, in the context.
 
     Until then, nothing that content does with boto3 leaves this process.
 
@@ -49,7 +49,7 @@ def key_value_store(clock: EventClock | None = None) -> Iterator[None]:
         replaced(caching, "_KV_TABLE", table),
         clock.seen_by([caching]),
     ):
-        yield
+        yield table
 
 
 @contextmanager

@@ -63,10 +63,7 @@ class Table:
         self._make_ordinary = make_ordinary
         self._clock = clock
         self._writes = 0
-        # "" is a temporary file, which SQLite makes once its cache is full.
-        self._items = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._items.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._items.execute("PRAGMA journal_mode = OFF")
+        self._items = _database()
         self._items.execute(
             "CREATE TABLE items (key TEXT PRIMARY KEY, expires REAL, item BLOB) WITHOUT ROWID"
         )
@@ -84,6 +81,21 @@ class Table:
     def close(self) -> None:
         """Drop the items."""
         self._items.close()
+
+    def rest(self) -> None:
+        """Prepare to be copied in a forked process."""
+        self._items.execute("COMMIT")
+        self._items.execute("BEGIN")
+
+    def move(self) -> None:
+        """Go on with a copy of the items, as a forked process has to after `rest`.
+
+        The file is that of its parent, which goes on with it.
+        """
+        copy = _database()
+        self._items.backup(copy)
+        copy.execute("BEGIN")
+        self._items = copy
 
     def get_item(self, **arguments: Any) -> dict[str, Any]:
         """Answer GetItem."""
@@ -234,6 +246,14 @@ class Table:
                     self._ordinary.delete_item(Key={KEY: item[KEY]})
 
         return call
+
+
+def _database() -> sqlite3.Connection:
+    # "" is a temporary file, which SQLite makes once its cache is full.
+    made = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    made.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    made.execute("PRAGMA journal_mode = OFF")
+    return made
 
 
 @cache

@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import re
+import shutil
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 else:
     duckdb = LazyModule("duckdb")
 
+DATABASE = "panther_logs.duckdb"
 BATCH_RECORDS = 5000  # that wait for one insert, which has a cost of its own
 BATCH_BYTES = 8 * 1024 * 1024
 LINE_BYTES = 256 * 1024  # that DuckDB reserves for a line, unless one is longer
@@ -47,6 +49,7 @@ MAX_REASONS = 3
 MAX_REASON = 200  # characters
 EVENT_ID = re.compile(rb'"eventID" ?: ?"([^"\\]{1,100})"')
 FORGET_BYTES = 32 * 1024 * 1024  # stored at least between two looks at what can go
+TIDY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class Lake:
         self._kept_bytes = 0  # of what was kept then
         self._folder = TemporaryFolder("local-panther-lake-")
         self._databases = databases or self._folder.path
+        self._is_kept = databases is not None
         try:
             check_path(self._databases)
             check_path(self._folder.path)
@@ -114,18 +118,44 @@ class Lake:
 
     def __exit__(self, *exc_info: object) -> None:
         """Close the database and remove its files."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the database and remove its files, but for one that stays."""
         if "_connection" in vars(self):
             self._connection.close()
         self._folder.cleanup()
+
+    def rest(self) -> None:
+        """Store what waits to be read and close the database until it is needed again.
+
+        Then this process has no threads of DuckDB, and can be forked.
+        """
+        self._flush_waiting()
+        if "_connection" in vars(self):
+            self._connection.execute("CHECKPOINT panther_logs")
+            self._connection.close()
+            del self.__dict__["_connection"]
+
+    def move(self, databases: Path) -> None:
+        """Go on in a copy of the database, as a forked process has to.
+
+        Args:
+            databases: A folder for the copy, which stays.
+        """
+        file = self._databases / DATABASE
+        if file.exists():
+            shutil.copyfile(file, databases / DATABASE)
+        self._databases = databases
+        self._unread.move(databases)
 
     @cached_property
     def _connection(self) -> "duckdb.DuckDBPyConnection":
         """The database: its threads must start after all workers have been forked."""
         connection = duckdb.connect()
         # In a file, as what is in memory only counts towards the limit for good.
-        connection.execute(
-            f"ATTACH {quoted(self._databases / 'panther_logs.duckdb')} AS panther_logs"
-        )
+        is_new = not (self._databases / DATABASE).exists()
+        connection.execute(f"ATTACH {quoted(self._databases / DATABASE)} AS panther_logs")
         begin(connection)
         if self._databases == self._folder.path:  # it goes: closing need not write it out
             connection.execute("PRAGMA disable_checkpoint_on_shutdown")
@@ -136,10 +166,12 @@ class Lake:
         allowed = f"[{quoted(self._folder.path)}, {quoted(self._databases)}]"
         connection.execute(f"SET allowed_directories = {allowed}")
         connection.execute("SET enable_external_access = false")
-        connection.execute("CREATE SCHEMA panther_logs.public")
-        create = create_table(self._columns)
-        connection.execute(create)
-        connection.execute(create.replace(LAKE_TABLE, FAILED_TABLE))
+        if is_new:
+            connection.execute("CREATE SCHEMA panther_logs.public")
+            create = create_table(self._columns)
+            connection.execute(create)
+            if not self._is_kept:  # for people to read, who ask no gates
+                connection.execute(create.replace(LAKE_TABLE, FAILED_TABLE))
         return connection
 
     @property
@@ -174,7 +206,7 @@ class Lake:
         if len(self._waiting) >= BATCH_RECORDS or self._waiting_bytes > BATCH_BYTES:
             self._flush()
         # Copying what stays costs as much as storing it: not before there is as much that is new.
-        if self._stored_bytes >= max(FORGET_BYTES, self._kept_bytes):
+        if self._can_forget(FORGET_BYTES):
             self._forget(needed())
 
     def _add_unread(self, line: bytes, record: Record, needed: Callable[[], Reach]) -> None:
@@ -197,6 +229,15 @@ class Lake:
                 self._connection.execute(f"DELETE FROM {FAILED_TABLE} WHERE {old}")
                 self._connection.execute("CHECKPOINT panther_logs")
                 self._failed_bytes = 0
+
+    def tidy(self, needed: Callable[[], Reach]) -> None:
+        """Forget sooner what is not needed, as each query from now on would look at it."""
+        self._flush_waiting()
+        if self._can_forget(TIDY_BYTES):
+            self._forget(needed())
+
+    def _can_forget(self, least: int) -> bool:
+        return self._stored_bytes >= max(least, self._kept_bytes)
 
     def _forget(self, reach: Reach) -> None:
         """Copy what can still be asked for into a new table, and drop the old one."""
@@ -349,6 +390,9 @@ class Lake:
         for lines in self._unread.take():
             self._store(lines)
             self._stored_bytes += sum(map(len, lines))
+        self._flush_waiting()
+
+    def _flush_waiting(self) -> None:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
         if waiting:
             self._stored_bytes += sum(map(len, waiting))

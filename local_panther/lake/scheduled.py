@@ -1,5 +1,6 @@
 """Scheduled queries and the rules that get their rows."""
 
+import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ MAX_RUNS_BETWEEN = 50_000  # of a query between two records: beyond, a wrong clo
 TRANSLATED = "translated for runs"
 GATE = "gate"
 READS_ADDED = "reads added fields"
+ORDERED = "ordered"
 MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
 
 
@@ -43,11 +45,13 @@ class _Run:
         time: In seconds since 1970.
         until: Until when the runs after it see the same.
         gate: The earliest of the runs up to it that see the same in the gate's windows.
+        rows: What it returned; None while that is to be asked for.
     """
 
     time: float
     until: float
     gate: float
+    rows: list[dict[str, Any]] | QueryFailed | None = None
 
 
 @dataclass
@@ -76,6 +80,19 @@ class _Job:
     waiting: list[_Run] = field(default_factory=list)
     time_outs: int = 0
     tried: bool = False
+
+    @property
+    def unasked(self) -> list[_Run]:
+        """The waiting runs whose rows are to be asked for."""
+        return [run for run in self.waiting if run.rows is None]
+
+    @cached_property
+    def is_ordered(self) -> bool:
+        """True if the query says in which order its rows are; otherwise DuckDB chooses it."""
+        return bool(found_before(ORDERED, self.query.text, self._find_order))
+
+    def _find_order(self) -> bool:
+        return self.query.sql.args.get("order") is not None
 
     @cached_property
     def gate(self) -> Gate | None:
@@ -205,8 +222,9 @@ class ScheduledQueries:
                 continue
             if latest is None or not sight.is_same(latest.time, run):
                 gate_window = sight.windows.needs.gate_window
-                has_same_gate = latest and sight.is_same(latest.time, run, gate_window)
-                gate = latest.gate if latest and has_same_gate else run
+                gate = run
+                if latest and latest.rows is None and sight.is_same(latest.time, run, gate_window):
+                    gate = latest.gate
                 sight.forget(run)
                 sight.changed = False
                 latest = _Run(run, run, gate)
@@ -215,15 +233,39 @@ class ScheduledQueries:
             latest.until = until
             job.next_run = job.schedule.next_run(until)
 
-    def _asked(self, job: _Job) -> list[float]:
-        """Return the times of the waiting runs that can have rows."""
-        times = [run.time for run in job.waiting]
+    def ask(self, at_least: int = 1) -> None:
+        """Ask for the rows of runs that wait now rather than when they are handed to rules.
+
+        They are the same: what had arrived by the time of such a run has been stored.
+
+        Args:
+            at_least: Of a query so many runs at once: DuckDB takes as long for a hundred as for
+                one.
+        """
+        for job in self._jobs:
+            if len(job.unasked) >= at_least:
+                self._ask(job)
+
+    def _ask(self, job: _Job) -> None:
+        if job.time_outs >= MAX_TIME_OUTS:
+            return
+        unasked = job.unasked
+        found = self._lake.runs(job.sql, self._possible(job, unasked))
+        for run in unasked:
+            rows = found.get(run.time, [])
+            if isinstance(rows, list) and len(rows) > 1 and not job.is_ordered:
+                rows = sorted(rows, key=_sortable)
+            run.rows = rows
+
+    def _possible(self, job: _Job, runs: list[_Run]) -> list[float]:
+        """Return the times of the runs that can have rows."""
+        times = [run.time for run in runs]
         is_asked = len(times) >= MIN_GATED_RUNS or (times and self._lake.has_unread)
         if job.gate and is_asked:
-            passed = self._lake.passed(job.gate, sorted({run.gate for run in job.waiting}))
-            times = [run.time for run in job.waiting if run.gate in passed]
-            if not job.tried and job.waiting[0].time not in times:
-                self._try_out(job, job.waiting[0].time)
+            passed = self._lake.passed(job.gate, sorted({run.gate for run in runs}))
+            times = [run.time for run in runs if run.gate in passed]
+            if not job.tried and runs[0].time not in times:
+                self._try_out(job, runs[0].time)
         job.tried = job.tried or bool(times)
         return times
 
@@ -251,10 +293,9 @@ class ScheduledQueries:
         self._worked_off_at = self._lake.added_bytes
         due: list[tuple[float, int, list[dict[str, Any]]]] = []
         for number, job in enumerate(self._jobs):
-            is_asked = job.time_outs < MAX_TIME_OUTS
-            found = self._lake.runs(job.sql, self._asked(job)) if is_asked else {}
+            self._ask(job)
             for run in job.waiting:
-                rows = found.get(run.time, [])
+                rows = run.rows
                 if isinstance(rows, QueryFailed):
                     job.time_outs += rows.timed_out
                     self._errors.add(job.query.name, f"run at {iso(run.time)}", rows.message)
@@ -269,6 +310,10 @@ class ScheduledQueries:
                     for rule in job.rules:
                         if signal := run_rule(rule, row, time, where, self._errors):
                             yield signal
+
+
+def _sortable(row: dict[str, Any]) -> str:
+    return json.dumps(row, default=str)
 
 
 def _event(row: dict[str, Any]) -> dict[str, Any]:
@@ -303,4 +348,7 @@ def _next_run(job: _Job) -> float:
 
 def _sees_from(job: _Job) -> float:
     reach = job.sight.windows.reach
-    return -math.inf if reach is None else _next_run(job) - reach
+    if reach is None:
+        return -math.inf
+    unasked = job.unasked
+    return (unasked[0].time if unasked else job.next_run) - reach

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from local_panther.lake.reach import Reach
+from local_panther.processes import link
 
 FILE_BYTES = 4 * 1024 * 1024
 
@@ -58,6 +59,17 @@ class UnreadLines:
             self._written += 1
             self._begin()
         return is_full
+
+    def move(self, folder: Path) -> None:
+        """Go on in another folder, as a forked process has to: its parent keeps the files.
+
+        Args:
+            folder: The folder.
+        """
+        files = deque(file._replace(path=folder / file.path.name) for file in self._files)
+        for old, new in zip(self._files, files, strict=True):
+            link(old.path, new.path)
+        self._folder, self._files = folder, files
 
     def forget(self, reach: Reach) -> None:
         """Drop the files of which nothing can be asked for any more."""

@@ -219,3 +219,16 @@ def plain():
             assert time.time() > START + DAY or time.time() < START - DAY
         assert vars(content)["moment"] is module.datetime
         assert content.now()[0] != START
+
+
+def test_a_copy_and_the_table_itself_go_on_by_themselves():
+    with key_value_store() as table:
+        caching.put_string_set("a", ["1"])
+        table.rest()
+        items = table._items
+        table.move()
+        caching.add_to_string_set("a", "2")
+        caching.put_string_set("b", ["3"])
+        assert caching.get_string_set("a") == {"1", "2"}
+        table._items = items
+        assert caching.get_string_set("a") == {"1"} and not caching.get_string_set("b")
