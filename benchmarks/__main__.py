@@ -23,6 +23,7 @@ SECTIONS = (
     "floods",
     "command_time",
     "engineers_loop",
+    "follow",
     "latency",
 )
 

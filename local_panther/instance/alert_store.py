@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,7 @@ class AlertStore:
         alerts: Iterable[StoredAlert],
         events: Iterable[tuple[str, str]],
         facts: dict[str, Any],
+        kept_events: Mapping[str, int] | None = None,
     ) -> int:
         """Take what a replay found, in one step.
 
@@ -90,10 +91,16 @@ class AlertStore:
             alerts: The alerts.
             events: The ID of an alert and the JSON of an event of it, in order.
             facts: See `fact`.
+            kept_events: How many events an alert keeps, to which these are added; the others are
+                in place of those so far.
 
         Returns:
             The number of alerts that were not known.
+
+        Raises:
+            ValueError: An alert has fewer events than it is to keep; nothing has changed.
         """
+        kept_events = kept_events or {}
         marks = ", ".join("?" * len(NAMES))
         changes = ", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])
         know = "SELECT 1 FROM alerts WHERE id = ?"
@@ -110,18 +117,28 @@ class AlertStore:
                     continue
                 taken.add(alert.id)
                 db.execute(upsert, _columns(alert))
-                db.execute("DELETE FROM events WHERE alert_id = ?", [alert.id])
+                kept = kept_events.get(alert.id, 0)
+                self._cut_events(db, alert.id, kept)
+                positions[alert.id] = kept - 1
                 if self.deliveries.enabled and not is_known and not alert.suppressed:
                     db.execute("INSERT INTO deliveries (alert_id) VALUES (?)", [alert.id])
             for alert_id, event in events:
                 if alert_id not in taken:
                     continue
-                positions[alert_id] = position = positions.get(alert_id, -1) + 1
+                positions[alert_id] += 1
+                position = positions[alert_id]
                 db.execute("INSERT INTO events VALUES (?, ?, ?)", [alert_id, position, event])
             self._set_facts(db, facts)
             (count,) = db.execute("SELECT count(*) FROM alerts").fetchone()
         self.deliveries.due.set()
         return int(count - before)
+
+    @staticmethod
+    def _cut_events(db: sqlite3.Connection, alert_id: str, kept: int) -> None:
+        db.execute("DELETE FROM events WHERE alert_id = ? AND position >= ?", [alert_id, kept])
+        found = db.execute("SELECT count(*) FROM events WHERE alert_id = ?", [alert_id]).fetchone()
+        if found[0] != kept:
+            raise ValueError(f"alert {alert_id} has {found[0]} of the {kept} events that it keeps")
 
     def pass_over(self, alerts: Iterable[StoredAlert]) -> None:
         """Take note of alerts that are of earlier records only, in place of those so far."""

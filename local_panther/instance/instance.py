@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ class Instance:
         events: Iterable[tuple[str, str]],
         databases: Path,
         summary: dict[str, Any],
+        kept_events: Mapping[str, int] | None = None,
     ) -> int:
         """Take over what a replay found, in one step.
 
@@ -78,6 +79,7 @@ class Instance:
             events: The ID of an alert and the JSON of an event of it, in order.
             databases: The folder of the lake's databases, in the state folder.
             summary: What was read.
+            kept_events: See `AlertStore.take`.
 
         Returns:
             The number of alerts that are new.
@@ -91,7 +93,7 @@ class Instance:
         databases.rename(folder / name)
         try:
             facts = {LAKE: name, SUMMARY: summary | {"taken": time.time()}}
-            new = self.alerts.take(alerts, events, facts)
+            new = self.alerts.take(alerts, events, facts, kept_events)
         except BaseException:
             shutil.rmtree(folder / name, ignore_errors=True)
             raise

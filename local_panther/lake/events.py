@@ -27,7 +27,7 @@ def stored_events(databases: Path) -> Iterator[list[dict[str, Any]]]:
     reader = LakeReader(databases)
     try:
         with reader.cursor() as cursor:
-            cursor.execute(f"SELECT * FROM {LAKE_TABLE} ORDER BY rowid")
+            cursor.execute(f"SELECT * FROM {LAKE_TABLE}")  # DuckDB keeps the order of insertion
             columns = [(column[0], str(column[1])) for column in cursor.description or ()]
             while rows := cursor.fetchmany(BATCH_EVENTS):
                 yield [_event(row, columns) for row in rows]

@@ -6,6 +6,7 @@ scheduled queries, `scheduled_rules`, and the signals a view of both, `correlati
 https://docs.panther.com/search/panther-fields
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -28,16 +29,23 @@ MATCH = {  # what a match adds to the event, or row, that it is of
     "p_alert_update_time": "TIMESTAMP",
 }
 ROW = {"p_event_time": "TIMESTAMP", "p_row_id": "VARCHAR", "p_log_type": "VARCHAR", "row": "JSON"}
+ALERT = tuple(name for name in MATCH if name.startswith("p_alert_"))
+NAMED = ("p_rule_id", "p_row_id", *ALERT)
+TABLES = ("aws_cloudtrail", "scheduled_rules")
+LATE_NAMES = "parts.late_names"  # of alerts, for signals of earlier parts (see `lake.parts`)
 MAX_LINE_BYTES = 32 * 1024 * 1024
 
 
-def store_findings(signals: Path, matches: Path, databases: Path) -> int:
+def store_findings(
+    signals: Sequence[Path], matches: Sequence[Path], names: Sequence[Path], databases: Path
+) -> int:
     """Make the databases of signals and rule matches.
 
     Args:
-        signals: A file with a line of JSON for each match: the time of arrival `a`, the event `e`
+        signals: Files with a line of JSON for each match: the time of arrival `a`, the event `e`
             (or None, and the row of a query as `q`) and the match `m`.
-        matches: Another one, with those that are part of an alert.
+        matches: Others, with those that are part of an alert.
+        names: Files with a line for each signal of which the alert was made after it: NAMED.
         databases: The folder for the databases.
 
     Returns:
@@ -55,18 +63,18 @@ def store_findings(signals: Path, matches: Path, databases: Path) -> int:
             connection.execute(f"ATTACH {quoted(databases / f'{name}.duckdb')} AS {name}")
             connection.execute(f"CREATE SCHEMA {name}.public")
             refused += _store(connection, name, lines)
-        _name_alerts(connection)
-        connection.execute(_view("panther_signals", "correlation_signals"))
+        _name_alerts(connection, names)
+        connection.execute(SIGNALS_VIEW)
         for name in DATABASES:
             connection.execute(f"CHECKPOINT {name}")
     return refused
 
 
-def _store(connection: duckdb.DuckDBPyConnection, name: str, lines: Path) -> int:
+def _store(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[Path]) -> int:
     match = _types(MATCH)
     forms = f"a: 'TIMESTAMP', e: 'STRUCT({record_types()}, {added_types()})', m: 'STRUCT({match})'"
     forms = f"{{{forms}, q: 'STRUCT({_types(ROW)})'}}"
-    read = f"""read_json({quoted(lines)}, format = 'newline_delimited', ignore_errors = true,
+    read = f"""read_json([{_paths(files)}], format = 'newline_delimited', ignore_errors = true,
         maximum_object_size = {MAX_LINE_BYTES}, columns = {forms})"""
     event = ", ".join(f'{value} AS "{column}"' for column, _, value in columns())
     stored = 0
@@ -80,20 +88,41 @@ def _store(connection: duckdb.DuckDBPyConnection, name: str, lines: Path) -> int
         )
         counted = connection.execute(f"SELECT count(*) FROM {name}.public.{table}").fetchone()
         stored += counted[0] if counted else 0
-    with lines.open("rb") as file:
-        return sum(1 for _ in file) - stored
+    count = 0
+    for path in files:
+        with path.open("rb") as file:
+            count += sum(1 for _ in file)
+    return count - stored
 
 
-def _name_alerts(connection: duckdb.DuckDBPyConnection) -> None:
+def _name_alerts(connection: duckdb.DuckDBPyConnection, names: Sequence[Path]) -> None:
     """Let signals know their alerts, which were made after them."""
-    alert = [name for name in MATCH if name.startswith("p_alert_")]
-    values = ", ".join(f"{name} = found.{name}" for name in alert)
-    for table in ("aws_cloudtrail", "scheduled_rules"):
+    forms = ", ".join(f"{name}: '{MATCH.get(name, 'VARCHAR')}'" for name in NAMED)
+    connection.execute(
+        f"""CREATE TEMP TABLE names AS SELECT * FROM read_json([{_paths(names)}],
+        format = 'newline_delimited', maximum_object_size = {MAX_LINE_BYTES},
+        columns = {{{forms}}})"""
+    )
+    values = ", ".join(f"{name} = found.{name}" for name in ALERT)
+    for table in TABLES:
         connection.execute(
             f"""UPDATE panther_signals.public.{table} AS signal SET {values}
-            FROM panther_rule_matches.public.{table} AS found
+            FROM names AS found
             WHERE signal.p_rule_id = found.p_rule_id AND signal.p_row_id = found.p_row_id"""
         )
+    connection.execute(f"CREATE SCHEMA panther_signals.{LATE_NAMES.partition('.')[0]}")
+    here = " UNION ALL ".join(
+        f"SELECT p_rule_id, p_row_id FROM panther_signals.public.{table}" for table in TABLES
+    )
+    connection.execute(
+        f"""CREATE TABLE panther_signals.{LATE_NAMES} AS SELECT * FROM names
+        WHERE NOT EXISTS (SELECT 1 FROM ({here}) AS signal WHERE
+        signal.p_rule_id = names.p_rule_id AND signal.p_row_id = names.p_row_id)"""
+    )
+
+
+def _paths(files: Sequence[Path]) -> str:
+    return ", ".join(map(quoted, files))
 
 
 def _view(database: str, name: str) -> str:
@@ -107,3 +136,6 @@ def _view(database: str, name: str) -> str:
 
 def _types(fields: dict[str, str]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in fields.items())
+
+
+SIGNALS_VIEW = _view("panther_signals", "correlation_signals")

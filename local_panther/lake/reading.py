@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from local_panther.lake.lake import json_value, plain
+from local_panther.lake.parts import attach
 from local_panther.lake.session import begin, quoted
 from local_panther.processes import TemporaryFolder
 
@@ -60,9 +61,7 @@ class LakeReader:
         self._connection = connection = duckdb.connect()
         begin(connection)
         for name in DATABASES:
-            connection.execute(
-                f"ATTACH {quoted(databases / f'{name}.duckdb')} AS {name} (READ_ONLY)"
-            )
+            attach(connection, databases, name)
         for setting, value in (
             ("python_enable_replacements", "false"),  # variables of this program are not tables
             ("threads", str(THREADS)),
@@ -78,7 +77,8 @@ class LakeReader:
             "SELECT database_name, table_name, column_name, data_type FROM duckdb_columns() "
             "WHERE schema_name = 'public' ORDER BY column_index"
         ).fetchall():
-            self.tables[database].setdefault(table, []).append((column, kind))
+            if database in self.tables:  # and not a part of one
+                self.tables[database].setdefault(table, []).append((column, kind))
 
     def close(self) -> None:
         """Close the databases."""

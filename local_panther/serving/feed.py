@@ -1,28 +1,19 @@
 """Feeds an instance with what the stored content finds in recorded CloudTrail."""
 
-import json
 import logging
 import math
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
-from pathlib import Path
+from contextlib import closing
 
-import local_panther
-from local_panther.instance import guard
 from local_panther.instance.guarded import BOXED, TRUSTED
 from local_panther.instance.instance import Instance
-from local_panther.records.s3 import is_s3
+from local_panther.records.arrivals import WAITING_SECONDS
 from local_panther.serving.looking import Files, Watched
+from local_panther.serving.process import ReplayAgain, ReplayFailed, ReplayProcess
 from local_panther.serving.results import Results
 
-SECRET = "PANTHER_"  # what variables with the token and the address begin with
-LAST_LINES = 5
-LAST_BYTES = 8192
 POLL_SECONDS = 2.0  # between two looks for new files
 AGAIN_SECONDS = 60.0  # from a replay that failed to the next one
 Tell = Callable[[str], None]
@@ -58,7 +49,8 @@ class Feed:
         self._follows = follow
         self._box = TRUSTED if trust else BOXED
         self._files: Files = {}  # that the latest replay has read
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ReplayProcess | None = None
+        self._waiting_seconds = WAITING_SECONDS
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -71,8 +63,8 @@ class Feed:
         """Stop it; what it has not finished leaves nothing behind."""
         self._stopping.set()
         self._instance.library.changed.set()
-        if self._process:
-            _end(self._process)
+        if process := self._process:
+            process.kill()
         self._thread.join()
 
     def _run(self) -> None:
@@ -82,27 +74,31 @@ class Feed:
             changed.wait()
         changed.clear()
         self._instance.alerts.pass_over([])
-        if not self._follows:
-            self._replay(self._take)
-            return
-        with closing(Watched(self._paths)) as watched:
-            self._follow(watched)
+        try:
+            if not self._follows:
+                self._replay(None)
+                return
+            with closing(Watched(self._paths)) as watched:
+                self._follow(watched)
+        finally:
+            self._end_process()
 
     def _follow(self, watched: Watched) -> None:
-        """Replay what there is, and everything again whenever there is more."""
+        """Replay what there is, and whatever there is more."""
         changed = self._instance.library.changed
         before: Files = {}
         told, is_first, again = watched.problems, True, math.inf
         while not self._stopping.is_set():
             if changed.is_set() and not is_first:
                 changed.clear()
-                self._replay(self._pass_over, self._files)
+                self._end_process()
+                self._replay(self._files, is_passed_over=True)
             found = watched.found()
             # A file that is still being written has another size at the next look.
             is_new = found != self._files and found == before
             if is_first or is_new or time.monotonic() > again:
                 self._files, is_first = found, False
-                is_taken = self._replay(self._take, found)
+                is_taken = self._replay(found)
                 again = math.inf if is_taken else time.monotonic() + AGAIN_SECONDS
             before = found
             if watched.problems != told:
@@ -111,84 +107,93 @@ class Feed:
                     self._tell(f"--follow: {problem}; what was there stays")
             self._stopping.wait(POLL_SECONDS)
 
-    def _replay(self, take: Callable[[Results], None], only: Files | None = None) -> bool:
-        """Run the content in use over files, hand what it finds on, and return whether it could."""
+    def _replay(self, files: Files | None, *, is_passed_over: bool = False) -> bool:
+        """Run the content in use over files, hand what it finds on, and return whether it could.
+
+        Args:
+            files: Which; None for all.
+            is_passed_over: Only take note of the alerts.
+        """
         if self._stopping.is_set():
             return False
+        why = self._add(files) if self._process and files is not None else ""
+        if why is None or self._stopping.is_set():
+            return why is None
         try:
-            with self._instance.library.work_folder() as work:
-                content, results = work / "content", Results(work / "results")
-                self._instance.library.copy_to(content)
-                results.folder.mkdir(mode=0o700)
-                asked = self._paths, None if only is None else list(only)
-                results.paths.write_text(json.dumps(asked), encoding="utf-8")
-                messages = self._worker(content, results)
-                if self._stopping.is_set():
-                    return False
-                if messages is not None:
-                    self._tell(f"replay: failed: {messages}")
-                    return False
-                take(results)
-                return True
+            self._process = self._new_process()
+            if self._stopping.is_set():
+                return False
+            is_last = not self._follows
+            results = self._process.replay(files, is_last=is_last, is_passed_over=is_passed_over)
+            if is_passed_over:
+                self._pass_over(results)
+            else:
+                self._take(results, f" (everything again: {why})" if why else "")
         except Exception as error:  # a full disk, results that content code has spoiled
-            logging.debug("replay", exc_info=True)
-            self._tell(f"replay: failed: {type(error).__name__}: {error}")
+            self._fail(error)
+            if not self._stopping.is_set():
+                is_told = isinstance(error, ReplayFailed)
+                text = f"{error}" if is_told else f"{type(error).__name__}: {error}"
+                self._tell(f"replay: failed: {text}")
             return False
+        return True
 
-    def _worker(self, content: Path, results: Results) -> str | None:
-        """Run the replay; returns its last messages if it fails."""
-        module = "local_panther.serving.worker"
-        arguments = [str(content), str(results.folder), str(self._workers), self._box]
-        worker = [sys.executable, "-P", "-m", module, *arguments]
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", guard.__file__, guard.REPLAY, *worker],
-            env=_environment(with_aws=any(map(is_s3, self._paths))),
-            stdin=subprocess.PIPE,  # for whose end the guard waits
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,  # and no file: the disk may be what is full
+    def _add(self, files: Files) -> str | None:
+        """Let the process that has replayed the other files replay those that are new.
+
+        Returns:
+            Why a new one has to replay everything; None if it has not.
+        """
+        if self._process is None:
+            return ""
+        try:
+            count = len(files) - len(self._process.files)
+            results = self._process.replay(files)
+            self._take(results, f", {count:,} of them new")
+        except ReplayAgain as error:
+            self._waiting_seconds = max(self._waiting_seconds, 2 * error.behind)
+            self._end_process()
+            return str(error)
+        except Exception as error:
+            self._fail(error)
+            return f"{type(error).__name__}: {error}"
+        return None
+
+    def _fail(self, error: Exception) -> None:
+        logging.debug("replay", exc_info=error)
+        self._end_process()
+
+    def _new_process(self) -> ReplayProcess:
+        library = self._instance.library
+        return ReplayProcess(
+            library.work_folder(),
+            library.copy_to,
+            self._paths,
+            self._workers,
+            self._waiting_seconds,
+            self._box,
         )
-        if self._stopping.is_set():
-            _end(self._process)
-        messages = _last_lines(self._process)
-        if self._process.wait() == 0:
-            return None
-        return messages or f"status {self._process.returncode}"
 
-    def _take(self, results: Results) -> None:
+    def _end_process(self) -> None:
+        process, self._process = self._process, None
+        if process:
+            process.close()
+
+    def _take(self, results: Results, how: str) -> None:
         summary = results.read_summary()
         new = self._instance.take(
-            results.read_alerts(), results.read_events(), results.databases, summary
+            results.read_alerts(),
+            results.read_events(),
+            results.databases,
+            summary,
+            results.read_kept_events(),
         )
         for problem in [*summary["problems"], *summary["examples"]]:
             self._tell(f"replay: {problem}")
         count = f"{summary['records']:,} records of {summary['files']:,} files"
-        self._tell(f"replay: {count}; new alerts: {new:,}")
+        self._tell(f"replay: {count}{how}; new alerts: {new:,}")
 
     def _pass_over(self, results: Results) -> None:
         """Take note of what new content finds in records that came before it: no alerts."""
         self._instance.alerts.pass_over(results.read_alerts())
         self._tell("replay: the content that was uploaded is in use for what comes from now on")
-
-
-def _last_lines(process: "subprocess.Popen[bytes]") -> str:
-    """Return the last of what a process says, once it has ended."""
-    assert process.stderr
-    last = b""
-    with process.stderr as messages:
-        while chunk := messages.read(LAST_BYTES):
-            last = (last + chunk)[-LAST_BYTES:]
-    return "\n".join(last.decode(errors="replace").strip().splitlines()[-LAST_LINES:])
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Let the guard end the replay and all that it has started."""
-    if process.stdin:
-        with suppress(OSError):
-            process.stdin.close()
-
-
-def _environment(*, with_aws: bool) -> dict[str, str]:
-    """Return what the replay gets of the environment: no secrets, unless AWS's are needed."""
-    secret = (SECRET,) if with_aws else (SECRET, "AWS_")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
-    return kept | {"PYTHONPATH": str(Path(local_panther.__file__).parents[1])}

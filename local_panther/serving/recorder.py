@@ -1,8 +1,9 @@
-"""Writes down what a replay finds, for the instance to take over as a whole."""
+"""Writes down what a replay finds, for the instance to take over."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from local_panther.alerts.model import RULE, Alert
@@ -10,47 +11,98 @@ from local_panther.box import watch
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.correlation.engine import CorrelationMatch
 from local_panther.detection.signals import Signal
-from local_panther.instance.alert_model import ALERT, DETECTION_ERROR, MAX_EVENTS, StoredAlert
-from local_panther.lake.findings import store_findings
-from local_panther.lake.lake import Lake
+from local_panther.instance.alert_model import ALERT, DETECTION_ERROR, StoredAlert
+from local_panther.lake.lake import DATABASE, Lake
+from local_panther.lake.parts import add_earlier_part
+from local_panther.processes import link
 from local_panther.records.model import Record
 from local_panther.replay import Outcome
+from local_panther.serving.findings import FindingLines, row_id
+from local_panther.serving.handing import Handed
 from local_panther.serving.results import Results
 from local_panther.times import sql_timestamp
 
+LOGS = "panther_logs"
+PART_RECORDS = 50_000  # of the lake, from which on a part is not copied any more
+
 
 class Recorder:
-    """An observer of a replay that writes into a folder; see `Results` for what is in it."""
+    """An observer of a replay that writes into a folder.
 
-    def __init__(self, results: Results) -> None:
-        """Make the files."""
-        self._results = results
-        results.databases.mkdir()
-        self._lake = Lake(results.databases)
-        self._signals = results.signals.open("w", encoding="utf-8")
-        self._matches = results.matches.open("w", encoding="utf-8")
-        self._events = results.events.open("w", encoding="utf-8")
+    A forked process can go on where it is (`rest`, `move`) and write the results, while its parent
+    goes on with the records that follow.
+
+    Attributes:
+        handed: Which alerts the instance has got.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Make the files.
+
+        Args:
+            folder: For them.
+        """
+        self._folder = folder
+        self._parts: list[Path] = []  # folders with a part of the lake each, but for the last
+        self._lake = self._new_part()
+        self._refused = 0  # of the parts before
+        self._findings = FindingLines(folder)
+        self.handed = Handed(folder / "events.ndjson")
         self._joined: dict[str, set[str]] = {}  # by alert, the rows that are part of it
         self._log_types: dict[str, set[str]] = {}
         self._bytes = 0
 
+    def _new_part(self) -> Lake:
+        databases = self._folder / f"part-{len(self._parts) + 1}"
+        databases.mkdir()
+        self._parts.append(databases)
+        self._part_records = 0
+        return Lake(databases)
+
+    def close(self) -> None:
+        """Remove temporary files."""
+        self._lake.close()
+
+    def rest(self) -> None:
+        """Prepare to be copied in a forked process."""
+        self._lake.rest()
+        if self._part_records >= PART_RECORDS:
+            self._refused += self._lake.refused
+            self._lake.close()
+            self._lake = self._new_part()
+        self._findings.rest()
+        self.handed.rest()
+
+    def move(self, results: Results) -> None:
+        """Go on in a forked process, whose parent goes on with the files.
+
+        Args:
+            results: Where to write the results later.
+        """
+        self._parts[-1] = results.databases
+        self._lake.move(results.databases)
+        self._findings.move(results.folder)
+        self.handed.move()
+
     def record(self, record: Record, arrived: float) -> None:
         """Store a record in the lake."""
         self._lake.add(record, arrived)
+        self._part_records += 1
         self._bytes += len(record.raw)
 
     def signal(self, signal: Signal) -> None:
         """Write down a match of a rule."""
-        self._signals.write(_line(signal.event, signal.time, _of_rule(signal)))
+        self._findings.signal(signal.event, signal.time, _of_rule(signal))
 
     def match(self, match: CorrelationMatch) -> None:
         """Write down a match of a correlation rule, for each of its events."""
         for event, time in _events_of(match):
-            self._signals.write(_line(event, time, _of_rule(match)))
+            self._findings.signal(event, time, _of_rule(match))
 
     def joined(self, alert: Alert, found: Signal | CorrelationMatch) -> None:
         """Write down what an alert has gained."""
         alert_id = id_of(alert)
+        self.handed.change(alert_id)
         rows = self._joined.setdefault(alert_id, set())
         added = _of_rule(found) | {
             "p_alert_id": alert_id,
@@ -60,28 +112,30 @@ class Recorder:
             "p_alert_update_time": sql_timestamp(alert.last),
         }
         for event, time in _events_of(found):
-            row = _row_id(event, time, alert.metadata.rule_id)
+            row = row_id(event, time, alert.metadata.rule_id)
             if row in rows:
                 continue
             rows.add(row)
-            self._matches.write(_line(event, time, added))
-            if len(rows) <= MAX_EVENTS:
-                self._events.write(json.dumps([alert_id, event], default=str) + "\n")
+            self._findings.match(event, time, added)
+            self.handed.add(alert_id, json.dumps([alert_id, event], default=str).encode() + b"\n")
             if isinstance(event.get("p_log_type"), str):
                 self._log_types.setdefault(alert_id, set()).add(event["p_log_type"])
 
-    def finish(self, outcome: Outcome) -> None:
-        """Write the alerts and the summary, and complete the lake."""
-        with self._lake:
-            self._lake.query("SELECT 1")  # what waits is stored
-        for file in (self._signals, self._matches, self._events):
-            file.close()
-        results = self._results
-        refused = store_findings(results.signals, results.matches, results.databases)
-        with results.alerts.open("w", encoding="utf-8") as file:
-            for alert in outcome.alerts:
-                types = sorted(self._log_types.get(id_of(alert), ()))
-                file.write(json.dumps(stored(alert, types).as_json(), default=str) + "\n")
+    def finish(self, outcome: Outcome, results: Results) -> None:
+        """Complete the lake, and write the alerts that are news and the summary.
+
+        Args:
+            outcome: What the replay found.
+            results: Where to.
+        """
+        self._lake.query("SELECT 1")  # so that there is a database, if no record came
+        self._lake.rest()
+        for number, part in enumerate(self._parts[:-1], 1):
+            add_earlier_part(part / DATABASE, results.databases, LOGS, number)
+        if self._parts[-1] != results.databases:
+            link(self._parts[-1] / DATABASE, results.databases / DATABASE)
+        refused = self._findings.store(results.databases)
+        self._hand_over(outcome.alerts, results)
         tally = outcome.tally
         summary = {
             "files": tally.files,
@@ -89,7 +143,7 @@ class Recorder:
             "first": tally.first,
             "last": tally.last,
             "bytes": {CLOUDTRAIL: self._bytes},
-            "refused": refused + self._lake.refused,
+            "refused": refused + self._refused + self._lake.refused,
             "problems": [str(problem) for problem in tally.problems],
             "errors": dict(outcome.errors.counts),
             "examples": [
@@ -98,6 +152,23 @@ class Recorder:
             ],
         }
         results.summary.write_text(json.dumps(summary), encoding="utf-8")
+
+    def _hand_over(self, alerts: Iterable[Alert], results: Results) -> None:
+        kept: dict[str, int] = {}
+        with (
+            results.alerts.open("w", encoding="utf-8") as file,
+            results.events.open("wb") as events,
+        ):
+            for alert in alerts:
+                alert_id = id_of(alert)
+                if alert.kind == RULE and not self.handed.is_news(alert_id):
+                    continue
+                types = sorted(self._log_types.get(alert_id, ()))
+                file.write(json.dumps(stored(alert, types).as_json(), default=str) + "\n")
+                events.writelines(self.handed.events(alert_id))
+                kept[alert_id] = self.handed.kept(alert_id)
+        handed = {"kept": kept, "provisional": self.handed.provisional}
+        results.handed.write_text(json.dumps(handed), encoding="utf-8")
 
 
 def id_of(alert: Alert) -> str:
@@ -149,26 +220,3 @@ def _of_rule(found: Signal | CorrelationMatch) -> dict[str, Any]:
         "p_rule_reports": metadata.reports,
         "p_alert_context": found.context,
     }
-
-
-def _line(event: Mapping[str, Any], time: float, match: Mapping[str, Any]) -> str:
-    """Return a line as `store_findings` reads it."""
-    line: dict[str, Any] = {"m": match, "a": event.get("p_parse_time") or sql_timestamp(time)}
-    if _is_of_a_log(event):
-        line["e"] = event
-    else:
-        row = {"p_event_time": sql_timestamp(time), "row": event}
-        line["q"] = row | {"p_row_id": _row_id(event, time, match["p_rule_id"])}
-    return json.dumps(line, default=str) + "\n"
-
-
-def _row_id(event: Mapping[str, Any], time: float, rule_id: str) -> str:
-    if _is_of_a_log(event):
-        return str(event["p_row_id"])
-    text = json.dumps([rule_id, time, event], default=str, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def _is_of_a_log(event: Mapping[str, Any]) -> bool:
-    """Return whether an event is a record of a log; a row of a query holds JSON as text."""
-    return "p_row_id" in event and not isinstance(event.get("userIdentity"), str)

@@ -20,39 +20,29 @@ class Results:
     folder: Path
 
     @property
-    def paths(self) -> Path:
-        """The paths, and which files in them to read (None for all); there before the replay."""
-        return self.folder / "paths.json"
-
-    @property
     def databases(self) -> Path:
         """A folder with the databases of the lake."""
         return self.folder / "lake"
 
     @property
-    def signals(self) -> Path:
-        """Matches of rules, one a line, as `store_findings` reads them."""
-        return self.folder / "signals.ndjson"
-
-    @property
-    def matches(self) -> Path:
-        """Those of them that are part of an alert."""
-        return self.folder / "matches.ndjson"
+    def alerts(self) -> Path:
+        """The alerts, one a line, but for those that have not changed since the results before."""
+        return self.folder / "alerts.ndjson"
 
     @property
     def events(self) -> Path:
-        """The ID of an alert and an event of it, one pair a line."""
+        """The ID of one of these alerts and an event of it, one pair a line."""
         return self.folder / "events.ndjson"
-
-    @property
-    def alerts(self) -> Path:
-        """The alerts, one a line."""
-        return self.folder / "alerts.ndjson"
 
     @property
     def summary(self) -> Path:
         """What was read and what went wrong; it is written last."""
         return self.folder / "summary.json"
+
+    @property
+    def handed(self) -> Path:
+        """Which alerts were written, and how many events each had in the results before."""
+        return self.folder / "handed.json"
 
     def read_summary(self) -> dict[str, Any]:
         """Return the summary.
@@ -85,3 +75,13 @@ class Results:
             for line in file:
                 alert_id, event = json.loads(line)
                 yield str(alert_id), json.dumps(event)
+
+    def read_kept_events(self) -> dict[str, int]:
+        """Return how many events of alerts are not written, as they were in the results before.
+
+        Raises:
+            OSError: They cannot be read.
+            ValueError, TypeError: They are not counts.
+        """
+        handed = json.loads(self.handed.read_text(encoding="utf-8"))
+        return {str(alert_id): int(count) for alert_id, count in handed["kept"].items()}

@@ -1,63 +1,83 @@
 """Runs a replay for an instance, in a process of its own.
 
-    python -m local_panther.serving.worker CONTENT RESULTS WORKERS BOX
+    python -m local_panther.serving.worker CONTENT FOLDER WORKERS WAITING BOX
 
-CONTENT is a copy of the stored content, RESULTS a folder with the paths to read in it (see
-`Results`). Content code runs here: what it does to this process, it does not do to the server,
-whose token is not here either. BOX says whether it runs in the box.
+CONTENT is a copy of the stored content, FOLDER the place for orders and results (see `orders`),
+WAITING how many seconds an event waits for earlier ones. Content code runs here: what it does to
+this process, it does not do to the server, whose token is not here either. BOX says whether it runs
+in the box.
 
-Exit status: 0 if there are results; 1 if the content does not load, and standard error says why.
+Files that an order brings are added to those before (see `following`). Exit status: 0 after the
+last order; 1 if the content does not load or something failed, and standard error says why.
 """
 
-import json
 import os
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 from local_panther.box.entry import ANY_NETWORK, NO_NETWORK, enter
 from local_panther.box.environment import OF_S3
 from local_panther.errors import ContentError
 from local_panther.instance.guarded import TRUSTED
-from local_panther.processes import end_with_parent
+from local_panther.processes import collect_garbage_rarely, end_with_parent
+from local_panther.records.arrivals import OutOfPlace
 from local_panther.records.s3 import is_s3
-from local_panther.replay import replay
-from local_panther.serving.recorder import Recorder
-from local_panther.serving.results import Results
+from local_panther.serving.following import Following, following
+from local_panther.serving.orders import ANSWERS, BYTE, ORDERS, Answer, Order, next_order
 
 
 def main() -> int:
-    """Run the replay and return the exit status."""
+    """Carry out the orders and return the exit status."""
     end_with_parent()
     os.umask(0o077)
-    content, folder, workers, box = sys.argv[1:]
-    results = Results(Path(folder))
-    paths, only = json.loads(results.paths.read_text(encoding="utf-8"))
-    if box != TRUSTED:
-        has_s3 = any(map(is_s3, paths))
-        # Which goes with the results: the guard would end what removes one elsewhere.
-        temporary = results.folder / "tmp"
-        temporary.mkdir(mode=0o700)
-        enter(
-            temporary=temporary,
-            writable=[results.folder],
-            network=ANY_NETWORK if has_s3 else NO_NETWORK,
-            kept=OF_S3 if has_s3 else (),
-        )
-    recorder = Recorder(results)
-    try:
-        outcome = replay(
-            paths,
-            Path(content),
-            workers=int(workers),
-            observer=recorder,
-            only=None if only is None else set(only),
-        )
-    except ContentError as error:
-        print(error, file=sys.stderr)
+    collect_garbage_rarely()
+    content, folder = map(Path, sys.argv[1:3])
+    workers, waiting_seconds = int(sys.argv[3]), float(sys.argv[4])
+    with (folder / ORDERS).open("rb", buffering=0) as orders:
+        first = next_order(orders, folder, 1)
+    if first is None:
+        return 0
+    if sys.argv[5] != TRUSTED:
+        _enter_box(first, folder)
+    with (folder / ORDERS).open("rb", buffering=0) as orders:
+        try:
+            with following(content, folder, first.paths, workers, waiting_seconds) as replay:
+                return _carry_out(first, orders, folder, replay)
+        except ContentError as error:
+            print(error, file=sys.stderr)
+        except KeyboardInterrupt:
+            pass
         return 1
-    if outcome.interrupted:
-        return 1
-    recorder.finish(outcome)
+
+
+def _enter_box(first: Order, folder: Path) -> None:
+    has_s3 = any(map(is_s3, first.paths))
+    # Which goes with the results: the guard would end what removes one elsewhere.
+    temporary = folder / "tmp"
+    temporary.mkdir(mode=0o700)
+    enter(
+        temporary=temporary,
+        writable=[folder],
+        network=ANY_NETWORK if has_s3 else NO_NETWORK,
+        kept=OF_S3 if has_s3 else (),
+    )
+
+
+def _carry_out(order: Order | None, orders: BinaryIO, folder: Path, replay: Following) -> int:
+    with (folder / ANSWERS).open("wb", buffering=0) as answers:
+        while order:
+            results = order.results(folder)
+            try:
+                if not replay.add(order, results):
+                    return 1
+                Answer().write(results)
+            except OutOfPlace as error:
+                Answer(str(error), error.behind).write(results)
+            answers.write(BYTE)
+            if order.is_last:
+                break
+            order = next_order(orders, folder, order.number + 1)
     return 0
 
 

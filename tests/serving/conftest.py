@@ -45,13 +45,15 @@ def fed(
 ) -> Iterator[Client]:
     """An instance that has replayed some paths, or has told what else it is waited for."""
     messages = Messages()
+    feeds: list[Feed] = []
 
     def background(instance):
-        return Feed(instance, [str(path) for path in paths], 1, messages, follow=follow)
+        feeds.append(Feed(instance, [str(path) for path in paths], 1, messages, follow=follow))
+        return feeds[0]
 
     with running(state, TOKEN, background) as url:
         client = Client(url, state)
-        client.messages = messages
+        client.messages, client.feed = messages, feeds[0]
         if content:
             assert client.upload(content)["status"] == "COMPLETED"
         messages.wait_for(until)

@@ -9,6 +9,7 @@ import subprocess
 import textwrap
 import time
 from contextlib import closing
+from dataclasses import replace
 
 import duckdb
 import pytest
@@ -25,6 +26,7 @@ from tests.builders.replays import BLOCKLIST, CORRELATION, FAILED_ATTEMPTS
 from tests.instance.conftest import TOKEN, archive
 from tests.instance.servers import COMMAND, server
 from tests.serving.conftest import content_files, fed
+from tests.serving.test_delivery import alert as made_alert
 
 
 @pytest.fixture
@@ -184,6 +186,16 @@ class TestContentCode:
 
 
 class TestStore:
+    def test_adds_the_events_of_a_known_alert_to_those_that_it_keeps(self, tmp_path):
+        alert = replace(made_alert(1), id="one")
+        with closing(AlertStore(tmp_path)) as store:
+            store.take([alert], [("one", "1"), ("one", "2")], {})
+            store.take([alert], [("one", "3"), ("one", "4")], {}, {"one": 1})
+            assert store.events("one", 0, 9) == [1, 3, 4]
+            with pytest.raises(ValueError, match="alert one has 3 of the 4 events that it keeps"):
+                store.take([alert], [("one", "5")], {"new": True}, {"one": 4})
+            assert store.events("one", 0, 9) == [1, 3, 4] and not store.fact("new")
+
     def test_of_another_version_is_refused(self, tmp_path):
         AlertStore(tmp_path).close()
         with sqlite3.connect(tmp_path / "alerts.sqlite") as db:

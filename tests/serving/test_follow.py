@@ -81,6 +81,65 @@ def test_what_comes_later_is_replayed_and_what_is_uploaded_counts_from_then_on(t
         assert counts(client) == {"ListRoles": 2, "ListUsers": 2, "ListGroups": 1}
 
 
+def test_one_more_file_does_not_read_the_others_again(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    for number in range(3):
+        deliver(folder, number, "ListRoles", "ListUsers")
+    with fed(tmp_path / "state", folder, content=rule("ListRoles"), follow=True) as client:
+        for path in folder.iterdir():
+            status = path.stat()
+            path.write_bytes(b"x" * status.st_size)
+            os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        deliver(folder, 3, "ListRoles")
+        line = client.messages.wait_for("new alerts", times=2)
+        assert "7 records of 4 files, 1 of them new; new alerts: 0" in line
+        assert counts(client) == {"ListRoles": 4}
+        (alert,) = client.get("/alerts")["results"]
+        events = client.get(f"/alerts/{alert['id']}/events")["results"]
+        assert [event["eventID"] for event in events] == [f"ListRoles-{n}" for n in range(4)]
+        assert len(rows(client, f"SELECT eventID FROM {LOGS}")) == 7
+
+
+def test_a_late_or_changed_file_or_one_that_is_gone_lets_everything_be_replayed(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    deliver(folder, 60, "ListRoles")
+    deliver(folder, 100, "ListUsers")
+    with fed(tmp_path / "state", folder, content=rule("ListRoles"), follow=True) as client:
+        tell = client.messages
+        deliver(folder, 50, "ListRoles")
+        line = tell.wait_for("new alerts", times=2)
+        assert "(everything again: " in line and "is 50 minutes late)" in line
+        deliver(folder, 55, "ListRoles")
+        assert ", 1 of them new" in tell.wait_for("new alerts", times=3)  # it waits longer now
+        (folder / "50.json").unlink()
+        gone = tell.wait_for("new alerts", times=4)
+        assert "3 records of 3 files (everything again: a file has changed or is gone)" in gone
+        assert len(rows(client, f"SELECT eventID FROM {LOGS}")) == 3
+
+
+def test_a_replay_that_is_killed_begins_again_and_loses_nothing(tmp_path):
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    deliver(folder, 0, "ListRoles")
+    with fed(tmp_path / "state", folder, content=rule("ListRoles"), follow=True) as client:
+        client.feed._process.kill()
+        deliver(folder, 1, "ListRoles")
+        line = client.messages.wait_for("new alerts", times=2)
+        assert "(everything again: " in line
+        assert counts(client) == {"ListRoles": 2}
+
+        orders = client.feed._process._orders
+        deliver(folder, 2, "ListRoles")
+        assert eventually(lambda: client.feed._process._orders > orders, 30)
+        client.feed._process.kill()  # while it reads or writes
+        client.messages.wait_for("new alerts", times=3)
+        assert counts(client) == {"ListRoles": 3}
+    assert not list((tmp_path / "state").glob(".upload-*"))
+    assert len(list((tmp_path / "state").glob("lake-*"))) == 1
+
+
 def put(bucket, number: int, *names: str, key: str = "") -> None:
     """Put an object into the bucket."""
     records = [call(name, time=START + 60 * number, eventID=f"{name}-{number}") for name in names]
