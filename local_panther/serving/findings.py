@@ -10,7 +10,7 @@ from local_panther.lake.findings import DATABASES, NAMED, store_findings
 from local_panther.lake.parts import add_earlier_part
 from local_panther.times import sql_timestamp
 
-PART_BYTES = 32 * 1024 * 1024  # of lines, from which on they are a part of their own
+PART_BYTES = 16 * 1024 * 1024  # of lines, from which on they are a part of their own
 KINDS = ("signals", "matches", "names")
 
 
