@@ -34,10 +34,7 @@ class LazyModule(ModuleType):
     """A module that is imported once something of it is asked for."""
 
     def __getattr__(self, attribute: str) -> Any:
-        name = self.__name__
-        if sys.modules.get(name) is self:
-            del sys.modules[name]
-        return getattr(importlib.import_module(name), attribute)
+        return getattr(_imported(self.__name__), attribute)
 
 
 @contextmanager
@@ -116,7 +113,7 @@ class _Deferred:
 
     def _real(self) -> Any:
         module, name = self._place
-        return getattr(importlib.import_module(module), name)
+        return getattr(_imported(module), name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._real()(*args, **kwargs)
@@ -125,3 +122,10 @@ class _Deferred:
         if name.startswith("__"):  # as `typing` asks for, of an annotation
             raise AttributeError(name)
         return getattr(self._real(), name)
+
+
+def _imported(name: str) -> ModuleType:
+    """Import a module, also while something else stands for it."""
+    if isinstance(sys.modules.get(name), LazyModule | _StandIn):
+        del sys.modules[name]
+    return importlib.import_module(name)

@@ -1,6 +1,7 @@
 """What a command does not use, it does not import; what it uses after all, it does."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -144,3 +145,12 @@ def test_what_is_never_used_is_never_imported(module):
         import heavy_one
     assert "heavy_one" not in sys.modules
     assert heavy_one.Client.kind == "real" and "heavy_one" in sys.modules
+
+
+def test_a_function_of_a_lazy_module_can_be_called_at_once(module):
+    with lazily("heavy_one", "Client"):
+        import heavy_one
+
+        early = heavy_one.Client
+        assert "HEAVY" not in os.environ or os.environ["HEAVY"] == ""
+        assert early("a").name == "a" and heavy_one.Client("b").name == "b"

@@ -44,8 +44,8 @@ def fake_aws() -> Iterator[None]:
         def forget_session(module: ModuleType) -> None:
             fakes.enter_context(replaced(module, "DEFAULT_SESSION", None))
 
+        fakes.enter_context(_settings())  # first: moto's end restores what it found
         with (
-            _settings(),
             once_imported("botocore.session", fake_sessions),
             once_imported("boto3", forget_session),
         ):

@@ -42,6 +42,7 @@ def fed(
     content: bytes | None = None,
     until: str = "new alerts",
     follow: bool = False,
+    trust: bool = False,
 ) -> Iterator[Client]:
     """An instance that has replayed some paths, or has told what else it is waited for."""
     messages = Messages()
@@ -51,7 +52,7 @@ def fed(
         feeds.append(Feed(instance, [str(path) for path in paths], 1, messages, follow=follow))
         return feeds[0]
 
-    with running(state, TOKEN, background) as url:
+    with running(state, TOKEN, background, trust=trust) as url:
         client = Client(url, state)
         client.messages, client.feed = messages, feeds[0]
         if content:
@@ -83,6 +84,15 @@ def lake(tmp_path_factory) -> Iterator[Client]:
     folder = tmp_path_factory.mktemp("fed")
     content = archive(content_files())
     with fed(folder / "state", attack(folder), content=content) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def trusting(tmp_path_factory) -> Iterator[Client]:
+    """One that lets uploads start processes: what is left then is what ends them."""
+    folder = tmp_path_factory.mktemp("trusting")
+    content = archive(content_files())
+    with fed(folder / "state", attack(folder), content=content, trust=True) as client:
         yield client
 
 

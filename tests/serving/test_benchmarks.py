@@ -98,21 +98,21 @@ def sleeping(seconds: str) -> dict:
     return one_rule(f"import subprocess\nsubprocess.run(['sleep', '{seconds}'])\n{BODY}")
 
 
-def test_a_stopped_one_is_canceled_and_nothing_of_it_runs_on(lake):
+def test_a_stopped_one_is_canceled_and_nothing_of_it_runs_on(trusting):
     seconds = f"5{os.getpid()}.1"
-    benchmark = started(lake, sleeping(seconds))
+    benchmark = started(trusting, sleeping(seconds))
     assert eventually(lambda: processes_with(f"sleep\0{seconds}\0"), 30)
-    stopped = lake.ask(STOP, i={"id": benchmark})["replay"]
+    stopped = trusting.ask(STOP, i={"id": benchmark})["replay"]
     assert stopped["state"] == "CANCELED" and stopped["completedAt"]
     assert eventually(lambda: not processes_with(f"sleep\0{seconds}\0"))
-    assert lake.ask(REPLAY, i=benchmark)["state"] == "CANCELED"
-    assert outcome(lake, one_rule(BODY))["state"] == "DONE"  # the next one runs
+    assert trusting.ask(REPLAY, i=benchmark)["state"] == "CANCELED"
+    assert outcome(trusting, one_rule(BODY))["state"] == "DONE"  # the next one runs
 
 
-def test_one_that_takes_too_long_is_canceled_as_the_client_expects(lake, monkeypatch):
+def test_one_that_takes_too_long_is_canceled_as_the_client_expects(trusting, monkeypatch):
     monkeypatch.setattr(benchmarks, "SECONDS", 4.0)
     seconds = f"5{os.getpid()}.2"
-    assert outcome(lake, sleeping(seconds))["state"] == "CANCELED"
+    assert outcome(trusting, sleeping(seconds))["state"] == "CANCELED"
     assert not processes_with(f"sleep\0{seconds}\0")
 
 
