@@ -27,6 +27,10 @@ GARBAGE_THRESHOLD = 100_000  # new objects; a file of records has thousands, and
 REMOVE_AFTERWARDS = 'cat > /dev/null; rm -rf -- "$1"; [ -e "$1" ] && sleep 0.5; rm -rf -- "$1"'
 
 
+# By which a further process of Python finds this package, wherever it runs
+OWN_CODE = {"PYTHONPATH": str(Path(__file__).parents[1])}
+
+
 def collect_garbage_rarely() -> None:
     """Look for cycles of objects seldom: by default that takes an eighth of a short run."""
     gc.set_threshold(GARBAGE_THRESHOLD)

@@ -152,9 +152,17 @@ class Store:
                 Path(self._file()).unlink()
 
     def _file(self) -> str:
-        """Return the database: https://specifications.freedesktop.org/basedir-spec."""
-        folder = os.environ.get("XDG_CACHE_HOME") or f"{Path.home()}/.cache"
-        return f"{folder}/local-panther/{self._name}"
+        return f"{cache_folder()}/{self._name}"
+
+
+def cache_folder() -> str:
+    """Return the folder of the databases: https://specifications.freedesktop.org/basedir-spec.
+
+    Raises:
+        RuntimeError: The user has no home.
+    """
+    folder = os.environ.get("XDG_CACHE_HOME") or f"{Path.home()}/.cache"
+    return f"{folder}/local-panther"
 
 
 class WaitingStore(Store):

@@ -1,7 +1,6 @@
 """How commands run content: in the box, unless the user trusts it."""
 
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -57,7 +56,7 @@ def enter_box(
     write_by_another_process([path for path in outputs if path])
     has_s3 = any(map(is_s3, paths))
     missing = enter(
-        writable=[cache_folder()],
+        writable=cache_folders(),
         named=paths,
         network=ANY_NETWORK if has_s3 or cluster else NO_NETWORK,
         kept=(*(OF_S3 if has_s3 else ()), *(OF_A_CLUSTER if cluster else ())),
@@ -75,13 +74,15 @@ def note_limits(messages: Console, *, trust: bool) -> None:
         note(without(found), messages)
 
 
-def cache_folder() -> Path:
-    """Return the folder of what is remembered about content, which is made if it is missing."""
-    caches = os.environ.get("XDG_CACHE_HOME") or f"{os.path.expanduser('~')}/.cache"  # noqa: PTH111
-    folder = Path(caches) / "local-panther"
-    with contextlib.suppress(OSError):  # then nothing is remembered
+def cache_folders() -> list[Path]:
+    """Return the folder of what is remembered about content, made if it is missing; none if not."""
+    from local_panther.remembered import cache_folder
+
+    with contextlib.suppress(OSError, RuntimeError):  # then nothing is remembered
+        folder = Path(cache_folder())
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+        return [folder]
+    return []
 
 
 def print_refusals(messages: Console) -> bool:

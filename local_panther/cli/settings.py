@@ -19,8 +19,8 @@ from local_panther.text import in_one_line
 from local_panther.versions import untested_versions, unusable_versions
 
 RANGE = re.compile(r"; BOUNDS(?=\])|\s*\[BOUNDS\]".replace("BOUNDS", r"(?:[\d.]+<=)?x[<>]=[\d.]+"))
-# What options mean that are given without a value, which typer has no word for
 MAX_COLUMNS = 1000
+# What options mean that are given without a value, which typer has no word for
 ALONE = {"changed": "HEAD"}
 QUIET, NO_COLOUR = "LOCAL_PANTHER_QUIET", "NO_COLOR"
 

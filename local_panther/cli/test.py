@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from local_panther.cli.boxed import TrustContent, cache_folder, note_limits
+from local_panther.cli.boxed import TrustContent, cache_folders, note_limits
 from local_panther.cli.common import (
     PIPE_WIDTH,
     UNUSABLE,
@@ -117,11 +117,11 @@ def test(
                 raise typer.Exit
             narrowed = narrowed_to(dependencies, only)
         check = partial(check_content, dependencies, has_comments=not is_stored(folder), only=only)
-        found = check() if trust_content else checked_apart(check, cache_folder())
+        found = check() if trust_content else checked_apart(check, cache_folders())
         with running_on_demand(state, token := _token()) as url:
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
             arguments = ["test", *context.args, *left_out.arguments]
-            box = None if trust_content else Box(folder, [cache_folder()])
+            box = None if trust_content else Box(folder, cache_folders())
             note_limits(messages, trust=trust_content)
             status = tool.run(arguments, instance, show, narrowed, box)
         results, loaded = tool.results(), tool.loaded()

@@ -24,10 +24,9 @@ from typing import Any
 
 from local_panther.box.apart import apart
 from local_panther.box.watch import content_in, is_watching
-from local_panther.content.files import files_with
+from local_panther.content.files import COMMENTED, files_with
 from local_panther.errors import Problem, one_line
 
-SUFFIXES = (".yml", ".yaml", ".sql")
 COMMENT = re.compile(
     r"(?:#|--)\s*(?P<relation>must equal|at least)\s+"
     r"(?P<module>[a-z_][a-z0-9_]*)\.(?P<name>[A-Z][A-Z0-9_]*)(?:\s*\+\s*(?P<more>[0-9]+))?"
@@ -46,7 +45,7 @@ def check_agreements(folder: Path, files: Iterable[Path] | None = None) -> list[
         files: Those whose comments are read; all that can have some if omitted.
     """
     settings = Settings(folder)
-    files = files_with(folder, *SUFFIXES) if files is None else files
+    files = files_with(folder, *COMMENTED) if files is None else files
     return [problem for path in files for problem in _problems(path, folder, settings)]
 
 
@@ -130,7 +129,7 @@ def repeated_at(folder: Path, module: str, name: str) -> list[str]:
     """Return the files and lines that repeat a setting or depend on it, by their comments."""
     return [
         f"{path.relative_to(folder)}:{number}"
-        for path in files_with(folder, *SUFFIXES)
+        for path in files_with(folder, *COMMENTED)
         for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), 1)
         for found in COMMENT.finditer(line)
         if (found["module"], found["name"]) == (module, name)

@@ -8,11 +8,10 @@ a setting, by the bytes of all files. Settings are looked up each time.
 import json
 from pathlib import Path
 
-from local_panther.content.files import digest_of, names_with
+from local_panther.content.files import COMMENTED, digest_of, names_with
 from local_panther.errors import Problem
 from local_panther.remembered import folders
 
-SUFFIXES = (".yml", ".yaml", ".sql")
 KEPT = "filters of"
 
 
@@ -23,7 +22,7 @@ def doubtful_values(folder: Path, *, with_comments: bool) -> list[Problem]:
         folder: The root of a content repository.
         with_comments: Whether its comments are still there, which say what has to agree.
     """
-    names = list(names_with(folder, *SUFFIXES))
+    names = list(names_with(folder, *COMMENTED))
     digest = digest_of(names, folder)
     kept = folders.get(KEPT, digest)
     wrong, commented = json.loads(kept) if kept else _found(folder, names)

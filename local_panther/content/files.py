@@ -18,6 +18,7 @@ FOLDER_PATTERNS = tuple(  # older versions know fewer folders
     value for name, value in vars(constants).items() if name.endswith("_PATH_PATTERN")
 )
 SHARED_FOLDERS = ("global_helpers", "data_models")  # read whole, as roots of their own
+COMMENTED = (".yml", ".yaml", ".sql")  # files whose comments can name settings
 NOT_OURS = ("node_modules", "venv", "build", "dist", "site-packages")
 ITEM = re.compile(rb"^AnalysisType\s*:\s*+['\"]?+(?!pack\b)", re.MULTILINE)  # packs run nothing
 MAX_ITEM_BYTES = 5 * 1024 * 1024

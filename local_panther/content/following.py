@@ -18,13 +18,12 @@ from typing import Any
 from local_panther.content.agreements import (
     COMMENT,
     NUMBER,
-    SUFFIXES,
     Agreement,
     Settings,
     agreement_in,
 )
 from local_panther.content.assignments import Assignment, assigned, assignments
-from local_panther.content.files import files_with
+from local_panther.content.files import COMMENTED, files_with
 from local_panther.errors import ContentError, Problem, one_line
 
 ASKED = re.compile(
@@ -208,7 +207,7 @@ class Repository:
 
     def _following(self) -> Iterator[tuple[str, list[str]]]:
         """Yield the path and the lines of each file in which a comment names a setting."""
-        for path in files_with(self._folder, *SUFFIXES):
+        for path in files_with(self._folder, *COMMENTED):
             try:
                 text = path.read_bytes().decode()
             except (OSError, UnicodeDecodeError):

@@ -25,6 +25,7 @@ from local_panther.content.files import (
     unread_items,
 )
 from local_panther.content.items import ClassifiedAnalysis
+from local_panther.content.verdicts import logged
 from local_panther.errors import ContentError, Problem, one_line
 from local_panther.remembered import folders
 
@@ -99,13 +100,13 @@ def _remembered(beside: list[Path], special: list[str]) -> _Found:
     kept = folders.get(KEPT, digest)
     if kept is not None:
         return _Found(*json.loads(kept))
-    with _warned() as warnings:
+    with logged() as lines:
         found = _judged(beside, special)
     with contextlib.suppress(TypeError, ValueError, RecursionError):
         text = json.dumps([found.items, found.problems])
         # Dates and the like are no JSON, and whoever reads the content has to see the warnings.
         is_exact = repr(list(map(tuple, json.loads(text)[0]))) == repr(found.items)
-        if is_exact and not warnings:
+        if is_exact and all(line.levelno < logging.WARNING for line in lines):
             folders.keep(KEPT, {digest: text})
     return found
 
@@ -139,19 +140,6 @@ def _digest(roots: Iterable[Path], special: list[str]) -> str:
             names = [name for name in names if os.path.relpath(root / name) not in special]
         digests.append([str(root), digest_of(names, root)])
     return json.dumps([digests, special])
-
-
-@contextlib.contextmanager
-def _warned() -> Iterator[list[logging.LogRecord]]:
-    """Yield a list that gets the warnings that are logged meanwhile."""
-    found: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = found.append  # type: ignore[method-assign, assignment]
-    logging.getLogger().addHandler(handler)
-    try:
-        yield found
-    finally:
-        logging.getLogger().removeHandler(handler)
 
 
 def is_uploaded(item: ClassifiedAnalysis) -> bool:

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
-import local_panther
 from local_panther.box.entry import enter
 from local_panther.box.environment import AWS
 from local_panther.instance import guard
 from local_panther.instance.files import read_file
+from local_panther.processes import OWN_CODE
 
 END_SECONDS = 10  # for the guard to end what was started
 MAX_RESULT_BYTES = 20 * 1024 * 1024
@@ -148,14 +148,17 @@ class Guarded:
 
 def _environment(home: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    return kept | {
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        "PYTHONPATH": str(Path(local_panther.__file__).parents[1]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "AWS_DEFAULT_REGION": "us-east-1",  # bodies that make a client need one
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
+    return (
+        kept
+        | OWN_CODE
+        | {
+            "HOME": str(home),
+            "TMPDIR": str(home),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "AWS_DEFAULT_REGION": "us-east-1",  # bodies that make a client need one
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+    )
 
 
 def _check_room(work: Path) -> None:

@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import local_panther
 from local_panther.errors import FieldError
 from local_panther.instance.guarded import ENVIRONMENT
 from local_panther.instance.lake_worker import TOO_MUCH
 from local_panther.lake.reading import Rows
+from local_panther.processes import OWN_CODE
 
 
 class LakeProcess:
@@ -94,4 +94,4 @@ def _environment() -> dict[str, str]:
     """Return what DuckDB needs: no token, no credentials."""
     names = (*ENVIRONMENT, "TMPDIR", "HOME")
     kept = {name: os.environ[name] for name in names if name in os.environ}
-    return kept | {"PYTHONPATH": str(Path(local_panther.__file__).parents[1])}
+    return kept | OWN_CODE

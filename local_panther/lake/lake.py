@@ -75,7 +75,7 @@ class Lake:
     Attributes:
         added_bytes: Of all records that were ever stored, as JSON.
         refused: Number of records that could not be stored.
-        reasons: Why, each reason once with the first record that it is of; at most MAX_REASONS.
+        reasons: Why, with the eventID of a record, for the first MAX_REASONS times.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class Lake:
         if self._unread.add(line, record.time):
             reach = needed()
             self._unread.forget(reach)
-            if self._stored_bytes >= max(FORGET_BYTES, self._kept_bytes):
+            if self._can_forget(FORGET_BYTES):
                 self._forget(reach)
             if self._failed_bytes >= FORGET_BYTES and reach.horizon > -math.inf:
                 self._flush_failed()

@@ -11,9 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-import local_panther
 from local_panther.instance import guard
-from local_panther.processes import TemporaryFolder
+from local_panther.processes import OWN_CODE, TemporaryFolder
 from local_panther.records.s3 import is_s3
 from local_panther.serving.looking import Files
 from local_panther.serving.orders import BYTE, Answer, Order, make_pipes
@@ -195,4 +194,4 @@ def _environment(*, with_aws: bool) -> dict[str, str]:
     """Return what the replay gets of the environment: no secrets, unless AWS's are needed."""
     secret = (SECRET,) if with_aws else (SECRET, "AWS_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
-    return kept | {"PYTHONPATH": str(Path(local_panther.__file__).parents[1])}
+    return kept | OWN_CODE

@@ -83,12 +83,12 @@ def check_content(
     return Doubts(problems, notes)
 
 
-def checked_apart(check: Callable[[], Doubts], cache: Path) -> Doubts:
+def checked_apart(check: Callable[[], Doubts], writable: Iterable[Path]) -> Doubts:
     """Check content in a process of its own, in the box: to load content is to run it.
 
     Args:
         check: Calls `check_content`.
-        cache: The folder of what is remembered.
+        writable: The folder of what is remembered.
     """
 
     def as_json() -> Any:
@@ -97,7 +97,7 @@ def checked_apart(check: Callable[[], Doubts], cache: Path) -> Doubts:
 
     verdicts.flush()
     try:
-        found, refusals = apart(as_json, writable=[cache])
+        found, refusals = apart(as_json, writable=writable)
     except ApartError as error:
         return Doubts([Problem("", str(error))])
     problems = [Problem(**problem) for problem in found["problems"]]
