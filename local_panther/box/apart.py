@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -10,6 +11,7 @@ from typing import Any
 
 from local_panther.box.entry import enter
 from local_panther.box.watch import Refusal, refused
+from local_panther.processes import start_worker
 
 FAILED = 1
 
@@ -40,9 +42,14 @@ def apart(work: Callable[[], Any], *, writable: Iterable[Path] = ()) -> tuple[An
         os.close(inside)
         _work(work, outside, writable)
     os.close(outside)
-    with os.fdopen(inside, "rb") as pipe:
-        text = pipe.read()
-    _, status = os.waitpid(child, 0)
+    try:
+        with os.fdopen(inside, "rb") as pipe:
+            text = pipe.read()
+    except BaseException:  # such as Ctrl-C
+        os.kill(child, signal.SIGKILL)
+        raise
+    finally:
+        _, status = os.waitpid(child, 0)
     try:
         value, refusals = json.loads(text)
     except ValueError as error:
@@ -55,6 +62,7 @@ def _work(work: Callable[[], Any], outside: int, writable: Iterable[Path]) -> No
     """Send the value; never returns."""
     status = FAILED
     try:
+        start_worker()
         enter(writable=writable)
         text = json.dumps([work(), sorted(refused())])
         with os.fdopen(outside, "wb") as pipe:

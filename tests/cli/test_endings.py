@@ -34,6 +34,12 @@ def all_below(process: int) -> list[int]:
     return found + [deeper for child in found for deeper in all_below(child)]
 
 
+def forks_of(process: int) -> list[int]:
+    """Return the children of a process that run the same command."""
+    command = Path(f"/proc/{process}/cmdline").read_text()
+    return [p for p in processes_with(command) if p in children(process)]
+
+
 class TestReplay:
     @pytest.mark.parametrize("stop", STOPS)
     def test_leaves_no_worker_and_no_folder(self, tmp_path, stop):
@@ -110,6 +116,19 @@ class TestToolRun:
         assert process.returncode == (-9 if stop == signal.SIGKILL else 1)
         assert eventually(lambda: not any(map(is_running, below)), 2)
         assert eventually(lambda: not list(temporary.iterdir()), 2)
+
+    @pytest.mark.parametrize("stop", STOPS)
+    def test_ends_while_content_is_checked(self, content_copy, stop):
+        rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
+        rule.write_text("import time\ntime.sleep(300)\n" + rule.read_text())
+        process = started([COMMAND, "test"], cwd=content_copy)
+        assert eventually(lambda: len(forks_of(process.pid)) == 1, 30)
+        time.sleep(0.5)
+        below = all_below(process.pid)
+        process.send_signal(stop)
+        _, err = process.communicate(timeout=30)
+        assert b"Traceback" not in err
+        assert eventually(lambda: not any(map(is_running, below)), 2)
 
     def test_two_at_once_do_not_disturb_each_other(self, content_copy):
         both = [started([COMMAND, "test"], cwd=content_copy) for _ in range(2)]
