@@ -54,6 +54,7 @@ class _Watch:
     def __init__(self) -> None:
         self.is_set_up = False
         self.is_on = False
+        self.is_trusted = False
         self.folders: tuple[str, ...] = ()  # of content code
         # A repository may have the environment in it that we are installed in.
         installed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
@@ -83,9 +84,14 @@ def stop_watching() -> None:
     _watch.refused.clear()
 
 
-def is_watching() -> bool:
-    """Return whether this process is in the box."""
-    return _watch.is_on
+def trust_content() -> None:
+    """Take note that the user lets content code run in this process, without the box."""
+    _watch.is_trusted = True
+
+
+def can_run_content() -> bool:
+    """Return whether content code may run in this process: in the box, or as it is trusted."""
+    return _watch.is_on or _watch.is_trusted
 
 
 def refused() -> Mapping[Refusal, int]:

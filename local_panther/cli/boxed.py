@@ -51,6 +51,8 @@ def enter_box(
     from local_panther.box.writing import write_by_another_process
     from local_panther.records.s3 import is_s3
 
+    if trust:
+        run_content_here()
     if trust or not _is_own_process:
         return
     write_by_another_process([path for path in outputs if path])
@@ -63,6 +65,14 @@ def enter_box(
     )
     if missing:
         note(without(missing), messages)
+
+
+def run_content_here() -> None:
+    """Let content that the user trusts run in this process."""
+    from local_panther.box.watch import trust_content
+
+    if _is_own_process:
+        trust_content()
 
 
 def note_limits(messages: Console, *, trust: bool) -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from local_panther.cli.boxed import TrustContent, cache_folders, note_limits
+from local_panther.cli.boxed import TrustContent, cache_folders, note_limits, run_content_here
 from local_panther.cli.common import (
     PIPE_WIDTH,
     UNUSABLE,
@@ -103,6 +103,8 @@ def test(
         from local_panther.unit_tests.unopened import unopened
 
         folder, messages = _content_folder(context.args), message_console()
+        if trust_content:
+            run_content_here()
         if fix:
             _fix(folder, messages)
         left_out = unopened(folder)

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from local_panther.box.apart import apart
-from local_panther.box.watch import content_in, is_watching
+from local_panther.box.watch import can_run_content, content_in
 from local_panther.content.files import COMMENTED, files_with
 from local_panther.errors import Problem, one_line
 
@@ -92,7 +92,7 @@ class Settings:
         if path is None:
             raise LookupError(f"{module}.py is not in this repository")
         try:
-            if is_watching():
+            if can_run_content():
                 return self._run(path)
             texts, reason = apart(lambda: self._run_to_text(path))[0]
         except Exception as error:
@@ -106,7 +106,7 @@ class Settings:
             return runpy.run_path(str(path.resolve()))
 
     def _run_to_text(self, path: Path) -> tuple[dict[str, str], str]:
-        """Return the literals among a file's values as Python writes them, or why it fails."""
+        """Return the settings in a file as Python writes them, or why it fails."""
         try:
             return _as_text(self._run(path)), ""
         except Exception as error:
@@ -232,12 +232,17 @@ def _problems(path: Path, folder: Path, settings: Settings) -> Iterator[Problem]
 
 
 def _as_text(values: dict[str, Any]) -> dict[str, str]:
-    """Return the literals among the values of a module, as Python writes them."""
+    """Return the settings of a module as Python writes them.
+
+    What is no literal, and so agrees with none, becomes the text that a message shows of it.
+    """
     found = {}
     for name, value in values.items():
-        with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
-            if name.isupper() and ast.literal_eval(repr(value)) == value:
-                found[name] = repr(value)
+        if name.isupper():
+            found[name] = repr(repr(value))
+            with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+                if ast.literal_eval(repr(value)) == value:
+                    found[name] = repr(value)
     return found
 
 

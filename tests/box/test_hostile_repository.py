@@ -245,6 +245,14 @@ def test_settings_that_are_compared_get_nothing(tmp_path, command, record_proper
         assert "must equal" not in done.stderr  # it saw no token, and was compared
 
 
+@pytest.mark.parametrize("command", ["test", "replay"])
+def test_settings_of_trusted_content_have_the_environment(tmp_path, command):
+    with WithSettings(tmp_path, {}).open() as place:
+        trail = [place.folder / "trail.jsonl"] if command == "replay" else []
+        done = place.run(command, *trail, "--trust-content")
+        assert "5 must equal 6, which is hostile_config.THRESHOLD" in done.stderr
+
+
 def test_content_that_is_checked_before_its_tests_gets_nothing(tmp_path, record_property):
     record_property("tried", len(ACTIONS))
     with Place(tmp_path, ACTIONS, at_import=True).open() as place:

@@ -91,6 +91,13 @@ def test_the_message_names_the_line_of_the_setting_too(repository):
     assert found.endswith("which is my_config.MINUTES in global_helpers/my_config.py:5")
 
 
+def test_a_setting_that_is_no_literal_is_shown_as_it_is(repository):
+    folder = repository("5 # must equal my_config.COUNT")
+    (folder / "global_helpers" / "my_config.py").write_text("COUNT = frozenset([5])\n")
+    (found,) = messages(folder)
+    assert "'5' must equal 'frozenset({5})', which is my_config.COUNT" in found
+
+
 def test_settings_that_do_not_run_are_named(repository):
     folder = repository("5 # must equal my_config.COUNT")
     (folder / "global_helpers" / "my_config.py").write_text("import nothing_of_the_kind\n")
