@@ -1,6 +1,7 @@
 """What tests of all kinds share."""
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -30,6 +31,18 @@ settings.load_profile("full" if FULL else "mutation" if MUTATION else "sample")
 sys.path.insert(0, str(CONTENT / "global_helpers"))
 
 RECORDED = REPO.parent / "shared" / "data"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let commands under test get their signals, also if `nohup` or a shell's `&` began the tests.
+
+    Both have signals ignored, by all that is started; the process that shares the tests out stays
+    as it is.
+    """
+    if hasattr(config, "workerinput"):
+        for number in (signal.SIGHUP, signal.SIGINT):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
