@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from local_panther.errors import UnusableCluster
-from local_panther.records.looking import Look, fingerprint, hindrance
+from local_panther.records.looking import Look, fingerprint, hindrance, look_through
 from local_panther.records.workers import Found, Place, Places
 
 RETRIES = 2  # of a batch whose worker failed
 POLL_SECONDS = 5.0  # between looks at whether there are workers left
 CONNECT_SECONDS = 10
+ANSWER_SECONDS = 30.0  # for a scheduler that is busy
+CLOSE_SECONDS = 5.0
 PROBE_SECONDS = 60.0
 NOT_INSTALLED = "needs Dask: pip install 'local-panther[cluster]'"
 NOT_THERE = "does not have this version of local-panther"
@@ -41,35 +43,54 @@ def cluster(address: str) -> Places:
             executor: Executor = client.get_executor(
                 pure=False, retries=RETRIES, workers=list(usable), allow_other_workers=False
             )
-            waiting = _Waiting(client, frozenset(usable))
-            yield Place(executor, sum(usable.values()), waiting.result, float("inf"))
+            batches = _Batches(client, executor, frozenset(usable))
+            yield Place(batches.submit, sum(usable.values()), batches.result, float("inf"))
 
     return opened
 
 
-class _Waiting:
-    """Waits for results as long as there are workers that could give them."""
+class _Batches:
+    """Hands batches out and waits for results as long as there are workers that could give them."""
 
-    def __init__(self, client: Client, usable: frozenset[str]) -> None:
+    def __init__(self, client: Client, executor: Executor, usable: frozenset[str]) -> None:
         self._client = client
+        self._executor = executor
         self._usable = usable
         self._told = False
+        self._is_lost = False
+
+    def submit(self, files: list[str], look: Look) -> Future[Found] | None:
+        if self._is_lost:
+            return None
+        try:
+            return self._executor.submit(look_through, files, look)
+        except Exception as error:  # Dask's, which have no class of their own
+            self._tell(f"{type(error).__name__}: {error}")
+            return None
 
     def result(self, future: Future[Found]) -> Found:
-        while True:
+        while not self._is_lost or future.done():
             try:
                 return future.result(POLL_SECONDS)
             except TimeoutError:
-                if not self._are_any_left():
-                    self._tell("no worker is left")
-                    return None
+                self._look_for_workers()
             except Exception as error:  # of the cluster: a batch of files itself raises nothing
                 self._tell(f"{type(error).__name__}: {error}")
                 return None
+        return None
 
-    def _are_any_left(self) -> bool:
-        workers = self._client.scheduler_info(n_workers=-1)["workers"]
-        return not self._usable.isdisjoint(workers)
+    def _look_for_workers(self) -> None:
+        """Note that nothing comes any more if the workers, or the scheduler, are gone."""
+        try:
+            identity = self._client.scheduler.identity
+            known = self._client.sync(identity, n_workers=-1, callback_timeout=ANSWER_SECONDS)
+        except (OSError, TimeoutError) as error:
+            self._is_lost = True
+            self._tell(f"the scheduler does not answer: {type(error).__name__}: {error}")
+            return
+        if self._usable.isdisjoint(known["workers"]):
+            self._is_lost = True
+            self._tell("no worker is left")
 
     def _tell(self, reason: str) -> None:
         if not self._told:
@@ -90,7 +111,15 @@ def _client(address: str) -> Iterator[Client]:
     try:
         yield client
     finally:
-        client.close(timeout=POLL_SECONDS)
+        _close(client)
+
+
+def _close(client: Client) -> None:
+    """Close a client; one whose scheduler is busy or gone takes no answer back with it."""
+    try:
+        client.close(timeout=CLOSE_SECONDS)
+    except (OSError, TimeoutError) as error:
+        log.info("cluster: the connection did not close: %s", error)
 
 
 def _usable_workers(

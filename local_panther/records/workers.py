@@ -1,7 +1,6 @@
 """Looks through files at several places at once, with results in the order of the files.
 
 A place is where work can be handed to: processes of this machine, or the machines of a cluster.
-Both are executors as `concurrent.futures` has them.
 """
 
 import gc
@@ -13,6 +12,7 @@ from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExec
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -45,13 +45,13 @@ class Place:
     """Where files are looked through.
 
     Attributes:
-        executor: Takes the work.
+        submit: Takes a batch of files; None if it can take no more.
         slots: How many batches it works on at once.
         result: Waits for a batch; None if it was lost with its worker.
         largest: Bytes of a file beyond which this process reads it itself.
     """
 
-    executor: Executor
+    submit: Callable[[list[str], Look], Future[Found] | None]
     slots: int
     result: Callable[[Future[Found]], Found]
     largest: float
@@ -117,7 +117,7 @@ def processes(workers: int, s3: S3) -> Places | None:
         gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
         pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(s3.environment,))
         try:
-            yield Place(pool, workers, _of_process, LARGE_FILE_BYTES)
+            yield Place(partial(_to_process, pool), workers, _of_process, LARGE_FILE_BYTES)
         except BaseException:  # such as Ctrl-C: a second one must not find us waiting for them
             for process in multiprocessing.active_children():
                 process.terminate()
@@ -127,6 +127,13 @@ def processes(workers: int, s3: S3) -> Places | None:
             gc.unfreeze()
 
     return None if workers == 1 else opened
+
+
+def _to_process(pool: Executor, files: list[str], look: Look) -> Future[Found] | None:
+    try:
+        return pool.submit(look_through, files, look)
+    except BrokenProcessPool:
+        return None
 
 
 def _of_process(future: Future[Found]) -> Found:
@@ -157,10 +164,7 @@ def _fetched_ahead(batches: Iterable[FileBatch], s3: S3) -> Iterator[FileBatch]:
 def _submitted(place: Place, batch: FileBatch, look: Look) -> Future[Found] | None:
     if batch.size > place.largest or STANDARD_INPUT in batch.files:
         return None
-    try:
-        return place.executor.submit(look_through, batch.files, look)
-    except BrokenProcessPool:
-        return None
+    return place.submit(batch.files, look)
 
 
 def _result(

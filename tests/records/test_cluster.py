@@ -35,12 +35,18 @@ FILES = 60
 @contextlib.contextmanager
 def _scheduler(folder):
     """Run a scheduler and give the file by which workers and clients find it."""
+    with _scheduler_process(folder) as (file, _):
+        yield file
+
+
+@contextlib.contextmanager
+def _scheduler_process(folder):
     file = folder / "scheduler.json"
     command = ["scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
-    with _dask(*command, "--scheduler-file", file):
+    with _dask(*command, "--scheduler-file", file) as process:
         while not file.exists():
             time.sleep(0.1)
-        yield file
+        yield file, process
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +70,15 @@ def _dask(*arguments, environment=(), folder=None):
 
 @contextlib.contextmanager
 def _worker(scheduler, name, **options):
+    """A worker, whose scheduler has forgotten it at the end."""
+    with _started_worker(scheduler, name, **options) as process:
+        yield process
+    while name in _names(scheduler):
+        time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def _started_worker(scheduler, name, **options):
     """A worker without a nanny, so that nobody starts it again if it is killed."""
     arguments = ["worker", "--scheduler-file", scheduler, "--no-nanny", "--nthreads", "1"]
     with _dask(*arguments, "--no-dashboard", "--name", name, **options) as process:
@@ -71,8 +86,6 @@ def _worker(scheduler, name, **options):
             assert process.poll() is None
             time.sleep(0.1)
         yield process
-    while name in _names(scheduler):
-        time.sleep(0.1)
 
 
 def _names(scheduler):
@@ -142,13 +155,13 @@ def test_paths_are_relative_to_the_folder_of_the_command(address, folder, monkey
 
 def test_only_wanted_records_travel(address, folder, monkeypatch):
     travelled = []
-    result = cluster._Waiting.result
+    result = cluster._Batches.result
 
     def measured(self, future):
         travelled.append(result(self, future))
         return travelled[-1]
 
-    monkeypatch.setattr(cluster._Waiting, "result", measured)
+    monkeypatch.setattr(cluster._Batches, "result", measured)
     found, tally = read(folder, cluster=address)
     arrived = [record for scans in travelled for scan in scans for record in scan.records]
     assert len(travelled) > FILES and {record.name for record in arrived} == WANTED
@@ -181,6 +194,27 @@ def test_a_worker_that_dies_half_way_costs_no_record(
             found.append(record)
     assert (found, tally) == expected
     assert ("no worker is left" in caplog.text) == kill_both
+
+
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_scheduler_that_is_gone_or_hangs_costs_no_record(
+    folder, tmp_path_factory, monkeypatch, caplog, sent
+):
+    for limit in ("POLL_SECONDS", "ANSWER_SECONDS", "CLOSE_SECONDS"):
+        monkeypatch.setattr(cluster, limit, 0.5)
+    expected = read(folder)
+    tally, s3, found = Tally(), S3(), []
+    files = find_files([str(folder)], tally, s3)
+    with (
+        _scheduler_process(tmp_path_factory.mktemp("ends")) as (scheduler, process),
+        _started_worker(scheduler, "one"),
+    ):
+        for record in Reader(WANTED, tally, s3=s3, cluster=_address(scheduler)).read(files):
+            if len(found) == 100:
+                process.send_signal(sent)
+            found.append(record)
+    assert (found, tally) == expected
+    assert "what it does not do is read here" in caplog.text
 
 
 @slow
