@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from typing import Any
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+MAX_SHOWN = 400  # characters of one value
 
 
 def printable(text: str) -> str:
@@ -29,6 +30,12 @@ def printable(text: str) -> str:
 def in_one_line(text: str) -> str:
     """Return text from outside on one line, so that no name can start a line of its own."""
     return printable(text).replace("\n", REPLACEMENT)
+
+
+def short(value: Any) -> str:
+    """Return a value from a log in few characters, without any that a terminal would obey."""
+    text = in_one_line(str(value))
+    return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 
 def text_of(value: Any) -> str:

@@ -12,11 +12,11 @@ from rich.text import Text
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
 from local_panther.alerts.runbook import Step
-from local_panther.output.facts import Fact, context_facts, short
+from local_panther.output.facts import Fact, context_facts
 from local_panther.output.terminal import COLOURS
 from local_panther.roles.calls import FAILED, RoleCall, name_of
 from local_panther.roles.facts import RoleFacts
-from local_panther.text import in_one_line, printable
+from local_panther.text import in_one_line, printable, short
 from local_panther.times import event_time, iso
 
 MAX_LINES = 12  # of one fact

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_panther.alerts.rule_errors import noisy_rules
 from local_panther.content.left_out import problem_lines, summary_lines, unread_line
-from local_panther.text import in_one_line
+from local_panther.text import in_one_line, short
 from local_panther.times import iso, span
 
 if TYPE_CHECKING:  # a query prints rows without all that makes alerts
@@ -27,7 +27,6 @@ INSTEAD = {
     "reference": "takes the rule's Reference",
 }
 
-MAX_VALUE = 400
 # Told above the context already, or noise to a person; JSON output has everything.
 TOLD_BEFORE = {"sourceIPAddress", "awsRegion", "recipientAccountId", "eventSource"}
 
@@ -122,12 +121,6 @@ def _late_lines(outcome: "Outcome") -> Iterator[str]:
             signals = f"{count:,} signal{'s' * (count != 1)} arrived too late to be paired"
             minutes = rule.logic.lookback // 60
             yield f"{in_one_line(rule_id)}: {signals}: its lookback is {minutes:,} minutes"
-
-
-def short(value: Any) -> str:
-    """Return a value from a log in few characters, without any that a terminal would obey."""
-    text = in_one_line(str(value))
-    return text if len(text) <= MAX_VALUE else text[:MAX_VALUE] + "…"
 
 
 def context_facts(alert: "Alert") -> Iterator[Fact]:

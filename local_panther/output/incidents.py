@@ -11,7 +11,8 @@ from local_panther.alerts.incidents import SEVERITIES, Incident
 from local_panther.alerts.model import Alert
 from local_panther.output.basis import no_alert
 from local_panther.output.cards import print_card
-from local_panther.output.terminal import COLOURS, table
+from local_panther.output.tables import table
+from local_panther.output.terminal import COLOURS
 from local_panther.replay import Outcome
 from local_panther.roles.principals import described
 from local_panther.roles.summary import nearest

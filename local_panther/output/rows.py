@@ -12,8 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local_panther.json_text import json_text
-from local_panther.output.facts import short
-from local_panther.text import in_one_line, printable
+from local_panther.text import in_one_line, printable, short
 
 MANY_ROWS = 50  # from here on without styles
 

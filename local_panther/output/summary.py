@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from local_panther.output.terminal import table
+from local_panther.output.tables import table
 from local_panther.roles.principals import names_apart
 from local_panther.roles.summary import PrincipalSummary, Summary
 from local_panther.text import in_one_line

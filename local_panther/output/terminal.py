@@ -1,10 +1,10 @@
 """The summary of a run as tables, for a person at a terminal."""
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from local_panther.output.facts import detection_facts, notes, reading_facts
+from local_panther.output.tables import table
 from local_panther.replay import Outcome
 from local_panther.text import in_one_line
 
@@ -34,11 +34,3 @@ def print_summary(outcome: Outcome, console: Console) -> None:
     console.print(detections)
     for style, text in notes(outcome):
         console.print(Text(in_one_line(text), style=STYLES[style]))
-
-
-def table(*columns: str) -> Table:
-    """Return an empty table; numbers stand right where there are more than two columns."""
-    empty = Table(box=None, pad_edge=False, header_style="bold")
-    for i, column in enumerate(columns):
-        empty.add_column(column, justify="right" if i and len(columns) > 2 else "left")
-    return empty

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from local_panther.output.basis import as_json as read_as_json
 from local_panther.output.basis import basis, without_answer
-from local_panther.output.terminal import table
+from local_panther.output.tables import table
 from local_panther.text import in_one_line
 from local_panther.times import iso
 from local_panther.tuning.advice import some
