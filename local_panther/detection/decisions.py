@@ -18,6 +18,7 @@ from typing import Any, cast
 from jsonpath_ng import Child, Fields, JSONPath, Root  # type: ignore[import-untyped]
 from panther_core import enriched_event
 from panther_core.filter import Filter
+from panther_core.immutable import ImmutableCaseInsensitiveDict
 
 from local_panther.containment import call
 from local_panther.content.importing import BodyRule
@@ -30,12 +31,16 @@ from local_panther.records.panther_fields import is_added
 MAX_LEAVES = 1_000  # of a rule; beyond them its tree begins anew
 TRIAL = 200  # evaluations, after which a rule that hardly ever repeats itself is watched no more
 
-Question = tuple[str, ...]  # the keys of a field, from the event down; () for all of the event
+# The keys of a field, from the event down, and KIND for whether it has fields itself; () for all of
+# the event.
+Question = tuple[Any, ...]
 Answer = Any  # text as it is; anything else so that it can be told apart
 
 NO_MATCH, EVALUATE, UNKNOWN = "no match", "evaluate", None
 MISSING = object()  # no such field
 ODD = object()  # what is never remembered: it is not to be told apart, or too long
+KIND = object()
+FIELDS = object()  # the answer to KIND for a field with fields in it; any other answers with itself
 WHOLE: Question = ()  # a look at all of the event, which no other one will be like
 NAMES = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 MAX_ANSWER = 300  # characters
@@ -82,6 +87,9 @@ class Answers(dict[Question, Answer]):
         """Return a field by its exact names; MISSING where `deep_get` would take the default."""
         if not keys:
             return ODD
+        if keys[-1] is KIND:
+            value = self._value(keys[:-1])
+            return FIELDS if type(value) is dict and value else value
         first = keys[0]
         if is_added(first):
             return _within(self.view()._container, keys)
@@ -118,7 +126,7 @@ def _told(value: Any) -> Answer:
     if kind in TOLD_BY_TEXT:
         text = repr(value)
         return (kind, text) if len(text) <= MAX_ANSWER else ODD
-    return value if value is MISSING else ODD
+    return value if value is MISSING or value is FIELDS else ODD
 
 
 class WatchedEvent(enriched_event.PantherEvent):
@@ -144,27 +152,45 @@ class WatchedEvent(enriched_event.PantherEvent):
                     return False
                 continue
             for question in _asked_by(part):
-                self._note(*question)
+                self.note(*question)
             if not part.filter(self._view):
                 return False
         return True
 
     def get(self, key: Any, default: Any = None) -> Any:
         """Return a field."""
-        self._note(key)
-        return self._view.get(key, default)
+        return self.watched((key,), partial(self._view.get, key, default))
 
     def __getitem__(self, key: Any) -> Any:
         """Return a field."""
-        self._note(key)
-        return self._view[key]
+        return self.watched((key,), partial(self._view.__getitem__, key))
 
     def deep_get(self, *keys: Any, default: Any = None) -> Any:
         """Return a value within fields."""
-        # Such a default is looked into, at a step that the answer does not tell.
-        is_read_too = isinstance(default, Mapping) and len(default) > 0
-        self._note(*(WHOLE if is_read_too else keys))
-        return self._view.deep_get(*keys, default=default)
+        read = partial(self._view.deep_get, *keys, default=default)
+        return self.watched(keys, read, default)
+
+    def watched(self, keys: Question, read: Callable[[], Any], default: Any = None) -> Any:
+        """Return what is read, noting it; if that has fields itself, only those asked for.
+
+        Args:
+            keys: Of what is read.
+            read: Reads it from the view.
+            default: What it returns if there is none, which is looked into if it has fields: at a
+                step that the answer does not tell.
+        """
+        if isinstance(default, Mapping) and len(default) > 0:
+            self.note(*WHOLE)
+        elif self._has_fields(keys):
+            self.note(*keys, KIND)
+            return _WatchedField(self, keys, read())
+        else:
+            self.note(*keys)
+        return read()
+
+    def _has_fields(self, keys: Question) -> bool:
+        is_question = bool(keys) and all(type(key) is str for key in keys)
+        return is_question and self._answers[*keys, KIND] is FIELDS
 
     def udm(self, *key: str, default: Any = None) -> Any:
         """Return what the data model has for a name, noting all that can decide it."""
@@ -172,24 +198,57 @@ class WatchedEvent(enriched_event.PantherEvent):
         path = model.paths.get(key[0]) if model else None
         method = model.methods.get(key[0]) if model else None
         if path:
-            self._note(*_keys_of(path))
-        if method:
-            method(self)
+            self.note(*_keys_of(path))
+        if method and type(method(self)) is _WatchedField:
+            self.note(*WHOLE)
         if not path and not method:
-            self._note("p_udm", *key)
-            self._note(*key)
+            self.note("p_udm", *key)
+            self.note(*key)
         return self._view.udm(*key, default=default)
 
     @property
     def _container(self) -> Any:
-        self._note(*WHOLE)
+        self.note(*WHOLE)
         return self._view._container
 
-    def _note(self, *keys: Any) -> None:
-        question = keys if all(type(key) is str for key in keys) else WHOLE
+    def note(self, *keys: Any) -> None:
+        """Note a question, with its answer."""
+        question = keys if all(type(key) is str or key is KIND for key in keys) else WHOLE
         if not self._is_odd and question not in self.path:
             self.path[question] = answer = self._answers[question]
             self._is_odd = answer is ODD
+
+
+class _WatchedField(ImmutableCaseInsensitiveDict):
+    """A field with fields in it that notes which of them a rule asks for."""
+
+    def __init__(
+        self, event: WatchedEvent, keys: Question, view: ImmutableCaseInsensitiveDict
+    ) -> None:
+        vars(self).update(vars(view))
+        self._event, self._keys, self._view = event, keys, view
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        """Return a field of it."""
+        return self._event.watched((*self._keys, key), partial(self._view.get, key, default))
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a field of it."""
+        return self._event.watched((*self._keys, key), partial(self._view.__getitem__, key))
+
+    def deep_get(self, *keys: Any, default: Any = None) -> Any:
+        """Return a value within its fields."""
+        read = partial(self._view.deep_get, *keys, default=default)
+        return self._event.watched((*self._keys, *keys), read, default)
+
+    def __bool__(self) -> bool:
+        """Return True, as it was noted that there are fields."""
+        return True
+
+    @property
+    def _container(self) -> Any:
+        self._event.note(*self._keys)
+        return self._view._container
 
 
 def _asked_by(part: Filter) -> Iterator[Question]:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from local_panther.content.load import loaded_content
+from local_panther.detection import decisions
 from local_panther.detection import engine as engine_module
 from local_panther.detection.clock import EventClock
 from local_panther.detection.decisions import MAX_LEAVES
@@ -62,10 +63,25 @@ def signals(folder, monkeypatch, records, few=ALWAYS_WATCHED, **options):
         return found, (errors.counts, raised, errors.swallowed), evaluated
 
 
+def watched(folder, monkeypatch, records):
+    """How often each rule was evaluated while something was learned from it."""
+    learned = Counter()
+    learn = decisions.Decisions.learn
+
+    def counted(self, rule, *args):
+        learned[rule.detection_id.removeprefix("Test.")] += 1
+        return learn(self, rule, *args)
+
+    monkeypatch.setattr(decisions.Decisions, "learn", counted)
+    signals(folder, monkeypatch, records)
+    return learned
+
+
 NAMES = st.sampled_from(["eventName", "eventSource", "errorCode", "errorMessage", "EVENTNAME", "a"])
 TEXTS = st.sampled_from(["", "a", "b", "ab"])
 VALUES = TEXTS | st.sampled_from([0, 1, True, False, 1.0, -0.0, 0.0, []])
-FIELDS = st.dictionaries(NAMES, VALUES | st.dictionaries(NAMES, VALUES, max_size=2), max_size=5)
+INNER = st.dictionaries(NAMES, VALUES | st.dictionaries(NAMES, VALUES, max_size=1), max_size=2)
+FIELDS = st.dictionaries(NAMES, VALUES | INNER, max_size=5)
 ASKED = st.one_of(
     st.builds("event.get({!r})".format, NAMES),
     st.builds("event.get({!r}, {!r})".format, NAMES, VALUES),
@@ -74,7 +90,13 @@ ASKED = st.one_of(
     st.builds("event.deep_walk({!r})".format, NAMES),
     st.builds("({!r} in event)".format, NAMES),
     st.builds("event.get({!r}, {{}}).get({!r})".format, NAMES, NAMES),
+    st.builds("event.get({!r}, {{}}).get({!r}, {{}}).get({!r})".format, NAMES, NAMES, NAMES),
+    st.builds("event.get({!r}, {{}}).deep_get({!r}, {!r})".format, NAMES, NAMES, NAMES),
+    st.builds("({!r} in event.get({!r}, {{}}))".format, NAMES, NAMES),
+    st.builds("sorted(event.get({!r}, {{}}))".format, NAMES),
+    st.builds("len(event.get({!r}, ''))".format, NAMES),
     st.builds("event[{!r}]".format, NAMES),
+    st.builds("event[{!r}][{!r}]".format, NAMES, NAMES),
     st.sampled_from(["event.get('p_event_time')[-1:]", "len(event)", "str(event.to_dict())[:9]"]),
 )
 TESTS = st.one_of(
@@ -88,7 +110,7 @@ RULES = st.lists(st.tuples(TESTS, st.booleans() | st.none()), min_size=1, max_si
 
 
 @settings(
-    max_examples=examples(40, 1000),
+    max_examples=examples(60, 1500),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
@@ -124,6 +146,26 @@ def test_a_rule_that_says_no_for_a_few_values_is_evaluated_no_more(tmp_path, mon
     found, errors, evaluated = signals(tmp_path, monkeypatch, records)
     assert evaluated == {"match": 50, "error": 50} and len(found) == 50
     assert errors[0] == {"Test.error": 50} and errors[1] == {"Test.error": ("KeyError", 50)}
+
+
+def test_a_rule_that_takes_one_field_of_a_field_is_not_evaluated_for_each_of_the_others(
+    tmp_path, monkeypatch
+):
+    write_rules(
+        tmp_path,
+        method="def rule(event):\n    return event.get('userIdentity', {}).get('type') == 'Root'\n",
+        index="def rule(event):\n    return event['userIdentity']['type'] == 'Root'\n",
+        truth="def rule(event):\n    return not event.get('userIdentity')\n",
+        whole="def rule(event):\n    return 'Root' in str(event.get('userIdentity'))\n",
+    )
+    records = [
+        read_record(
+            call("AssumeRole") | {"userIdentity": {"type": "IAMUser", "userName": str(n)}}, n
+        )
+        for n in range(50)
+    ]
+    evaluated = watched(tmp_path, monkeypatch, records)
+    assert evaluated == {"method": 1, "index": 1, "truth": 1, "whole": 50}
 
 
 @pytest.mark.parametrize(
