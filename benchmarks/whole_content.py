@@ -102,7 +102,7 @@ def _pure_rules(content: Path, named: str) -> Figure:
     with loaded_content(content, strict=False) as loaded:
         model = loaded.data_models.get(loaded.log_type)
         purity = Purity(loaded.modules, model.methods.values() if model else ())
-        found = [purity.impure_lines(rule.detection.module.rule) for rule in loaded.rules]
+        found = [purity.impure_spots(rule.detection.module.rule) for rule in loaded.rules]
     name = f"rules of {named} that depend on the event alone, of all"
     return Figure(name, found.count(frozenset()), "rules", len(found))
 

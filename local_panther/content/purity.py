@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple, TypeGuard
 
 
 def _words(*texts: str) -> frozenset[str]:
@@ -87,7 +87,6 @@ HARMLESS = (
 
 DATA_MODEL = frozenset(("udm", "udm_path"))  # methods of an event that call the data model's own
 
-Line = tuple[str, int]  # a file and the number of a line in it
 Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
@@ -96,6 +95,42 @@ class _Impure:
 
 
 IMPURE = _Impure()
+
+
+class Spot(NamedTuple):
+    """Code that is not pure: an expression, or whatever is on the line of a statement.
+
+    Attributes:
+        file: The file that it is in.
+        start: The line and the column at which it begins.
+        end: Those at which an expression ends; None for a statement.
+    """
+
+    file: str
+    start: tuple[int, int]
+    end: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, file: str, node: Any) -> "Spot":
+        """Return the spot of a node of a file's code."""
+        is_expression = isinstance(node, ast.expr)
+        end = (node.end_lineno, node.end_col_offset) if is_expression else None
+        return cls(file, (node.lineno, node.col_offset), end)
+
+
+class _Used(NamedTuple):
+    """What a function uses by a name, or does.
+
+    Attributes:
+        node: The code that does it.
+        value: What the name stands for; DATA_MODEL for a call of the data model, IMPURE for
+            anything that a pure function does not do.
+        is_held: False for a container that is only looked into, which cannot change it.
+    """
+
+    node: ast.AST
+    value: Any
+    is_held: bool = True
 
 
 class Purity:
@@ -114,33 +149,33 @@ class Purity:
         self._model_methods = tuple(model_methods)
         self._uses: dict[FunctionType, _Uses | None] = {}
 
-    def impure_lines(self, function: object) -> frozenset[Line] | None:
-        """Return the lines of a function, and of all it may call, that are not pure.
+    def impure_spots(self, function: object) -> frozenset[Spot] | None:
+        """Return what is not pure in a function, and in all that it may call.
 
-        A call that comes by none of them is pure.
+        A call that comes by none of it is pure.
 
         Returns:
-            The lines; None if nothing is known of the function.
+            The spots; None if nothing is known of the function.
         """
-        return self._impure_lines(function, is_model_pure=self._is_model_pure)
+        return self._impure_spots(function, is_model_pure=self._is_model_pure)
 
-    def _impure_lines(self, function: object, *, is_model_pure: bool) -> frozenset[Line] | None:
+    def _impure_spots(self, function: object, *, is_model_pure: bool) -> frozenset[Spot] | None:
         uses = self._uses_of_function(function)
         if uses is None or self._reaches_everything:
             return None
         return frozenset(
-            line
+            Spot.of(reached.file, used.node)
             for reached in self._reached_from(uses)
-            for line, value in reached.values
-            if not self._is_harmless(value)
-            or id(value) in self._changeable
-            or (value is DATA_MODEL and not is_model_pure)
+            for used in reached.values
+            if not self._is_harmless(used.value)
+            or id(used.value) in self._changeable
+            or (used.value is DATA_MODEL and not is_model_pure)
         )
 
     @cached_property
     def _is_model_pure(self) -> bool:
-        lines = (self._impure_lines(m, is_model_pure=False) for m in self._model_methods)
-        return all(found == frozenset() for found in lines)
+        spots = (self._impure_spots(m, is_model_pure=False) for m in self._model_methods)
+        return all(found == frozenset() for found in spots)
 
     @cached_property
     def _sources(self) -> dict[str, "_Source"]:
@@ -168,9 +203,10 @@ class Purity:
         for source in self._sources.values():
             for node in source.nodes:
                 reached = self._reached_from(self._uses_of(node, source, None))
-                values = [value for uses in reached for _, value in uses.values]
-                if not all(map(self._is_harmless, values)):
-                    changeable.update(identity for v in values for identity in _containers(v))
+                values = [used for uses in reached for used in uses.values]
+                if not all(self._is_harmless(used.value) for used in values):
+                    held = (used.value for used in values if used.is_held)
+                    changeable.update(identity for v in held for identity in _containers(v))
         return frozenset(changeable)
 
     def _reached_from(self, first: "_Uses") -> "list[_Uses]":
@@ -198,15 +234,12 @@ class Purity:
         return self._uses[function]
 
     def _uses_of(self, node: Node, source: "_Source", code: CodeType | None) -> "_Uses":
-        found = _Uses()
-        for number, value in _Body(
-            node, source, self._stored_attributes, self._rebound, code
-        ).used():
-            line = source.file, number
-            if isinstance(value, FunctionType) and self._is_readable(value):
-                found.functions.add(value)
+        found = _Uses(source.file)
+        for used in _Body(node, source, self._stored_attributes, self._rebound, code).used():
+            if isinstance(used.value, FunctionType) and self._is_readable(used.value):
+                found.functions.add(used.value)
             else:
-                found.values.append((line, value))
+                found.values.append(used)
         return found
 
     def _is_readable(self, function: FunctionType) -> bool:
@@ -233,9 +266,10 @@ class Purity:
 
 @dataclass
 class _Uses:
-    """What a function uses, each with its line, and the functions of the content among it."""
+    """What a function of a file uses, and the functions of the content among it."""
 
-    values: list[tuple[Line, Any]] = field(default_factory=list)
+    file: str
+    values: list[_Used] = field(default_factory=list)
     functions: set[FunctionType] = field(default_factory=set)
 
 
@@ -247,7 +281,7 @@ class _Source:
         file: Its file.
         names: What its names stand for.
         nodes: Every function in it, also those within classes, and lambdas.
-        rebound: The names that its functions bind anew by `global`.
+        rebound: The names that its functions bind anew by `global`, but for stand-ins of tests.
         stored_attributes: The attributes that its functions set.
         reaches_everything: True if it has a name of REACHING, or cannot be read.
     """
@@ -272,9 +306,7 @@ class _Source:
             file=file,
             names=vars(module),
             nodes=[node for node in nodes if isinstance(node, Node)],
-            rebound=frozenset(
-                name for node in nodes if isinstance(node, ast.Global) for name in node.names
-            ),
+            rebound=frozenset(_rebound(nodes, vars(module))),
             stored_attributes=frozenset(
                 node.attr
                 for node in nodes
@@ -311,31 +343,40 @@ class _Body:
         names = _global_names(code) if code else frozenset(source.names)
         self._global = names - _reset_names(node)
 
-    def used(self) -> Iterator[tuple[int, Any]]:
-        """Yield what the names stand for that are not the function's own, each with its line.
+    def used(self) -> Iterator[_Used]:
+        """Yield what the names stand for that are not the function's own.
 
-        Modules are not among it, but what is taken from them. DATA_MODEL stands for a call of the
-        data model, IMPURE for anything that a pure function does not do.
+        Modules are not among it, but what is taken from them.
         """
         if getattr(self._node, "decorator_list", None):
-            yield self._node.lineno, IMPURE
+            yield _Used(self._node, IMPURE)
         for child in ast.iter_child_nodes(self._node):
-            yield from self._used_by(child, self._node.lineno)
+            yield from self._used_by(child, self._node)
 
-    def _used_by(self, node: ast.AST, line: int) -> Iterator[tuple[int, Any]]:
-        line = getattr(node, "lineno", line)
+    def _used_by(self, node: ast.AST, around: ast.AST) -> Iterator[_Used]:
+        place = node if hasattr(node, "lineno") else around
         if isinstance(node, ast.Name):
-            yield from ((line, value) for value in self._used_by_name(node))
+            yield from self._used_by_name(node)
         elif isinstance(node, ast.Attribute):
             yield from self._used_by_attribute(node)
+        elif self._is_for_tests(node):
+            for child in node.orelse:
+                yield from self._used_by(child, place)
         else:
             if not self._is_harmless(node):
-                yield line, IMPURE
+                yield _Used(place, IMPURE)
+            looked_into = _looked_into(node)
             for name, value in ast.iter_fields(node):
                 if name not in ("annotation", "returns"):  # not evaluated again by a call
                     for child in value if isinstance(value, list) else (value,):
                         if isinstance(child, ast.AST):
-                            yield from self._used_by(child, line)
+                            found = self._used_by(child, place)
+                            yield from map(_looked, found) if child in looked_into else found
+
+    def _is_for_tests(self, node: ast.AST) -> TypeGuard[ast.If]:
+        """Return whether a statement only does something where a test set a name to a stand-in."""
+        name = _stood_in(node, self._source.names)
+        return name in self._global and name not in self._changed_names
 
     def _is_harmless(self, node: ast.AST) -> bool:
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
@@ -355,28 +396,26 @@ class _Body:
             return all(isinstance(target, ast.Subscript) for target in node.targets)
         return isinstance(node, (*HARMLESS, ast.Call))
 
-    def _used_by_name(self, node: ast.Name) -> Iterator[Any]:
+    def _used_by_name(self, node: ast.Name) -> Iterator[_Used]:
         if node.id not in self._global:
             return
         value = self._named(node.id)
         is_module = isinstance(value, ModuleType)
-        yield IMPURE if is_module or not isinstance(node.ctx, ast.Load) else value
+        yield _Used(node, IMPURE if is_module or not isinstance(node.ctx, ast.Load) else value)
 
-    def _used_by_attribute(self, node: ast.Attribute) -> Iterator[tuple[int, Any]]:
-        # The line of an attribute is that of its name, which can be below its object's.
-        line = node.end_lineno or node.lineno
+    def _used_by_attribute(self, node: ast.Attribute) -> Iterator[_Used]:
         found = self._static(node)
         if found is not None:
-            yield line, IMPURE if isinstance(found[0], ModuleType) else found[0]
+            yield _Used(node, IMPURE if isinstance(found[0], ModuleType) else found[0])
             return
-        yield from self._used_by(node.value, node.lineno)
+        yield from self._used_by(node.value, node)
         if node.attr in DATA_MODEL:
-            yield line, DATA_MODEL
+            yield _Used(node, DATA_MODEL)
         if node.attr in MUTATORS:
             if not self._is_fresh(node.value):
-                yield line, IMPURE
+                yield _Used(node, IMPURE)
         elif node.attr not in PURE_METHODS or not isinstance(node.ctx, ast.Load):
-            yield line, IMPURE
+            yield _Used(node, IMPURE)
 
     def _static(self, node: ast.expr) -> tuple[Any] | None:
         """Return what a name or dotted name of a module stands for; None for anything else."""
@@ -427,6 +466,79 @@ class _Body:
         found = self._static(value.func)
         kind = found[0] if found else None
         return isinstance(kind, type) and kind in NEW_TYPES
+
+
+def _looked_into(node: ast.AST) -> list[ast.AST]:
+    """Return those of a node's children that it compares with, takes from or iterates over."""
+    if isinstance(node, ast.Compare):
+        pairs = zip(node.ops, node.comparators, strict=True)
+        return [side for operator, side in pairs if isinstance(operator, ast.In | ast.NotIn)]
+    if isinstance(node, ast.For | ast.comprehension):
+        return [node.iter]
+    if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
+        return [node.value]
+    return []
+
+
+def _looked(used: _Used) -> _Used:
+    """Return a use of what is only looked into: what is found in it is held, if it has parts."""
+    value = used.value
+    parts = (*value, *value.values()) if type(value) is dict else value
+    is_flat = type(value) in (list, set, dict) and all(type(part) in SCALARS for part in parts)
+    return used._replace(is_held=not is_flat)
+
+
+def _stood_in(node: ast.AST, names: Mapping[str, Any]) -> str | None:
+    """Return the name that `if isinstance(NAME, MagicMock):` asks for, if that is none now.
+
+    panther_analysis_tool sets what a test mocks to such stand-ins, and rules of Panther's own take
+    what these return in place of a constant.
+    """
+    match node:
+        case ast.If(
+            test=ast.Call(
+                func=ast.Name("isinstance"), args=[ast.Name(name), ast.Name(kind)], keywords=[]
+            )
+        ) if name in names and "isinstance" not in names:
+            known = names.get(kind)
+            if isinstance(known, type) and known.__module__ == "unittest.mock":
+                return name if not issubclass(type(names[name]), known) else None
+    return None
+
+
+def _rebound(nodes: Iterable[ast.AST], names: Mapping[str, Any]) -> set[str]:
+    """Return the names that functions bind anew, but for those that only tests make them bind."""
+    nodes = list(nodes)
+    by_tests = {id(target) for node in nodes for target in _stand_in_targets(node, names)}
+    rebound: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            inner = list(ast.walk(node))
+            declared = {n for each in inner if isinstance(each, ast.Global) for n in each.names}
+            bound = {name for each in inner if id(each) not in by_tests for name in _bound(each)}
+            rebound |= declared & bound
+    return rebound
+
+
+def _stand_in_targets(node: ast.AST, names: Mapping[str, Any]) -> Iterator[ast.Name]:
+    """Yield where `if isinstance(NAME, MagicMock):` sets NAME."""
+    name = _stood_in(node, names)
+    for statement in node.body if name and isinstance(node, ast.If) else ():
+        if isinstance(statement, ast.Assign):
+            for target in statement.targets:
+                if isinstance(target, ast.Name) and target.id == name:
+                    yield target
+
+
+def _bound(node: ast.AST) -> Iterator[str]:
+    """Yield the names that a piece of code binds, or may bind."""
+    if isinstance(node, ast.Name):
+        if not isinstance(node.ctx, ast.Load):
+            yield node.id
+    elif isinstance(node, ast.alias):
+        yield node.asname or node.name.partition(".")[0]
+    elif not isinstance(node, ast.Constant | ast.Attribute):
+        yield from (value for _, value in ast.iter_fields(node) if type(value) is str)
 
 
 def _global_names(code: CodeType) -> frozenset[str]:

@@ -11,8 +11,9 @@ over. A match is evaluated for each event, with its title and all else.
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from functools import partial
-from types import FrameType
+from contextlib import suppress
+from functools import cache, partial
+from types import CodeType, FrameType
 from typing import Any, cast
 
 from jsonpath_ng import Child, Fields, JSONPath, Root  # type: ignore[import-untyped]
@@ -23,7 +24,7 @@ from panther_core.immutable import ImmutableCaseInsensitiveDict
 from local_panther.containment import call
 from local_panther.content.importing import BodyRule
 from local_panther.content.model import PythonRule
-from local_panther.content.purity import Line
+from local_panther.content.purity import Spot
 from local_panther.detection.view import PantherEvent, lacks
 from local_panther.records.model import Record
 from local_panther.records.panther_fields import is_added
@@ -44,6 +45,7 @@ FIELDS = object()  # the answer to KIND for a field with fields in it; any other
 WHOLE: Question = ()  # a look at all of the event, which no other one will be like
 NAMES = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 MAX_ANSWER = 300  # characters
+CODE_UNIT = 2  # bytes: https://docs.python.org/3/library/dis.html
 
 # What most rules ask. The texts of errors are too many for a table: only whether there is one.
 COMMON: tuple[Question, ...] = (("eventName",), ("eventSource",), ("errorCode",))
@@ -281,42 +283,85 @@ class _Stop(BaseException):
 class _Stopper:
     """A context in which code stops before it does something that is not pure."""
 
-    def __init__(self, lines: Collection[Line]) -> None:
-        self._lines = lines
-        self._files = {file for file, _ in lines}
+    def __init__(self, spots: Collection[Spot]) -> None:
+        self._spots: dict[str, list[Spot]] = {}
+        for spot in spots:
+            self._spots.setdefault(spot.file, []).append(spot)
+        self._stops: dict[CodeType, frozenset[int]] = {}
         self._before: Any = None
         self.has_stopped = False
 
     def __enter__(self) -> None:
         self.has_stopped = False
         self._before = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # or Python 3.12 gives them of no frame
         sys.settrace(self._on_call)
 
     def __exit__(self, *_: object) -> None:
         sys.settrace(self._before)
 
     def _on_call(self, frame: FrameType, *_: object) -> Any:
-        return self._on_line if frame.f_code.co_filename in self._files else None
+        code = frame.f_code
+        if code.co_filename not in self._spots:
+            return None
+        if code not in self._stops:
+            self._stops[code] = frozenset(_stops(code, self._spots[code.co_filename]))
+        return self._on_event if self._stops[code] else None
 
-    def _on_line(self, frame: FrameType, *_: object) -> Any:
-        if (frame.f_code.co_filename, frame.f_lineno) in self._lines:
+    def _on_event(self, frame: FrameType, event: str, _: object) -> Any:
+        frame.f_trace_opcodes = True  # at a line, or Python 3.13 gives none
+        if event == "opcode" and frame.f_lasti in self._stops[frame.f_code]:
             self.has_stopped = True
             raise _Stop
-        return self._on_line
+        return self._on_event
+
+
+def _stops(code: CodeType, spots: Iterable[Spot]) -> Iterator[int]:
+    """Yield the offsets of the instructions that begin something at one of some spots.
+
+    What follows an instruction's end is not at it, such as the call of a method that was looked up.
+    Without columns (`python -X no_debug_ranges`), whatever is on the lines of a spot is.
+    """
+    spans = [(start, end) for _, start, end in spots]
+    for number, (line, end_line, column, end_column) in enumerate(code.co_positions()):
+        if line is None:  # what Python added
+            continue
+        for start, end in spans:
+            if end is None or column is None:
+                is_there = start[0] <= line <= (end or start)[0]
+            else:
+                is_there = (line, column) >= start and (end_line, end_column) == end
+            if is_there:
+                yield number * CODE_UNIT
+
+
+@cache
+def can_stop() -> bool:
+    """Return whether this Python tells of each instruction before it runs it."""
+    stopper = _Stopper([Spot(__file__, (_stop_here.__code__.co_firstlineno + 1, 0), None)])
+    with suppress(_Stop), stopper:
+        _stop_here()
+    return stopper.has_stopped
+
+
+def _stop_here() -> str:
+    return __name__.lower()
 
 
 class Known:
     """What is known of all rules."""
 
-    def __init__(self, impure_lines: Mapping[int, Collection[Line] | None]) -> None:
+    def __init__(self, impure: Mapping[int, Collection[Spot] | None]) -> None:
         """Start with nothing.
 
         Args:
-            impure_lines: By the identity of a rule, the lines of it, and of what it calls, that are
-                not pure; None for a rule that is always evaluated.
+            impure: By the identity of a rule, what is not pure in it and in what it calls; None for
+                a rule that is always evaluated.
         """
         self._decisions = {
-            rule: Decisions(lines) for rule, lines in impure_lines.items() if lines is not None
+            rule: Decisions(spots)
+            for rule, spots in impure.items()
+            if spots is not None and (not spots or can_stop())
         }
         self._seen = 0
         self._left: dict[tuple[Answer, ...], list[_Undecided]] = {}
@@ -372,15 +417,15 @@ class _Undecided:
 
 
 class Decisions:
-    """What one rule said so far, whenever it came by pure lines only."""
+    """What one rule said so far, whenever it came by pure code only."""
 
-    def __init__(self, impure_lines: Collection[Line]) -> None:
+    def __init__(self, impure: Collection[Spot]) -> None:
         """Start with nothing.
 
         Args:
-            impure_lines: The lines of the rule, and of what it calls, that are not pure.
+            impure: What is not pure in the rule, and in what it calls.
         """
-        self._stopper = _Stopper(impure_lines) if impure_lines else None
+        self._stopper = _Stopper(impure) if impure else None
         self._root: Any = UNKNOWN
         self._leaves = 0
         self._watched = 0

@@ -98,7 +98,7 @@ class Engine:
         methods = self._model.methods.values() if self._model else ()
         purity = Purity(self._modules, methods)
         rules = {id(rule): rule.detection.module.rule for rule in self._rules}
-        return Known({rule: purity.impure_lines(function) for rule, function in rules.items()})
+        return Known({rule: purity.impure_spots(function) for rule, function in rules.items()})
 
 
 class _Seen:

@@ -20,6 +20,7 @@ from collections import ChainMap, Counter, deque
 from fnmatch import fnmatch
 from functools import reduce
 from ipaddress import ip_address
+from unittest.mock import MagicMock
 from panther_detection_helpers.caching import get_counter
 NAMES = ["a", "b"]
 NESTED = {"a": ["b"]}
@@ -27,8 +28,14 @@ PATTERN = re.compile("a+")
 STATE = {}
 CHANGED = ["a"]
 COUNT = 0
+ALLOWED = ["a"]
+MOCKED = MagicMock()
+SHOWN = ["a"]
+DEEP = [["a"]]
 LAZY = iter([1, 2])
 def helper(value, *more): return value and "a" in NAMES
+def shows(event): return os.getenv(SHOWN[0]) in SHOWN or [x for x in SHOWN]
+def gives(event): return os.getenv("a") or [x for x in DEEP]
 def counting(value): STATE[value] = 1
 class Kept:
     def __init__(self): CHANGED.append(1)
@@ -53,6 +60,9 @@ PURE = [
     'return (lambda x: x)(event.get("a")) == "a"',
     'global COUNT\nCOUNT = 0\nif event.get("a"):\n    COUNT = 1\nreturn COUNT > 0',
     'return helper(helper(event)) and isinstance(event.get("a"), (str, list))',
+    "global ALLOWED\nif isinstance(ALLOWED, MagicMock):\n    ALLOWED = ALLOWED()\n"
+    'return event.get("a") in ALLOWED',
+    'return event.get("a") in SHOWN',
     'return next((x for x in NAMES if x == event.get("a")), None) is None',
 ]
 
@@ -83,6 +93,22 @@ IMPURE = [
     ("global COUNT\nCOUNT += 1\nreturn COUNT > 1", {2, 3}),
     ("global COUNT\nif COUNT:\n    return True\nCOUNT = 1\nreturn False", {2, 4}),
     ("return next(LAZY) > 1", {1}),
+    ("return event.get('a') in DEEP", {1}),
+    (
+        "global MOCKED\nif isinstance(MOCKED, MagicMock):\n    MOCKED = MOCKED()\nreturn MOCKED",
+        {2, 3},
+    ),
+    (
+        "global ALLOWED\nif isinstance(ALLOWED, MagicMock):\n    ALLOWED = ALLOWED()\n"
+        "ALLOWED = [*ALLOWED, 'b']\nreturn ALLOWED",
+        {2, 3, 4},
+    ),
+    (
+        "global ALLOWED\nif isinstance(ALLOWED, MagicMock):\n    ALLOWED = ALLOWED()\n"
+        "    import ALLOWED\nreturn ALLOWED",
+        {2, 3, 4},
+    ),
+    ("global ALLOWED\nif isinstance(ALLOWED, list):\n    ALLOWED = []\nreturn ALLOWED", {2, 3}),
     ("Kept()\nreturn True", {1}),
     ("import socket\nreturn True", {1}),
     ("return eval('1')", None),
@@ -105,19 +131,24 @@ IMPURE = [
 ]
 
 
+def line_of(spot):
+    """The line of what is not pure; that of an attribute is its name's."""
+    return (spot.end or spot.start)[0]
+
+
 def impure_lines(folder, body):
     """The impure lines of a rule's body, counted from its first, and helpers by their name."""
     text = "\n".join(f"    {line}" for line in body.splitlines())
     write_rules(folder, a=f"{HEAD}def rule(event):\n{text}\n")
     with loaded_content(folder) as content:
         (rule,) = content.rules
-        found = Purity(content.modules).impure_lines(rule.detection.module.rule)
+        found = Purity(content.modules).impure_spots(rule.detection.module.rule)
     if found is None:
         return None
     lines = f"{HEAD}def rule(event):".splitlines()
     return {
         line - len(lines) if line > len(lines) else lines[line - 1].split("(")[0].split()[-1]
-        for _, line in found
+        for line in map(line_of, found)
     }
 
 
@@ -147,8 +178,8 @@ def test_a_helper_with_the_name_of_a_pure_module_is_read_like_any_other(tmp_path
     write_helper(tmp_path, "html", body)
     write_rules(tmp_path, a="import html\ndef rule(event):\n    html.Kept()\n    return False\n")
     with loaded_content(tmp_path) as content:
-        found = Purity(content.modules).impure_lines(content.rules[0].detection.module.rule)
-    assert found is not None and {line for _, line in found} == {3}
+        found = Purity(content.modules).impure_spots(content.rules[0].detection.module.rule)
+    assert found is not None and set(map(line_of, found)) == {3}
 
 
 def test_a_name_that_its_own_module_sets_anew_is_not_pure_in_another(tmp_path):
@@ -156,8 +187,8 @@ def test_a_name_that_its_own_module_sets_anew_is_not_pure_in_another(tmp_path):
     write_helper(tmp_path, "shared", body)
     write_rules(tmp_path, a="import shared\ndef rule(event):\n    return shared.COUNT > 1\n")
     with loaded_content(tmp_path) as content:
-        found = Purity(content.modules).impure_lines(content.rules[0].detection.module.rule)
-    assert found is not None and {line for _, line in found} == {3}
+        found = Purity(content.modules).impure_spots(content.rules[0].detection.module.rule)
+    assert found is not None and set(map(line_of, found)) == {3}
 
 
 def test_a_container_that_another_rule_can_change_is_not_pure(tmp_path):
@@ -182,7 +213,7 @@ def test_a_container_that_another_rule_can_change_is_not_pure(tmp_path):
     with loaded_content(tmp_path) as content:
         purity = Purity(content.modules)
         found = {
-            rule.metadata.rule_id: purity.impure_lines(rule.detection.module.rule)
+            rule.metadata.rule_id: purity.impure_spots(rule.detection.module.rule)
             for rule in content.rules
         }
     assert [bool(found[f"Test.{name}"]) for name in ("reads", "knows", "writes")] == [
@@ -204,7 +235,7 @@ def test_a_data_model_that_is_not_pure_makes_what_asks_it_impure(tmp_path):
         (models / "model.py").write_text(f"import time\ndef user(event):\n    return {text}\n")
         with loaded_content(tmp_path) as content:
             methods = content.data_models["AWS.CloudTrail"].methods.values()
-            lines = Purity(content.modules, methods).impure_lines(
+            lines = Purity(content.modules, methods).impure_spots(
                 content.rules[0].detection.module.rule
             )
         assert lines is not None and (not lines) == is_pure

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -227,6 +229,11 @@ STATEFUL = {
                 return False
             return increment_counter("a") % 3 == 0
     """,
+    "stores_on_one_line": """
+        from panther_detection_helpers.caching import increment_counter
+        def rule(event):
+            return event.get("eventName") == "AssumeRole" and increment_counter("b") % 3 == 0
+    """,
     "clock": """
         import datetime
         def rule(event):
@@ -267,8 +274,27 @@ def test_rules_that_keep_something_or_ask_the_clock_are_evaluated_as_ever(tmp_pa
     taken_over = signals(tmp_path, monkeypatch, records)
     assert taken_over[:2] == plain[:2] and plain[0]
     assert {rule for rule, *_ in plain[0]} == {f"Test.{name}" for name in STATEFUL}
-    # what comes before the first line that is not pure is taken over
-    assert taken_over[2]["stores"] == taken_over[2]["counts_by_name"] == 20
+    # what comes before the first code that is not pure is taken over
+    for name in ("stores", "stores_on_one_line", "counts_by_name"):
+        assert taken_over[2][name] == 20
+
+
+def test_this_python_tells_of_each_instruction_before_it_runs_it():
+    assert decisions.can_stop()
+
+
+def test_without_columns_of_instructions_a_rule_is_stopped_at_its_lines(tmp_path):
+    write_rules(tmp_path, one=STATEFUL["stores_on_one_line"])
+    code = (
+        "import sys, pathlib; from tests.detection.test_decisions import *; "
+        "folder = pathlib.Path(sys.argv[1]); patch = pytest.MonkeyPatch(); "
+        "records = [read_record(call('AssumeRole') | {'eventID': str(n)}, n) for n in range(9)]; "
+        "print(signals(folder, patch, records)[0] == "
+        "signals(folder, patch, records, few=NEVER_WATCHED)[0])"
+    )
+    command = [sys.executable, "-X", "no_debug_ranges", "-c", code, str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=REPO, check=True)
+    assert result.stdout == "True\n"
 
 
 def test_a_rule_that_never_repeats_itself_costs_no_more_memory_than_its_limit(
