@@ -1,6 +1,8 @@
 """How a command puts itself into the box, once and for good."""
 
+import contextlib
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -41,6 +43,7 @@ def enter(
     close_inherited(named)
     folder = temporary or _folder()
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+    _let_sqlite_use(folder)
     missing = restrict((folder, SHARED_MEMORY, *DEVICES, *writable), network)
     start_watching()
     return missing
@@ -50,6 +53,16 @@ def without(missing: Iterable[str]) -> str:
     """Return a line on what this system cannot refuse, "" if it can refuse all."""
     names = " and ".join(missing)
     return f"content runs without {names}; Python's own refusals remain" if names else ""
+
+
+def _let_sqlite_use(folder: Path) -> None:
+    """Let what SQLite holds on disk for a time go to a folder.
+
+    It asks for TMPDIR once, at its start: https://sqlite.org/tempfiles.html#temporary_file_storage_locations.
+    """
+    path = str(folder).replace("'", "''")
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute(f"PRAGMA temp_store_directory = '{path}'")
 
 
 def _folder() -> Path:

@@ -16,7 +16,7 @@ from local_panther.records.model import Record
 from local_panther.records.panther_fields import normalised_time
 
 # Evaluations before anything is learned: reading the code of the rules takes as long.
-FEW, FEW_OF_A_RULE = 2000, 150
+FEW, FEW_OF_A_RULE = 2000, 50
 MAX_STOPPED = 3  # calls of one rule; each costs the time limit, on every record
 
 

@@ -8,9 +8,10 @@ import sys
 import pytest
 from isal import igzip
 
-from tests.builders.content import write_rules
-from tests.builders.events import REPO, START, call
+from tests.builders.content import write_lines, write_rules
+from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.replays import MEASURED
+from tests.cli.test_command_line import run
 from tests.scale import FULL
 
 PIECE = 1 << 24
@@ -93,6 +94,17 @@ def test_many_files_are_all_read(tmp_path, content):
     status, alerts, messages, memory = replayed([tmp_path / "logs"], content)
     assert status == 0 and len(alerts) == MANY
     assert memory < MEMORY_MB and f"{MANY:,}" in messages
+
+
+def test_more_calls_about_roles_than_memory_holds_are_kept_on_disk(tmp_path):
+    quiet = write_rules(tmp_path / "content", quiet="def rule(event):\n    return False\n")
+    records = [
+        denied(role_arn(f"r{n}"), time=START + n, eventID=str(n), userAgent="x" * 2000)
+        for n in range(4_000)
+    ]
+    write_lines(tmp_path / "trail.jsonl", records)
+    status, out, err = run("replay", tmp_path / "trail.jsonl", "--content", quiet)
+    assert (status, err) == (0, "") and "Nearest to one" in out
 
 
 def test_full_disk_costs_what_needs_the_disk(tmp_path, content):
