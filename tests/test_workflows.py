@@ -54,3 +54,24 @@ def test_texts_of_strangers_never_reach_a_shell():
         for job in workflow["jobs"].values():
             for step in job.get("steps", []):
                 assert "${{" not in step.get("run", "")
+
+
+def test_the_table_of_rights_is_that_of_the_workflows():
+    rows = []
+    for path in (".github/workflows/panther.yml", "examples/panther.yml"):
+        workflow = yaml.safe_load((REPO / path).read_text())
+        for name, job in workflow["jobs"].items():
+            rights = job.get("permissions", workflow["permissions"])
+            secrets = sorted(set(re.findall(r"secrets\.(\w+)", yaml.safe_dump(job))))
+            cells = (
+                f"`{path}`",
+                name,
+                ", ".join(f"{right}: {level}" for right, level in rights.items()) or "none",
+                ", ".join(secrets) or "none",
+                job.get("environment", "none"),
+            )
+            rows.append(f"| {' | '.join(cells)} |")
+    table = [
+        line for line in (REPO / "SECURITY.md").read_text().splitlines() if "panther.yml`" in line
+    ]
+    assert table == rows
