@@ -371,7 +371,12 @@ class _Body:
                     for child in value if isinstance(value, list) else (value,):
                         if isinstance(child, ast.AST):
                             found = self._used_by(child, place)
-                            yield from map(_looked, found) if child in looked_into else found
+                            is_looked = child in looked_into and self._stands_for_something(child)
+                            yield from map(_looked, found) if is_looked else found
+
+    def _stands_for_something(self, node: ast.AST) -> bool:
+        """Return whether code is nothing but a name, or dotted name, of a module."""
+        return isinstance(node, ast.expr) and self._static(node) is not None
 
     def _is_for_tests(self, node: ast.AST) -> TypeGuard[ast.If]:
         """Return whether a statement only does something where a test set a name to a stand-in."""

@@ -32,16 +32,15 @@ from local_panther.records.panther_fields import is_added
 MAX_LEAVES = 1_000  # of a rule; beyond them its tree begins anew
 TRIAL = 200  # evaluations, after which a rule that hardly ever repeats itself is watched no more
 
-# The keys of a field, from the event down, and KIND for whether it has fields itself; () for all of
-# the event.
+# The keys of a field, from the event down, and CONTENT for all that is in it; () for the whole event.
 Question = tuple[Any, ...]
 Answer = Any  # text as it is; anything else so that it can be told apart
 
 NO_MATCH, EVALUATE, UNKNOWN = "no match", "evaluate", None
 MISSING = object()  # no such field
 ODD = object()  # what is never remembered: it is not to be told apart, or too long
-KIND = object()
-FIELDS = object()  # the answer to KIND for a field with fields in it; any other answers with itself
+CONTENT = object()
+FIELDS = object()  # what a field with fields in it answers; any other answers with its value
 WHOLE: Question = ()  # a look at all of the event, which no other one will be like
 NAMES = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 MAX_ANSWER = 300  # characters
@@ -82,16 +81,18 @@ class Answers(dict[Question, Answer]):
 
     def __missing__(self, question: Question) -> Answer:
         """Ask the event."""
-        answer = self[question] = _told(self._value(question))
+        if question and question[-1] is CONTENT:
+            answer = _told(self._value(question[:-1]))
+        else:
+            value = self._value(question)
+            answer = FIELDS if type(value) is dict and value else _told(value)
+        self[question] = answer
         return answer
 
     def _value(self, keys: Question) -> Any:
         """Return a field by its exact names; MISSING where `deep_get` would take the default."""
         if not keys:
             return ODD
-        if keys[-1] is KIND:
-            value = self._value(keys[:-1])
-            return FIELDS if type(value) is dict and value else value
         first = keys[0]
         if is_added(first):
             return _within(self.view()._container, keys)
@@ -128,7 +129,7 @@ def _told(value: Any) -> Answer:
     if kind in TOLD_BY_TEXT:
         text = repr(value)
         return (kind, text) if len(text) <= MAX_ANSWER else ODD
-    return value if value is MISSING or value is FIELDS else ODD
+    return value if value is MISSING else ODD
 
 
 class WatchedEvent(enriched_event.PantherEvent):
@@ -154,7 +155,7 @@ class WatchedEvent(enriched_event.PantherEvent):
                     return False
                 continue
             for question in _asked_by(part):
-                self.note(*question)
+                self.note_all(*question)
             if not part.filter(self._view):
                 return False
         return True
@@ -181,18 +182,9 @@ class WatchedEvent(enriched_event.PantherEvent):
             default: What it returns if there is none, which is looked into if it has fields: at a
                 step that the answer does not tell.
         """
-        if isinstance(default, Mapping) and len(default) > 0:
-            self.note(*WHOLE)
-        elif self._has_fields(keys):
-            self.note(*keys, KIND)
-            return _WatchedField(self, keys, read())
-        else:
-            self.note(*keys)
-        return read()
-
-    def _has_fields(self, keys: Question) -> bool:
-        is_question = bool(keys) and all(type(key) is str for key in keys)
-        return is_question and self._answers[*keys, KIND] is FIELDS
+        is_looked_into = isinstance(default, Mapping) and len(default) > 0
+        answer = self.note(*(WHOLE if is_looked_into else keys))
+        return _WatchedField(self, keys, read()) if answer is FIELDS else read()
 
     def udm(self, *key: str, default: Any = None) -> Any:
         """Return what the data model has for a name, noting all that can decide it."""
@@ -200,12 +192,12 @@ class WatchedEvent(enriched_event.PantherEvent):
         path = model.paths.get(key[0]) if model else None
         method = model.methods.get(key[0]) if model else None
         if path:
-            self.note(*_keys_of(path))
+            self.note_all(*_keys_of(path))
         if method and type(method(self)) is _WatchedField:
             self.note(*WHOLE)
         if not path and not method:
-            self.note("p_udm", *key)
-            self.note(*key)
+            self.note_all("p_udm", *key)
+            self.note_all(*key)
         return self._view.udm(*key, default=default)
 
     @property
@@ -213,12 +205,20 @@ class WatchedEvent(enriched_event.PantherEvent):
         self.note(*WHOLE)
         return self._view._container
 
-    def note(self, *keys: Any) -> None:
-        """Note a question, with its answer."""
-        question = keys if all(type(key) is str or key is KIND for key in keys) else WHOLE
+    def note(self, *keys: Any) -> Answer:
+        """Note a question with its answer, and return this."""
+        is_plain = all(type(key) is str or key is CONTENT for key in keys)
+        question = keys if is_plain else WHOLE
+        answer = self._answers[question]
         if not self._is_odd and question not in self.path:
-            self.path[question] = answer = self._answers[question]
+            self.path[question] = answer
             self._is_odd = answer is ODD
+        return answer
+
+    def note_all(self, *keys: Any) -> None:
+        """Note a question with all that the field has in it."""
+        if self.note(*keys) is FIELDS:
+            self.note(*keys, CONTENT)
 
 
 class _WatchedField(ImmutableCaseInsensitiveDict):
@@ -249,7 +249,7 @@ class _WatchedField(ImmutableCaseInsensitiveDict):
 
     @property
     def _container(self) -> Any:
-        self._event.note(*self._keys)
+        self._event.note(*self._keys, CONTENT)
         return self._view._container
 
 

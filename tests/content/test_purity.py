@@ -32,10 +32,15 @@ ALLOWED = ["a"]
 MOCKED = MagicMock()
 SHOWN = ["a"]
 DEEP = [["a"]]
+HELD = ["a"]
 LAZY = iter([1, 2])
 def helper(value, *more): return value and "a" in NAMES
 def shows(event): return os.getenv(SHOWN[0]) in SHOWN or [x for x in SHOWN]
 def gives(event): return os.getenv("a") or [x for x in DEEP]
+def kept(value):
+    value.append(1)
+    return value
+def holds(event): return event.get("a") in kept(HELD)
 def counting(value): STATE[value] = 1
 class Kept:
     def __init__(self): CHANGED.append(1)
@@ -94,6 +99,7 @@ IMPURE = [
     ("global COUNT\nif COUNT:\n    return True\nCOUNT = 1\nreturn False", {2, 4}),
     ("return next(LAZY) > 1", {1}),
     ("return event.get('a') in DEEP", {1}),
+    ("return event.get('a') in HELD", {1}),
     (
         "global MOCKED\nif isinstance(MOCKED, MagicMock):\n    MOCKED = MOCKED()\nreturn MOCKED",
         {2, 3},
