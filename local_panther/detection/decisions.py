@@ -32,7 +32,7 @@ from local_panther.records.panther_fields import is_added
 MAX_LEAVES = 1_000  # of a rule; beyond them its tree begins anew
 TRIAL = 200  # evaluations, after which a rule that hardly ever repeats itself is watched no more
 
-# The keys of a field, from the event down, and CONTENT for all that is in it; () for the whole event.
+# The keys of a field, from the event down, then CONTENT for all that is in it; () for all of it.
 Question = tuple[Any, ...]
 Answer = Any  # text as it is; anything else so that it can be told apart
 
