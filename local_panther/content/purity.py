@@ -514,6 +514,8 @@ def _stood_in(node: ast.AST, names: Mapping[str, Any]) -> str | None:
 def _rebound(nodes: Iterable[ast.AST], names: Mapping[str, Any]) -> set[str]:
     """Return the names that functions bind anew, but for those that only tests make them bind."""
     nodes = list(nodes)
+    if not any(isinstance(node, ast.Global) for node in nodes):
+        return set()
     by_tests = {id(target) for node in nodes for target in _stand_in_targets(node, names)}
     rebound: set[str] = set()
     for node in nodes:
