@@ -7,7 +7,7 @@ below is not pure. What a name stands for is looked up in the module as it was i
 stand-in, such as that of the clock, counts as what it is.
 
 A container at the level of a module may be read if nothing can change it: every function of the
-content that names it is pure too, and so is whatever that function calls.
+content that names it is pure too, and so is whatever that function calls, or it only looks into it.
 """
 
 import ast
