@@ -1,23 +1,31 @@
 """Rules, helpers and data model under events of any shape: answers, never exceptions."""
 
 import copy
+import inspect
 import re
 from random import Random
+from typing import NamedTuple
 
 import aws_role_activity_helpers as activity
+import aws_role_attempt_helpers as attempts
 import aws_role_escalation_config as config
 import pytest
 from panther_core.enriched_event import PantherEvent
+from panther_core.rule import Rule
 
+from local_panther.detection.running import ANYWHERE
 from local_panther.simulate.identities import PrincipalKind, identity, service
+from tests.builders import hostile
 from tests.builders.events import ALICE, call, denied, denied_update, role_arn
-from tests.builders.rules import BLOCKLIST, FAILED_ATTEMPTS, LIST_ROLES, ROLE_SEARCH, in_place
+from tests.builders.mutations import mutated
+from tests.builders.rules import RULES, from_body, in_place, spec_of
 from tests.detections.test_data_model import FILE as DATA_MODEL
 from tests.scale import examples
 
 pytestmark = pytest.mark.attack("rules")
 
-EVENTS = examples(5_000, 1_000_000)
+EVENTS = examples(1_000, 150_000)
+MUTATIONS = examples(400, 100_000)  # of each source
 ALL_PERSON_TYPES = (
     *("IAMUser", "FederatedUser", "IdentityCenterSession", "SAMLUser", "WebIdentityUser"),
     "OtherAccountUser",
@@ -34,17 +42,7 @@ WEB_IDENTITY = {
     "identityProvider": "arn:aws:iam::123456789012:oidc-provider/ci.example.com",
 }
 TEXTS = [
-    "",
-    " ",
-    "x",
-    "\n",
-    "\t",
-    "\0",
-    "\x1b[2J",
-    "\u202e",
-    "ʀᴏʟᴇ",
-    "\ud800",
-    "１２３",
+    *hostile.TEXTS.values(),
     "arn:",
     ARN,
     "arn:aws-cn:iam::123456789012:role/a/b/c",
@@ -80,9 +78,6 @@ TEXTS = [
     MESSAGE + ARN + activity.TRAILER + "https://example.com",
     role_arn("aws-reserved/sso.amazonaws.com/AWSReservedSSO_X_0"),
 ]
-# JSON readers of Python refuse whole numbers of more than 4300 digits.
-OTHERS = [None, True, False, 0, -1, 1.5, float("nan"), float("inf"), 10**30, -(10**4000)]
-OTHERS += [[], {}, [None], ["x"] * 2000, {"a": {"b": {}}}, [[[[[[[[[[]]]]]]]]]], {"": None}]
 BASES = [
     call("AssumeRole", requestParameters={"roleArn": ARN, "roleSessionName": "x"}),
     call("AssumeRole", identity(PrincipalKind.FEDERATED, "carol", "")),
@@ -107,10 +102,29 @@ NESTED = [
 ]
 PATHS = [(field,) for field in FIELDS] + NESTED
 
+ROLE_CALLS = {*activity.ATTEMPTS, *activity.DISCOVERIES, "AssumeRoleWithSAML"}
+NAMES = sorted(path.stem for path in RULES.glob("*.yml"))
+
+
+def functions_of_an_event(module):
+    """Return the functions of a module whose one argument is an event."""
+    return [
+        function
+        for _, function in inspect.getmembers(module, inspect.isfunction)
+        if function.__module__ == module.__name__
+        and list(inspect.signature(function).parameters) == ["event"]
+    ]
+
+
+def names_of(functions):
+    return {function.__name__ for function in functions}
+
+
+OF_AN_EVENT = [*functions_of_an_event(activity), *functions_of_an_event(attempts)]
 TARGET = re.compile(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/[!-~]+|[0-9]{12}:role/[\w+=,.@-]+", re.A)
 
 
-def hostile(random: Random) -> dict:
+def changed(random: Random) -> dict:
     """A real shape with anything at all in some of its places, and with some of them missing."""
     record = copy.deepcopy(random.choice(BASES))
     for path in random.choices(PATHS, k=random.randrange(4)):
@@ -122,7 +136,7 @@ def hostile(random: Random) -> dict:
         if random.random() < 0.2:
             node.pop(path[-1], None)
         else:
-            node[path[-1]] = random.choice(TEXTS if random.random() < 0.6 else OTHERS)
+            node[path[-1]] = random.choice(TEXTS if random.random() < 0.6 else hostile.OTHERS)
     return record
 
 
@@ -132,6 +146,40 @@ def data_model():
     exec(DATA_MODEL.with_suffix(".py").read_text(), namespace)
     names = ("get_actor_user", "get_event_type", "load_ip_address")
     return [namespace[name] for name in names]
+
+
+class Loaded(NamedTuple):
+    """Every shipped rule as the tool loads it, and as an instance does."""
+
+    by_tool: list[Rule]
+    by_instance: list[Rule]
+
+
+@pytest.fixture
+def rules(monkeypatch, tmp_path):
+    found = Loaded([in_place(n) for n in NAMES], [from_body(n, tmp_path) for n in NAMES])
+    for rule in (*found.by_tool, *found.by_instance):
+        if hasattr(rule.module, "PERSON_TYPES"):
+            monkeypatch.setattr(rule.module, "PERSON_TYPES", ALL_PERSON_TYPES)
+    monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", ["*/nobody", "[!x"])
+    monkeypatch.setattr(config, "PERSON_ROLE_PREFIXES", ["Okta"])
+    return found
+
+
+@pytest.fixture(scope="module")
+def recorded(recorded_events):
+    return [event.to_dict() for event in recorded_events]
+
+
+@pytest.fixture(scope="module")
+def recorded_role_calls(recorded):
+    return [record for record in recorded if record.get("eventName") in ROLE_CALLS]
+
+
+@pytest.fixture(scope="module")
+def tested_events():
+    """The events of the rules' own unit tests; those of the scheduled rule are a query's rows."""
+    return [test["Log"] for name in NAMES for test in spec_of(name)["Tests"]]
 
 
 def check_helpers(event):
@@ -146,41 +194,54 @@ def check_helpers(event):
         else:
             assert principal in (owner, issuer) or name in owner
         assert event.deep_get("userIdentity", "type") != "AWSService"
-    for function in (
-        activity.is_failed_role_attempt,
-        activity.is_role_discovery,
-        activity.is_refused,
-        activity.is_open,
-        activity.is_quarantined,
-        activity.denying_policy,
-        activity.is_identity_center,
-        activity.session_name,
-        activity.recipient_account,
-        activity.error_name,
-        activity.event_epoch,
-    ):
+    for function in OF_AN_EVENT:
         function(event)
 
 
 def check_rule(rule, event):
-    """Run a rule as an instance does, and every alert function whether it matched or not."""
-    result = rule.run(event, {}, {}, batch_mode=False)
+    """Run all of a rule as a unit test does: every function, whether it matched or not."""
+    result = run_whole(rule, event, batch_mode=False)
+    assert len(result.alert_context_output) < MAX_CONTEXT
+    for function in functions_of_an_event(rule.module):
+        function(event)
+
+
+def run_whole(rule, event, batch_mode):
+    result = rule.run(event, {}, ANYWHERE, batch_mode=batch_mode)
     errors = {k: v for k, v in vars(result).items() if k.endswith("_exception") and v}
     assert not errors, event.to_dict()
-    assert len(result.alert_context_output) < MAX_CONTEXT
+    return result
 
 
-def test_events_of_any_shape_raise_nothing(store, data_model, monkeypatch):
+def test_every_shipped_rule_and_function_is_tried(rules):
+    assert len(rules.by_tool) == len(rules.by_instance) == len(NAMES) >= 5
+    for rule in rules.by_tool:
+        assert {"rule", "title", "alert_context"} <= names_of(functions_of_an_event(rule.module))
+    assert {"attempt_target", "burst_context", "discovery_times"} <= names_of(OF_AN_EVENT)
+
+
+def test_events_of_any_shape_raise_nothing(store, data_model, rules):
     random = Random(20260105)
-    names = (BLOCKLIST, LIST_ROLES, FAILED_ATTEMPTS, ROLE_SEARCH)
-    rules = [in_place(name) for name in names]
-    monkeypatch.setattr(rules[0].module, "PERSON_TYPES", ALL_PERSON_TYPES)
-    monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", ["*/nobody", "[!x"])
-    monkeypatch.setattr(config, "PERSON_ROLE_PREFIXES", ["Okta"])
     for _ in range(EVENTS):
-        event = PantherEvent(hostile(random))
-        check_helpers(event)
-        for rule in rules:
-            check_rule(rule, event)
-        for function in data_model:
-            assert isinstance(function(event), str | None)
+        check(changed(random), rules, data_model)
+
+
+@pytest.mark.parametrize("source", ["recorded_role_calls", "recorded", "tested_events"])
+def test_recorded_events_with_anything_changed_raise_nothing(
+    store, data_model, rules, source, request, record_property
+):
+    record_property("tried", MUTATIONS)
+    random, bases = Random(20261129), request.getfixturevalue(source)
+    for _ in range(MUTATIONS):
+        check(mutated(random.choice(bases), random), rules, data_model)
+
+
+def check(record, rules, data_model):
+    event = PantherEvent(record)
+    check_helpers(event)
+    for rule in rules.by_tool:
+        check_rule(rule, event)
+    for rule in rules.by_instance:
+        run_whole(rule, event, batch_mode=True)
+    for function in data_model:
+        assert isinstance(function(event), str | None)
