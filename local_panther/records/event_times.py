@@ -1,6 +1,5 @@
 """eventTime: reads one, in whatever spelling, or checks those of many records at once."""
 
-import math
 import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta, timezone
@@ -76,7 +75,7 @@ def time_of(value: object) -> float | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
-        return _of_number(float(value)) if math.isfinite(value) else None
+        return _of_number(value)
     if not isinstance(value, str):
         return None
     text = value.strip()
@@ -94,6 +93,10 @@ def time_of(value: object) -> float | None:
 
 
 def _of_number(number: float) -> float | None:
+    if (
+        not EARLIEST <= number < LATEST * UNITS[-1]
+    ):  # also not a number, or no float can be as large
+        return None
     times = (number / unit for unit in UNITS)
     return next((time for time in times if EARLIEST <= time < LATEST), None)
 

@@ -1,7 +1,7 @@
 """Scans CloudTrail files: counts every record, and copies out those that rules may want."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import compress, groupby
 from operator import not_
@@ -203,7 +203,7 @@ class Scanner:
         for inner in unwrapped(batch, scan.tally.skip, scan.tally.set_aside):
             if not self._collect_regular(inner, scan):
                 for record, where in inner.each():
-                    self._collect_any(record, where, scan)
+                    self._collect_guarded(self._collect_any, record, where, scan)
 
     def _collect_regular(self, batch: RecordBatch, scan: Scan) -> bool:
         """Collect records that all have a name and a valid time, one field of all at a time.
@@ -240,9 +240,10 @@ class Scanner:
             indexes = [index for index, name in enumerate(names) if name in wanted]
             self._collect_selected(batch, indexes, self._selection, scan)
         elif wanted:
+            collect = self._collect_wanted
             for index, name in enumerate(names):
                 if name in wanted:
-                    self._collect_guarded(records[index], batch.place(index), scan)
+                    self._collect_guarded(collect, records[index], batch.place(index), scan)
         return True
 
     def _collect_selected(
@@ -263,6 +264,7 @@ class Scanner:
                     name, (event_id,) = record["eventName"], _event_ids([record])
                     where = batch.place(index)
                     narrowed[index] = ScannedRecord(time, name, event_id, *found, where)
+        collect = self._collect_wanted
         for is_rest, run in groupby(indexes, rest.__contains__):
             if not is_rest:
                 passed = [records[index] for index in run]
@@ -273,7 +275,7 @@ class Scanner:
                 if index in narrowed:
                     scan.records.append(narrowed[index])
                 else:
-                    self._collect_guarded(records[index], batch.place(index), scan)
+                    self._collect_guarded(collect, records[index], batch.place(index), scan)
 
     def _collect_any(self, record: Any, where: str, scan: Scan) -> None:
         """Collect one record of any form."""
@@ -288,11 +290,14 @@ class Scanner:
         name = record.get("eventName")
         name = name if isinstance(name, str) else ""
         if self._wanted is None or name in self._wanted:
-            self._collect_guarded(record, where, scan)
-
-    def _collect_guarded(self, record: Any, where: str, scan: Scan) -> None:
-        try:
             self._collect_wanted(record, where, scan)
+
+    def _collect_guarded(
+        self, collect: Callable[[Any, str, Scan], None], record: Any, where: str, scan: Scan
+    ) -> None:
+        """Collect a record; one that fails costs itself and none of the others."""
+        try:
+            collect(record, where, scan)
         except NotationError as error:
             scan.tally.skip(where, REFUSED_FORM, str(error))
         except Exception as error:  # of whatever content: the other records are read

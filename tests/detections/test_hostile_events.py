@@ -14,9 +14,11 @@ from panther_core.enriched_event import PantherEvent
 from panther_core.rule import Rule
 
 from local_panther.detection.running import ANYWHERE
+from local_panther.replay import replay
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders import hostile
-from tests.builders.events import ALICE, call, denied, denied_update, role_arn
+from tests.builders.content import write_lines
+from tests.builders.events import ALICE, REPO, call, denied, denied_update, role_arn
 from tests.builders.mutations import mutated
 from tests.builders.rules import RULES, from_body, in_place, spec_of
 from tests.detections.test_data_model import FILE as DATA_MODEL
@@ -25,6 +27,7 @@ from tests.scale import examples
 pytestmark = pytest.mark.attack("rules")
 
 EVENTS = examples(1_000, 150_000)
+FILES, RECORDS = examples(10, 1_000) // 10, 1_000  # of each source
 MUTATIONS = examples(400, 100_000)  # of each source
 ALL_PERSON_TYPES = (
     *("IAMUser", "FederatedUser", "IdentityCenterSession", "SAMLUser", "WebIdentityUser"),
@@ -245,3 +248,20 @@ def check(record, rules, data_model):
         run_whole(rule, event, batch_mode=True)
     for function in data_model:
         assert isinstance(function(event), str | None)
+
+
+@pytest.mark.parametrize("source", ["recorded_role_calls", "tested_events"])
+def test_a_replay_of_changed_records_loses_none_and_no_rule_fails(
+    tmp_path, source, request, record_property
+):
+    """The queries of the scheduled rule and the correlation rules run over them, too."""
+    record_property("tried", FILES * RECORDS)
+    random, bases = Random(20261130), request.getfixturevalue(source)
+    for _ in range(FILES):
+        records = (random.choice(bases) | {"eventID": str(n)} for n in range(RECORDS))
+        trail = tmp_path / "trail.jsonl"
+        write_lines(trail, [mutated(record, random) for record in records])
+        outcome = replay([str(trail)], REPO, include_disabled=True)
+        read = outcome.tally
+        assert read.records + read.other.total() == RECORDS
+        assert not outcome.errors.counts and "unexpected error" not in read.skipped, read.problems

@@ -147,6 +147,18 @@ class TestUnexpectedError:
         (problem,) = tally.problems
         assert problem.where == f"{path}, record 2" and "RecursionError" in problem.message
 
+    def test_of_an_irregular_record_costs_the_record(self, tmp_path, monkeypatch):
+        reading = scan.time_of
+        failing = lambda value: 1 // 0 if value == 7 else reading(value)  # noqa: E731
+        monkeypatch.setattr(scan, "time_of", failing)
+        path = tmp_path / "a.jsonl"
+        found = [*records(2), call("ListRoles", eventTime=7), *records(1, start=2)]
+        path.write_text("".join(json.dumps(record) + "\n" for record in found))
+        ids, tally = read(path)
+        assert ids == ["event-0", "event-1", "event-2"] and tally.records == 4
+        (problem,) = tally.problems
+        assert problem.where == f"{path}, line 3" and "ZeroDivisionError" in problem.message
+
     def test_of_a_file_costs_the_rest_of_the_file(self, tmp_path, monkeypatch):
         reading = scan.read_source
 
@@ -180,6 +192,16 @@ class TestTime:
         assert ids == ["event-0", "event-1"]
         (problem,) = tally.problems
         assert problem.where == f"{path}, line 3" and time[:10] in problem.message
+
+    @pytest.mark.parametrize("time", [10**400, -(10**400), 10**30, -1, float("inf"), float("nan")])
+    def test_that_is_a_number_of_any_size_costs_the_record(self, tmp_path, time):
+        path = tmp_path / "a.jsonl"
+        found = [call("ListRoles", eventTime=time), *records(2)]
+        path.write_text("".join(json.dumps(record) + "\n" for record in found))
+        ids, tally = read(path)
+        assert ids == ["event-0", "event-1"]
+        (problem,) = tally.problems
+        assert problem.where == f"{path}, line 1" and "eventTime" in problem.message
 
     @given(st.datetimes() | st.text(max_size=30).map(str))
     def test_of_any_kind_ends_no_replay_of_a_record(self, value):
