@@ -40,6 +40,15 @@ def _output(output: str) -> str:
     return output
 
 
+def _would_be_lost(output: str) -> bool:
+    """Return whether a file is there with something in it.
+
+    What is in a folder stays: names of generated files are those of no other ones.
+    """
+    path = Path(output)
+    return output != "-" and path.is_file() and path.stat().st_size > 0
+
+
 def simulate(
     output: Annotated[
         str,
@@ -118,6 +127,7 @@ def simulate(
         datetime, typer.Option(formats=["%Y-%m-%dT%H:%M:%S"], help="Time of the attack, UTC.")
     ] = DEFAULT_START,
     seed: Annotated[int, typer.Option(help="The same seed gives the same records.")] = 1,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
 ) -> None:
     """Write generated CloudTrail: a role attack among ordinary records."""
     if no_discovery and discovery_last:
@@ -132,6 +142,8 @@ def simulate(
         raise typer.BadParameter(f"--start: a year from {YEARS[0]} to {YEARS[-1]}")
     if follow_up and not succeed:
         raise typer.BadParameter("--follow-up needs --succeed, the number of sessions")
+    if not force and _would_be_lost(output):
+        raise typer.BadParameter(f"{output} exists: name another file, or replace it with --force")
     epoch = start.replace(tzinfo=UTC).timestamp()
     scenario = Scenario(
         roles=roles,

@@ -5,6 +5,7 @@ import secrets
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,6 +80,7 @@ def test(
     with the reason, beside what an upload would be refused for and what cannot do what was meant.
     The exit status is 0 only if there is nothing of this.
     """
+    from local_panther.unit_tests.annotations import commands_stopped
     from local_panther.unit_tests.tool import started_tool
 
     if show_help:
@@ -90,7 +92,9 @@ def test(
         sys.stdout.write(without_colour(line))
         sys.stdout.flush()
 
+    quiet_runner = commands_stopped if github else nullcontext
     with (
+        quiet_runner(),
         started_tool(watched=_is_plain()) as tool,
         TemporaryFolder("local-panther-") as state,
     ):
@@ -130,7 +134,8 @@ def test(
         if loaded and narrowed.is_complete:
             filters.remember(loaded)
     results.add_problems([*left_out.problems, *found.problems], folder)
-    _print_end(results, [left_out.note, *found.notes], messages)
+    with quiet_runner():
+        _print_end(results, [left_out.note, *found.notes], messages)
     if junit or github:
         _report(results, junit, github=github)
     raise typer.Exit(status or int(bool(results.failed) or not results.complete))

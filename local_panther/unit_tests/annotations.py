@@ -1,10 +1,28 @@
 """Marks failed tests in a pull request: GitHub's workflow commands."""
 
+import secrets
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from local_panther.unit_tests.results import Result
 from local_panther.unit_tests.tool import relative
+
+
+@contextmanager
+def commands_stopped() -> Iterator[None]:
+    """Keep what is printed from being a command of GitHub's runner.
+
+    The runner reads `::command` at the beginning of any line of the log and `##[command]` anywhere
+    in it, also where a name or an error of the content holds it.
+    https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#stopping-and-starting-workflow-commands
+    """
+    token = secrets.token_hex(16)
+    print(f"::stop-commands::{token}", flush=True)
+    try:
+        yield
+    finally:
+        print(f"::{token}::", flush=True)
 
 
 def annotations(

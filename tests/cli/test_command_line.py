@@ -225,6 +225,21 @@ class TestSimulate:
                 assert record["requestParameters"] is None and "resources" not in record
                 assert record["errorMessage"].startswith("User: arn:aws:iam::")
 
+    def test_replaces_no_file_unless_it_is_told_to(self, tmp_path):
+        """A trail of one's own is easily named in place of a new one."""
+        path = tmp_path / "trail.jsonl"
+        path.write_text("mine")
+        status, _, err = run("simulate", path)
+        assert status == 2 and "--force" in err and path.read_text() == "mine"
+        assert run("simulate", path, "--force")[0] == 0 and "AssumeRole" in path.read_text()
+        path.write_text("")  # as mktemp leaves it
+        assert run("simulate", path)[0] == 0 and "AssumeRole" in path.read_text()
+
+    def test_leaves_what_is_in_a_folder(self, tmp_path):
+        (tmp_path / "mine.json").write_text("mine")
+        assert run("simulate", tmp_path)[0] == run("simulate", tmp_path)[0] == 0
+        assert (tmp_path / "mine.json").read_text() == "mine"
+
     def test_has_status_2_where_it_can_not_write(self, tmp_path):
         (tmp_path / "file").write_text("")
         status, _, err = run("simulate", tmp_path / "file" / "trail.jsonl")

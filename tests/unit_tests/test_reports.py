@@ -1,6 +1,7 @@
 """What `local-panther test` writes for others to read: JUnit XML and marks in a pull request."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from xml.etree import ElementTree
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from local_panther.unit_tests.annotations import annotations
 from local_panther.unit_tests.junit import junit_xml
 from local_panther.unit_tests.results import Result
+from tests.builders import hostile
+from tests.builders.content import write_rules
 from tests.cli.test_command_line import COMMAND
 from tests.conftest import copy_content
 
@@ -105,6 +108,22 @@ class TestJUnit:
         assert len(list(root.iter("failure"))) == sum(not row[2] for row in rows)
 
 
+def obeyed(log: str) -> list[str]:
+    """Return the lines of a log that GitHub's runner takes for commands.
+
+    As actions/runner reads them: `::` after blanks, `##[` anywhere, none while they are stopped.
+    """
+    found, token = [], ""
+    for line in re.split("\r\n|\r|\n", log):
+        if token:
+            token = "" if line == f"::{token}::" else token
+        elif line.startswith("::stop-commands::"):
+            token = line.removeprefix("::stop-commands::")
+        elif line.lstrip().startswith("::") or "##[" in line:
+            found.append(line)
+    return found
+
+
 class TestGitHub:
     def test_marks_what_failed_in_its_file_and_line(self, failed):
         marks = [line for line in failed.done.stdout.splitlines() if line.startswith("::error ")]
@@ -121,6 +140,27 @@ class TestGitHub:
         at_github = run_test(failed.folder, *only, "--no-github", GITHUB_ACTIONS="true")
         assert "::error" not in at_github.stdout
         assert "::error" in run_test(failed.folder, *only, "--github").stdout
+
+    @pytest.mark.attack("output")
+    def test_no_text_of_the_content_is_a_command_of_the_runner(self, tmp_path, record_property):
+        """Names of tests with line breaks, and what a rule prints or raises."""
+        texts = [text.encode(errors="ignore").decode() for text in hostile.SHORT.values()]
+        record_property("tried", len(texts))
+        body = "def rule(event):\n    print(event['text'])\n    raise ValueError(event['text'])\n"
+        folder = write_rules(tmp_path / "content", bad=body)
+        path = folder / "rules" / "bad.yml"
+        tests = [
+            {"Name": f"{n} {text}", "ExpectedResult": True, "Log": {"text": text}}
+            for n, text in enumerate(texts)
+        ]
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"Tests": tests}))
+        command = [COMMAND, "test", "--github"]
+        done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        shown = done.stdout.decode()
+        assert len(obeyed(shown)) == len(texts), obeyed(shown)
+        assert all(line.startswith("::error file=rules/bad.yml,line=") for line in obeyed(shown))
+        held_back = set(shown.splitlines()) - set(obeyed(shown))
+        assert any(re.match(r"\s*::error::owned", line) for line in held_back)  # the test can fail
 
     @given(st.text(), st.text(), st.lists(st.text()))
     def test_a_mark_is_one_line_whatever_the_names(self, item, test, messages):
