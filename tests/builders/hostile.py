@@ -70,6 +70,10 @@ SHORT = {
     "infinity": "NaN",
     "YAML": "!!python/object/apply:os.system [id]",
 }
+FOR_TERMINALS = (
+    *("markup of rich", "clears the screen", "title of the window", "both"),
+    *("other line breaks", "control sequence of one character", "direction of text"),
+)
 LONG = {
     "very long": "x" * 100_000,
     "very long, of words": "User: " + "a " * 20_000,

@@ -14,24 +14,21 @@ import yaml
 from local_panther.output.rows import write_csv
 from local_panther.simulate.scenario import role_names
 from local_panther.text import LogFormatter
+from tests.builders import hostile
 from tests.builders.content import write_lines
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.report.test_page import browser, opened  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.attack("output")
 
-MARKUP = "[/b][red]"
-TERMINAL = "\x1b[2J\x1b]0;owned\x07\x9b31m\x00\x08\x7f"
-LINES = "\r\nALERT CRITICAL\x85\u2028\x0b\x0c"
-DIRECTION = "\u202e\u2066\u200f"
-HTML = "</script></style><script>window.owned=1</script>"
-HTML += "<img src=x onerror='window.owned=2'>\"'`{{7*7}}"
-FORMULA = "=cmd|' /C calc'!A0"
-HALF = "\ud800"
-HOSTILE = MARKUP + TERMINAL + LINES + DIRECTION + HTML + FORMULA + HALF
-IN_A_NAME = HOSTILE.replace("\0", "").replace("/", "\\").replace(HALF, "")[:100]
-IN_YAML = HOSTILE.replace(HALF, "")
-NAME = "".join(c for c in IN_YAML if c not in '<>&"%')  # all that Panther takes in names
+MARKUP = hostile.SHORT["markup of rich"]
+HOSTILE = hostile.ALL
+WITHOUT_HALVES = HOSTILE.encode(errors="ignore").decode()
+IN_A_NAME = "".join(hostile.SHORT[name] for name in hostile.FOR_TERMINALS)
+IN_A_NAME = IN_A_NAME.replace("\0", "").replace("/", "\\")[:100]
+# All that Panther takes in names; an ID is a part of file names, too.
+NAME = "".join(c for c in WITHOUT_HALVES if c not in '<>&"%')
+ID = "".join(c for c in IN_A_NAME if c not in '<>&"%')
 
 WIDE = os.environ | {"COLUMNS": "3000"}  # so that lines are not wrapped
 
@@ -60,7 +57,7 @@ def alert_context(event):
     text = event.get("userAgent")
     return {text: text, text + " list": [text], text + " object": {text: text}}
 """
-QUERY_NAME = f"Query {NAME}"
+QUERY_NAME = f"Query {ID}"
 QUERY = "SELECT userAgent AS agent, userAgent AS user FROM panther_logs.public.aws_cloudtrail"
 
 
@@ -71,24 +68,24 @@ def content(tmp_path):
     rules, queries, correlations = (folder / f for f in ("rules", "queries", "correlation_rules"))
     for path in (rules, queries, correlations):
         path.mkdir(parents=True)
-    common = {"Enabled": True, "Severity": "High", "DisplayName": NAME, "Runbook": IN_YAML}
-    common |= {"Reference": IN_YAML, "Description": IN_YAML, "Tags": [NAME]}
+    common = {"Enabled": True, "Severity": "High", "DisplayName": NAME, "Runbook": WITHOUT_HALVES}
+    common |= {"Reference": WITHOUT_HALVES, "Description": WITHOUT_HALVES, "Tags": [NAME]}
     (rules / "r.py").write_text(RULE)
-    spec = {"AnalysisType": "rule", "RuleID": NAME, "Filename": "r.py"}
+    spec = {"AnalysisType": "rule", "RuleID": ID, "Filename": "r.py"}
     spec |= {"LogTypes": ["AWS.CloudTrail"], **common}
     (rules / "r.yml").write_text(yaml.safe_dump(spec))
     spec = {"AnalysisType": "scheduled_query", "QueryName": QUERY_NAME, "Query": QUERY}
     spec |= {"Enabled": True, "Schedule": {"RateMinutes": 60, "TimeoutMinutes": 5}}
     (queries / "q.yml").write_text(yaml.safe_dump(spec))
     (rules / "s.py").write_text(RULE.replace('== "ListRoles"', "is None"))
-    spec = {"AnalysisType": "scheduled_rule", "RuleID": "Rows." + NAME, "Filename": "s.py"}
+    spec = {"AnalysisType": "scheduled_rule", "RuleID": "Rows." + ID, "Filename": "s.py"}
     spec |= {"ScheduledQueries": [QUERY_NAME], **common}
     (rules / "s.yml").write_text(yaml.safe_dump(spec))
-    logic = {"Group": [{"ID": NAME, "RuleID": NAME}, {"ID": "b", "RuleID": NAME}]}
+    logic = {"Group": [{"ID": ID, "RuleID": ID}, {"ID": "b", "RuleID": ID}]}
     logic |= {"LookbackWindowMinutes": 60, "Schedule": {"RateMinutes": 15, "TimeoutMinutes": 5}}
-    logic |= {"MatchCriteria": {NAME: [{"GroupID": NAME, "Match": "userAgent"}]}}
-    logic["MatchCriteria"][NAME].append({"GroupID": "b", "Match": "userAgent"})
-    spec = {"AnalysisType": "correlation_rule", "RuleID": "Both." + NAME, "Detection": [logic]}
+    logic |= {"MatchCriteria": {ID: [{"GroupID": ID, "Match": "userAgent"}]}}
+    logic["MatchCriteria"][ID].append({"GroupID": "b", "Match": "userAgent"})
+    spec = {"AnalysisType": "correlation_rule", "RuleID": "Both." + ID, "Detection": [logic]}
     (correlations / "c.yml").write_text(yaml.safe_dump(spec | common))
     (rules / f"{IN_A_NAME}.yml").write_text("AnalysisType: rule\nRuleID: [\n")
     return folder
@@ -190,7 +187,7 @@ def test_tune_as_json(hostile_attempts, content_copy):
 
 @pytest.mark.parametrize(
     "start",
-    ["", "=", "+", "-", "@", "\t", "\r", "\n", " =", "\0=", "\x1b=", HALF, "\u202e=", "\ufeff="],
+    [*hostile.SHORT.values(), "=", "+", "-", "@", "\n", "\x1b=", "\ud800=", "\u202e=", "\ufeff="],
 )
 def test_rows_as_csv(start):
     value = f'{start}{HOSTILE},"quoted"'
@@ -198,7 +195,7 @@ def test_rows_as_csv(start):
     write_csv([{value: value, "list": [value]}], [value, "list"], out)
     assert [c for c in set(out.getvalue()) if not (c.isprintable() or c in "\t\r\n")] == []
     for row in csv.reader(io.StringIO(out.getvalue(), newline="")):
-        assert len(row) == 2 and MARKUP in row[0] and HTML in row[0]
+        assert len(row) == 2 and MARKUP in row[0] and hostile.HTML in row[0]
         assert not row[0].lstrip(" ").startswith(("=", "+", "-", "@", "\uff1d"))
 
 
@@ -230,5 +227,5 @@ def test_the_log_of_the_server():
     except ValueError:
         record = logging.LogRecord("x", 40, "", 0, "%s", (HOSTILE,), sys.exc_info())
     text = LogFormatter(logging.BASIC_FORMAT).format(record)
-    assert text.splitlines()[0].startswith("ERROR:x:[/b]") and "ALERT" in text.splitlines()[0]
+    assert text.splitlines()[0].startswith("ERROR:x:=cmd") and "ALERT" in text.splitlines()[0]
     assert [c for c in set(text) if not (c.isprintable() or c == "\n")] == []
