@@ -2,15 +2,21 @@
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 
-def json_text(value: Any) -> str:
-    """Return a value as JSON; a number that JSON does not have, such as infinity, as a text."""
+def json_text(value: Any, default: Callable[[Any], Any] | None = None) -> str:
+    """Return a value as JSON; a number that JSON does not have, such as infinity, as a text.
+
+    Args:
+        value: Of plain types.
+        default: Makes a plain value of one of another type.
+    """
     try:
-        return json.dumps(value, allow_nan=False)
+        return json.dumps(value, allow_nan=False, default=default)
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False)
+        return json.dumps(_finite(value), allow_nan=False, default=default)
 
 
 def _finite(value: Any) -> Any:

@@ -38,6 +38,11 @@ def short(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 
+def without_halves(text: str) -> str:
+    """Return a text that UTF-8 can hold: each half of a surrogate pair becomes a question mark."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def text_of(value: Any) -> str:
     """Return a text without the white space around it; "" for any other value."""
     return value.strip() if isinstance(value, str) else ""

@@ -27,6 +27,7 @@ from local_panther.errors import FieldError, RunErrors, one_line
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.each import rows_of_each
 from local_panther.lake.lake import Lake, TooManyRowsError
+from local_panther.text import without_halves
 from local_panther.times import parse_time
 
 MINUTES_AROUND = "minutes_around"
@@ -115,7 +116,7 @@ def _values(alert: Alert, columns: Mapping[str, exp.Alias]) -> Values | None:
     if not all(name in known for name in examples):
         return None
     return tuple(
-        (name, _encodable(known[name])) for name in (*columns, ALERT_TIME) if name in known
+        (name, without_halves(known[name])) for name in (*columns, ALERT_TIME) if name in known
     )
 
 
@@ -124,11 +125,6 @@ def _seconds_around(query: Query) -> float | None:
     number = column.this if column else None
     is_number = isinstance(number, exp.Literal) and not number.is_string
     return float(number.name) * 60 if is_number and number else None
-
-
-def _encodable(text: str) -> str:
-    """Return text from a log without half characters, which a query cannot hold."""
-    return text.encode("utf-8", "replace").decode()
 
 
 def _order(row: Mapping[str, Any]) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from local_panther.instance.alert_model import (
 )
 from local_panther.instance.database import Database
 from local_panther.instance.delivery_queue import DeliveryQueue
+from local_panther.text import without_halves
 
 DATABASE = "alerts.sqlite"
 LISTS = ("context", "destinations", "tags", "log_types")  # kept as JSON
@@ -285,8 +286,14 @@ COMMENTS = "SELECT id, alert_id, body, format, created, updated, number FROM com
 
 
 def _columns(alert: StoredAlert) -> list[Any]:
+    """Return the values of an alert, in the order of NAMES, as SQLite can hold them."""
     return [
-        json.dumps(value) if name in LISTS else value for name, value in alert.as_json().items()
+        json.dumps(value)
+        if name in LISTS
+        else without_halves(value)
+        if isinstance(value, str)
+        else value
+        for name, value in alert.as_json().items()
     ]
 
 

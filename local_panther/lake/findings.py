@@ -63,7 +63,7 @@ def store_findings(
             connection.execute(f"ATTACH {quoted(databases / f'{name}.duckdb')} AS {name}")
             connection.execute(f"CREATE SCHEMA {name}.public")
             refused += _store(connection, name, lines)
-        _name_alerts(connection, names)
+        refused += _name_alerts(connection, names)
         connection.execute(SIGNALS_VIEW)
         for name in DATABASES:
             connection.execute(f"CHECKPOINT {name}")
@@ -86,21 +86,16 @@ def _store(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[Pat
             f"""CREATE TABLE {name}.public.{table} AS SELECT {values}, unnest(m) FROM
             (SELECT a, e AS r, e AS p, q, m FROM {read} WHERE {source} IS NOT NULL)"""
         )
-        counted = connection.execute(f"SELECT count(*) FROM {name}.public.{table}").fetchone()
-        stored += counted[0] if counted else 0
-    count = 0
-    for path in files:
-        with path.open("rb") as file:
-            count += sum(1 for _ in file)
-    return count - stored
+        stored += _count(connection, f"{name}.public.{table}")
+    return _lines(files) - stored
 
 
-def _name_alerts(connection: duckdb.DuckDBPyConnection, names: Sequence[Path]) -> None:
-    """Let signals know their alerts, which were made after them."""
+def _name_alerts(connection: duckdb.DuckDBPyConnection, names: Sequence[Path]) -> int:
+    """Let signals know their alerts, which were made after them; return how many cannot."""
     forms = ", ".join(f"{name}: '{MATCH.get(name, 'VARCHAR')}'" for name in NAMED)
     connection.execute(
         f"""CREATE TEMP TABLE names AS SELECT * FROM read_json([{_paths(names)}],
-        format = 'newline_delimited', maximum_object_size = {MAX_LINE_BYTES},
+        format = 'newline_delimited', ignore_errors = true, maximum_object_size = {MAX_LINE_BYTES},
         columns = {{{forms}}})"""
     )
     values = ", ".join(f"{name} = found.{name}" for name in ALERT)
@@ -119,6 +114,20 @@ def _name_alerts(connection: duckdb.DuckDBPyConnection, names: Sequence[Path]) -
         WHERE NOT EXISTS (SELECT 1 FROM ({here}) AS signal WHERE
         signal.p_rule_id = names.p_rule_id AND signal.p_row_id = names.p_row_id)"""
     )
+    return _lines(names) - _count(connection, "names")
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return found[0] if found else 0
+
+
+def _lines(files: Sequence[Path]) -> int:
+    count = 0
+    for path in files:
+        with path.open("rb") as file:
+            count += sum(1 for _ in file)
+    return count
 
 
 def _paths(files: Sequence[Path]) -> str:

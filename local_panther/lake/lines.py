@@ -40,6 +40,8 @@ def repaired(line: bytes) -> bytes:
     A record must not be able to hide from the queries by one such character in any of its texts.
     Numbers and all other texts stay as they are written.
     """
+    if b"\\u" not in line:
+        return line
     text = line.decode("utf-8", "replace")
     return ESCAPES.sub(lambda found: "?" if found["unstorable"] else found[0], text).encode()
 

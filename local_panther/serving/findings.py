@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from local_panther.json_text import json_text
 from local_panther.lake.findings import DATABASES, NAMED, store_findings
+from local_panther.lake.lines import repaired
 from local_panther.lake.parts import add_earlier_part
 from local_panther.times import sql_timestamp
 
@@ -113,7 +115,7 @@ class FindingLines:
         return store_findings(signals, matches, names, databases)
 
     def _write(self, kind: str, line: Mapping[str, Any]) -> None:
-        text = json.dumps(line, default=str).encode() + b"\n"
+        text = repaired(json_text(line, default=str).encode()) + b"\n"
         self._files[kind].write(text)
         self._bytes += len(text)
 

@@ -70,12 +70,13 @@ SHORT = {
     "infinity": "NaN",
     "YAML": "!!python/object/apply:os.system [id]",
 }
+COMMANDS = [text for name, text in SHORT.items() if name.startswith("command of a runner")]
 FOR_TERMINALS = (
     *("markup of rich", "clears the screen", "title of the window", "both"),
     *("other line breaks", "control sequence of one character", "direction of text"),
 )
 LONG = {
-    "very long": "x" * 100_000,
+    "very long": "x" * 20_000,
     "very long, of words": "User: " + "a " * 20_000,
     "very long, of lines": "x\n" * 5_000,
     "very long, of controls": "\x1b[2J" * 5_000,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.builders import hostile
 from tests.builders.actions import Runner
 from tests.builders.events import CONTENT_FOLDERS, REPO
 from tests.builders.replays import simulated
@@ -108,7 +109,7 @@ def test_inputs_are_data_for_the_shell(tmp_path, value):
 
 
 @pytest.mark.attack("output")
-@pytest.mark.parametrize("text", ["::error::owned", "x ##[warning]owned", "::stop-commands::own"])
+@pytest.mark.parametrize("text", [*hostile.COMMANDS, "::stop-commands::own"])
 @pytest.mark.parametrize("status", [0, 1])
 def test_texts_of_records_are_no_commands_of_the_runner(tmp_path, text, status):
     program = tmp_path / "program"
@@ -118,7 +119,7 @@ def test_texts_of_records_are_no_commands_of_the_runner(tmp_path, text, status):
     first, *shown, last = replayed(job, program).splitlines()
     token = first.removeprefix("::stop-commands::")
     assert first != token and len(token) == 32 and last == f"::{token}::"
-    assert shown == [text] and bool(job.failed) == bool(status)
+    assert shown == text.splitlines() and bool(job.failed) == bool(status)
 
 
 def test_a_replay_without_checks_gets_none(tmp_path):

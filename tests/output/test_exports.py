@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 
 import jsonschema
 import pytest
@@ -14,10 +15,12 @@ from ocsf_json_schema.embedded import OcsfJsonSchemaEmbedded
 from local_panther.content.model import Content
 from local_panther.errors import RunErrors
 from local_panther.output.alerts_csv import COLUMNS, write_alerts_csv
+from local_panther.output.jsonlines import write_alerts
 from local_panther.output.ocsf import VERSION, write_findings
 from local_panther.output.rows import FORMULA_STARTS, cell
 from local_panther.records.model import Tally
 from local_panther.replay import Outcome
+from tests.builders import hostile
 from tests.builders.alerts import alert
 from tests.builders.events import role_arn
 from tests.builders.replays import replayed, simulated
@@ -106,6 +109,49 @@ def test_the_same_replay_gives_the_same_ids_and_different_alerts_different_ones(
     ids = [finding["finding_info"]["uid"] for finding in findings_of(outcome)]
     assert len(set(ids)) == 3
     assert ids == [finding["finding_info"]["uid"] for finding in findings_of(outcome)]
+
+
+def hostile_alert(text):
+    event = {
+        "eventID": text,
+        "eventName": text,
+        "userAgent": text,
+        "sourceIPAddress": text,
+        text: 1,
+    }
+    event |= {"userIdentity": {"type": "IAMUser", "arn": text}, "requestParameters": {text: [text]}}
+    fields = {"title": text, "dedup": text, "reference": text, "runbook": text, "description": text}
+    return alert(event, context={text: text, "list": [text]}, **fields)
+
+
+@pytest.mark.attack("output")
+@pytest.mark.parametrize("text", hostile.TEXTS.values(), ids=hostile.TEXTS)
+class TestHostileText:
+    @pytest.fixture
+    def outcome(self, text):
+        return Outcome(Tally(), [hostile_alert(text)], Counter(), RunErrors(), Content())
+
+    def test_is_one_cell_that_is_no_formula(self, text, outcome):
+        (row,) = rows_of(outcome)
+        assert set(row) == set(COLUMNS)
+        assert not any(value.lstrip(" ").startswith(FORMULA_STARTS) for value in row.values())
+        shown = [c for value in row.values() for c in set(value)]
+        assert [c for c in shown if not (c.isprintable() or c in "\t\r\n")] == []
+        if text.isprintable():
+            assert row["title"] in (text, f"'{text}")
+
+    def test_is_the_same_text_in_json(self, text, outcome):
+        (line,) = text_of(write_alerts, outcome).splitlines()
+        assert line.isascii() and line.isprintable()
+        found = json.loads(line, parse_constant=pytest.fail)
+        assert found["title"] == found["context"][text] == found["events"][0]["userAgent"] == text
+
+    def test_is_the_same_text_in_a_valid_finding(self, text, outcome):
+        (line,) = text_of(write_findings, outcome).splitlines()
+        finding = json.loads(line, parse_constant=pytest.fail)
+        assert line.isascii() and line.isprintable() and problems(finding) == []
+        assert finding["unmapped"]["context"][text] == text
+        assert finding["evidences"][0]["data"]["userAgent"] == text
 
 
 ODD = st.recursive(

@@ -15,6 +15,8 @@ from local_panther.instance.delivery import SIGNATURE, TIME, Deliverer, Webhook,
 from local_panther.instance.instance import Instance
 from local_panther.instance.rest.alerts import AlertRoutes
 from local_panther.instance.rest.requests import Parameters, RestRequest
+from local_panther.text import without_halves
+from tests.builders import hostile
 from tests.builders.content import write_lines
 from tests.builders.events import call
 from tests.instance.conftest import archive
@@ -269,6 +271,26 @@ def test_a_number_that_json_does_not_have_is_a_text_in_what_is_delivered(found):
         assert eventually(lambda: states(found, 1) == ["done"])
     body = json.loads(hook.received[0][1], parse_constant=pytest.fail)
     assert body["alertContext"] == {"size": "inf", "none": "nan"}
+
+
+@pytest.mark.attack("output")
+def test_hostile_texts_are_the_same_texts_in_what_is_delivered(found, record_property):
+    texts = list(hostile.TEXTS.values())
+    record_property("tried", len(texts))
+    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), "http://here"):
+        for number, text in enumerate(texts):
+            fields = dict.fromkeys(("rule_id", "rule_name", "title", "dedup", "runbook"), text)
+            context = {text: text, "list": [text]}
+            take(found, alert(number, context=context, tags=[text], **fields))
+        assert eventually(lambda: states(found, len(texts)) == ["done"] * len(texts), 60)
+    assert len(hook.received) == len(texts)
+    for headers, body in hook.received:
+        sent = json.loads(body, parse_constant=pytest.fail)
+        text = texts[int(sent["alertId"], 16)]
+        assert sent["alertContext"][text] == sent["tags"][0] == text
+        assert sent["title"] == sent["id"] == without_halves(text)
+        assert headers[SIGNATURE] == signature(SECRET, headers[TIME], body)
+        assert "X-Owned" not in headers
 
 
 def test_a_name_and_password_in_the_address_are_sent_to_it(found):

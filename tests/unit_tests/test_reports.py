@@ -162,6 +162,17 @@ class TestGitHub:
         held_back = set(shown.splitlines()) - set(obeyed(shown))
         assert any(re.match(r"\s*::error::owned", line) for line in held_back)  # the test can fail
 
+    @pytest.mark.attack("output")
+    @pytest.mark.parametrize("text", hostile.TEXTS.values(), ids=hostile.TEXTS)
+    def test_hostile_text_is_one_mark_and_one_case(self, text):
+        result = Result(text, text, passed=False, messages=[text, text])
+        (mark,) = annotations([result], {text: Path("a,b::c.yml")})
+        assert mark.startswith("::error file=") and not {"\n", "\r"} & set(mark)
+        place = mark.removeprefix("::error ").partition("::")[0]
+        assert [part.partition("=")[0] for part in place.split(",")] == ["file", "title"]
+        root = ElementTree.fromstring(junit_xml([result], {}).encode(errors="replace"))
+        assert len(list(root.iter("testcase"))) == len(list(root.iter("failure"))) == 1
+
     @given(st.text(), st.text(), st.lists(st.text()))
     def test_a_mark_is_one_line_whatever_the_names(self, item, test, messages):
         """A name cannot end the line, and begin a command of its own."""
