@@ -184,7 +184,7 @@ async def serve(
     host, connections = listening.host, Connections()
     handler = _Handler(Access(listening.token, (host, *listening.names)), connections)
     app = web.Application(client_max_size=MAX_REQUEST_BYTES)
-    app.router.add_route(hdrs.METH_ANY, "/{path:.*}", handler.handle)
+    app.router.add_route(hdrs.METH_ANY, r"/{path:[\s\S]*}", handler.handle)
     async with contextlib.AsyncExitStack() as stack:
         runner = web.AppRunner(
             app, shutdown_timeout=END_SECONDS, access_log=None, logger=_quiet_logger()

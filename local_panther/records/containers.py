@@ -2,8 +2,11 @@
 
 import codecs
 import contextlib
+import errno
 import io
 import lzma
+import os
+import stat
 import sys
 import tarfile
 import zipfile
@@ -72,6 +75,10 @@ Other = Callable[[str], None]  # counts what is set aside, by its kind
 UNREADABLE = "truncated or oversized file"
 
 
+class AsNamed(str):
+    """A path that was named itself, and so is read whatever it is: a pipe, too."""
+
+
 class Opener(NamedTuple):
     """What paths mean.
 
@@ -84,8 +91,22 @@ class Opener(NamedTuple):
     folder: str = ""
 
     def open(self, path: str) -> BufferedReader:
-        """Open a file or an object."""
-        return self.s3.opened(path) if is_s3(path) else Path(self.folder, path).open("rb")
+        """Open a file or an object.
+
+        What was found in a folder can have been replaced by a pipe since, which would never end.
+
+        Raises:
+            OSError: It cannot be opened, or is not a file any more.
+        """
+        if is_s3(path):
+            return self.s3.opened(path)
+        if isinstance(path, AsNamed):
+            return Path(self.folder, path).open("rb")
+        file = os.fdopen(os.open(Path(self.folder, path), os.O_RDONLY | os.O_NONBLOCK), "rb")
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            file.close()
+            raise OSError(errno.ENXIO, "is not a regular file any more")
+        return file
 
 
 def sources(path: str, opener: Opener, skip: Skip, other: Other) -> Iterator[Source]:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from local_panther.records.containers import STANDARD_INPUT
+from local_panther.records.containers import STANDARD_INPUT, AsNamed
 from local_panther.records.dated import file_stamp, may_hold
 from local_panther.records.model import Tally
 from local_panther.records.s3 import S3, S3Error, is_s3
@@ -39,7 +39,7 @@ def find_files(
         elif Path(path).is_dir():
             found.extend(_files(path, tally, period))
         elif Path(path).exists():
-            found.append(path)
+            found.append(AsNamed(path))
         else:
             tally.skip(path, "no such file or folder")
     return sorted(found, key=in_order_of_delivery)

@@ -282,6 +282,18 @@ class TestFolder:
         _, tally = read(tmp_path)
         assert tally.problems[0].where == str(tmp_path / "a.json")
 
+    def test_whose_file_becomes_a_pipe_after_it_was_listed_does_not_hold_it(self, tmp_path):
+        for name in "abc":
+            (tmp_path / f"{name}.jsonl").write_text(json.dumps(records(1, start=ord(name))[0]))
+        tally = Tally()
+        found = find_files([str(tmp_path)], tally)
+        (tmp_path / "b.jsonl").unlink()
+        os.mkfifo(tmp_path / "b.jsonl")
+        ids = [record.event()["eventID"] for record in Reader(None, tally).read(found)]
+        assert ids == ["event-97", "event-99"]
+        (problem,) = tally.problems
+        assert problem.where == str(tmp_path / "b.jsonl") and "regular file" in problem.message
+
     def test_pipe_that_is_named_itself_is_read(self, tmp_path):
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)

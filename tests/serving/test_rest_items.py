@@ -1,11 +1,14 @@
 """Detections of all kinds, helpers, data models, queries, users and roles over REST."""
 
 import json
+import re
 import uuid
+from urllib.parse import quote
 
 import pytest
 import yaml
 
+from tests.builders import hostile
 from tests.builders.replays import BLOCKLIST, CORRELATION, FAILED_ATTEMPTS
 from tests.instance.conftest import archive
 
@@ -216,3 +219,19 @@ def test_a_path_that_is_not_served_says_so(lake, method, path):
     status, answer = lake.rest(method, path, {} if method == "POST" else None)
     assert status in (404, 405)
     assert f"{method} {path}: not supported by the local Panther" in answer["message"]
+
+
+@pytest.mark.attack("serve")
+def test_an_item_of_any_id_that_is_stored_can_be_read_and_deleted(instance, record_property):
+    """Line breaks, slashes and dots among them; Panther takes any but a few characters."""
+    whole = [text.encode(errors="ignore").decode() for text in hostile.SHORT.values()]
+    ids = {re.sub(r'[<>&\\"%\0]', "", text) for text in whole} | {".", "..", "a/b", "a\nb"}
+    ids = {name for name in ids if re.search(r"[^ -~]|[/.]", name) and not name.isspace()}
+    record_property("tried", len(ids))
+    files = {f"{n}.yml": yaml.safe_dump(SIMPLE | {"RuleID": name}) for n, name in enumerate(ids)}
+    uploaded = instance.upload(archive(files))
+    assert uploaded["status"] == "COMPLETED", uploaded["error"]
+    paths = {name: f"/simple-rules/{quote(name, safe='')}" for name in ids}
+    assert {instance.get(path)["id"] for path in paths.values()} == ids
+    assert {instance.rest("DELETE", path)[0] for path in paths.values()} == {204}
+    assert {instance.rest("GET", path)[0] for path in paths.values()} == {404}
