@@ -37,8 +37,9 @@ MAX_DELAY = 2 * 60 * 60  # seconds that an event may arrive out of order
 MAX_FUTURE = 15 * 60  # seconds by which clocks may differ
 TTL_SLACK = 60 * 60  # seconds that an item outlives its newest member's use
 
-# An item holds at most 8 x threshold essential members (two ends of four blocks) and this many
-# bytes of others. With a threshold of 10 and members of at most 182 bytes it stays under 16 KB.
+# An item holds at most 10 x threshold essential members (two ends of five blocks, as many as
+# MAX_DELAY, a window of an hour and MAX_FUTURE touch) and this many bytes of others. With members of
+# at most 182 bytes it stays under 20 KB for a threshold of 10, and under 57 KB for one of 30.
 MAX_INESSENTIAL_BYTES = 1536
 MAX_OLD_BYTES = 4096  # of older sightings, if so much room is left in the item
 MAX_ITEM_BYTES = 16_000

@@ -181,6 +181,24 @@ class TestStore:
             record("subject", Sighting(START + i * 20, f"{i}{'n' * 5000}", details), WINDOW, 10)
         assert stored_bytes("subject") < 16 * 1024
 
+    @pytest.mark.parametrize(("threshold", "documented"), [(10, 20_000), (30, 57_000)])
+    def test_item_of_five_full_blocks_is_as_large_as_is_documented(
+        self, store, threshold, documented
+    ):
+        """The largest that there is: members of full length at both ends of as many blocks."""
+        now = START // WINDOW * WINDOW + 53 * 60  # seven minutes of the first block and the last
+        edges = [now + helpers.MAX_FUTURE - 8 * 60 + WINDOW * n for n in range(-3, 1)]
+        times = [edge + second for edge in edges for second in range(-threshold, threshold)]
+        times += range(now - 3 * WINDOW, now - 3 * WINDOW + threshold)
+        times += range(now + helpers.MAX_FUTURE - threshold, now + helpers.MAX_FUTURE)
+        sizes = []
+        with arriving_at(now):
+            for i, time in enumerate(times):
+                sighting = Sighting(time, f"{i}{'n' * 99}", ("x" * 99,))
+                record("subject", sighting, WINDOW, threshold)
+                sizes.append(stored_bytes("subject"))
+        assert 0.9 * documented < max(sizes) < documented
+
     def test_is_written_once_for_an_attempt_and_not_at_all_for_what_is_known(self, store):
         calls = Counter()
         original = botocore.client.BaseClient._make_api_call
