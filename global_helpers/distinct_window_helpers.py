@@ -38,8 +38,8 @@ MAX_FUTURE = 15 * 60  # seconds by which clocks may differ
 TTL_SLACK = 60 * 60  # seconds that an item outlives its newest member's use
 
 # An item holds at most 10 x threshold essential members (two ends of five blocks, as many as
-# MAX_DELAY, a window of an hour and MAX_FUTURE touch) and this many bytes of others. With members of
-# at most 182 bytes it stays under 20 KB for a threshold of 10, and under 57 KB for one of 30.
+# MAX_DELAY, a window of an hour and MAX_FUTURE touch) and this many bytes of others. With members
+# of at most 182 bytes it stays under 20 KB for a threshold of 10, and under 57 KB for one of 30.
 MAX_INESSENTIAL_BYTES = 1536
 MAX_OLD_BYTES = 4096  # of older sightings, if so much room is left in the item
 MAX_ITEM_BYTES = 16_000

@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -35,6 +36,7 @@ class Receiver(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.statuses = list(statuses)
         self.received: list[tuple[dict, bytes]] = []
+        self.refused = ""  # an alert that it never takes
         self.url = f"http://127.0.0.1:{self.server_address[1]}/hook"
 
     @property
@@ -47,7 +49,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.received.append((dict(self.headers), body))
         statuses = self.server.statuses
-        self.send_response(statuses.pop(0) if len(statuses) > 1 else statuses[0])
+        status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+        is_refused = self.server.refused and json.loads(body)["alertId"] == self.server.refused
+        self.send_response(500 if is_refused else status)
         self.send_header("Location", "/elsewhere")
         self.send_header("Content-Length", "4")
         self.end_headers()
@@ -170,6 +174,46 @@ def test_after_ten_further_attempts_it_has_failed_and_says_why(found):
     assert len(hook.received) == 11
     kept = found.alerts.deliveries.get(alert(0).id)
     assert "503" in kept.message and kept.status == 503
+
+
+@pytest.mark.attack("serve")
+def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(found, monkeypatch):
+    """Real requests, by a clock of the test's own: an alert every five minutes for two hours."""
+    clock, told, minutes = [1_767_607_200.0], [], range(0, 120, 5)
+    monkeypatch.setattr(delivery, "time", SimpleNamespace(time=lambda: clock[0]))
+    monkeypatch.setattr(delivery, "FIRST_WAIT", 1.0)
+    monkeypatch.setattr(delivery, "LONGEST_WAIT", 300.0)
+    begin, found.alerts.deliveries.enabled = clock[0], True
+    with receiver(503) as hook:
+        deliverer = Deliverer(found, Webhook(hook.url, SECRET), "", told.append)
+        for number, minute in enumerate([*minutes, 600]):
+            while clock[0] < begin + minute * 60:
+                hook.statuses[:] = [503 if clock[0] < begin + 3600 else 200]
+                wait = deliverer._deliver_what_is_due()
+                clock[0] = min(clock[0] + (wait or 1e9), begin + minute * 60)
+            if minute in minutes:
+                take(found, alert(number))
+    kept = [found.alerts.deliveries.get(alert(n).id) for n in range(len(minutes))]
+    assert max(entry.attempts for entry in kept) == delivery.MAX_ATTEMPTS
+    assert len(hook.received) == sum(entry.attempts for entry in kept)
+    given_up = [entry for entry in kept if entry.state == "failed"]
+    assert len(given_up) == len([line for line in told if "is given up: HTTP 503" in line])
+    # What came at most ten attempts before the end of the trouble is delivered.
+    assert [entry.state for entry in kept] == ["failed"] * 10 + ["done"] * 14
+    assert [line for line in told if "takes alerts again" in line] == told[-1:]
+    assert len(told) == len(given_up) + 2
+
+
+def test_an_alert_that_a_webhook_never_takes_holds_up_no_other(found):
+    poison = 3
+    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+        hook.refused = alert(poison).id
+        take(found, *map(alert, range(10)))
+        others = [number for number in range(10) if number != poison]
+        done = lambda: [found.alerts.deliveries.get(alert(n).id).state for n in others]  # noqa: E731
+        assert eventually(lambda: done() == ["done"] * 9 and states(found, 4)[poison] == "failed")
+    assert hook.alerts.count(alert(poison).id) == delivery.MAX_ATTEMPTS
+    assert len(hook.alerts) == 9 + delivery.MAX_ATTEMPTS
 
 
 class SlowReceiver(Receiver):
