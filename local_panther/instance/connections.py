@@ -2,14 +2,14 @@
 
 aiohttp waits as long as a client likes for the headers of a first request. Here a connection has a
 few seconds to send one, and where many are open, the oldest idle one gives way to a new one: a
-client that sends its request at once is always served.
+client that sends its request at once is served, and so are hundreds that do it at the same time.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 
-from local_panther.instance.on_demand import MAX_CONNECTIONS
+from local_panther.instance.on_demand import most_connections
 
 IDLE_SECONDS = 10.0  # without a request under way
 
@@ -24,10 +24,10 @@ class Connections:
         most: How many may be open; beyond it idle ones are closed.
     """
 
-    def __init__(self, idle_seconds: float = IDLE_SECONDS, most: int = MAX_CONNECTIONS) -> None:
-        """Start with none."""
+    def __init__(self, idle_seconds: float = IDLE_SECONDS, most: int | None = None) -> None:
+        """Start with none; `most` follows from the descriptors if it is omitted."""
         self.idle_seconds = idle_seconds
-        self.most = most
+        self.most = most_connections() if most is None else most
         # Transports in the order in which they became idle, with what closes them in time.
         self._idle: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
         self._open: set[asyncio.BaseTransport] = set()

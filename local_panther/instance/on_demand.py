@@ -4,6 +4,7 @@ Its libraries take longer to import than most tests take, and most tests ask it 
 """
 
 import contextlib
+import resource
 import select
 import socket
 import threading
@@ -11,10 +12,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PATH = "/public/graphql"
-MAX_CONNECTIONS = 100
-# asyncio accepts as many at once before it looks at any. They come on top of those that are open,
-# and of as many that were just closed: 256 descriptors must be enough for all.
-BACKLOG = MAX_CONNECTIONS // 2
+MAX_CONNECTIONS = 400
+
+
+def most_connections() -> int:
+    """Return how many connections may be open: fewer where there are few descriptors.
+
+    asyncio accepts half as many more (`backlog`) before it looks at any, and as many were just
+    closed: the descriptors must be enough for all.
+    """
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, descriptors * 2 // 5)
+
+
+def backlog() -> int:
+    """Return how many connections may wait to be accepted, and are accepted at a time."""
+    return most_connections() // 2
 
 
 @contextlib.contextmanager
@@ -30,7 +45,7 @@ def running_on_demand(state: Path, token: str) -> Iterator[str]:
         ContentError: The folder is in use, is not ours, or holds an invalid index.
     """
     errors: list[BaseException] = []
-    with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listening:
+    with socket.create_server(("127.0.0.1", 0), backlog=backlog()) as listening:
         end, ended = socket.socketpair()
 
         def run() -> None:

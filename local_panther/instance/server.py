@@ -20,7 +20,7 @@ from local_panther.instance.api import Api
 from local_panther.instance.archive import MAX_ARCHIVE_BYTES
 from local_panther.instance.connections import Connections
 from local_panther.instance.instance import Instance
-from local_panther.instance.on_demand import BACKLOG, PATH
+from local_panther.instance.on_demand import PATH, backlog
 from local_panther.instance.rest.router import Router
 from local_panther.json_text import json_text
 
@@ -195,7 +195,7 @@ async def serve(
         server = await asyncio.get_running_loop().create_server(
             connections.factory(runner.server),
             **_place(listening),
-            backlog=BACKLOG,
+            backlog=backlog(),
             start_serving=False,
         )
         stack.callback(server.close)
