@@ -9,6 +9,7 @@ from typing import Any
 from local_panther.roles.calls import SUCCESS, RoleCall, role_call
 from local_panther.roles.principals import role_of_session
 from local_panther.roles.settings import RoleSettings, shipped_settings
+from local_panther.text import without_halves
 
 # Of one principal, successes and other calls by themselves: of more the latest are returned. So no
 # flood of failures hides a success.
@@ -165,4 +166,4 @@ def _rows_of(calls: list[RoleCall]) -> Sequence[tuple[Any, ...]]:
 
 def _storable(value: Any) -> Any:
     """Return text without half characters, which SQLite does not take."""
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+    return without_halves(value) if isinstance(value, str) else value
