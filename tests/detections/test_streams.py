@@ -14,7 +14,7 @@ import aws_role_escalation_config as config
 import pytest
 
 from local_panther.simulate.identities import ACCOUNT, SSO_PATH, PrincipalKind, identity, service
-from tests.builders.configurations import shipped
+from tests.builders.configurations import change_settings, shipped
 from tests.builders.events import (
     ALICE,
     START,
@@ -144,7 +144,8 @@ def out_of_order_and_twice(records):
 
 def copied(record, account="999988887777"):
     """What the account of the role records of a call from another account."""
-    who = {"type": "AWSAccount", "principalId": "AIDAEXAMPLEALICE00001", "accountId": ACCOUNT}
+    user_id = record["userIdentity"]["principalId"]
+    who = {"type": "AWSAccount", "principalId": user_id, "accountId": ACCOUNT}
     shared = {"sharedEventID": "shared"}
     return [record | shared, record | shared | {"userIdentity": who, "recipientAccountId": account}]
 
@@ -483,14 +484,14 @@ class TestSettings:
     """The same streams with other settings: the SQL is the same, so only rules differ."""
 
     def test_expected_principals_raise_no_alert_of_any_kind(self, tmp_path, with_settings):
-        content = with_settings('EXPECTED_PRINCIPALS = ["*:user/alice", "*:role/Terraform*"]')
+        content = with_settings(EXPECTED_PRINCIPALS=["*:user/alice", "*:role/Terraform*"])
         records = [listed(), *spray(), assumed(IN, time=LAST + 60), *terraform()]
         trail = tmp_path / "t.jsonl"
         trail.write_text("".join(json.dumps(record) + "\n" for record in records))
         assert replayed(trail, content=content).alerts == []
 
     def test_people_of_a_listed_saml_role_are_principals(self, tmp_path, with_settings):
-        content = with_settings('PERSON_ROLE_PREFIXES = ["OktaSSO-"]')
+        content = with_settings(PERSON_ROLE_PREFIXES=["OktaSSO-"])
         person = identity(PrincipalKind.ROLE, "OktaSSO-Dev", "p1@x.org")
         trail = tmp_path / "t.jsonl"
         records = [listed(person), *shared_role()]
@@ -499,17 +500,8 @@ class TestSettings:
 
     @pytest.fixture
     def with_settings(self, content_copy):
-        def change(line):
-            file = content_copy / "global_helpers" / "aws_role_escalation_config.py"
-            name = line.split()[0]
-            text = file.read_text()
-            start = text.index(f"\n{name}") + 1
-            file.write_text(text[:start] + line + text[text.index("\n", start) :])
-            for query in (content_copy / "queries").glob("*.yml"):
-                changed = query.read_text().replace(
-                    "'' AS person_roles", "'OktaSSO-.*' AS person_roles"
-                )
-                query.write_text(changed)
+        def change(**values):
+            change_settings(content_copy, **values)
             return content_copy
 
         return change
