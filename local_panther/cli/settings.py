@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from local_panther.versions import untested_versions, unusable_versions
 
 RANGE = re.compile(r"; BOUNDS(?=\])|\s*\[BOUNDS\]".replace("BOUNDS", r"(?:[\d.]+<=)?x[<>]=[\d.]+"))
 MAX_COLUMNS = 1000
+NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 # What options mean that are given without a value, which typer has no word for
 ALONE = {"changed": "HEAD"}
 QUIET, NO_COLOUR = "LOCAL_PANTHER_QUIET", "NO_COLOR"
@@ -100,7 +103,7 @@ def _printable_errors() -> Iterator[None]:
 
 @contextmanager
 def _broken_streams() -> Iterator[None]:
-    """Turn the errors of standard output, and Ctrl-C, into a message and an exit status."""
+    """Turn Ctrl-C, and whatever the machine is short of, into a message and an exit status."""
     try:
         try:
             yield
@@ -110,10 +113,31 @@ def _broken_streams() -> Iterator[None]:
         _end("interrupted")
     except BrokenPipeError:
         _end()  # as `| head` does, which has what it wanted
+    except MemoryError:
+        _end("out of memory")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT):
-            raise
-        _end(f"cannot write: {error.strerror}")
+        if isinstance(error, FileNotFoundError) and not _has_temporary_folder():
+            _end("no temporary folder can be written: make room, or name another one in TMPDIR")
+        if error.errno in NOT_WRITABLE:
+            _end(f"cannot write: {_described(error)}")
+        if error.errno in SCARCE:
+            _end(_described(error))
+        raise
+
+
+def _described(error: OSError) -> str:
+    """Return what is wrong, and with which file if it is known."""
+    place = f" ({in_one_line(str(error.filename))})" if error.filename else ""
+    return f"{error.strerror}{place}"
+
+
+def _has_temporary_folder() -> bool:
+    """Return whether there is one, which panther_core and others ask for as they are imported."""
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def context_settings() -> dict[str, Any]:

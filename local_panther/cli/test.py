@@ -124,7 +124,7 @@ def test(
             narrowed = narrowed_to(dependencies, only)
         check = partial(check_content, dependencies, has_comments=not is_stored(folder), only=only)
         found = check() if trust_content else checked_apart(check, cache_folders())
-        with running_on_demand(state, token := _token()) as url:
+        with content_errors(messages), running_on_demand(state, token := _token()) as url:
             instance = {"PANTHER_API_HOST": url, "PANTHER_API_TOKEN": token}
             arguments = ["test", *context.args, *left_out.arguments]
             box = None if trust_content else Box(folder, cache_folders())

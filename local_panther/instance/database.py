@@ -44,7 +44,9 @@ class Database:
             self._open(path, schema, version, steps)
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            raise _refused(path, f"is not a database of alerts ({error})") from error
+            is_whole = isinstance(error, sqlite3.OperationalError)  # on a full disk, for example
+            what = "cannot be read and written" if is_whole else "is not a database of alerts"
+            raise _refused(path, f"{what} ({error})") from error
         except ContentError:
             self._connection.close()
             raise
