@@ -24,7 +24,11 @@ GARBAGE_THRESHOLD = 100_000  # new objects; a file of records has thousands, and
 
 # Waits until its standard input ends, which is when no process holds the other end any more. It
 # removes the folder twice, since a worker that is about to die can still write into it.
-REMOVE_AFTERWARDS = 'cat > /dev/null; rm -rf -- "$1"; [ -e "$1" ] && sleep 0.5; rm -rf -- "$1"'
+# A folder whose rights content code took away cannot be emptied without them.
+REMOVE_AFTERWARDS = (
+    'cat > /dev/null; rm -rf -- "$1"; [ -e "$1" ] || exit 0; sleep 0.5; '
+    'chmod -R u+rwx -- "$1"; rm -rf -- "$1"'
+)
 
 
 # By which a further process of Python finds this package, wherever it runs
@@ -108,7 +112,17 @@ class TemporaryFolder:
     def cleanup(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.path, ignore_errors=True)
+        if self.path.exists():
+            self._give_rights()
+            shutil.rmtree(self.path, ignore_errors=True)
         self._stop_remover()
+
+    def _give_rights(self) -> None:
+        """Give every folder its owner's rights again, as content code can have taken them away."""
+        for folder, folders, _ in os.walk(self.path):
+            for path in (Path(folder, name) for name in folders):
+                if not path.is_symlink():
+                    path.chmod(0o700)
 
     def _stop_remover(self) -> None:
         # It is not left to end by itself: a worker may hold the other end of its pipe.

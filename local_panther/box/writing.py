@@ -18,16 +18,28 @@ _MODE = 0o644
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all; what is no file, such as a device, is written to.
+    """Write a text as `write_bytes` does.
 
     Args:
-        path: The file; a link stays, and what it leads to is written.
-        text: What it shall hold.
+        path: The file.
+        text: What it shall hold; half characters become question marks.
 
     Raises:
         OSError: It cannot be written; a file that was there before is as it was.
     """
-    data = text.encode("utf-8", "replace")
+    write_bytes(path, text.encode("utf-8", "replace"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file as a whole or not at all; what is no file, such as a device, is written to.
+
+    Args:
+        path: The file; a link stays, and what it leads to is written.
+        data: What it shall hold.
+
+    Raises:
+        OSError: It cannot be written; a file that was there before is as it was.
+    """
     if _writer:
         _writer.write(path, data)
     else:

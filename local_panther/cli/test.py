@@ -226,6 +226,7 @@ def _below_workspace() -> Path:
 
 
 def _report(results: "Results", junit: Path | None, *, github: bool) -> None:
+    from local_panther.box.writing import write_text
     from local_panther.unit_tests.annotations import annotations
     from local_panther.unit_tests.junit import junit_xml
     from local_panther.unit_tests.tool import spec_files
@@ -236,7 +237,7 @@ def _report(results: "Results", junit: Path | None, *, github: bool) -> None:
             print(in_one_line(line))
     if junit:
         try:
-            junit.write_text(junit_xml(results.tests, files), encoding="utf-8")
+            write_text(junit, junit_xml(results.tests, files))
         except OSError as error:
             message_console().print(message(f"{junit}: cannot be written: {error.strerror}"))
             raise typer.Exit(UNUSABLE) from error

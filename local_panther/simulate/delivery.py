@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from random import Random
 
+from local_panther.box.writing import write_bytes
 from local_panther.simulate.shapes import Record
 from local_panther.times import clock, parse_time
 
@@ -56,7 +57,7 @@ def write(delivered: list[tuple[float, Record]], output: str) -> int:
     if name.endswith((".jsonl", ".ndjson", ".json")):
         path.parent.mkdir(parents=True, exist_ok=True)
         text = _envelope(records) if name.endswith(".json") else _lines(records)
-        path.write_bytes(_packed(text) if path.suffix == ".gz" else text.encode())
+        write_bytes(path, _packed(text) if path.suffix == ".gz" else text.encode())
         return 1
     return _write_folder(delivered, path)
 
@@ -73,7 +74,7 @@ def _write_folder(delivered: list[tuple[float, Record]], folder: Path) -> int:
         name = f"{account}_CloudTrail_{region}_{stamp}_Generated{number:07}.json.gz"
         path = folder / "AWSLogs" / account / "CloudTrail" / region / day / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(_packed(_envelope(records)))
+        write_bytes(path, _packed(_envelope(records)))
     return len(files)
 
 

@@ -4,12 +4,15 @@ import os
 import random
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
 from local_panther.processes import TemporaryFolder
+from tests.builders.content import write_rules
 from tests.builders.events import REPO
 from tests.builders.replays import simulated, started
 from tests.cli.test_command_line import COMMAND
@@ -206,8 +209,6 @@ class TestTemporaryFolder:
             "        print(end='.', flush=True)\n"
             "        [(folder / str(i)).write_text('') for i in range(20)]\n"
         )
-        import sys
-
         for number in range(examples(5, 50)):
             process = started([sys.executable, "-c", script, tmp_path], cwd=REPO)
             process.stdout.read(20)
@@ -215,6 +216,26 @@ class TestTemporaryFolder:
             process.kill()
             process.communicate()
         assert eventually(lambda: not list(tmp_path.iterdir()), 3)
+
+    @pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), 9)"])
+    def test_is_removed_whatever_rights_were_taken_away_in_it(self, end):
+        script = (
+            "import os, sys; from pathlib import Path; from local_panther.processes import *\n"
+            "if os.geteuid() == 0: os.setuid(65534)\n"  # root needs no rights
+            "with TemporaryFolder('x-', Path(sys.argv[1])) as folder:\n"
+            "    (folder / 'a' / 'b').mkdir(parents=True)\n"
+            "    (folder / 'a' / 'b' / 'file').write_text('')\n"
+            "    (folder / 'link').symlink_to(sys.argv[2])\n"
+            "    (folder / 'a' / 'b').chmod(0), (folder / 'a').chmod(0)\n"
+            f"    {end}\n"
+        )
+        with tempfile.TemporaryDirectory() as name:  # other users cannot reach tmp_path
+            place = Path(name)
+            place.chmod(0o777)
+            (outside := place / "outside").mkdir(mode=0o500)
+            subprocess.run([sys.executable, "-c", script, place, outside], cwd=REPO, check=False)
+            assert eventually(lambda: list(place.iterdir()) == [outside], 5)
+            assert outside.stat().st_mode & 0o777 == 0o500
 
     def test_a_name_of_any_kind_is_removed(self, tmp_path):
         for name in ("-rf ", "a b", "a'b", 'a"b', "a\nb", "$HOME", "*"):
@@ -251,3 +272,36 @@ def test_a_report_and_the_memory_of_a_killed_replay_are_whole(tmp_path, record_p
         text = report.read_text()
         assert text == "old" or text.rstrip().endswith("</html>")
     assert run() == right
+
+
+@pytest.mark.attack("kills")
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (["simulate", "trail.jsonl", "--force", "--background", "3000"], "trail.jsonl"),
+        (["replay", "t.jsonl", "--write-expected", "expected.yml"], "expected.yml"),
+    ],
+)
+def test_a_file_that_a_killed_command_writes_is_the_old_or_the_new_one(
+    tmp_path, arguments, name, record_property
+):
+    simulated(tmp_path / "t.jsonl")
+    write_rules(tmp_path, role="def rule(event):\n    return event.get('errorCode') is not None\n")
+    command = [COMMAND, *arguments]
+    for _ in range(2):  # the first one finds out what is remembered
+        begun = time.monotonic()
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+    takes, moments = time.monotonic() - begun, random.Random(29)
+    right = (tmp_path / name).read_bytes()
+    record_property("tried", tries := examples(4, 200))
+    for _ in range(tries):
+        (tmp_path / name).write_bytes(b"old")
+        process = started(command, cwd=tmp_path)
+        time.sleep(moments.uniform(0.3, 1.1) * takes)
+        process.kill()
+        process.communicate(timeout=30)
+        # What writes for a command in the box may end a moment after it.
+        assert eventually(lambda: (tmp_path / name).read_bytes() in (b"old", right))
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    assert (tmp_path / name).read_bytes() == right

@@ -92,7 +92,7 @@ def test_nothing_that_was_answered_is_lost_and_every_alert_is_delivered(tmp_path
     with receiver(200, 500, 200) as hook:
         options = ("--replay", str(trail), "--deliver", hook.url)
         key = {"PANTHER_WEBHOOK_SECRET": SECRET.decode()}
-        for _ in range(examples(3, 100)):
+        for _ in range(examples(3, 200)):
             running = Server(state, *options, **key)
             timer = threading.Timer(moments.uniform(0, 3 * seconds), running.process.kill)
             timer.start()
