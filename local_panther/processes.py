@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -119,10 +120,12 @@ class TemporaryFolder:
 
     def _give_rights(self) -> None:
         """Give every folder its owner's rights again, as content code can have taken them away."""
-        for folder, folders, _ in os.walk(self.path):
-            for path in (Path(folder, name) for name in folders):
-                if not path.is_symlink():
-                    path.chmod(0o700)
+        with suppress(OSError):  # gone meanwhile, or another user's
+            self.path.chmod(0o700)
+            for folder, folders, _ in os.walk(self.path):
+                for path in (Path(folder, name) for name in folders):
+                    if not path.is_symlink():
+                        path.chmod(0o700)
 
     def _stop_remover(self) -> None:
         # It is not left to end by itself: a worker may hold the other end of its pipe.
