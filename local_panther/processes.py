@@ -4,6 +4,7 @@ A command that is killed (SIGKILL) cannot clean up. So each worker watches its p
 temporary folder has a small process that removes it as soon as its owner is gone.
 """
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -15,7 +16,6 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
@@ -120,10 +120,11 @@ class TemporaryFolder:
 
     def _give_rights(self) -> None:
         """Give every folder its owner's rights again, as content code can have taken them away."""
-        with suppress(OSError):  # gone meanwhile, or another user's
+        with contextlib.suppress(OSError):  # gone meanwhile, or another user's
             self.path.chmod(0o700)
-            for folder, folders, _ in os.walk(self.path):
-                for path in (Path(folder, name) for name in folders):
+        for folder, folders, _ in os.walk(self.path):
+            for path in (Path(folder, name) for name in folders):
+                with contextlib.suppress(OSError):
                     if not path.is_symlink():
                         path.chmod(0o700)
 

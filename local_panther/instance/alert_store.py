@@ -287,14 +287,9 @@ COMMENTS = "SELECT id, alert_id, body, format, created, updated, number FROM com
 
 def _columns(alert: StoredAlert) -> list[Any]:
     """Return the values of an alert, in the order of NAMES, as SQLite can hold them."""
-    return [
-        json.dumps(value)
-        if name in LISTS
-        else without_halves(value)
-        if isinstance(value, str)
-        else value
-        for name, value in alert.as_json().items()
-    ]
+    plain = alert.as_json()
+    values = plain | {name: json.dumps(plain[name]) for name in LISTS}
+    return [without_halves(v) if isinstance(v, str) else v for v in values.values()]
 
 
 def _kept(row: tuple[Any, ...]) -> KeptAlert:

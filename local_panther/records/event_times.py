@@ -93,9 +93,8 @@ def time_of(value: object) -> float | None:
 
 
 def _of_number(number: float) -> float | None:
-    if (
-        not EARLIEST <= number < LATEST * UNITS[-1]
-    ):  # also not a number, or no float can be as large
+    # No time in any unit; what is no number, or larger than any float, is not either.
+    if not EARLIEST <= number < LATEST * UNITS[-1]:
         return None
     times = (number / unit for unit in UNITS)
     return next((time for time in times if EARLIEST <= time < LATEST), None)
