@@ -484,7 +484,8 @@ class TestSettings:
     """The same streams with other settings: the SQL is the same, so only rules differ."""
 
     def test_expected_principals_raise_no_alert_of_any_kind(self, tmp_path, with_settings):
-        content = with_settings(EXPECTED_PRINCIPALS=["*:user/alice", "*:role/Terraform*"])
+        expected = ["*:user/alice", "*:role/Terraform*"]
+        content = with_settings(EXPECTED_PRINCIPALS=expected, COLLAPSE_SESSIONS=True)
         records = [listed(), *spray(), assumed(IN, time=LAST + 60), *terraform()]
         trail = tmp_path / "t.jsonl"
         trail.write_text("".join(json.dumps(record) + "\n" for record in records))

@@ -24,13 +24,14 @@ from tests.builders.alerts import alert
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.months import month
 from tests.builders.replays import simulated
+from tests.builders.unlisted import CONTENT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def written(path, *trails):
-    outcome = replay([str(t) for t in trails], REPO, include_disabled=True, with_timelines=True)
+    outcome = replay([str(t) for t in trails], CONTENT, include_disabled=True, with_timelines=True)
     write_report(outcome, path, [str(t) for t in trails])
     return outcome
 
