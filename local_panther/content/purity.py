@@ -74,16 +74,20 @@ NEW_VALUES = (
     *(ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp),
     *(ast.Constant, ast.JoinedStr, ast.Compare),
 )
-HARMLESS = (
-    *NEW_VALUES,
-    *(ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.NamedExpr, ast.Lambda, ast.Tuple),
-    *(ast.FormattedValue, ast.Starred, ast.Slice, ast.Subscript, ast.comprehension, ast.keyword),
-    *(ast.operator, ast.boolop, ast.unaryop, ast.cmpop, ast.expr_context),
-    *(ast.arguments, ast.arg, ast.FunctionDef, ast.Return, ast.Assign, ast.AnnAssign),
-    *(ast.For, ast.While, ast.If, ast.Break, ast.Continue, ast.Pass, ast.Expr),
-    ast.Global,  # which makes no line: what is done by the names counts
-    *(ast.Raise, ast.Try, ast.ExceptHandler, ast.Assert),
+# What does nothing but by what is in it. Others are judged by it: see `_Body._is_harmless`.
+HARMLESS = frozenset(
+    (
+        *(kind for kind in NEW_VALUES if kind is not ast.Compare),
+        *(ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.NamedExpr, ast.Lambda, ast.Tuple),
+        *(ast.FormattedValue, ast.Starred, ast.Slice, ast.comprehension, ast.keyword, ast.Call),
+        *(ast.arguments, ast.arg, ast.FunctionDef, ast.Return, ast.Assign, ast.AnnAssign),
+        *(ast.For, ast.While, ast.If, ast.Break, ast.Continue, ast.Pass, ast.Expr),
+        ast.Global,  # which makes no spot: what is done by the names counts
+        *(ast.Raise, ast.ExceptHandler, ast.Assert),
+    )
 )
+# Parts of an expression that evaluate nothing
+MARKS = (ast.Constant, ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
 
 DATA_MODEL = frozenset(("udm", "udm_path"))  # methods of an event that call the data model's own
 
@@ -281,6 +285,7 @@ class _Source:
         file: Its file.
         names: What its names stand for.
         nodes: Every function in it, also those within classes, and lambdas.
+        functions: The first of each name.
         rebound: The names that its functions bind anew by `global`, but for stand-ins of tests.
         stored_attributes: The attributes that its functions set.
         reaches_everything: True if it has a name of REACHING, or cannot be read.
@@ -289,6 +294,7 @@ class _Source:
     file: str
     names: Mapping[str, Any]
     nodes: list[Node]
+    functions: dict[str, ast.FunctionDef]
     rebound: frozenset[str]
     stored_attributes: frozenset[str]
     reaches_everything: bool
@@ -306,6 +312,7 @@ class _Source:
             file=file,
             names=vars(module),
             nodes=[node for node in nodes if isinstance(node, Node)],
+            functions={n.name: n for n in reversed(nodes) if isinstance(n, ast.FunctionDef)},
             rebound=frozenset(_rebound(nodes, vars(module))),
             stored_attributes=frozenset(
                 node.attr
@@ -317,11 +324,9 @@ class _Source:
 
     def definition(self, function: FunctionType) -> ast.FunctionDef | None:
         """Return the code of a function that was defined at the level of the module."""
-        for node in self.nodes:
-            if isinstance(node, ast.FunctionDef) and node.name == function.__qualname__:
-                is_it = node.lineno == function.__code__.co_firstlineno
-                return node if is_it and not node.decorator_list else None
-        return None
+        node = self.functions.get(function.__qualname__)
+        is_it = node and node.lineno == function.__code__.co_firstlineno
+        return node if node and is_it and not node.decorator_list else None
 
 
 class _Body:
@@ -360,19 +365,16 @@ class _Body:
         elif isinstance(node, ast.Attribute):
             yield from self._used_by_attribute(node)
         elif self._is_for_tests(node):
-            for child in node.orelse:
-                yield from self._used_by(child, place)
+            for statement in node.orelse:
+                yield from self._used_by(statement, place)
         else:
             if not self._is_harmless(node):
                 yield _Used(place, IMPURE)
             looked_into = _looked_into(node)
-            for name, value in ast.iter_fields(node):
-                if name not in ("annotation", "returns"):  # not evaluated again by a call
-                    for child in value if isinstance(value, list) else (value,):
-                        if isinstance(child, ast.AST):
-                            found = self._used_by(child, place)
-                            is_looked = child in looked_into and self._stands_for_something(child)
-                            yield from map(_looked, found) if is_looked else found
+            for child in _evaluated_in(node):
+                found = self._used_by(child, place)
+                is_looked = child in looked_into and self._stands_for_something(child)
+                yield from map(_looked, found) if is_looked else found
 
     def _stands_for_something(self, node: ast.AST) -> bool:
         """Return whether code is nothing but a name, or dotted name, of a module."""
@@ -380,10 +382,14 @@ class _Body:
 
     def _is_for_tests(self, node: ast.AST) -> TypeGuard[ast.If]:
         """Return whether a statement only does something where a test set a name to a stand-in."""
+        if not isinstance(node, ast.If):
+            return False
         name = _stood_in(node, self._source.names)
         return name in self._global and name not in self._changed_names
 
     def _is_harmless(self, node: ast.AST) -> bool:
+        if type(node) in HARMLESS:
+            return True
         if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
             return self._is_fresh(node.value)
         if isinstance(node, ast.AugAssign):
@@ -399,7 +405,7 @@ class _Body:
             return not node.finalbody and all(map(_catches_errors, node.handlers))
         if isinstance(node, ast.Delete):
             return all(isinstance(target, ast.Subscript) for target in node.targets)
-        return isinstance(node, (*HARMLESS, ast.Call))
+        return isinstance(node, ast.Subscript)
 
     def _used_by_name(self, node: ast.Name) -> Iterator[_Used]:
         if node.id not in self._global:
@@ -471,6 +477,17 @@ class _Body:
         found = self._static(value.func)
         kind = found[0] if found else None
         return isinstance(kind, type) and kind in NEW_TYPES
+
+
+def _evaluated_in(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the parts of code that are evaluated when it is, which annotations are not again."""
+    for name in node._fields:
+        value = getattr(node, name, None)
+        if name in ("annotation", "returns") or value is None:
+            continue
+        for child in value if type(value) is list else (value,):
+            if isinstance(child, ast.AST) and not isinstance(child, MARKS):
+                yield child
 
 
 def _looked_into(node: ast.AST) -> list[ast.AST]:
@@ -551,9 +568,21 @@ def _bound(node: ast.AST) -> Iterator[str]:
 def _global_names(code: CodeType) -> frozenset[str]:
     """Return the names that a function, or one within it, takes from its module."""
     kinds = ("_GLOBAL", "_NAME")
-    names = {i.argval for i in dis.get_instructions(code) if i.opname.endswith(kinds)}
-    inner = [_global_names(const) for const in code.co_consts if isinstance(const, CodeType)]
-    return frozenset(names).union(*inner)
+    codes = list(_codes_in(code))
+    names = {name for each in codes for name in each.co_names}  # of attributes, too
+    own = {n for c in codes for n in (*c.co_varnames, *c.co_cellvars, *c.co_freevars)}
+    if names.isdisjoint(own):
+        return frozenset(names)
+    instructions = (i for each in codes for i in dis.get_instructions(each))
+    return frozenset(i.argval for i in instructions if i.opname.endswith(kinds))
+
+
+def _codes_in(code: CodeType) -> Iterator[CodeType]:
+    """Yield code and the code of all functions in it."""
+    yield code
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            yield from _codes_in(const)
 
 
 def _reset_names(node: Node) -> frozenset[str]:
