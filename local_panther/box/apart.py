@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -33,7 +34,9 @@ def apart(work: Callable[[], Any], *, writable: Iterable[Path] = ()) -> tuple[An
 
     Raises:
         ApartError: The process ended without a value; what it raised is on standard error.
+        FileNotFoundError: There is no folder for temporary files.
     """
+    tempfile.gettempdir()  # or the process would end without one, and blame the content
     inside, outside = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

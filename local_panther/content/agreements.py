@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from local_panther.box.apart import apart
+from local_panther.box.apart import ApartError, apart
 from local_panther.box.watch import can_run_content, content_in
 from local_panther.content.files import COMMENTED, files_with
 from local_panther.errors import Problem, one_line
@@ -94,8 +94,11 @@ class Settings:
         try:
             if can_run_content():
                 return self._run(path)
-            texts, reason = apart(lambda: self._run_to_text(path))[0]
         except Exception as error:
+            raise LookupError(f"{module}.py does not run: {one_line(error)}") from error
+        try:
+            texts, reason = apart(lambda: self._run_to_text(path))[0]
+        except ApartError as error:
             raise LookupError(f"{module}.py does not run: {one_line(error)}") from error
         if reason:
             raise LookupError(f"{module}.py does not run: {reason}")

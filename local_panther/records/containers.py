@@ -102,11 +102,15 @@ class Opener(NamedTuple):
             return self.s3.opened(path)
         if isinstance(path, AsNamed):
             return Path(self.folder, path).open("rb")
-        file = os.fdopen(os.open(Path(self.folder, path), os.O_RDONLY | os.O_NONBLOCK), "rb")
+        file = open(Path(self.folder, path), "rb", opener=_opened_at_once)  # noqa: SIM115
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.close()
             raise OSError(errno.ENXIO, "is not a regular file any more")
         return file
+
+
+def _opened_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def sources(path: str, opener: Opener, skip: Skip, other: Other) -> Iterator[Source]:
