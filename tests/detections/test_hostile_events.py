@@ -17,6 +17,7 @@ from local_panther.detection.running import ANYWHERE
 from local_panther.replay import replay
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders import hostile
+from tests.builders.configurations import shipped
 from tests.builders.content import write_lines
 from tests.builders.events import ALICE, REPO, call, denied, denied_update, role_arn
 from tests.builders.mutations import mutated
@@ -159,8 +160,17 @@ class Loaded(NamedTuple):
 
 
 @pytest.fixture
-def rules(monkeypatch, tmp_path):
-    found = Loaded([in_place(n) for n in NAMES], [from_body(n, tmp_path) for n in NAMES])
+def as_shipped(content_copy):
+    """A blocklist of the owner's own may have conditions that Panther evaluates on text alone."""
+    shipped(content_copy)
+    return content_copy
+
+
+@pytest.fixture
+def rules(monkeypatch, tmp_path, as_shipped):
+    folder = as_shipped / RULES.relative_to(REPO)
+    by_tool = [in_place(name, folder) for name in NAMES]
+    found = Loaded(by_tool, [from_body(name, tmp_path, folder) for name in NAMES])
     for rule in (*found.by_tool, *found.by_instance):
         if hasattr(rule.module, "PERSON_TYPES"):
             monkeypatch.setattr(rule.module, "PERSON_TYPES", ALL_PERSON_TYPES)
@@ -252,7 +262,7 @@ def check(record, rules, data_model):
 
 @pytest.mark.parametrize("source", ["recorded_role_calls", "tested_events"])
 def test_a_replay_of_changed_records_loses_none_and_no_rule_fails(
-    tmp_path, source, request, record_property
+    tmp_path, as_shipped, source, request, record_property
 ):
     """The queries of the scheduled rule and the correlation rules run over them, too."""
     record_property("tried", FILES * RECORDS)
@@ -261,7 +271,7 @@ def test_a_replay_of_changed_records_loses_none_and_no_rule_fails(
         records = (random.choice(bases) | {"eventID": str(n)} for n in range(RECORDS))
         trail = tmp_path / "trail.jsonl"
         write_lines(trail, [mutated(record, random) for record in records])
-        outcome = replay([str(trail)], REPO, include_disabled=True)
+        outcome = replay([str(trail)], as_shipped, include_disabled=True)
         read = outcome.tally
         assert read.records + read.other.total() == RECORDS
         assert not outcome.errors.counts and "unexpected error" not in read.skipped, read.problems
