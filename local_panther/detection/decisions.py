@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from copy import deepcopy
 from functools import cache, partial
 from types import CodeType, FrameType
 from typing import Any, cast
@@ -52,6 +53,7 @@ ERROR_MESSAGE: Question = ("errorMessage",)
 MAX_COMMON = 2_000  # combinations of answers
 
 PLAIN = (type(None), bool, int)
+SCALARS = (*PLAIN, float, str)
 TOLD_BY_TEXT = (float, dict, list)
 
 
@@ -193,8 +195,8 @@ class WatchedEvent(enriched_event.PantherEvent):
         method = model.methods.get(key[0]) if model else None
         if path:
             self.note_all(*_keys_of(path))
-        if method and type(method(self)) is _WatchedField:
-            self.note(*WHOLE)
+        if method and type(method(self)) not in SCALARS:
+            self.note(*WHOLE)  # what is looked at in it later is not noted
         if not path and not method:
             self.note_all("p_udm", *key)
             self.note_all(*key)
@@ -204,6 +206,14 @@ class WatchedEvent(enriched_event.PantherEvent):
     def _container(self) -> Any:
         self.note(*WHOLE)
         return self._view._container
+
+    def __repr__(self) -> str:
+        self.note(*WHOLE)
+        return repr(self._view)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        self.note(*WHOLE)  # a copy would note its questions in a copy of this
+        return deepcopy(self._view, memo)
 
     def note(self, *keys: Any) -> Answer:
         """Note a question with its answer, and return this."""
@@ -251,6 +261,14 @@ class _WatchedField(ImmutableCaseInsensitiveDict):
     def _container(self) -> Any:
         self._event.note(*self._keys, CONTENT)
         return self._view._container
+
+    def __repr__(self) -> str:
+        self._event.note(*self._keys, CONTENT)
+        return repr(self._view)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        self._event.note(*self._keys, CONTENT)
+        return deepcopy(self._view, memo)
 
 
 def _asked_by(part: Filter) -> Iterator[Question]:

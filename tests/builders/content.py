@@ -29,3 +29,14 @@ def write_lines(path: Path, records: list[dict]) -> Path:
     """Write records as JSON lines."""
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     return path
+
+
+def write_data_model(folder: Path, code: str, name: str, method: str) -> None:
+    """Write a data model of CloudTrail with one name, which a function of some code answers."""
+    models = folder / "data_models"
+    models.mkdir(exist_ok=True)
+    (models / "model.py").write_text(code)
+    (models / "model.yml").write_text(
+        "AnalysisType: datamodel\nDataModelID: M\nEnabled: true\nLogTypes: [AWS.CloudTrail]\n"
+        f"Filename: model.py\nMappings:\n  - {{Name: {name}, Method: {method}}}\n"
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from local_panther.content.load import loaded_content
 from local_panther.content.purity import Purity
-from tests.builders.content import write_rules
+from tests.builders.content import write_data_model, write_rules
 
 HEAD = """
 import datetime
@@ -231,14 +231,9 @@ def test_a_container_that_another_rule_can_change_is_not_pure(tmp_path):
 
 def test_a_data_model_that_is_not_pure_makes_what_asks_it_impure(tmp_path):
     write_rules(tmp_path, a="def rule(event):\n    return event.udm('actor_user') == 'a'\n")
-    models = tmp_path / "data_models"
-    models.mkdir()
-    (models / "model.yml").write_text(
-        "AnalysisType: datamodel\nDataModelID: M\nEnabled: true\nLogTypes: [AWS.CloudTrail]\n"
-        "Filename: model.py\nMappings:\n  - {Name: actor_user, Method: user}\n"
-    )
     for text, is_pure in (("event.get('a')", True), ("str(time.time())", False)):
-        (models / "model.py").write_text(f"import time\ndef user(event):\n    return {text}\n")
+        code = f"import time\ndef user(event):\n    return {text}\n"
+        write_data_model(tmp_path, code, "actor_user", "user")
         with loaded_content(tmp_path) as content:
             methods = content.data_models["AWS.CloudTrail"].methods.values()
             lines = Purity(content.modules, methods).impure_spots(

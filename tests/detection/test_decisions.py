@@ -22,7 +22,7 @@ from local_panther.detection.engine import Engine
 from local_panther.detection.running import run_rule
 from local_panther.detection.store import key_value_store
 from local_panther.errors import RunErrors
-from tests.builders.content import write_rules
+from tests.builders.content import write_data_model, write_rules
 from tests.builders.events import REPO, call, read_record
 from tests.scale import examples
 
@@ -97,6 +97,12 @@ ASKED = st.one_of(
     st.builds("({!r} in event.get({!r}, {{}}))".format, NAMES, NAMES),
     st.builds("sorted(event.get({!r}, {{}}))".format, NAMES),
     st.builds("len(event.get({!r}, ''))".format, NAMES),
+    st.builds("copy.deepcopy(event).get({!r})".format, NAMES),
+    st.builds("copy.copy(event).get({!r})".format, NAMES),
+    st.builds("copy.deepcopy(event.get({!r}, {{}})).get({!r})".format, NAMES, NAMES),
+    st.builds("('Dict' in str(event.get({!r})))".format, NAMES),
+    st.builds("('Panther' in str(event) and event.get({!r}))".format, NAMES),
+    st.builds("event.udm('parts')[0].get({!r})".format, NAMES),
     st.builds("event[{!r}]".format, NAMES),
     st.builds("event[{!r}][{!r}]".format, NAMES, NAMES),
     st.sampled_from(["event.get('p_event_time')[-1:]", "len(event)", "str(event.to_dict())[:9]"]),
@@ -124,8 +130,10 @@ def test_any_rules_over_any_events_signal_as_if_nothing_was_taken_over(
     bodies = {}
     for number, tests in enumerate(rules):
         steps = "".join(f"    if {test}:\n        return {said}\n" for test, said in tests)
-        bodies[f"r{number}"] = f"def rule(event):\n{steps}    return False\n"
+        bodies[f"r{number}"] = f"import copy\ndef rule(event):\n{steps}    return False\n"
     write_rules(folder, **bodies)
+    parts = "def parts(event):\n    return [event.get('a') or {}]\n"
+    write_data_model(folder, parts, "parts", "parts")
     records = [
         read_record(call("AssumeRole") | fields | {"eventID": str(number)}, number)
         for number, fields in enumerate(events * 2)
@@ -168,6 +176,29 @@ def test_a_rule_that_takes_one_field_of_a_field_is_not_evaluated_for_each_of_the
     ]
     evaluated = watched(tmp_path, monkeypatch, records)
     assert evaluated == {"method": 1, "index": 1, "truth": 1, "whole": 50}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "copy.deepcopy(event.get('userIdentity'))['userName']",
+        "copy.copy(event.get('userIdentity'))['userName']",
+        "str(event.get('userIdentity')).removeprefix('ImmutableCaseInsensitiveDict')[-4]",
+        "event.udm('parts')[0]['userName']",
+    ],
+)
+def test_what_is_asked_of_a_copy_or_a_part_is_asked_of_the_event(tmp_path, monkeypatch, asked):
+    write_rules(tmp_path, a=f"import copy\ndef rule(event):\n    return {asked} == '7'\n")
+    parts = "def parts(event):\n    return [event.get('userIdentity')]\n"
+    write_data_model(tmp_path, parts, "parts", "parts")
+    records = [
+        read_record(
+            call("AssumeRole") | {"eventID": str(n), "userIdentity": {"userName": str(n)}}, n
+        )
+        for n in range(9)
+    ]
+    found, _, _ = signals(tmp_path, monkeypatch, records)
+    assert [event_id for _, event_id, *_ in found] == ["7"]
 
 
 @pytest.mark.parametrize(
