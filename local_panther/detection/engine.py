@@ -58,7 +58,9 @@ class Engine:
         if not rules:
             return
         is_learning = self._evaluated >= self._few
-        if is_learning and not record.has_failed and self._known.is_decided(of_success(record)):
+        # Where one of both is "", the record may as well lack it, or have no text there.
+        is_plain = not record.has_failed and record.name and record.source
+        if is_learning and is_plain and self._known.is_decided(of_success(record)):
             return
         arrival = record.time if arrival is None else arrival
         seen = _Seen(record, arrival, fields, self._model)

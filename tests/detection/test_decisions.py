@@ -178,6 +178,19 @@ def test_a_rule_that_takes_one_field_of_a_field_is_not_evaluated_for_each_of_the
     assert evaluated == {"method": 1, "index": 1, "truth": 1, "whole": 50}
 
 
+@pytest.mark.parametrize("field", ["eventName", "eventSource"])
+def test_a_field_that_is_missing_is_not_taken_for_an_empty_one(tmp_path, monkeypatch, field):
+    write_rules(tmp_path, a=f"def rule(event):\n    return event.get('{field}') is None\n")
+    empty = call("AssumeRole") | {field: ""}
+    missing = {name: value for name, value in empty.items() if name != field}
+    records = [
+        read_record(record | {"eventID": str(n)}, n)
+        for n, record in enumerate([empty, empty, missing])
+    ]
+    found, _, _ = signals(tmp_path, monkeypatch, records)
+    assert [event_id for _, event_id, *_ in found] == ["2"]
+
+
 @pytest.mark.parametrize(
     "asked",
     [
