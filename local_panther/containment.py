@@ -16,12 +16,12 @@ from types import FrameType
 from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
 
 from local_panther.patching import replaced
+from local_panther.processes import END_SIGNALS
 
 # An instance has a limit too; how long it is was not to be found (low confidence).
 TIME_LIMIT_SECONDS = 15.0
 # What catches the interruption is interrupted again after this time, until it gives way.
 AGAIN_SECONDS = 0.05
-END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 P = ParamSpec("P")
 T = TypeVar("T")

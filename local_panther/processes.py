@@ -4,6 +4,7 @@ A command that is killed (SIGKILL) cannot clean up. So each worker watches its p
 temporary folder has a small process that removes it as soon as its owner is gone.
 """
 
+import _thread
 import contextlib
 import ctypes
 import gc
@@ -16,9 +17,11 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = (signal.SIGINT, *STOP_SIGNALS)
 PARENT_POLL_SECONDS = 0.25
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 GARBAGE_THRESHOLD = 100_000  # new objects; a file of records has thousands, and no cycles
@@ -48,20 +51,60 @@ def stop_as_ctrl_c() -> None:
             signal.signal(number, signal.default_int_handler)
 
 
-def start_worker() -> None:
-    """Prepare a worker process: Ctrl-C is for its parent, SIGTERM and the parent's end end it."""
+def keep_interruptions() -> None:
+    """Let Ctrl-C do its work also where Python drops what is raised, as in a `__del__`."""
+
+    def again(dropped: "sys.UnraisableHookArgs") -> None:
+        if isinstance(dropped.exc_value, KeyboardInterrupt):
+            _thread.interrupt_main()
+        else:
+            sys.__unraisablehook__(dropped)
+
+    sys.unraisablehook = again
+
+
+def ignore_interruptions() -> None:
+    """Let nothing interrupt the last steps of a command: it is as good as at its end."""
+    for number in END_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def signals_held_back() -> Iterator[None]:
+    """Let the signals that end a command wait: a process that starts has its parent's handlers.
+
+    Ctrl-C in a terminal reaches all its processes. Those that start here get the signals when they
+    call `start_worker`, and threads that start here never.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def start_worker(parent: int | None = None) -> None:
+    """Prepare a worker process: Ctrl-C is for its parent, SIGTERM and the parent's end end it.
+
+    Args:
+        parent: The process that started it; None for who is its parent now.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
-    end_with_parent()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
+    end_with_parent(parent)
 
 
-def end_with_parent() -> None:
+def end_with_parent(parent: int | None = None) -> None:
     """End this process as soon as the process that started it has ended, however that ended.
 
     Linux does it itself, even within a call that holds Python's lock; elsewhere a thread looks.
+
+    Args:
+        parent: The process that started it; None for who is its parent now.
     """
-    parent = os.getppid()
+    parent = parent or os.getppid()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     else:

@@ -16,8 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from local_panther.bundle.change import Change
+from local_panther.processes import END_SIGNALS
 
-STOP = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WORK = ".local-panther-init.tmp"
 JOURNAL = "journal.json"
 
@@ -141,7 +141,7 @@ def _take_places(steps: Iterable[Step], folder: Path) -> None:
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Defer Ctrl-C, SIGTERM and SIGHUP until all files are written."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
     try:
         yield
     finally:

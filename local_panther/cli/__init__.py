@@ -32,7 +32,11 @@ from local_panther.cli.simulate import simulate
 from local_panther.cli.summary import summary
 from local_panther.cli.test import TEST_SETTINGS, test
 from local_panther.cli.tune import tune
-from local_panther.processes import collect_garbage_rarely
+from local_panther.processes import (
+    collect_garbage_rarely,
+    ignore_interruptions,
+    keep_interruptions,
+)
 from local_panther.text import LogFormatter
 from local_panther.versions import PANTHER_PACKAGES, installed
 
@@ -176,6 +180,7 @@ def options(
 def main() -> None:
     """Run the command line."""
     collect_garbage_rarely()
+    keep_interruptions()
     own_this_process()
     ensure_streams()
     handler = logging.StreamHandler()
@@ -185,5 +190,6 @@ def main() -> None:
     try:
         app()
     except SystemExit as ended:
+        ignore_interruptions()
         end_for_certain(ended.code)
         raise

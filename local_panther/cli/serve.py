@@ -4,7 +4,6 @@ import contextlib
 import os
 import secrets
 import shlex
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -15,7 +14,7 @@ from rich.console import Console
 from local_panther.cli.boxed import TrustContent, note_limits
 from local_panther.cli.common import UNUSABLE, content_errors, message, message_console, note
 from local_panther.cli.options import Workers
-from local_panther.processes import STOP_SIGNALS
+from local_panther.processes import END_SIGNALS
 
 if TYPE_CHECKING:
     from local_panther.instance.delivery import Webhook
@@ -107,8 +106,9 @@ def serve(
         with content_errors(messages):
             listening = Listening(host, port, token, allow_host or ())
             background = _background(feed, webhook, links, lambda text: note(text, messages))
-            signals = (signal.SIGINT, *STOP_SIGNALS)
-            serve_until_stopped(state, listening, ready, signals, background, trust=trust_content)
+            serve_until_stopped(
+                state, listening, ready, END_SIGNALS, background, trust=trust_content
+            )
         note(f"stopped; uploads are in {state}", messages)
     except BrokenPipeError:
         raise

@@ -6,10 +6,11 @@ from itertools import compress
 from local_panther.records.event_times import EventTimes
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import RecentIds
+from local_panther.records.pool import processes
 from local_panther.records.s3 import S3
 from local_panther.records.scan import PassedOver, Scan
 from local_panther.records.selection import Selection
-from local_panther.records.workers import Places, processes, scans
+from local_panther.records.workers import Places, scans
 from local_panther.times import ALWAYS, Period
 
 

@@ -3,23 +3,17 @@
 A place is where work can be handed to: processes of this machine, or the machines of a cluster.
 """
 
-import gc
-import multiprocessing
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import CancelledError, Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, islice
 from typing import NamedTuple
 
-from local_panther.processes import collect_garbage_rarely, start_worker
-from local_panther.records import aws
 from local_panther.records.containers import STANDARD_INPUT
-from local_panther.records.looking import Look, look_through
+from local_panther.records.looking import Look
 from local_panther.records.s3 import S3, is_s3
 from local_panther.records.scan import CANNOT_BE_OPENED, Scan, Scanner
 from local_panther.records.selection import Selection
@@ -107,46 +101,6 @@ def scans(
                 yield from _result(place, *waiting.popleft(), scanner)
         while waiting:
             yield from _result(place, *waiting.popleft(), scanner)
-
-
-def processes(workers: int, s3: S3) -> Places | None:
-    """Return processes of this machine as a place; None for one, which is this process."""
-
-    @contextmanager
-    def opened(_: Look, __: list[str]) -> Iterator[Place]:
-        gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
-        pool = ProcessPoolExecutor(workers, initializer=_start, initargs=(s3.environment,))
-        try:
-            yield Place(partial(_to_process, pool), workers, _of_process, LARGE_FILE_BYTES)
-        except BaseException:  # such as Ctrl-C: a second one must not find us waiting for them
-            for process in multiprocessing.active_children():
-                process.terminate()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            gc.unfreeze()
-
-    return None if workers == 1 else opened
-
-
-def _to_process(pool: Executor, files: list[str], look: Look) -> Future[Found] | None:
-    try:
-        return pool.submit(look_through, files, look)
-    except BrokenProcessPool:
-        return None
-
-
-def _of_process(future: Future[Found]) -> Found:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return None
-
-
-def _start(environment: dict[str, str]) -> None:
-    aws.restore_environment(environment)
-    start_worker()
-    collect_garbage_rarely()
 
 
 def _fetched_ahead(batches: Iterable[FileBatch], s3: S3) -> Iterator[FileBatch]:

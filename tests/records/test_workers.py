@@ -4,11 +4,15 @@ import gzip
 import json
 import multiprocessing
 import os
+import pickle
+import signal
+import struct
+from multiprocessing.connection import Connection
 from random import Random
 
 import pytest
 
-from local_panther.records import documents, looking, workers
+from local_panther.records import documents, looking, pool, workers
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
@@ -67,14 +71,14 @@ class TestWorkers:
 
     def test_leave_large_files_to_the_main_process(self, folder, monkeypatch):
         expected = read(folder, 1)
-        monkeypatch.setattr(workers, "LARGE_FILE_BYTES", -1)
-        monkeypatch.setattr(workers, "look_through", None)  # nothing is left for it
+        monkeypatch.setattr(pool, "LARGE_FILE_BYTES", -1)
+        monkeypatch.setattr(pool, "look_through", None)  # nothing is left for it
         assert read(folder, 2) == expected
 
     def test_are_not_started_for_what_one_load_holds(self, folder, monkeypatch):
         expected = read(folder, 1)
         monkeypatch.setattr(workers, "BATCH_BYTES", 1_000_000)
-        monkeypatch.setattr(workers, "ProcessPoolExecutor", None)
+        monkeypatch.setattr(pool, "_Pool", None)
         assert read(folder, 2) == expected
 
     @needs_fork
@@ -94,6 +98,24 @@ class TestWorkers:
             return scan(scanner, path)
 
         monkeypatch.setattr(Scanner, "scan", deadly)
+        assert read(folder, 2) == expected
+
+    @needs_fork
+    @pytest.mark.parametrize("deadly", [["05"], ["05", "20"]])
+    def test_that_are_killed_amid_what_they_write_lose_nothing(self, folder, monkeypatch, deadly):
+        """Who reads from a pipe that others can write to, too, would wait for the rest for ever."""
+        expected = read(folder, 1)
+        main, send = os.getpid(), Connection.send
+
+        def cut(connection, message):
+            data = pickle.dumps(message)
+            if os.getpid() == main or not any(f"/{name}.json" in str(message) for name in deadly):
+                send(connection, message)
+                return
+            os.write(connection.fileno(), struct.pack("!i", len(data)) + data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        monkeypatch.setattr(Connection, "send", cut)
         assert read(folder, 2) == expected
 
 

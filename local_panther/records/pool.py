@@ -1,0 +1,128 @@
+"""Processes of this machine that look through files.
+
+Each has a pipe of its own, and a thread here that waits for it: one that is killed, even amid what
+it writes, costs its batch and keeps nobody waiting. (In the standard library's pool all write into
+one pipe: one that is killed there leaves the others, and who reads, waiting for ever.)
+"""
+
+import gc
+import multiprocessing
+import os
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+
+from local_panther.processes import collect_garbage_rarely, signals_held_back, start_worker
+from local_panther.records import aws
+from local_panther.records.looking import Look, look_through
+from local_panther.records.s3 import S3
+from local_panther.records.workers import LARGE_FILE_BYTES, Found, Place, Places
+
+
+def processes(workers: int, s3: S3) -> Places | None:
+    """Return processes of this machine as a place; None for one, which is this process."""
+
+    @contextmanager
+    def opened(_: Look, __: list[str]) -> Iterator[Place]:
+        gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
+        pool = _Pool(workers, s3.environment)
+        threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
+        try:
+            yield Place(partial(_submitted, threads, pool), workers, _result, LARGE_FILE_BYTES)
+        finally:
+            threads.shutdown(wait=False, cancel_futures=True)
+            pool.end()
+            gc.unfreeze()
+
+    return None if workers == 1 else opened
+
+
+def _submitted(threads: Executor, pool: "_Pool", files: list[str], look: Look) -> Future[Found]:
+    return threads.submit(pool.look, files, look)
+
+
+def _result(future: Future[Found]) -> Found:
+    return future.result()
+
+
+class _Worker:
+    """A process that looks through one batch after the other."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._connection, theirs = multiprocessing.Pipe()
+        arguments = (theirs, environment, os.getpid())
+        self._process = multiprocessing.Process(target=_work, args=arguments, daemon=True)
+        self._process.start()
+        theirs.close()  # the next process does not inherit it: this one's end is the pipe's
+
+    def look(self, files: list[str], look: Look) -> Found:
+        """Return what files hold; None if that is too much at once.
+
+        Raises:
+            EOFError, OSError: The process has ended.
+        """
+        self._connection.send((files, look))
+        found: Found = self._connection.recv()
+        return found
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+
+    def join(self) -> None:
+        """Wait until the process has ended, which it does at once after `kill`."""
+        self._process.join()
+
+
+class _Pool:
+    """Workers, each of which has at most one batch at a time."""
+
+    def __init__(self, workers: int, environment: dict[str, str]) -> None:
+        with signals_held_back():
+            self._workers = [_Worker(environment) for _ in range(workers)]
+        self._lost: list[_Worker] = []
+        self._idle: SimpleQueue[_Worker | None] = SimpleQueue()  # None: there will be no more
+        for worker in self._workers:
+            self._idle.put(worker)
+
+    def look(self, files: list[str], look: Look) -> Found:
+        """Have a worker look through files; None if it dies of that, or none is left."""
+        worker = self._idle.get()
+        if worker is None:
+            self._idle.put(None)
+            return None
+        try:
+            found = worker.look(files, look)
+        except (EOFError, OSError):
+            self._lost.append(worker)
+            if len(self._lost) == len(self._workers):
+                self._idle.put(None)
+            return None
+        self._idle.put(worker)
+        return found
+
+    def end(self) -> None:
+        """End the workers, whatever they do."""
+        for worker in self._workers:
+            worker.kill()
+        for worker in self._workers:
+            worker.join()
+
+
+def _work(requests: Connection, environment: dict[str, str], parent: int) -> None:
+    """Look through what is asked for, until the asking process ends this one."""
+    aws.restore_environment(environment)
+    start_worker(parent)
+    collect_garbage_rarely()
+    while True:
+        try:
+            files, look = requests.recv()
+        except EOFError:
+            return
+        try:
+            requests.send(look_through(files, look))
+        except MemoryError:
+            requests.send(None)  # the asking process reads it in pieces
