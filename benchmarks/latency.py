@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.data import REPO
 from benchmarks.measure import Figure
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.simulate.scenario import Scenario, attack
 from local_panther.times import parse_time
@@ -85,7 +86,7 @@ def _wait(case: Case, phase: int, folder: Path) -> float:
     found = list(attack(Scenario(start=START + phase, **case.scenario), Random(phase)))
     trail = folder / "trail.json"
     trail.write_text(json.dumps({"Records": found}))
-    alerts = replay([str(trail)], REPO).alerts
+    alerts = replay(Trail([str(trail)]), REPO).alerts
     (created,) = [a.created_at for a in alerts if a.metadata.rule_id == case.rule_id]
     return created - _decided(case, found)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,24 +32,21 @@ from local_panther.lake.lake import Lake
 from local_panther.lake.preparing import empty_lake
 from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
-from local_panther.records.files import find_files
-from local_panther.records.json_lines import JsonLines
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import in_time_order
-from local_panther.records.reader import Reader
-from local_panther.records.s3 import s3_for
+from local_panther.records.trail import Trail
 from local_panther.roles.calls import ROLE_CALLS, SERVICE
 from local_panther.roles.log import RoleLog
 from local_panther.roles.settings import RoleSettings, read_settings
-from local_panther.times import ALWAYS, DELIVERY_DELAY, Period
+from local_panther.times import DELIVERY_DELAY
 
 if TYPE_CHECKING:
     from local_panther.alerts.timelines import Timelines
+    from local_panther.records.json_lines import JsonLines
+    from local_panther.records.reader import Reader
 
 RUNS_TOGETHER = 8  # of a query, that are asked for ahead
 MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
-
-Watch = Callable[[Tally, int], None]
 
 
 class Observer(Protocol):
@@ -107,42 +104,30 @@ class Outcome:
 
 
 def replay(
-    paths: Sequence[str],
+    trail: Trail,
     folder: Path,
     *,
     include_disabled: bool = False,
     strict: bool = False,
     with_timelines: bool = False,
-    watch: Watch | None = None,
-    workers: int = 1,
-    cluster: str = "",
     delivery_delay: float = DELIVERY_DELAY,
     keep_repeated: bool = False,
-    requester_pays: bool = False,
-    period: Period = ALWAYS,
     observer: Observer | None = None,
     schema: LogSchema | None = None,
-    only: Container[str] | None = None,
 ) -> Outcome:
     """Run content over recorded CloudTrail as an instance would run it over the live stream.
 
     Args:
-        paths: Files and folders of CloudTrail, `s3://bucket/prefix`, "-" for standard input.
+        trail: The records.
         folder: The root of the content repository.
         include_disabled: Run items with `Enabled: false` too.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
         with_timelines: Run the content's timeline queries for each alert at the end.
-        watch: Called now and then with the counts so far and the number of files.
-        workers: Processes that scan files; the result is the same.
-        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
         delivery_delay: Seconds from an event until it arrives: what is due in the meantime does
             not see it.
         keep_repeated: Process a record each time that it was delivered; otherwise once.
-        requester_pays: Accept to pay for requests to buckets that ask for it.
-        period: Only records that happened in it are replayed.
         observer: Is shown all records, matches and alerts as they are found.
         schema: The log type of the files, which are JSON lines then; CloudTrail if omitted.
-        only: The files to read of those that are found; all of them if omitted.
 
     Raises:
         ContentError: The content does not load; if not `strict`, nothing of it does.
@@ -150,7 +135,7 @@ def replay(
     """
     tally = Tally()
     with (
-        s3_for(paths, requester_pays=requester_pays) as s3,
+        trail.opened(tally) as opened,
         running(
             folder,
             include_disabled=include_disabled,
@@ -162,24 +147,18 @@ def replay(
         timelines = _timelines(run) if with_timelines else None
         settings = read_settings(folder)
         stream = Stream(run, settings, timelines, delay=delivery_delay, observer=observer)
-        files = find_files(paths, tally, s3, period)
-        if only is not None:
-            files = [path for path in files if path in only]
-        reader: Reader | JsonLines = Reader(
-            stream.event_names,
-            tally,
-            workers,
-            cluster=cluster,
-            s3=s3,
-            keep_repeated=keep_repeated,
-            period=period,
-            with_added=stream.needs_added_fields,
-        )
+        reader: Reader | JsonLines
         if schema:
-            reader = JsonLines(schema, tally, s3, period, keep_repeated=keep_repeated)
+            reader = opened.json_lines(schema, keep_repeated=keep_repeated)
+        else:
+            reader = opened.reader(
+                stream.event_names,
+                keep_repeated=keep_repeated,
+                with_added=stream.needs_added_fields,
+            )
         interrupted = False
         try:
-            with closing(reader.read(_watched(files, tally, watch))) as records:
+            with closing(reader.read(opened.taken())) as records:
                 for record in in_time_order(records, tally):
                     stream.process(record)
         except KeyboardInterrupt:
@@ -192,7 +171,7 @@ def replay(
         except KeyboardInterrupt:
             interrupted = True
         outcome = stream.outcome(tally)
-        outcome.interrupted, outcome.source = interrupted, (*paths, *_content_option(folder))
+        outcome.interrupted, outcome.source = interrupted, (*trail.paths, *_content_option(folder))
         return outcome
 
 
@@ -448,10 +427,3 @@ def _content_option(folder: Path) -> tuple[str, ...]:
         return ()
     # A state folder rather than what it holds now, which the next upload replaces.
     return ("--content", str(folder.parent if is_stored(folder) else folder))
-
-
-def _watched(files: list[str], tally: Tally, watch: Watch | None) -> Iterator[str]:
-    for path in files:
-        if watch:
-            watch(tally, len(files))
-        yield path

@@ -8,6 +8,7 @@ import yaml
 
 from local_panther import replay as replay_module
 from local_panther.output.facts import notes
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.times import DELIVERY_DELAY
 from tests.builders.content import write_lines, write_rules
@@ -73,7 +74,7 @@ def made(content, tmp_path):
             for i, (name, minute) in enumerate(calls)
         ]
         trail = write_lines(tmp_path / "trail.jsonl", records)
-        outcome = replay([str(trail)], content, delivery_delay=delay * MINUTE)
+        outcome = replay(Trail([str(trail)]), content, delivery_delay=delay * MINUTE)
         return {
             alert.metadata.rule_id.removeprefix("Test."): (alert.created_at - START) / MINUTE
             for alert in outcome.alerts
@@ -127,7 +128,7 @@ def test_signals_that_arrive_too_late_to_be_paired_are_told(content, tmp_path, d
     times = {FIRST: START, SECOND: START + 14 * MINUTE}
     records = [call(name, time=time, eventID=name) for name, time in times.items()]
     trail = write_lines(tmp_path / "trail.jsonl", records)
-    outcome = replay([str(trail)], content, delivery_delay=delay * MINUTE)
+    outcome = replay(Trail([str(trail)]), content, delivery_delay=delay * MINUTE)
     told = [line for kind, line in notes(outcome) if "late" in line]
     what = f"{count} signal{'s' * (count != 1)} arrived too late to be paired"
     assert told == [f"Test.both: {what}: its lookback is 30 minutes"] * (count > 0)

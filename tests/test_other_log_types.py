@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from local_panther.cli import app
 from local_panther.content.log_schema import LogSchema, read_schema
 from local_panther.errors import FieldError
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 
 NAME = "Custom.Application.Audit"
@@ -99,7 +100,7 @@ def test_rules_data_models_and_indicators_work_on_lines_of_the_type(
 ):
     other = event(2, who={"name": "bob"})
     log = write(tmp_path / name, event(0), other, event(1), event(1))
-    outcome = replay([str(log)], content, schema=read_schema(NAME, schema))
+    outcome = replay(Trail([str(log)]), content, schema=read_schema(NAME, schema))
     (alert,) = outcome.alerts
     assert alert.title == "alice 203.0.113.10 203.0.113.9"
     assert alert.dedup == NAME and alert.event_count == 2
@@ -113,7 +114,7 @@ def test_what_cannot_be_read_is_counted_with_its_line_and_the_rest_goes_on(
     content, schema, tmp_path
 ):
     log = write(tmp_path / "log", "{", "[1]", event(0), event(1, at="soon"), {"no": "time"})
-    outcome = replay([str(log)], content, schema=read_schema(NAME, schema))
+    outcome = replay(Trail([str(log)]), content, schema=read_schema(NAME, schema))
     assert len(outcome.alerts) == 1 and not outcome.complete
     assert {problem.where for problem in outcome.tally.problems} == {
         f"{log}:{number}" for number in (1, 2, 4)
@@ -124,7 +125,7 @@ def test_what_cannot_be_read_is_counted_with_its_line_and_the_rest_goes_on(
 def test_events_that_an_instance_has_stored_need_no_schema(content, tmp_path):
     stored = event(0, p_event_time="2026-01-05 10:00:00.000000000", p_any_usernames=["alice"])
     log = write(tmp_path / "log", stored)
-    (alert,) = replay([str(log)], content, schema=LogSchema(NAME)).alerts
+    (alert,) = replay(Trail([str(log)]), content, schema=LogSchema(NAME)).alerts
     assert alert.title == "alice" and alert.first == START / 1000
 
 

@@ -13,6 +13,7 @@ from aws_role_escalation_config import LOOKBACK_MINUTES, THRESHOLD, WINDOW_MINUT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.scenario import Api
@@ -264,5 +265,5 @@ def test_a_record_that_was_delivered_twice_counts_once_unless_repeats_are_kept(t
     trail.write_text(f"{json.dumps(call('ListRoles', eventID='one'))}\n" * 2)
     rule = "AWS.CloudTrail.IAMListRoles"
     assert replayed(trail).signals[rule] == 1
-    kept = replay([str(trail)], REPO, keep_repeated=True)
+    kept = replay(Trail([str(trail)]), REPO, keep_repeated=True)
     assert kept.signals[rule] == 2 and kept.tally.duplicates == 1

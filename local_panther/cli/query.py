@@ -74,6 +74,7 @@ def query(
     from local_panther.lake.saved import QueryError, run_saved
     from local_panther.output.basis import print_basis
     from local_panther.output.rows import print_rows, write_csv, write_json_lines
+    from local_panther.records.trail import Trail
     from local_panther.records.workers import usable_cores
     from local_panther.text import printable
 
@@ -101,16 +102,15 @@ def query(
             raise typer.BadParameter(str(error.args[0])) from error
         try:
             with reading_progress(messages) as watch:
-                answer = run_saved(
-                    chosen,
+                trail = Trail(
                     paths or [],
-                    filled,
-                    watch,
+                    asked,
                     workers=workers or usable_cores(),
-                    period=asked,
-                    requester_pays=requester_pays,
                     cluster=cluster,
+                    requester_pays=requester_pays,
+                    watch=watch,
                 )
+                answer = run_saved(chosen, trail, filled)
         except QueryError as error:
             messages.print(message(f"query: {error}"))
             raise typer.Exit(UNUSABLE) from error

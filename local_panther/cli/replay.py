@@ -132,6 +132,7 @@ def replay(
     from local_panther.output.jsonlines import write_alerts
     from local_panther.output.ocsf import write_findings
     from local_panther.output.terminal import print_summary
+    from local_panther.records.trail import Trail
     from local_panther.records.workers import usable_cores
     from local_panther.replay import replay as run
 
@@ -148,19 +149,22 @@ def replay(
     enter_box(paths, cluster, (report, write_expected), messages, trust=trust_content)
     is_doubtful = has_doubtful_content(folder, messages)
     with content_errors(messages), reading_progress(messages) as watch:
-        outcome = run(
+        trail = Trail(
             paths,
+            asked,
+            workers=workers or usable_cores(),
+            cluster=cluster,
+            requester_pays=requester_pays,
+            watch=watch,
+        )
+        outcome = run(
+            trail,
             folder,
             include_disabled=include_disabled,
             strict=strict,
             delivery_delay=delivery_delay,
             keep_repeated=keep_repeated,
-            period=asked,
             with_timelines=bool(report),
-            watch=watch,
-            workers=workers or usable_cores(),
-            requester_pays=requester_pays,
-            cluster=cluster,
             schema=read_as,
         )
     if output_format is AlertFormat.TEXT:

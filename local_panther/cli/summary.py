@@ -45,6 +45,7 @@ def summary(
     from local_panther.output.basis import print_basis
     from local_panther.output.rows import write_csv, write_json_lines
     from local_panther.output.summary import COLUMNS, as_row, limits, print_summary
+    from local_panther.records.trail import Trail
     from local_panther.records.workers import usable_cores
     from local_panther.roles.settings import read_settings
     from local_panther.roles.summary import summarised
@@ -52,15 +53,15 @@ def summary(
     asked = period(start, end)
     messages = message_console()
     with content_errors(messages), reading_progress(messages) as watch:
-        found = summarised(
+        trail = Trail(
             paths,
-            read_settings(content_folder(content)),
-            watch,
+            asked,
             workers=workers or usable_cores(),
-            period=asked,
-            requester_pays=requester_pays,
             cluster=cluster,
+            requester_pays=requester_pays,
+            watch=watch,
         )
+        found = summarised(trail, read_settings(content_folder(content)))
     is_table = output_format is RowFormat.TABLE
     console = output_console() if is_table else messages
     is_answered = print_basis(found.tally, console)

@@ -53,6 +53,7 @@ def tune(
     """Count the alerts that each threshold and window would have given, and advise which to set."""
     from local_panther.output.basis import without_answer
     from local_panther.output.tuning import print_tuning, write_json
+    from local_panther.records.trail import Trail
     from local_panther.records.workers import usable_cores
     from local_panther.tuning.run import tune as run
 
@@ -61,18 +62,15 @@ def tune(
     folder = content_folder(content)
     enter_box(paths, cluster, (report,), messages, trust=trust_content)
     with content_errors(messages), reading_progress(messages) as watch:
-        cores = workers or usable_cores()
-        tuning = run(
+        trail = Trail(
             paths,
-            folder,
-            rule,
-            watch,
-            cores,
-            strict=strict,
-            requester_pays=requester_pays,
+            asked,
+            workers=workers or usable_cores(),
             cluster=cluster,
-            period=asked,
+            requester_pays=requester_pays,
+            watch=watch,
         )
+        tuning = run(trail, folder, rule, strict=strict)
     if output_format is Format.JSON:
         write_json(tuning, sys.stdout)
     else:

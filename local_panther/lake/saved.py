@@ -1,6 +1,6 @@
 """Runs a saved query over recorded CloudTrail."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,8 @@ from local_panther.errors import FieldError, one_line
 from local_panther.lake.dialect import transpiled, written
 from local_panther.lake.lake import QUERY_SECONDS, Lake, TooManyRowsError
 from local_panther.lake.selecting import needed_columns, selection_of
-from local_panther.records.files import find_files
 from local_panther.records.model import Tally
-from local_panther.records.reader import Reader
-from local_panther.records.s3 import s3_for
-from local_panther.times import ALWAYS, Period
+from local_panther.records.trail import Trail
 
 
 @dataclass(frozen=True)
@@ -41,28 +38,13 @@ class Answer:
         return not (self.tally.skipped or self.refused)
 
 
-def run_saved(
-    query: SavedQuery,
-    paths: Sequence[str],
-    values: Mapping[str, str],
-    watch: Callable[[Tally, int], None] | None = None,
-    *,
-    workers: int = 1,
-    cluster: str = "",
-    period: Period = ALWAYS,
-    requester_pays: bool = False,
-) -> Answer:
+def run_saved(query: SavedQuery, trail: Trail, values: Mapping[str, str]) -> Answer:
     """Run a query as a person runs it in the console, at the end of what was recorded.
 
     Args:
         query: The query.
-        paths: Files and folders of CloudTrail.
+        trail: The records.
         values: Of its parameters, by name.
-        watch: Called now and then with the counts so far and the number of files.
-        workers: Processes that look through files.
-        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
-        period: Only records that happened in it are there.
-        requester_pays: Accept to pay for requests to buckets that ask for it.
 
     Raises:
         ContentError: The query cannot be run over CloudTrail.
@@ -77,19 +59,10 @@ def run_saved(
     except FieldError as error:
         raise QueryError(f"{query.name}: {one_line(error)}") from error
     columns = needed_columns(translated)
-    with s3_for(paths, requester_pays=requester_pays) as s3, Lake(columns=columns) as lake:
-        files = find_files(paths, tally, s3, period)
+    with trail.opened(tally) as opened, Lake(columns=columns) as lake:
         latest = 0.0
-        reader = Reader(
-            names,
-            tally,
-            workers,
-            cluster=cluster,
-            s3=s3,
-            period=period,
-            selection=selection_of(translated),
-        )
-        for record in reader.read(_watched(files, tally, watch) if watch else files):
+        reader = opened.reader(names, selection=selection_of(translated))
+        for record in reader.read(opened.taken()):
             lake.add(record)
             latest = max(latest, record.time)
         try:
@@ -99,15 +72,6 @@ def run_saved(
         except (duckdb.Error, TooManyRowsError) as error:
             raise QueryError(f"{query.name}: {one_line(error)}") from error
         return Answer(rows, tally, lake.refused, "; ".join(lake.reasons))
-
-
-def _watched(
-    files: Sequence[str], tally: Tally, watch: Callable[[Tally, int], None]
-) -> Iterator[str]:
-    """Yield files, and tell of the progress as they are taken, whatever is found in them."""
-    for path in files:
-        watch(tally, len(files))
-        yield path
 
 
 class QueryError(Exception):

@@ -5,14 +5,12 @@ A summary counts every way into a role (`entries`); a burst is of those that the
 
 import heapq
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_panther.records.files import find_files
 from local_panther.records.model import Tally
-from local_panther.records.reader import Reader
-from local_panther.records.s3 import s3_for
+from local_panther.records.trail import Trail
 from local_panther.roles.bursts import fullest_window
 from local_panther.roles.calls import (
     ATTEMPTS,
@@ -27,7 +25,6 @@ from local_panther.roles.log import RoleLog
 from local_panther.roles.principals import OTHER_ACCOUNT
 from local_panther.roles.settings import RoleSettings
 from local_panther.text import text_of
-from local_panther.times import ALWAYS, Period
 
 
 @dataclass
@@ -150,38 +147,20 @@ def _distance(summary: PrincipalSummary) -> tuple[bool, int, tuple[int, int, str
     return summary.is_expected, -summary.in_window, _rank(summary)
 
 
-def summarised(
-    paths: Sequence[str],
-    settings: RoleSettings,
-    watch: Callable[[Tally, int], None] | None = None,
-    *,
-    workers: int = 1,
-    cluster: str = "",
-    period: Period = ALWAYS,
-    requester_pays: bool = False,
-) -> Summary:
+def summarised(trail: Trail, settings: RoleSettings) -> Summary:
     """Read CloudTrail and summarise it.
 
     Args:
-        paths: Files and folders of CloudTrail.
+        trail: The records.
         settings: Of the repository whose detection is asked about.
-        watch: Called now and then with the counts so far and the number of files.
-        workers: Processes that look through files.
-        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
-        period: Only records that happened in it count.
-        requester_pays: Accept to pay for requests to buckets that ask for it.
 
     Raises:
         UnusableCluster: There is no such cluster, or it has no worker that can be used.
     """
     entries, tally = Entries(settings), Tally()
-    with s3_for(paths, requester_pays=requester_pays) as s3:
-        files = find_files(paths, tally, s3, period)
-        reader = Reader(ENTRY_CALLS, tally, workers, cluster=cluster, s3=s3, period=period)
-        for record in reader.read(files):
+    with trail.opened(tally) as opened:
+        for record in opened.reader(ENTRY_CALLS).read(opened.taken()):
             entries.add(record.event(), record.time)
-            if watch and tally.wanted % 1000 == 0:
-                watch(tally, len(files))
     return Summary(summaries(entries.log()), entries.passed_over, tally)
 
 

@@ -1,6 +1,5 @@
 """Reads CloudTrail once and counts."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,11 +11,8 @@ from local_panther.errors import ContentError, Problem
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.lake.preparing import empty_lake
-from local_panther.records.files import find_files
 from local_panther.records.model import Tally
-from local_panther.records.reader import Reader
-from local_panther.records.s3 import s3_for
-from local_panther.times import ALWAYS, Period
+from local_panther.records.trail import Trail
 from local_panther.tuning.advice import Advice, Evidence, advise
 from local_panther.tuning.habits import DAY, habits
 from local_panther.tuning.settings import RuleSettings, rule_settings
@@ -88,29 +84,19 @@ class Tuning:
 
 
 def tune(
-    paths: Sequence[str],
+    trail: Trail,
     folder: Path,
     rule_id: str | None = None,
-    watch: Callable[[Tally, int], None] | None = None,
-    workers: int = 1,
     *,
     strict: bool = False,
-    cluster: str = "",
-    requester_pays: bool = False,
-    period: Period = ALWAYS,
 ) -> Tuning:
     """Count what each threshold and window would have given.
 
     Args:
-        paths: Files and folders of CloudTrail, `s3://bucket/prefix`, "-" for standard input.
+        trail: The records.
         folder: The root of the content repository.
         rule_id: The rule to tune; may be left out where only one can be.
-        watch: Called now and then with the counts so far and the number of files.
-        workers: Processes that look through files; what is found is the same.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
-        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
-        requester_pays: Accept to pay for requests to buckets that ask for it.
-        period: Only records that happened in it are counted.
 
     Raises:
         ContentError: The content does not load, or has no such rule to tune.
@@ -118,7 +104,7 @@ def tune(
     """
     tally = Tally()
     with (
-        s3_for(paths, requester_pays=requester_pays) as s3,
+        trail.opened(tally) as opened,
         contained(),
         key_value_store(),
         loaded_content(
@@ -130,13 +116,9 @@ def tune(
         settings = _settings(folder, rule, query)
         pairings = _pairings(content, rule)
         days: set[int] = set()
-        files = find_files(paths, tally, s3, period)
-        reader = Reader(query.event_names, tally, workers, cluster=cluster, s3=s3, period=period)
-        for record in reader.read(files):
+        for record in opened.reader(query.event_names).read(opened.taken()):
             lake.add(record)
             days.add(int(record.time // DAY))
-            if watch and tally.wanted % 1000 == 0:
-                watch(tally, len(files))
         # Everything that was read: a tuning query's own reach is meant for the data lake.
         end = (tally.last or 0) + 1
         rows = lake.query(transpile_sql(query.sql, reach=f"{end:.0f} s"), end)

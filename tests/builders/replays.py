@@ -6,6 +6,7 @@ from pathlib import Path
 from random import Random
 
 from local_panther.alerts.model import Alert
+from local_panther.records.trail import Trail
 from local_panther.replay import Outcome, replay
 from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.ordinary import background
@@ -45,9 +46,8 @@ def simulated(
 def replayed(
     *paths: Path, content: Path = CONTENT, include_disabled: bool = False, workers: int = 1
 ) -> Outcome:
-    return replay(
-        [str(path) for path in paths], content, include_disabled=include_disabled, workers=workers
-    )
+    trail = Trail([str(path) for path in paths], workers=workers)
+    return replay(trail, content, include_disabled=include_disabled)
 
 
 def blocklist_is_enabled() -> bool:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from tests.builders.events import REPO
 from tests.builders.replays import replayed, simulated
@@ -110,7 +111,7 @@ def test_content_gets_a_fake_aws_and_the_replay_the_real_one(bucket, real_names,
     (tmp_path / "rules" / "own.py").write_text(rule)
     (tmp_path / "rules" / "own.yml").write_text(SPEC)
     url = upload(bucket, trail)
-    outcome = replay([url], tmp_path, workers=workers)
+    outcome = replay(Trail([url], workers=workers), tmp_path)
     assert outcome.complete and outcome.tally.records == replayed(trail).tally.records > 100
     (alert,) = outcome.alerts
     assert alert.title == "[[], 'ClientError']"

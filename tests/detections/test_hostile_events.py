@@ -14,6 +14,7 @@ from panther_core.enriched_event import PantherEvent
 from panther_core.rule import Rule
 
 from local_panther.detection.running import ANYWHERE
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders import hostile
@@ -271,7 +272,7 @@ def test_a_replay_of_changed_records_loses_none_and_no_rule_fails(
         records = (random.choice(bases) | {"eventID": str(n)} for n in range(RECORDS))
         trail = tmp_path / "trail.jsonl"
         write_lines(trail, [mutated(record, random) for record in records])
-        outcome = replay([str(trail)], as_shipped, include_disabled=True)
+        outcome = replay(Trail([str(trail)]), as_shipped, include_disabled=True)
         read = outcome.tally
         assert read.records + read.other.total() == RECORDS
         assert not outcome.errors.counts and "unexpected error" not in read.skipped, read.problems

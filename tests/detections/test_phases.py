@@ -10,6 +10,7 @@ import aws_role_escalation_config as config
 import pytest
 import yaml
 
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.content import write_lines
@@ -53,7 +54,7 @@ def alerts_by_phase(tmp_path, discovery, delay):
         records.append(call("ListRoles", who, START + phase + SPAN + discovery))
     named = (record | {"eventID": f"e-{i}"} for i, record in enumerate(records))
     trail = write_lines(tmp_path / "trail.jsonl", sorted(named, key=lambda r: r["eventTime"]))
-    outcome = replay([str(trail)], REPO, delivery_delay=delay)
+    outcome = replay(Trail([str(trail)]), REPO, delivery_delay=delay)
     assert outcome.complete
     found = {}
     for alert in outcome.alerts:

@@ -19,6 +19,7 @@ from local_panther.lake.preparing import empty_lake
 from local_panther.lake.reading import LakeReader, fetch
 from local_panther.lake.saved import run_saved
 from local_panther.lake.scheduled import ScheduledQueries
+from local_panther.records.trail import Trail
 from local_panther.times import sql_timestamp
 from tests.builders.content import write_lines, write_rules
 from tests.builders.events import START, read_record
@@ -79,7 +80,7 @@ def saved(folder: Path) -> Runner:
         spec = {"AnalysisType": "saved_query", "QueryName": "Own", "Query": sql}
         (queries / "own.yml").write_text(yaml.safe_dump(spec))
         query = saved_queries(folder / "saved")["Own"]
-        return run_saved(query, [str(trail)], {}).rows
+        return run_saved(query, Trail([str(trail)]), {}).rows
 
     return run
 

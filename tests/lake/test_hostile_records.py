@@ -13,6 +13,7 @@ from local_panther.lake.columns import FAILED_TABLE, LAKE_TABLE
 from local_panther.lake.lake import Lake
 from local_panther.lake.lines import repaired
 from local_panther.lake.windows import Gate
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from tests.builders.events import REPO, call, read_record
 
@@ -109,7 +110,7 @@ def test_two_texts_that_spoil_each_other_hide_no_attack(tmp_path, monkeypatch):
     from tests.builders.replays import simulated
 
     path = simulated(tmp_path / "plain.jsonl", succeed=2)
-    plain = replay([str(path)], REPO)
+    plain = replay(Trail([str(path)]), REPO)
     lines = path.read_text().splitlines()
     events = [json.loads(line) for line in lines]
     for event in events:
@@ -119,6 +120,6 @@ def test_two_texts_that_spoil_each_other_hide_no_attack(tmp_path, monkeypatch):
             event["userAgent"] = "aws-cli \ud800"
     hostile = tmp_path / "hostile.jsonl"
     hostile.write_text("".join(json.dumps(event) + "\n" for event in events))
-    outcome = replay([str(hostile)], REPO)
+    outcome = replay(Trail([str(hostile)]), REPO)
     assert outcome.complete and outcome.signals == plain.signals
     assert [a.severity for a in outcome.alerts] == [a.severity for a in plain.alerts]

@@ -19,6 +19,7 @@ from local_panther.content.sql_text import QueryTexts
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.lake.preparing import empty_lake
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from tests.builders.content import write_lines
 from tests.builders.events import START, call, read_record, role_arn
@@ -287,7 +288,7 @@ def test_the_rules_alert_where_their_queries_found_something(panther_analysis, t
     records = [{"eventID": str(n), **record} for n, record in enumerate(records)]
     records.sort(key=lambda record: record["eventTime"])
     trail = write_lines(tmp_path / "trail.jsonl", records)
-    outcome = replay([str(trail)], content, include_disabled=True)  # one is deprecated
+    outcome = replay(Trail([str(trail)]), content, include_disabled=True)  # one is deprecated
     assert not outcome.errors.counts, outcome.errors.examples
     rule_ids = {
         name: yaml.safe_load((queries / f"{name}.yml").read_text())["RuleID"] for name in names

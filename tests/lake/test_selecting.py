@@ -20,6 +20,7 @@ from local_panther.lake.selecting import LOG_COLUMNS, needed_columns, selection_
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
 from local_panther.records.selection import Selection, Sieve, Trait
+from local_panther.records.trail import Trail
 from local_panther.times import ALWAYS, Period
 from tests.builders.events import ALICE, START, call
 from tests.builders.queries import query_specs
@@ -229,7 +230,7 @@ def test_every_answer_and_every_count_is_that_of_a_lake_with_all_records(
     trail = tmp_path_factory.mktemp("trail") / "trail.json"
     trail.write_bytes(text.encode("utf-8", "surrogatepass"))
     rows, tally = whole_answer(sql, [str(trail)], period=period)
-    answer = run_saved(saved(sql), [str(trail)], {}, period=period)
+    answer = run_saved(saved(sql), Trail([str(trail)], period), {})
     assert answer.rows == rows
     assert answer.tally == tally
 
@@ -260,7 +261,7 @@ def test_each_query_of_the_package_answers_the_same_on_recorded_cloudtrail(name)
     for record in map(json.loads, lines[:: len(lines) // 3]):
         values = values_of(SPECS[name], record)
         rows, tally = whole_answer(sql, paths, values)
-        answer = run_saved(saved(sql), paths, values, workers=2)
+        answer = run_saved(saved(sql), Trail(paths, workers=2), values)
         # Not every query says how rows are ordered that are equal in what it orders by.
         assert sorted(answer.rows, key=json.dumps) == sorted(rows, key=json.dumps)
         assert answer.tally == tally

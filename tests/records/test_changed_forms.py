@@ -20,6 +20,7 @@ from local_panther.records.forms.columns import Columns, path_of
 from local_panther.records.forms.notation import NotationError, parsed
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
+from local_panther.records.trail import Trail
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.forms import csv_table, lines, parquet
 from tests.builders.replays import replayed
@@ -513,5 +514,5 @@ def test_the_case_of_copies_counts_each_call_once():
     from local_panther.roles.summary import summarised
 
     trail = str(case("network-activity-copies.jsonl"))
-    (alice,) = summarised([trail], shipped_settings()).principals
+    (alice,) = summarised(Trail([trail]), shipped_settings()).principals
     assert (alice.failures.total(), alice.successes.total()) == (12, 2)

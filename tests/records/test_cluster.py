@@ -22,6 +22,7 @@ from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
 from local_panther.records.s3 import S3
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from tests.builders.events import REPO, START, call
 from tests.builders.replays import replayed, simulated
@@ -171,7 +172,7 @@ def test_only_wanted_records_travel(address, folder, monkeypatch):
 def test_gives_the_same_alerts(address, bucket, tmp_path):
     trail = simulated(tmp_path / "trail", roles=12, shuffle=True, duplicates=0.2)
     url = upload(bucket, trail)
-    expected, outcome = replayed(trail), replay([url], REPO, cluster=address)
+    expected, outcome = replayed(trail), replay(Trail([url], cluster=address), REPO)
     assert outcome.complete and len(expected.alerts) >= 1
     assert [a.title for a in outcome.alerts] == [a.title for a in expected.alerts]
     assert outcome.signals == expected.signals

@@ -13,6 +13,7 @@ from local_panther.content.model import Content
 from local_panther.content.sql import parse_sql
 from local_panther.errors import RunErrors
 from local_panther.records.model import Tally
+from local_panther.records.trail import Trail
 from local_panther.replay import Outcome, replay
 from local_panther.report.page import FOLDED_FROM, MAX_ROWS, write_report
 from local_panther.report.timeline import MAX_LANES
@@ -31,7 +32,9 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def written(path, *trails):
-    outcome = replay([str(t) for t in trails], CONTENT, include_disabled=True, with_timelines=True)
+    outcome = replay(
+        Trail([str(t) for t in trails]), CONTENT, include_disabled=True, with_timelines=True
+    )
     write_report(outcome, path, [str(t) for t in trails])
     return outcome
 
@@ -416,7 +419,7 @@ def test_a_report_is_written_whole_or_not_at_all(report, tmp_path, monkeypatch):
 
 
 def test_the_tuning_page_has_a_line_for_each_window(opened, tmp_path):
-    tuning = tune([str(simulated(tmp_path / "trail"))], REPO)
+    tuning = tune(Trail([str(simulated(tmp_path / "trail"))]), REPO)
     write_tuning_report(tuning, tmp_path / "tuning.html")
     page = opened(tmp_path / "tuning.html", viewport={"width": 390, "height": 800})
     assert page.trouble == [] and page.locator("svg.plot").count() == 1

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from local_panther.records.trail import Trail
 from local_panther.roles.calls import FAILURE, FAULT, OWN_SESSION, SUCCESS
 from local_panther.roles.entries import (
     BY_NOBODY,
@@ -191,7 +192,7 @@ def test_other_ways_in_count_beside_the_detection_and_never_as_a_burst(tmp_path)
     ]
     records += [denied(role_arn("Prod"), {"type": "AWSService", "invokedBy": "x"})]
     records = [record | {"eventID": str(i)} for i, record in enumerate(records)]
-    found = summarised([str(write_lines(tmp_path / "t.jsonl", records))], SETTINGS)
+    found = summarised(Trail([str(write_lines(tmp_path / "t.jsonl", records))]), SETTINGS)
     (carol,) = found.principals
     assert len(carol.failed) == SETTINGS.threshold
     assert carol.in_window == 0 and not carol.is_burst
@@ -214,7 +215,7 @@ def test_a_call_from_another_account_counts_once_and_by_name_where_it_is_recorde
     records += [record | {"sharedEventID": "other"} for record in COPIES[1:]]
     records = [record | {"eventID": str(i)} for i, record in enumerate(records)]
     trail = write_lines(tmp_path / "t.jsonl", records[::-1] if copies_first else records)
-    found = summarised([str(trail)], SETTINGS).principals
+    found = summarised(Trail([str(trail)]), SETTINGS).principals
     counts = {described(who.principal): who.successes["AssumeRole"] for who in found}
     assert counts == {
         f"alice (IAM user, {ACCOUNT})": 1,
@@ -238,7 +239,7 @@ def test_the_case_of_other_ways_in():
     if not path.exists():
         pytest.skip(f"{path} is missing: the cases are kept beside the repository")
     assert len(path.read_text().splitlines()) == 3
-    found = summarised([str(path)], SETTINGS)
+    found = summarised(Trail([str(path)]), SETTINGS)
     entered = {described(who.principal): list(who.entered) for who in found.principals}
     assert entered == {
         f"carol (SAML, idp, {ACCOUNT})": [PROD],

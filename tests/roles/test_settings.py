@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from local_panther.content.saved_queries import saved_queries
 from local_panther.errors import ContentError
 from local_panther.lake.saved import run_saved
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.roles.settings import read_settings, shipped_settings
 from local_panther.roles.summary import nearest, summarised
@@ -61,10 +62,10 @@ def answers(content, records):
         numbered = [record | {"eventID": str(i)} for i, record in enumerate(records)]
         trail.write_text("".join(json.dumps(record) + "\n" for record in numbered))
         seen = Seen()
-        outcome = replay([str(trail)], content, observer=seen)
+        outcome = replay(Trail([str(trail)]), content, observer=seen)
         assert outcome.complete
-        rows = run_saved(saved_queries(content)[HUNT], [str(trail)], {}).rows
-        found = summarised([str(trail)], read_settings(content)).principals
+        rows = run_saved(saved_queries(content)[HUNT], Trail([str(trail)]), {}).rows
+        found = summarised(Trail([str(trail)]), read_settings(content)).principals
     return outcome, seen.principals, {row["principal"] for row in rows}, found
 
 

@@ -19,6 +19,7 @@ from local_panther.errors import ContentError
 from local_panther.instance.alert_model import DETECTION_ERROR, AlertFilter
 from local_panther.instance.alert_store import AlertStore
 from local_panther.instance.instance import Instance
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from tests.builders.content import write_lines
 from tests.builders.events import call
@@ -63,7 +64,7 @@ def test_the_alerts_are_those_of_a_replay(lake, store, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (trail,) = lake.state.parent.glob("*.gz")
-    outcome = replay([str(trail)], tmp_path / "content", observer=EveryRecord())
+    outcome = replay(Trail([str(trail)]), tmp_path / "content", observer=EveryRecord())
     wanted = {(a.metadata.rule_id, a.title, a.severity, a.event_count) for a in outcome.alerts}
     found = [kept.found for kept in store.find(AlertFilter(), 50)]
     assert {(a.rule_id, a.title, a.severity, a.event_count) for a in found} == wanted

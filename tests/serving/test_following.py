@@ -14,6 +14,7 @@ from local_panther.instance.alert_model import AlertFilter
 from local_panther.instance.alert_store import AlertStore
 from local_panther.lake.reading import LakeReader
 from local_panther.records.arrivals import OutOfPlace
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.serving import findings, recorder
 from local_panther.serving.following import Following, following
@@ -117,7 +118,7 @@ def everything(content: Path, logs: Path, folder: Path) -> Results:
     (folder / "records").mkdir(parents=True)
     results.databases.mkdir(parents=True)
     with closing(Recorder(folder / "records")) as observer:
-        observer.finish(replay([str(logs)], content, observer=observer), results)
+        observer.finish(replay(Trail([str(logs)]), content, observer=observer), results)
     return results
 
 

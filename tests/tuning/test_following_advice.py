@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from local_panther.cli import app
 from local_panther.content.agreements import check_agreements
+from local_panther.records.trail import Trail
 from local_panther.tuning.run import tune
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.replays import replayed, search_alerts
@@ -28,7 +29,7 @@ def user(name):
 
 
 @dataclass
-class Trail:
+class Searches:
     """Records of principals that list roles and fail on some."""
 
     number: int = 0
@@ -56,7 +57,7 @@ def write(path, *bursts):
 @pytest.fixture(scope="module")
 def trail(tmp_path_factory):
     """Three pipelines that alert every day, one attacker, one person who fails now and then."""
-    made = Trail()
+    made = Searches()
     bursts = [
         made.burst(f"pipeline{p}", day, THRESHOLD + p) for p in range(3) for day in range(DAYS)
     ]
@@ -73,7 +74,7 @@ def content(tmp_path):
 
 
 def test_pipelines_that_alert_every_day_are_automation(trail):
-    tuning = tune([trail], REPO)
+    tuning = tune(Trail([trail]), REPO)
     names = [subject.split("/")[-1] for subject in tuning.advice.automation]
     assert sorted(names) == ["pipeline0", "pipeline1", "pipeline2"]
     assert (tuning.advice.threshold, tuning.advice.threshold_without) == (
@@ -96,23 +97,23 @@ def test_the_printed_threshold_works_when_it_is_pasted(trail, content, monkeypat
     printed = CliRunner().invoke(app, ["tune", trail, "--content", str(content)]).stdout
     assert printed.splitlines()[1].startswith(f"Set the threshold to {THRESHOLD + 3}")
     followed(printed, 0, content, monkeypatch)
-    tuning = tune([trail], content)
+    tuning = tune(Trail([trail]), content)
     assert check_agreements(content) == [] and tuning.settings.threshold == THRESHOLD + 3
 
 
 def test_the_printed_exemption_works_when_it_is_pasted(trail, content, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    before = tune([trail], content).settings.exemption.entries
+    before = tune(Trail([trail]), content).settings.exemption.entries
     printed = CliRunner().invoke(app, ["tune", trail, "--content", str(content)]).stdout
     followed(printed, 1, content, monkeypatch)
-    tuning = tune([trail], content)
+    tuning = tune(Trail([trail]), content)
     assert len(tuning.exempt) == 3
     assert len(tuning.settings.exemption.entries) == len(before) + 3
     assert tuning.advice.threshold == ORDINARY + 1 and tuning.advice.automation == ()
 
 
 def test_every_place_that_a_threshold_needs_is_named(trail, content):
-    for place in tune([trail], content).settings.places:
+    for place in tune(Trail([trail]), content).settings.places:
         file, line = place.split(":")
         lines = (content / file).read_text().splitlines(keepends=True)
         text = lines[int(line) - 1]
@@ -120,7 +121,7 @@ def test_every_place_that_a_threshold_needs_is_named(trail, content):
         lines[int(line) - 1] = text.replace(str(THRESHOLD), "23", 1)
         (content / file).write_text("".join(lines))
     assert check_agreements(content) == []
-    assert tune([trail], content).settings.threshold == 23
+    assert tune(Trail([trail]), content).settings.threshold == 23
 
 
 @pytest.mark.parametrize("before", [-200, -160, -130, -100, 0, 100, 130, 160, 200])
@@ -128,9 +129,9 @@ def test_a_companion_is_near_if_the_stream_or_a_run_of_a_correlation_rule_sees_b
     tmp_path, before
 ):
     lead = before * 60  # of discovery, before the first attempt
-    trail = write(tmp_path / "trail.jsonl", Trail().burst("mallory", 0, THRESHOLD, lead))
+    trail = write(tmp_path / "trail.jsonl", Searches().burst("mallory", 0, THRESHOLD, lead))
     alerts = len(search_alerts(replayed(tmp_path / "trail.jsonl")))
-    assert tune([trail], REPO).trial(THRESHOLD).alerts == alerts
+    assert tune(Trail([trail]), REPO).trial(THRESHOLD).alerts == alerts
     near = LOOKBACK_MINUTES - RATE_MINUTES
     assert alerts == 1 if abs(before) < near else alerts == 0 or abs(before) < LOOKBACK_MINUTES
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from local_panther.cli import app
 from local_panther.content.schedule import Schedule
 from local_panther.errors import ContentError
+from local_panther.records.trail import Trail
 from local_panther.times import sql_timestamp
 from local_panther.tuning.run import tune
 from local_panther.tuning.sweep import Pairing, Window, peak, read_series, sweep
@@ -86,7 +87,7 @@ def test_more_is_never_easier_to_reach(found):
 
 def test_a_near_miss_shows_at_the_threshold_that_would_have_caught_it(tmp_path):
     trail = simulated(tmp_path / "trail", roles=THRESHOLD - 1, retries=40, ordinary=3000)
-    tuning = tune([str(trail)], REPO)
+    tuning = tune(Trail([str(trail)]), REPO)
     alerts = {v.threshold: v.alerts for v in tuning.trials if v.window == WINDOW_MINUTES * 60}
     assert all(alerts[threshold] == 1 for threshold in alerts if threshold < THRESHOLD)
     assert alerts[THRESHOLD] == 0
@@ -104,20 +105,20 @@ def test_a_window_that_the_rule_does_not_import_counts(tmp_path):
     done = CliRunner().invoke(app, ["set", "WINDOW_MINUTES=240", "--content", str(copy)])
     assert done.exit_code == 0
     trail = simulated(tmp_path / "trail")
-    assert tune([str(trail)], copy).settings.window == 240
+    assert tune(Trail([str(trail)]), copy).settings.window == 240
 
 
 def test_records_of_every_age_count(tmp_path):
     old = simulated(tmp_path / "old", start=START - 400 * 86_400)
     new = simulated(tmp_path / "new", seed=2)
-    tuning = tune([str(old), str(new)], REPO)
+    tuning = tune(Trail([str(old), str(new)]), REPO)
     assert max(v.alerts for v in tuning.trials) == 2
 
 
 def test_a_rule_without_a_tuning_query_is_refused_with_those_that_have_one(tmp_path):
     trail = str(simulated(tmp_path / "trail"))
     with pytest.raises(ContentError, match=r"rules that can be tuned: AWS\.CloudTrail\.Multiple"):
-        tune([trail], REPO, "AWS.CloudTrail.IAMListRoles")
+        tune(Trail([trail]), REPO, "AWS.CloudTrail.IAMListRoles")
 
 
 def test_the_command_prints_tables_advice_and_a_page(tmp_path, monkeypatch):
