@@ -7,7 +7,7 @@ from typing import Any
 
 from local_panther.content.log_schema import LogSchema
 from local_panther.records.containers import Opener, UnreadableFile, sources
-from local_panther.records.json_values import parse_json
+from local_panther.records.forms.json_values import parse_json
 from local_panther.records.model import Record, Tally
 from local_panther.records.order import RecentIds
 from local_panther.records.panther_fields import SOURCE_ID, SOURCE_LABEL, normalised_time

@@ -9,8 +9,8 @@ BUFFER_RECORDS = 20_000
 BUFFER_BYTES = 128 * 1024 * 1024
 REMEMBERED_IDS = 200_000
 
-Place = tuple[float, tuple[str, ...], int]  # time, what sorts as its file does, sequence
-FIRST: Place = (float("-inf"), (), 0)
+Rank = tuple[float, tuple[str, ...], int]  # time, what sorts as its file does, sequence
+FIRST: Rank = (float("-inf"), (), 0)
 
 
 def in_time_order(
@@ -40,7 +40,7 @@ class TimeBuffer:
     """Holds records back until no earlier one is expected; see `in_time_order`.
 
     Attributes:
-        settled: The place of the latest record that has left by `until`: its time, file and
+        settled: The rank of the latest record that has left by `until`: its time, file and
             sequence.
     """
 
@@ -50,7 +50,7 @@ class TimeBuffer:
         self._tally = tally
         self._size = size
         self._size_bytes = size_bytes
-        self._heap: list[tuple[Place, Record]] = []
+        self._heap: list[tuple[Rank, Record]] = []
         self._bytes = 0
         self.settled = FIRST
         self._newest = float("-inf")  # time of a record that has left
@@ -89,10 +89,10 @@ class TimeBuffer:
         while self._heap:
             yield self._pop()[1]
 
-    def _pop(self) -> "tuple[Place, Record]":
-        place, record = heapq.heappop(self._heap)
+    def _pop(self) -> "tuple[Rank, Record]":
+        rank, record = heapq.heappop(self._heap)
         self._bytes -= len(record.raw)
-        return place, record
+        return rank, record
 
 
 class RecentIds:

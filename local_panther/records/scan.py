@@ -17,11 +17,12 @@ from local_panther.records.containers import (
     UnreadableFile,
     sources,
 )
-from local_panther.records.documents import PIECE_BYTES
 from local_panther.records.event_times import EventTimes, time_of
 from local_panther.records.forms.api import AWS_ENDINGS
 from local_panther.records.forms.columns import is_own_form, own_form
+from local_panther.records.forms.documents import PIECE_BYTES
 from local_panther.records.forms.notation import NotationError
+from local_panther.records.forms.parsing import REFUSED_FORM, RecordBatch, unwrapped
 from local_panther.records.forms.recognise import (
     NOT_CLOUDTRAIL,
     OTHER_TYPES,
@@ -33,7 +34,6 @@ from local_panther.records.forms.source import read_source
 from local_panther.records.forms.tables import plain
 from local_panther.records.model import Tally
 from local_panther.records.panther_fields import panther_fields, remove_nulls
-from local_panther.records.parsing import REFUSED_FORM, RecordBatch, unwrapped
 from local_panther.records.s3 import S3
 from local_panther.records.selection import Selection, usual_records
 
@@ -243,7 +243,7 @@ class Scanner:
             collect = self._collect_wanted
             for index, name in enumerate(names):
                 if name in wanted:
-                    self._collect_guarded(collect, records[index], batch.place(index), scan)
+                    self._collect_guarded(collect, records[index], batch.position(index), scan)
         return True
 
     def _collect_selected(
@@ -262,7 +262,7 @@ class Scanner:
                 found = None if time is None else selection.narrowed(record, usual.names, time)
                 if time is not None and found:
                     name, (event_id,) = record["eventName"], _event_ids([record])
-                    where = batch.place(index)
+                    where = batch.position(index)
                     narrowed[index] = ScannedRecord(time, name, event_id, *found, where)
         collect = self._collect_wanted
         for is_rest, run in groupby(indexes, rest.__contains__):
@@ -275,7 +275,7 @@ class Scanner:
                 if index in narrowed:
                     scan.records.append(narrowed[index])
                 else:
-                    self._collect_guarded(collect, records[index], batch.place(index), scan)
+                    self._collect_guarded(collect, records[index], batch.position(index), scan)
 
     def _collect_any(self, record: Any, where: str, scan: Scan) -> None:
         """Collect one record of any form."""

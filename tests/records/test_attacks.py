@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_panther.records import documents, scan
+from local_panther.records import scan
 from local_panther.records.files import find_files
+from local_panther.records.forms import documents
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
 from local_panther.times import parse_time

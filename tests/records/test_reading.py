@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_panther.records import documents
 from local_panther.records.files import find_files
+from local_panther.records.forms import documents
 from local_panther.records.model import Tally
 from local_panther.records.order import RecentIds, in_time_order
 from local_panther.records.reader import Reader

@@ -12,8 +12,9 @@ from random import Random
 
 import pytest
 
-from local_panther.records import documents, looking, pool, workers
+from local_panther.records import looking, pool, workers
 from local_panther.records.files import find_files
+from local_panther.records.forms import documents
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
 from local_panther.records.scan import Scanner

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from local_panther.records.containers import BROKEN, Skip, Source, UnreadableFile
 from local_panther.records.forms.columns import Columns
 from local_panther.records.forms.notation import NotationError
+from local_panther.records.forms.parsing import REFUSED_FORM, RecordBatch
 from local_panther.records.forms.payloads import MARK
-from local_panther.records.parsing import REFUSED_FORM, RecordBatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

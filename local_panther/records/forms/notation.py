@@ -9,7 +9,7 @@ import ast
 import re
 from typing import Any
 
-from local_panther.records.json_values import DECODER
+from local_panther.records.forms.json_values import DECODER
 
 KEY = re.compile(r"([\w.:/@-]+)=")
 TEXT = re.compile(

@@ -11,9 +11,9 @@ from local_panther.errors import one_line
 from local_panther.records.containers import Skip, Source, UnreadableFile, copied
 from local_panther.records.forms.columns import Columns
 from local_panther.records.forms.csv import read_rows, tell_missing
+from local_panther.records.forms.json_values import parse_json
+from local_panther.records.forms.parsing import REFUSED_FORM, RecordBatch
 from local_panther.records.forms.recognise import has_record
-from local_panther.records.json_values import parse_json
-from local_panther.records.parsing import REFUSED_FORM, RecordBatch
 
 BATCH_ROWS = 1000
 MEMORY_LIMIT = "512MB"

@@ -5,7 +5,7 @@ import binascii
 import re
 import zlib
 
-from local_panther.records.json_values import parse_json
+from local_panther.records.forms.json_values import parse_json
 
 # The names by which a text says that it has a record in it, in any case, and with their quotes
 # escaped as often as JSON was put into JSON, or doubled as in CSV.

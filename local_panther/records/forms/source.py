@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 
 from local_panther.records.containers import HEAD_BYTES, Other, Skip, Source
-from local_panther.records.documents import Lost, documents
 from local_panther.records.forms.csv import is_csv, read_csv
+from local_panther.records.forms.documents import Lost, documents
+from local_panther.records.forms.json_values import DECODER
+from local_panther.records.forms.parsing import REFUSED_FORM, RecordBatch, batches
 from local_panther.records.forms.payloads import BASE64_WITHIN, MARK_BYTES
 from local_panther.records.forms.recognise import NOT_RECORDS
-from local_panther.records.json_values import DECODER
-from local_panther.records.parsing import REFUSED_FORM, RecordBatch, batches
 
 PARQUET = b"PAR1"
 JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from local_panther.records.json_values import DECODER
+from local_panther.records.forms.json_values import DECODER
 
 # The list that a document is, or holds under one key: {"Records": [
 LIST_START = re.compile(r'\s*(?:\{\s*"\w+"\s*:\s*)?\[\s*')

@@ -8,7 +8,7 @@ from typing import Any
 import simdjson
 
 from local_panther.records.containers import Other, Skip
-from local_panther.records.documents import Document
+from local_panther.records.forms.documents import Document
 from local_panther.records.forms.notation import NotationError
 from local_panther.records.forms.recognise import (
     NOT_CLOUDTRAIL,
@@ -17,9 +17,9 @@ from local_panther.records.forms.recognise import (
     is_envelope,
     records_in,
 )
+from local_panther.records.forms.salvage import salvaged
 from local_panther.records.forms.tables import plain
 from local_panther.records.model import REFUSED
-from local_panther.records.salvage import salvaged
 
 NOT_JSON = "malformed JSON"
 REFUSED_FORM = "form that cannot be read"
@@ -27,7 +27,7 @@ NOT_AN_OBJECT = "record is not an object"
 MAX_DEPTH = 8  # forms within forms
 TOO_DEEP = Holding(refused=f"CloudTrail within more than {MAX_DEPTH} other forms; unpack it first")
 
-Place = Callable[[int], str]  # where a value is, by its index in the batch
+Position = Callable[[int], str]  # where a value is, by its index in the batch
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,18 @@ class RecordBatch:
 
     Attributes:
         records: Objects of simdjson, which are read where they are in the text, or plain ones.
-        place: Where a record is, by its index.
+        position: Where a record is, by its index.
         is_envelope: True if AWS' envelope says that they are records.
     """
 
     records: list[Any]
-    place: Place
+    position: Position
     is_envelope: bool = False
 
     def each(self) -> Iterator[tuple[Any, str]]:
         """Yield each record with its place."""
         for index, record in enumerate(self.records):
-            yield record, self.place(index)
+            yield record, self.position(index)
 
 
 def batches(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch]:
@@ -171,8 +171,8 @@ def _of_text(text: bytes, where: str, skip: Skip) -> Iterator[RecordBatch]:
         document = simdjson.Parser().parse(text)
     except REFUSED:
         parts = salvaged(text, lambda place, lost: skip(where + place, NOT_JSON, lost))
-        for values, place in parts:
-            yield RecordBatch(values, _placed(where, place))
+        for values, position in parts:
+            yield RecordBatch(values, _positioned(where, position))
         return
     if isinstance(document, simdjson.Array):
         yield RecordBatch(list(document), _numbered(where))
@@ -182,9 +182,9 @@ def _of_text(text: bytes, where: str, skip: Skip) -> Iterator[RecordBatch]:
         yield RecordBatch([document], lambda _: where)
 
 
-def _numbered(where: str) -> Place:
+def _numbered(where: str) -> Position:
     return lambda index: f"{where}, record {index + 1}"
 
 
-def _placed(where: str, place: Place) -> Place:
-    return lambda index: where + place(index)
+def _positioned(where: str, position: Position) -> Position:
+    return lambda index: where + position(index)
