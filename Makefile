@@ -3,7 +3,7 @@
 # make bench  speed and cost, each figure beside its alternative
 # make docs   the documentation as a site in build/site; fails if a page is not current
 # make docs-assets  runs the commands whose output the documentation shows
-# make test-full  the random tests of make test with many more examples
+# make test-full  the random tests of make test-all with many more examples
 # make test-configured  the tests in copies that are configured as users do: six ways
 # make test-users  what users do with the built wheel, from installing it to an upload
 # make test-matrix  the wheel beside other versions of panther_analysis_tool and its like
@@ -13,7 +13,8 @@
 # make sbom   the bill of materials of an installation, as CycloneDX, in build/sbom.cdx.json
 # make release  all checks, then the wheel, its bill of materials, hashes, notes and the tag
 # make lint   formatting, types, layers, and panther-analysis' own lint of the content
-# make test   lint, panther_analysis_tool test without and with an instance, pytest
+# make test   a quick answer: formatting, types, panther_analysis_tool test, tests without programs
+# make test-all  what CI runs: lint, panther_analysis_tool test without and with an instance, all tests
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -21,8 +22,8 @@ DEMO := build/demo
 CONTENT := rules global_helpers data_models
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench docs docs-assets test test-full test-configured test-users test-matrix \
-	attacks mutants audit sbom release lint content-test pytest format clean
+.PHONY: help setup demo bench docs docs-assets test test-all test-full test-configured test-users \
+	test-matrix attacks mutants audit sbom release lint content-test pytest format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -52,7 +53,14 @@ docs-assets: .venv/ready-dev
 	$(BIN)/python docs/tools/outputs.py
 	$(BIN)/python docs/tools/picture.py
 
-test: lint content-test pytest
+test: .venv/ready-dev
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --strict local_panther
+	$(BIN)/panther_analysis_tool test --show-failures-only
+	TEST_SCALE=quick $(BIN)/pytest --numprocesses auto --dist worksteal -m "not process"
+
+test-all: lint content-test pytest
 
 test-full: .venv/ready-dev
 	TEST_SCALE=full $(BIN)/pytest --numprocesses auto --dist worksteal
@@ -93,7 +101,7 @@ sbom:
 		--output-reproducible --output-file build/sbom.cdx.json .venv/shipped/bin/python
 
 release: .venv/ready-dev
-	$(MAKE) test docs test-users audit sbom
+	$(MAKE) test-all docs test-users audit sbom
 	$(BIN)/python tools/release.py
 
 lint: .venv/ready-dev

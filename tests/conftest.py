@@ -16,16 +16,19 @@ from local_panther.detection.store import ordinary_table
 from tests.builders.events import REPO
 from tests.builders.s3 import made_bucket, running_s3
 from tests.builders.unlisted import CONTENT, copy_content, without_listed_principals
-from tests.scale import FULL, MUTATION
+from tests.scale import FULL, MUTATION, QUICK
+from tests.tiers import Tiers
 
 # The sample is the same in every run, so that it judges a change and not a throw of dice; the full
 # run looks further each time. Neither fails for being slow on a busy machine.
 settings.register_profile("sample", derandomize=True, deadline=None)
+settings.register_profile("quick", settings.get_profile("sample"), max_examples=25)
 settings.register_profile("full", deadline=None)
 # mutmut runs the tests again and again in one process.
 rerun = [HealthCheck.differing_executors]
 settings.register_profile("mutation", settings.get_profile("sample"), suppress_health_check=rerun)
-settings.load_profile("full" if FULL else "mutation" if MUTATION else "sample")
+PROFILES = {"full": FULL, "quick": QUICK, "mutation": MUTATION}
+settings.load_profile(next((name for name, chosen in PROFILES.items() if chosen), "sample"))
 
 # Helpers that tests import are those of the content that tests replay.
 sys.path.insert(0, str(CONTENT / "global_helpers"))
@@ -39,6 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
     Both have signals ignored, by all that is started; the process that shares the tests out stays
     as it is.
     """
+    config.pluginmanager.register(Tiers())
     if hasattr(config, "workerinput"):
         for number in (signal.SIGHUP, signal.SIGINT):
             if signal.getsignal(number) is signal.SIG_IGN:

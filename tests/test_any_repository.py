@@ -21,6 +21,8 @@ from tests.builders.events import START, call
 from tests.builders.replays import replayed
 from tests.builders.repositories import repository
 
+pytestmark = pytest.mark.process
+
 BIN = Path(sys.executable).parent
 
 

@@ -2,8 +2,12 @@
 
 import re
 
+import pytest
+
 from benchmarks import scale
 from tests.builders.events import REPO
+
+pytestmark = pytest.mark.process
 
 
 def published(row: str) -> float:

@@ -21,7 +21,7 @@ from tests.builders.events import call as api_call
 from tests.builders.replays import replayed, started
 from tests.scale import FULL
 
-pytestmark = pytest.mark.attack("rules")
+pytestmark = [pytest.mark.attack("rules"), pytest.mark.process]
 
 # What the rules here do to show that they run, the box would refuse.
 COMMAND = [sys.executable, "-m", "local_panther", "replay", "--trust-content"]

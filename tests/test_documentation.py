@@ -12,6 +12,8 @@ from tests.builders.events import REPO
 from tests.cli.test_habits import COMMANDS
 from tests.scale import slow
 
+pytestmark = pytest.mark.process
+
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 

@@ -18,6 +18,8 @@ from tests.builders.events import START, call
 from tests.builders.replays import replayed
 from tests.instance.conftest import archive
 
+pytestmark = pytest.mark.process
+
 CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
 SCHEDULED = "queries/aws_role_escalation_succeeded_query.yml"
 SAVED = "queries/aws_console_switch_role_query.yml"

@@ -11,6 +11,8 @@ from local_panther.imports import LazyModule, deferred, lazily, once_imported
 from tests.builders.events import REPO
 from tests.builders.replays import simulated
 
+pytestmark = pytest.mark.process
+
 HEAVY = ("aiohttp", "datadog", "gql", "graphql", "moto", "requests", "unittest.mock")
 REPLAY = """
 import sys

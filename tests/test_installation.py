@@ -16,6 +16,8 @@ from tests.builders.events import REPO
 from tests.builders.wheels import UV
 from tests.scale import FULL
 
+pytestmark = pytest.mark.process
+
 SECONDS = 120  # of processor time; a resolver that walks back takes many times that
 HIDDEN = ("PIP_CONSTRAINT", "PIP_FIND_LINKS", "PYTHONPATH", "UV_CONSTRAINT", "VIRTUAL_ENV")
 REQUIREMENTS = [*map(Requirement, importlib.metadata.requires("local-panther") or ())]

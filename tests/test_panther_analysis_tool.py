@@ -13,6 +13,8 @@ import yaml
 from tests.builders.configurations import EXACT, change_blocklist
 from tests.builders.events import CONTENT_FOLDERS, REPO
 
+pytestmark = pytest.mark.process
+
 TOOL = Path(sys.executable).parent / "panther_analysis_tool"
 
 

@@ -19,7 +19,7 @@ from tests.builders.events import CONTENT_FOLDERS, REPO, role_arn
 from tests.builders.wheels import Installed, installed_wheel
 from tests.scale import FULL
 
-pytestmark = pytest.mark.skipif(not FULL, reason="make test-users runs them")
+pytestmark = [pytest.mark.skipif(not FULL, reason="make test-users runs them"), pytest.mark.process]
 
 OWN_RULE = """from own_helper import is_root
 

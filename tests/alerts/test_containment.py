@@ -51,6 +51,7 @@ def options_of(arguments):
     return {name: value for name, _, value in pairs}
 
 
+@pytest.mark.process
 @mock_aws
 def test_a_users_key_is_deactivated_and_the_sessions_of_each_role_end(run):
     iam = boto3.client("iam", region_name="us-east-1")
@@ -83,6 +84,7 @@ def test_a_users_key_is_deactivated_and_the_sessions_of_each_role_end(run):
         assert iam.list_role_policies(RoleName=given["role-name"])["PolicyNames"]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("principal", "keys", "begins", "operation"),
     [
@@ -131,6 +133,7 @@ def test_a_changed_trust_policy_is_put_back_before_sessions_end():
     assert shlex.split(actions[1].commands[0])[-1] == "--role-name=B"
 
 
+@pytest.mark.process
 def test_no_role_is_left_out_however_many_were_entered(run):
     names = [f"Role{number}" for number in range(120)]
     (_, end) = containment(ALICE["arn"], ["AKIAEXAMPLE"], facts_of(*map(entered, names)))

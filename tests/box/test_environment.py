@@ -8,7 +8,7 @@ import pytest
 
 from tests.builders.events import REPO
 
-pytestmark = pytest.mark.attack("content")
+pytestmark = [pytest.mark.attack("content"), pytest.mark.process]
 GIVEN = {
     "PATH": os.environ["PATH"],
     "HOME": "/nowhere",

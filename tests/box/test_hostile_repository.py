@@ -18,7 +18,7 @@ from tests.cli.test_command_line import COMMAND
 from tests.instance.conftest import archive
 from tests.instance.servers import eventually, server
 
-pytestmark = pytest.mark.attack("content")
+pytestmark = [pytest.mark.attack("content"), pytest.mark.process]
 SECRET = "a-secret-of-the-user"
 SECRETS = {"PANTHER_WEBHOOK_SECRET": SECRET, "AWS_SECRET_ACCESS_KEY": SECRET, "MY_TOKEN": SECRET}
 

@@ -14,6 +14,8 @@ from local_panther.bundle.writing import WORK, write
 from tests.builders.events import CONTENT_FOLDERS, REPO
 from tests.cli.test_command_line import COMMAND, run
 
+pytestmark = pytest.mark.process
+
 RULE = "rules/aws_cloudtrail_rules/aws_iam_list_roles.py"
 MODEL = "data_models/aws_cloudtrail_data_model.yml"
 SETTINGS = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"

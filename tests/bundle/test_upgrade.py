@@ -24,6 +24,8 @@ from tests.bundle.test_init import SETTINGS, contents
 from tests.cli.test_command_line import COMMAND, run
 from tests.scale import examples
 
+pytestmark = pytest.mark.process
+
 CONFIG = "global_helpers/aws_role_escalation_config.py"
 EDITED = "queries/aws_role_session_activity_query.yml"
 DELETED = "queries/aws_console_switch_role_query.yml"

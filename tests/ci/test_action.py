@@ -16,6 +16,8 @@ from tests.builders.replays import simulated
 from tests.builders.wheels import SYSTEM
 from tests.scale import FULL
 
+pytestmark = pytest.mark.process
+
 ACTION = yaml.safe_load((REPO / "action.yml").read_text())
 STEPS = ACTION["runs"]["steps"]
 RULE = "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml"

@@ -5,8 +5,12 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from tests.builders.events import REPO
 from tests.builders.wheels import built_wheel
+
+pytestmark = pytest.mark.process
 
 
 def context(folder: Path) -> Path:

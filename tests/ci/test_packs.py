@@ -11,6 +11,8 @@ import yaml
 from local_panther.content.sql_text import QueryTexts
 from tests.builders.events import REPO
 
+pytestmark = pytest.mark.process
+
 TOOL = Path(sys.executable).with_name("panther_analysis_tool")
 PACK = REPO / "examples" / "aws_role_abuse_pack.yml"
 

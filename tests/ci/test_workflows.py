@@ -9,6 +9,8 @@ import yaml
 from tests.builders.actions import Runner
 from tests.builders.events import REPO
 
+pytestmark = pytest.mark.process
+
 TEMPLATE = REPO / "examples" / "panther.yml"
 WORKFLOWS = [*sorted((REPO / ".github" / "workflows").glob("*.yml")), TEMPLATE]
 ACTION = REPO / "action.yml"

@@ -8,6 +8,8 @@ from tests.builders.events import call
 from tests.builders.replays import simulated
 from tests.cli.test_command_line import run
 
+pytestmark = pytest.mark.process
+
 QUERY = "AWS History of a Principal"
 COMMANDS = (
     ["replay"],

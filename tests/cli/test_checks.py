@@ -7,6 +7,8 @@ from tests.builders.replays import ROLE_SEARCH, SUCCEEDED, simulated
 from tests.builders.unlisted import CONTENT
 from tests.cli.test_command_line import run
 
+pytestmark = pytest.mark.process
+
 MALLORY = "arn:aws:iam::123456789012:user/mallory"
 CRITICAL = {"rule": SUCCEEDED, "principal": MALLORY, "severity": "CRITICAL"}
 HIGH = {"rule": ROLE_SEARCH, "principal": MALLORY, "severity": "HIGH"}

@@ -22,6 +22,8 @@ from tests.builders.replays import (
     started,
 )
 
+pytestmark = pytest.mark.process
+
 COMMAND = Path(sys.executable).parent / "local-panther"
 
 

@@ -9,6 +9,8 @@ import pytest
 from tests.builders.configurations import shipped
 from tests.builders.replays import simulated
 
+pytestmark = pytest.mark.process
+
 BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
 CONFIG = "global_helpers/aws_role_escalation_config.py"
 ROLE = "arn:aws:iam::123456789012:role/FullAdminRole"

@@ -19,7 +19,7 @@ from tests.cli.test_command_line import COMMAND
 from tests.instance.servers import eventually, is_running, processes_with
 from tests.scale import examples
 
-pytestmark = pytest.mark.attack("processes")
+pytestmark = [pytest.mark.attack("processes"), pytest.mark.process]
 
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 

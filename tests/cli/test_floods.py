@@ -11,7 +11,7 @@ from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.replays import MEASURED, SUCCEEDED
 from tests.scale import FULL
 
-pytestmark = pytest.mark.attack("records")
+pytestmark = [pytest.mark.attack("records"), pytest.mark.process]
 
 SUCCESSES = 1_200_000 if FULL else 10_000
 PRINCIPALS = 1_000_000 if FULL else 5_000

@@ -14,6 +14,8 @@ from tests.builders.events import REPO
 from tests.builders.replays import simulated
 from tests.cli.test_command_line import COMMAND, run
 
+pytestmark = pytest.mark.process
+
 COMMANDS = [command.name for command in cli.COMMANDS]
 
 

@@ -121,6 +121,7 @@ def assert_only_text(shown: bytes):
     assert not any(line.startswith("ALERT CRITICAL") for line in text.split("\n"))
 
 
+@pytest.mark.process
 def test_replay_as_text(trail, content):
     done = run("replay", trail, "--content", content)
     assert done.returncode == 1
@@ -131,6 +132,7 @@ def test_replay_as_text(trail, content):
     assert "Traceback" not in done.stderr.decode()
 
 
+@pytest.mark.process
 def test_replay_as_json_keeps_every_value_as_it_is(trail, content):
     done = run("replay", trail, "--content", content, "--format", "json")
     assert_only_text(done.stdout)
@@ -153,12 +155,14 @@ class TestPages:
         assert MARKUP in shown and "<script>window.owned=1</script>" in shown
         assert [c for c in set(shown) if not (c.isprintable() or c in "\n\t")] == []
 
+    @pytest.mark.process
     def test_replay(self, trail, content, tmp_path, opened):  # noqa: F811
         report = tmp_path / "report.html"
         done = run("replay", trail, "--content", content, "--report", report)
         assert done.returncode == 1, done.stderr
         self.check(opened, report)
 
+    @pytest.mark.process
     def test_tune(self, hostile_attempts, content_copy, tmp_path, opened):  # noqa: F811
         report = tmp_path / "report.html"
         done = run("tune", hostile_attempts, "--content", content_copy, "--report", report)
@@ -178,6 +182,7 @@ def hostile_attempts(tmp_path):
     return write_lines(tmp_path / "attempts.jsonl", records)
 
 
+@pytest.mark.process
 def test_tune_as_json(hostile_attempts, content_copy):
     done = run("tune", hostile_attempts, "--content", content_copy, "--format", "json")
     assert_only_text(done.stdout)
@@ -199,6 +204,7 @@ def test_rows_as_csv(start):
         assert not row[0].lstrip(" ").startswith(("=", "+", "-", "@", "\uff1d"))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -10,7 +10,7 @@ from tests.builders.events import REPO
 from tests.builders.replays import simulated
 from tests.cli.test_command_line import COMMAND
 
-pytestmark = pytest.mark.attack("processes")
+pytestmark = [pytest.mark.attack("processes"), pytest.mark.process]
 
 
 def run(*arguments, cwd=REPO, **environment):

@@ -9,6 +9,8 @@ from tests.builders.events import START, call
 from tests.builders.replays import simulated
 from tests.cli.test_command_line import run
 
+pytestmark = pytest.mark.process
+
 
 def listings(status_out_err):
     """The number of ListRoles that a replay saw."""

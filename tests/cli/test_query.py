@@ -17,6 +17,8 @@ from tests.builders.events import START, call, denied, role_arn
 from tests.builders.replays import simulated
 from tests.cli.test_command_line import run
 
+pytestmark = pytest.mark.process
+
 CALLS = "AWS Role Calls of a Principal"
 ALERT = [
     "--set=principal=arn:aws:iam::123456789012:user/mallory",

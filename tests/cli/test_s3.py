@@ -13,6 +13,8 @@ from tests.builders.events import REPO
 from tests.builders.replays import replayed, simulated
 from tests.builders.s3 import upload
 
+pytestmark = pytest.mark.process
+
 COMMAND = [sys.executable, "-m", "local_panther"]
 
 

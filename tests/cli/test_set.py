@@ -18,6 +18,8 @@ from tests.builders.configurations import SETTINGS, shipped
 from tests.builders.events import REPO
 from tests.scale import examples
 
+pytestmark = pytest.mark.process
+
 CONFIG = "global_helpers/aws_role_escalation_config.py"
 MACROS = "queries/aws_role_macros.yml"
 COMMAND = Path(sys.executable).parent / "local-panther"

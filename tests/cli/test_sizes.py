@@ -14,6 +14,8 @@ from tests.builders.replays import MEASURED
 from tests.cli.test_command_line import run
 from tests.scale import FULL
 
+pytestmark = pytest.mark.process
+
 PIECE = 1 << 24
 MEMORY_MB = 1024
 LARGE = 10 << 30 if FULL else 1 << 30

@@ -15,7 +15,7 @@ from tests.builders.unlisted import copy_content
 from tests.cli.test_command_line import COMMAND
 from tests.scale import FULL
 
-pytestmark = pytest.mark.attack("processes")
+pytestmark = [pytest.mark.attack("processes"), pytest.mark.process]
 
 COMMANDS = ("test", "replay", "tune", "query", "summary", "init", "serve")
 NOT_THERE = "/proc/nothing/can/be/made/here"

@@ -15,6 +15,8 @@ from tests.builders.replays import simulated
 from tests.builders.unlisted import CONTENT
 from tests.cli.test_command_line import COMMAND, run
 
+pytestmark = pytest.mark.process
+
 BOB = identity(PrincipalKind.USER, "bob", "")
 WORKFLOW = {
     "type": "WebIdentityUser",

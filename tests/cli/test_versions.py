@@ -7,6 +7,8 @@ import pytest
 
 from tests.cli.test_command_line import COMMAND
 
+pytestmark = pytest.mark.process
+
 
 def beside(folder, name, version, *arguments):
     """Run a command in an environment where a package has another version, as its metadata says."""

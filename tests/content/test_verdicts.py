@@ -204,6 +204,7 @@ def test_a_cache_of_somebody_else_is_not_used(tmp_path, monkeypatch):
     assert verdicts.get("test", "text") is None
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("root", [REPO, os.environ.get("PANTHER_ANALYSIS", "")])
 def test_verdicts_on_a_repository_are_the_tools_own(root, tmp_path, monkeypatch):
     if not root:

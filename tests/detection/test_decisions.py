@@ -327,6 +327,7 @@ def test_this_python_tells_of_each_instruction_before_it_runs_it():
     assert decisions.can_stop()
 
 
+@pytest.mark.process
 def test_without_columns_of_instructions_a_rule_is_stopped_at_its_lines(tmp_path):
     write_rules(tmp_path, one=STATEFUL["stores_on_one_line"])
     code = (

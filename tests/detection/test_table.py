@@ -13,7 +13,7 @@ from panther_detection_helpers import caching
 from local_panther.detection.clock import EventClock
 from local_panther.detection.store import key_value_store, ordinary_table
 from tests.builders.events import START
-from tests.scale import FULL
+from tests.scale import examples
 
 HOUR, DAY = 3600, 86_400
 
@@ -60,7 +60,7 @@ def stored(table):
     return items
 
 
-@settings(max_examples=400 if FULL else 25)
+@settings(max_examples=examples(25, 400))
 @given(st.lists(calls, max_size=12))
 def test_the_helpers_get_the_same_answers_as_by_the_ordinary_way(sequence):
     with ordinary_table() as table:
@@ -124,7 +124,7 @@ OTHER_CALLS = [
 ]
 
 
-@settings(max_examples=200 if FULL else 25)
+@settings(max_examples=examples(25, 200))
 @given(st.lists(st.sampled_from(OTHER_CALLS), max_size=6))
 def test_other_calls_of_the_table_are_answered_the_same(sequence):
     def answers(table):

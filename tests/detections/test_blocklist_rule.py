@@ -278,6 +278,7 @@ class TestPersonTypes:
     def test_that_are_known_load_in_any_number_and_form(self, content_copy, person_types):
         in_place(BLOCKLIST, self.edited(content_copy, person_types))
 
+    @pytest.mark.process
     @pytest.mark.parametrize(
         "command",
         [

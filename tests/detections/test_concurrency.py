@@ -119,6 +119,7 @@ def attempts(roles, retries, spread, seed):
     return stream
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "roles, retries, spread, expected",
     [
@@ -138,6 +139,7 @@ def test_no_attempt_is_lost_and_the_verdict_is_exact(dynalite, roles, retries, s
     assert any(share(dynalite, subject, stream)) == truth
 
 
+@pytest.mark.process
 def test_each_of_eight_first_attempts_is_kept(dynalite):
     """All workers write a new item at the same moment."""
     stream = [(START + i, f"{ACCOUNT}:role/R{i}") for i in range(WORKERS)]

@@ -164,6 +164,7 @@ def test_alerts_change_as_configured(content_copy, tmp_path, name):
     assert alerts(changes, content_copy, tmp_path) == after
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("name", "tool"),
     [

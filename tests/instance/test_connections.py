@@ -19,7 +19,7 @@ from tests.instance.servers import COMMAND, TOKEN, Server, eventually, server
 from tests.instance.test_uploads import one_rule
 from tests.scale import examples
 
-pytestmark = pytest.mark.attack("serve")
+pytestmark = [pytest.mark.attack("serve"), pytest.mark.process]
 
 QUERY = json.dumps({"query": "{generalSettings {pantherVersion}}"}).encode()
 VERSION = "{generalSettings {pantherVersion}}"

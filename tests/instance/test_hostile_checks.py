@@ -15,7 +15,7 @@ from tests.instance.servers import eventually, is_running, processes_with, serve
 from tests.instance.test_uploads import BODY, RULE, one_rule
 from tests.scale import examples
 
-pytestmark = pytest.mark.attack("uploads")
+pytestmark = [pytest.mark.attack("uploads"), pytest.mark.process]
 
 # A daemon as daemons are made: two forks, a session of its own, standard streams kept open.
 DAEMON = """

@@ -11,7 +11,7 @@ from tests.instance.conftest import archive
 from tests.instance.servers import TOKEN, server
 from tests.instance.test_uploads import one_rule
 
-pytestmark = pytest.mark.attack("serve")
+pytestmark = [pytest.mark.attack("serve"), pytest.mark.process]
 SECRET_FORMS = (
     f"GET / HTTP/1.1\r\nHost: x\r\nX-API-Key: {TOKEN}\x01\r\n\r\n",
     f"GET / HTTP/1.1\r\nHost: x\r\nX-API-Key : {TOKEN}\r\n\r\n",

@@ -16,6 +16,8 @@ from local_panther.instance.api import load_schema
 from tests.builders.correlations import FIELD, group
 from tests.instance.conftest import TOKEN
 
+pytestmark = pytest.mark.process
+
 DOCUMENTS = sorted((Path(panther_analysis_tool.backend.__file__).parent / "graphql").iterdir())
 
 

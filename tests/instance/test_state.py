@@ -189,6 +189,7 @@ class TestLinks:
             Library(state)
         assert target.read_text() == "precious" and (state / "state.json").is_symlink()
 
+    @pytest.mark.process
     @pytest.mark.parametrize("name", [".content-1", ".content-7", ".upload-x", ".state.json"])
     def test_links_beside_the_index_are_not_followed(self, tmp_path, name):
         outside = tmp_path / "outside"
@@ -259,6 +260,7 @@ print(json.dumps([found, sorted(library.items)]))
 library.close()
 """
 
+    @pytest.mark.process
     def test_an_upload_that_does_not_fit_is_refused_and_the_next_is_taken(self, tmp_path):
         disk = tmp_path / "disk"
         disk.mkdir()
@@ -280,6 +282,7 @@ library.close()
         assert "No space left on device" in second[0]
 
 
+@pytest.mark.process
 def test_a_replay_of_a_state_reads_what_was_stored(tmp_path):
     library = Library(tmp_path / "state")
     assert not library.upload(_base64(rule(RULE["RuleID"]))).problems

@@ -21,6 +21,8 @@ from tests.builders.replays import replayed, search_alerts, simulated, started
 from tests.instance.conftest import TOKEN, archive
 from tests.instance.servers import server
 
+pytestmark = pytest.mark.process
+
 BIN = Path(sys.executable).parent
 RULE = """
 AnalysisType: rule

@@ -18,6 +18,8 @@ from local_panther.instance.server import running
 from tests.builders.replays import CORRELATION, replayed, search_alerts, simulated
 from tests.instance.conftest import TOKEN, Client, archive, repo_files
 
+pytestmark = pytest.mark.process
+
 RULE = {
     "AnalysisType": "rule",
     "RuleID": "Test.Rule",

@@ -103,6 +103,7 @@ def commands() -> list[str]:
     return page.split("```sh\n")[1].split("```")[0].splitlines()
 
 
+@pytest.mark.process
 def test_a_backup_of_a_running_server_is_whole(tmp_path):
     trail = write_lines(tmp_path / "trail", [call("ListRoles")])
     with server(tmp_path / ".local-panther", "--replay", str(trail)) as running:

@@ -68,6 +68,7 @@ def test_a_wrong_query_is_a_problem_with_file_and_line(content_copy, sql, line, 
     )
 
 
+@pytest.mark.process
 def test_all_four_commands_refuse_it_alike(content_copy, tmp_path):
     first = write(content_copy, WRONG[0][0], kind="saved")
     expected = f"Query, line {first + 3}: there is no column eventNam: did you mean eventName?"
@@ -137,6 +138,7 @@ def test_what_was_right_is_remembered_and_what_was_wrong_is_not(content_copy, ca
     assert len(prepared) == 2
 
 
+@pytest.mark.process
 def test_a_replay_from_what_is_remembered_gives_the_same_alerts(content_copy, cache, tmp_path):
     trail = simulated(tmp_path / "trail", succeed=2)
     new = command(content_copy, "replay", trail, "--format", "json")

@@ -156,7 +156,7 @@ arrivals = st.lists(
 
 
 @pytest.mark.parametrize("sql", QUERIES)
-@settings(max_examples=15)
+@settings(max_examples=examples(15, 60))
 @given(arrivals=arrivals)
 def test_runs_together_have_the_rows_of_each_run_by_itself(sql, arrivals):
     hold_against_each_run(sql, arrivals)

@@ -29,6 +29,8 @@ from tests.builders.replays import replayed, simulated
 from tests.builders.s3 import s3_environment, upload
 from tests.scale import slow
 
+pytestmark = pytest.mark.process
+
 WANTED = frozenset({"AssumeRole", "ListRoles"})
 FILES = 60
 

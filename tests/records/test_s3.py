@@ -15,6 +15,8 @@ from local_panther.records.model import Tally
 from local_panther.records.s3 import S3, S3Error, is_s3
 from local_panther.times import ALWAYS, Period, parse_time
 
+pytestmark = pytest.mark.process
+
 LOGS = "AWSLogs/123456789012/CloudTrail"
 
 

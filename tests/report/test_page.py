@@ -87,10 +87,12 @@ CRITICAL = "ENTERED 1 of 12 roles: mallory (IAM user, 123456789012) from 198.51.
 class TestOneIncident:
     """A person who assumed a blocklisted role, and a user who got into one of twelve."""
 
+    @pytest.mark.process
     def test_asks_for_nothing_and_complains_of_nothing(self, opened, report):
         page = opened(report)
         assert page.trouble == [] and page.requests == [report.as_uri()]
 
+    @pytest.mark.process
     def test_the_answer_comes_first_and_links_lead_to_it(self, opened, report):
         page = opened(report)
         assert page.locator("h1").inner_text() == "2 incidents, 3 alerts"

@@ -13,6 +13,8 @@ from tests.instance.servers import eventually, processes_with
 from tests.instance.test_uploads import one_rule
 from tests.serving.test_lake import LOGS, rows
 
+pytestmark = pytest.mark.process
+
 CREATE = """mutation($i: CreatePerfTestInput!) {createPerfTest(input: $i) {replay {id state}}}"""
 STOP = """mutation($i: StopReplayInput!) {stopReplay(input: $i) {replay {state completedAt}}}"""
 REPLAY = """query($i: ID!) {replay(id: $i) {state detectionId replayType completedAt

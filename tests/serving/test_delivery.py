@@ -24,6 +24,8 @@ from tests.instance.conftest import archive
 from tests.instance.servers import COMMAND, eventually, server
 from tests.instance.test_uploads import one_rule
 
+pytestmark = pytest.mark.process
+
 SECRET = b"key for a test"
 
 

@@ -29,6 +29,8 @@ from tests.instance.servers import COMMAND, server
 from tests.serving.conftest import content_files, fed
 from tests.serving.test_delivery import alert as made_alert
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def store(lake, tmp_path):

@@ -20,6 +20,8 @@ from tests.instance.test_uploads import one_rule
 from tests.serving.conftest import fed
 from tests.serving.test_lake import LOGS, rows
 
+pytestmark = pytest.mark.process
+
 ON_ROLES = """
 def rule(event):
     return event.get("eventName") == "{name}"

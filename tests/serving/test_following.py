@@ -28,6 +28,8 @@ from tests.builders.events import START, call
 from tests.scale import examples
 from tests.serving.conftest import content_files
 
+pytestmark = pytest.mark.process
+
 WAITING = 600.0
 TABLES = {
     "panther_logs": ["aws_cloudtrail"],

@@ -10,6 +10,8 @@ from tests.instance.conftest import archive
 from tests.serving.conftest import fed
 from tests.serving.test_lake import rows
 
+pytestmark = pytest.mark.process
+
 BODY = """
 def rule(event):
     return event.get("eventName") == "ListRoles"

@@ -17,7 +17,7 @@ from tests.instance.test_uploads import one_rule
 from tests.scale import examples
 from tests.serving.test_delivery import SECRET, receiver
 
-pytestmark = pytest.mark.attack("kills")
+pytestmark = [pytest.mark.attack("kills"), pytest.mark.process]
 
 BODY = """
 def rule(event):

@@ -13,6 +13,8 @@ from local_panther.times import iso
 from tests.builders.replays import BLOCKLIST, CORRELATION
 from tests.instance.servers import eventually, processes_with
 
+pytestmark = pytest.mark.process
+
 LOGS = "panther_logs.public.aws_cloudtrail"
 START = "mutation($i: ExecuteDataLakeQueryInput!) {executeDataLakeQuery(input: $i) {id}}"
 CANCEL = "mutation($i: CancelDataLakeQueryInput!) {cancelDataLakeQuery(input: $i) {id}}"

@@ -22,6 +22,8 @@ from tests.serving.conftest import attack, content_files, fed
 from tests.serving.tables import assert_documented
 from tests.serving.test_lake import GET, START
 
+pytestmark = pytest.mark.process
+
 ENVIRONMENT = REPO / "build" / "mcp-panther"
 HERE = Path(__file__).parent
 NEWEST = ("python3.14", "python3.13", "python3.12")

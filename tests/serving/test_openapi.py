@@ -16,6 +16,8 @@ from jsonschema import Draft202012Validator
 from tests.builders.events import REPO
 from tests.serving.test_rest_items import PATHS, stored  # noqa: F401 - a fixture
 
+pytestmark = pytest.mark.process
+
 FILE = Path(os.environ.get("PANTHER_OPENAPI", REPO / "build" / "panther-openapi.yaml"))
 # The description gives the kinds of an actor to its ID and any text to its type. Clients send and
 # get IDs of users there, as its text says.

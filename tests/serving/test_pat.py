@@ -15,6 +15,8 @@ from tests.instance.test_uploads import RULE
 from tests.serving.conftest import fed
 from tests.serving.tables import assert_documented
 
+pytestmark = pytest.mark.process
+
 TOOL = Path(sys.executable).with_name("panther_analysis_tool")
 BODY = "def rule(event):\n    return event.get('eventName') == 'ListRoles'\n"
 SCHEMA = {

@@ -9,6 +9,8 @@ from local_panther.instance.rest.router import Router
 from local_panther.times import parse_time
 from tests.builders.replays import BLOCKLIST, CORRELATION
 
+pytestmark = pytest.mark.process
+
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 

@@ -12,6 +12,8 @@ from tests.builders import hostile
 from tests.builders.replays import BLOCKLIST, CORRELATION, FAILED_ATTEMPTS
 from tests.instance.conftest import archive
 
+pytestmark = pytest.mark.process
+
 SIMPLE = {
     "AnalysisType": "rule",
     "RuleID": "Test.Simple",

@@ -8,7 +8,7 @@ import pytest
 
 from tests.instance.conftest import TOKEN
 
-pytestmark = pytest.mark.attack("serve")
+pytestmark = [pytest.mark.attack("serve"), pytest.mark.process]
 
 PATHS = (
     ("POST", "/public/graphql"),

@@ -15,6 +15,8 @@ from tests.scale import examples
 from tests.unit_tests.test_reports import run_test
 from tests.unit_tests.test_results import failures
 
+pytestmark = pytest.mark.process
+
 LOG_TYPE = "AWS.CloudTrail"
 EVENT = {"p_log_type": LOG_TYPE, "eventName": "ConsoleLogin"}
 HELPERS = {

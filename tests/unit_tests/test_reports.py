@@ -19,6 +19,8 @@ from tests.builders.content import write_rules
 from tests.cli.test_command_line import COMMAND
 from tests.conftest import copy_content
 
+pytestmark = pytest.mark.process
+
 CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
 CORRELATION_ID = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
 

@@ -10,6 +10,8 @@ import pytest
 
 from tests.scale import slow
 
+pytestmark = pytest.mark.process
+
 RULES = "rules/aws_cloudtrail_rules"
 
 
