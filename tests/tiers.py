@@ -15,6 +15,7 @@ from local_panther.processes import REMOVE_AFTERWARDS
 from tests.scale import QUICK
 
 STARTS = ("subprocess.Popen", "os.posix_spawn")  # audit events
+UNAME = "uname"  # by which `platform` finds the processor, once a process
 FIXTURES = {"browser", "dynalite", "s3_endpoint", "scheduler"}  # that start one for many tests
 SECONDS = "processor seconds"
 SHOWN = 10
@@ -30,8 +31,10 @@ class Tiers:
         sys.addaudithook(self._note)
 
     def _note(self, event: str, arguments: tuple[object, ...]) -> None:
+        if event not in STARTS or arguments[0] == UNAME:
+            return
         # What removes a temporary folder is no part of what is tested.
-        if event in STARTS and REMOVE_AFTERWARDS not in str(arguments[1:2]):
+        if REMOVE_AFTERWARDS not in str(arguments[1:2]):
             self._started.append(f"{event} {arguments[:2]}"[:200])
 
     @pytest.hookimpl(tryfirst=True)

@@ -14,6 +14,8 @@ from local_panther.content.filter_checks import check_filters
 from tests.builders.configurations import change_settings, shipped
 from tests.builders.examples import examples
 
+pytestmark = pytest.mark.process
+
 BIN = Path(sys.executable).parent
 EXAMPLES = {example.name: example for example in examples()}
 

@@ -21,7 +21,7 @@ from tests.instance.servers import COMMAND, Server, server
 from tests.instance.test_uploads import BODY, RULE, one_rule
 from tests.scale import examples
 
-pytestmark = pytest.mark.attack("state")
+pytestmark = [pytest.mark.attack("state"), pytest.mark.process]
 
 
 def rule(name: str, note: str = "") -> bytes:
