@@ -1,10 +1,11 @@
 """Alerts, their events and comments, in SQLite: what was answered survives whatever happens."""
 
+import contextlib
 import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from local_panther.instance.alert_model import (
 )
 from local_panther.instance.database import Database
 from local_panther.instance.delivery_queue import DeliveryQueue
+from local_panther.instance.incident_model import StoredIncident
+from local_panther.instance.incident_store import ALONE, IncidentStore
+from local_panther.instance.incident_store import SCHEMA as INCIDENTS
 from local_panther.text import without_halves
 
 DATABASE = "alerts.sqlite"
 LISTS = ("context", "destinations", "tags", "log_types")  # kept as JSON
-VERSION = 1
-SCHEMA = f"""
+VERSION = 2
+FIRST = f"""
 CREATE TABLE alerts (
   {", ".join(NAMES)}, status TEXT NOT NULL DEFAULT 'OPEN', assignee TEXT, updated REAL,
   PRIMARY KEY (id)
@@ -48,6 +52,8 @@ CREATE INDEX deliveries_due ON deliveries (next_attempt) WHERE state = 'pending'
 CREATE TABLE passed (id TEXT PRIMARY KEY, event_count INTEGER NOT NULL);
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+SCHEMA = f"{FIRST}{INCIDENTS}"
+STEPS = {1: f"{INCIDENTS};{ALONE}"}
 
 
 class UnknownAlertError(LookupError):
@@ -59,6 +65,8 @@ class AlertStore:
 
     Attributes:
         deliveries: Of the alerts.
+        incidents: That the alerts are joined into.
+        changes: How often anything has changed since the start.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,13 +76,21 @@ class AlertStore:
             ContentError: It is not such a database, or of another version.
             OSError: It cannot be made or read.
         """
-        self._database = Database(folder / DATABASE, SCHEMA, VERSION)
-        self._change, self._rows = self._database.change, self._database.rows
+        self._database = Database(folder / DATABASE, SCHEMA, VERSION, STEPS)
+        self._rows = self._database.rows
         self.deliveries = DeliveryQueue(self._database)
+        self.incidents = IncidentStore(self._database)
+        self.changes = 0
 
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._database.change() as db:
+            yield db
+        self.changes += 1
 
     def take(
         self,
@@ -82,6 +98,8 @@ class AlertStore:
         events: Iterable[tuple[str, str]],
         facts: dict[str, Any],
         kept_events: Mapping[str, int] | None = None,
+        incidents: Iterable[StoredIncident] = (),
+        ranks: Mapping[str, int] | None = None,
     ) -> int:
         """Take what a replay found, in one step.
 
@@ -94,6 +112,8 @@ class AlertStore:
             facts: See `fact`.
             kept_events: How many events an alert keeps, to which these are added; the others are
                 in place of those so far.
+            incidents: That they are joined into, those that are new or have changed.
+            ranks: See `IncidentStore.take`.
 
         Returns:
             The number of alerts that were not known.
@@ -129,6 +149,7 @@ class AlertStore:
                 positions[alert_id] += 1
                 position = positions[alert_id]
                 db.execute("INSERT INTO events VALUES (?, ?, ?)", [alert_id, position, event])
+            self.incidents.take(db, incidents, ranks)
             self._set_facts(db, facts)
             (count,) = db.execute("SELECT count(*) FROM alerts").fetchone()
         self.deliveries.due.set()

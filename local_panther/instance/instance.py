@@ -9,12 +9,13 @@ from typing import Any
 from local_panther.instance.alert_model import StoredAlert
 from local_panther.instance.alert_store import AlertStore
 from local_panther.instance.benchmarks import Benchmarks
+from local_panther.instance.incident_model import StoredIncident
 from local_panther.instance.lake_queries import LakeQueries
 from local_panther.instance.library import Library
 from local_panther.instance.rendering import Renderer
 from local_panther.instance.store import LAKE_NAME
 
-LAKE, SUMMARY = "lake", "summary"  # facts beside the alerts
+LAKE, SUMMARY, QUERIES = "lake", "summary", "queries"  # facts beside the alerts
 
 
 class Instance:
@@ -71,6 +72,9 @@ class Instance:
         databases: Path,
         summary: dict[str, Any],
         kept_events: Mapping[str, int] | None = None,
+        incidents: Iterable[StoredIncident] = (),
+        ranks: Mapping[str, int] | None = None,
+        queries: Mapping[str, str] | None = None,
     ) -> int:
         """Take over what a replay found, in one step.
 
@@ -80,6 +84,9 @@ class Instance:
             databases: The folder of the lake's databases, in the state folder.
             summary: What was read.
             kept_events: See `AlertStore.take`.
+            incidents: The incidents that are new or have changed.
+            ranks: The number of each incident of the replay, by ID.
+            queries: The SQL of the saved queries that runbooks name, by name.
 
         Returns:
             The number of alerts that are new.
@@ -93,7 +100,8 @@ class Instance:
         databases.rename(folder / name)
         try:
             facts = {LAKE: name, SUMMARY: summary | {"taken": time.time()}}
-            new = self.alerts.take(alerts, events, facts, kept_events)
+            facts[QUERIES] = dict(queries or {})
+            new = self.alerts.take(alerts, events, facts, kept_events, incidents, ranks)
         except BaseException:
             shutil.rmtree(folder / name, ignore_errors=True)
             raise

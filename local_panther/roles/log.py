@@ -40,13 +40,26 @@ class RoleLog:
         """
         self.settings = settings or shipped_settings()
         self._waiting: list[RoleCall] = []
-        # "" is a temporary file, which SQLite makes once its cache is full.
-        self._calls = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._calls.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        self._calls.execute("PRAGMA journal_mode = OFF")
+        self._calls = _database()
         self._calls.execute(f"CREATE TABLE calls ({FIELDS})")
         # One transaction for good: at the end of each, SQLite looks through all its changed pages.
         self._calls.execute("BEGIN")
+
+    def rest(self) -> None:
+        """Prepare to be copied in a forked process."""
+        self.store()
+        self._calls.execute("COMMIT")
+        self._calls.execute("BEGIN")
+
+    def move(self) -> None:
+        """Continue with a copy of the calls, as a forked process has to after `rest`.
+
+        The file is that of its parent, which continues with it.
+        """
+        copy = _database()
+        self._calls.backup(copy)
+        copy.execute("BEGIN")
+        self._calls = copy
 
     def add(self, event: Mapping[str, Any], time: float) -> None:
         """Take a record of any kind.
@@ -154,6 +167,14 @@ class RoleLog:
         self.store()
         self._calls.execute("CREATE INDEX IF NOT EXISTS by_principal ON calls (principal, time)")
         return self._calls.execute(sql, list(map(_storable, values))).fetchall()
+
+
+def _database() -> sqlite3.Connection:
+    # "" is a temporary file, which SQLite makes once its cache is full.
+    made = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+    made.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    made.execute("PRAGMA journal_mode = OFF")
+    return made
 
 
 def _rows_of(calls: list[RoleCall]) -> Sequence[tuple[Any, ...]]:

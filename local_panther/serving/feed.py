@@ -187,6 +187,9 @@ class Feed:
             results.databases,
             summary,
             results.read_kept_events(),
+            results.read_incidents(),
+            results.read_ranks(),
+            results.read_queries(),
         )
         for problem in [*summary["problems"], *summary["examples"]]:
             self._tell(f"replay: {problem}")

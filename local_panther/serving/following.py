@@ -19,6 +19,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from local_panther import containment
+from local_panther.alerts.model import Alert
+from local_panther.alerts.parameters import TIMELINE_TAG
+from local_panther.alerts.timelines import Timelines
 from local_panther.errors import one_line
 from local_panther.processes import end_with_parent
 from local_panther.records.arrivals import Arrivals, OutOfPlace
@@ -26,6 +29,7 @@ from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.s3 import S3, s3_for
 from local_panther.replay import Run, Stream, running
+from local_panther.roles.settings import RoleSettings, read_settings
 from local_panther.serving.orders import Order
 from local_panther.serving.recorder import Recorder
 from local_panther.serving.results import Results
@@ -51,20 +55,31 @@ def following(
     """
     records = folder / "records"
     records.mkdir()
-    with s3_for(paths) as s3, closing(Recorder(records)) as recorder, running(content) as run:
-        yield Following(run, recorder, s3, workers, waiting_seconds)
+    with (
+        s3_for(paths) as s3,
+        closing(Recorder(records)) as recorder,
+        running(content, saved_queries=TIMELINE_TAG) as run,
+    ):
+        yield Following(run, read_settings(content), recorder, s3, workers, waiting_seconds)
 
 
 class Following:
     """The state of such a replay."""
 
     def __init__(
-        self, run: Run, recorder: Recorder, s3: S3, workers: int, waiting_seconds: float
+        self,
+        run: Run,
+        settings: RoleSettings,
+        recorder: Recorder,
+        s3: S3,
+        workers: int,
+        waiting_seconds: float,
     ) -> None:
         self._run = run
         self._recorder = recorder
         self._s3 = s3
-        self._stream = Stream(run, None, observer=recorder)
+        self._timelines = Timelines(run.content, run.lake, run.errors)
+        self._stream = Stream(run, settings, self._timelines, observer=recorder)
         self._read = Tally()
         self._found = Tally()  # what was found wrong in looking for files
         self._paths_overlap = False  # so that files are read twice
@@ -95,6 +110,8 @@ class Following:
         self._recorder.handed.take_note(
             handed["kept"], handed["provisional"], passed=order.is_passed_over
         )
+        if not order.is_passed_over:
+            self._recorder.incidents.take_note(handed["incidents"])
         return True
 
     def _files(self, order: Order) -> list[str]:
@@ -116,11 +133,16 @@ class Following:
         tally = Tally()
         tally.add(self._found)
         tally.add(self._read)
-        self._recorder.finish(self._stream.outcome(tally), results)
+        self._recorder.finish(self._stream.outcome(tally), results, self._attach)
+
+    def _attach(self, alerts: Sequence[Alert]) -> None:
+        with self._run.errors.caught("timelines"):
+            self._timelines.attach(alerts)
 
     def _finish_in_a_fork(self, results: Results) -> bool:
         self._recorder.rest()
         self._run.rest()
+        self._stream.role_log.rest()
         sys.stderr.flush()
         gc.freeze()  # or a garbage collection there would copy all that this process holds
         child = os.fork()
@@ -136,6 +158,7 @@ class Following:
             copies = results.folder / COPIES
             copies.mkdir()
             self._run.move(copies)
+            self._stream.role_log.move()
             self._recorder.move(results)
             self._finish(results)
             status = 0

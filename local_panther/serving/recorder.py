@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,13 @@ from local_panther.records.model import Record
 from local_panther.replay import Outcome
 from local_panther.serving.findings import FindingLines, row_id
 from local_panther.serving.handing import Handed
+from local_panther.serving.incidents import HandedIncidents, Marks, named_queries
 from local_panther.serving.results import Results
 from local_panther.times import sql_timestamp
 
 LOGS = "panther_logs"
+READING = ("duplicates", "wanted", "outside", "late", "other", "skipped")  # of a tally, besides
+MAX_LEFT_OUT = 5_000  # items of content that are told
 PART_RECORDS = 50_000  # of the lake, from which on a part is not copied any more
 
 
@@ -33,7 +36,7 @@ class Recorder:
     goes on with the records that follow.
 
     Attributes:
-        handed: Which alerts the instance has got.
+        handed: Which alerts the instance has got, and `incidents` which incidents.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -48,6 +51,7 @@ class Recorder:
         self._refused = 0  # of the parts before
         self._findings = FindingLines(folder)
         self.handed = Handed(folder / "events.ndjson")
+        self.incidents = HandedIncidents()
         self._joined: dict[str, set[str]] = {}  # by alert, the rows that are part of it
         self._log_types: dict[str, set[str]] = {}
         self._bytes = 0
@@ -121,12 +125,18 @@ class Recorder:
             if isinstance(event.get("p_log_type"), str):
                 self._log_types.setdefault(alert_id, set()).add(event["p_log_type"])
 
-    def finish(self, outcome: Outcome, results: Results) -> None:
+    def finish(
+        self,
+        outcome: Outcome,
+        results: Results,
+        attach: Callable[[Sequence[Alert]], None] | None = None,
+    ) -> None:
         """Complete the lake, and write the alerts that are news and the summary.
 
         Args:
             outcome: What the replay found.
             results: Where to.
+            attach: Sets the timelines of alerts that do not have them yet.
         """
         self._lake.query("SELECT 1")  # so that there is a database, if no record came
         self._lake.rest()
@@ -135,7 +145,14 @@ class Recorder:
         if self._parts[-1] != results.databases:
             link(self._parts[-1] / DATABASE, results.databases / DATABASE)
         refused = self._findings.store(results.databases)
-        self._hand_over(outcome.alerts, results)
+        changes = self.incidents.changed(outcome.incidents, id_of)
+        if attach:
+            attach(changes.alerts)
+        with results.incidents.open("w", encoding="utf-8") as file:
+            file.writelines(changes.lines())
+        queries = named_queries(outcome.alerts, outcome.content.query_texts)
+        results.queries.write_text(json.dumps(queries), encoding="utf-8")
+        self._hand_over(outcome.alerts, changes.marks, results)
         tally = outcome.tally
         summary = {
             "files": tally.files,
@@ -145,6 +162,12 @@ class Recorder:
             "bytes": {CLOUDTRAIL: self._bytes},
             "refused": refused + self._refused + self._lake.refused,
             "problems": [str(problem) for problem in tally.problems],
+            "reading": {name: getattr(tally, name) for name in READING},
+            "left_out": [
+                [item.item_id, item.reason, str(item.problem or "")]
+                for item in outcome.content.left_out[:MAX_LEFT_OUT]
+            ],
+            "signals": dict(outcome.signals),
             "errors": dict(outcome.errors.counts),
             "examples": [
                 *(f"refused: {found}" for found in sorted(watch.refused())),
@@ -153,7 +176,7 @@ class Recorder:
         }
         results.summary.write_text(json.dumps(summary), encoding="utf-8")
 
-    def _hand_over(self, alerts: Iterable[Alert], results: Results) -> None:
+    def _hand_over(self, alerts: Iterable[Alert], marks: Marks, results: Results) -> None:
         kept: dict[str, int] = {}
         with (
             results.alerts.open("w", encoding="utf-8") as file,
@@ -167,7 +190,7 @@ class Recorder:
                 file.write(json.dumps(stored(alert, types).as_json(), default=str) + "\n")
                 events.writelines(self.handed.events(alert_id))
                 kept[alert_id] = self.handed.kept(alert_id)
-        handed = {"kept": kept, "provisional": self.handed.provisional}
+        handed = {"kept": kept, "provisional": self.handed.provisional, "incidents": marks}
         results.handed.write_text(json.dumps(handed), encoding="utf-8")
 
 

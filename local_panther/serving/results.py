@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from local_panther.instance.alert_model import StoredAlert
+from local_panther.instance.incident_model import StoredIncident
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,16 @@ class Results:
     def events(self) -> Path:
         """The ID of one of these alerts and an event of it, one pair a line."""
         return self.folder / "events.ndjson"
+
+    @property
+    def incidents(self) -> Path:
+        """The ranks of all incidents, and those that are news, one a line."""
+        return self.folder / "incidents.ndjson"
+
+    @property
+    def queries(self) -> Path:
+        """The SQL of the queries that runbooks name."""
+        return self.folder / "queries.json"
 
     @property
     def summary(self) -> Path:
@@ -75,6 +86,39 @@ class Results:
             for line in file:
                 alert_id, event = json.loads(line)
                 yield str(alert_id), json.dumps(event)
+
+    def read_ranks(self) -> dict[str, int]:
+        """Return the number of each incident, by its ID.
+
+        Raises:
+            OSError: They cannot be read.
+            ValueError, TypeError: They are not numbers.
+        """
+        with self.incidents.open(encoding="utf-8") as file:
+            ranks = json.loads(file.readline())
+        return {str(incident_id): int(number) for incident_id, number in ranks.items()}
+
+    def read_incidents(self) -> Iterator[StoredIncident]:
+        """Yield the incidents that are news.
+
+        Raises:
+            OSError: They cannot be read.
+            LookupError, TypeError, ValueError: A line is not an incident.
+        """
+        with self.incidents.open(encoding="utf-8") as file:
+            file.readline()
+            for line in file:
+                yield StoredIncident.from_json(json.loads(line))
+
+    def read_queries(self) -> dict[str, str]:
+        """Return the SQL of the queries that runbooks name, by name.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError, TypeError: It is anything else.
+        """
+        found = json.loads(self.queries.read_text(encoding="utf-8"))
+        return {str(name): str(sql) for name, sql in found.items()}
 
     def read_kept_events(self) -> dict[str, int]:
         """Return how many events of alerts are not written, as they were in the results before.

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from local_panther.instance.alert_model import AlertFilter
 from local_panther.instance.alert_store import AlertStore
+from local_panther.instance.incident_store import IncidentFilter
 from local_panther.lake.reading import LakeReader
 from local_panther.records.arrivals import OutOfPlace
 from local_panther.records.trail import Trail
@@ -120,18 +121,30 @@ def everything(content: Path, logs: Path, folder: Path) -> Results:
     (folder / "records").mkdir(parents=True)
     results.databases.mkdir(parents=True)
     with closing(Recorder(folder / "records")) as observer:
-        observer.finish(replay(Trail([str(logs)]), content, observer=observer), results)
+        outcome = replay(Trail([str(logs)]), content, observer=observer, with_timelines=True)
+        observer.finish(outcome, results)
     return results
 
 
 def take(store: AlertStore, results: Results) -> None:
     kept = results.read_kept_events()
-    store.take(results.read_alerts(), results.read_events(), {}, kept)
+    incidents = results.read_incidents(), results.read_ranks()
+    store.take(results.read_alerts(), results.read_events(), {}, kept, *incidents)
 
 
 def held(store: AlertStore) -> dict:
     found = [kept.found for kept in store.find(AlertFilter(), -1)]
     return {alert.id: (alert, store.events(alert.id, 0, 10_000)) for alert in found}
+
+
+def incidents(store: AlertStore) -> dict:
+    """All incidents of the latest replay, and what is known of each."""
+    found = {}
+    for row in store.incidents.find(IncidentFilter(), -1):
+        _, plain = store.incidents.get(row.id)
+        if row.number is not None:
+            found[row.number] = (row, {**plain, "number": row.number})
+    return found
 
 
 def rows(results: Results) -> dict[str, Counter]:
@@ -217,4 +230,5 @@ def hold_against_replays_of_all(tmp_path_factory, content, random, count):
                 take(followed, found)
                 take(replayed, wanted)
                 assert held(followed) == held(replayed)
-            assert held(followed)
+                assert incidents(followed) == incidents(replayed)
+            assert held(followed) and any(row.entered for row, _ in incidents(followed).values())
