@@ -17,6 +17,7 @@ from local_panther.cli.options import Workers
 from local_panther.processes import END_SIGNALS
 
 if TYPE_CHECKING:
+    from local_panther.console.sessions import Sessions
     from local_panther.instance.delivery import Webhook
     from local_panther.instance.instance import Instance
     from local_panther.instance.server import Background
@@ -76,6 +77,8 @@ def serve(
     trust_content: TrustContent = False,
 ) -> None:
     """Run an instance for Panther's clients: content, alerts and the data lake."""
+    from local_panther.console.sessions import Sessions
+    from local_panther.console.site import Console as Pages
     from local_panther.instance.access import is_loopback
     from local_panther.instance.server import Listening, serve_until_stopped
 
@@ -90,6 +93,7 @@ def serve(
     feed = _feed(replay or [], workers, messages, follow=follow, trust=trust_content)
     webhook = _webhook(deliver, messages)
     note_limits(messages, trust=trust_content)
+    sessions = Sessions(token)
     links = list[str]()
     os.umask(0o077)
 
@@ -99,12 +103,13 @@ def serve(
             print(f"export {TOKEN_VARIABLE}={shlex.quote(token)}")
         print(end="", flush=True)
         links.append(url.removesuffix("/public/graphql"))
-        note(url, messages)
+        note(_console_link(links[0], sessions, is_secret=bool(given)), messages)
         note(f"uploads are kept in {state}; Ctrl-C stops", messages)
 
     try:
         with content_errors(messages):
-            listening = Listening(host, port, token, allow_host or ())
+            pages = lambda instance: Pages(instance, sessions)  # noqa: E731
+            listening = Listening(host, port, token, allow_host or (), pages=pages)
             background = _background(feed, webhook, links, lambda text: note(text, messages))
             serve_until_stopped(
                 state, listening, ready, END_SIGNALS, background, trust=trust_content
@@ -114,6 +119,13 @@ def serve(
         raise
     except (OSError, UnicodeError) as error:
         _fail(messages, f"{host} port {port}, {state}: {error}")
+
+
+def _console_link(address: str, sessions: "Sessions", *, is_secret: bool) -> str:
+    """Return where a person looks at it; if the token is no secret, the link signs in once."""
+    if is_secret:
+        return f"console: {address}/ (sign in with the token)"
+    return f"console: {address}/console/login?code={sessions.new_code()} (signs in once)"
 
 
 def _feed(

@@ -25,13 +25,19 @@ class Access:
         own = {"localhost", socket.gethostname()}
         self._names = {name.lower() for name in (*own, *names) if name}
 
-    def refusal(self, request: web.Request) -> tuple[int, str] | None:
-        """Return why a request is refused, as an HTTP status and a message; None if it is not."""
+    def foreign(self, request: web.Request) -> tuple[int, str] | None:
+        """Return why a request is not meant for this server, as `refusal` does; None if it is."""
         if not self._is_own(request.headers.get(hdrs.HOST, "")):
             return 403, "Forbidden: the Host header is not a name of this server"
         origin = request.headers.get(hdrs.ORIGIN)
         if origin is not None and origin != f"http://{request.headers[hdrs.HOST]}":
             return 403, "Forbidden: the request comes from another origin"
+        return None
+
+    def refusal(self, request: web.Request) -> tuple[int, str] | None:
+        """Return why a request is refused, as an HTTP status and a message; None if it is not."""
+        if found := self.foreign(request):
+            return found
         sent = request.headers.get(TOKEN_HEADER, "")
         if not hmac.compare_digest(sent.encode("utf-8", "surrogateescape"), self._token):
             return 403, "Forbidden: the API token is missing or wrong"

@@ -42,12 +42,13 @@ ALONE = """
 INSERT OR IGNORE INTO incidents
   (id, rank, severity, principal, who, headline, sentence, address, first, last, entered, alerts,
    words)
-  SELECT id, coalesce(nullif(instr('CRITICALHIGH    MEDIUM  LOW     INFO', severity), 0) / 8, 5), severity,
-    '', '', title, title, '', first, last, 0, 1, lower(title || ' ' || rule_id)
+  SELECT id, coalesce(nullif(instr('CRITICALHIGH    MEDIUM  LOW     INFO', severity), 0) / 8, 5),
+    severity, '', '', title, title, '', first, last, 0, 1, lower(title || ' ' || rule_id)
   FROM alerts WHERE incident IS NULL;
 UPDATE alerts SET incident = id WHERE incident IS NULL
 """
-ORDER = "rank, -entered, -coalesce(tried, 0), first, id"
+ORDER_PARTS = ("rank", "-entered", "-coalesce(tried, 0)", "first", "id")
+ORDER = ", ".join(ORDER_PARTS)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class IncidentFilter:
             seconds since 1970.
         after: The place after which the page begins (`IncidentRow.place`): whatever arrives in the
             meantime, no other incident appears twice or is passed over.
+        before: The place that the page ends with, the nearest first.
     """
 
     severities: tuple[str, ...] = ()
@@ -103,6 +105,7 @@ class IncidentFilter:
     since: float | None = None
     until: float | None = None
     after: Sequence[Any] = ()
+    before: Sequence[Any] = ()
 
 
 class IncidentStore:
@@ -156,11 +159,14 @@ class IncidentStore:
             limit: How many at most.
         """
         clause, values = _where(wanted)
-        if wanted.after:
-            clause = f"{clause} AND ({ORDER}) > (?, ?, ?, ?, ?)"
-            values += wanted.after
+        order = ORDER
+        if place := wanted.after or wanted.before:
+            clause = f"{clause} AND ({ORDER}) {'>' if wanted.after else '<'} (?, ?, ?, ?, ?)"
+            values += place
+        if wanted.before and not wanted.after:
+            order = ", ".join(f"{part} DESC" for part in ORDER_PARTS)
         names = ", ".join((*LISTED, "status"))
-        sql = f"SELECT {names} FROM incidents WHERE {clause} ORDER BY {ORDER} LIMIT ?"
+        sql = f"SELECT {names} FROM incidents WHERE {clause} ORDER BY {order} LIMIT ?"
         return [IncidentRow(*row) for row in self._rows(sql, [*values, limit])]
 
     def counts(self, wanted: IncidentFilter) -> dict[str, int]:

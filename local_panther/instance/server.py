@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import hdrs, web
 
@@ -35,6 +35,19 @@ Background = Callable[[Instance], contextlib.AbstractContextManager[Any]]
 Answer = Callable[[str, dict[str, Any] | None, str | None], dict[str, Any]]
 
 
+class Pages(Protocol):
+    """Pages for people, beside the APIs for programs: who may see them they decide themselves."""
+
+    def has(self, path: str) -> bool:
+        """Return whether a path is one of theirs."""
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request that is meant for this server."""
+
+    def close(self) -> None:
+        """End what would go on for ever."""
+
+
 @dataclass(frozen=True)
 class Listening:
     """Where a server listens, and for whom.
@@ -45,6 +58,7 @@ class Listening:
         token: What clients must send in X-API-Key.
         names: Names that clients may address it by, beside addresses, localhost and `host`.
         opened: A socket that listens there already.
+        pages: Makes the pages for people, from the instance; None for a server without any.
     """
 
     host: str
@@ -52,6 +66,7 @@ class Listening:
     token: str
     names: Iterable[str] = field(default=())
     opened: socket.socket | None = None
+    pages: Callable[[Instance], Pages] | None = None
 
 
 class _Handler:
@@ -66,15 +81,20 @@ class _Handler:
         self._connections = connections
         self.answer: Answer | None = None
         self.rest: Router | None = None
+        self.pages: Pages | None = None
 
-    async def handle(self, request: web.Request) -> web.Response:
-        """Answer a request, whatever its path: none is looked at before the access is granted."""
-        refusal = self._access.refusal(request)
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request; of an API, no path is looked at before the access is granted."""
+        pages = self.pages if self.pages and self.pages.has(request.path) else None
+        refusal = self._access.foreign(request) if pages else self._access.refusal(request)
         if refusal:
             response = _refused(*refusal)
             response.force_close()  # its body, if there is one, is not waited for
             return response
         try:
+            if pages:
+                with self._connections.request(request.transport):
+                    return await pages.answer(request)
             return await self._answered(request)
         except (ConnectionError, web.HTTPException):
             raise
@@ -204,6 +224,9 @@ async def serve(
         api = Api(instance)
         stack.callback(api.close)
         handler.answer, handler.rest = api.answer, Router(instance)
+        if listening.pages:
+            handler.pages = listening.pages(instance)
+            stack.callback(handler.pages.close)
         await server.start_serving()
         port = server.sockets[0].getsockname()[1]
         name = f"[{host}]" if ":" in host else host
@@ -253,6 +276,7 @@ def running(
     background: Background = contextlib.nullcontext,
     listening: socket.socket | None = None,
     *,
+    pages: Callable[[Instance], Pages] | None = None,
     trust: bool = False,
 ) -> Iterator[str]:
     """Serve on a free port of loopback while the context lasts; gives the URL.
@@ -262,6 +286,7 @@ def running(
         token: What clients must send in X-API-Key.
         background: Makes what goes on beside the requests, from the instance.
         listening: A socket that listens on loopback already, in place of a free port.
+        pages: See `Listening`.
         trust: Run uploaded code without the box.
 
     Raises:
@@ -275,7 +300,7 @@ def running(
         url.append(found)
         is_ready.set()
 
-    place = Listening("127.0.0.1", 0, token, opened=listening)
+    place = Listening("127.0.0.1", 0, token, opened=listening, pages=pages)
     task = loop.create_task(serve(state, place, ready, background, trust=trust))
 
     def run() -> None:

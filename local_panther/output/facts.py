@@ -10,6 +10,7 @@ from local_panther.times import iso, span
 
 if TYPE_CHECKING:  # a query prints rows without all that makes alerts
     from local_panther.alerts.model import Alert
+    from local_panther.records.model import Tally
     from local_panther.replay import Outcome
 
 Fact = tuple[str, list[str]]
@@ -51,9 +52,8 @@ def alert_facts(alert: "Alert") -> Iterator[Fact]:
     yield from context_facts(alert)
 
 
-def reading_facts(outcome: "Outcome") -> Iterator[tuple[str, str]]:
+def reading_facts(tally: "Tally") -> Iterator[tuple[str, str]]:
     """Yield name and value of what was read."""
-    tally = outcome.tally
     yield "files", f"{tally.files:,}"
     yield "records", f"{tally.records:,}"
     if tally.first is not None and tally.last is not None:

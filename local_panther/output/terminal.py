@@ -16,7 +16,7 @@ MAX_QUIET = 10  # rules without a signal that are listed; more are counted
 def print_summary(outcome: Outcome, console: Console) -> None:
     """Print what was read, what matched and what could not be done."""
     reading = table("Read", "")
-    for name, value in reading_facts(outcome):
+    for name, value in reading_facts(outcome.tally):
         reading.add_row(Text(name), Text(value))
     console.print(reading)
     detections, totals = table("Rule", "Signals", "Alerts", "Errors"), [0, 0, 0]

@@ -54,7 +54,7 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
     Raises:
         OSError: The file cannot be written; one that was there before is as it was.
     """
-    environment = _environment()
+    environment = report_environment()
     paths = list(sources) if "-" not in sources else ["PATHS"]
     cards = [Card(incident, paths) for incident in outcome.incidents]
     rendered, used = _rendered(environment, cards)
@@ -71,7 +71,7 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
         basis=basis(outcome.tally),
         no_alert=no_alert(outcome.tally),
         without_answer=without_answer(outcome.tally),
-        reading=list(reading_facts(outcome)),
+        reading=list(reading_facts(outcome.tally)),
         detections=list(detection_facts(outcome)),
         notes=list(notes(outcome)),
     )
@@ -80,7 +80,7 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
 
 def write_page(path: Path, template: str, **values: Any) -> None:
     """Render a template and put it in its place in one step."""
-    write_text(path, _environment().get_template(template).render(**values))
+    write_text(path, report_environment().get_template(template).render(**values))
 
 
 def _rendered(
@@ -108,9 +108,16 @@ def _rendered(
     return rendered, queries
 
 
-def _environment() -> jinja2.Environment:
+def report_environment(*more: jinja2.BaseLoader) -> jinja2.Environment:
+    """Return what renders the templates of a report, or of pages that are made of its parts.
+
+    Whatever an expression shows is escaped, and made printable before.
+
+    Args:
+        more: Where further templates are.
+    """
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("local_panther.report"),
+        loader=jinja2.ChoiceLoader([*more, jinja2.PackageLoader("local_panther.report")]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -109,11 +109,11 @@ def _table_json(name: str, columns: list[tuple[str, str]]) -> dict[str, Any]:
         "displayName": name,
         "description": DESCRIPTIONS.get(name),
         "logType": LOG_TYPES.get(name),
-        "columns": [{"name": name, "type": _snowflake(kind)} for name, kind in columns],
+        "columns": [{"name": name, "type": snowflake_type(kind)} for name, kind in columns],
     }
 
 
-def _snowflake(kind: str) -> str:
+def snowflake_type(kind: str) -> str:
     """Return a type of DuckDB as Snowflake calls it."""
     if kind.endswith("[]"):
         return "ARRAY"
@@ -151,7 +151,7 @@ def _results_json(query: LakeQuery, asked: dict[str, Any]) -> dict[str, Any] | N
         "pageInfo": _page_info(start, size, len(found.rows)),
         "columnInfo": {
             "order": [name for name, _ in found.columns],
-            "types": {name: _snowflake(kind) for name, kind in found.columns},
+            "types": {name: snowflake_type(kind) for name, kind in found.columns},
         },
         "stats": {
             "bytesScanned": found.size,

@@ -1,0 +1,1 @@
+"""The console: the pages on which a person works through what `serve` has found."""
