@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 from collections import Counter
 
 import pypdf
@@ -22,13 +21,11 @@ from local_panther.simulate.scenario import Api
 from local_panther.tuning.run import tune
 from tests.builders import hostile
 from tests.builders.alerts import alert
+from tests.builders.browser import started_browser, watched_page
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.months import month
 from tests.builders.replays import simulated
 from tests.builders.unlisted import CONTENT
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 def written(path, *trails):
@@ -49,14 +46,8 @@ def report(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser():
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with api.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=path, args=FLAGS)
+    with started_browser() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture
@@ -64,12 +55,7 @@ def opened(browser):
     """Open a file and return the page, with what it logged and asked for."""
 
     def opened(path, **options):
-        page = browser.new_context(**options).new_page()
-        page.trouble, page.requests = [], []
-        page.on("console", lambda message: page.trouble.append(message.text))
-        page.on("pageerror", lambda error: page.trouble.append(str(error)))
-        page.on("dialog", lambda dialog: page.trouble.append(dialog.message))
-        page.on("request", lambda request: page.requests.append(request.url))
+        page = watched_page(browser, **options)
         page.goto(path.as_uri())
         return page
 

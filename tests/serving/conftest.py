@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from local_panther.console.sessions import Sessions
+from local_panther.console.site import Console
 from local_panther.instance.server import running
 from local_panther.serving.feed import Feed
 from tests.builders.replays import simulated
@@ -52,8 +54,14 @@ def fed(
         feeds.append(Feed(instance, [str(path) for path in paths], 1, messages, follow=follow))
         return feeds[0]
 
-    with running(state, TOKEN, background, trust=trust) as url:
+    sessions = Sessions(TOKEN)
+
+    def pages(instance):
+        return Console(instance, sessions)
+
+    with running(state, TOKEN, background, pages=pages, trust=trust) as url:
         client = Client(url, state)
+        client.sessions, client.home = sessions, url.replace("/public/graphql", "/")
         client.messages, client.feed = messages, feeds[0]
         if content:
             assert client.upload(content)["status"] == "COMPLETED"

@@ -1,0 +1,92 @@
+"""The console in a real browser, and requests to it by hand."""
+
+import http.client
+import re
+from collections.abc import Iterator
+from urllib.parse import urlencode, urlsplit
+
+import pytest
+
+from tests.builders.browser import started_browser, watched_page
+from tests.instance.conftest import archive
+from tests.serving.conftest import attack, content_files, fed
+
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
+@pytest.fixture(scope="session")
+def found(tmp_path_factory) -> Iterator:
+    """An instance with two incidents, which tests may read."""
+    folder = tmp_path_factory.mktemp("console")
+    with fed(folder / "state", attack(folder), content=archive(content_files())) as client:
+        yield client
+
+
+@pytest.fixture
+def worked(tmp_path) -> Iterator:
+    """One that a test may change."""
+    content = archive(content_files())
+    with fed(tmp_path / "state", attack(tmp_path), content=content) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with started_browser() as running:
+        yield running
+
+
+@pytest.fixture
+def signed_in(browser):
+    """Open a page of an instance as somebody who is signed in."""
+
+    def signed_in(client, path="", **options):
+        page = watched_page(browser, **options)
+        page.goto(f"{client.home}console/login?code={client.sessions.new_code()}")
+        if path:
+            page.goto(client.home + path)
+        return page
+
+    return signed_in
+
+
+class Visitor:
+    """Sends requests by hand, with the cookies that it gets."""
+
+    def __init__(self, client) -> None:
+        self.place = urlsplit(client.home)
+        self.cookie = ""
+        self.csrf = ""
+
+    @classmethod
+    def signed_in(cls, client) -> "Visitor":
+        visitor = cls(client)
+        visitor.get(f"/console/login?code={client.sessions.new_code()}")
+        _, text, _ = visitor.get("/")
+        visitor.csrf = re.search('name="csrf" value="([^"]+)"', text)[1]
+        return visitor
+
+    def get(self, path, **headers):
+        return self.ask("GET", path, None, headers)
+
+    def post(self, path, fields, **headers):
+        """Send a form, with the token of the session unless the fields have one."""
+        return self.ask("POST", path, urlencode({"csrf": self.csrf, **fields}), {**FORM, **headers})
+
+    def ask(self, method, path, body, headers):
+        """Return the status, the text and the headers of the answer."""
+        connection = http.client.HTTPConnection(self.place.hostname, self.place.port, timeout=30)
+        own = {"Cookie": self.cookie} if self.cookie else {}
+        sent = {name: value for name, value in {**own, **headers}.items() if value is not None}
+        connection.request(method, path, body, sent)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        if cookie := answer.headers.get("Set-Cookie"):
+            self.cookie = cookie.partition(";")[0]
+        connection.close()
+        return answer.status, text, answer.headers
+
+
+@pytest.fixture
+def visitor(found) -> Visitor:
+    return Visitor.signed_in(found)
