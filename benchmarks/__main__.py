@@ -24,6 +24,7 @@ SECTIONS = (
     "command_time",
     "engineers_loop",
     "follow",
+    "console",
     "latency",
 )
 

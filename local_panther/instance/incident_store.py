@@ -229,8 +229,7 @@ def _where(wanted: IncidentFilter) -> tuple[str, list[Any]]:
     if wanted.principal:
         add("instr(lower(who || ' ' || principal), ?) > 0", wanted.principal.lower())
     if wanted.rule_id:
-        of_rule = "SELECT 1 FROM alerts WHERE alerts.incident = incidents.id AND rule_id = ?"
-        add(f"EXISTS ({of_rule})", wanted.rule_id)
+        add("id IN (SELECT incident FROM alerts WHERE rule_id = ?)", wanted.rule_id)
     if wanted.since is not None:
         add("last >= ?", wanted.since)
     if wanted.until is not None:
