@@ -61,6 +61,9 @@ def test_the_first_screen_of_the_readme_has_the_two_commands_and_the_whole_is_sh
     assert len(lines) <= 90
 
 
-def test_the_picture_is_one():
-    picture = Path(REPO / "docs" / "assets" / "report.png").read_bytes()
+@pytest.mark.parametrize(
+    "name", ["report", "console", "console-incident", "console-dark", "console-390"]
+)
+def test_the_pictures_are_some(name):
+    picture = Path(REPO / "docs" / "assets" / f"{name}.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) < 400_000

@@ -81,6 +81,7 @@ def _run(command: str, folder: Path) -> str:
     lines = (line.rstrip() for line in text.replace(f"{folder}/", "").splitlines())
     text = "".join(f"{line}\n" for line in lines if not PASSING.search(line))
     text = re.sub("(?m)^(export PANTHER_API_TOKEN=).*", r"\1your-token", text)
+    text = re.sub(r"(login\?code=)\S+", r"\1…", text)
     return re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:8097", text)
 
 

@@ -198,7 +198,7 @@ class Deliverer:
             "createdAt": iso(found.created),
             "severity": found.severity,
             "type": f"{found.detection_type}_ERROR" if is_error else found.detection_type,
-            "link": f"{self._link}/alerts/{found.id}",
+            "link": f"{self._link}/console/incidents/{found.id}",
             "title": found.title,
             "name": found.rule_name,
             "alertId": found.id,

@@ -132,7 +132,7 @@ def test_each_alert_is_delivered_once_in_the_shape_of_panther(found):
         "createdAt": "2026-01-05T10:00:00Z",
         "severity": "HIGH",
         "type": "RULE",
-        "link": f"http://here/alerts/{alert(0).id}",
+        "link": f"http://here/console/incidents/{alert(0).id}",
         "title": "a title",
         "name": "A rule",
         "alertId": alert(0).id,
