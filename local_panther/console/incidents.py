@@ -28,7 +28,7 @@ from local_panther.times import parse_time
 PAGE = 50  # incidents
 EVENTS_PAGE = 25
 MAX_RELATED = 20
-MAX_COMMENTS = 1000  # of an incident
+MAX_COMMENTS = 200  # of an incident, the latest
 MAX_ALERTS = 1000  # of an incident that are shown
 ANY = "ANY"  # status
 FILTERS = ("severity", "status", "rule", "principal", "search", "from", "to")
@@ -92,11 +92,14 @@ class Incidents:
         of_principal = IncidentFilter(principal=row.principal)
         others = self._incidents.find(of_principal, MAX_RELATED) if row.principal else []
         kept = self._kept(row.id)
+        is_whole = len(incident.alerts) == row.alerts
         return Page(
             "incident_page.html.j2",
             {
                 "row": row,
                 "incident": incident,
+                # Of a flood not all alerts are kept
+                "sentence": incident.sentence if is_whole else row.sentence,
                 "card": Card(incident, ["PATHS"]),
                 "kept": kept,
                 "assignees": list({alert.assignee for alert in kept}),
@@ -200,7 +203,7 @@ class Incidents:
             for alert in kept
             for comment in self._alerts.comments(alert.found.id, 0, MAX_COMMENTS)
         ]
-        yield from sorted(notes, key=lambda note: note.comment.number)
+        yield from sorted(notes, key=lambda note: note.comment.number)[-MAX_COMMENTS:]
 
     def _first(self, wanted: IncidentFilter) -> IncidentRow | None:
         return next(iter(self._incidents.find(wanted, 1)), None)

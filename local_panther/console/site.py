@@ -73,7 +73,7 @@ class Console:
         self._routes: list[tuple[str, re.Pattern[str], Answer]] = [
             (method, re.compile(path), answer)
             for method, path, answer in (
-                ("GET", "/", incidents.listed),
+                ("GET", "/(?:console/?)?", incidents.listed),
                 ("GET", f"/console/incidents/{ONE}", incidents.shown),
                 ("POST", f"/console/incidents/{ONE}", incidents.changed),
                 ("GET", f"/console/alerts/{ONE}/events", incidents.events),

@@ -16,6 +16,10 @@ from local_panther.roles.calls import RoleCall
 from local_panther.roles.facts import RoleFacts
 from local_panther.text import first_of
 
+# What is kept of one incident, the worst alerts first: their count has them all.
+MAX_ALERTS = 1_000
+MAX_EVENT_BYTES = 1024 * 1024  # packed
+MAX_EVENT_IDS = 200_000
 # The fields of an alert that are plain already.
 PLAIN = (
     *("severity", "title", "dedup", "created_at", "first", "last", "description", "runbook"),
@@ -141,15 +145,24 @@ def incident_from(plain: Mapping[str, Any], queries: Mapping[str, str]) -> Incid
 def _plain(incident: Incident) -> dict[str, Any]:
     timelines: list[list[dict[str, Any]]] = []  # alerts of one time share one
     places: dict[int, int] = {}
-    for alert in incident.alerts:
+    for alert in incident.alerts[:MAX_ALERTS]:
         if alert.timeline and id(alert.timeline) not in places:
             places[id(alert.timeline)] = len(timelines)
             timelines.append(alert.timeline)
     roles = incident.roles
+    alerts: list[dict[str, Any]] = []
+    size = ids = 0
+    for alert in incident.alerts[:MAX_ALERTS]:
+        plain = _plain_alert(alert, places.get(id(alert.timeline)))
+        size += sum(map(len, alert.packed_events))
+        ids += len(alert.event_ids)
+        plain |= {"events": [], "event": {}} if alerts and size > MAX_EVENT_BYTES else {}
+        plain |= {"event_ids": []} if alerts and ids > MAX_EVENT_IDS else {}
+        alerts.append(plain)
     return {
         "number": incident.number,
         "principal": incident.principal,
-        "alerts": [_plain_alert(a, places.get(id(a.timeline))) for a in incident.alerts],
+        "alerts": alerts,
         "timelines": timelines,
         "first": incident.first,
         "last": incident.last,

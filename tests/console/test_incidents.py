@@ -14,6 +14,7 @@ from local_panther.alerts.model import Alert
 from local_panther.console.asked import Asked
 from local_panther.console.incidents import PAGE, Incidents
 from local_panther.console.sessions import Session
+from local_panther.instance import incident_model
 from local_panther.instance.alert_model import STATUSES, StoredAlert
 from local_panther.instance.alert_store import FIRST, AlertStore
 from local_panther.instance.incident_model import StoredIncident, incident_from, stored_incident
@@ -162,6 +163,16 @@ def test_what_is_kept_becomes_the_same_incident_again(seed, count):
         again = incident_from(StoredIncident.from_json(kept.as_json()).found, {})
         assert again == incident and again.sentence == incident.sentence
         assert again.caller == incident.caller and again.containment == incident.containment
+
+
+def test_a_flood_of_alerts_is_kept_in_bounded_size(instance, monkeypatch):
+    monkeypatch.setattr(incident_model, "MAX_ALERTS", 50)
+    monkeypatch.setattr(incident_model, "MAX_EVENT_BYTES", 2_000)
+    (incident,) = take(instance.alerts, [alert(first=START + 60 * n) for n in range(80)])
+    alerts = incident.found["alerts"]
+    assert len(alerts) == 50 and alerts[0]["events"] and not alerts[-1]["events"]
+    values = Incidents(instance).shown(asked(incident.id)).values
+    assert values["row"].alerts == 80 and "79 more alerts" in values["sentence"]
 
 
 @pytest.mark.parametrize(

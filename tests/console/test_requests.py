@@ -183,6 +183,10 @@ class TestASession:
         status, text, _ = visitor.get(path)
         assert status in (400, 404) and 'role="alert"' in text
 
+    def test_its_short_address_leads_to_the_list(self, visitor):
+        for path in ("/console", "/console/"):
+            assert "data-row" in visitor.get(path)[1]
+
     def test_a_change_that_is_none_is_refused(self, found, visitor):
         path = f"/console/incidents/{alert_ids(found)[0]}"
         for fields in ({}, {"status": "DONE"}, {"comment": "  "}, {"comment": "x" * 100_001}):

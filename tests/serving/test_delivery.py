@@ -387,7 +387,7 @@ def test_serve_delivers_what_its_replay_finds(tmp_path):
             assert eventually(lambda: running.client.get("/alerts")["results"][0]["deliveries"])
         assert hook.alerts == [found["id"]]
         link = json.loads(hook.received[0][1])["link"]
-        assert link == f"http://127.0.0.1:{running.port}/alerts/{found['id']}"
+        assert link == f"http://127.0.0.1:{running.port}/console/incidents/{found['id']}"
 
 
 def test_serve_without_a_key_says_what_to_set(tmp_path):
