@@ -7,6 +7,7 @@ import tarfile
 
 import pytest
 
+from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.report.page import write_report
 from tests.builders.browser import watched_page
@@ -116,7 +117,7 @@ def test_it_says_of_an_incident_what_the_report_says(found, signed_in, tmp_path,
         (content / name).parent.mkdir(parents=True, exist_ok=True)
         (content / name).write_text(text)
     (trail,) = found.state.parent.glob("*.gz")
-    outcome = replay([str(trail)], content, with_timelines=True)
+    outcome = replay(Trail([str(trail)]), content, with_timelines=True)
     write_report(outcome, tmp_path / "report.html")
     report = browser.new_page()
     report.goto((tmp_path / "report.html").as_uri())
