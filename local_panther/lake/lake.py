@@ -5,7 +5,6 @@ import logging
 import math
 import re
 import shutil
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +26,7 @@ from local_panther.lake.lines import line_of, repaired
 from local_panther.lake.reach import Reach
 from local_panther.lake.session import NOW, begin, check_path, quoted
 from local_panther.lake.unread import UnreadLines
+from local_panther.lake.waiting import Queries
 from local_panther.lake.windows import Gate
 from local_panther.processes import TemporaryFolder
 from local_panther.records.model import Record
@@ -107,6 +107,7 @@ class Lake:
         self._failed: list[bytes] = []  # that wait for a gate
         self._failed_bytes = 0  # since the last look at which can go
         self._has_failed = False  # once one was added
+        self._queries = Queries()
         self._lacks_failed = False  # of those that a gate has to see
         self.added_bytes = 0
         self.refused = 0
@@ -123,7 +124,7 @@ class Lake:
     def close(self) -> None:
         """Close the database and remove its files, but for one that stays."""
         if "_connection" in vars(self):
-            self._connection.close()
+            self._queries.close(self._connection)
         self._folder.cleanup()
 
     def rest(self) -> None:
@@ -368,22 +369,17 @@ class Lake:
         return self._rows(sql, {**moment, **(values or {})} or None)
 
     def _rows(self, sql: str, values: dict[str, Any] | None) -> list[dict[str, Any]]:
-        limit = threading.Timer(QUERY_SECONDS, self._connection.interrupt)
-        limit.start()
-        try:
-            cursor = self._connection.execute(sql, values)
-            found = cursor.fetchmany(MAX_ROWS + 1)
-        finally:
-            limit.cancel()
-        if len(found) > MAX_ROWS:
+        found = self._queries.fetch(
+            self._connection, sql, values, seconds=QUERY_SECONDS, most=MAX_ROWS + 1
+        )
+        if len(found.rows) > MAX_ROWS:
             raise TooManyRowsError(f"more than {MAX_ROWS:,} rows")
-        columns = [(column[0], str(column[1])) for column in cursor.description]
         return [
             {
                 name: json_value(value) if kind == "JSON" else plain(value)
-                for (name, kind), value in zip(columns, row, strict=True)
+                for (name, kind), value in zip(found.columns, row, strict=True)
             }
-            for row in found
+            for row in found.rows
         ]
 
     def _flush(self) -> None:

@@ -6,7 +6,6 @@ remembered, by what their text and this package are.
 
 import contextlib
 import logging
-import threading
 from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from local_panther.errors import FieldError
 from local_panther.imports import LazyModule
 from local_panther.lake.columns import create_table
 from local_panther.lake.session import begin
+from local_panther.lake.waiting import Queries
 from local_panther.remembered import remember, remembered
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class _Preparer:
 
     def __init__(self) -> None:
         self._new: dict[str, str] = {}
+        self._queries = Queries()
 
     def knows(self, text: str) -> bool:
         """Return whether a query with this text was right before."""
@@ -62,20 +63,16 @@ class _Preparer:
         sql = transpile_sql(query)
         try:
             values = {"now": "2026-01-05"} if "$now" in sql else None
-            self._connection.execute(f"EXPLAIN {sql}", values)
+            self._queries.fetch(self._connection, f"EXPLAIN {sql}", values)
         except duckdb.Error as error:
             raise FieldError(str(error).strip().splitlines()[0]) from error
         self._new[text] = ""
-        limit = threading.Timer(PROOF_SECONDS, self._connection.interrupt)
-        limit.start()
         try:
-            self._connection.execute(sql, values)
+            self._queries.fetch(self._connection, sql, values, seconds=PROOF_SECONDS)
         except duckdb.Error as error:  # such as a division by their number
             logging.debug("not proven: %s", error)
         else:
             remember(PROVEN, {text: ""})
-        finally:
-            limit.cancel()
 
     @cached_property
     def _connection(self) -> "duckdb.DuckDBPyConnection":
@@ -91,5 +88,5 @@ class _Preparer:
     def close(self) -> None:
         """Close the lake, and remember what was right."""
         if "_connection" in vars(self):
-            self._connection.close()
+            self._queries.close(self._connection)
         remember(PREPARED, self._new)
