@@ -265,7 +265,7 @@ class TestTemporaryFolder:
             "        print(end='.', flush=True)\n"
             "        [(folder / str(i)).write_text('') for i in range(20)]\n"
         )
-        for number in range(examples(5, 50)):
+        for number in range(examples(5, 200)):
             process = started([sys.executable, "-c", script, tmp_path], cwd=REPO)
             process.stdout.read(20)
             time.sleep(0.003 * number)
@@ -336,6 +336,7 @@ def test_a_report_and_the_memory_of_a_killed_replay_are_whole(tmp_path, record_p
     [
         (["simulate", "trail.jsonl", "--force", "--background", "3000"], "trail.jsonl"),
         (["replay", "t.jsonl", "--write-expected", "expected.yml"], "expected.yml"),
+        (["test", "--junit", "junit.xml"], "junit.xml"),
     ],
 )
 def test_a_file_that_a_killed_command_writes_is_the_old_or_the_new_one(
@@ -343,21 +344,27 @@ def test_a_file_that_a_killed_command_writes_is_the_old_or_the_new_one(
 ):
     simulated(tmp_path / "t.jsonl")
     write_rules(tmp_path, role="def rule(event):\n    return event.get('errorCode') is not None\n")
-    command = [COMMAND, *arguments]
+    command, file = [COMMAND, *arguments], tmp_path / name
     for _ in range(2):  # the first one finds out what is remembered
         begun = time.monotonic()
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
     takes, moments = time.monotonic() - begun, random.Random(29)
-    right = (tmp_path / name).read_bytes()
+    right = file.read_bytes()
     record_property("tried", tries := examples(4, 200))
-    for _ in range(tries):
-        (tmp_path / name).write_bytes(b"old")
+    for number in range(tries):
+        file.write_bytes(b"old")
+        before = file.stat(), {*tmp_path.iterdir()}
         process = started(command, cwd=tmp_path)
-        time.sleep(moments.uniform(0.3, 1.1) * takes)
+        if number % 2:  # as soon as something changes in the folder, or a moment later
+            while process.poll() is None and before == (file.stat(), {*tmp_path.iterdir()}):
+                time.sleep(0.0005)
+            time.sleep(moments.uniform(0, 0.002))
+        else:
+            time.sleep(moments.uniform(0.3, 1.1) * takes)
         process.kill()
         process.communicate(timeout=30)
         # What writes for a command in the box may end a moment after it.
-        assert eventually(lambda: (tmp_path / name).read_bytes() in (b"old", right))
+        assert eventually(lambda: file.read_bytes() in (b"old", right))
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
-    assert (tmp_path / name).read_bytes() == right
+    assert file.read_bytes() == right

@@ -33,7 +33,10 @@ def stored(state: Path) -> dict:
 
 
 class TestKilled:
-    def test_at_any_moment_of_an_upload_nothing_that_was_answered_is_lost(self, tmp_path):
+    @pytest.mark.attack("kills")
+    def test_at_any_moment_of_an_upload_nothing_that_was_answered_is_lost(
+        self, tmp_path, record_property
+    ):
         """SIGKILL at random moments; what follows is another server on the same state."""
         state = tmp_path / "state"
         moments = random.Random(12)
@@ -42,7 +45,8 @@ class TestKilled:
         started = time.monotonic()
         assert running.client.upload(rule("first"))["status"] == "COMPLETED"
         seconds = time.monotonic() - started
-        for number in range(examples(6, 100)):
+        record_property("tried", tries := examples(6, 200))
+        for number in range(tries):
             name = f"Rule.{number}"
             timer = threading.Timer(moments.uniform(0, 1.3 * seconds), running.process.kill)
             timer.start()

@@ -80,7 +80,7 @@ class Answered:
             self.asked |= self.statuses
 
 
-def test_nothing_that_was_answered_is_lost_and_every_alert_is_delivered(tmp_path):
+def test_nothing_that_was_answered_is_lost_and_every_alert_is_delivered(tmp_path, record_property):
     state, moments = tmp_path / "state", random.Random(16)
     started = time.monotonic()
     with server(state) as running:
@@ -92,7 +92,8 @@ def test_nothing_that_was_answered_is_lost_and_every_alert_is_delivered(tmp_path
     with receiver(200, 500, 200) as hook:
         options = ("--replay", str(trail), "--deliver", hook.url)
         key = {"PANTHER_WEBHOOK_SECRET": SECRET.decode()}
-        for _ in range(examples(3, 200)):
+        record_property("tried", tries := examples(3, 200))
+        for _ in range(tries):
             running = Server(state, *options, **key)
             timer = threading.Timer(moments.uniform(0, 3 * seconds), running.process.kill)
             timer.start()
