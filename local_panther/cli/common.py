@@ -84,8 +84,10 @@ def message_console(*outputs: Path | None) -> Console:
             reason = f"there is no folder {path.parent}"
         elif path.is_dir():
             reason = "is a folder; name a file in it"
-        elif not os.access(path if path.exists() else path.parent, os.W_OK):
-            reason = "cannot be written: permission denied"
+        elif not os.access(place := path if path.exists() else path.parent, os.W_OK):
+            is_mount = os.statvfs(place).f_flag & os.ST_RDONLY
+            what = "it is on a read-only file system" if is_mount else "permission denied"
+            reason = f"cannot be written: {what}"
         if reason:
             messages.print(message(f"{path}: {reason}"))
             raise typer.Exit(UNUSABLE)

@@ -1,6 +1,7 @@
 """Machines that are short of something: a message, an exit status, and what can be done is done."""
 
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -28,11 +29,13 @@ class Shortage:
     Attributes:
         limits: Limits of the process (RLIMIT_…).
         environment: Variables, None for one that is not set.
+        within: The command that it is started by.
         is_enough: Whether a command can do all of its work all the same.
     """
 
     limits: dict[int, int] = field(default_factory=dict)
     environment: dict[str, str | None] = field(default_factory=dict)
+    within: tuple[str, ...] = ()
     is_enough: bool = True
 
 
@@ -90,7 +93,7 @@ def run(command: list[str | Path], folder: Path, shortage: Shortage) -> tuple[in
             resource.setrlimit(which, (value, value))
 
     process = subprocess.Popen(
-        [COMMAND, *map(str, command)],
+        [*shortage.within, COMMAND, *map(str, command)],
         cwd=folder,
         env={name: value for name, value in environment.items() if value is not None},
         stdout=subprocess.PIPE,
@@ -159,3 +162,66 @@ def test_a_full_disk_is_a_message_and_leaves_nothing_half_done(
     report = disk / "report.html"
     assert not report.exists() or report.read_text().rstrip().endswith("</html>")
     assert not (disk / "new/rules").exists() or status == 0
+
+
+READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" && exec "$@"'
+
+
+@pytest.fixture
+def read_only(tmp_path) -> tuple[str, ...]:
+    """What a command is started by that finds this folder on a mount that cannot be written."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+    within = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, str(folder))
+    try:
+        tried = subprocess.run([*within, "touch", "new"], capture_output=True, check=False)
+    except OSError:
+        tried = None
+    if not tried or b"Read-only file system" not in tried.stderr:
+        pytest.skip("this system lets nobody mount a folder read-only")
+    return within
+
+
+RULE = "RuleID=AWS.CloudTrail.IAMListRoles"
+WRITERS = {
+    "test": ["test", "--filter", RULE, "--junit", "old.xml"],
+    "test --fix": ["test", "--fix", "--filter", RULE],
+    "replay": ["replay", "TRAIL", "--report", "new.html"],
+    "replay over a file": ["replay", "TRAIL", "--report", "old.html"],
+    "replay --write-expected": ["replay", "TRAIL", "--write-expected", "old.yml"],
+    "simulate": ["simulate", "old.jsonl", "--force"],
+    "simulate a folder": ["simulate", "new"],
+    "init": ["init", "new"],
+    "init over a file": ["init", "."],
+    "set": ["set", "THRESHOLD=5"],
+    "serve": ["serve", "--port", "0", "--state", "new"],
+    "serve a state": ["serve", "--port", "0", "--state", "state"],
+}
+
+
+def files_in(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("place", ["results", "results, temporary files and cache"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_command_that_writes_to_a_read_only_mount_says_so(
+    tmp_path, read_only, trail, writer, place
+):
+    folder = tmp_path / "mounted"
+    copy_content(folder)
+    config = folder / "global_helpers/aws_role_escalation_config.py"
+    config.write_text(re.sub(r"(?m)^THRESHOLD = \d+", "THRESHOLD = 7", config.read_text()))
+    for name in ("old.xml", "old.html", "old.yml", "old.jsonl"):
+        (folder / name).write_text("old")
+    for name in ("tmp", "cache"):
+        (folder / name).mkdir()
+    assert run(["serve", "--port", "0", "--state", "state"], folder, Shortage())[0] == 0
+    before = files_in(folder)
+    names = {"TMPDIR": "tmp", "XDG_CACHE_HOME": "cache"} if place != "results" else {}
+    variables = {name: str(folder / value) for name, value in names.items()}
+    command = [trail if part == "TRAIL" else part for part in WRITERS[writer]]
+    status, out, err = run(command, folder, Shortage(environment=variables, within=read_only))
+    assert "Traceback" not in out + err, err
+    assert status in (1, 2) and "read-only file system" in err.lower(), (status, out, err)
+    assert files_in(folder) == before
