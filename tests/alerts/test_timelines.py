@@ -8,6 +8,7 @@ from local_panther.alerts.timelines import Timelines
 from local_panther.content.model import Content, Query
 from local_panther.errors import RunErrors
 from local_panther.lake.lake import Lake
+from tests.builders import hostile
 from tests.builders.events import START, call, read_record
 from tests.builders.signals import metadata
 
@@ -26,7 +27,7 @@ WHERE userIdentity:userName::string = (SELECT who FROM parameters)
 ORDER BY p_event_time, eventName
 LIMIT 3
 """
-NAMES = ("alice", "bob", "it's ; \ud800", "nobody")
+NAMES = ("alice", "bob", hostile.ALL, "nobody")
 
 
 def alert(who, minute):

@@ -3,6 +3,7 @@
 A text that breaks an output somewhere is added here, and so every other output is tried with it.
 """
 
+import re
 from typing import Any
 
 HTML = "</script></style><script>window.owned=1</script>"
@@ -31,6 +32,8 @@ SHORT = {
     "digits that are not ASCII": "１２３٣",
     "first half of a character": "\ud800",
     "halves in the wrong order": "a\udc00\ud800b",
+    "second half before a letter": "\udc00x",
+    "first half after a backslash": "a\\\ud800",
     "outside of the first plane": "\U0001f600\U0010ffff\ufffe",
     "script": "<script>window.owned=1</script>",
     "end of a script": HTML,
@@ -96,6 +99,8 @@ OTHERS: list[Any] = [
         {str(number): number for number in range(2000)},
     ),
 ]
+
+WITH_HALVES = [text for text in SHORT.values() if re.search("[\ud800-\udfff]", text)]
 
 
 def is_shown(text: str) -> bool:

@@ -7,6 +7,7 @@ import struct
 
 import pytest
 
+from tests.builders import hostile
 from tests.instance.conftest import archive
 from tests.instance.servers import TOKEN, server
 from tests.instance.test_uploads import one_rule
@@ -82,7 +83,7 @@ def test_an_archive_of_whatever_method_is_an_answer(instance, method, content):
     assert "not a valid zip file" in error["message"] or "encrypted" in error["message"]
 
 
-@pytest.mark.parametrize("half", ["\ud800", "\udc00x", "\udc00\ud800", "a\\\ud800"])
+@pytest.mark.parametrize("half", hostile.WITH_HALVES)
 def test_half_a_character_is_an_answer_and_whole_ones_are_kept(instance, half):
     rule = {"id": "A.B", "body": f"def rule(event):\n    return '{half}'\n", "severity": "INFO"}
     rule["logTypes"] = ["AWS.CloudTrail"]
