@@ -1,4 +1,8 @@
-"""A SQLite database that threads share: what a change has written survives whatever happens."""
+"""A SQLite database that threads share: what a change has written survives whatever happens.
+
+Reading has a connection of its own, so that no request waits while a replay is stored: until that
+is done, it finds what was there before.
+"""
 
 import contextlib
 import os
@@ -38,7 +42,7 @@ class Database:
             raise _refused(path, "is a symbolic link")
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, PRIVATE_FILE))
         path.chmod(PRIVATE_FILE)  # SQLite gives its other files the same mode
-        self._lock = threading.Lock()
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             self._open(path, schema, version, steps)
@@ -50,6 +54,8 @@ class Database:
         except ContentError:
             self._connection.close()
             raise
+        self._reader = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._reader.execute("PRAGMA query_only = ON")
 
     def _open(self, path: Path, schema: str, version: int, steps: Mapping[int, str]) -> None:
         self._connection.execute("PRAGMA journal_mode = WAL")
@@ -69,7 +75,8 @@ class Database:
 
     def close(self) -> None:
         """Close the database."""
-        with self._lock:
+        with self._reading, self._lock:
+            self._reader.close()
             self._connection.close()
 
     @contextlib.contextmanager
@@ -85,9 +92,9 @@ class Database:
             self._connection.execute("COMMIT")
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
+        """Return the rows of a query, as the latest change has left them."""
+        with self._reading:
+            return self._reader.execute(sql, values).fetchall()
 
 
 def _refused(path: Path, message: str) -> ContentError:
