@@ -26,6 +26,7 @@ AREAS = {
     "processes": "ends, interrupts, what is left over",
     "kills": "killed at any moment",
     "state": "state of other versions, backup, damage",
+    "supply": "what a release holds, what workflows may do",
 }
 
 

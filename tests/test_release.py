@@ -14,7 +14,7 @@ import pytest
 from tests.builders.events import REPO
 from tools.release import check_contents, release_notes
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.attack("supply")]
 
 VERSION = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["version"]
 CHANGES = "# Changes\n\n## Unreleased\n\n## 1.2.0 (2026-01-05)\n\n- New.\n\n## 1.1.0 (2026-01-01)\n"

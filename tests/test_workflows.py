@@ -16,6 +16,9 @@ JOBS = [
 ]
 
 
+pytestmark = pytest.mark.attack("supply")
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_actions_are_pinned_by_commit_and_say_their_version(path):
     used = [line.strip(" -") for line in path.read_text().splitlines() if "uses:" in line]

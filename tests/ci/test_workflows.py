@@ -9,7 +9,7 @@ import yaml
 from tests.builders.actions import Runner
 from tests.builders.events import REPO
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.attack("supply")]
 
 TEMPLATE = REPO / "examples" / "panther.yml"
 WORKFLOWS = [*sorted((REPO / ".github" / "workflows").glob("*.yml")), TEMPLATE]
