@@ -56,6 +56,6 @@ def test_every_alert_event_and_row_is_there(tmp_path, record_property):
     for alert in alerts:
         text = alert["context"]["list"][0]
         alert["title"].encode()
-        if text.strip() and not {"\ud800"} & set(text):
+        if text.strip() and text not in hostile.WITH_HALVES:
             assert alert["title"] == text
     assert counts == [[{"n": len(TEXTS)}]] * 3
