@@ -18,6 +18,8 @@ from tests.instance.servers import eventually
 from tests.serving.conftest import attack, content_files, fed
 from tests.serving.test_lake import ENDLESS
 
+pytestmark = pytest.mark.process
+
 AXE = "axe-core@4.10.3"
 PAGES = ("", "console/sql", "console/content", "INCIDENT", "EVENTS", "QUERY")
 

@@ -14,6 +14,8 @@ from tests.instance.conftest import archive
 from tests.serving.conftest import fed
 from tests.serving.test_hostile_text import BODY, SPEC
 
+pytestmark = pytest.mark.process
+
 TEXTS = [text for text in hostile.SHORT.values() if text]
 SHOWN = [text for text in TEXTS if text.isprintable() and text.strip() == text]
 

@@ -28,6 +28,8 @@ from tests.builders.events import ALICE, START
 from tests.scale import examples
 from tests.serving.test_delivery import alert as stored_alert
 
+pytestmark = pytest.mark.process
+
 SESSION = Session("csrf", 0)
 
 

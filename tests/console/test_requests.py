@@ -18,7 +18,7 @@ from tests.console.conftest import Visitor
 from tests.instance.conftest import TOKEN
 from tests.instance.servers import eventually, server
 
-pytestmark = pytest.mark.attack("serve")
+pytestmark = [pytest.mark.attack("serve"), pytest.mark.process]
 
 PAGES = (
     *("/", "/?severity=HIGH", "/console", "/console/sql", "/console/content", "/console/live"),
