@@ -15,7 +15,7 @@ from click.exceptions import NoArgsIsHelpError
 from typer.core import TyperGroup, TyperOption
 
 from local_panther.cli.common import INCOMPLETE, OK, PIPE_WIDTH, UNUSABLE
-from local_panther.processes import stop_as_ctrl_c
+from local_panther.processes import ignore_interruptions, stop_as_ctrl_c
 from local_panther.text import in_one_line
 from local_panther.versions import untested_versions, unusable_versions
 
@@ -110,6 +110,7 @@ def _broken_streams() -> Iterator[None]:
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
+        ignore_interruptions()  # a second one would end it with another status
         _end("interrupted")
     except BrokenPipeError:
         _end()  # as `| head` does, which has what it wanted
