@@ -17,6 +17,8 @@ from local_panther.unit_tests.results import Result, read_results
 from local_panther.unit_tests.watching import watch
 from tests.unit_tests.test_reports import run_test
 
+pytestmark = pytest.mark.process
+
 MATCHES = "def rule(event):\n    return True\n"
 EVENT = {"p_log_type": "AWS.CloudTrail", "sourceIPAddress": "cloudtrail.amazonaws.com"}
 NOT_IN = {"KeyPath": "sourceIPAddress", "Condition": "IsIPAddressNotInCIDR", "Value": "10.0.0.0/8"}
