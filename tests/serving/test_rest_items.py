@@ -205,7 +205,6 @@ class TestOthers:
 @pytest.mark.parametrize(
     ("method", "path"),
     (
-        ("GET", "/"),
         ("GET", "/log-sources/http/x"),
         ("POST", "/log-sources/http"),
         ("POST", "/users"),
