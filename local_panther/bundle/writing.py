@@ -10,13 +10,12 @@ import fcntl
 import json
 import os
 import shutil
-import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from local_panther.bundle.change import Change
-from local_panther.processes import END_SIGNALS
+from local_panther.processes import signals_held_back
 
 WORK = ".local-panther-init.tmp"
 JOURNAL = "journal.json"
@@ -36,7 +35,7 @@ def write(changes: Iterable[Change], folder: Path) -> None:
     """
     wanted = [change for change in changes if change.old != change.new]
     folders: list[Path] = []
-    with _uninterrupted():
+    with signals_held_back():
         try:
             _make_folders(folder.resolve(), folders)
             with _locked(folder):
@@ -63,7 +62,7 @@ def finish(folder: Path) -> bool:
     """
     if not (folder / WORK).is_dir():
         return False
-    with _uninterrupted(), _locked(folder):
+    with signals_held_back(), _locked(folder):
         if found := is_unfinished(folder):
             _take_places(_read_journal(folder), folder)
         shutil.rmtree(folder / WORK, ignore_errors=True)
@@ -136,16 +135,6 @@ def _take_places(steps: Iterable[Step], folder: Path) -> None:
         elif (folder / WORK / name).exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             (folder / WORK / name).replace(target)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Defer Ctrl-C, SIGTERM and SIGHUP until all files are written."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
