@@ -306,7 +306,7 @@ def _chains(alerts: Sequence[Alert]) -> Iterator[list[Alert]]:
 
 
 def _incident(principal: str, alerts: list[Alert], log: RoleLog) -> Incident:
-    worst_first = tuple(sorted(alerts, key=lambda a: (_severity(a.severity), a.created_at)))
+    worst_first = tuple(sorted(alerts, key=lambda a: (severity_rank(a.severity), a.created_at)))
     first, last = min(a.first for a in alerts), max(a.last for a in alerts)
     facts = role_facts(log, principal, first, last) if principal else None
     ids = {event_id for alert in alerts for event_id in alert.event_ids}
@@ -323,9 +323,10 @@ def _role_values(key: str) -> dict[str, str]:
 
 
 def _rank(incident: Incident) -> tuple[int, int, int, float, str]:
-    severity = _severity(incident.severity)
+    severity = severity_rank(incident.severity)
     return severity, -incident.entered, -incident.tried, incident.first, incident.principal
 
 
-def _severity(name: str) -> int:
+def severity_rank(name: str) -> int:
+    """Return the place of a severity in the order of all, 0 for the worst; last if not known."""
     return SEVERITIES.index(name) if name in SEVERITIES else len(SEVERITIES)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from local_panther.alerts.incidents import SEVERITIES, Incident
+from local_panther.alerts.incidents import Incident, severity_rank
 from local_panther.alerts.model import Alert
 from local_panther.content.model import Metadata
 from local_panther.packed import pack
@@ -30,12 +30,12 @@ NUMBERS = ("created_at", "first", "last", "event_count")
 
 
 @dataclass(frozen=True)
-class StoredIncident:
-    """What a list of incidents shows of one, and all that a replay knows of it.
+class Listed:
+    """What a list of incidents shows of one.
 
     Attributes:
         id: The ID of the alert of it that was made first.
-        number: Its rank in the latest replay, from 1.
+        number: Its rank in the latest replay, from 1; None if that did not find it.
         severity: The highest of its alerts.
         principal: Who did it, and `who` the same in words; "" if that is unknown.
         headline: What happened, in a few words, and `sentence` in one sentence.
@@ -43,12 +43,10 @@ class StoredIncident:
         first: When the first of its events happened, in seconds since 1970, and `last` the latest.
         tried: Number of roles that were tried; None if it is not about roles.
         entered: Number of roles that were entered.
-        alert_ids: Of its alerts, the worst first.
-        found: All of it, for `incident_from`.
     """
 
     id: str
-    number: int
+    number: int | None
     severity: str
     principal: str
     who: str
@@ -59,14 +57,25 @@ class StoredIncident:
     last: float
     tried: int | None
     entered: int
+
+
+@dataclass(frozen=True)
+class StoredIncident(Listed):
+    """That, and all that a replay knows of an incident.
+
+    Attributes:
+        alert_ids: Of its alerts, the worst first.
+        found: All of it, for `incident_from`.
+    """
+
+    number: int
     alert_ids: tuple[str, ...]
     found: Mapping[str, Any]
 
     @property
     def rank(self) -> int:
         """The place of its severity, 0 for the worst."""
-        known = self.severity in SEVERITIES
-        return SEVERITIES.index(self.severity) if known else len(SEVERITIES)
+        return severity_rank(self.severity)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as plain JSON, for `from_json`."""
@@ -92,6 +101,17 @@ class StoredIncident:
         return found
 
 
+def incident_id(incident: Incident, alert_ids: Sequence[str]) -> str:
+    """Return the ID of an incident: that of its alert that was made first.
+
+    Args:
+        incident: The incident.
+        alert_ids: The IDs of its alerts, in their order.
+    """
+    made = [alert.created_at for alert in incident.alerts]
+    return alert_ids[made.index(min(made))]
+
+
 def stored_incident(incident: Incident, alert_ids: Sequence[str]) -> StoredIncident:
     """Return an incident as the instance keeps it.
 
@@ -99,9 +119,8 @@ def stored_incident(incident: Incident, alert_ids: Sequence[str]) -> StoredIncid
         incident: The incident.
         alert_ids: The IDs of its alerts, in their order.
     """
-    made = [alert.created_at for alert in incident.alerts]
     return StoredIncident(
-        id=alert_ids[made.index(min(made))],
+        id=incident_id(incident, alert_ids),
         number=incident.number,
         severity=incident.severity,
         principal=incident.principal,

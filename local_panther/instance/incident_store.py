@@ -3,19 +3,18 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from local_panther.instance.database import Database
-from local_panther.instance.incident_model import StoredIncident
+from local_panther.instance.incident_model import Listed, StoredIncident
 from local_panther.text import without_halves
 
 WORK = ("OPEN", "TRIAGED")  # statuses of what is still to be done
-COLUMNS = (
-    *("id", "number", "rank", "severity", "principal", "who", "headline", "sentence", "address"),
-    *("first", "last", "tried", "entered", "alerts", "words", "found"),
-)
-LISTED = COLUMNS[: COLUMNS.index("words")]
+LISTED = tuple(field.name for field in fields(Listed))
+COLUMNS = (*LISTED, "rank", "alerts", "words", "found")
+ROW = ", ".join((*LISTED, "rank", "alerts", "status"))
+GIVEN = "IN (SELECT value FROM json_each(?))"  # SQLite takes a limited number of parameters
 # An alert of an earlier version, or one that no incident has, is an incident of its own. The status
 # of an incident is that of its least finished alert.
 SCHEMA = """
@@ -52,28 +51,16 @@ ORDER = ", ".join(ORDER_PARTS)
 
 
 @dataclass(frozen=True)
-class IncidentRow:
-    """An incident in a list; see `StoredIncident`.
+class IncidentRow(Listed):
+    """An incident in a list.
 
     Attributes:
-        number: None if the latest replay did not find it.
+        rank: The place of its severity, 0 for the worst.
         alerts: Their number.
         status: That of its least finished alert.
     """
 
-    id: str
-    number: int | None
     rank: int
-    severity: str
-    principal: str
-    who: str
-    headline: str
-    sentence: str
-    address: str
-    first: float
-    last: float
-    tried: int | None
-    entered: int
     alerts: int
     status: str
 
@@ -129,9 +116,9 @@ class IncidentStore:
             ranks: The number of each incident of the replay, by ID; None if there is no replay.
         """
         for incident in incidents:
-            marks = ", ".join("?" * len(incident.alert_ids))
-            known = f"SELECT title, rule_id FROM alerts WHERE id IN ({marks})"
-            alerts = db.execute(known, incident.alert_ids).fetchall()
+            ids = json.dumps(incident.alert_ids)
+            known = f"SELECT title, rule_id FROM alerts WHERE id {GIVEN}"
+            alerts = db.execute(known, [ids]).fetchall()
             if not alerts:  # all of them are of records that came before the content
                 continue
             texts = dict.fromkeys([incident.sentence, incident.principal, *map(" ".join, alerts)])
@@ -140,8 +127,8 @@ class IncidentStore:
                 f"INSERT OR REPLACE INTO incidents ({', '.join(COLUMNS)}) VALUES ({places})",
                 _values(incident, " ".join(texts).lower()),
             )
-            moved = f"UPDATE alerts SET incident = ? WHERE id IN ({marks})"
-            db.execute(moved, [incident.id, *incident.alert_ids])
+            moved = f"UPDATE alerts SET incident = ? WHERE id {GIVEN}"
+            db.execute(moved, [incident.id, ids])
         for statement in ALONE.split(";"):
             db.execute(statement)
         gone = "SELECT 1 FROM alerts WHERE alerts.incident = incidents.id"
@@ -165,8 +152,7 @@ class IncidentStore:
             values += place
         if wanted.before and not wanted.after:
             order = ", ".join(f"{part} DESC" for part in ORDER_PARTS)
-        names = ", ".join((*LISTED, "status"))
-        sql = f"SELECT {names} FROM incidents WHERE {clause} ORDER BY {order} LIMIT ?"
+        sql = f"SELECT {ROW} FROM incidents WHERE {clause} ORDER BY {order} LIMIT ?"
         return [IncidentRow(*row) for row in self._rows(sql, [*values, limit])]
 
     def counts(self, wanted: IncidentFilter) -> dict[str, int]:
@@ -182,8 +168,7 @@ class IncidentStore:
 
     def get(self, incident_id: str) -> tuple[IncidentRow, Any] | None:
         """Return an incident, and what `incident_from` reads; None in its place if none is kept."""
-        names = ", ".join((*LISTED, "status", "found"))
-        rows = self._rows(f"SELECT {names} FROM incidents WHERE id = ?", [incident_id])
+        rows = self._rows(f"SELECT {ROW}, found FROM incidents WHERE id = ?", [incident_id])
         if not rows:
             return None
         *row, found = rows[0]
@@ -196,11 +181,8 @@ class IncidentStore:
 
     def by_number(self, numbers: Iterable[int]) -> list[IncidentRow]:
         """Return the incidents with some numbers of the latest replay."""
-        wanted = list(numbers)
-        names = ", ".join((*LISTED, "status"))
-        marks = ", ".join("?" * len(wanted))
-        sql = f"SELECT {names} FROM incidents WHERE number IN ({marks}) ORDER BY number"
-        return [IncidentRow(*row) for row in self._rows(sql, wanted)]
+        sql = f"SELECT {ROW} FROM incidents WHERE number {GIVEN} ORDER BY number"
+        return [IncidentRow(*row) for row in self._rows(sql, [json.dumps(list(numbers))])]
 
     def rules(self) -> dict[str, int]:
         """Return the number of alerts of each rule."""

@@ -8,7 +8,7 @@ from typing import Any
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
 from local_panther.alerts.runbook import QUOTED
-from local_panther.instance.incident_model import stored_incident
+from local_panther.instance.incident_model import incident_id, stored_incident
 
 Marks = dict[str, str]  # by incident, what it was like
 
@@ -34,8 +34,7 @@ class HandedIncidents:
         found = Changes()
         for incident in incidents:
             ids = [id_of(alert) for alert in incident.alerts]
-            made = [alert.created_at for alert in incident.alerts]
-            name = ids[made.index(min(made))]
+            name = incident_id(incident, ids)
             mark = found.marks[name] = _mark(incident, ids)
             found.ranks[name] = incident.number
             if self._marks.get(name) != mark:
