@@ -5,19 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_panther.console.sessions import Session
-
-
-class PageError(Exception):
-    """A request that is refused; the message says why.
-
-    Attributes:
-        status: Of HTTP.
-    """
-
-    def __init__(self, status: int, message: str) -> None:
-        """Take the status and the message."""
-        super().__init__(message)
-        self.status = status
+from local_panther.instance.rest.requests import Parameters, RequestError
 
 
 @dataclass(frozen=True)
@@ -46,24 +34,32 @@ class Asked:
         """Return the values of a parameter that are among those allowed.
 
         Raises:
-            PageError: One is not.
+            RequestError: One is not.
         """
         values = tuple(value for value in self.query.get(name, ()) if value)
         for value in values:
             if value not in allowed:
-                raise PageError(400, f"{name}: {value!r} is not one of {', '.join(allowed)}")
+                raise RequestError(400, f"{name}: {value!r} is not one of {', '.join(allowed)}")
         return values
 
     def number(self, name: str) -> int:
         """Return the value of a parameter that counts; 0 if it is missing.
 
         Raises:
-            PageError: It is not a number.
+            RequestError: It is not a number.
         """
-        text = self.text(name)
-        if text and not (text.isascii() and text.isdecimal() and len(text) < 10):
-            raise PageError(400, f"{name}: {text!r} is not a number")
-        return int(text or 0)
+        return self._one(name).integer(name, 0)
+
+    def time(self, name: str) -> float | None:
+        """Return the value of a parameter in seconds since 1970; None if it is missing.
+
+        Raises:
+            RequestError: It is not a time.
+        """
+        return self._one(name).time(name)
+
+    def _one(self, name: str) -> Parameters:
+        return Parameters({name: [self.text(name)]})
 
 
 @dataclass(frozen=True)

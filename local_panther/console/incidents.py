@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
-from local_panther.alerts.incidents import SEVERITIES, Incident, incidents_of
+from local_panther.alerts.incidents import SEVERITIES, Incident, incidents_of, severity_rank
 from local_panther.alerts.model import MAX_EVENTS, RULE, RULE_ERROR, Alert
-from local_panther.console.asked import Asked, Moved, Page, PageError, Reply
+from local_panther.console.asked import Asked, Moved, Page, Reply
 from local_panther.content.model import Metadata
 from local_panther.instance.alert_model import DETECTION_ERROR, STATUSES, Comment, KeptAlert
 from local_panther.instance.alert_store import UnknownAlertError
@@ -18,12 +18,12 @@ from local_panther.instance.incident_store import WORK, IncidentFilter, Incident
 from local_panther.instance.instance import QUERIES, SUMMARY, Instance
 from local_panther.instance.rest.alerts import FORMATS, MAX_COMMENT
 from local_panther.instance.rest.directory import USER
+from local_panther.instance.rest.requests import RequestError
 from local_panther.output.basis import basis, without_answer
 from local_panther.packed import pack
 from local_panther.records.model import Tally
 from local_panther.report.cards import Card
 from local_panther.roles.log import RoleLog
-from local_panther.times import parse_time
 
 PAGE = 50  # incidents
 EVENTS_PAGE = 25
@@ -121,11 +121,11 @@ class Incidents:
         status, assign = asked.form.get("status"), asked.form.get("assign")
         comment = asked.form.get("comment", "").strip()
         if status and status not in STATUSES:
-            raise PageError(400, f"status: {status!r} is not one of {', '.join(STATUSES)}")
+            raise RequestError(400, f"status: {status!r} is not one of {', '.join(STATUSES)}")
         if len(comment) > MAX_COMMENT:
-            raise PageError(400, f"a comment has at most {MAX_COMMENT:,} characters")
+            raise RequestError(400, f"a comment has at most {MAX_COMMENT:,} characters")
         if not (status or comment or assign is not None):
-            raise PageError(400, "a comment needs a text")
+            raise RequestError(400, "a comment needs a text")
         assignee = None if assign is None else USER["id"] if assign else ""
         try:
             if comment:
@@ -133,7 +133,7 @@ class Incidents:
             if status or assignee is not None:
                 self._alerts.update(ids, status=status, assignee=assignee)
         except UnknownAlertError as error:
-            raise PageError(404, str(error)) from error
+            raise RequestError(404, str(error)) from error
         return Moved(_back(asked, f"/console/incidents/{incident_id}"))
 
     def events(self, asked: Asked) -> Reply:
@@ -143,7 +143,7 @@ class Incidents:
             kept = self._alerts.get(asked.path)
             found = self._alerts.events(asked.path, start, EVENTS_PAGE + 1)
         except UnknownAlertError as error:
-            raise PageError(404, str(error)) from error
+            raise RequestError(404, str(error)) from error
         return Page(
             "events.html.j2",
             {
@@ -167,14 +167,14 @@ class Incidents:
     def _id_of(self, alert_id: str) -> str:
         found = self._incidents.of_alert(alert_id)
         if found is None:
-            raise PageError(404, f"{alert_id}: no such incident")
+            raise RequestError(404, f"{alert_id}: no such incident")
         return found
 
     def _get(self, alert_id: str) -> tuple[IncidentRow, Incident]:
         incident_id = self._id_of(alert_id)
         found = self._incidents.get(incident_id)
         if found is None:  # a replay has just joined it with another one
-            raise PageError(404, f"{alert_id}: no such incident any more; look again")
+            raise RequestError(404, f"{alert_id}: no such incident any more; look again")
         row, plain = found
         queries = self._alerts.fact(QUERIES) or {}
         if plain is None:
@@ -263,9 +263,7 @@ def _alert(kept: KeptAlert, events: list[Any]) -> Alert:
 
 
 def _severity(kept: KeptAlert) -> tuple[int, float]:
-    name = kept.found.severity
-    place = SEVERITIES.index(name) if name in SEVERITIES else len(SEVERITIES)
-    return place, kept.found.created
+    return severity_rank(kept.found.severity), kept.found.created
 
 
 def _chosen(asked: Asked) -> dict[str, Any]:
@@ -286,17 +284,9 @@ def _filter(asked: Asked) -> IncidentFilter:
         rule_id=asked.text("rule"),
         principal=asked.text("principal"),
         words=tuple(asked.text("search").split()),
-        since=_time(asked, "from"),
-        until=_time(asked, "to"),
+        since=asked.time("from"),
+        until=asked.time("to"),
     )
-
-
-def _time(asked: Asked, name: str) -> float | None:
-    text = asked.text(name)
-    time = parse_time(text) if text else None
-    if text and time is None:
-        raise PageError(400, f"{name}: {text!r} is not a time such as 2026-01-05T10:00")
-    return time
 
 
 def _mark(row: IncidentRow) -> str:
@@ -311,7 +301,7 @@ def _place(mark: str) -> tuple[Any, ...]:
         rank, entered, tried, first, incident_id = json.loads(base64.urlsafe_b64decode(mark))
         return int(rank), int(entered), int(tried), float(first), str(incident_id)
     except (ValueError, TypeError, RecursionError) as error:
-        raise PageError(400, "after: is not a place that a page ended with") from error
+        raise RequestError(400, "after: is not a place that a page ended with") from error
 
 
 def _back(asked: Asked, default: str) -> str:

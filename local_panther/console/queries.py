@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from local_panther.console.asked import Asked, Download, Moved, Page, PageError, Reply
+from local_panther.console.asked import Asked, Download, Moved, Page, Reply
 from local_panther.content.filled_sql import fill
 from local_panther.errors import FieldError
 from local_panther.instance.instance import QUERIES, Instance
@@ -21,6 +21,7 @@ from local_panther.instance.lake_queries import (
     TooManyQueriesError,
 )
 from local_panther.instance.operations.lake import DESCRIPTIONS, snowflake_type
+from local_panther.instance.rest.requests import RequestError
 from local_panther.lake.names import DEFAULT_DATABASE
 from local_panther.lake.reading import DATABASES, MAX_ROWS
 from local_panther.output.rows import write_csv
@@ -76,19 +77,19 @@ class Queries:
         if name:
             texts: Mapping[str, str] = self._instance.alerts.fact(QUERIES) or {}
             if name not in texts:
-                raise PageError(404, f"no runbook of the latest replay names the query {name!r}")
+                raise RequestError(404, f"no runbook of the latest replay names the query {name!r}")
             fields = asked.form.items()
             values = {key[len(SET) :]: text for key, text in fields if key.startswith(SET) and text}
             filled = fill(texts[name], values)
             sql = filled.head + filled.rest
         if not sql.strip():
-            raise PageError(400, "there is no SQL to run")
+            raise RequestError(400, "there is no SQL to run")
         if len(sql) > MAX_SQL:
-            raise PageError(400, f"the query has more than {MAX_SQL:,} characters")
+            raise RequestError(400, f"the query has more than {MAX_SQL:,} characters")
         try:
             query = self._lake.start(sql, DEFAULT_DATABASE)
         except TooManyQueriesError as error:
-            raise PageError(429, str(error)) from error
+            raise RequestError(429, str(error)) from error
         return Moved(f"/console/queries/{query.id}")
 
     def result(self, asked: Asked) -> Reply:
@@ -100,7 +101,7 @@ class Queries:
         rows: Sequence[Mapping[str, Any]] = found.rows if found else []
         if by:
             if by not in names:
-                raise PageError(400, f"by: {by!r} is not a column")
+                raise RequestError(400, f"by: {by!r} is not a column")
             rows = sorted(rows, key=lambda row: _key(row.get(by)), reverse=is_descending)
         start = asked.number("from")
         shown = rows[start : start + PAGE]
@@ -125,7 +126,7 @@ class Queries:
         """Return the rows of a query as CSV."""
         query = self._get(asked.path)
         if query.found is None:
-            raise PageError(409, "the query has no rows to export; run it again")
+            raise RequestError(409, "the query has no rows to export; run it again")
         out = io.StringIO()
         write_csv(query.found.rows, [name for name, _ in query.found.columns], out)
         return Download(f"{query.id}.csv", out.getvalue())
@@ -139,7 +140,7 @@ class Queries:
     def _get(self, query_id: str) -> LakeQuery:
         query = self._lake.get(query_id)
         if query is None:
-            raise PageError(404, "query not found; only the latest are remembered")
+            raise RequestError(404, "query not found; only the latest are remembered")
         return query
 
 

@@ -17,13 +17,14 @@ import jinja2
 from aiohttp import hdrs, web
 from markupsafe import Markup, escape
 
-from local_panther.console.asked import Asked, Download, Moved, Page, PageError, Reply
+from local_panther.console.asked import Asked, Download, Moved, Page, Reply
 from local_panther.console.content import ContentPage
 from local_panther.console.incidents import Incidents
 from local_panther.console.queries import Queries
 from local_panther.console.sessions import Session, Sessions
 from local_panther.instance.alert_model import STATUSES
 from local_panther.instance.instance import Instance
+from local_panther.instance.rest.requests import RequestError
 from local_panther.report.page import report_environment
 
 LOGIN, LOGOUT, LIVE, HOME = "/console/login", "/console/logout", "/console/live", "/"
@@ -97,7 +98,7 @@ class Console:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request."""
         if request.method not in (hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_POST):
-            return self._error(PageError(405, f"{request.method} is not for this page"))
+            return self._error(RequestError(405, f"{request.method} is not for this page"))
         if request.path == ICON:
             return web.Response(status=204, headers=HEADERS)
         session = self._sessions.get(request.cookies.get(_cookie_name(request), ""))
@@ -106,26 +107,28 @@ class Console:
                 return await self._login(request)
             if session is None:
                 if request.method == hdrs.METH_POST or request.path == LIVE:
-                    raise PageError(403, "you are not signed in; nothing was changed")
+                    raise RequestError(403, "you are not signed in; nothing was changed")
                 return _moved(f"{LOGIN}?{urlencode({'next': request.path_qs})}")
             if request.method == hdrs.METH_POST:
                 return await self._change(request, session)
             if request.path == LIVE:
                 return await self._tell(request)
             return await self._reply(request, session, {})
-        except PageError as error:
+        except RequestError as error:
             return self._error(error, session)
         except ConnectionError:
             raise
         except Exception as error:  # such as a full disk, or what content code has forged
             logging.exception("%s %s", request.method, request.path)
             message = f"this page failed ({type(error).__name__}); the server's terminal says why"
-            return self._error(PageError(500, message), session)
+            return self._error(RequestError(500, message), session)
 
     async def _change(self, request: web.Request, session: Session) -> web.StreamResponse:
         form = await _form(request)
         if not session.allows(form.get(CSRF, "")):
-            raise PageError(403, "the form is not of a page of this session; nothing was changed")
+            raise RequestError(
+                403, "the form is not of a page of this session; nothing was changed"
+            )
         if request.path == LOGOUT:
             self._sessions.end(request.cookies.get(_cookie_name(request), ""))
             response = _moved(LOGIN)
@@ -144,7 +147,7 @@ class Console:
                 part = unquote(found[1]) if found.groups() else ""
                 asked = Asked(session, part, query, form, request.path_qs)
                 return await asyncio.to_thread(self._answered, answer, asked)
-        raise PageError(404, f"there is no page {request.path}")
+        raise RequestError(404, f"there is no page {request.path}")
 
     def _answered(self, answer: Answer, asked: Asked) -> web.Response:
         reply = answer(asked)
@@ -215,7 +218,7 @@ class Console:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), LOOK_SECONDS)
 
-    def _error(self, error: PageError, session: Session | None = None) -> web.Response:
+    def _error(self, error: RequestError, session: Session | None = None) -> web.Response:
         page = Page("error.html.j2", {"message": str(error)}, error.status)
         response = self._page(page, session)
         if session is None:
@@ -242,26 +245,26 @@ async def _form(request: web.Request) -> dict[str, str]:
     """Return the fields of a form.
 
     Raises:
-        PageError: It is none, too large or too slow.
+        RequestError: It is none, too large or too slow.
     """
     if request.content_type != FORM:
-        raise PageError(415, f"Only {FORM} is taken")
+        raise RequestError(415, f"Only {FORM} is taken")
     body = b""
     try:
         async with asyncio.timeout(FORM_SECONDS):
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > MAX_FORM:
-                    raise PageError(413, f"the form is larger than {MAX_FORM >> 10} KB")
+                    raise RequestError(413, f"the form is larger than {MAX_FORM >> 10} KB")
     except TimeoutError as error:
-        raise PageError(408, "the form took too long") from error
+        raise RequestError(408, "the form took too long") from error
     try:
         fields = parse_qsl(
             body.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict"
         )
     except ValueError as error:
         logging.debug("form", exc_info=error)
-        raise PageError(400, "the form cannot be read") from error
+        raise RequestError(400, "the form cannot be read") from error
     return dict(fields)
 
 

@@ -20,7 +20,7 @@ from local_panther.instance.rest.requests import (
     Page,
     Parameters,
     Reply,
-    RestError,
+    RequestError,
     RestRequest,
     text_of,
 )
@@ -55,7 +55,7 @@ class AlertRoutes:
         try:
             found = self._store.find(wanted, page.limit + 1, page.cursor)
         except UnknownAlertError as error:
-            raise RestError(BAD, f"cursor: {error}") from error
+            raise RequestError(BAD, f"cursor: {error}") from error
         return page.reply(found, self._json, lambda kept: kept.found.id)
 
     def get(self, request: RestRequest) -> Reply:
@@ -67,9 +67,9 @@ class AlertRoutes:
         """Change the status or assignee of several alerts."""
         ids = request.mapping(["ids"])["ids"]
         if not isinstance(ids, list) or not all(isinstance(i, str) for i in ids):
-            raise RestError(BAD, "ids: is not a list of texts")
+            raise RequestError(BAD, "ids: is not a list of texts")
         if not 1 <= len(ids) <= MAX_CHANGED:
-            raise RestError(BAD, f"ids: has {len(ids)} entries, not 1 to {MAX_CHANGED}")
+            raise RequestError(BAD, f"ids: has {len(ids)} entries, not 1 to {MAX_CHANGED}")
         self._change(ids, request)
         return Reply(status=204)
 
@@ -96,7 +96,7 @@ class AlertRoutes:
         alert_id = parameters.text("alert-id")
         parameters.end()
         if not alert_id:
-            raise RestError(BAD, "alert-id: is missing")
+            raise RequestError(BAD, "alert-id: is missing")
         found = self._store.comments(alert_id, _number(page.cursor), page.limit + 1)
         return page.reply(found, comment_json, lambda comment: str(comment.number))
 
@@ -123,7 +123,7 @@ class AlertRoutes:
         try:
             return self._store.get(alert_id)
         except UnknownAlertError as error:
-            raise RestError(NOT_FOUND, str(error)) from error
+            raise RequestError(NOT_FOUND, str(error)) from error
 
     def _change(self, ids: list[str], request: RestRequest) -> None:
         request.parameters.end()
@@ -131,13 +131,13 @@ class AlertRoutes:
         status = text_of(body, "status", STATUSES) or None
         assignee = text_of(body, "assignee") if body.get("assignee") is not None else None
         if assignee and assignee not in (USER["id"], USER["email"]):
-            raise RestError(BAD, f"assignee: there is no user {assignee}; see /users")
+            raise RequestError(BAD, f"assignee: there is no user {assignee}; see /users")
         if status is None and assignee is None:
-            raise RestError(BAD, "neither status nor assignee is given")
+            raise RequestError(BAD, "neither status nor assignee is given")
         try:
             self._store.update(ids, status=status, assignee=assignee and USER["id"])
         except UnknownAlertError as error:
-            raise RestError(NOT_FOUND, str(error)) from error
+            raise RequestError(NOT_FOUND, str(error)) from error
 
 
 def alert_json(kept: KeptAlert) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _filter(parameters: Parameters) -> AlertFilter:
     suffix = "_ERROR" if kind == DETECTION_ERROR else ""
     for name in subtypes:
         if name not in [f"{known}{suffix}" for known in DETECTION_TYPES]:
-            raise RestError(BAD, f"sub-type: {name} is not one of type {kind}")
+            raise RequestError(BAD, f"sub-type: {name} is not one of type {kind}")
     return AlertFilter(
         kind=kind,
         detection_types=tuple(name.removesuffix("_ERROR") for name in subtypes),
@@ -225,7 +225,7 @@ def _type(kept: KeptAlert) -> str:
 
 def _number(cursor: str) -> int:
     if cursor and not (cursor.isascii() and cursor.isdecimal() and len(cursor) <= 15):
-        raise RestError(BAD, f"cursor: {cursor!r} is not one that a page ended with")
+        raise RequestError(BAD, f"cursor: {cursor!r} is not one that a page ended with")
     return int(cursor or 0)
 
 
@@ -234,11 +234,11 @@ def _comment(request: RestRequest) -> tuple[str, str]:
     body = request.mapping(["body"])
     text = text_of(body, "body")
     if not 1 <= len(text) <= MAX_COMMENT:
-        raise RestError(BAD, f"body: has {len(text):,} characters, not 1 to {MAX_COMMENT:,}")
+        raise RequestError(BAD, f"body: has {len(text):,} characters, not 1 to {MAX_COMMENT:,}")
     return text, text_of(body, "format", FORMATS) or FORMATS[0]
 
 
 def _one_comment(found: Comment | None, request: RestRequest) -> Reply:
     if found is None:
-        raise RestError(NOT_FOUND, f"{request.id}: no such comment")
+        raise RequestError(NOT_FOUND, f"{request.id}: no such comment")
     return Reply(comment_json(found))

@@ -3,7 +3,7 @@
 import uuid
 from typing import Any
 
-from local_panther.instance.rest.requests import NOT_FOUND, Page, Reply, RestError, RestRequest
+from local_panther.instance.rest.requests import NOT_FOUND, Page, Reply, RequestError, RestRequest
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "local-panther")
 PERMISSIONS = [
@@ -103,5 +103,5 @@ def get_token(request: RestRequest) -> Reply:
 def _one(request: RestRequest, entry: dict[str, Any], names: tuple[Any, ...], kind: str) -> Reply:
     request.parameters.end()
     if request.id not in names:
-        raise RestError(NOT_FOUND, f"{request.id}: no such {kind}")
+        raise RequestError(NOT_FOUND, f"{request.id}: no such {kind}")
     return Reply(entry)

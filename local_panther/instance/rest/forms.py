@@ -13,7 +13,7 @@ from local_panther.content.simple import transpile_detection
 from local_panther.errors import FieldError
 from local_panther.instance.limits import load_yaml
 from local_panther.instance.rest.directory import NAMESPACE
-from local_panther.instance.rest.requests import BAD, SEVERITIES, RestError
+from local_panther.instance.rest.requests import BAD, SEVERITIES, RequestError
 
 Spec = Mapping[str, Any]
 
@@ -83,7 +83,7 @@ def _read_mappings(mappings: Any) -> list[dict[str, Any]]:
 
 def _read_severity(value: Any) -> str:
     if value not in SEVERITIES:
-        raise RestError(BAD, f"severity: {value!r} is not one of {', '.join(SEVERITIES)}")
+        raise RequestError(BAD, f"severity: {value!r} is not one of {', '.join(SEVERITIES)}")
     return str(value).title()
 
 
@@ -205,7 +205,7 @@ class Form:
             before: The YAML so far, of which what the API has no key for stays.
 
         Raises:
-            RestError: A value has no known form.
+            RequestError: A value has no known form.
         """
         spec = {"AnalysisType": self.kinds[0], "Enabled": True} | dict(before)
         if self.fields is QUERY:
@@ -223,7 +223,7 @@ class Form:
             try:
                 value = field.read(plain[field.name])
             except (LookupError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
-                raise RestError(BAD, f"{field.name}: {error}") from error
+                raise RequestError(BAD, f"{field.name}: {error}") from error
             if value or field.key in before:
                 spec[field.key] = value
         if not any(field.key == "Enabled" for field in self.fields) and self.fields is not QUERY:

@@ -21,7 +21,7 @@ from local_panther.instance.rest.requests import (
     Page,
     Parameters,
     Reply,
-    RestError,
+    RequestError,
     RestRequest,
 )
 
@@ -80,7 +80,7 @@ class ItemRoutes:
         """Store a new item."""
         item_id = self._named(request)
         if item_id in self._library.items:
-            raise RestError(CONFLICT, f"{item_id}: exists already")
+            raise RequestError(CONFLICT, f"{item_id}: exists already")
         self._store(request, {})
         return Reply(self._shown(item_id))
 
@@ -88,7 +88,7 @@ class ItemRoutes:
         """Store an item anew, or a new one."""
         named = self._named(request, default=request.id)
         if self._form.id_of(named) != request.id and self._form.fields is not QUERY:
-            raise RestError(BAD, f"id: {named!r} is not that of the path")
+            raise RequestError(BAD, f"id: {named!r} is not that of the path")
         is_known = named in self._library.items
         self._store(request, self._library.spec(named) if is_known else {})
         reply = self._shown(named)
@@ -99,7 +99,7 @@ class ItemRoutes:
         """Store a query anew."""
         item_id = self._stored(request.id)
         if self._named(request) != item_id:
-            raise RestError(BAD, f"name: {UNSUPPORTED}: a query keeps its name, {item_id!r}")
+            raise RequestError(BAD, f"name: {UNSUPPORTED}: a query keeps its name, {item_id!r}")
         self._store(request, self._library.spec(item_id))
         return Reply(self._shown(item_id))
 
@@ -124,7 +124,7 @@ class ItemRoutes:
             is_of_kind = item.kind in self._form.kinds and self._form.id_of(item_id) == api_id
             if is_of_kind and self._form.takes(self._library.spec(item_id)):
                 return item_id
-        raise RestError(NOT_FOUND, f"{api_id}: no such {self._form.name}")
+        raise RequestError(NOT_FOUND, f"{api_id}: no such {self._form.name}")
 
     def _shown(self, item_id: str, *, with_python: bool = False) -> dict[str, Any]:
         library = self._library
@@ -144,7 +144,7 @@ class ItemRoutes:
         key = "name" if self._form.fields is QUERY else "id"
         named = body.get(key, default)
         if not isinstance(named, str) or not named:
-            raise RestError(BAD, f"{key}: is not a text, or empty")
+            raise RequestError(BAD, f"{key}: is not a text, or empty")
         return named
 
     def _store(self, request: RestRequest, before: Mapping[str, Any]) -> None:
@@ -153,32 +153,32 @@ class ItemRoutes:
         runs_tests = parameters.flag("run-tests-first", default=False)
         if runs_tests or parameters.flag("run-tests-only", default=False):
             advice = "run them with panther_analysis_tool and send run-tests-first=false"
-            raise RestError(BAD, f"unit tests are {UNSUPPORTED} in a change; {advice}")
+            raise RequestError(BAD, f"unit tests are {UNSUPPORTED} in a change; {advice}")
         parameters.end()
         required = ["sql"] if self._form.fields is QUERY else []
         body = dict(request.mapping(required)) | {"id": self._named(request, request.id)}
         if before and not self._form.takes(before):
-            raise RestError(CONFLICT, f"{body['id']}: is not stored as a {self._form.name}")
+            raise RequestError(CONFLICT, f"{body['id']}: is not stored as a {self._form.name}")
         spec = self._form.read(body, before)
         files = {}
         if not self._form.is_simple and self._form.fields is not QUERY:
             python = body.get("body", "")
             if not isinstance(python, str):
-                raise RestError(BAD, "body: is not text")
+                raise RequestError(BAD, "body: is not text")
             if python:
                 spec["Filename"] = f"{file_name(body['id'])}.py"
                 files[spec["Filename"]] = python
             elif "Filename" in spec:
-                raise RestError(BAD, "body: is missing")
+                raise RequestError(BAD, "body: is missing")
         files["item.yml"] = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
         outcome = self._library.upload(_archive(files))
         if outcome.problems:
-            raise RestError(BAD, "; ".join(problem.message for problem in outcome.problems))
+            raise RequestError(BAD, "; ".join(problem.message for problem in outcome.problems))
 
     def _refuse_compliance(self, parameters: Parameters) -> None:
         if self._form.path == "policies" and parameters.choice("compliance-status", COMPLIANCE):
             message = f"compliance-status: {UNSUPPORTED}, which has no cloud resources"
-            raise RestError(BAD, message)
+            raise RequestError(BAD, message)
 
 
 def item_routes(library: Library) -> dict[str, ItemRoutes]:

@@ -12,8 +12,8 @@ NOT_FOUND, CONFLICT, BAD = 404, 409, 400
 SEVERITIES = ("INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL")
 
 
-class RestError(Exception):
-    """A request that is refused.
+class RequestError(Exception):
+    """A request that is refused; the message says why.
 
     Attributes:
         status: Of HTTP.
@@ -182,4 +182,4 @@ def text_of(body: Mapping[str, Any], name: str, allowed: Sequence[str] = ()) -> 
 
 
 def _bad(message: str) -> NoReturn:
-    raise RestError(BAD, message)
+    raise RequestError(BAD, message)

@@ -16,7 +16,7 @@ from local_panther.instance.rest.requests import (
     UNSUPPORTED,
     Parameters,
     Reply,
-    RestError,
+    RequestError,
     RestRequest,
 )
 
@@ -65,7 +65,7 @@ class Router:
         try:
             answer, item_id = self._find(method, path)
             return answer(RestRequest(Parameters(query), _body(text), item_id))
-        except RestError as error:
+        except RequestError as error:
             return Reply({"message": str(error)}, error.status)
         except Exception as error:  # such as a full disk
             logging.exception("%s %s", method, path)
@@ -79,15 +79,15 @@ class Router:
             ):
                 if method not in answers:
                     message = f"{method} {path}: {UNSUPPORTED}; there is {', '.join(answers)}"
-                    raise RestError(NOT_ALLOWED, message)
+                    raise RequestError(NOT_ALLOWED, message)
                 return answers[method], next(
                     (part for name, part in zip(known, parts, strict=True) if name == ANY), ""
                 )
-        raise RestError(NOT_FOUND, f"{method} {path}: {UNSUPPORTED}")
+        raise RequestError(NOT_FOUND, f"{method} {path}: {UNSUPPORTED}")
 
 
 def _body(text: str) -> Any:
     try:
         return json.loads(text) if text else None
     except (ValueError, RecursionError) as error:
-        raise RestError(BAD, "the body is not JSON") from error
+        raise RequestError(BAD, "the body is not JSON") from error
