@@ -9,9 +9,8 @@ import gc
 import multiprocessing
 import os
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 
@@ -31,21 +30,14 @@ def processes(workers: int, s3: S3) -> Places | None:
         pool = _Pool(workers, s3.environment)
         threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         try:
-            yield Place(partial(_submitted, threads, pool), workers, _result, LARGE_FILE_BYTES)
+            submit = lambda files, look: threads.submit(pool.look, files, look)  # noqa: E731
+            yield Place(submit, workers, Future.result, LARGE_FILE_BYTES)
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
             pool.end()
             gc.unfreeze()
 
     return None if workers == 1 else opened
-
-
-def _submitted(threads: Executor, pool: "_Pool", files: list[str], look: Look) -> Future[Found]:
-    return threads.submit(pool.look, files, look)
-
-
-def _result(future: Future[Found]) -> Found:
-    return future.result()
 
 
 class _Worker:
