@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, settings
 from panther_core.enriched_event import PantherEvent
 
 from local_panther.detection.store import ordinary_table
+from tests.builders.browser import started_browser
 from tests.builders.events import REPO
 from tests.builders.s3 import made_bucket, running_s3
 from tests.builders.unlisted import CONTENT, copy_content, without_listed_principals
@@ -84,6 +85,13 @@ def store() -> Iterator[None]:
     aws_role_attempt_helpers._latest.clear()
     with ordinary_table():  # what the helpers ask of DynamoDB itself is tested
         yield
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser; the tests that want one are skipped where there is none."""
+    with started_browser() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.builders.browser import started_browser, watched_page
+from tests.builders.browser import watched_page
 from tests.instance.conftest import archive
 from tests.serving.conftest import attack, content_files, fed
 
@@ -28,12 +28,6 @@ def worked(tmp_path) -> Iterator:
     content = archive(content_files())
     with fed(tmp_path / "state", attack(tmp_path), content=content) as client:
         yield client
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with started_browser() as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,32 +4,18 @@ import html
 from urllib.parse import quote, urlencode
 
 import pytest
-import yaml
 
-from tests.builders import hostile
-from tests.builders.content import write_lines
-from tests.builders.events import START, call
 from tests.console.conftest import Visitor
-from tests.instance.conftest import archive
-from tests.serving.conftest import fed
-from tests.serving.test_hostile_text import BODY, SPEC
+from tests.serving.test_hostile_text import TEXTS, fed_with_hostile_texts
 
 pytestmark = pytest.mark.process
 
-TEXTS = [text for text in hostile.SHORT.values() if text]
 SHOWN = [text for text in TEXTS if text.isprintable() and text.strip() == text]
 
 
 @pytest.fixture(scope="module")
 def hostile_instance(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("hostile")
-    records = [
-        call("ListRoles", time=START + n, eventID=str(n), userAgent=text, sourceIPAddress=text)
-        for n, text in enumerate(TEXTS)
-    ]
-    trail = write_lines(folder / "trail.jsonl", records)
-    content = archive({"rules/hostile.yml": yaml.safe_dump(SPEC), "rules/hostile.py": BODY})
-    with fed(folder / "state", trail, content=content) as client:
+    with fed_with_hostile_texts(tmp_path_factory.mktemp("hostile")) as client:
         yield client
 
 

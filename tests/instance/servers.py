@@ -46,6 +46,15 @@ def server(state: Path, *arguments: str, **environment: str) -> Iterator[Server]
             running.end()
 
 
+# Headers of requests that are meant for somebody else, or come from there
+FOREIGN: tuple[dict[str, str], ...] = (
+    {"Host": "evil.example"},
+    {"Host": ""},
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+)
+
+
 def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
     """Return whether a condition comes true in time."""
     deadline = time.monotonic() + seconds

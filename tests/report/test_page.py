@@ -21,7 +21,7 @@ from local_panther.simulate.scenario import Api
 from local_panther.tuning.run import tune
 from tests.builders import hostile
 from tests.builders.alerts import alert
-from tests.builders.browser import started_browser, watched_page
+from tests.builders.browser import watched_page
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.months import month
 from tests.builders.replays import simulated
@@ -42,12 +42,6 @@ def report(tmp_path_factory):
     trail = simulated(folder / "trail", succeed=1, blocklisted=role_arn("FullAdminRole"))
     written(folder / "report.html", trail)
     return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with started_browser() as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Hostile texts of records on their way to the clients of an instance: alerts, events, the lake."""
 
+from contextlib import contextmanager
+
 import pytest
 import yaml
 
@@ -33,17 +35,24 @@ SPEC |= {"Enabled": True, "Severity": "High", "LogTypes": ["AWS.CloudTrail"]}
 TEXTS = [text for text in hostile.SHORT.values() if text]
 
 
-@pytest.mark.attack("output")
-def test_every_alert_event_and_row_is_there(tmp_path, record_property):
-    """A half character in the title of one alert kept all alerts of a replay from being stored."""
-    record_property("tried", len(TEXTS))
+@contextmanager
+def fed_with_hostile_texts(folder):
+    """Serve a rule that makes an alert of each text, and the records that hold them."""
     records = [
         call("ListRoles", time=START + n, eventID=str(n), userAgent=text, sourceIPAddress=text)
         for n, text in enumerate(TEXTS)
     ]
-    trail = write_lines(tmp_path / "trail.jsonl", records)
+    trail = write_lines(folder / "trail.jsonl", records)
     content = archive({"rules/hostile.yml": yaml.safe_dump(SPEC), "rules/hostile.py": BODY})
-    with fed(tmp_path / "state", trail, content=content) as client:
+    with fed(folder / "state", trail, content=content) as client:
+        yield client
+
+
+@pytest.mark.attack("output")
+def test_every_alert_event_and_row_is_there(tmp_path, record_property):
+    """A half character in the title of one alert kept all alerts of a replay from being stored."""
+    record_property("tried", len(TEXTS))
+    with fed_with_hostile_texts(tmp_path) as client:
         page = client.get("/alerts", limit=50)
         alerts = page["results"] + client.get("/alerts", cursor=page["next"])["results"]
         events = [client.get(f"/alerts/{alert['id']}/events")["results"] for alert in alerts]
