@@ -17,7 +17,7 @@ from local_panther.text import LogFormatter
 from tests.builders import hostile
 from tests.builders.content import write_lines
 from tests.builders.events import REPO, START, call, denied, role_arn
-from tests.report.test_page import browser, opened  # noqa: F401 - fixtures
+from tests.report.test_page import opened  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.attack("output")
 
