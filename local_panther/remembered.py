@@ -26,7 +26,7 @@ MAX_VERDICTS = 50_000  # those on all files of a large repository, and of many c
 MAX_FOLDERS = 40  # what was found in whole repositories, 5 MB of a large one
 MAX_WAITING = 2000  # verdicts that are not written yet
 ROOMS = ("content", "lake")  # that find out something about queries
-JUDGING_ROOMS = ("content", "unit_tests")  # that find out something about files and items
+JUDGING_ROOMS = ("content", "tool_runs")  # that find out something about files and items
 PACKAGES = ("duckdb", "jinja2", "sqlglot")
 # What judges items, and what it judges with
 JUDGES = (

@@ -9,9 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from local_panther.alerts.correlation import CorrelationAlerts
 from local_panther.alerts.grouping import AlertGrouper
 from local_panther.alerts.incidents import Incident, incidents_of
+from local_panther.alerts.matches import CorrelationAlerts
 from local_panther.alerts.model import Alert, in_order
 from local_panther.alerts.parameters import TIMELINE_TAG
 from local_panther.alerts.rule_errors import rule_error_alerts
@@ -20,9 +20,9 @@ from local_panther.content.load import loaded_content
 from local_panther.content.log_schema import LogSchema
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.content.model import Content, EventNames, includes, united
-from local_panther.correlation.engine import CorrelationEngine, CorrelationMatch
+from local_panther.correlation.correlation_engine import CorrelationEngine, CorrelationMatch
 from local_panther.detection.clock import EventClock
-from local_panther.detection.engine import Engine
+from local_panther.detection.rule_engine import Engine
 from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
 from local_panther.detection.table import Table

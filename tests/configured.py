@@ -24,7 +24,7 @@ NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".hypothesis", ".*_cache"
 # --all runs it too.
 WITHOUT_CONTENT = (
     *("tests/records", "tests/instance", "tests/detection", "tests/correlation", "tests/ci"),
-    *("tests/unit_tests", "tests/serving", "tests/test_containment.py"),
+    *("tests/tool_runs", "tests/serving", "tests/test_containment.py"),
     *("tests/test_installation.py", "tests/test_any_repository.py"),
     *("tests/cli/test_endings.py", "tests/cli/test_s3.py", "tests/cli/test_sizes.py"),
     *("tests/cli/test_basis.py", "tests/cli/test_hostile_text.py", "tests/box"),

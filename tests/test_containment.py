@@ -14,7 +14,7 @@ import pytest
 
 from local_panther import containment
 from local_panther.containment import ContentCodeError, call, contained
-from local_panther.detection.engine import Engine
+from local_panther.detection.rule_engine import Engine
 from tests.builders.content import write_lines, write_rules
 from tests.builders.events import REPO, START
 from tests.builders.events import call as api_call

@@ -10,8 +10,8 @@ import typer
 
 from local_panther.cli.common import UNUSABLE, message, message_console, note
 from local_panther.cli.options import finite
-from local_panther.simulate.delivery import deliver, write
 from local_panther.simulate.identities import PrincipalKind
+from local_panther.simulate.log_files import deliver, write
 from local_panther.simulate.ordinary import ROLE_CALLS
 from local_panther.simulate.ordinary import background as ordinary_records
 from local_panther.simulate.scenario import Api, Scenario, attack

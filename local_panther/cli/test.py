@@ -29,7 +29,7 @@ from local_panther.text import in_one_line
 
 if TYPE_CHECKING:
     from local_panther.content.dependencies import Dependencies
-    from local_panther.unit_tests.results import Results
+    from local_panther.tool_runs.results import Results
 
 # What is not an option of ours is the tool's; its help is printed below our own.
 TEST_SETTINGS: dict[str, Any] = {
@@ -80,8 +80,8 @@ def test(
     with the reason, beside what an upload would be refused for and what cannot do what was meant.
     The exit status is 0 only if there is nothing of this.
     """
-    from local_panther.unit_tests.annotations import commands_stopped
-    from local_panther.unit_tests.tool import started_tool
+    from local_panther.tool_runs.annotations import commands_stopped
+    from local_panther.tool_runs.tool import started_tool
 
     if show_help:
         print(context.get_help(), end="\n\n", flush=True)
@@ -101,10 +101,10 @@ def test(
         from local_panther.content.dependencies import Dependencies
         from local_panther.instance.index import is_stored
         from local_panther.instance.on_demand import running_on_demand
-        from local_panther.unit_tests.doubts import check_content, checked_apart
-        from local_panther.unit_tests.narrowing import Filters, narrowed_to
-        from local_panther.unit_tests.tool import Box
-        from local_panther.unit_tests.unopened import unopened
+        from local_panther.tool_runs.doubts import check_content, checked_apart
+        from local_panther.tool_runs.narrowing import Filters, narrowed_to
+        from local_panther.tool_runs.tool import Box
+        from local_panther.tool_runs.unopened import unopened
 
         folder, messages = _content_folder(context.args), message_console()
         if trust_content:
@@ -162,7 +162,7 @@ def _print_end(results: "Results", notes: Iterable[str], messages: Console) -> N
 
 def _touched(dependencies: "Dependencies", revision: str, messages: Console) -> set[str]:
     """Return the files that depend on what differs from a revision; none if no item does."""
-    from local_panther.unit_tests.changes import NoChanges, changed_names
+    from local_panther.tool_runs.changes import NoChanges, changed_names
 
     try:
         names = changed_names(dependencies, revision)
@@ -227,9 +227,9 @@ def _below_workspace() -> Path:
 
 def _report(results: "Results", junit: Path | None, *, github: bool) -> None:
     from local_panther.box.writing import write_text
-    from local_panther.unit_tests.annotations import annotations
-    from local_panther.unit_tests.junit import junit_xml
-    from local_panther.unit_tests.tool import spec_files
+    from local_panther.tool_runs.annotations import annotations
+    from local_panther.tool_runs.junit import junit_xml
+    from local_panther.tool_runs.tool import spec_files
 
     files = spec_files(Path())
     if github:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from local_panther.content.checks import check_steps, check_test_names, leave_out_idle_rules
-from local_panther.content.correlation import parse_correlation
+from local_panther.content.correlation_grammar import parse_correlation
 from local_panther.content.filters import possible_values, transpile_filters
 from local_panther.content.importing import Importer
 from local_panther.content.items import ClassifiedAnalysis

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from panther_core.data_model import DataModel
 
-from local_panther.content.correlation import CorrelationLogic
+from local_panther.content.correlation_grammar import CorrelationLogic
 from local_panther.content.importing import BodyRule
 from local_panther.content.left_out import LeftOut, Reason
 from local_panther.content.log_types import CLOUDTRAIL

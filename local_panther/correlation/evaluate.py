@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from local_panther.content.correlation import CorrelationLogic
+from local_panther.content.correlation_grammar import CorrelationLogic
 from local_panther.correlation.group import group_match
 from local_panther.correlation.sequence import sequence_match
 from local_panther.correlation.signals import Binding, StepSignal, bound_signals

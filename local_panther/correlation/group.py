@@ -4,7 +4,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
-from local_panther.content.correlation import CorrelationLogic, Step
+from local_panther.content.correlation_grammar import CorrelationLogic, Step
 from local_panther.correlation.signals import StepSignal
 
 Signals = Mapping[str, Sequence[StepSignal]]

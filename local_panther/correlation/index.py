@@ -4,7 +4,7 @@ from bisect import insort
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from local_panther.content.correlation import CorrelationLogic
+from local_panther.content.correlation_grammar import CorrelationLogic
 from local_panther.correlation.group import index_from
 from local_panther.correlation.signals import Binding, StepSignal, bound_signals, held, numbers
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from local_panther.content.correlation import CorrelationLogic, parse_correlation
+from local_panther.content.correlation_grammar import CorrelationLogic, parse_correlation
 from local_panther.correlation.evaluate import find_matches
 from local_panther.correlation.signals import StepSignal
 from local_panther.errors import FieldError

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from local_panther.content.correlation import CorrelationLogic, Step
+from local_panther.content.correlation_grammar import CorrelationLogic, Step
 from local_panther.correlation.group import Found, count, index_after, index_from
 from local_panther.correlation.signals import StepSignal
 

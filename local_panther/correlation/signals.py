@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from local_panther.content.correlation import CorrelationLogic, Criterion
+from local_panther.content.correlation_grammar import CorrelationLogic, Criterion
 from local_panther.packed import pack, unpack
 
 # One value for each criterion of a rule.

@@ -9,7 +9,7 @@ from typing import Any
 from local_panther.alerts.model import RULE, Alert
 from local_panther.box import watch
 from local_panther.content.log_types import CLOUDTRAIL
-from local_panther.correlation.engine import CorrelationMatch
+from local_panther.correlation.correlation_engine import CorrelationMatch
 from local_panther.detection.signals import Signal
 from local_panther.instance.alert_model import ALERT, DETECTION_ERROR, StoredAlert
 from local_panther.lake.lake import DATABASE, Lake

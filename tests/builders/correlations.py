@@ -2,7 +2,7 @@
 
 import itertools
 
-from local_panther.content.correlation import CorrelationLogic, parse_correlation
+from local_panther.content.correlation_grammar import CorrelationLogic, parse_correlation
 from local_panther.correlation.signals import StepSignal
 
 FIELD = "p_alert_context.user"

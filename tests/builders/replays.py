@@ -8,7 +8,7 @@ from random import Random
 from local_panther.alerts.model import Alert
 from local_panther.records.trail import Trail
 from local_panther.replay import Outcome, replay
-from local_panther.simulate.delivery import deliver, write
+from local_panther.simulate.log_files import deliver, write
 from local_panther.simulate.ordinary import background
 from local_panther.simulate.scenario import Scenario, attack
 from tests.builders.events import START

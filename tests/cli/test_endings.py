@@ -163,7 +163,7 @@ class TestToolRun:
             lambda: [
                 p
                 for p in children(process.pid)
-                if p in processes_with("local_panther.unit_tests.process")
+                if p in processes_with("local_panther.tool_runs.process")
             ],
             30,
         )

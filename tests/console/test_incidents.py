@@ -26,7 +26,7 @@ from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.alerts import alert
 from tests.builders.events import ALICE, START
 from tests.scale import examples
-from tests.serving.test_delivery import alert as stored_alert
+from tests.serving.test_webhook import alert as stored_alert
 
 pytestmark = pytest.mark.process
 

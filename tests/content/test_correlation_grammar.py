@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_panther.content.correlation import Step, Transition
+from local_panther.content.correlation_grammar import Step, Transition
 from local_panther.errors import FieldError
 from tests.builders.correlations import FIELD, group, parsed, sequence, spec
 

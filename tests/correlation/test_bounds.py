@@ -2,10 +2,10 @@
 
 import pytest
 
-from local_panther.correlation.engine import CorrelationEngine
+from local_panther.correlation.correlation_engine import CorrelationEngine
 from tests.builders.correlations import group, sequence
 from tests.builders.signals import signal
-from tests.correlation.test_engine import rule
+from tests.correlation.test_correlation_engine import rule
 
 DAY = 24 * 60  # minutes
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local_panther.content.model import CorrelationRule
-from local_panther.correlation.engine import CorrelationEngine
+from local_panther.correlation.correlation_engine import CorrelationEngine
 from tests.builders.correlations import group, parsed, sequence
 from tests.builders.signals import metadata, signal
 from tests.correlation.test_properties import chain_stands, forbidden_times, run_holds

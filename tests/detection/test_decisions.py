@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from local_panther.content.load import loaded_content
 from local_panther.detection import decisions
-from local_panther.detection import engine as engine_module
+from local_panther.detection import rule_engine as engine_module
 from local_panther.detection.clock import EventClock
 from local_panther.detection.decisions import MAX_LEAVES
-from local_panther.detection.engine import Engine
+from local_panther.detection.rule_engine import Engine
 from local_panther.detection.running import run_rule
 from local_panther.detection.store import key_value_store
 from local_panther.errors import RunErrors

@@ -5,8 +5,8 @@ import yaml
 
 from local_panther.containment import contained
 from local_panther.content.load import loaded_content
-from local_panther.detection import engine
-from local_panther.detection.engine import Engine
+from local_panther.detection import rule_engine as engine
+from local_panther.detection.rule_engine import Engine
 from local_panther.detection.store import key_value_store
 from local_panther.errors import RunErrors
 from local_panther.lake.preparing import empty_lake

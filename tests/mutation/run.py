@@ -23,7 +23,7 @@ only_mutate = {mutated}
 also_copy = {copied}
 pytest_add_cli_args_test_selection = {tests}
 """
-CORRELATION_TESTS = ["correlation/test_cases", "correlation/test_engine"]
+CORRELATION_TESTS = ["correlation/test_cases", "correlation/test_correlation_engine"]
 CORRELATION_TESTS += ["correlation/test_brute_force", "correlation/test_bounds"]
 CORRELATION_TESTS += ["correlation/test_properties", "content/test_correlation_grammar"]
 HELPER_TESTS = ["blocklist_rule", "data_model", "distinct_window", "hostile_events"]
@@ -49,7 +49,7 @@ def helpers(copy: Path) -> dict:
     return {
         "sources": names,
         "mutated": names,
-        "tests": [f"tests/detections/test_{name}.py" for name in HELPER_TESTS],
+        "tests": [f"tests/shipped/test_{name}.py" for name in HELPER_TESTS],
     }
 
 

@@ -13,7 +13,7 @@ from local_panther.instance.rest.router import Router
 from local_panther.times import event_time
 from tests.builders.events import START
 from tests.scale import examples
-from tests.serving.test_delivery import alert
+from tests.serving.test_webhook import alert
 
 pytestmark = pytest.mark.attack("serve")
 STATUSES = ("TRIAGED", "RESOLVED", "CLOSED", "OPEN")

@@ -27,7 +27,7 @@ from tests.builders.replays import BLOCKLIST, CORRELATION, FAILED_ATTEMPTS
 from tests.instance.conftest import TOKEN, archive
 from tests.instance.servers import COMMAND, server
 from tests.serving.conftest import content_files, fed
-from tests.serving.test_delivery import alert as made_alert
+from tests.serving.test_webhook import alert as made_alert
 
 pytestmark = pytest.mark.process
 

@@ -15,7 +15,7 @@ from tests.instance.conftest import archive
 from tests.instance.servers import Server, eventually, server
 from tests.instance.test_uploads import one_rule
 from tests.scale import examples
-from tests.serving.test_delivery import SECRET, receiver
+from tests.serving.test_webhook import SECRET, receiver
 
 pytestmark = [pytest.mark.attack("kills"), pytest.mark.process]
 

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from local_panther.simulate.delivery import deliver, write
+from local_panther.simulate.log_files import deliver, write
 from local_panther.simulate.ordinary import OrdinaryWork
 from tests.builders.events import START
 from tests.builders.replays import replayed

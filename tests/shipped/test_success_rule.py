@@ -12,7 +12,7 @@ from panther_core.enriched_event import PantherEvent
 from local_panther.alerts.runbook import QUOTED, STEP
 from tests.builders.queries import query_specs
 from tests.builders.rules import RULES, in_place
-from tests.detections.test_role_activity import JSON
+from tests.shipped.test_role_activity import JSON
 
 QUERIES = {spec["QueryName"] for spec in query_specs().values()}
 SUCCEEDED = "aws_role_escalation_succeeded"

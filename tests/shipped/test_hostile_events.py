@@ -23,8 +23,8 @@ from tests.builders.content import write_lines
 from tests.builders.events import ALICE, REPO, call, denied, denied_update, role_arn
 from tests.builders.mutations import mutated
 from tests.builders.rules import RULES, from_body, in_place, spec_of
-from tests.detections.test_data_model import FILE as DATA_MODEL
 from tests.scale import examples
+from tests.shipped.test_data_model import FILE as DATA_MODEL
 
 pytestmark = pytest.mark.attack("rules")
 

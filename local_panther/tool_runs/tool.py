@@ -11,10 +11,10 @@ from typing import NamedTuple, TextIO
 
 from local_panther.content.files import special_files
 from local_panther.processes import TemporaryFolder
-from local_panther.unit_tests.narrowing import Loaded, Narrowed
-from local_panther.unit_tests.results import Results, read_results
+from local_panther.tool_runs.narrowing import Loaded, Narrowed
+from local_panther.tool_runs.results import Results, read_results
 
-START = "from local_panther.unit_tests.process import main; main()"
+START = "from local_panther.tool_runs.process import main; main()"
 REPORT, LOADED = "results.jsonl", "loaded.json"
 END_SECONDS = 0.5  # for the tool to end by itself
 

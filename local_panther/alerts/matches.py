@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from local_panther.alerts.model import Alert
-from local_panther.correlation.engine import CorrelationMatch
+from local_panther.correlation.correlation_engine import CorrelationMatch
 
 Key = tuple[str, tuple[str, ...]]  # rule ID, and the value of each match criterion
 

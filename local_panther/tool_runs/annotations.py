@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from local_panther.unit_tests.results import Result
-from local_panther.unit_tests.tool import relative
+from local_panther.tool_runs.results import Result
+from local_panther.tool_runs.tool import relative
 
 
 @contextmanager

@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_panther.unit_tests.annotations import annotations
-from local_panther.unit_tests.junit import junit_xml
-from local_panther.unit_tests.results import Result
+from local_panther.tool_runs.annotations import annotations
+from local_panther.tool_runs.junit import junit_xml
+from local_panther.tool_runs.results import Result
 from tests.builders import hostile
 from tests.builders.content import write_rules
 from tests.cli.test_command_line import COMMAND

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from local_panther.content.correlation import CorrelationLogic
+from local_panther.content.correlation_grammar import CorrelationLogic
 from local_panther.content.model import CorrelationRule, Metadata
 from local_panther.correlation.evaluate import Match
 from local_panther.correlation.group import match_within

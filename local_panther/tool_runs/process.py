@@ -20,9 +20,9 @@ from local_panther.content.json_paths import use_one_grammar
 from local_panther.content.verdicts import remember_verdicts
 from local_panther.imports import deferred
 from local_panther.processes import collect_garbage_rarely, end_with_parent
-from local_panther.unit_tests.client import make_client_when_needed
-from local_panther.unit_tests.narrowing import narrow
-from local_panther.unit_tests.watching import tell_refusals, watch
+from local_panther.tool_runs.client import make_client_when_needed
+from local_panther.tool_runs.narrowing import narrow
+from local_panther.tool_runs.watching import tell_refusals, watch
 
 HOST = "PANTHER_API_HOST"
 

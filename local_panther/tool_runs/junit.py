@@ -6,7 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from xml.etree import ElementTree
 
-from local_panther.unit_tests.results import Result
+from local_panther.tool_runs.results import Result
 
 # Characters that XML 1.0 cannot hold, not even escaped.
 NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

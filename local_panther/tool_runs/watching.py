@@ -20,7 +20,7 @@ from panther_core.exceptions import UnknownDestinationError
 from local_panther.box.watch import refused
 from local_panther.containment import line_in
 from local_panther.content.filters import describe_error
-from local_panther.unit_tests.results import COMPLETE, Result
+from local_panther.tool_runs.results import COMPLETE, Result
 
 FUNCTIONS = (
     "title",

@@ -17,7 +17,9 @@ from local_panther.detection.store import ordinary_table
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.events import ALICE, START, call, denied, discovery, event, role_arn
 from tests.builders.rules import FAILED_ATTEMPTS, LIST_ROLES, in_place
-from tests.detections.test_streams import (
+from tests.lake.test_queries import HUNT, SUCCEEDED, rows_of
+from tests.scale import examples
+from tests.shipped.test_streams import (
     AUDIT,
     DANA,
     FAN_OUT,
@@ -32,8 +34,6 @@ from tests.detections.test_streams import (
     spray,
     trusted,
 )
-from tests.lake.test_queries import HUNT, SUCCEEDED, rows_of
-from tests.scale import examples
 
 LAST, SOON = f"Role{MANY - 1:02}", START + 20 * (MANY - 1) + 60  # tried last, a minute later
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60

@@ -13,9 +13,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_panther.unit_tests.results import Result, read_results
-from local_panther.unit_tests.watching import watch
-from tests.unit_tests.test_reports import run_test
+from local_panther.tool_runs.results import Result, read_results
+from local_panther.tool_runs.watching import watch
+from tests.tool_runs.test_reports import run_test
 
 pytestmark = pytest.mark.process
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from local_panther.content.queries import QueryCheck
 
-CHECKED = ("content", "lake", "unit_tests")  # what the outcome depends on beside the content
+CHECKED = ("content", "lake", "tool_runs")  # what the outcome depends on beside the content
 
 
 @dataclass

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from local_panther.content.dependencies import Dependencies
-from local_panther.unit_tests.changes import NoChanges, changed_names
+from local_panther.tool_runs.changes import NoChanges, changed_names
 from tests.scale import examples
-from tests.unit_tests.test_reports import run_test
-from tests.unit_tests.test_results import failures
+from tests.tool_runs.test_reports import run_test
+from tests.tool_runs.test_results import failures
 
 pytestmark = pytest.mark.process
 

@@ -14,7 +14,7 @@ import boto3
 import pytest
 
 from tests.builders.events import ACCOUNT, REPO, START
-from tests.detections.test_distinct_window import reaches
+from tests.shipped.test_distinct_window import reaches
 
 DYNALITE = "dynalite@4.0.0"
 NODE_FOLDER = REPO / "build" / "node"

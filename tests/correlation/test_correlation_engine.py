@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from local_panther.alerts.correlation import CorrelationAlerts
+from local_panther.alerts.matches import CorrelationAlerts
 from local_panther.content.model import CorrelationRule
-from local_panther.correlation.engine import CorrelationEngine
+from local_panther.correlation.correlation_engine import CorrelationEngine
 from tests.builders.correlations import FIELD, group, parsed, sequence
 from tests.builders.signals import metadata, signal
 
