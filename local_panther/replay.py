@@ -27,7 +27,6 @@ from local_panther.detection.signals import Signal
 from local_panther.detection.store import key_value_store
 from local_panther.detection.table import Table
 from local_panther.errors import RunErrors
-from local_panther.instance.index import is_stored
 from local_panther.lake.lake import Lake
 from local_panther.lake.preparing import empty_lake
 from local_panther.lake.reach import Reach
@@ -77,7 +76,8 @@ class Outcome:
         content: What ran.
         interrupted: True if the reading was stopped before its end.
         role_log: The calls about roles that were read.
-        source: The arguments by which another command reads the same.
+        paths: The files and folders that were read.
+        folder: The content repository.
         late_signals: By correlation rule, the signals that arrived too late to be paired.
     """
 
@@ -88,7 +88,8 @@ class Outcome:
     content: Content
     interrupted: bool = False
     role_log: RoleLog = field(default_factory=RoleLog)
-    source: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    folder: Path = Path()
     late_signals: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
@@ -171,7 +172,8 @@ def replay(
         except KeyboardInterrupt:
             interrupted = True
         outcome = stream.outcome(tally)
-        outcome.interrupted, outcome.source = interrupted, (*trail.paths, *_content_option(folder))
+        outcome.interrupted = interrupted
+        outcome.paths, outcome.folder = tuple(trail.paths), folder
         return outcome
 
 
@@ -420,10 +422,3 @@ def _timelines(run: Run) -> "Timelines":
     from local_panther.alerts.timelines import Timelines
 
     return Timelines(run.content, run.lake, run.errors)
-
-
-def _content_option(folder: Path) -> tuple[str, ...]:
-    if folder == Path():
-        return ()
-    # A state folder rather than what it holds now, which the next upload replaces.
-    return ("--content", str(folder.parent if is_stored(folder) else folder))

@@ -11,6 +11,7 @@ from local_panther.alerts.incidents import SEVERITIES, Incident
 from local_panther.alerts.model import Alert
 from local_panther.output.basis import no_alert
 from local_panther.output.cards import print_card
+from local_panther.output.commands import source_arguments
 from local_panther.output.tables import table
 from local_panther.output.terminal import COLOURS
 from local_panther.replay import Outcome
@@ -36,8 +37,9 @@ def print_incidents(outcome: Outcome, console: Console, *, details: bool = False
     if not has_cards or len(incidents) > 1:
         _print_overview(incidents, console, None if details else MAX_LINES)
     if has_cards:
+        source = source_arguments(outcome)
         for incident in incidents:
-            print_card(incident, outcome.source, console, details=details)
+            print_card(incident, source, console, details=details)
     console.print()
 
 

@@ -7,6 +7,7 @@ from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
 from local_panther.json_text import json_text
 from local_panther.output.basis import as_json as read_as_json
+from local_panther.output.commands import source_arguments
 from local_panther.replay import Outcome
 from local_panther.times import iso
 
@@ -25,6 +26,7 @@ def by_time(outcome: Outcome) -> Iterator[tuple[Alert, Incident]]:
 
 def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any]:
     """Return an alert as plain JSON, with the number and verdict of its incident."""
+    source = source_arguments(outcome)
     plain = {
         "incident": incident.number,
         "verdict": incident.sentence,
@@ -54,7 +56,7 @@ def as_json(alert: Alert, incident: Incident, outcome: Outcome) -> dict[str, Any
                     {
                         "name": call.name,
                         "parameters": dict(call.values),
-                        "command": call.command(outcome.source) if call.can_run else None,
+                        "command": call.command(source) if call.can_run else None,
                         "others": call.others,
                     }
                     for call in step.queries

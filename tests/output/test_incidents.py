@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -96,7 +97,7 @@ def test_commands_are_in_one_piece_to_be_copied():
     found = alert(runbook='1. Run "Calls" for principal.\n2. Stop it.')
     made = outcome_of(found)
     made.content.query_texts = texts
-    made.source = ("a folder", "--content", "/content")
+    made.paths, made.folder = ("a folder",), Path("/content")
     command = (
         f"local-panther query Calls 'a folder' --content /content --set=principal={ALICE['arn']}"
     )

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from local_panther.alerts.runbook import QUOTED, STEP
 from local_panther.cli import app
+from local_panther.output.commands import source_arguments
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.times import parse_time
 from tests.builders.content import write_lines
@@ -99,7 +100,7 @@ def test_every_command_of_every_alert_finds_something(outcome):
         for alert in incident.alerts:
             for step in incident.steps(alert):
                 for query in step.queries:
-                    command = query.command(outcome.source)
+                    command = query.command(source_arguments(outcome))
                     arguments = [*shlex.split(command)[1:], "--format", "json", "--workers", "1"]
                     done = CliRunner().invoke(app, arguments)
                     assert done.exit_code == 0, (command, done.output)
