@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from panther_core.enriched_event import PantherEvent
 
-from local_panther.detection.store import ordinary_table
+from local_panther.detection.store import key_value_store, ordinary_table
 from tests.builders.browser import started_browser
 from tests.builders.events import REPO
 from tests.builders.s3 import made_bucket, running_s3
@@ -76,14 +76,22 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture
-def store() -> Iterator[None]:
-    """An empty key-value store behind panther_detection_helpers, and helpers that know nothing."""
-    import aws_role_attempt_helpers
-    import distinct_window_helpers
+def dynamodb() -> Iterator[None]:
+    """moto's DynamoDB behind panther_detection_helpers, and helpers without memory."""
+    forget()
+    with ordinary_table():
+        yield
 
-    distinct_window_helpers._known.clear()
-    aws_role_attempt_helpers._latest.clear()
-    with ordinary_table():  # what the helpers ask of DynamoDB itself is tested
+
+@pytest.fixture
+def store() -> Iterator[None]:
+    """The key-value store of replays behind panther_detection_helpers, empty.
+
+    A tenth of the cost of moto's; tests/detection/test_table.py and
+    tests/shipped/test_key_value_store.py compare the two.
+    """
+    forget()
+    with key_value_store():
         yield
 
 
@@ -128,6 +136,15 @@ def content_copy(tmp_path: Path) -> Path:
 def content_without_exemptions(content_copy: Path) -> Path:
     """A copy of this repository's content in which no principal is expected to fail on roles."""
     return without_listed_principals(content_copy)
+
+
+def forget() -> None:
+    """Empty the memory of the helpers, which outlives an event."""
+    import aws_role_attempt_helpers
+    import distinct_window_helpers
+
+    distinct_window_helpers._known.clear()
+    aws_role_attempt_helpers._latest.clear()
 
 
 def recorded_files() -> list[Path]:

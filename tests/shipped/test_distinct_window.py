@@ -199,7 +199,7 @@ class TestStore:
                 sizes.append(stored_bytes("subject"))
         assert 0.9 * documented < max(sizes) < documented
 
-    def test_is_written_once_for_an_attempt_and_not_at_all_for_what_is_known(self, store):
+    def test_is_written_once_for_an_attempt_and_not_at_all_for_what_is_known(self, dynamodb):
         calls = Counter()
         original = botocore.client.BaseClient._make_api_call
 

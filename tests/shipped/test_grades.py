@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_panther.detection.store import ordinary_table
+from local_panther.detection.store import key_value_store
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.events import ALICE, START, call, denied, discovery, event, role_arn
 from tests.builders.rules import FAILED_ATTEMPTS, LIST_ROLES, in_place
@@ -397,7 +397,7 @@ def through_the_rules(records, rules):
     """The matches of the two rules for attempts, as records arrive after a listing."""
     signal, stream, discovery = rules
     distinct_window_helpers._known.clear()
-    with ordinary_table():
+    with key_value_store():
         assert discovery.run(event(listed()), {}, {}, batch_mode=True).trigger_alert
         results = [
             (rule, rule.run(event(record), {}, {}, batch_mode=True))
