@@ -18,9 +18,9 @@ from local_panther.alerts.model import Alert
 from local_panther.console.sessions import Sessions
 from local_panther.console.site import Console
 from local_panther.content.model import Metadata
-from local_panther.instance.incident_model import stored_incident
+from local_panther.instance.alerts.incident_model import stored_incident
+from local_panther.instance.http.server import running
 from local_panther.instance.instance import Instance
-from local_panther.instance.server import running
 from local_panther.packed import pack
 from local_panther.roles.log import RoleLog
 from local_panther.serving.recorder import id_of, stored

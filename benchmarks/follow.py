@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.data import RECORDS_A_FILE, REPO, generated_files
 from benchmarks.measure import Figure
-from local_panther.instance.guarded import BOXED
+from local_panther.instance.check.guarded import BOXED
 from local_panther.processes import TemporaryFolder
 from local_panther.records.arrivals import WAITING_SECONDS
 from local_panther.serving.looking import Files, Stamp

@@ -10,7 +10,7 @@ import yaml
 from local_panther.content.left_out import Reason
 from local_panther.content.load import loaded_content
 from local_panther.errors import ContentError
-from local_panther.instance.library import Library
+from local_panther.instance.store.library import Library
 from local_panther.lake.preparing import empty_lake
 from tests.builders.configurations import shipped
 from tests.builders.content import write_lines, write_rules

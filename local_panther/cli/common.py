@@ -63,7 +63,7 @@ def content_folder(given: Path | None) -> Path:
     """Return the folder of the content to run: the given one, this one, or what comes along."""
     from local_panther.content.kinds import FOLDERS
     from local_panther.content.shipped import shipped_content
-    from local_panther.instance.index import stored_content
+    from local_panther.instance.store.index import stored_content
 
     if given:
         with content_errors(message_console()):
@@ -141,7 +141,7 @@ def has_doubtful_content(folder: Path, messages: Console) -> bool:
     An instance takes such content, so it runs; the exit status says that it needs a look.
     """
     from local_panther.content.doubtful import doubtful_values
-    from local_panther.instance.index import is_stored
+    from local_panther.instance.store.index import is_stored
 
     # An upload keeps no comments
     problems = doubtful_values(folder, with_comments=not is_stored(folder))

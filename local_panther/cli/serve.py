@@ -18,9 +18,9 @@ from local_panther.processes import END_SIGNALS
 
 if TYPE_CHECKING:
     from local_panther.console.sessions import Sessions
-    from local_panther.instance.delivery import Webhook
+    from local_panther.instance.alerts.webhook import Webhook
+    from local_panther.instance.http.server import Background
     from local_panther.instance.instance import Instance
-    from local_panther.instance.server import Background
 
 STATE = Path(".local-panther")
 MAX_TOKEN = 4096  # characters of its file: /dev/zero has no end
@@ -79,8 +79,8 @@ def serve(
     """Run an instance for Panther's clients: content, alerts and the data lake."""
     from local_panther.console.sessions import Sessions
     from local_panther.console.site import Console as Pages
-    from local_panther.instance.access import is_loopback
-    from local_panther.instance.server import Listening, serve_until_stopped
+    from local_panther.instance.http.access import is_loopback
+    from local_panther.instance.http.server import Listening, serve_until_stopped
 
     messages = message_console()
     if not is_loopback(host):
@@ -156,7 +156,7 @@ def _feed(
 
 def _webhook(url: str, messages: Console) -> "Webhook | None":
     """Return where alerts are delivered to."""
-    from local_panther.instance.delivery import Webhook
+    from local_panther.instance.alerts.webhook import Webhook
 
     if not url:
         return None
@@ -179,11 +179,13 @@ def _background(
 
     @contextlib.contextmanager
     def background(instance: "Instance") -> Iterator[None]:
-        from local_panther.instance.delivery import Deliverer
+        from local_panther.instance.alerts.webhook import Deliverer
 
         with contextlib.ExitStack() as stack:
             if webhook:
-                stack.enter_context(Deliverer(instance, webhook, links[0], tell))
+                stack.enter_context(
+                    Deliverer(instance.alerts, instance.library, webhook, links[0], tell)
+                )
             stack.enter_context(feed(instance))
             yield
 

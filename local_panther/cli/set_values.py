@@ -118,7 +118,7 @@ def show_and_write(
 def _own_content(folder: Path, messages: Console) -> Path:
     """Return a folder of content that a person edits; any other ends the command."""
     from local_panther.content.kinds import FOLDERS
-    from local_panther.instance.index import is_stored, stored_content
+    from local_panther.instance.store.index import is_stored, stored_content
 
     with content_errors(messages):
         was_uploaded = is_stored(stored_content(folder))

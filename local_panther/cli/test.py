@@ -99,8 +99,8 @@ def test(
         TemporaryFolder("local-panther-") as state,
     ):
         from local_panther.content.dependencies import Dependencies
-        from local_panther.instance.index import is_stored
-        from local_panther.instance.on_demand import running_on_demand
+        from local_panther.instance.http.on_demand import running_on_demand
+        from local_panther.instance.store.index import is_stored
         from local_panther.tool_runs.doubts import check_content, checked_apart
         from local_panther.tool_runs.narrowing import Filters, narrowed_to
         from local_panther.tool_runs.tool import Box
@@ -180,7 +180,7 @@ def _fix(folder: Path, messages: Console) -> None:
     """Bring values that do not agree back to their settings, and print how files change."""
     from local_panther.cli.set_values import show_and_write
     from local_panther.content.following import Repository
-    from local_panther.instance.index import is_stored
+    from local_panther.instance.store.index import is_stored
 
     if is_stored(folder):
         note("--fix: uploads keep no comments, which say what has to agree", messages)

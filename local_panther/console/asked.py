@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from local_panther.console.sessions import Session
-from local_panther.instance.rest.requests import Parameters, RequestError
+from local_panther.instance.apis.rest.requests import Parameters, RequestError
 
 
 @dataclass(frozen=True)

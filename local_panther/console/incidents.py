@@ -11,14 +11,14 @@ from local_panther.alerts.incidents import SEVERITIES, Incident, incidents_of, s
 from local_panther.alerts.model import MAX_EVENTS, RULE, RULE_ERROR, Alert
 from local_panther.console.asked import Asked, Moved, Page, Reply
 from local_panther.content.model import Metadata
-from local_panther.instance.alert_model import DETECTION_ERROR, STATUSES, Comment, KeptAlert
-from local_panther.instance.alert_store import UnknownAlertError
-from local_panther.instance.incident_model import incident_from
-from local_panther.instance.incident_store import WORK, IncidentFilter, IncidentRow
+from local_panther.instance.alerts.incident_model import incident_from
+from local_panther.instance.alerts.incident_store import WORK, IncidentFilter, IncidentRow
+from local_panther.instance.alerts.model import DETECTION_ERROR, STATUSES, Comment, KeptAlert
+from local_panther.instance.alerts.store import UnknownAlertError
+from local_panther.instance.apis.identity import USER
+from local_panther.instance.apis.rest.alerts import FORMATS, MAX_COMMENT
+from local_panther.instance.apis.rest.requests import RequestError
 from local_panther.instance.instance import QUERIES, SUMMARY, Instance
-from local_panther.instance.rest.alerts import FORMATS, MAX_COMMENT
-from local_panther.instance.rest.directory import USER
-from local_panther.instance.rest.requests import RequestError
 from local_panther.output.basis import basis, without_answer
 from local_panther.packed import pack
 from local_panther.records.model import Tally

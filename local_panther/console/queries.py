@@ -12,16 +12,16 @@ from typing import Any
 from local_panther.console.asked import Asked, Download, Moved, Page, Reply
 from local_panther.content.filled_sql import fill
 from local_panther.errors import FieldError
+from local_panther.instance.apis.graphql.operations.lake import DESCRIPTIONS, snowflake_type
+from local_panther.instance.apis.rest.requests import RequestError
 from local_panther.instance.instance import QUERIES, Instance
-from local_panther.instance.lake_queries import (
+from local_panther.instance.lake.queries import (
     MAX_SQL,
     QUERY_SECONDS,
     RUNNING,
     LakeQuery,
     TooManyQueriesError,
 )
-from local_panther.instance.operations.lake import DESCRIPTIONS, snowflake_type
-from local_panther.instance.rest.requests import RequestError
 from local_panther.lake.names import DEFAULT_DATABASE
 from local_panther.lake.reading import DATABASES, MAX_ROWS
 from local_panther.output.rows import write_csv

@@ -22,9 +22,9 @@ from local_panther.console.content import ContentPage
 from local_panther.console.incidents import Incidents
 from local_panther.console.queries import Queries
 from local_panther.console.sessions import Session, Sessions
-from local_panther.instance.alert_model import STATUSES
+from local_panther.instance.alerts.model import STATUSES
+from local_panther.instance.apis.rest.requests import RequestError
 from local_panther.instance.instance import Instance
-from local_panther.instance.rest.requests import RequestError
 from local_panther.report.page import report_environment
 
 LOGIN, LOGOUT, LIVE, HOME = "/console/login", "/console/logout", "/console/live", "/"

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from local_panther.instance.alert_model import StoredAlert
-from local_panther.instance.alert_store import AlertStore
-from local_panther.instance.benchmarks import Benchmarks
-from local_panther.instance.incident_model import StoredIncident
-from local_panther.instance.lake_queries import LakeQueries
-from local_panther.instance.library import Library
-from local_panther.instance.rendering import Renderer
-from local_panther.instance.store import LAKE_NAME
+from local_panther.instance.alerts.incident_model import StoredIncident
+from local_panther.instance.alerts.model import StoredAlert
+from local_panther.instance.alerts.store import AlertStore
+from local_panther.instance.lake.benchmarks import Benchmarks
+from local_panther.instance.lake.queries import LakeQueries
+from local_panther.instance.lake.rendering import Renderer
+from local_panther.instance.store.library import Library
+from local_panther.instance.store.state_folder import LAKE_NAME
 
 LAKE, SUMMARY, QUERIES = "lake", "summary", "queries"  # facts beside the alerts
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from local_panther.instance.index import is_stored
+from local_panther.instance.store.index import is_stored
 from local_panther.replay import Outcome
 
 

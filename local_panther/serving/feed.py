@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 
-from local_panther.instance.guarded import BOXED, TRUSTED
+from local_panther.instance.check.guarded import BOXED, TRUSTED
 from local_panther.instance.instance import Instance
 from local_panther.records.arrivals import WAITING_SECONDS
 from local_panther.serving.looking import Files, Watched

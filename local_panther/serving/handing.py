@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from local_panther.instance.alert_model import MAX_EVENTS
+from local_panther.instance.alerts.model import MAX_EVENTS
 
 
 class Handed:

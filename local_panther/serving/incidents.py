@@ -8,7 +8,7 @@ from typing import Any
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
 from local_panther.alerts.runbook import QUOTED
-from local_panther.instance.incident_model import incident_id, stored_incident
+from local_panther.instance.alerts.incident_model import incident_id, stored_incident
 
 Marks = dict[str, str]  # by incident, what it was like
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from local_panther.instance import guard
+from local_panther.instance.check import guard
 from local_panther.processes import OWN_CODE, TemporaryFolder
 from local_panther.records.s3 import is_s3
 from local_panther.serving.looking import Files

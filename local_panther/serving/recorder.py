@@ -11,7 +11,7 @@ from local_panther.box import watch
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.correlation.correlation_engine import CorrelationMatch
 from local_panther.detection.signals import Signal
-from local_panther.instance.alert_model import ALERT, DETECTION_ERROR, StoredAlert
+from local_panther.instance.alerts.model import ALERT, DETECTION_ERROR, StoredAlert
 from local_panther.lake.lake import DATABASE, Lake
 from local_panther.lake.parts import add_earlier_part
 from local_panther.processes import link

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local_panther.instance.alert_model import StoredAlert
-from local_panther.instance.incident_model import StoredIncident
+from local_panther.instance.alerts.incident_model import StoredIncident
+from local_panther.instance.alerts.model import StoredAlert
 
 
 @dataclass(frozen=True)

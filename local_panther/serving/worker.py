@@ -19,7 +19,7 @@ from typing import BinaryIO
 from local_panther.box.entry import ANY_NETWORK, NO_NETWORK, enter
 from local_panther.box.environment import OF_S3
 from local_panther.errors import ContentError
-from local_panther.instance.guarded import TRUSTED
+from local_panther.instance.check.guarded import TRUSTED
 from local_panther.processes import collect_garbage_rarely, end_with_parent
 from local_panther.records.arrivals import OutOfPlace
 from local_panther.records.s3 import is_s3

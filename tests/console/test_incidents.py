@@ -14,11 +14,15 @@ from local_panther.alerts.model import Alert
 from local_panther.console.asked import Asked
 from local_panther.console.incidents import PAGE, Incidents
 from local_panther.console.sessions import Session
-from local_panther.instance import incident_model
-from local_panther.instance.alert_model import STATUSES, StoredAlert
-from local_panther.instance.alert_store import FIRST, AlertStore
-from local_panther.instance.incident_model import StoredIncident, incident_from, stored_incident
-from local_panther.instance.incident_store import WORK, IncidentFilter
+from local_panther.instance.alerts import incident_model
+from local_panther.instance.alerts.incident_model import (
+    StoredIncident,
+    incident_from,
+    stored_incident,
+)
+from local_panther.instance.alerts.incident_store import WORK, IncidentFilter
+from local_panther.instance.alerts.model import STATUSES, StoredAlert
+from local_panther.instance.alerts.store import FIRST, AlertStore
 from local_panther.instance.instance import Instance
 from local_panther.roles.log import RoleLog
 from local_panther.serving.recorder import id_of, stored

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local_panther.instance.server import running
+from local_panther.instance.http.server import running
 from tests.builders.events import CONTENT_FOLDERS, REPO
 
 TOKEN = "test-token"

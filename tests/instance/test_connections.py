@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local_panther.instance.on_demand import MAX_CONNECTIONS
+from local_panther.instance.http.on_demand import MAX_CONNECTIONS
 from tests.instance.conftest import archive
 from tests.instance.servers import COMMAND, TOKEN, Server, eventually, server
 from tests.instance.test_uploads import one_rule

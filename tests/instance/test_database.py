@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from local_panther.instance.database import Database
+from local_panther.instance.store.sqlite import Database
 
 SCHEMA = "CREATE TABLE number(n INTEGER)"
 

@@ -8,8 +8,8 @@ import time
 import pytest
 import yaml
 
-from local_panther.instance import checker
-from local_panther.instance.server import running
+from local_panther.instance.check import checker
+from local_panther.instance.http.server import running
 from tests.instance.conftest import TOKEN, Client, archive
 from tests.instance.servers import eventually, is_running, processes_with, server
 from tests.instance.test_uploads import BODY, RULE, one_rule

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis_graphql import from_schema, nodes
 from panther_core.filter import Filter
 
-from local_panther.instance.api import load_schema
+from local_panther.instance.apis.graphql.api import load_schema
 from tests.builders.correlations import FIELD, group
 from tests.instance.conftest import TOKEN
 
@@ -248,7 +248,9 @@ class TestFuzz:
 
 
 def test_the_schema_says_nothing_twice():
-    text = (Path(__file__).parents[2] / "local_panther/instance/schema.graphql").read_text()
+    text = (
+        Path(__file__).parents[2] / "local_panther/instance/apis/graphql/schema.graphql"
+    ).read_text()
     try:
         parse(text)
     except GraphQLError as error:  # pragma: no cover

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from local_panther.errors import ContentError
-from local_panther.instance.index import stored_content
-from local_panther.instance.library import Library
+from local_panther.instance.store.index import stored_content
+from local_panther.instance.store.library import Library
 from tests.instance.conftest import archive
 from tests.instance.servers import COMMAND, Server, server
 from tests.instance.test_uploads import BODY, RULE, one_rule
@@ -73,7 +73,8 @@ class TestKilled:
         The steps are cut off one by one at the system calls that change a folder.
         """
         script = (
-            "import os, sys; from pathlib import Path; from local_panther.instance.store import *; "
+            "import os, sys; from pathlib import Path\n"
+            "from local_panther.instance.store.state_folder import *\n"
             "count = [int(sys.argv[2])]\n"
             "def hook(event, args):\n"
             "    if event in ('os.rename', 'os.mkdir', 'os.rmdir', 'os.remove'):\n"
@@ -255,7 +256,7 @@ class TestFullDisk:
     SCRIPT = """
 import base64, json, sys
 from pathlib import Path
-from local_panther.instance.library import Library
+from local_panther.instance.store.library import Library
 state = Path(sys.argv[1]) / "state"
 archives = json.loads(Path(sys.argv[2]).read_text())
 library = Library(state)

@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from local_panther.errors import ContentError
-from local_panther.instance.index import stored_content
-from local_panther.instance.library import Library
+from local_panther.instance.store.index import stored_content
+from local_panther.instance.store.library import Library
 from tests.builders.correlations import FIELD, sequence
 from tests.builders.replays import replayed, search_alerts, simulated, started
 from tests.instance.conftest import TOKEN, archive

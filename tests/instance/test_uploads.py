@@ -10,11 +10,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_panther.instance import archive as archives
-from local_panther.instance import checker
-from local_panther.instance.check import file_name
-from local_panther.instance.index import stored_content
-from local_panther.instance.server import running
+from local_panther.instance.check import checker
+from local_panther.instance.check.check import file_name
+from local_panther.instance.http.server import running
+from local_panther.instance.store import archive as archives
+from local_panther.instance.store.index import stored_content
 from tests.builders.replays import CORRELATION, replayed, search_alerts, simulated
 from tests.instance.conftest import TOKEN, Client, archive, repo_files
 

@@ -9,10 +9,10 @@ from contextlib import closing
 import pytest
 
 from local_panther.errors import ContentError
-from local_panther.instance.database import Database
-from local_panther.instance.index import INDEX, VERSION
 from local_panther.instance.instance import Instance
-from local_panther.instance.library import Library
+from local_panther.instance.store.index import INDEX, VERSION
+from local_panther.instance.store.library import Library
+from local_panther.instance.store.sqlite import Database
 from tests.builders.content import write_lines
 from tests.builders.events import REPO, call
 from tests.instance.conftest import archive

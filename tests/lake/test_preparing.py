@@ -10,7 +10,7 @@ import yaml
 from local_panther.content.left_out import Reason
 from local_panther.content.load import checked_content, loaded_content
 from local_panther.errors import ContentError
-from local_panther.instance.check import check
+from local_panther.instance.check.check import check
 from local_panther.lake import dialect
 from local_panther.lake.preparing import empty_lake
 from local_panther.remembered import remember, remembered

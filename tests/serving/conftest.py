@@ -9,7 +9,7 @@ import pytest
 
 from local_panther.console.sessions import Sessions
 from local_panther.console.site import Console
-from local_panther.instance.server import running
+from local_panther.instance.http.server import running
 from local_panther.serving.feed import Feed
 from tests.builders.replays import simulated
 from tests.instance.conftest import TOKEN, Client, archive, repo_files

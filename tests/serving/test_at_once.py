@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
+from local_panther.instance.apis.rest.router import Router
 from local_panther.instance.instance import Instance
-from local_panther.instance.rest.router import Router
 from local_panther.times import event_time
 from tests.builders.events import START
 from tests.scale import examples

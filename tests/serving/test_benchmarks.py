@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from local_panther.instance import benchmarks
+from local_panther.instance.lake import benchmarks
 from tests.instance.conftest import archive
 from tests.instance.servers import eventually, processes_with
 from tests.instance.test_uploads import one_rule

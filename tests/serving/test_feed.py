@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 from local_panther.errors import ContentError
-from local_panther.instance.alert_model import DETECTION_ERROR, AlertFilter
-from local_panther.instance.alert_store import AlertStore
+from local_panther.instance.alerts.model import DETECTION_ERROR, AlertFilter
+from local_panther.instance.alerts.store import AlertStore
 from local_panther.instance.instance import Instance
 from local_panther.records.trail import Trail
 from local_panther.replay import replay

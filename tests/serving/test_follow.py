@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from local_panther.instance.library import Library
+from local_panther.instance.store.library import Library
 from local_panther.records.s3 import S3, S3Error
 from local_panther.serving import feed, looking
 from tests.builders.content import write_lines

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_panther.instance.alert_model import AlertFilter
-from local_panther.instance.alert_store import AlertStore
-from local_panther.instance.incident_store import IncidentFilter
+from local_panther.instance.alerts.incident_store import IncidentFilter
+from local_panther.instance.alerts.model import AlertFilter
+from local_panther.instance.alerts.store import AlertStore
 from local_panther.lake.reading import LakeReader
 from local_panther.records.arrivals import OutOfPlace
 from local_panther.records.trail import Trail

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from local_panther.instance.alert_model import AlertFilter
+from local_panther.instance.alerts.model import AlertFilter
 from local_panther.instance.instance import Instance
 from tests.builders.content import write_lines
 from tests.builders.events import START, call

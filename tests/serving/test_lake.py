@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from local_panther.instance import rendering
-from local_panther.instance.lake_queries import MAX_REMEMBERED, LakeQueries
+from local_panther.instance.lake import rendering
+from local_panther.instance.lake.queries import MAX_REMEMBERED, LakeQueries
 from local_panther.times import iso
 from tests.builders.replays import BLOCKLIST, CORRELATION
 from tests.instance.servers import eventually, processes_with

@@ -4,8 +4,8 @@ from contextlib import closing
 
 import pytest
 
+from local_panther.instance.apis.rest.router import Router
 from local_panther.instance.instance import Instance
-from local_panther.instance.rest.router import Router
 from local_panther.times import parse_time
 from tests.builders.replays import BLOCKLIST, CORRELATION
 

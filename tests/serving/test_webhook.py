@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from local_panther.instance import delivery
-from local_panther.instance.alert_model import ALERT, StoredAlert
-from local_panther.instance.delivery import SIGNATURE, TIME, Deliverer, Webhook, signature
+from local_panther.instance.alerts import webhook
+from local_panther.instance.alerts.model import ALERT, StoredAlert
+from local_panther.instance.alerts.webhook import SIGNATURE, TIME, Deliverer, Webhook, signature
+from local_panther.instance.apis.rest.alerts import AlertRoutes
+from local_panther.instance.apis.rest.requests import Parameters, RestRequest
 from local_panther.instance.instance import Instance
-from local_panther.instance.rest.alerts import AlertRoutes
-from local_panther.instance.rest.requests import Parameters, RestRequest
 from local_panther.text import without_halves
 from tests.builders import hostile
 from tests.builders.content import write_lines
@@ -106,8 +106,8 @@ def found(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(delivery, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(delivery, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(webhook, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(webhook, "LONGEST_WAIT", 0.05)
 
 
 def take(instance: Instance, *alerts: StoredAlert) -> None:
@@ -120,7 +120,10 @@ def states(instance: Instance, count: int) -> list[str | None]:
 
 
 def test_each_alert_is_delivered_once_in_the_shape_of_panther(found):
-    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), "http://here"):
+    with (
+        receiver() as hook,
+        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), "http://here"),
+    ):
         take(found, alert(0), alert(1))
         take(found, alert(1, event_count=2), alert(2))  # which is known is not new
         assert eventually(lambda: states(found, 3) == ["done"] * 3)
@@ -149,7 +152,10 @@ def test_each_alert_is_delivered_once_in_the_shape_of_panther(found):
 
 
 def test_one_that_is_not_taken_is_tried_again_until_it_is(found):
-    with receiver(500, 302, 404, 204) as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+    with (
+        receiver(500, 302, 404, 204) as hook,
+        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""),
+    ):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["done"])
     assert len(hook.received) == 4
@@ -161,7 +167,7 @@ def test_one_that_is_not_taken_is_tried_again_until_it_is(found):
 
 def test_a_redirect_is_not_followed(found):
     with receiver() as other, receiver(302) as hook:
-        with Deliverer(found, Webhook(hook.url, SECRET), ""):
+        with Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
             take(found, alert(0))
             assert eventually(lambda: len(hook.received) > 2)
         assert other.received == [] and {h["Host"] for h, _ in hook.received} == {
@@ -170,7 +176,10 @@ def test_a_redirect_is_not_followed(found):
 
 
 def test_after_ten_further_attempts_it_has_failed_and_says_why(found):
-    with receiver(503) as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+    with (
+        receiver(503) as hook,
+        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""),
+    ):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["failed"], 20)
     assert len(hook.received) == 11
@@ -182,12 +191,14 @@ def test_after_ten_further_attempts_it_has_failed_and_says_why(found):
 def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(found, monkeypatch):
     """Real requests, by a clock of the test's own: an alert every five minutes for two hours."""
     clock, told, minutes = [1_767_607_200.0], [], range(0, 120, 5)
-    monkeypatch.setattr(delivery, "time", SimpleNamespace(time=lambda: clock[0]))
-    monkeypatch.setattr(delivery, "FIRST_WAIT", 1.0)
-    monkeypatch.setattr(delivery, "LONGEST_WAIT", 300.0)
+    monkeypatch.setattr(webhook, "time", SimpleNamespace(time=lambda: clock[0]))
+    monkeypatch.setattr(webhook, "FIRST_WAIT", 1.0)
+    monkeypatch.setattr(webhook, "LONGEST_WAIT", 300.0)
     begin, found.alerts.deliveries.enabled = clock[0], True
     with receiver(503) as hook:
-        deliverer = Deliverer(found, Webhook(hook.url, SECRET), "", told.append)
+        deliverer = Deliverer(
+            found.alerts, found.library, Webhook(hook.url, SECRET), "", told.append
+        )
         for number, minute in enumerate([*minutes, 600]):
             while clock[0] < begin + minute * 60:
                 hook.statuses[:] = [503 if clock[0] < begin + 3600 else 200]
@@ -196,7 +207,7 @@ def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(f
             if minute in minutes:
                 take(found, alert(number))
     kept = [found.alerts.deliveries.get(alert(n).id) for n in range(len(minutes))]
-    assert max(entry.attempts for entry in kept) == delivery.MAX_ATTEMPTS
+    assert max(entry.attempts for entry in kept) == webhook.MAX_ATTEMPTS
     assert len(hook.received) == sum(entry.attempts for entry in kept)
     given_up = [entry for entry in kept if entry.state == "failed"]
     assert len(given_up) == len([line for line in told if "is given up: HTTP 503" in line])
@@ -208,14 +219,14 @@ def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(f
 
 def test_an_alert_that_a_webhook_never_takes_holds_up_no_other(found):
     poison = 3
-    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+    with receiver() as hook, Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
         hook.refused = alert(poison).id
         take(found, *map(alert, range(10)))
         others = [number for number in range(10) if number != poison]
         done = lambda: [found.alerts.deliveries.get(alert(n).id).state for n in others]  # noqa: E731
         assert eventually(lambda: done() == ["done"] * 9 and states(found, 4)[poison] == "failed")
-    assert hook.alerts.count(alert(poison).id) == delivery.MAX_ATTEMPTS
-    assert len(hook.alerts) == 9 + delivery.MAX_ATTEMPTS
+    assert hook.alerts.count(alert(poison).id) == webhook.MAX_ATTEMPTS
+    assert len(hook.alerts) == 9 + webhook.MAX_ATTEMPTS
 
 
 class SlowReceiver(Receiver):
@@ -261,11 +272,11 @@ def slow_receiver(name: str):
 @pytest.mark.attack("serve")
 @pytest.mark.parametrize("name", SLOW)
 def test_a_webhook_that_never_ends_its_answer_holds_no_delivery(found, monkeypatch, name):
-    monkeypatch.setattr(delivery, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(webhook, "ANSWER_SECONDS", 0.3)
     told = []
     with (
         slow_receiver(name) as hook,
-        Deliverer(found, Webhook(hook.url, SECRET), "", told.append),
+        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), "", told.append),
     ):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["failed"], 60)
@@ -275,9 +286,9 @@ def test_a_webhook_that_never_ends_its_answer_holds_no_delivery(found, monkeypat
 @pytest.mark.attack("serve")
 @pytest.mark.parametrize("name", SLOW)
 def test_a_webhook_that_never_ends_its_answer_does_not_hold_the_stop(found, monkeypatch, name):
-    monkeypatch.setattr(delivery, "ANSWER_SECONDS", 600)
+    monkeypatch.setattr(webhook, "ANSWER_SECONDS", 600)
     with slow_receiver(name) as hook:
-        with Deliverer(found, Webhook(hook.url, SECRET), ""):
+        with Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
             take(found, alert(0))
             assert eventually(lambda: hook.received)
         assert states(found, 1) == ["pending"]  # and so it is tried after the next start
@@ -296,7 +307,7 @@ def test_a_clock_that_was_ahead_keeps_no_delivery_waiting(found):
             dispatched=0,
             next_attempt=take_later,
         )
-        with Deliverer(found, Webhook(hook.url, SECRET), ""):
+        with Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
             assert eventually(lambda: states(found, 1) == ["done"])
 
 
@@ -304,7 +315,7 @@ def test_the_terminal_is_told_when_deliveries_fail_and_go_again(found):
     told = []
     with (
         receiver(500, 500, 200) as hook,
-        Deliverer(found, Webhook(hook.url, SECRET), "", told.append),
+        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), "", told.append),
     ):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["done"])
@@ -312,7 +323,7 @@ def test_the_terminal_is_told_when_deliveries_fail_and_go_again(found):
 
 
 def test_a_number_that_json_does_not_have_is_a_text_in_what_is_delivered(found):
-    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+    with receiver() as hook, Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
         take(found, alert(0, context={"size": float("inf"), "none": float("nan")}))
         assert eventually(lambda: states(found, 1) == ["done"])
     body = json.loads(hook.received[0][1], parse_constant=pytest.fail)
@@ -323,7 +334,10 @@ def test_a_number_that_json_does_not_have_is_a_text_in_what_is_delivered(found):
 def test_hostile_texts_are_the_same_texts_in_what_is_delivered(found, record_property):
     texts = list(hostile.TEXTS.values())
     record_property("tried", len(texts))
-    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), "http://here"):
+    with (
+        receiver() as hook,
+        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), "http://here"),
+    ):
         for number, text in enumerate(texts):
             fields = dict.fromkeys(("rule_id", "rule_name", "title", "dedup", "runbook"), text)
             context = {text: text, "list": [text]}
@@ -342,7 +356,7 @@ def test_hostile_texts_are_the_same_texts_in_what_is_delivered(found, record_pro
 def test_a_name_and_password_in_the_address_are_sent_to_it(found):
     with receiver() as hook:
         url = hook.url.replace("://", "://user:pass@")
-        with Deliverer(found, Webhook(url, SECRET), ""):
+        with Deliverer(found.alerts, found.library, Webhook(url, SECRET), ""):
             take(found, alert(0))
             assert eventually(lambda: states(found, 1) == ["done"])
     assert hook.received[0][0]["Authorization"].startswith("Basic ")
@@ -351,18 +365,18 @@ def test_a_name_and_password_in_the_address_are_sent_to_it(found):
 def test_what_was_not_delivered_is_after_a_restart(tmp_path):
     with closing(Instance(tmp_path / "state")) as instance:
         nowhere = Webhook("http://127.0.0.1:9/", SECRET)
-        with Deliverer(instance, nowhere, ""):
+        with Deliverer(instance.alerts, instance.library, nowhere, ""):
             take(instance, alert(0))
             assert eventually(lambda: instance.alerts.deliveries.get(alert(0).id).attempts)
     with closing(Instance(tmp_path / "state")) as instance, receiver() as hook:
-        with Deliverer(instance, Webhook(hook.url, SECRET), ""):
+        with Deliverer(instance.alerts, instance.library, Webhook(hook.url, SECRET), ""):
             assert eventually(lambda: states(instance, 1) == ["done"])
         assert hook.alerts == [alert(0).id]
 
 
 def test_one_whose_rule_says_nowhere_goes_nowhere_and_without_a_webhook_none_does(found):
     take(found, alert(0))
-    with receiver() as hook, Deliverer(found, Webhook(hook.url, SECRET), ""):
+    with receiver() as hook, Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
         take(found, alert(1, suppressed=True), alert(2))
         assert eventually(lambda: states(found, 3) == [None, None, "done"])
     assert hook.alerts == [alert(2).id]

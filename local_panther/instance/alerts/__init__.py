@@ -1,0 +1,1 @@
+"""Alerts and incidents of an instance: their database, and delivery to a webhook."""

@@ -1,0 +1,323 @@
+"""Alerts, their events and comments, in SQLite: what was answered survives whatever happens."""
+
+import contextlib
+import json
+import sqlite3
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from local_panther.instance.alerts.filter import after, where
+from local_panther.instance.alerts.incident_model import StoredIncident
+from local_panther.instance.alerts.incident_store import ALONE, IncidentStore
+from local_panther.instance.alerts.incident_store import SCHEMA as INCIDENTS
+from local_panther.instance.alerts.model import (
+    NAMES,
+    AlertFilter,
+    Comment,
+    KeptAlert,
+    StoredAlert,
+)
+from local_panther.instance.alerts.webhook_queue import DeliveryQueue
+from local_panther.instance.store.sqlite import Database
+from local_panther.text import without_halves
+
+DATABASE = "alerts.sqlite"
+LISTS = ("context", "destinations", "tags", "log_types")  # kept as JSON
+VERSION = 2
+FIRST = f"""
+CREATE TABLE alerts (
+  {", ".join(NAMES)}, status TEXT NOT NULL DEFAULT 'OPEN', assignee TEXT, updated REAL,
+  PRIMARY KEY (id)
+);
+CREATE INDEX alerts_created ON alerts (created, id);
+CREATE TABLE events (
+  alert_id TEXT REFERENCES alerts ON DELETE CASCADE, position INTEGER, event TEXT NOT NULL,
+  PRIMARY KEY (alert_id, position)
+);
+CREATE TABLE comments (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE NOT NULL,
+  alert_id TEXT NOT NULL REFERENCES alerts ON DELETE CASCADE,
+  body TEXT NOT NULL, format TEXT NOT NULL, created REAL NOT NULL, updated REAL NOT NULL
+);
+CREATE INDEX comments_alert ON comments (alert_id, number);
+CREATE TABLE deliveries (
+  alert_id TEXT PRIMARY KEY REFERENCES alerts ON DELETE CASCADE,
+  state TEXT NOT NULL DEFAULT 'pending', attempts INTEGER NOT NULL DEFAULT 0,
+  next_attempt REAL NOT NULL DEFAULT 0, status INTEGER, message TEXT, dispatched REAL
+);
+CREATE INDEX deliveries_due ON deliveries (next_attempt) WHERE state = 'pending';
+CREATE TABLE passed (id TEXT PRIMARY KEY, event_count INTEGER NOT NULL);
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+SCHEMA = f"{FIRST}{INCIDENTS}"
+STEPS = {1: f"{INCIDENTS};{ALONE}"}
+
+
+class UnknownAlertError(LookupError):
+    """There is no such alert; the message names it."""
+
+
+class AlertStore:
+    """The alerts of an instance. Any thread may use it; each change is on disk when it returns.
+
+    Attributes:
+        deliveries: Of the alerts.
+        incidents: That the alerts are joined into.
+        changes: How often anything has changed since the start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open the database in a state folder, or make one that only its owner can read.
+
+        Raises:
+            ContentError: It is not such a database, or of another version.
+            OSError: It cannot be made or read.
+        """
+        self._database = Database(folder / DATABASE, SCHEMA, VERSION, STEPS)
+        self._rows = self._database.rows
+        self.deliveries = DeliveryQueue(self._database)
+        self.incidents = IncidentStore(self._database)
+        self.changes = 0
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    @contextlib.contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._database.change() as db:
+            yield db
+        self.changes += 1
+
+    def take(
+        self,
+        alerts: Iterable[StoredAlert],
+        events: Iterable[tuple[str, str]],
+        facts: dict[str, Any],
+        kept_events: Mapping[str, int] | None = None,
+        incidents: Iterable[StoredIncident] = (),
+        ranks: Mapping[str, int] | None = None,
+    ) -> int:
+        """Take what a replay found, in one step.
+
+        An alert that is known keeps its status, assignee and comments. One that was passed over is
+        taken only if it has gained events.
+
+        Args:
+            alerts: The alerts.
+            events: The ID of an alert and the JSON of an event of it, in order.
+            facts: See `fact`.
+            kept_events: How many events an alert keeps, to which these are added; the others are
+                in place of those so far.
+            incidents: That they are joined into, those that are new or have changed.
+            ranks: See `IncidentStore.take`.
+
+        Returns:
+            The number of alerts that were not known.
+
+        Raises:
+            ValueError: An alert has fewer events than it is to keep; nothing has changed.
+        """
+        kept_events = kept_events or {}
+        marks = ", ".join("?" * len(NAMES))
+        changes = ", ".join(f"{name} = excluded.{name}" for name in NAMES[1:])
+        know = "SELECT 1 FROM alerts WHERE id = ?"
+        passed = "SELECT 1 FROM passed WHERE id = ? AND event_count >= ?"
+        upsert = f"""INSERT INTO alerts ({", ".join(NAMES)}) VALUES ({marks})
+            ON CONFLICT (id) DO UPDATE SET {changes}"""
+        positions: dict[str, int] = {}
+        taken = set()
+        with self._change() as db:
+            (before,) = db.execute("SELECT count(*) FROM alerts").fetchone()
+            for alert in alerts:
+                is_known = db.execute(know, [alert.id]).fetchone()
+                if not is_known and db.execute(passed, [alert.id, alert.event_count]).fetchone():
+                    continue
+                taken.add(alert.id)
+                db.execute(upsert, _columns(alert))
+                kept = kept_events.get(alert.id, 0)
+                self._cut_events(db, alert.id, kept)
+                positions[alert.id] = kept - 1
+                if self.deliveries.enabled and not is_known and not alert.suppressed:
+                    db.execute("INSERT INTO deliveries (alert_id) VALUES (?)", [alert.id])
+            for alert_id, event in events:
+                if alert_id not in taken:
+                    continue
+                positions[alert_id] += 1
+                position = positions[alert_id]
+                db.execute("INSERT INTO events VALUES (?, ?, ?)", [alert_id, position, event])
+            self.incidents.take(db, incidents, ranks)
+            self._set_facts(db, facts)
+            (count,) = db.execute("SELECT count(*) FROM alerts").fetchone()
+        self.deliveries.due.set()
+        return int(count - before)
+
+    @staticmethod
+    def _cut_events(db: sqlite3.Connection, alert_id: str, kept: int) -> None:
+        db.execute("DELETE FROM events WHERE alert_id = ? AND position >= ?", [alert_id, kept])
+        found = db.execute("SELECT count(*) FROM events WHERE alert_id = ?", [alert_id]).fetchone()
+        if found[0] != kept:
+            raise ValueError(f"alert {alert_id} has {found[0]} of the {kept} events that it keeps")
+
+    def pass_over(self, alerts: Iterable[StoredAlert]) -> None:
+        """Take note of alerts that are of earlier records only, in place of those so far."""
+        rows = [(alert.id, alert.event_count) for alert in alerts]
+        with self._change() as db:
+            db.execute("DELETE FROM passed")
+            db.executemany("INSERT OR REPLACE INTO passed VALUES (?, ?)", rows)
+
+    def find(self, wanted: AlertFilter, limit: int, cursor: str = "") -> list[KeptAlert]:
+        """Return alerts in order of creation.
+
+        Args:
+            wanted: Which.
+            limit: How many at most.
+            cursor: The ID of the alert that was returned last; "" to begin.
+
+        Raises:
+            UnknownAlertError: There is no alert of the cursor.
+        """
+        clause, values = where(wanted)
+        if cursor:
+            last = self.get(cursor)
+            clause, values = after(clause, values, last, descending=wanted.descending)
+        direction = "DESC" if wanted.descending else "ASC"
+        rows = self._rows(
+            f"{SELECT} WHERE {clause} ORDER BY created {direction}, id {direction} LIMIT ?",
+            [*values, limit],
+        )
+        return [_kept(row) for row in rows]
+
+    def get(self, alert_id: str) -> KeptAlert:
+        """Return an alert.
+
+        Raises:
+            UnknownAlertError: There is none of this ID.
+        """
+        rows = self._rows(f"{SELECT} WHERE id = ?", [alert_id])
+        if not rows:
+            raise UnknownAlertError(f"{alert_id}: no such alert")
+        return _kept(rows[0])
+
+    def update(
+        self, ids: Sequence[str], *, status: str | None = None, assignee: str | None = None
+    ) -> None:
+        """Change the status or the assignee of alerts, of all or of none.
+
+        Args:
+            ids: The alerts.
+            status: The new one; None leaves it.
+            assignee: The ID of a user, "" for nobody; None leaves it.
+
+        Raises:
+            UnknownAlertError: One of them does not exist; nothing has changed.
+        """
+        with self._change() as db:
+            for alert_id in ids:
+                done = db.execute(
+                    """UPDATE alerts SET updated = ?, status = coalesce(?, status),
+                    assignee = CASE WHEN ? IS NULL THEN assignee ELSE nullif(?, '') END
+                    WHERE id = ?""",
+                    [time.time(), status, assignee, assignee, alert_id],
+                )
+                if not done.rowcount:
+                    raise UnknownAlertError(f"{alert_id}: no such alert")
+
+    def events(self, alert_id: str, start: int, limit: int) -> list[Any]:
+        """Return events of an alert, from a position on.
+
+        Raises:
+            UnknownAlertError: There is no such alert.
+        """
+        self.get(alert_id)
+        rows = self._rows(
+            "SELECT event FROM events WHERE alert_id = ? AND position >= ?"
+            " ORDER BY position LIMIT ?",
+            [alert_id, start, limit],
+        )
+        return [json.loads(event) for (event,) in rows]
+
+    def comment(self, alert_id: str, body: str, form: str) -> Comment:
+        """Add a comment.
+
+        Raises:
+            UnknownAlertError: There is no such alert.
+        """
+        self.get(alert_id)
+        made = Comment(str(uuid.uuid4()), alert_id, body, form, now := time.time(), now)
+        with self._change() as db:
+            db.execute(
+                "INSERT INTO comments (id, alert_id, body, format, created, updated)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                [made.id, made.alert_id, made.body, made.format, made.created, made.updated],
+            )
+        return made
+
+    def edit_comment(self, comment_id: str, body: str, form: str) -> Comment | None:
+        """Change a comment and return it; None if there is none of this ID."""
+        with self._change() as db:
+            db.execute(
+                "UPDATE comments SET body = ?, format = ?, updated = ? WHERE id = ?",
+                [body, form, time.time(), comment_id],
+            )
+        return self.get_comment(comment_id)
+
+    def get_comment(self, comment_id: str) -> Comment | None:
+        """Return a comment; None if there is none of this ID."""
+        found = [Comment(*row) for row in self._rows(f"{COMMENTS} WHERE id = ?", [comment_id])]
+        return found[0] if found else None
+
+    def comments(self, alert_id: str, after_number: int, limit: int) -> list[Comment]:
+        """Return comments on an alert, those after a number, oldest first."""
+        rows = self._rows(
+            f"{COMMENTS} WHERE alert_id = ? AND number > ? ORDER BY number LIMIT ?",
+            [alert_id, after_number, limit],
+        )
+        return [Comment(*row) for row in rows]
+
+    def fact(self, name: str) -> Any:
+        """Return what is kept under a name beside the alerts, None if nothing is."""
+        rows = self._rows("SELECT value FROM facts WHERE name = ?", [name])
+        return json.loads(rows[0][0]) if rows else None
+
+    def facts(self, prefix: str) -> list[Any]:
+        """Return what is kept under names that begin so, in order of the names."""
+        rows = self._rows(
+            "SELECT value FROM facts WHERE substr(name, 1, ?) = ? ORDER BY name",
+            [len(prefix), prefix],
+        )
+        return [json.loads(value) for (value,) in rows]
+
+    def set_fact(self, name: str, value: Any) -> None:
+        """Keep something under a name."""
+        with self._change() as db:
+            self._set_facts(db, {name: value})
+
+    @staticmethod
+    def _set_facts(db: sqlite3.Connection, facts: dict[str, Any]) -> None:
+        rows = [(name, json.dumps(value)) for name, value in facts.items()]
+        db.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+
+
+SELECT = f"SELECT {', '.join(NAMES)}, status, assignee, updated FROM alerts"
+COMMENTS = "SELECT id, alert_id, body, format, created, updated, number FROM comments"
+
+
+def _columns(alert: StoredAlert) -> list[Any]:
+    """Return the values of an alert, in the order of NAMES, as SQLite can hold them."""
+    plain = alert.as_json()
+    values = plain | {name: json.dumps(plain[name]) for name in LISTS}
+    return [without_halves(v) if isinstance(v, str) else v for v in values.values()]
+
+
+def _kept(row: tuple[Any, ...]) -> KeptAlert:
+    *found, status, assignee, updated = row
+    plain = {
+        name: json.loads(value) if name in LISTS else value
+        for name, value in zip(NAMES, found, strict=True)
+    }
+    plain["suppressed"] = bool(plain["suppressed"])
+    return KeptAlert(StoredAlert.from_json(plain), status, assignee, updated)

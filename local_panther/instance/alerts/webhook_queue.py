@@ -1,0 +1,54 @@
+"""The deliveries of alerts, on disk."""
+
+import threading
+
+from local_panther.instance.alerts.model import Delivery
+from local_panther.instance.store.sqlite import Database
+
+DELIVERIES = """SELECT alert_id, state, attempts, next_attempt, status, message, dispatched
+    FROM deliveries"""
+
+
+class DeliveryQueue:
+    """What is delivered and what is to be.
+
+    Attributes:
+        enabled: True if alerts that are taken from now on are to be delivered.
+        due: Set when there may be something to deliver.
+    """
+
+    def __init__(self, database: Database) -> None:
+        """Take the database of the alerts."""
+        self._database = database
+        self.enabled = False
+        self.due = threading.Event()
+
+    def first(self) -> Delivery | None:
+        """Return the delivery that is due first, None if there is none."""
+        rows = self._database.rows(
+            f"{DELIVERIES} WHERE state = 'pending' ORDER BY next_attempt, alert_id LIMIT 1"
+        )
+        return Delivery(*rows[0]) if rows else None
+
+    def get(self, alert_id: str) -> Delivery | None:
+        """Return the delivery of an alert, None if it is not to be delivered."""
+        rows = self._database.rows(f"{DELIVERIES} WHERE alert_id = ?", [alert_id])
+        return Delivery(*rows[0]) if rows else None
+
+    def note(
+        self,
+        alert_id: str,
+        *,
+        state: str,
+        status: int,
+        message: str,
+        dispatched: float,
+        next_attempt: float,
+    ) -> None:
+        """Take note of an attempt to deliver an alert; see `Delivery`."""
+        with self._database.change() as db:
+            db.execute(
+                "UPDATE deliveries SET state = ?, status = ?, message = ?, dispatched = ?,"
+                " next_attempt = ?, attempts = attempts + 1 WHERE alert_id = ?",
+                [state, status, message, dispatched, next_attempt, alert_id],
+            )

@@ -1,0 +1,1 @@
+"""The GraphQL API that panther_analysis_tool uses."""

@@ -1,0 +1,1 @@
+"""The check of an upload, in processes that hostile content can neither outlive nor exhaust."""

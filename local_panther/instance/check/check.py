@@ -1,0 +1,150 @@
+"""Checks an upload as an instance does, in a process of its own.
+
+It imports the uploaded bodies, as an instance must: one that never ends, or eats all memory, takes
+this process with it and not the server. `guard.py`, which starts it, sets the limits.
+
+    python -m local_panther.instance.check.check UPLOAD STORED CANDIDATE RESULT BOX
+
+UPLOAD is an unpacked archive, STORED the content so far (may be missing), CANDIDATE an empty folder
+that gets both together in the local Panther's own layout, RESULT the file for the outcome as JSON
+(`CheckedUpload`), BOX whether uploaded code runs in the box.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from urllib.parse import quote
+
+import yaml
+
+from local_panther.box.watch import refused
+from local_panther.containment import contained
+from local_panther.content.items import ClassifiedAnalysis
+from local_panther.content.kinds import FOLDERS
+from local_panther.content.load import loaded_content
+from local_panther.content.log_types import check_log_types
+from local_panther.content.queries import located
+from local_panther.content.tool import classify_analysis, load_analysis_specs
+from local_panther.errors import ContentError, FieldError, Problem, one_line
+from local_panther.instance.check.guarded import enter_box
+from local_panther.instance.check.model import CheckedUpload, StoredItem
+from local_panther.instance.check.safe_yaml import is_too_large
+from local_panther.lake.preparing import empty_lake
+
+# libyaml's is fifteen times as fast; a wheel of PyYAML always has it.
+SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+MAX_NAME_LENGTH = 100
+
+
+def check(upload: Path, stored: Path, candidate: Path) -> CheckedUpload:
+    """Check an upload and assemble the content that it would lead to.
+
+    Problems of items that were stored before are not the upload's and are left out.
+    """
+    items, problems = _read(upload)
+    if stored.is_dir():
+        shutil.copytree(stored, candidate, dirs_exist_ok=True)
+    entries: dict[str, StoredItem] = {}
+    sources: dict[str, str] = {}
+    for item in items:
+        source = str(Path(item.file_name).relative_to(upload))
+        try:
+            entry = _place(item, upload, candidate)
+        except (FieldError, OSError, UnicodeDecodeError) as error:
+            problems.append(Problem(source, str(error)))
+            continue
+        entries[item.analysis_id()] = entry
+        sources[entry.spec] = source
+    if not problems:
+        try:
+            with loaded_content(candidate, include_disabled=True, checks=empty_lake):
+                pass
+        except ContentError as error:
+            problems += [
+                Problem(place, located(problem.message, upload / place))
+                for problem in error.problems
+                if (place := sources.get(problem.where))
+            ]
+    files = {item_id: sources[entry.spec] for item_id, entry in entries.items()}
+    return CheckedUpload(problems, entries, files)
+
+
+def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[Problem]]:
+    found = list(load_analysis_specs([str(upload)], ignore_files=[]))
+    sound, too_large = [], []
+    for entry in found:
+        name, _, spec, _ = entry
+        if is_too_large(spec):
+            too_large.append((name, "has too many values when its aliases are written out"))
+        else:
+            sound.append(entry)
+    container, invalid = classify_analysis(
+        sound, ignore_table_names=True, valid_table_names=[], ignore_extra_keys=False
+    )
+    problems = [
+        Problem(str(Path(name).relative_to(upload)), one_line(error))
+        for name, error in [*invalid, *too_large]
+    ]
+    refused = {name for name, _ in invalid}
+    items = [item for item in container.items() if item.file_name not in refused]
+    if not items and not problems:
+        problems.append(
+            Problem("", "the archive holds no content: no YAML file has an AnalysisType")
+        )
+    return items, problems
+
+
+def _place(item: ClassifiedAnalysis, upload: Path, candidate: Path) -> StoredItem:
+    """Write an item into the candidate under a name made of its ID."""
+    spec, kind = dict(item.analysis_spec), item.analysis_type()
+    check_log_types(spec.get("LogTypes") or [])
+    folder = FOLDERS[kind]
+    name = file_name(item.analysis_id())
+    spec_file, body_file, body = f"{folder}/{name}.yml", "", b""
+    if isinstance(spec.get("Filename"), str):
+        body = _body(item, upload)
+        suffix = Path(spec["Filename"]).suffix or ".py"
+        body_file = f"{folder}/{name}{suffix}"
+        spec["Filename"] = f"{name}{suffix}"
+    text = yaml.dump(spec, Dumper=SafeDumper, sort_keys=False, allow_unicode=True)
+    for path, content in ((spec_file, text.encode()), (body_file, body)):
+        if path:
+            (candidate / path).parent.mkdir(parents=True, exist_ok=True)
+            (candidate / path).write_bytes(content)
+    digest = hashlib.sha256(text.encode() + b"\0" + body).hexdigest()
+    return StoredItem(kind, spec_file, body_file, digest)
+
+
+def _body(item: ClassifiedAnalysis, upload: Path) -> bytes:
+    name: str = item.analysis_spec["Filename"]
+    path = (Path(item.file_name).parent / name).resolve()
+    if not path.is_relative_to(upload.resolve()):
+        raise FieldError(f"Filename: {name} is outside the archive")
+    if not path.is_file():
+        raise FieldError(f"Filename: {name} is not in the archive")
+    return path.read_bytes()
+
+
+def file_name(item_id: str) -> str:
+    """Return a file name for an ID: the same for the same ID, safe in any folder."""
+    safe = quote(item_id, safe=" ")[:MAX_NAME_LENGTH].lstrip(".")
+    if safe == item_id:
+        return safe
+    return f"{safe}-{hashlib.sha256(item_id.encode()).hexdigest()[:12]}"
+
+
+def main() -> None:
+    """Run the check and write its outcome."""
+    upload, stored, candidate, result = map(Path, sys.argv[1:5])
+    enter_box()
+    with contained():
+        outcome = check(upload.resolve(), stored, candidate)
+    outcome.problems.extend(Problem("", f"refused: {found}") for found in sorted(refused()))
+    result.write_text(json.dumps(outcome.as_json()), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

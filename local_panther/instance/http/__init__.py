@@ -1,0 +1,1 @@
+"""HTTP: listens, decides who is answered, limits connections, and hands requests to the APIs."""

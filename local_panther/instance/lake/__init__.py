@@ -1,0 +1,1 @@
+"""Work on the data lake that clients start: queries, and benchmarks of a rule."""

@@ -1,0 +1,215 @@
+"""The content that an instance stores, and the changes that clients make to it."""
+
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from local_panther.content.kinds import QUERY_KINDS, SHARED_KINDS
+from local_panther.errors import Problem
+from local_panther.instance.check.checker import Checker
+from local_panther.instance.check.model import CheckedUpload, StoredItem, UploadOutcome
+from local_panther.instance.check.safe_yaml import TooLargeError, check_expansion
+from local_panther.instance.store.archive import ArchiveError, unpack
+from local_panther.instance.store.state_folder import Store
+from local_panther.instance.store.statistics import upload_statistics
+from local_panther.processes import TemporaryFolder
+
+T = TypeVar("T")
+YAML_SUFFIXES = (".yml", ".yaml")
+
+
+class Library:
+    """Stored content, with one change at a time.
+
+    Attributes:
+        changed: Set whenever something was stored or deleted.
+    """
+
+    def __init__(self, folder: Path, *, trust: bool = False) -> None:
+        """Open a state folder, or make one.
+
+        Args:
+            folder: The folder.
+            trust: Check uploads without the box.
+
+        Raises:
+            ContentError: The folder is in use, is not ours, or holds an invalid index.
+        """
+        self._store = Store(folder)
+        self._checker = Checker(trust=trust)
+        self._lock = threading.Lock()
+        self._closed = False
+        self.changed = threading.Event()
+        self._specs: dict[str, dict[str, Any]] = {}  # read already, by digest
+
+    @property
+    def items(self) -> Mapping[str, StoredItem]:
+        """The stored items by ID."""
+        return self._store.items
+
+    @property
+    def folder(self) -> Path:
+        """The state folder."""
+        return self._store.folder
+
+    def work_folder(self) -> TemporaryFolder:
+        """Return a new folder in the state folder, for what is under way."""
+        return self._store.work_folder()
+
+    def copy_to(self, target: Path) -> None:
+        """Copy the content into a new folder, as it is between two changes.
+
+        Raises:
+            OSError: It cannot be copied.
+        """
+        with self._lock:
+            shutil.copytree(self._store.content, target)
+
+    def copy_shared_to(self, target: Path) -> None:
+        """Copy what any rule may use, the globals and data models, into a folder.
+
+        Raises:
+            OSError: They cannot be copied.
+        """
+        with self._lock:
+            self._store.copy_to(target, SHARED_KINDS)
+
+    def spec(self, item_id: str) -> dict[str, Any]:
+        """Return the YAML of a stored item, which is not to be changed."""
+        digest = self.items[item_id].digest
+        if digest not in self._specs:
+            if len(self._specs) > 2 * len(self.items):
+                self._specs.clear()  # most are of what is no longer stored
+            self._specs[digest] = self._steady(self._store.spec, item_id)
+        return self._specs[digest]
+
+    def body(self, item_id: str) -> str:
+        """Return the Python of a stored item, "" if it has none."""
+        return self._steady(self._store.body, item_id)
+
+    def _steady(self, read: Callable[[str], T], item_id: str) -> T:
+        """Read an item; if a change takes its files away meanwhile, as it is after that."""
+        try:
+            return read(item_id)
+        except (OSError, KeyError):
+            with self._lock:
+                return read(item_id)
+
+    def close(self) -> None:
+        """Stop a check that is under way, whose upload is not stored, and let go of the folder."""
+        self._closed = True
+        self._checker.stop()
+        with self._lock:
+            self._store.close()
+
+    def upload(self, data: str, *, store: bool = True) -> UploadOutcome:
+        """Check an archive and, if nothing is wrong with it, store everything in it.
+
+        Args:
+            data: A base64 encoded zip archive.
+            store: False to check only.
+        """
+        with self._lock:
+            if self._closed:
+                return _problem("the server stops; nothing was stored")
+            try:
+                with self._store.work_folder() as work:
+                    return self._upload(data, work, store=store)
+            except ArchiveError as error:
+                return _problem(str(error))
+            except OSError as error:
+                reason = error.strerror or str(error)
+                return _problem(f"the upload cannot be stored ({reason}); nothing has changed")
+
+    def _upload(self, data: str, work: Path, *, store: bool) -> UploadOutcome:
+        unpacked, candidate = work / "unpacked", work / "candidate"
+        unpacked.mkdir()
+        candidate.mkdir()
+        unpack(data, unpacked)
+        problems = too_large(unpacked)
+        if problems:
+            return UploadOutcome(problems)
+        checked = self._checker.check(work, unpacked, self._store.content, candidate)
+        problems = checked.problems + self._changed_kinds(checked)
+        if problems:
+            return UploadOutcome(problems)
+        statistics = upload_statistics(checked.items, self.items)
+        if store:
+            try:
+                self._store.add(candidate, checked.items)
+                self.changed.set()
+            except ValueError as error:  # which the check does not write: uploaded code did
+                return _problem(f"the check gave an invalid result: {error}")
+        return UploadOutcome(statistics=statistics)
+
+    def delete(self, ids: Iterable[str], *, queries: bool, dry_run: bool) -> list[str]:
+        """Delete detections, or queries, and return the IDs of those that exist.
+
+        Args:
+            ids: What to delete.
+            queries: Delete queries; otherwise everything else.
+            dry_run: Only return them.
+        """
+        with self._lock:
+            wanted = dict.fromkeys(ids)
+            found = [i for i in wanted if i in self.items and self._is_query(i) == queries]
+            if found and not dry_run:
+                self._store.remove(found)
+                self.changed.set()
+            return found
+
+    def linked(self, ids: Iterable[str], *, queries: bool) -> list[str]:
+        """Return what is linked to items by ScheduledQueries.
+
+        Args:
+            ids: IDs of queries, or of detections.
+            queries: True if they are queries: their scheduled rules are returned; otherwise the
+                queries of scheduled rules.
+        """
+        chosen = set(ids)
+        found: list[str] = []
+        for item_id, item in self.items.items():
+            if item.kind != "scheduled_rule":
+                continue
+            names = self.spec(item_id).get("ScheduledQueries") or []
+            if queries and chosen & set(names):
+                found.append(item_id)
+            elif not queries and item_id in chosen:
+                found += [name for name in names if name in self.items]
+        return list(dict.fromkeys(found))
+
+    def _changed_kinds(self, checked: CheckedUpload) -> list[Problem]:
+        """Return a problem for each item whose ID is stored as another kind."""
+        problems = []
+        for item_id, item in checked.items.items():
+            stored = self.items.get(item_id, item).kind
+            if stored != item.kind:
+                message = f"{item_id}: is stored as a {stored}, not as a {item.kind}"
+                problems.append(Problem(checked.files[item_id], message))
+        return problems
+
+    def _is_query(self, item_id: str) -> bool:
+        return self.items[item_id].kind in QUERY_KINDS
+
+
+def too_large(unpacked: Path) -> list[Problem]:
+    """Return a problem for each YAML file that stands for more than can be handled."""
+    problems = []
+    for path in sorted(unpacked.rglob("*")):
+        if path.suffix not in YAML_SUFFIXES:
+            continue
+        try:
+            check_expansion(path.read_bytes())
+        except TooLargeError as error:
+            problems.append(Problem(str(path.relative_to(unpacked)), str(error)))
+        except yaml.YAMLError:
+            pass  # the check says what is wrong with it
+    return problems
+
+
+def _problem(message: str) -> UploadOutcome:
+    return UploadOutcome([Problem("", message)])
