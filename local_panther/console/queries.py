@@ -15,12 +15,12 @@ from local_panther.errors import FieldError
 from local_panther.instance.apis.graphql.operations.lake import DESCRIPTIONS, snowflake_type
 from local_panther.instance.apis.rest.requests import RequestError
 from local_panther.instance.instance import QUERIES, Instance
+from local_panther.instance.jobs import JobRefusedError
 from local_panther.instance.lake.queries import (
     MAX_SQL,
     QUERY_SECONDS,
     RUNNING,
     LakeQuery,
-    TooManyQueriesError,
 )
 from local_panther.lake.names import DEFAULT_DATABASE
 from local_panther.lake.reading import DATABASES, MAX_ROWS
@@ -88,7 +88,7 @@ class Queries:
             raise RequestError(400, f"the query has more than {MAX_SQL:,} characters")
         try:
             query = self._lake.start(sql, DEFAULT_DATABASE)
-        except TooManyQueriesError as error:
+        except JobRefusedError as error:
             raise RequestError(429, str(error)) from error
         return Moved(f"/console/queries/{query.id}")
 

@@ -120,9 +120,9 @@ def test_one_that_takes_too_long_is_canceled_as_the_client_expects(trusting, mon
 
 def test_only_so_many_wait(lake):
     seconds = f"5{os.getpid()}.3"
-    first = [started(lake, sleeping(seconds)) for _ in range(benchmarks.MAX_WAITING)]
+    first = [started(lake, sleeping(seconds)) for _ in range(benchmarks.MAX_RUNNING)]
     (error,) = lake.send(CREATE, i=asked(one_rule(BODY)))["errors"]
-    assert "wait or stop one" in error["message"]
+    assert "4 benchmarks run already" in error["message"]
     for benchmark in first:
         lake.ask(STOP, i={"id": benchmark})
 

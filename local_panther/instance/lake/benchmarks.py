@@ -1,51 +1,62 @@
-"""Benchmarks of a rule over the records of the lake, which clients start, look after and stop."""
+"""Benchmarks of a rule over the records of the lake, which clients start, poll and stop."""
 
 import logging
-import threading
-import time
-import uuid
-from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.instance.check.guarded import Guarded, GuardedError
+from local_panther.instance.jobs import Job, JobRefusedError, Jobs
 from local_panther.instance.lake.measure import Measured
 from local_panther.instance.store.archive import ArchiveError, unpack
 from local_panther.instance.store.library import Library, too_large
 
-# What panther_analysis_tool calls them.
+# The states, as panther_analysis_tool names them.
 RUNNING, DONE, CANCELED = "EVALUATION_IN_PROGRESS", "DONE", "CANCELED"
 FAILED = "ERROR_EVALUATION"
 SECONDS = 900.0  # panther_analysis_tool gives up after 13 minutes
-MAX_WAITING = 4
+MAX_RUNNING = 4  # including those that wait
 MAX_REMEMBERED = 100
 
 
-@dataclass
-class Benchmark:
-    """A benchmark and what became of it.
+@dataclass(frozen=True)
+class BenchmarkOutcome:
+    """The outcome of a benchmark.
 
     Attributes:
-        hour: The hour that was asked for, in seconds since 1970. All records are run over.
-        created: When it was asked for, in seconds since 1970, and `completed` when it ended.
-        measured: What it found, once it has ended.
+        state: DONE, CANCELED or FAILED.
+        measured: What the run took and found.
+    """
+
+    state: str
+    measured: Measured
+
+
+@dataclass(eq=False)
+class Benchmark(Job[BenchmarkOutcome]):
+    """A benchmark.
+
+    Attributes:
+        log_type: The log type whose records the rule gets.
+        hour: The hour that the client asked for, in seconds since 1970. The rule runs over all
+            records, whatever their time.
+        process: The process that runs the rule.
     """
 
     log_type: str
     hour: float
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    state: str = RUNNING
-    created: float = field(default_factory=time.time)
-    completed: float | None = None
-    measured: Measured = field(default_factory=Measured)
-    process: Guarded = field(default_factory=lambda: Guarded("benchmark"))
+    process: Guarded
 
+    @property
+    def state(self) -> str:
+        """RUNNING, DONE, CANCELED or FAILED."""
+        return self.outcome.state if self.outcome else RUNNING
 
-class BenchmarkError(Exception):
-    """A benchmark cannot be started; the message says why."""
+    @property
+    def measured(self) -> Measured:
+        """What the run took and found; all zero until it has ended."""
+        return self.outcome.measured if self.outcome else Measured()
 
 
 class Benchmarks:
@@ -54,64 +65,54 @@ class Benchmarks:
     def __init__(
         self, library: Library, databases: Callable[[], Path | None], *, trust: bool = False
     ) -> None:
-        """Take the content, what returns the folder of the lake's databases, and whom to trust."""
+        """Prepare to run benchmarks.
+
+        Args:
+            library: The stored content, whose helpers and data models a rule may use.
+            databases: Returns the folder of the lake's databases, None while there is none.
+            trust: Run uploaded code without the box.
+        """
         self._trust = trust
         self._library = library
         self._databases = databases
-        self._known: OrderedDict[str, Benchmark] = OrderedDict()
-        self._lock = threading.Lock()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="benchmark")
+        self._jobs: Jobs[Benchmark] = Jobs(
+            "benchmarks",
+            _failed,
+            workers=1,
+            most_running=MAX_RUNNING,
+            most_remembered=MAX_REMEMBERED,
+        )
 
     def start(self, data: str, log_type: str, hour: float) -> Benchmark:
         """Start a benchmark.
 
         Args:
             data: A base64 encoded zip archive with one rule.
-            log_type: What the rule gets.
+            log_type: The log type whose records the rule gets.
             hour: The hour that the client asks for, in seconds since 1970.
 
         Raises:
-            BenchmarkError: There are no such records, or too many benchmarks run.
+            JobRefusedError: There are no such records, or too many benchmarks run.
         """
         if log_type != CLOUDTRAIL or self._databases() is None:
-            raise BenchmarkError(f"there are no records of {log_type} to run the rule over")
-        with self._lock:
-            waiting = sum(known.state == RUNNING for known in self._known.values())
-            if waiting >= MAX_WAITING:
-                raise BenchmarkError(f"{waiting} benchmarks run already; wait or stop one")
-            process = Guarded("benchmark", trust=self._trust)
-            started = Benchmark(log_type, hour, process=process)
-            self._known[started.id] = started
-            while len(self._known) > MAX_REMEMBERED:
-                self._known.popitem(last=False)
-        self._worker.submit(self._run, started, data)
-        return started
+            raise JobRefusedError(f"there are no records of {log_type} to run the rule over")
+        benchmark = Benchmark(log_type, hour, Guarded("benchmark", trust=self._trust))
+        return self._jobs.start(benchmark, lambda: self._run(benchmark, data))
 
     def get(self, benchmark_id: str) -> Benchmark | None:
         """Return a benchmark, None if it is not remembered."""
-        return self._known.get(benchmark_id)
+        return self._jobs.poll(benchmark_id)
 
     def stop(self, benchmark: Benchmark) -> None:
         """Stop a benchmark, unless it has ended."""
-        if self._end(benchmark, CANCELED, Measured()):
+        if self._jobs.cancel(benchmark, BenchmarkOutcome(CANCELED, Measured())):
             benchmark.process.stop()
 
     def close(self) -> None:
-        """Stop what runs."""
-        for benchmark in list(self._known.values()):
-            self.stop(benchmark)
-        self._worker.shutdown(cancel_futures=True)
+        """Stop all benchmarks."""
+        self._jobs.close(self.stop)
 
-    def _end(self, benchmark: Benchmark, state: str, measured: Measured) -> bool:
-        """Note how a benchmark ended, and return whether it had not."""
-        with self._lock:
-            if benchmark.state != RUNNING:
-                return False
-            benchmark.measured, benchmark.completed = measured, time.time()
-            benchmark.state = state
-            return True
-
-    def _run(self, benchmark: Benchmark, data: str) -> None:
+    def _run(self, benchmark: Benchmark, data: str) -> BenchmarkOutcome:
         failed = FAILED
         try:
             measured = self._measured(benchmark, data)
@@ -120,17 +121,14 @@ class Benchmarks:
             failed = CANCELED if error.timed_out else FAILED  # the tool says that it timed out
         except (ArchiveError, OSError) as error:
             measured = Measured(problem=str(error))
-        except Exception as error:
-            logging.exception("a benchmark failed")
-            measured = Measured(problem=f"{type(error).__name__}: {error}")
-        state = failed if measured.problem else DONE
-        if self._end(benchmark, state, measured) and measured.problem:
+        if measured.problem and benchmark.is_running:
             # The tool only says that there was an error.
             logging.error("benchmark failed: %s", measured.problem)
+        return BenchmarkOutcome(failed if measured.problem else DONE, measured)
 
     def _measured(self, benchmark: Benchmark, data: str) -> Measured:
         databases = self._databases()
-        if benchmark.state != RUNNING or databases is None:
+        if databases is None:
             return Measured(problem="there is no lake any more")
         with self._library.work_folder() as work:
             unpacked, stored, candidate = (work / name for name in ("unpacked", "stored", "both"))
@@ -143,3 +141,7 @@ class Benchmarks:
             arguments = (unpacked, stored, candidate, databases, benchmark.log_type)
             module = "local_panther.instance.lake.measure"
             return benchmark.process.run(work, module, arguments, SECONDS, Measured.from_json)
+
+
+def _failed(error: Exception) -> BenchmarkOutcome:
+    return BenchmarkOutcome(FAILED, Measured(problem=f"{type(error).__name__}: {error}"))

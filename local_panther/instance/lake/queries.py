@@ -1,23 +1,19 @@
-"""Queries of the lake that clients start, look after and cancel."""
+"""Queries of the lake that clients start, poll and cancel."""
 
-import logging
 import threading
-import time
-import uuid
-from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from local_panther.errors import FieldError
+from local_panther.instance.jobs import Job, Jobs
 from local_panther.instance.lake.process import LakeProcess
 from local_panther.lake.reading import Rows
 
 RUNNING, SUCCEEDED, FAILED, CANCELLED = "running", "succeeded", "failed", "cancelled"
 QUERY_SECONDS = 60.0
 AT_A_TIME = 2
-MAX_RUNNING = 20  # with those that wait
+MAX_RUNNING = 20  # including those that wait
 MAX_REMEMBERED = 100
 MAX_RESULT_BYTES = 128 * 1024 * 1024  # of all queries that are remembered
 MAX_SQL = 100_000  # characters
@@ -26,30 +22,47 @@ Tables = dict[str, dict[str, list[tuple[str, str]]]]
 
 
 @dataclass
-class LakeQuery:
-    """A query and what became of it.
+class QueryOutcome:
+    """The outcome of a query.
 
     Attributes:
-        database: Where tables are that it names without one.
-        started: When it was asked for, in seconds since 1970, and `completed` when it ended.
-        message: How it went.
-        found: Its rows, None until they are there or once they are no longer kept.
-        process: What it runs in, while it does.
+        status: SUCCEEDED, FAILED or CANCELLED.
+        message: The number of rows, or why there are none.
+        found: Its rows; None if it has none, or they are no longer kept.
+    """
+
+    status: str
+    message: str
+    found: Rows | None = None
+
+
+@dataclass(eq=False)
+class LakeQuery(Job[QueryOutcome]):
+    """A query.
+
+    Attributes:
+        database: The database of tables that the query names without one.
+        process: The process that runs it, while it runs.
     """
 
     sql: str
     database: str
-    id: str = field(default_factory=lambda: str(uuid.uuid4()))
-    status: str = RUNNING
-    message: str = "the query is running"
-    started: float = field(default_factory=time.time)
-    completed: float | None = None
-    found: Rows | None = None
     process: LakeProcess | None = field(default=None, repr=False)
 
+    @property
+    def status(self) -> str:
+        """RUNNING, SUCCEEDED, FAILED or CANCELLED."""
+        return self.outcome.status if self.outcome else RUNNING
 
-class TooManyQueriesError(Exception):
-    """So many queries run that no further one is taken."""
+    @property
+    def message(self) -> str:
+        """The state or outcome of the query in words."""
+        return self.outcome.message if self.outcome else "the query is running"
+
+    @property
+    def found(self) -> Rows | None:
+        """The rows; None until they exist and once they are no longer kept."""
+        return self.outcome.found if self.outcome else None
 
 
 class LakeQueries:
@@ -61,30 +74,33 @@ class LakeQueries:
         render: Callable[[str], str] = str,
         seconds: float = QUERY_SECONDS,
     ) -> None:
-        """Take where the lake is.
+        """Prepare to run queries.
 
         Args:
-            databases: Returns the folder of its databases, None while there is none.
-            render: Returns what a query becomes that is a template; raises FieldError if it is
+            databases: Returns the folder of the lake's databases, None while there is none.
+            render: Returns the SQL of a query that is a template; raises FieldError if it is
                 invalid.
-            seconds: How long one query may take.
+            seconds: Time limit of a query.
         """
         self._databases = databases
         self._render = render
         self._seconds = seconds
-        self._queries: OrderedDict[str, LakeQuery] = OrderedDict()
-        self._lock = threading.Lock()
-        self._workers = ThreadPoolExecutor(AT_A_TIME, thread_name_prefix="lake")
+        self._jobs: Jobs[LakeQuery] = Jobs(
+            "queries",
+            _failed,
+            workers=AT_A_TIME,
+            most_running=MAX_RUNNING,
+            most_remembered=MAX_REMEMBERED,
+        )
+        self._lock = threading.Lock()  # of the idle processes, and of each query's process
         self._idle: list[LakeProcess] = []
         self._tables: tuple[Path, Tables] | None = None
         self._closed = False
 
     def close(self) -> None:
-        """End what runs and close the databases."""
+        """Cancel all queries and close the databases."""
         self._closed = True
-        for query in list(self._queries.values()):
-            self.cancel(query)
-        self._workers.shutdown(cancel_futures=True)
+        self._jobs.close(self.cancel)
         self.let_go()
 
     def let_go(self) -> None:
@@ -133,51 +149,43 @@ class LakeQueries:
         """Start a query.
 
         Raises:
-            TooManyQueriesError: Too many run already.
+            JobRefusedError: Too many queries run already.
         """
         query = LakeQuery(sql, database)
-        with self._lock:
-            running = sum(known.status == RUNNING for known in self._queries.values())
-            if running >= MAX_RUNNING:
-                raise TooManyQueriesError(f"{running} queries run already; wait or cancel one")
-            self._queries[query.id] = query
-            self._forget()
-        self._workers.submit(self._run, query)
+        self._jobs.start(query, lambda: self._run(query))
+        self._drop_old_results()
         return query
 
     def get(self, query_id: str) -> LakeQuery | None:
         """Return a query, None if it is not remembered."""
-        return self._queries.get(query_id)
+        return self._jobs.poll(query_id)
 
     def all(self) -> list[LakeQuery]:
-        """Return what is remembered, the latest first."""
-        return list(reversed(self._queries.values()))
+        """Return the remembered queries, the latest first."""
+        return self._jobs.latest()
 
     def cancel(self, query: LakeQuery) -> bool:
         """Cancel a query and return whether it was running."""
-        return self._end(query, CANCELLED, "the query was cancelled")
+        return self._stop(query, QueryOutcome(CANCELLED, "the query was cancelled"))
 
-    def _end(self, query: LakeQuery, status: str, message: str, found: Rows | None = None) -> bool:
+    def _stop(self, query: LakeQuery, outcome: QueryOutcome) -> bool:
+        if not self._jobs.cancel(query, outcome):
+            return False
         with self._lock:
-            if query.status != RUNNING:
-                return False
-            query.found, query.message, query.completed = found, message, time.time()
-            query.status = status
-            process = query.process
-        if process and found is None:
-            process.end()  # nothing else ends a call of DuckDB for certain
+            if query.process:
+                query.process.end()  # nothing else is sure to end a call of DuckDB
         return True
 
-    def _run(self, query: LakeQuery) -> None:
+    def _run(self, query: LakeQuery) -> QueryOutcome:
         try:
-            self._end(query, *self._outcome(query))
+            found = self._rows(query)
         except FieldError as error:
-            self._end(query, FAILED, str(error))
-        except Exception as error:
-            logging.exception("a query of the lake failed")
-            self._end(query, FAILED, f"{type(error).__name__}: {error}")
+            return QueryOutcome(FAILED, str(error))
+        count = f"{len(found.rows):,} rows"
+        more = "; there are more, which a LIMIT or a narrower WHERE leaves out" if found.cut else ""
+        return QueryOutcome(SUCCEEDED, f"{count}{more}", found)
 
-    def _outcome(self, query: LakeQuery) -> tuple[str, str, Rows | None]:
+    def _rows(self, query: LakeQuery) -> Rows:
         if len(query.sql) > MAX_SQL:
             raise FieldError(f"the query has more than {MAX_SQL:,} characters")
         folder = self._databases()
@@ -187,32 +195,28 @@ class LakeQueries:
         process = self._taken(folder)
         with self._lock:
             query.process = process
-            if query.status != RUNNING:  # it was cancelled meanwhile
+            if not query.is_running:  # cancelled in the meantime
                 process.end()
-        limit = threading.Timer(self._seconds, self._stop, [query])
+        too_long = QueryOutcome(FAILED, f"took more than {self._seconds:g} s and was stopped")
+        limit = threading.Timer(self._seconds, self._stop, [query, too_long])
         limit.daemon = True
         limit.start()
         try:
-            found = process.ask(text, query.database)
+            return process.ask(text, query.database)
         finally:
             limit.cancel()
             with self._lock:
                 query.process = None
             self._give_back(process)
-        count = f"{len(found.rows):,} rows"
-        more = "; there are more, which a LIMIT or a narrower WHERE leaves out" if found.cut else ""
-        return SUCCEEDED, f"{count}{more}", found
 
-    def _stop(self, query: LakeQuery) -> None:
-        self._end(query, FAILED, f"took more than {self._seconds:g} s and was stopped")
+    def _drop_old_results(self) -> None:
+        """Keep the rows of the latest queries, up to MAX_RESULT_BYTES in total."""
+        size = 0
+        for query in self._jobs.latest():
+            size += query.found.size if query.found else 0
+            if size > MAX_RESULT_BYTES and query.outcome:
+                query.outcome.found = None
 
-    def _forget(self) -> None:
-        """Forget the oldest queries that have ended, and the results of more of them."""
-        ended = [query for query in self._queries.values() if query.status != RUNNING]
-        for query in ended[: max(0, len(self._queries) - MAX_REMEMBERED)]:
-            del self._queries[query.id]
-        kept = 0
-        for query in reversed(ended):
-            kept += query.found.size if query.found else 0
-            if kept > MAX_RESULT_BYTES:
-                query.found = None
+
+def _failed(error: Exception) -> QueryOutcome:
+    return QueryOutcome(FAILED, f"{type(error).__name__}: {error}")

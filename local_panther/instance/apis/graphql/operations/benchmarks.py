@@ -5,7 +5,8 @@ from typing import Any
 from graphql import GraphQLError
 
 from local_panther.instance.instance import SUMMARY, Instance
-from local_panther.instance.lake.benchmarks import DONE, RUNNING, Benchmark, BenchmarkError
+from local_panther.instance.jobs import JobRefusedError
+from local_panther.instance.lake.benchmarks import DONE, RUNNING, Benchmark
 from local_panther.times import HOUR, iso, parse_time
 
 
@@ -22,7 +23,7 @@ class BenchmarkOperations:
             raise GraphQLError(f"hour: {input['hour']!r} is not a time")
         try:
             found = self._instance.benchmarks.start(input["detection"], input["logType"], hour)
-        except BenchmarkError as error:
+        except JobRefusedError as error:
             raise GraphQLError(str(error)) from error
         return {"replay": self._json(found)}
 
@@ -50,8 +51,8 @@ class BenchmarkOperations:
         return {
             "id": found.id,
             "state": found.state,
-            "createdAt": iso(found.created),
-            "updatedAt": ended or iso(found.created),
+            "createdAt": iso(found.started),
+            "updatedAt": ended or iso(found.started),
             "completedAt": ended,
             "detectionId": measured.rule_id,
             "replayType": "PERF_TEST",

@@ -3,9 +3,6 @@
 import importlib.metadata
 import json
 import logging
-import uuid
-from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -18,9 +15,11 @@ from local_panther.correlation.rule_tests import run_tests
 from local_panther.errors import FieldError, Problem
 from local_panther.instance.check.model import Counts, UploadOutcome
 from local_panther.instance.check.safe_yaml import TooLargeError, load_yaml
+from local_panther.instance.jobs import Job, JobRefusedError, Jobs
 from local_panther.instance.store.library import Library
 from local_panther.instance.store.statistics import no_statistics
 
+MAX_UPLOADS = 100  # under way, including those that wait
 MAX_RECEIPTS = 100
 NOTHING_TO_FILTER: dict[str, Any] = {"statement": {}}
 NOTHING_PASSES: dict[str, Any] = {
@@ -33,12 +32,17 @@ class ContentOperations:
 
     def __init__(self, library: Library) -> None:
         self._library = library
-        self._jobs: OrderedDict[str, Future[UploadOutcome]] = OrderedDict()
-        self._worker = ThreadPoolExecutor(max_workers=1)
+        self._uploads: Jobs[Job[UploadOutcome]] = Jobs(
+            "uploads",
+            _failed,
+            workers=1,
+            most_running=MAX_UPLOADS,
+            most_remembered=MAX_RECEIPTS,
+        )
 
     def close(self) -> None:
-        """Take no more uploads."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        """Refuse further uploads."""
+        self._uploads.close()
 
     def generalSettings(self, *_: Any) -> dict[str, Any]:
         """Return the version."""
@@ -130,22 +134,22 @@ class ContentOperations:
         return own, library.delete(linked, queries=not queries, dry_run=dry_run)
 
     def _receipt(self, data: str, *, store: bool) -> dict[str, Any]:
-        receipt = str(uuid.uuid4())
-        self._jobs[receipt] = self._worker.submit(self._library.upload, data, store=store)
-        while len(self._jobs) > MAX_RECEIPTS and next(iter(self._jobs.values())).done():
-            self._jobs.popitem(last=False)
-        return {"receiptId": receipt}
+        job = Job[UploadOutcome]()
+        try:
+            self._uploads.start(job, lambda: self._library.upload(data, store=store))
+        except JobRefusedError as error:
+            raise GraphQLError(str(error)) from error
+        return {"receiptId": job.id}
 
     def _outcome(self, receipt: str) -> UploadOutcome | None:
-        if receipt not in self._jobs:
-            raise GraphQLError(f"{receipt}: no such receipt")
-        job = self._jobs[receipt]
-        if not job.done():
-            return None
-        if error := job.exception():
-            logging.error("an upload failed", exc_info=error)
-            return UploadOutcome([Problem("", f"{type(error).__name__}: {error}")])
-        return job.result()
+        job = self._uploads.poll(receipt)
+        if job is None:
+            raise GraphQLError(f"{receipt}: no such receipt; only the latest are remembered")
+        return job.outcome
+
+
+def _failed(error: Exception) -> UploadOutcome:
+    return UploadOutcome([Problem("", f"{type(error).__name__}: {error}")])
 
 
 def _filter(text: str) -> dict[str, Any]:

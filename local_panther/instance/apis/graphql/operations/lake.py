@@ -7,11 +7,11 @@ from graphql import GraphQLError
 from local_panther.errors import FieldError
 from local_panther.instance.apis.identity import TOKEN
 from local_panther.instance.instance import Instance
+from local_panther.instance.jobs import JobRefusedError
 from local_panther.instance.lake.queries import (
     CANCELLED,
     SUCCEEDED,
     LakeQuery,
-    TooManyQueriesError,
 )
 from local_panther.lake.names import DEFAULT_DATABASE
 from local_panther.lake.reading import DATABASES
@@ -37,7 +37,7 @@ class LakeOperations:
         try:
             database = input["databaseName"] or DEFAULT_DATABASE
             return {"id": self._queries.start(input["sql"], database).id}
-        except TooManyQueriesError as error:
+        except JobRefusedError as error:
             raise GraphQLError(str(error)) from error
 
     def cancelDataLakeQuery(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
