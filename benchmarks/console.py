@@ -18,12 +18,12 @@ from local_panther.alerts.model import Alert
 from local_panther.console.sessions import Sessions
 from local_panther.console.site import Console
 from local_panther.content.model import Metadata
-from local_panther.instance.alerts.incident_model import stored_incident
+from local_panther.instance.alerts.incident_model import found_incident
 from local_panther.instance.http.server import running
 from local_panther.instance.instance import Instance
 from local_panther.packed import pack
 from local_panther.roles.log import RoleLog
-from local_panther.serving.recorder import id_of, stored
+from local_panther.serving.recorder import found_alert, id_of
 
 ALERTS = 10_000
 START = 1_767_607_200.0  # 2026-01-05T10:00:00Z
@@ -91,13 +91,13 @@ class _Browser:
 def _fill(state: Path) -> None:
     alerts = list(_alerts())
     incidents = [
-        stored_incident(one, [id_of(alert) for alert in one.alerts])
+        found_incident(one, [id_of(alert) for alert in one.alerts])
         for one in incidents_of(alerts, RoleLog())
     ]
     instance = Instance(state)
     try:
         ranks = {one.id: one.number for one in incidents}
-        made = (stored(alert, []) for alert in alerts)
+        made = (found_alert(alert, []) for alert in alerts)
         instance.alerts.take(made, (), {}, None, incidents, ranks)
     finally:
         instance.close()

@@ -179,12 +179,12 @@ def _background(
 
     @contextlib.contextmanager
     def background(instance: "Instance") -> Iterator[None]:
-        from local_panther.instance.alerts.webhook import Deliverer
+        from local_panther.instance.alerts.webhook import WebhookSender
 
         with contextlib.ExitStack() as stack:
             if webhook:
                 stack.enter_context(
-                    Deliverer(instance.alerts, instance.library, webhook, links[0], tell)
+                    WebhookSender(instance.alerts, instance.library, webhook, links[0], tell)
                 )
             stack.enter_context(feed(instance))
             yield

@@ -13,7 +13,7 @@ from local_panther.console.asked import Asked, Moved, Page, Reply
 from local_panther.content.model import Metadata
 from local_panther.instance.alerts.incident_model import incident_from
 from local_panther.instance.alerts.incident_store import WORK, IncidentFilter, IncidentRow
-from local_panther.instance.alerts.model import DETECTION_ERROR, STATUSES, Comment, KeptAlert
+from local_panther.instance.alerts.model import DETECTION_ERROR, STATUSES, Comment, TrackedAlert
 from local_panther.instance.alerts.store import UnknownAlertError
 from local_panther.instance.apis.identity import USER
 from local_panther.instance.apis.rest.alerts import FORMATS, MAX_COMMENT
@@ -190,14 +190,14 @@ class Incidents:
         events = self._alerts.events(alert_id, 0, MAX_EVENTS)
         return incidents_of([_alert(kept, events)], RoleLog(), queries)[0]
 
-    def _kept(self, incident_id: str) -> list[KeptAlert]:
+    def _kept(self, incident_id: str) -> list[TrackedAlert]:
         ids = self._incidents.alert_ids(incident_id)[:MAX_ALERTS]
         return sorted(map(self._alerts.get, ids), key=_severity)
 
     def _worst(self, incident_id: str) -> str:
         return self._kept(incident_id)[0].found.id
 
-    def _activity(self, kept: list[KeptAlert]) -> Iterator[Note]:
+    def _activity(self, kept: list[TrackedAlert]) -> Iterator[Note]:
         notes = [
             Note(comment, alert.found.title)
             for alert in kept
@@ -225,7 +225,7 @@ def tally_of(summary: Mapping[str, Any]) -> Tally:
     return tally
 
 
-def _alert(kept: KeptAlert, events: list[Any]) -> Alert:
+def _alert(kept: TrackedAlert, events: list[Any]) -> Alert:
     found = kept.found
     shown = [event for event in events if isinstance(event, dict)]
     ids = [event.get("eventID") for event in shown]
@@ -262,7 +262,7 @@ def _alert(kept: KeptAlert, events: list[Any]) -> Alert:
     )
 
 
-def _severity(kept: KeptAlert) -> tuple[int, float]:
+def _severity(kept: TrackedAlert) -> tuple[int, float]:
     return severity_rank(kept.found.severity), kept.found.created
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from local_panther.instance.alerts.incident_model import StoredIncident
-from local_panther.instance.alerts.model import StoredAlert
+from local_panther.instance.alerts.incident_model import FoundIncident
+from local_panther.instance.alerts.model import FoundAlert
 from local_panther.instance.alerts.store import AlertStore
 from local_panther.instance.lake.benchmarks import Benchmarks
 from local_panther.instance.lake.queries import LakeQueries
@@ -67,12 +67,12 @@ class Instance:
 
     def take(
         self,
-        alerts: Iterable[StoredAlert],
+        alerts: Iterable[FoundAlert],
         events: Iterable[tuple[str, str]],
         databases: Path,
         summary: dict[str, Any],
         kept_events: Mapping[str, int] | None = None,
-        incidents: Iterable[StoredIncident] = (),
+        incidents: Iterable[FoundIncident] = (),
         ranks: Mapping[str, int] | None = None,
         queries: Mapping[str, str] | None = None,
     ) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from local_panther.alerts.incidents import Incident
 from local_panther.alerts.model import Alert
 from local_panther.alerts.runbook import QUOTED
-from local_panther.instance.alerts.incident_model import incident_id, stored_incident
+from local_panther.instance.alerts.incident_model import found_incident, incident_id
 
 Marks = dict[str, str]  # by incident, what it was like
 
@@ -65,7 +65,7 @@ class Changes:
         """Yield the ranks of all, and each incident that is news."""
         yield json.dumps(self.ranks) + "\n"
         for incident, ids in self.incidents:
-            yield json.dumps(stored_incident(incident, ids).as_json(), default=str) + "\n"
+            yield json.dumps(found_incident(incident, ids).as_json(), default=str) + "\n"
 
 
 def named_queries(alerts: Iterable[Alert], texts: Mapping[str, str]) -> dict[str, str]:

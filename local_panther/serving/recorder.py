@@ -11,7 +11,7 @@ from local_panther.box import watch
 from local_panther.content.log_types import CLOUDTRAIL
 from local_panther.correlation.correlation_engine import CorrelationMatch
 from local_panther.detection.signals import Signal
-from local_panther.instance.alerts.model import ALERT, DETECTION_ERROR, StoredAlert
+from local_panther.instance.alerts.model import ALERT, DETECTION_ERROR, FoundAlert
 from local_panther.lake.lake import DATABASE, Lake
 from local_panther.lake.parts import add_earlier_part
 from local_panther.processes import link
@@ -187,7 +187,7 @@ class Recorder:
                 if alert.kind == RULE and not self.handed.is_news(alert_id):
                     continue
                 types = sorted(self._log_types.get(alert_id, ()))
-                file.write(json.dumps(stored(alert, types).as_json(), default=str) + "\n")
+                file.write(json.dumps(found_alert(alert, types).as_json(), default=str) + "\n")
                 events.writelines(self.handed.events(alert_id))
                 kept[alert_id] = self.handed.kept(alert_id)
         handed = {"kept": kept, "provisional": self.handed.provisional, "incidents": marks}
@@ -200,10 +200,10 @@ def id_of(alert: Alert) -> str:
     return hashlib.sha256(json.dumps(made).encode()).hexdigest()[:32]
 
 
-def stored(alert: Alert, log_types: list[str]) -> StoredAlert:
+def found_alert(alert: Alert, log_types: list[str]) -> FoundAlert:
     """Return an alert as the instance keeps it."""
     metadata = alert.metadata
-    return StoredAlert(
+    return FoundAlert(
         id=id_of(alert),
         rule_id=metadata.rule_id,
         rule_name=metadata.display_name,

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local_panther.instance.alerts.incident_model import StoredIncident
-from local_panther.instance.alerts.model import StoredAlert
+from local_panther.instance.alerts.incident_model import FoundIncident
+from local_panther.instance.alerts.model import FoundAlert
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Results:
         """
         return dict(json.loads(self.summary.read_text(encoding="utf-8")))
 
-    def read_alerts(self) -> Iterator[StoredAlert]:
+    def read_alerts(self) -> Iterator[FoundAlert]:
         """Yield the alerts.
 
         Raises:
@@ -73,7 +73,7 @@ class Results:
         """
         with self.alerts.open(encoding="utf-8") as file:
             for line in file:
-                yield StoredAlert.from_json(json.loads(line))
+                yield FoundAlert.from_json(json.loads(line))
 
     def read_events(self) -> Iterator[tuple[str, str]]:
         """Yield the ID of an alert and the JSON of an event, in order.
@@ -98,7 +98,7 @@ class Results:
             ranks = json.loads(file.readline())
         return {str(incident_id): int(number) for incident_id, number in ranks.items()}
 
-    def read_incidents(self) -> Iterator[StoredIncident]:
+    def read_incidents(self) -> Iterator[FoundIncident]:
         """Yield the incidents that are news.
 
         Raises:
@@ -108,7 +108,7 @@ class Results:
         with self.incidents.open(encoding="utf-8") as file:
             file.readline()
             for line in file:
-                yield StoredIncident.from_json(json.loads(line))
+                yield FoundIncident.from_json(json.loads(line))
 
     def read_queries(self) -> dict[str, str]:
         """Return the SQL of the queries that runbooks name, by name.

@@ -16,16 +16,16 @@ from local_panther.console.incidents import PAGE, Incidents
 from local_panther.console.sessions import Session
 from local_panther.instance.alerts import incident_model
 from local_panther.instance.alerts.incident_model import (
-    StoredIncident,
+    FoundIncident,
+    found_incident,
     incident_from,
-    stored_incident,
 )
 from local_panther.instance.alerts.incident_store import WORK, IncidentFilter
-from local_panther.instance.alerts.model import STATUSES, StoredAlert
+from local_panther.instance.alerts.model import STATUSES, FoundAlert
 from local_panther.instance.alerts.store import FIRST, AlertStore
 from local_panther.instance.instance import Instance
 from local_panther.roles.log import RoleLog
-from local_panther.serving.recorder import id_of, stored
+from local_panther.serving.recorder import found_alert, id_of
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.alerts import alert
 from tests.builders.events import ALICE, START
@@ -45,12 +45,12 @@ def asked(path="", **query):
     return Asked(SESSION, path, {name: [value] for name, value in query.items()})
 
 
-def take(store: AlertStore, alerts: list[Alert]) -> list[StoredIncident]:
+def take(store: AlertStore, alerts: list[Alert]) -> list[FoundIncident]:
     """Store alerts and their incidents as a replay does."""
     found = incidents_of(alerts, RoleLog())
-    incidents = [stored_incident(one, [id_of(a) for a in one.alerts]) for one in found]
+    incidents = [found_incident(one, [id_of(a) for a in one.alerts]) for one in found]
     ranks = {one.id: one.number for one in incidents}
-    store.take([stored(a, []) for a in alerts], [], {}, None, incidents, ranks)
+    store.take([found_alert(a, []) for a in alerts], [], {}, None, incidents, ranks)
     return incidents
 
 
@@ -103,7 +103,7 @@ def test_pages_repeat_and_miss_nothing_while_alerts_arrive(tmp_path_factory, see
                 break
             mark = values["next"].rpartition("after=")[2].replace("%3D", "=")
             for new in some_alerts(random, 5):
-                alone = replace(stored(new, []), id=f"{random.getrandbits(64):032x}")
+                alone = replace(found_alert(new, []), id=f"{random.getrandbits(64):032x}")
                 instance.alerts.take([alone], [], {})
         assert len(seen) == len(set(seen)) and before <= set(seen)
 
@@ -175,8 +175,8 @@ def test_the_status_is_that_of_the_least_finished_alert(store):
 @given(st.integers(0, 10**6), st.integers(1, 12))
 def test_what_is_kept_becomes_the_same_incident_again(seed, count):
     for incident in incidents_of(some_alerts(Random(seed), count), RoleLog()):
-        kept = stored_incident(incident, [id_of(a) for a in incident.alerts])
-        again = incident_from(StoredIncident.from_json(kept.as_json()).found, {})
+        kept = found_incident(incident, [id_of(a) for a in incident.alerts])
+        again = incident_from(FoundIncident.from_json(kept.as_json()).found, {})
         assert again == incident and again.sentence == incident.sentence
         assert again.caller == incident.caller and again.containment == incident.containment
 
@@ -207,9 +207,9 @@ def test_a_flood_of_alerts_is_kept_in_bounded_size(instance, monkeypatch):
 )
 def test_what_content_code_has_forged_is_refused(broken):
     (incident,) = incidents_of([alert()], RoleLog())
-    kept = stored_incident(incident, [id_of(incident.alerts[0])]).as_json()
+    kept = found_incident(incident, [id_of(incident.alerts[0])]).as_json()
     with pytest.raises((LookupError, TypeError, ValueError)):
-        StoredIncident.from_json({**kept, **broken})
+        FoundIncident.from_json({**kept, **broken})
 
 
 def test_an_alert_without_an_incident_is_one(store):
@@ -230,7 +230,7 @@ def test_alerts_that_join_leave_no_incident_behind(store):
 def test_a_state_of_the_version_before_is_taken_over(tmp_path):
     with closing(sqlite3.connect(tmp_path / "alerts.sqlite")) as database:
         database.executescript(f"{FIRST} PRAGMA user_version = 1;")
-        plain = StoredAlert.from_json(stored_alert(1).as_json())
+        plain = FoundAlert.from_json(stored_alert(1).as_json())
         names = ", ".join(plain.as_json())
         values = [v if isinstance(v, (str, int, float)) else "[]" for v in plain.as_json().values()]
         marks = ", ".join("?" * len(values))

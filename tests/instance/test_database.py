@@ -5,14 +5,14 @@ from contextlib import closing
 
 import pytest
 
-from local_panther.instance.store.sqlite import Database
+from local_panther.instance.store.sqlite import SqliteDatabase
 
 SCHEMA = "CREATE TABLE number(n INTEGER)"
 
 
 @pytest.fixture
 def database(tmp_path):
-    with closing(Database(tmp_path / "a.sqlite", SCHEMA, 1)) as found:
+    with closing(SqliteDatabase(tmp_path / "a.sqlite", SCHEMA, 1)) as found:
         yield found
 
 

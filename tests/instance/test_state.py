@@ -81,7 +81,7 @@ class TestKilled:
             "        count[0] -= 1\n"
             "        count[0] or os.kill(os.getpid(), 9)\n"
             "item = StoredItem('rule', 'rules/b.yml', '', '')\n"
-            "store = Store(Path(sys.argv[1]) / 'state')\n"
+            "store = StateFolder(Path(sys.argv[1]) / 'state')\n"
             "sys.addaudithook(hook)\n"
             "store.add(Path(sys.argv[1]) / 'candidate', {'b': item})\n"
         )

@@ -12,7 +12,7 @@ from local_panther.errors import ContentError
 from local_panther.instance.instance import Instance
 from local_panther.instance.store.index import INDEX, VERSION
 from local_panther.instance.store.library import Library
-from local_panther.instance.store.sqlite import Database
+from local_panther.instance.store.sqlite import SqliteDatabase
 from tests.builders.content import write_lines
 from tests.builders.events import REPO, call
 from tests.instance.conftest import archive
@@ -71,7 +71,7 @@ STEPS = {1: "ALTER TABLE t ADD COLUMN b", 2: "UPDATE t SET b = a"}
 
 class TestDatabase:
     def opened(self, path, version, steps=STEPS):
-        return closing(Database(path, FIRST, version, steps))
+        return closing(SqliteDatabase(path, FIRST, version, steps))
 
     def test_an_earlier_one_is_brought_forward_step_by_step(self, tmp_path):
         with self.opened(tmp_path / "db", 1) as first, first.change() as change:

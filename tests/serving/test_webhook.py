@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from local_panther.instance.alerts import webhook
-from local_panther.instance.alerts.model import ALERT, StoredAlert
-from local_panther.instance.alerts.webhook import SIGNATURE, TIME, Deliverer, Webhook, signature
+from local_panther.instance.alerts.model import ALERT, FoundAlert
+from local_panther.instance.alerts.webhook import SIGNATURE, TIME, Webhook, WebhookSender, signature
 from local_panther.instance.apis.rest.alerts import AlertRoutes
 from local_panther.instance.apis.rest.requests import Parameters, RestRequest
 from local_panther.instance.instance import Instance
@@ -75,7 +75,7 @@ def receiver(*statuses: int):
         thread.join()
 
 
-def alert(number: int, **fields) -> StoredAlert:
+def alert(number: int, **fields) -> FoundAlert:
     plain = {
         "id": f"{number:032x}",
         "rule_id": "Test.Rule",
@@ -95,7 +95,7 @@ def alert(number: int, **fields) -> StoredAlert:
         "reference": "",
         "tags": ["AWS"],
     }
-    return StoredAlert(**plain | fields)
+    return FoundAlert(**plain | fields)
 
 
 @pytest.fixture
@@ -110,20 +110,21 @@ def _quick(monkeypatch):
     monkeypatch.setattr(webhook, "LONGEST_WAIT", 0.05)
 
 
-def take(instance: Instance, *alerts: StoredAlert) -> None:
+def sender(instance: Instance, url: str, link: str = "", *more) -> WebhookSender:
+    return WebhookSender(instance.alerts, instance.library, Webhook(url, SECRET), link, *more)
+
+
+def take(instance: Instance, *alerts: FoundAlert) -> None:
     instance.alerts.take(alerts, [], {})
 
 
 def states(instance: Instance, count: int) -> list[str | None]:
-    kept = [instance.alerts.deliveries.get(alert(number).id) for number in range(count)]
+    kept = [instance.alerts.webhook_queue.get(alert(number).id) for number in range(count)]
     return [entry.state if entry else None for entry in kept]
 
 
 def test_each_alert_is_delivered_once_in_the_shape_of_panther(found):
-    with (
-        receiver() as hook,
-        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), "http://here"),
-    ):
+    with receiver() as hook, sender(found, hook.url, "http://here"):
         take(found, alert(0), alert(1))
         take(found, alert(1, event_count=2), alert(2))  # which is known is not new
         assert eventually(lambda: states(found, 3) == ["done"] * 3)
@@ -152,10 +153,7 @@ def test_each_alert_is_delivered_once_in_the_shape_of_panther(found):
 
 
 def test_one_that_is_not_taken_is_tried_again_until_it_is(found):
-    with (
-        receiver(500, 302, 404, 204) as hook,
-        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""),
-    ):
+    with receiver(500, 302, 404, 204) as hook, sender(found, hook.url):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["done"])
     assert len(hook.received) == 4
@@ -167,7 +165,7 @@ def test_one_that_is_not_taken_is_tried_again_until_it_is(found):
 
 def test_a_redirect_is_not_followed(found):
     with receiver() as other, receiver(302) as hook:
-        with Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
+        with sender(found, hook.url):
             take(found, alert(0))
             assert eventually(lambda: len(hook.received) > 2)
         assert other.received == [] and {h["Host"] for h, _ in hook.received} == {
@@ -176,14 +174,11 @@ def test_a_redirect_is_not_followed(found):
 
 
 def test_after_ten_further_attempts_it_has_failed_and_says_why(found):
-    with (
-        receiver(503) as hook,
-        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""),
-    ):
+    with receiver(503) as hook, sender(found, hook.url):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["failed"], 20)
     assert len(hook.received) == 11
-    kept = found.alerts.deliveries.get(alert(0).id)
+    kept = found.alerts.webhook_queue.get(alert(0).id)
     assert "503" in kept.message and kept.status == 503
 
 
@@ -194,11 +189,9 @@ def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(f
     monkeypatch.setattr(webhook, "time", SimpleNamespace(time=lambda: clock[0]))
     monkeypatch.setattr(webhook, "FIRST_WAIT", 1.0)
     monkeypatch.setattr(webhook, "LONGEST_WAIT", 300.0)
-    begin, found.alerts.deliveries.enabled = clock[0], True
+    begin, found.alerts.webhook_queue.enabled = clock[0], True
     with receiver(503) as hook:
-        deliverer = Deliverer(
-            found.alerts, found.library, Webhook(hook.url, SECRET), "", told.append
-        )
+        deliverer = sender(found, hook.url, "", told.append)
         for number, minute in enumerate([*minutes, 600]):
             while clock[0] < begin + minute * 60:
                 hook.statuses[:] = [503 if clock[0] < begin + 3600 else 200]
@@ -206,7 +199,7 @@ def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(f
                 clock[0] = min(clock[0] + (wait or 1e9), begin + minute * 60)
             if minute in minutes:
                 take(found, alert(number))
-    kept = [found.alerts.deliveries.get(alert(n).id) for n in range(len(minutes))]
+    kept = [found.alerts.webhook_queue.get(alert(n).id) for n in range(len(minutes))]
     assert max(entry.attempts for entry in kept) == webhook.MAX_ATTEMPTS
     assert len(hook.received) == sum(entry.attempts for entry in kept)
     given_up = [entry for entry in kept if entry.state == "failed"]
@@ -219,11 +212,11 @@ def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(f
 
 def test_an_alert_that_a_webhook_never_takes_holds_up_no_other(found):
     poison = 3
-    with receiver() as hook, Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
+    with receiver() as hook, sender(found, hook.url):
         hook.refused = alert(poison).id
         take(found, *map(alert, range(10)))
         others = [number for number in range(10) if number != poison]
-        done = lambda: [found.alerts.deliveries.get(alert(n).id).state for n in others]  # noqa: E731
+        done = lambda: [found.alerts.webhook_queue.get(alert(n).id).state for n in others]  # noqa: E731
         assert eventually(lambda: done() == ["done"] * 9 and states(found, 4)[poison] == "failed")
     assert hook.alerts.count(alert(poison).id) == webhook.MAX_ATTEMPTS
     assert len(hook.alerts) == 9 + webhook.MAX_ATTEMPTS
@@ -276,7 +269,7 @@ def test_a_webhook_that_never_ends_its_answer_holds_no_delivery(found, monkeypat
     told = []
     with (
         slow_receiver(name) as hook,
-        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), "", told.append),
+        sender(found, hook.url, "", told.append),
     ):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["failed"], 60)
@@ -288,7 +281,7 @@ def test_a_webhook_that_never_ends_its_answer_holds_no_delivery(found, monkeypat
 def test_a_webhook_that_never_ends_its_answer_does_not_hold_the_stop(found, monkeypatch, name):
     monkeypatch.setattr(webhook, "ANSWER_SECONDS", 600)
     with slow_receiver(name) as hook:
-        with Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
+        with sender(found, hook.url):
             take(found, alert(0))
             assert eventually(lambda: hook.received)
         assert states(found, 1) == ["pending"]  # and so it is tried after the next start
@@ -297,9 +290,9 @@ def test_a_webhook_that_never_ends_its_answer_does_not_hold_the_stop(found, monk
 def test_a_clock_that_was_ahead_keeps_no_delivery_waiting(found):
     take_later = time.time() + 365 * 86400
     with receiver() as hook:
-        found.alerts.deliveries.enabled = True
+        found.alerts.webhook_queue.enabled = True
         take(found, alert(0))
-        found.alerts.deliveries.note(
+        found.alerts.webhook_queue.note(
             alert(0).id,
             state="pending",
             status=0,
@@ -307,23 +300,20 @@ def test_a_clock_that_was_ahead_keeps_no_delivery_waiting(found):
             dispatched=0,
             next_attempt=take_later,
         )
-        with Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
+        with sender(found, hook.url):
             assert eventually(lambda: states(found, 1) == ["done"])
 
 
 def test_the_terminal_is_told_when_deliveries_fail_and_go_again(found):
     told = []
-    with (
-        receiver(500, 500, 200) as hook,
-        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), "", told.append),
-    ):
+    with receiver(500, 500, 200) as hook, sender(found, hook.url, "", told.append):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["done"])
     assert len(told) == 2 and "HTTP 500" in told[0] and "takes alerts again" in told[1]
 
 
 def test_a_number_that_json_does_not_have_is_a_text_in_what_is_delivered(found):
-    with receiver() as hook, Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
+    with receiver() as hook, sender(found, hook.url):
         take(found, alert(0, context={"size": float("inf"), "none": float("nan")}))
         assert eventually(lambda: states(found, 1) == ["done"])
     body = json.loads(hook.received[0][1], parse_constant=pytest.fail)
@@ -334,10 +324,7 @@ def test_a_number_that_json_does_not_have_is_a_text_in_what_is_delivered(found):
 def test_hostile_texts_are_the_same_texts_in_what_is_delivered(found, record_property):
     texts = list(hostile.TEXTS.values())
     record_property("tried", len(texts))
-    with (
-        receiver() as hook,
-        Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), "http://here"),
-    ):
+    with receiver() as hook, sender(found, hook.url, "http://here"):
         for number, text in enumerate(texts):
             fields = dict.fromkeys(("rule_id", "rule_name", "title", "dedup", "runbook"), text)
             context = {text: text, "list": [text]}
@@ -356,7 +343,7 @@ def test_hostile_texts_are_the_same_texts_in_what_is_delivered(found, record_pro
 def test_a_name_and_password_in_the_address_are_sent_to_it(found):
     with receiver() as hook:
         url = hook.url.replace("://", "://user:pass@")
-        with Deliverer(found.alerts, found.library, Webhook(url, SECRET), ""):
+        with sender(found, url):
             take(found, alert(0))
             assert eventually(lambda: states(found, 1) == ["done"])
     assert hook.received[0][0]["Authorization"].startswith("Basic ")
@@ -365,18 +352,18 @@ def test_a_name_and_password_in_the_address_are_sent_to_it(found):
 def test_what_was_not_delivered_is_after_a_restart(tmp_path):
     with closing(Instance(tmp_path / "state")) as instance:
         nowhere = Webhook("http://127.0.0.1:9/", SECRET)
-        with Deliverer(instance.alerts, instance.library, nowhere, ""):
+        with WebhookSender(instance.alerts, instance.library, nowhere, ""):
             take(instance, alert(0))
-            assert eventually(lambda: instance.alerts.deliveries.get(alert(0).id).attempts)
+            assert eventually(lambda: instance.alerts.webhook_queue.get(alert(0).id).attempts)
     with closing(Instance(tmp_path / "state")) as instance, receiver() as hook:
-        with Deliverer(instance.alerts, instance.library, Webhook(hook.url, SECRET), ""):
+        with sender(instance, hook.url):
             assert eventually(lambda: states(instance, 1) == ["done"])
         assert hook.alerts == [alert(0).id]
 
 
 def test_one_whose_rule_says_nowhere_goes_nowhere_and_without_a_webhook_none_does(found):
     take(found, alert(0))
-    with receiver() as hook, Deliverer(found.alerts, found.library, Webhook(hook.url, SECRET), ""):
+    with receiver() as hook, sender(found, hook.url):
         take(found, alert(1, suppressed=True), alert(2))
         assert eventually(lambda: states(found, 3) == [None, None, "done"])
     assert hook.alerts == [alert(2).id]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from local_panther.instance.alerts.model import AlertFilter, KeptAlert
+from local_panther.instance.alerts.model import AlertFilter, TrackedAlert
 
 
 def where(wanted: AlertFilter) -> tuple[str, list[Any]]:
@@ -39,7 +39,7 @@ def where(wanted: AlertFilter) -> tuple[str, list[Any]]:
 
 
 def after(
-    condition: str, values: list[Any], last: KeptAlert, *, descending: bool
+    condition: str, values: list[Any], last: TrackedAlert, *, descending: bool
 ) -> tuple[str, list[Any]]:
     """Return a condition that also asks for what follows an alert in order of creation."""
     sign = "<" if descending else ">"

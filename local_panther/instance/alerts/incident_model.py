@@ -30,7 +30,7 @@ NUMBERS = ("created_at", "first", "last", "event_count")
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedIncident:
     """What a list of incidents shows of one.
 
     Attributes:
@@ -60,8 +60,8 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class StoredIncident(Listed):
-    """That, and all that a replay knows of an incident.
+class FoundIncident(ListedIncident):
+    """An incident as a replay found it.
 
     Attributes:
         alert_ids: Of its alerts, the worst first.
@@ -82,7 +82,7 @@ class StoredIncident(Listed):
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> "StoredIncident":
+    def from_json(cls, plain: Mapping[str, Any]) -> "FoundIncident":
         """Read what `as_json` returned.
 
         Raises:
@@ -112,14 +112,14 @@ def incident_id(incident: Incident, alert_ids: Sequence[str]) -> str:
     return alert_ids[made.index(min(made))]
 
 
-def stored_incident(incident: Incident, alert_ids: Sequence[str]) -> StoredIncident:
+def found_incident(incident: Incident, alert_ids: Sequence[str]) -> FoundIncident:
     """Return an incident as the instance keeps it.
 
     Args:
         incident: The incident.
         alert_ids: The IDs of its alerts, in their order.
     """
-    return StoredIncident(
+    return FoundIncident(
         id=incident_id(incident, alert_ids),
         number=incident.number,
         severity=incident.severity,
@@ -138,7 +138,7 @@ def stored_incident(incident: Incident, alert_ids: Sequence[str]) -> StoredIncid
 
 
 def incident_from(plain: Mapping[str, Any], queries: Mapping[str, str]) -> Incident:
-    """Return the incident that `stored_incident` was made of.
+    """Return the incident that `found_incident` was made of.
 
     Args:
         plain: Its `found`.

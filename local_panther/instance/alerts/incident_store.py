@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from local_panther.instance.alerts.incident_model import Listed, StoredIncident
-from local_panther.instance.store.sqlite import Database
+from local_panther.instance.alerts.incident_model import FoundIncident, ListedIncident
+from local_panther.instance.store.sqlite import SqliteDatabase
 from local_panther.text import without_halves
 
 WORK = ("OPEN", "TRIAGED")  # statuses of what is still to be done
-LISTED = tuple(field.name for field in fields(Listed))
+LISTED = tuple(field.name for field in fields(ListedIncident))
 COLUMNS = (*LISTED, "rank", "alerts", "words", "found")
 ROW = ", ".join((*LISTED, "rank", "alerts", "status"))
 GIVEN = "IN (SELECT value FROM json_each(?))"  # SQLite takes a limited number of parameters
@@ -51,7 +51,7 @@ ORDER = ", ".join(ORDER_PARTS)
 
 
 @dataclass(frozen=True)
-class IncidentRow(Listed):
+class IncidentRow(ListedIncident):
     """An incident in a list.
 
     Attributes:
@@ -98,14 +98,14 @@ class IncidentFilter:
 class IncidentStore:
     """The incidents in the database of the alerts."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         """Take the database."""
         self._rows = database.rows
 
     @staticmethod
     def take(
         db: sqlite3.Connection,
-        incidents: Iterable[StoredIncident],
+        incidents: Iterable[FoundIncident],
         ranks: Mapping[str, int] | None,
     ) -> None:
         """Take the incidents of a replay, within a change, once their alerts are there.
@@ -189,7 +189,7 @@ class IncidentStore:
         return dict(self._rows("SELECT rule_id, count(*) FROM alerts GROUP BY rule_id ORDER BY 1"))
 
 
-def _values(incident: StoredIncident, words: str) -> list[Any]:
+def _values(incident: FoundIncident, words: str) -> list[Any]:
     plain = incident.as_json() | {"alerts": len(incident.alert_ids), "rank": incident.rank}
     plain |= {"words": words, "found": json.dumps(incident.found)}
     values = [plain[name] for name in COLUMNS]

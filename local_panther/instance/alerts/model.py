@@ -10,8 +10,8 @@ MAX_EVENTS = 500  # that are kept of an alert; its count has them all
 
 
 @dataclass(frozen=True)
-class StoredAlert:
-    """What a replay found; status, assignee and comments are kept beside it.
+class FoundAlert:
+    """An alert as a replay found it.
 
     Attributes:
         id: The same in every replay that finds it.
@@ -51,7 +51,7 @@ class StoredAlert:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> "StoredAlert":
+    def from_json(cls, plain: Mapping[str, Any]) -> "FoundAlert":
         """Read what `as_json` returned.
 
         Raises:
@@ -63,21 +63,21 @@ class StoredAlert:
         return cls(**{name: plain[name] for name in NAMES if name in plain})
 
 
-NAMES = tuple(field.name for field in fields(StoredAlert))
+NAMES = tuple(field.name for field in fields(FoundAlert))
 
 
 @dataclass(frozen=True)
-class KeptAlert:
-    """An alert with what people have made of it.
+class TrackedAlert:
+    """An alert with its status and assignee, which people set.
 
     Attributes:
-        found: The alert.
+        found: The alert as the latest replay found it.
         status: OPEN, TRIAGED, RESOLVED or CLOSED.
         assignee: The ID of a user, None if it is nobody's.
         updated: When a person changed it last, in seconds since 1970; None if nobody has.
     """
 
-    found: StoredAlert
+    found: FoundAlert
     status: str
     assignee: str | None
     updated: float | None
@@ -103,7 +103,7 @@ class Comment:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class WebhookDelivery:
     """The delivery of an alert to a webhook.
 
     Attributes:

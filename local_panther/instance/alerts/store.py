@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from local_panther.instance.alerts.filter import after, where
-from local_panther.instance.alerts.incident_model import StoredIncident
+from local_panther.instance.alerts.incident_model import FoundIncident
 from local_panther.instance.alerts.incident_store import ALONE, IncidentStore
 from local_panther.instance.alerts.incident_store import SCHEMA as INCIDENTS
 from local_panther.instance.alerts.model import (
     NAMES,
     AlertFilter,
     Comment,
-    KeptAlert,
-    StoredAlert,
+    FoundAlert,
+    TrackedAlert,
 )
-from local_panther.instance.alerts.webhook_queue import DeliveryQueue
-from local_panther.instance.store.sqlite import Database
+from local_panther.instance.alerts.webhook_queue import WebhookQueue
+from local_panther.instance.store.sqlite import SqliteDatabase
 from local_panther.text import without_halves
 
 DATABASE = "alerts.sqlite"
@@ -76,9 +76,9 @@ class AlertStore:
             ContentError: It is not such a database, or of another version.
             OSError: It cannot be made or read.
         """
-        self._database = Database(folder / DATABASE, SCHEMA, VERSION, STEPS)
+        self._database = SqliteDatabase(folder / DATABASE, SCHEMA, VERSION, STEPS)
         self._rows = self._database.rows
-        self.deliveries = DeliveryQueue(self._database)
+        self.webhook_queue = WebhookQueue(self._database)
         self.incidents = IncidentStore(self._database)
         self.changes = 0
 
@@ -94,11 +94,11 @@ class AlertStore:
 
     def take(
         self,
-        alerts: Iterable[StoredAlert],
+        alerts: Iterable[FoundAlert],
         events: Iterable[tuple[str, str]],
         facts: dict[str, Any],
         kept_events: Mapping[str, int] | None = None,
-        incidents: Iterable[StoredIncident] = (),
+        incidents: Iterable[FoundIncident] = (),
         ranks: Mapping[str, int] | None = None,
     ) -> int:
         """Take what a replay found, in one step.
@@ -141,7 +141,7 @@ class AlertStore:
                 kept = kept_events.get(alert.id, 0)
                 self._cut_events(db, alert.id, kept)
                 positions[alert.id] = kept - 1
-                if self.deliveries.enabled and not is_known and not alert.suppressed:
+                if self.webhook_queue.enabled and not is_known and not alert.suppressed:
                     db.execute("INSERT INTO deliveries (alert_id) VALUES (?)", [alert.id])
             for alert_id, event in events:
                 if alert_id not in taken:
@@ -152,7 +152,7 @@ class AlertStore:
             self.incidents.take(db, incidents, ranks)
             self._set_facts(db, facts)
             (count,) = db.execute("SELECT count(*) FROM alerts").fetchone()
-        self.deliveries.due.set()
+        self.webhook_queue.due.set()
         return int(count - before)
 
     @staticmethod
@@ -162,14 +162,14 @@ class AlertStore:
         if found[0] != kept:
             raise ValueError(f"alert {alert_id} has {found[0]} of the {kept} events that it keeps")
 
-    def pass_over(self, alerts: Iterable[StoredAlert]) -> None:
+    def pass_over(self, alerts: Iterable[FoundAlert]) -> None:
         """Take note of alerts that are of earlier records only, in place of those so far."""
         rows = [(alert.id, alert.event_count) for alert in alerts]
         with self._change() as db:
             db.execute("DELETE FROM passed")
             db.executemany("INSERT OR REPLACE INTO passed VALUES (?, ?)", rows)
 
-    def find(self, wanted: AlertFilter, limit: int, cursor: str = "") -> list[KeptAlert]:
+    def find(self, wanted: AlertFilter, limit: int, cursor: str = "") -> list[TrackedAlert]:
         """Return alerts in order of creation.
 
         Args:
@@ -191,7 +191,7 @@ class AlertStore:
         )
         return [_kept(row) for row in rows]
 
-    def get(self, alert_id: str) -> KeptAlert:
+    def get(self, alert_id: str) -> TrackedAlert:
         """Return an alert.
 
         Raises:
@@ -306,18 +306,18 @@ SELECT = f"SELECT {', '.join(NAMES)}, status, assignee, updated FROM alerts"
 COMMENTS = "SELECT id, alert_id, body, format, created, updated, number FROM comments"
 
 
-def _columns(alert: StoredAlert) -> list[Any]:
+def _columns(alert: FoundAlert) -> list[Any]:
     """Return the values of an alert, in the order of NAMES, as SQLite can hold them."""
     plain = alert.as_json()
     values = plain | {name: json.dumps(plain[name]) for name in LISTS}
     return [without_halves(v) if isinstance(v, str) else v for v in values.values()]
 
 
-def _kept(row: tuple[Any, ...]) -> KeptAlert:
+def _kept(row: tuple[Any, ...]) -> TrackedAlert:
     *found, status, assignee, updated = row
     plain = {
         name: json.loads(value) if name in LISTS else value
         for name, value in zip(NAMES, found, strict=True)
     }
     plain["suppressed"] = bool(plain["suppressed"])
-    return KeptAlert(StoredAlert.from_json(plain), status, assignee, updated)
+    return TrackedAlert(FoundAlert.from_json(plain), status, assignee, updated)

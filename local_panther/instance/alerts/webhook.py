@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from local_panther.instance.alerts.exchange import Exchange
-from local_panther.instance.alerts.model import DETECTION_ERROR, KeptAlert
+from local_panther.instance.alerts.model import DETECTION_ERROR, TrackedAlert
 from local_panther.instance.alerts.store import AlertStore
 from local_panther.instance.store.library import Library
 from local_panther.json_text import json_text
@@ -77,7 +77,7 @@ def signature(secret: bytes, moment: str, body: bytes) -> str:
     return f"sha256={digest}"
 
 
-class Deliverer:
+class WebhookSender:
     """Delivers alerts as they are found; a context manager that stops it."""
 
     def __init__(
@@ -99,7 +99,7 @@ class Deliverer:
         """
         self._alerts = alerts
         self._library = library
-        self._queue = alerts.deliveries
+        self._queue = alerts.webhook_queue
         self._webhook = webhook
         self._link = link
         self._stopping = threading.Event()
@@ -109,7 +109,7 @@ class Deliverer:
         self._lock = threading.Lock()
         self._exchange: Exchange | None = None  # the latest
 
-    def __enter__(self) -> "Deliverer":
+    def __enter__(self) -> "WebhookSender":
         """Start it."""
         self._queue.enabled = True
         self._thread.start()
@@ -192,7 +192,7 @@ class Deliverer:
             self._tell(f"--deliver: the webhook did not take an alert, tried again: {message}")
         self._fails = not done
 
-    def _payload(self, kept: KeptAlert) -> dict[str, Any]:
+    def _payload(self, kept: TrackedAlert) -> dict[str, Any]:
         found = kept.found
         is_error = found.kind == DETECTION_ERROR
         item = self._library.items.get(found.rule_id)

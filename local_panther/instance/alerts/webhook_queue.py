@@ -2,14 +2,14 @@
 
 import threading
 
-from local_panther.instance.alerts.model import Delivery
-from local_panther.instance.store.sqlite import Database
+from local_panther.instance.alerts.model import WebhookDelivery
+from local_panther.instance.store.sqlite import SqliteDatabase
 
 DELIVERIES = """SELECT alert_id, state, attempts, next_attempt, status, message, dispatched
     FROM deliveries"""
 
 
-class DeliveryQueue:
+class WebhookQueue:
     """What is delivered and what is to be.
 
     Attributes:
@@ -17,23 +17,23 @@ class DeliveryQueue:
         due: Set when there may be something to deliver.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: SqliteDatabase) -> None:
         """Take the database of the alerts."""
         self._database = database
         self.enabled = False
         self.due = threading.Event()
 
-    def first(self) -> Delivery | None:
+    def first(self) -> WebhookDelivery | None:
         """Return the delivery that is due first, None if there is none."""
         rows = self._database.rows(
             f"{DELIVERIES} WHERE state = 'pending' ORDER BY next_attempt, alert_id LIMIT 1"
         )
-        return Delivery(*rows[0]) if rows else None
+        return WebhookDelivery(*rows[0]) if rows else None
 
-    def get(self, alert_id: str) -> Delivery | None:
+    def get(self, alert_id: str) -> WebhookDelivery | None:
         """Return the delivery of an alert, None if it is not to be delivered."""
         rows = self._database.rows(f"{DELIVERIES} WHERE alert_id = ?", [alert_id])
-        return Delivery(*rows[0]) if rows else None
+        return WebhookDelivery(*rows[0]) if rows else None
 
     def note(
         self,
@@ -45,7 +45,7 @@ class DeliveryQueue:
         dispatched: float,
         next_attempt: float,
     ) -> None:
-        """Take note of an attempt to deliver an alert; see `Delivery`."""
+        """Take note of an attempt to deliver an alert; see `WebhookDelivery`."""
         with self._database.change() as db:
             db.execute(
                 "UPDATE deliveries SET state = ?, status = ?, message = ?, dispatched = ?,"

@@ -14,7 +14,7 @@ from local_panther.instance.check.checker import Checker
 from local_panther.instance.check.model import CheckedUpload, StoredItem, UploadOutcome
 from local_panther.instance.check.safe_yaml import TooLargeError, check_expansion
 from local_panther.instance.store.archive import ArchiveError, unpack
-from local_panther.instance.store.state_folder import Store
+from local_panther.instance.store.state_folder import StateFolder
 from local_panther.instance.store.statistics import upload_statistics
 from local_panther.processes import TemporaryFolder
 
@@ -39,7 +39,7 @@ class Library:
         Raises:
             ContentError: The folder is in use, is not ours, or holds an invalid index.
         """
-        self._store = Store(folder)
+        self._state = StateFolder(folder)
         self._checker = Checker(trust=trust)
         self._lock = threading.Lock()
         self._closed = False
@@ -49,16 +49,16 @@ class Library:
     @property
     def items(self) -> Mapping[str, StoredItem]:
         """The stored items by ID."""
-        return self._store.items
+        return self._state.items
 
     @property
     def folder(self) -> Path:
         """The state folder."""
-        return self._store.folder
+        return self._state.folder
 
     def work_folder(self) -> TemporaryFolder:
         """Return a new folder in the state folder, for what is under way."""
-        return self._store.work_folder()
+        return self._state.work_folder()
 
     def copy_to(self, target: Path) -> None:
         """Copy the content into a new folder, as it is between two changes.
@@ -67,7 +67,7 @@ class Library:
             OSError: It cannot be copied.
         """
         with self._lock:
-            shutil.copytree(self._store.content, target)
+            shutil.copytree(self._state.content, target)
 
     def copy_shared_to(self, target: Path) -> None:
         """Copy what any rule may use, the globals and data models, into a folder.
@@ -76,7 +76,7 @@ class Library:
             OSError: They cannot be copied.
         """
         with self._lock:
-            self._store.copy_to(target, SHARED_KINDS)
+            self._state.copy_to(target, SHARED_KINDS)
 
     def spec(self, item_id: str) -> dict[str, Any]:
         """Return the YAML of a stored item, which is not to be changed."""
@@ -84,12 +84,12 @@ class Library:
         if digest not in self._specs:
             if len(self._specs) > 2 * len(self.items):
                 self._specs.clear()  # most are of what is no longer stored
-            self._specs[digest] = self._steady(self._store.spec, item_id)
+            self._specs[digest] = self._steady(self._state.spec, item_id)
         return self._specs[digest]
 
     def body(self, item_id: str) -> str:
         """Return the Python of a stored item, "" if it has none."""
-        return self._steady(self._store.body, item_id)
+        return self._steady(self._state.body, item_id)
 
     def _steady(self, read: Callable[[str], T], item_id: str) -> T:
         """Read an item; if a change takes its files away meanwhile, as it is after that."""
@@ -104,7 +104,7 @@ class Library:
         self._closed = True
         self._checker.stop()
         with self._lock:
-            self._store.close()
+            self._state.close()
 
     def upload(self, data: str, *, store: bool = True) -> UploadOutcome:
         """Check an archive and, if nothing is wrong with it, store everything in it.
@@ -117,7 +117,7 @@ class Library:
             if self._closed:
                 return _problem("the server stops; nothing was stored")
             try:
-                with self._store.work_folder() as work:
+                with self._state.work_folder() as work:
                     return self._upload(data, work, store=store)
             except ArchiveError as error:
                 return _problem(str(error))
@@ -133,14 +133,14 @@ class Library:
         problems = too_large(unpacked)
         if problems:
             return UploadOutcome(problems)
-        checked = self._checker.check(work, unpacked, self._store.content, candidate)
+        checked = self._checker.check(work, unpacked, self._state.content, candidate)
         problems = checked.problems + self._changed_kinds(checked)
         if problems:
             return UploadOutcome(problems)
         statistics = upload_statistics(checked.items, self.items)
         if store:
             try:
-                self._store.add(candidate, checked.items)
+                self._state.add(candidate, checked.items)
                 self.changed.set()
             except ValueError as error:  # which the check does not write: uploaded code did
                 return _problem(f"the check gave an invalid result: {error}")
@@ -158,7 +158,7 @@ class Library:
             wanted = dict.fromkeys(ids)
             found = [i for i in wanted if i in self.items and self._is_query(i) == queries]
             if found and not dry_run:
-                self._store.remove(found)
+                self._state.remove(found)
                 self.changed.set()
             return found
 

@@ -20,7 +20,7 @@ from local_panther.instance.store.index import newer
 NO_STEPS: Mapping[int, str] = MappingProxyType({})
 
 
-class Database:
+class SqliteDatabase:
     """A database that only its owner can read. Each change is on disk when it ends."""
 
     def __init__(

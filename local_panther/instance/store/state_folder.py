@@ -34,7 +34,7 @@ ALERTS_PREFIX = "alerts.sqlite"  # and what SQLite keeps beside it
 LAKE_NAME = re.compile(r"lake-[0-9]{1,15}")
 
 
-class Store:
+class StateFolder:
     """Items by ID, in a folder of our own, so that they survive a restart.
 
     A change is first made in a folder beside the content in use; the index, which names the folder

@@ -8,8 +8,8 @@ from local_panther.instance.alerts.model import (
     STATUSES,
     AlertFilter,
     Comment,
-    Delivery,
-    KeptAlert,
+    TrackedAlert,
+    WebhookDelivery,
 )
 from local_panther.instance.alerts.store import AlertStore, UnknownAlertError
 from local_panther.instance.apis.identity import USER, USER_ACTOR
@@ -115,11 +115,11 @@ class AlertRoutes:
         """Change a comment."""
         return _one_comment(self._store.edit_comment(request.id, *_comment(request)), request)
 
-    def _json(self, kept: KeptAlert) -> dict[str, Any]:
-        delivery = self._store.deliveries.get(kept.found.id)
+    def _json(self, kept: TrackedAlert) -> dict[str, Any]:
+        delivery = self._store.webhook_queue.get(kept.found.id)
         return alert_json(kept) | {"deliveries": _deliveries(delivery)}
 
-    def _get(self, alert_id: str) -> KeptAlert:
+    def _get(self, alert_id: str) -> TrackedAlert:
         try:
             return self._store.get(alert_id)
         except UnknownAlertError as error:
@@ -140,7 +140,7 @@ class AlertRoutes:
             raise RequestError(NOT_FOUND, str(error)) from error
 
 
-def alert_json(kept: KeptAlert) -> dict[str, Any]:
+def alert_json(kept: TrackedAlert) -> dict[str, Any]:
     """Return an alert as the API describes it."""
     found = kept.found
     plain: dict[str, Any] = {
@@ -164,7 +164,7 @@ def alert_json(kept: KeptAlert) -> dict[str, Any]:
     return plain
 
 
-def _deliveries(delivery: Delivery | None) -> list[dict[str, Any]]:
+def _deliveries(delivery: WebhookDelivery | None) -> list[dict[str, Any]]:
     """Return the latest attempt of a delivery, if there was one."""
     if delivery is None or delivery.dispatched is None:
         return []
@@ -218,7 +218,7 @@ def _filter(parameters: Parameters) -> AlertFilter:
     )
 
 
-def _type(kept: KeptAlert) -> str:
+def _type(kept: TrackedAlert) -> str:
     is_error = kept.found.kind == DETECTION_ERROR
     return f"{kept.found.detection_type}_ERROR" if is_error else kept.found.detection_type
 

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 from graphql import GraphQLError
 
-from local_panther.instance.alerts.model import AlertFilter, StoredAlert
+from local_panther.instance.alerts.model import AlertFilter, FoundAlert
 from local_panther.instance.apis import UNSUPPORTED
 from local_panther.instance.apis.identity import NAMESPACE, SINCE
 from local_panther.instance.instance import SUMMARY, Instance
@@ -73,7 +73,7 @@ class OverviewOperations:
         """Refuse: there is no AI here."""
         _no_ai()
 
-    def _alerts(self, start: float, end: float) -> list[StoredAlert]:
+    def _alerts(self, start: float, end: float) -> list[FoundAlert]:
         wanted = AlertFilter(created_after=start, created_before=end, descending=False)
         return [kept.found for kept in self._instance.alerts.find(wanted, -1)]
 
