@@ -1,4 +1,4 @@
-"""An instance: the content it stores, and what that content has found."""
+"""An instance: its content, and the results of the latest replay."""
 
 import shutil
 import time
@@ -15,29 +15,29 @@ from local_panther.instance.lake.rendering import Renderer
 from local_panther.instance.store.library import Library
 from local_panther.instance.store.state_folder import LAKE_NAME
 
-LAKE, SUMMARY, QUERIES = "lake", "summary", "queries"  # facts beside the alerts
+LAKE, SUMMARY, QUERIES = "lake", "summary", "queries"  # names of facts in the alert store
 
 
 class Instance:
-    """What a server serves.
+    """The content, alerts and data lake that a server offers.
 
     Attributes:
         library: The content.
-        alerts: The alerts.
-        lake: The data lake.
-        benchmarks: Runs of a rule over the lake.
+        alerts: The alerts and incidents.
+        lake: Queries of the data lake.
+        benchmarks: Benchmarks of rules over the lake.
     """
 
     def __init__(self, state: Path, *, trust: bool = False) -> None:
-        """Open a state folder, or make one.
+        """Open a state folder, or create one.
 
         Args:
             state: The folder.
             trust: Run uploaded code without the box.
 
         Raises:
-            ContentError: The folder is in use, is not ours, or holds an invalid index.
-            OSError: It cannot be made or read.
+            ContentError: The folder is in use, is not a state folder, or has an invalid index.
+            OSError: The folder cannot be created or read.
         """
         self.library = Library(state, trust=trust)
         try:
@@ -51,9 +51,9 @@ class Instance:
         self.benchmarks = Benchmarks(self.library, lambda: self.databases, trust=trust)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Stop all jobs, and release the lock on the folder."""
         self.benchmarks.close()
-        self._renderer.close()  # for which a query of the lake may wait
+        self._renderer.close()  # a query of the lake may wait for it
         self.lake.close()
         self.alerts.close()
         self.library.close()
@@ -63,7 +63,7 @@ class Instance:
         """The folder of the lake's databases; None before the first replay."""
         name = self.alerts.fact(LAKE)
         folder = self.library.folder / name if name else None
-        return folder if folder and folder.is_dir() else None  # a backup may come without it
+        return folder if folder and folder.is_dir() else None  # a backup may lack it
 
     def take(
         self,
@@ -76,23 +76,23 @@ class Instance:
         ranks: Mapping[str, int] | None = None,
         queries: Mapping[str, str] | None = None,
     ) -> int:
-        """Take over what a replay found, in one step.
+        """Store the results of a replay, as a whole or not at all.
 
         Args:
-            alerts: The alerts.
-            events: The ID of an alert and the JSON of an event of it, in order.
+            alerts: The alerts, new and known.
+            events: Pairs of an alert's ID and the JSON of one of its events, in order.
             databases: The folder of the lake's databases, in the state folder.
-            summary: What was read.
+            summary: Counts of the records that were read.
             kept_events: See `AlertStore.take`.
             incidents: The incidents that are new or have changed.
             ranks: The number of each incident of the replay, by ID.
             queries: The SQL of the saved queries that runbooks name, by name.
 
         Returns:
-            The number of alerts that are new.
+            The number of new alerts.
 
         Raises:
-            OSError, ValueError, TypeError: It cannot be taken; nothing has changed.
+            OSError, ValueError, TypeError: The results cannot be stored; nothing has changed.
         """
         folder = self.library.folder
         numbers = [int(path.name.partition("-")[2]) for path in folder.glob("lake-*")]
@@ -110,7 +110,7 @@ class Instance:
         return new
 
     def _remove_old_lakes(self) -> None:
-        """Remove lakes that are not in use: of earlier replays, or of one that was killed."""
+        """Remove lakes that are not in use, of earlier replays or a killed one."""
         current = self.databases
         for path in self.library.folder.iterdir():
             if LAKE_NAME.fullmatch(path.name) and path != current and not path.is_symlink():

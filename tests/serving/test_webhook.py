@@ -206,7 +206,7 @@ def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(f
     assert len(given_up) == len([line for line in told if "is given up: HTTP 503" in line])
     # What came at most ten attempts before the end of the trouble is delivered.
     assert [entry.state for entry in kept] == ["failed"] * 10 + ["done"] * 14
-    assert [line for line in told if "takes alerts again" in line] == told[-1:]
+    assert [line for line in told if "accepts alerts again" in line] == told[-1:]
     assert len(told) == len(given_up) + 2
 
 
@@ -273,7 +273,7 @@ def test_a_webhook_that_never_ends_its_answer_holds_no_delivery(found, monkeypat
     ):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["failed"], 60)
-    assert "tried again" in told[0] and f"alert {alert(0).id} is given up" in told[-1]
+    assert "trying again" in told[0] and f"alert {alert(0).id} is given up" in told[-1]
 
 
 @pytest.mark.attack("serve")
@@ -309,7 +309,7 @@ def test_the_terminal_is_told_when_deliveries_fail_and_go_again(found):
     with receiver(500, 500, 200) as hook, sender(found, hook.url, "", told.append):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["done"])
-    assert len(told) == 2 and "HTTP 500" in told[0] and "takes alerts again" in told[1]
+    assert len(told) == 2 and "HTTP 500" in told[0] and "accepts alerts again" in told[1]
 
 
 def test_a_number_that_json_does_not_have_is_a_text_in_what_is_delivered(found):

@@ -1,4 +1,4 @@
-"""One request over HTTP with a deadline for all of it, which can be stopped at any moment."""
+"""An HTTP request with a deadline for the whole exchange, which any thread can stop."""
 
 import base64
 import http.client
@@ -11,17 +11,17 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 
 class Exchange:
-    """A request and its answer.
+    """An HTTP request and its answer.
 
-    A time limit of a socket is one for each read: who answers a byte now and then holds it for
-    ever. So a watch ends the connection itself.
+    The timeout of a socket applies to each read, so a server that sends a byte now and then could
+    hold a request forever. Here a timer closes the connection.
     """
 
     def __init__(self, seconds: float) -> None:
-        """Prepare.
+        """Prepare a request.
 
         Args:
-            seconds: How long all of it may take.
+            seconds: Time limit for the whole exchange.
         """
         self._seconds = seconds
         self._lock = threading.Lock()
@@ -31,20 +31,20 @@ class Exchange:
     def post(
         self, url: str, body: bytes, headers: Mapping[str, str], most: int
     ) -> tuple[int, str, bytes]:
-        """Send a request to an address and to no other: no proxy, no redirect.
+        """Send a request to one address, without proxies and redirects.
 
         Args:
             url: The address.
-            body: What is sent.
-            headers: Beside those that HTTP needs.
-            most: Bytes of the answer's body that are read.
+            body: The body of the request.
+            headers: Headers besides those that HTTP requires.
+            most: Number of bytes to read of the answer's body.
 
         Returns:
-            The status, its reason, and what was read of the body.
+            The status, its reason, and the first bytes of the answer's body.
 
         Raises:
-            TimeoutError: It took too long, or was stopped.
-            OSError, ValueError, http.client.HTTPException: There is no such answer.
+            TimeoutError: The exchange took too long, or was stopped.
+            OSError, ValueError, http.client.HTTPException: There was no valid answer.
         """
         watch = threading.Timer(self._seconds, self.stop)
         watch.daemon = True
@@ -63,11 +63,11 @@ class Exchange:
                 self._connection = None
 
     def stop(self) -> None:
-        """End it now."""
+        """End the exchange now."""
         with self._lock:
             self._is_over = True
             if self._connection:
-                with suppress(OSError):  # it has ended already
+                with suppress(OSError):  # it is closed already
                     self._connection.shutdown(socket.SHUT_RDWR)
 
     def _post(
@@ -78,7 +78,7 @@ class Exchange:
         connection = kind(host, parts.port)
         plain = socket.create_connection((host, connection.port), self._seconds)
         with self._lock:
-            self._connection = plain.dup()  # ours, whatever becomes of the other one
+            self._connection = plain.dup()  # http.client may close its own at any time
         connection.sock = plain
         try:
             if self._is_over:
@@ -89,10 +89,10 @@ class Exchange:
             target = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
             connection.request("POST", target, body, {**headers, **_authorization(parts)})
             with connection.getresponse() as response:
-                if self._is_over:  # the headers are cut off, which http.client takes for their end
+                if self._is_over:  # http.client takes cut-off headers for complete ones
                     raise TimeoutError
                 answer = b""
-                with suppress(OSError, http.client.HTTPException):  # the status has come
+                with suppress(OSError, http.client.HTTPException):  # the status is enough
                     answer = response.read(most)
                 return response.status, response.reason, answer
         finally:
@@ -101,7 +101,7 @@ class Exchange:
 
 
 def _authorization(parts: SplitResult) -> dict[str, str]:
-    """Return the header for a name and password in the address."""
+    """Return the header for a user name and password in the address."""
     if parts.username is None:
         return {}
     pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

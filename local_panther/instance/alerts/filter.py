@@ -1,4 +1,4 @@
-"""Alert filters as conditions of SQL."""
+"""Translates alert filters into conditions of SQL."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from local_panther.instance.alerts.model import AlertFilter, TrackedAlert
 
 
 def where(wanted: AlertFilter) -> tuple[str, list[Any]]:
-    """Return the condition of a filter, and the values of its marks."""
+    """Return the condition of a filter, and the values of its placeholders."""
     conditions, values = ["kind = ?"], [wanted.kind]
 
     def add(condition: str, *more: Any) -> None:
@@ -41,7 +41,7 @@ def where(wanted: AlertFilter) -> tuple[str, list[Any]]:
 def after(
     condition: str, values: list[Any], last: TrackedAlert, *, descending: bool
 ) -> tuple[str, list[Any]]:
-    """Return a condition that also asks for what follows an alert in order of creation."""
+    """Return a condition for only those alerts that follow another one in order of creation."""
     sign = "<" if descending else ">"
     return f"{condition} AND (created, id) {sign} (?, ?)", [
         *values,

@@ -1,7 +1,7 @@
-"""Incidents as an instance keeps them: as plain JSON, from which the same objects are made again.
+"""Converts incidents to plain JSON and back.
 
-The process that replays writes it, and content code runs there. So it is data and nothing else: no
-pickle, and no markup. What the pages of the console show is made of it in the server.
+The process of a replay writes the JSON, and content code runs in that process. So it is only data:
+no pickle, and no markup. The server builds the pages of the console from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ from local_panther.roles.calls import RoleCall
 from local_panther.roles.facts import RoleFacts
 from local_panther.text import first_of
 
-# What is kept of one incident, the worst alerts first: their count has them all.
+# Limits of what is kept of one incident, the worst alerts first; the count includes all alerts.
 MAX_ALERTS = 1_000
-MAX_EVENT_BYTES = 1024 * 1024  # packed
+MAX_EVENT_BYTES = 1024 * 1024  # compressed
 MAX_EVENT_IDS = 200_000
-# The fields of an alert that are plain already.
+# The fields of an alert that JSON can hold unchanged.
 PLAIN = (
     *("severity", "title", "dedup", "created_at", "first", "last", "description", "runbook"),
     *("reference", "match_value", "event_count", "kind", "suppressed"),
@@ -31,17 +31,17 @@ NUMBERS = ("created_at", "first", "last", "event_count")
 
 @dataclass(frozen=True)
 class ListedIncident:
-    """What a list of incidents shows of one.
+    """An incident in a list.
 
     Attributes:
-        id: The ID of the alert of it that was made first.
-        number: Its rank in the latest replay, from 1; None if that did not find it.
-        severity: The highest of its alerts.
-        principal: Who did it, and `who` the same in words; "" if that is unknown.
-        headline: What happened, in a few words, and `sentence` in one sentence.
-        address: The most frequent address, and how many more there are.
-        first: When the first of its events happened, in seconds since 1970, and `last` the latest.
-        tried: Number of roles that were tried; None if it is not about roles.
+        id: The ID of its earliest alert.
+        number: Its rank in the latest replay, from 1; None if that replay did not find it.
+        severity: The highest severity of its alerts.
+        principal: The principal, "" if it is unknown; `who` describes it in words.
+        headline: What happened in a few words; `sentence` says it in one sentence.
+        address: The most frequent IP address, and the number of others.
+        first: Time of its first event, in seconds since 1970; `last` is that of its latest one.
+        tried: Number of roles that were tried; None if the incident is not about roles.
         entered: Number of roles that were entered.
     """
 
@@ -64,8 +64,8 @@ class FoundIncident(ListedIncident):
     """An incident as a replay found it.
 
     Attributes:
-        alert_ids: Of its alerts, the worst first.
-        found: All of it, for `incident_from`.
+        alert_ids: IDs of its alerts, the worst first.
+        found: The whole incident as JSON, for `incident_from`.
     """
 
     number: int
@@ -74,19 +74,19 @@ class FoundIncident(ListedIncident):
 
     @property
     def rank(self) -> int:
-        """The place of its severity, 0 for the worst."""
+        """The position of its severity, 0 for the worst."""
         return severity_rank(self.severity)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON, for `from_json`."""
+        """Return the incident as plain JSON, for `from_json`."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "FoundIncident":
-        """Read what `as_json` returned.
+        """Return the incident from the JSON that `as_json` returned.
 
         Raises:
-            LookupError, TypeError, ValueError: It is anything else.
+            LookupError, TypeError, ValueError: The JSON has another form.
         """
         found = cls(**{**plain, "alert_ids": tuple(plain["alert_ids"])})
         texts = (found.id, found.severity, found.principal, found.who, found.headline)
@@ -102,7 +102,7 @@ class FoundIncident(ListedIncident):
 
 
 def incident_id(incident: Incident, alert_ids: Sequence[str]) -> str:
-    """Return the ID of an incident: that of its alert that was made first.
+    """Return the ID of an incident, which is that of its earliest alert.
 
     Args:
         incident: The incident.
@@ -113,7 +113,7 @@ def incident_id(incident: Incident, alert_ids: Sequence[str]) -> str:
 
 
 def found_incident(incident: Incident, alert_ids: Sequence[str]) -> FoundIncident:
-    """Return an incident as the instance keeps it.
+    """Return an incident in the form that the instance stores.
 
     Args:
         incident: The incident.
@@ -138,14 +138,14 @@ def found_incident(incident: Incident, alert_ids: Sequence[str]) -> FoundInciden
 
 
 def incident_from(plain: Mapping[str, Any], queries: Mapping[str, str]) -> Incident:
-    """Return the incident that `found_incident` was made of.
+    """Return the incident from which `found_incident` was made.
 
     Args:
-        plain: Its `found`.
+        plain: The `found` of a `FoundIncident`.
         queries: The SQL of the saved queries that runbooks name, by name.
 
     Raises:
-        LookupError, TypeError, ValueError: It is anything else.
+        LookupError, TypeError, ValueError: The JSON has another form.
     """
     roles = plain["roles"]
     return Incident(
@@ -162,7 +162,7 @@ def incident_from(plain: Mapping[str, Any], queries: Mapping[str, str]) -> Incid
 
 
 def _plain(incident: Incident) -> dict[str, Any]:
-    timelines: list[list[dict[str, Any]]] = []  # alerts of one time share one
+    timelines: list[list[dict[str, Any]]] = []  # several alerts may share one
     places: dict[int, int] = {}
     for alert in incident.alerts[:MAX_ALERTS]:
         if alert.timeline and id(alert.timeline) not in places:
@@ -212,7 +212,7 @@ def _alert(plain: Mapping[str, Any], timelines: Sequence[list[dict[str, Any]]]) 
     values |= {name: _number(values[name]) for name in NUMBERS}
     timeline = [] if plain["timeline"] is None else timelines[plain["timeline"]]
     if not all(isinstance(row, dict) for row in timeline):
-        raise TypeError("a timeline is not of rows")
+        raise TypeError("a row of a timeline is not an object")
     if not isinstance(plain["context"], dict) or not isinstance(plain["event"], dict):
         raise TypeError("a context is not an object")
     if not all(isinstance(event, dict) for event in plain["events"]):

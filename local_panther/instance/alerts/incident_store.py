@@ -1,4 +1,4 @@
-"""The incidents of an instance, beside its alerts: what lists and pages of people are made of."""
+"""Stores incidents, from which the console builds its pages, in the database of the alerts."""
 
 import json
 import sqlite3
@@ -10,13 +10,13 @@ from local_panther.instance.alerts.incident_model import FoundIncident, ListedIn
 from local_panther.instance.store.sqlite import SqliteDatabase
 from local_panther.text import without_halves
 
-WORK = ("OPEN", "TRIAGED")  # statuses of what is still to be done
+WORK = ("OPEN", "TRIAGED")  # statuses of unfinished incidents
 LISTED = tuple(field.name for field in fields(ListedIncident))
 COLUMNS = (*LISTED, "rank", "alerts", "words", "found")
 ROW = ", ".join((*LISTED, "rank", "alerts", "status"))
 GIVEN = "IN (SELECT value FROM json_each(?))"  # SQLite takes a limited number of parameters
-# An alert of an earlier version, or one that no incident has, is an incident of its own. The status
-# of an incident is that of its least finished alert.
+# An alert without an incident, for example of an earlier version, becomes an incident of its own.
+# The status of an incident is that of its least finished alert.
 SCHEMA = """
 CREATE TABLE incidents (
   id TEXT PRIMARY KEY, number INTEGER, rank INTEGER NOT NULL, severity TEXT NOT NULL,
@@ -52,12 +52,12 @@ ORDER = ", ".join(ORDER_PARTS)
 
 @dataclass(frozen=True)
 class IncidentRow(ListedIncident):
-    """An incident in a list.
+    """An incident in a list, with its status.
 
     Attributes:
-        rank: The place of its severity, 0 for the worst.
-        alerts: Their number.
-        status: That of its least finished alert.
+        rank: The position of its severity, 0 for the worst.
+        alerts: Number of its alerts.
+        status: The status of its least finished alert.
     """
 
     rank: int
@@ -66,22 +66,22 @@ class IncidentRow(ListedIncident):
 
     @property
     def place(self) -> list[Any]:
-        """Its place in the order of all, for `IncidentFilter.after`."""
+        """The position in the order of all incidents, for `IncidentFilter.after`."""
         return [self.rank, -self.entered, -(self.tried or 0), self.first, self.id]
 
 
 @dataclass(frozen=True)
 class IncidentFilter:
-    """Which incidents are asked for; an empty field asks for any.
+    """A filter of incidents. An empty field matches any incident.
 
     Attributes:
-        words: Each has to be in the incident: its sentence, principal, titles or rules.
-        principal: As it is in words.
-        since: Its last event happened then or later, and its first one not after `until`; in
-            seconds since 1970.
-        after: The place after which the page begins (`IncidentRow.place`): whatever arrives in the
-            meantime, no other incident appears twice or is passed over.
-        before: The place that the page ends with, the nearest first.
+        words: Words that must all appear in the sentence, principal, titles or rules.
+        principal: Text that the principal or its description must contain.
+        since: Earliest time of the last event, in seconds since 1970; `until` is the latest time
+            of the first event.
+        after: The position after which a page begins (`IncidentRow.place`). If new incidents are
+            stored between two pages, no other incident is repeated or left out.
+        before: The position before which a page ends; the incident next to it comes first.
     """
 
     severities: tuple[str, ...] = ()
@@ -96,10 +96,10 @@ class IncidentFilter:
 
 
 class IncidentStore:
-    """The incidents in the database of the alerts."""
+    """The store of incidents."""
 
     def __init__(self, database: SqliteDatabase) -> None:
-        """Take the database."""
+        """Use the database of the alerts."""
         self._rows = database.rows
 
     @staticmethod
@@ -108,18 +108,18 @@ class IncidentStore:
         incidents: Iterable[FoundIncident],
         ranks: Mapping[str, int] | None,
     ) -> None:
-        """Take the incidents of a replay, within a change, once their alerts are there.
+        """Store the incidents of a replay. Their alerts must be stored before, in the same change.
 
         Args:
-            db: The connection.
-            incidents: Those that are new or have changed.
-            ranks: The number of each incident of the replay, by ID; None if there is no replay.
+            db: The connection of the change.
+            incidents: The incidents that are new or have changed.
+            ranks: The number of each incident of the replay, by ID; None to keep the numbers.
         """
         for incident in incidents:
             ids = json.dumps(incident.alert_ids)
             known = f"SELECT title, rule_id FROM alerts WHERE id {GIVEN}"
             alerts = db.execute(known, [ids]).fetchall()
-            if not alerts:  # all of them are of records that came before the content
+            if not alerts:  # all were passed over, since their records came before the content
                 continue
             texts = dict.fromkeys([incident.sentence, incident.principal, *map(" ".join, alerts)])
             places = ", ".join("?" * len(COLUMNS))
@@ -142,8 +142,8 @@ class IncidentStore:
         """Return incidents, the worst first: see `incidents_of`.
 
         Args:
-            wanted: Which.
-            limit: How many at most.
+            wanted: The filter.
+            limit: Highest number of incidents to return.
         """
         clause, values = _where(wanted)
         order = ORDER
@@ -156,18 +156,21 @@ class IncidentStore:
         return [IncidentRow(*row) for row in self._rows(sql, [*values, limit])]
 
     def counts(self, wanted: IncidentFilter) -> dict[str, int]:
-        """Return how many incidents there are of each severity."""
+        """Return the number of incidents of each severity."""
         clause, values = _where(wanted)
         sql = f"SELECT severity, count(*) FROM incidents WHERE {clause} GROUP BY severity"
         return dict(self._rows(sql, values))
 
     def of_alert(self, alert_id: str) -> str | None:
-        """Return the ID of the incident with an alert; None if there is no such alert."""
+        """Return the ID of the incident of an alert; None if the alert does not exist."""
         rows = self._rows("SELECT incident FROM alerts WHERE id = ?", [alert_id])
         return rows[0][0] if rows else None
 
     def get(self, incident_id: str) -> tuple[IncidentRow, Any] | None:
-        """Return an incident, and what `incident_from` reads; None in its place if none is kept."""
+        """Return an incident and the JSON for `incident_from`; the JSON may be None.
+
+        Return None if the incident does not exist.
+        """
         rows = self._rows(f"SELECT {ROW}, found FROM incidents WHERE id = ?", [incident_id])
         if not rows:
             return None
@@ -175,12 +178,12 @@ class IncidentStore:
         return IncidentRow(*row), None if found is None else json.loads(found)
 
     def alert_ids(self, incident_id: str) -> list[str]:
-        """Return the IDs of the alerts of an incident, the first made first."""
+        """Return the IDs of the alerts of an incident, the earliest first."""
         sql = "SELECT id FROM alerts WHERE incident = ? ORDER BY created, id"
         return [alert_id for (alert_id,) in self._rows(sql, [incident_id])]
 
     def by_number(self, numbers: Iterable[int]) -> list[IncidentRow]:
-        """Return the incidents with some numbers of the latest replay."""
+        """Return the incidents with some numbers in the latest replay."""
         sql = f"SELECT {ROW} FROM incidents WHERE number {GIVEN} ORDER BY number"
         return [IncidentRow(*row) for row in self._rows(sql, [json.dumps(list(numbers))])]
 

@@ -1,4 +1,4 @@
-"""An alert as an instance keeps it, and what a list of alerts is asked for."""
+"""Alerts of an instance, their comments and deliveries, and the filter of a list of alerts."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -6,7 +6,7 @@ from typing import Any
 
 ALERT, DETECTION_ERROR = "ALERT", "DETECTION_ERROR"
 STATUSES = ("OPEN", "TRIAGED", "RESOLVED", "CLOSED")
-MAX_EVENTS = 500  # that are kept of an alert; its count has them all
+MAX_EVENTS = 500  # kept of each alert; its event_count includes the others
 
 
 @dataclass(frozen=True)
@@ -14,15 +14,15 @@ class FoundAlert:
     """An alert as a replay found it.
 
     Attributes:
-        id: The same in every replay that finds it.
-        rule_id: The rule that made it, and `rule_name` what people call that.
+        id: Its ID, the same in every replay that finds it.
+        rule_id: ID of the rule that made it; `rule_name` is the name for people.
         detection_type: RULE, SCHEDULED_RULE or CORRELATION_RULE.
-        kind: ALERT, or DETECTION_ERROR for one about a rule that raised.
-        created: When it was made, in seconds since 1970, of event time.
-        first: When the first of its events happened, and `last` the latest.
-        event_count: How many events it has; the first MAX_EVENTS of them are kept.
-        suppressed: True if its rule says that it goes nowhere.
-        log_types: Of its events.
+        kind: ALERT, or DETECTION_ERROR for an alert about an exception in a rule.
+        created: Event time at which it was created, in seconds since 1970.
+        first: Time of its first event, in seconds since 1970; `last` is that of its latest one.
+        event_count: Number of its events, of which the first MAX_EVENTS are kept.
+        suppressed: True if its rule has no destinations for it.
+        log_types: Log types of its events.
     """
 
     id: str
@@ -47,15 +47,15 @@ class FoundAlert:
     log_types: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON, for `from_json`."""
+        """Return the alert as plain JSON, for `from_json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "FoundAlert":
-        """Read what `as_json` returned.
+        """Return the alert from the JSON that `as_json` returned.
 
         Raises:
-            TypeError: It is anything else.
+            TypeError: The JSON has another form.
         """
         for name in ("id", "rule_id", "severity", "title", "kind", "detection_type"):
             if not isinstance(plain.get(name), str):
@@ -73,8 +73,8 @@ class TrackedAlert:
     Attributes:
         found: The alert as the latest replay found it.
         status: OPEN, TRIAGED, RESOLVED or CLOSED.
-        assignee: The ID of a user, None if it is nobody's.
-        updated: When a person changed it last, in seconds since 1970; None if nobody has.
+        assignee: The ID of a user; None if it is unassigned.
+        updated: When a person last changed it, in seconds since 1970; None if nobody has.
     """
 
     found: FoundAlert
@@ -88,9 +88,9 @@ class Comment:
     """A comment on an alert.
 
     Attributes:
-        number: Its place among all comments.
+        number: Its position among all comments.
         format: PLAIN_TEXT or HTML.
-        created: Seconds since 1970; `updated` alike.
+        created: When it was added, in seconds since 1970; `updated` is when it was last changed.
     """
 
     id: str
@@ -108,11 +108,11 @@ class WebhookDelivery:
 
     Attributes:
         state: pending, done or failed.
-        attempts: How many there were.
-        next_attempt: When the next is due, in seconds since 1970.
-        status: Of HTTP, of the latest attempt; 0 if there was no answer.
-        message: What the webhook answered, or why it did not.
-        dispatched: When the latest attempt was, in seconds since 1970.
+        attempts: Number of attempts so far.
+        next_attempt: When the next attempt is due, in seconds since 1970.
+        status: HTTP status of the latest attempt; 0 if there was no answer.
+        message: Answer to the latest attempt, or why there was none.
+        dispatched: Time of the latest attempt, in seconds since 1970.
     """
 
     alert_id: str
@@ -126,11 +126,12 @@ class WebhookDelivery:
 
 @dataclass(frozen=True)
 class AlertFilter:
-    """Which alerts are asked for; an empty field asks for any.
+    """A filter of alerts. An empty field matches any alert.
 
     Attributes:
-        created_after: Seconds since 1970, and `created_before` alike.
-        descending: The latest first.
+        created_after: Earliest time of creation, in seconds since 1970; `created_before` is the
+            latest one.
+        descending: Return the latest alerts first.
     """
 
     kind: str = ALERT

@@ -1,4 +1,4 @@
-"""Alerts, their events and comments, in SQLite: what was answered survives whatever happens."""
+"""Stores alerts, their events and comments in SQLite."""
 
 import contextlib
 import json
@@ -57,24 +57,24 @@ STEPS = {1: f"{INCIDENTS};{ALONE}"}
 
 
 class UnknownAlertError(LookupError):
-    """There is no such alert; the message names it."""
+    """An unknown alert; the message names it."""
 
 
 class AlertStore:
     """The alerts of an instance. Any thread may use it; each change is on disk when it returns.
 
     Attributes:
-        deliveries: Of the alerts.
-        incidents: That the alerts are joined into.
-        changes: How often anything has changed since the start.
+        webhook_queue: The deliveries of the alerts to a webhook.
+        incidents: The incidents into which the alerts are joined.
+        changes: Number of changes since the start.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the database in a state folder, or make one that only its owner can read.
+        """Open the database in a state folder, or create one that only its owner can read.
 
         Raises:
-            ContentError: It is not such a database, or of another version.
-            OSError: It cannot be made or read.
+            ContentError: The file is not a database, or has an unknown version.
+            OSError: The file cannot be created or read.
         """
         self._database = SqliteDatabase(folder / DATABASE, SCHEMA, VERSION, STEPS)
         self._rows = self._database.rows
@@ -101,25 +101,25 @@ class AlertStore:
         incidents: Iterable[FoundIncident] = (),
         ranks: Mapping[str, int] | None = None,
     ) -> int:
-        """Take what a replay found, in one step.
+        """Store the results of a replay in one transaction.
 
-        An alert that is known keeps its status, assignee and comments. One that was passed over is
-        taken only if it has gained events.
+        A known alert keeps its status, assignee and comments. An alert that was passed over is
+        stored only if it has gained events.
 
         Args:
-            alerts: The alerts.
-            events: The ID of an alert and the JSON of an event of it, in order.
-            facts: See `fact`.
-            kept_events: How many events an alert keeps, to which these are added; the others are
-                in place of those so far.
-            incidents: That they are joined into, those that are new or have changed.
+            alerts: The alerts, new and known.
+            events: Pairs of an alert's ID and the JSON of one of its events, in order.
+            facts: Values to store by name; see `fact`.
+            kept_events: By the ID of an alert, how many of its stored events stay, followed by
+                those in `events`. The stored events of other alerts are replaced.
+            incidents: The incidents that are new or have changed.
             ranks: See `IncidentStore.take`.
 
         Returns:
-            The number of alerts that were not known.
+            The number of new alerts.
 
         Raises:
-            ValueError: An alert has fewer events than it is to keep; nothing has changed.
+            ValueError: An alert has fewer stored events than it should keep; nothing has changed.
         """
         kept_events = kept_events or {}
         marks = ", ".join("?" * len(NAMES))
@@ -163,7 +163,7 @@ class AlertStore:
             raise ValueError(f"alert {alert_id} has {found[0]} of the {kept} events that it keeps")
 
     def pass_over(self, alerts: Iterable[FoundAlert]) -> None:
-        """Take note of alerts that are of earlier records only, in place of those so far."""
+        """Replace the list of alerts to pass over: those of earlier records only."""
         rows = [(alert.id, alert.event_count) for alert in alerts]
         with self._change() as db:
             db.execute("DELETE FROM passed")
@@ -173,12 +173,12 @@ class AlertStore:
         """Return alerts in order of creation.
 
         Args:
-            wanted: Which.
-            limit: How many at most.
-            cursor: The ID of the alert that was returned last; "" to begin.
+            wanted: The filter.
+            limit: Highest number of alerts to return.
+            cursor: The ID of the last alert of the previous page; "" for the first page.
 
         Raises:
-            UnknownAlertError: There is no alert of the cursor.
+            UnknownAlertError: The alert of the cursor does not exist.
         """
         clause, values = where(wanted)
         if cursor:
@@ -195,7 +195,7 @@ class AlertStore:
         """Return an alert.
 
         Raises:
-            UnknownAlertError: There is none of this ID.
+            UnknownAlertError: It does not exist.
         """
         rows = self._rows(f"{SELECT} WHERE id = ?", [alert_id])
         if not rows:
@@ -205,12 +205,12 @@ class AlertStore:
     def update(
         self, ids: Sequence[str], *, status: str | None = None, assignee: str | None = None
     ) -> None:
-        """Change the status or the assignee of alerts, of all or of none.
+        """Change the status or assignee of alerts, of all or of none.
 
         Args:
-            ids: The alerts.
-            status: The new one; None leaves it.
-            assignee: The ID of a user, "" for nobody; None leaves it.
+            ids: IDs of the alerts.
+            status: The new status; None to keep it.
+            assignee: The ID of a user, "" for nobody; None to keep the assignee.
 
         Raises:
             UnknownAlertError: One of them does not exist; nothing has changed.
@@ -227,7 +227,7 @@ class AlertStore:
                     raise UnknownAlertError(f"{alert_id}: no such alert")
 
     def events(self, alert_id: str, start: int, limit: int) -> list[Any]:
-        """Return events of an alert, from a position on.
+        """Return events of an alert, from a position onwards.
 
         Raises:
             UnknownAlertError: There is no such alert.
@@ -257,7 +257,7 @@ class AlertStore:
         return made
 
     def edit_comment(self, comment_id: str, body: str, form: str) -> Comment | None:
-        """Change a comment and return it; None if there is none of this ID."""
+        """Change a comment and return it; return None if it does not exist."""
         with self._change() as db:
             db.execute(
                 "UPDATE comments SET body = ?, format = ?, updated = ? WHERE id = ?",
@@ -266,12 +266,12 @@ class AlertStore:
         return self.get_comment(comment_id)
 
     def get_comment(self, comment_id: str) -> Comment | None:
-        """Return a comment; None if there is none of this ID."""
+        """Return a comment; None if it does not exist."""
         found = [Comment(*row) for row in self._rows(f"{COMMENTS} WHERE id = ?", [comment_id])]
         return found[0] if found else None
 
     def comments(self, alert_id: str, after_number: int, limit: int) -> list[Comment]:
-        """Return comments on an alert, those after a number, oldest first."""
+        """Return the comments on an alert that follow a number, oldest first."""
         rows = self._rows(
             f"{COMMENTS} WHERE alert_id = ? AND number > ? ORDER BY number LIMIT ?",
             [alert_id, after_number, limit],
@@ -279,12 +279,12 @@ class AlertStore:
         return [Comment(*row) for row in rows]
 
     def fact(self, name: str) -> Any:
-        """Return what is kept under a name beside the alerts, None if nothing is."""
+        """Return the value stored under a name; None if there is none."""
         rows = self._rows("SELECT value FROM facts WHERE name = ?", [name])
         return json.loads(rows[0][0]) if rows else None
 
     def facts(self, prefix: str) -> list[Any]:
-        """Return what is kept under names that begin so, in order of the names."""
+        """Return the values whose names have a prefix, in order of the names."""
         rows = self._rows(
             "SELECT value FROM facts WHERE substr(name, 1, ?) = ? ORDER BY name",
             [len(prefix), prefix],
@@ -292,7 +292,7 @@ class AlertStore:
         return [json.loads(value) for (value,) in rows]
 
     def set_fact(self, name: str, value: Any) -> None:
-        """Keep something under a name."""
+        """Store a value under a name."""
         with self._change() as db:
             self._set_facts(db, {name: value})
 
@@ -307,7 +307,7 @@ COMMENTS = "SELECT id, alert_id, body, format, created, updated, number FROM com
 
 
 def _columns(alert: FoundAlert) -> list[Any]:
-    """Return the values of an alert, in the order of NAMES, as SQLite can hold them."""
+    """Return the values of an alert for SQLite, in the order of NAMES."""
     plain = alert.as_json()
     values = plain | {name: json.dumps(plain[name]) for name in LISTS}
     return [without_halves(v) if isinstance(v, str) else v for v in values.values()]

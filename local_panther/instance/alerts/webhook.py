@@ -1,8 +1,8 @@
 """Delivers alerts to a webhook, in the shape of Panther's own webhook destination.
 
-Each alert is delivered at least once: a delivery counts as done when the webhook has answered with
-a status of 2xx, and that is on disk before the next one. A server that is killed in between
-delivers that one alert again.
+Each alert is delivered at least once. A delivery is done when the webhook has answered with a 2xx
+status; that is written to disk before the next delivery. A server that is killed in between
+delivers one alert twice.
 
 https://docs.panther.com/alerts/destinations/custom_webhook
 """
@@ -25,21 +25,21 @@ from local_panther.instance.store.library import Library
 from local_panther.json_text import json_text
 from local_panther.times import iso
 
-ANSWER_SECONDS = 10.0  # for the whole exchange, however slowly it goes
+ANSWER_SECONDS = 10.0  # for the whole exchange
 END_SECONDS = 5.0
-FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0  # seconds before a further attempt, doubled each time
-MAX_ATTEMPTS = 11  # an instance tries again ten times
-MAX_ANSWER_BYTES = 1000  # of the webhook's answer, that are kept
+FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0  # seconds before a further attempt; doubled each time
+MAX_ATTEMPTS = 11  # an instance of Panther retries ten times
+MAX_ANSWER_BYTES = 1000  # kept of the webhook's answer
 IDLE_SECONDS = 5.0
 SIGNATURE, TIME = "X-Local-Panther-Signature", "X-Local-Panther-Timestamp"
 
 
 @dataclass(frozen=True)
 class Webhook:
-    """Where alerts go.
+    """The webhook to which alerts are sent.
 
     Attributes:
-        url: Its address; requests go there and nowhere else, whatever it answers.
+        url: Its address; requests never go elsewhere, whatever it answers.
         secret: The key of the signature.
     """
 
@@ -47,10 +47,10 @@ class Webhook:
     secret: bytes
 
     def __post_init__(self) -> None:
-        """Refuse what is not an address of HTTP.
+        """Check the address.
 
         Raises:
-            ValueError: It is not.
+            ValueError: It is not an HTTP or HTTPS address.
         """
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -60,7 +60,7 @@ class Webhook:
         """Return the headers of a signed request.
 
         Args:
-            body: What it sends.
+            body: The body of the request.
             now: The time, in seconds since 1970.
         """
         moment = str(int(now))
@@ -72,13 +72,19 @@ class Webhook:
 
 
 def signature(secret: bytes, moment: str, body: bytes) -> str:
-    """Return the signature of a body that is sent at a time, as it is in the header."""
+    """Return the signature of a body, as it is in the header.
+
+    Args:
+        secret: The key.
+        moment: The value of the header with the time.
+        body: The body of the request.
+    """
     digest = hmac.new(secret, moment.encode() + b"." + body, hashlib.sha256).hexdigest()
     return f"sha256={digest}"
 
 
 class WebhookSender:
-    """Delivers alerts as they are found; a context manager that stops it."""
+    """A thread that delivers alerts as they are found, while its context lasts."""
 
     def __init__(
         self,
@@ -93,9 +99,9 @@ class WebhookSender:
         Args:
             alerts: The alerts, with the queue of those to deliver.
             library: The content, which knows the version of the rule of an alert.
-            webhook: Where to.
-            link: What the address of an alert begins with.
-            tell: Called with a line when deliveries begin to fail, go well again or are given up.
+            webhook: The webhook.
+            link: The address of the server, with which links to incidents begin.
+            tell: Called with a line when deliveries begin to fail, succeed again or are given up.
         """
         self._alerts = alerts
         self._library = library
@@ -110,19 +116,19 @@ class WebhookSender:
         self._exchange: Exchange | None = None  # the latest
 
     def __enter__(self) -> "WebhookSender":
-        """Start it."""
+        """Start the thread."""
         self._queue.enabled = True
         self._thread.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Stop it; what is not delivered yet is on the next start."""
+        """Stop the thread; the next start delivers the rest."""
         self._stopping.set()
         self._queue.due.set()
         with self._lock:
             if self._exchange:
                 self._exchange.stop()
-        self._thread.join(END_SECONDS)  # a name may take longer to be looked up
+        self._thread.join(END_SECONDS)  # looking up a host name may take longer
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -135,13 +141,13 @@ class WebhookSender:
             self._queue.due.wait(wait)
 
     def _deliver_what_is_due(self) -> float | None:
-        """Deliver, and return after how many seconds there is more; None if there is none."""
+        """Deliver the alerts that are due; return the seconds until the next one, if any."""
         while not self._stopping.is_set():
             due = self._queue.first()
             if due is None:
                 return None
             wait = due.next_attempt - time.time()
-            if 0 < wait <= LONGEST_WAIT:  # what is later was noted by a clock that was ahead
+            if 0 < wait <= LONGEST_WAIT:  # a longer wait comes from a clock that was ahead
                 return wait
             self._deliver(due.alert_id, due.attempts + 1)
         return None
@@ -151,7 +157,7 @@ class WebhookSender:
         now = time.time()
         status, message = self._exchanged(body, now)
         if self._stopping.is_set() and not status:
-            return  # which is tried again after the next start
+            return  # tried again after the next start
         done = 200 <= status < 300
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1))
         self._queue.note(
@@ -165,7 +171,7 @@ class WebhookSender:
         self._tell_of(alert_id, message, done=done, is_last=attempt >= MAX_ATTEMPTS)
 
     def _exchanged(self, body: bytes, now: float) -> tuple[int, str]:
-        """Send a request; return the status of the answer, 0 if there is none, and a message."""
+        """Send a request; return the HTTP status, 0 without an answer, and a message."""
         exchange = Exchange(ANSWER_SECONDS)
         with self._lock:
             self._exchange = exchange
@@ -183,13 +189,13 @@ class WebhookSender:
         return status, f"HTTP {status}: {reason}"
 
     def _tell_of(self, alert_id: str, message: str, *, done: bool, is_last: bool) -> None:
-        """Tell what changes: each alert that is given up, but not each attempt."""
+        """Report each change, and each alert that is given up, but not each attempt."""
         if done and self._fails:
-            self._tell("--deliver: the webhook takes alerts again")
+            self._tell("--deliver: the webhook accepts alerts again")
         elif not done and is_last:
             self._tell(f"--deliver: alert {alert_id} is given up: {message}")
         elif not done and not self._fails:
-            self._tell(f"--deliver: the webhook did not take an alert, tried again: {message}")
+            self._tell(f"--deliver: the webhook did not accept an alert, trying again: {message}")
         self._fails = not done
 
     def _payload(self, kept: TrackedAlert) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The deliveries of alerts, on disk."""
+"""The queue of alerts to deliver to a webhook, on disk."""
 
 import threading
 
@@ -10,28 +10,28 @@ DELIVERIES = """SELECT alert_id, state, attempts, next_attempt, status, message,
 
 
 class WebhookQueue:
-    """What is delivered and what is to be.
+    """The deliveries, done and pending.
 
     Attributes:
-        enabled: True if alerts that are taken from now on are to be delivered.
-        due: Set when there may be something to deliver.
+        enabled: True if alerts that are stored from now on are delivered.
+        due: Set when a delivery may be due.
     """
 
     def __init__(self, database: SqliteDatabase) -> None:
-        """Take the database of the alerts."""
+        """Use the database of the alerts."""
         self._database = database
         self.enabled = False
         self.due = threading.Event()
 
     def first(self) -> WebhookDelivery | None:
-        """Return the delivery that is due first, None if there is none."""
+        """Return the pending delivery that is due first; None if there is none."""
         rows = self._database.rows(
             f"{DELIVERIES} WHERE state = 'pending' ORDER BY next_attempt, alert_id LIMIT 1"
         )
         return WebhookDelivery(*rows[0]) if rows else None
 
     def get(self, alert_id: str) -> WebhookDelivery | None:
-        """Return the delivery of an alert, None if it is not to be delivered."""
+        """Return the delivery of an alert; None if it has none."""
         rows = self._database.rows(f"{DELIVERIES} WHERE alert_id = ?", [alert_id])
         return WebhookDelivery(*rows[0]) if rows else None
 
@@ -45,7 +45,7 @@ class WebhookQueue:
         dispatched: float,
         next_attempt: float,
     ) -> None:
-        """Take note of an attempt to deliver an alert; see `WebhookDelivery`."""
+        """Record an attempt to deliver an alert; see `WebhookDelivery`."""
         with self._database.change() as db:
             db.execute(
                 "UPDATE deliveries SET state = ?, status = ?, message = ?, dispatched = ?,"

@@ -1,13 +1,13 @@
 """Checks an upload as an instance does, in a process of its own.
 
-It imports the uploaded bodies, as an instance must: one that never ends, or eats all memory, takes
-this process with it and not the server. `guard.py`, which starts it, sets the limits.
+The check imports the uploaded bodies, as an instance must: one that loops or uses up all memory
+harms this process and not the server. `guard.py` starts it and sets the limits.
 
     python -m local_panther.instance.check.check UPLOAD STORED CANDIDATE RESULT BOX
 
-UPLOAD is an unpacked archive, STORED the content so far (may be missing), CANDIDATE an empty folder
-that gets both together in the local Panther's own layout, RESULT the file for the outcome as JSON
-(`CheckedUpload`), BOX whether uploaded code runs in the box.
+UPLOAD is an unpacked archive and STORED the folder of the stored content, which may be missing.
+CANDIDATE is an empty folder, to which both are copied in the local Panther's own layout. RESULT is
+the file for the outcome as JSON (`CheckedUpload`), BOX says whether uploaded code runs in the box.
 """
 
 import hashlib
@@ -30,19 +30,24 @@ from local_panther.content.tool import classify_analysis, load_analysis_specs
 from local_panther.errors import ContentError, FieldError, Problem, one_line
 from local_panther.instance.check.guarded import enter_box
 from local_panther.instance.check.model import CheckedUpload, StoredItem
-from local_panther.instance.check.safe_yaml import is_too_large
+from local_panther.instance.check.safe_yaml import TOO_LARGE, is_too_large
 from local_panther.lake.preparing import empty_lake
 
-# libyaml's is fifteen times as fast; a wheel of PyYAML always has it.
+# The dumper of libyaml is fifteen times as fast; wheels of PyYAML always have it.
 SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 MAX_NAME_LENGTH = 100
 
 
 def check(upload: Path, stored: Path, candidate: Path) -> CheckedUpload:
-    """Check an upload and assemble the content that it would lead to.
+    """Check an upload and assemble the content that storing it would give.
 
-    Problems of items that were stored before are not the upload's and are left out.
+    Problems of items that are stored already are left out.
+
+    Args:
+        upload: The unpacked archive.
+        stored: The folder of the stored content; it may be missing.
+        candidate: An empty folder, to which the stored and the uploaded items are copied.
     """
     items, problems = _read(upload)
     if stored.is_dir():
@@ -78,7 +83,7 @@ def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[Problem]]:
     for entry in found:
         name, _, spec, _ = entry
         if is_too_large(spec):
-            too_large.append((name, "has too many values when its aliases are written out"))
+            too_large.append((name, TOO_LARGE))
         else:
             sound.append(entry)
     container, invalid = classify_analysis(
@@ -98,7 +103,7 @@ def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[Problem]]:
 
 
 def _place(item: ClassifiedAnalysis, upload: Path, candidate: Path) -> StoredItem:
-    """Write an item into the candidate under a name made of its ID."""
+    """Write the files of an item into the candidate, under a name derived from its ID."""
     spec, kind = dict(item.analysis_spec), item.analysis_type()
     check_log_types(spec.get("LogTypes") or [])
     folder = FOLDERS[kind]
@@ -129,7 +134,7 @@ def _body(item: ClassifiedAnalysis, upload: Path) -> bytes:
 
 
 def file_name(item_id: str) -> str:
-    """Return a file name for an ID: the same for the same ID, safe in any folder."""
+    """Return the file name of an item: unique to its ID, and safe in any folder."""
     safe = quote(item_id, safe=" ")[:MAX_NAME_LENGTH].lstrip(".")
     if safe == item_id:
         return safe

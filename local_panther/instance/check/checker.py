@@ -1,4 +1,4 @@
-"""Runs the check of an upload in processes of its own, which a hostile upload cannot outlive."""
+"""Runs the check of an upload in a process of its own, which a hostile upload cannot outlive."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from local_panther.errors import Problem
 from local_panther.instance.check.guarded import Guarded, GuardedError
 from local_panther.instance.check.model import CheckedUpload
 
-# A thousand items take 17 s of processor time; a busy machine may give a tenth of a processor.
+# A thousand items take 17 s of processor time, of which a busy machine may give a tenth.
 CHECK_SECONDS = 180
 
 
@@ -14,7 +14,11 @@ class Checker:
     """Checks uploads, one at a time."""
 
     def __init__(self, *, trust: bool = False) -> None:
-        """Start with no check under way; code that is trusted runs without the box."""
+        """Prepare to run checks.
+
+        Args:
+            trust: Run uploaded code without the box.
+        """
         self._guarded = Guarded("check", trust=trust)
 
     def check(self, work: Path, unpacked: Path, stored: Path, candidate: Path) -> CheckedUpload:
@@ -23,8 +27,8 @@ class Checker:
         Args:
             work: A folder for what the check writes.
             unpacked: The unpacked archive.
-            stored: The content so far.
-            candidate: An empty folder that gets both together.
+            stored: The folder of the stored content.
+            candidate: An empty folder, to which both are copied.
 
         Raises:
             OSError: The disk is full.
@@ -36,5 +40,5 @@ class Checker:
             return CheckedUpload(problems=[Problem("", str(error))])
 
     def stop(self) -> None:
-        """Stop a check that is under way, whose upload is not stored, and check no more."""
+        """Stop the current check, whose upload is then not stored, and refuse further ones."""
         self._guarded.stop()

@@ -1,4 +1,4 @@
-"""Reads and writes files in a folder whose contents may be hostile: no link is ever followed."""
+"""Reads and writes files in folders whose contents may be hostile: follows no link."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether there is a folder, and not a link to one."""
+    """Return whether a path is a folder and not a link to one."""
     try:
         return stat.S_ISDIR(path.lstat().st_mode)
     except OSError:
@@ -17,7 +17,7 @@ def is_folder(path: Path) -> bool:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is a regular file, and not a link to one, a pipe or a device."""
+    """Return whether a path is a regular file and not a link, pipe or device."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except OSError:
@@ -36,7 +36,7 @@ def read_file(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
     """
     if not is_folder(path.parent):
         raise OSError(f"{path.parent.name} is not a folder")
-    # A pipe would otherwise be waited for.
+    # Without O_NONBLOCK, opening a pipe waits for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -51,7 +51,7 @@ def write_file(path: Path, content: bytes) -> None:
     """Write a new file that only its owner can read.
 
     Raises:
-        OSError: It cannot be written, or something is there already.
+        OSError: It cannot be written, or the path exists already.
     """
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, PRIVATE_FILE), "wb") as file:

@@ -1,18 +1,19 @@
-"""Runs a command so that nothing of it is left once it ends, or once its caller ends.
+"""Runs a command, and kills all its processes when the command or the caller exits.
 
     python -I -S guard.py SECONDS COMMAND...
 
-SECONDS is a number for a check, "replay" for what may take any time and write files of any size.
+SECONDS is the time limit of a check, or "replay" for a command that may run for any time and write
+files of any size.
 
-Standard input is a pipe from the caller. As soon as it ends, which is also when the caller was
-killed, the command and everything that it started are killed; likewise after SECONDS, and when the
-command itself ends, so that no daemon stays. What a daemon does to get away (a session of its own,
-parents that end) does not help it: its orphans become children of this process, and where the
-system lets any user have one, it runs in a process namespace that ends with its first process.
+Standard input is a pipe from the caller. The command and everything that it started are killed when
+that pipe closes (also because the caller was killed), after SECONDS, and when the command itself
+exits. A daemon cannot escape by starting a session of its own or orphaning itself: orphans become
+children of this process, and where the system lets any user create a process namespace, the command
+runs in one that ends with its first process.
 
-This protects from mistakes and from code that does not know of it. What the command may reach is
-for the command to give up: see `local_panther.box`. The file needs nothing but the standard
-library, as it starts for every check.
+This protects against mistakes and against code that is not written to evade it. What a command can
+reach, it limits itself: see `local_panther.box`. This file imports only the standard library, since
+it starts for every check.
 
 Exit status: that of the command, or one of those below.
 """
@@ -31,23 +32,28 @@ from pathlib import Path
 
 TOO_LONG, TOO_MANY, STOPPED = 124, 125, 126
 REPLAY = "replay"
-KILLED = 137  # by the system or itself, as a shell says it
+KILLED = 137  # status of a command that a signal ended, as shells report it
 
 MAX_MEMORY_BYTES = 4 * 1024**3  # of one process
 MAX_FILE_BYTES = 100 * 1024 * 1024  # of one file
 MAX_OPEN_FILES = 512
 MAX_PROCESSES = 16
-MAX_REPLAY_PROCESSES = 256  # its workers are as many as the processor has cores
+MAX_REPLAY_PROCESSES = 256  # a replay has one worker for each core
 MAX_THREADS = 128  # of all its processes
 POLL_SECONDS = 0.05
-END_SECONDS = 5  # for what was killed to be gone
+END_SECONDS = 5  # to wait until killed processes are gone
 
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000  # linux/sched.h
 
 
 def run(seconds: float | None, command: list[str]) -> int:
-    """Run a command within the limits and return the exit status; None for those of a replay."""
+    """Run a command within the limits and return its exit status.
+
+    Args:
+        seconds: Time limit; None for a replay, which has other limits.
+        command: The command with its arguments.
+    """
     _adopt_orphans()
     threads = _threads_of_user() + MAX_THREADS
     _own_process_namespace()
@@ -80,19 +86,19 @@ def _outcome(child: "subprocess.Popen[bytes]", deadline: float, processes: int) 
 
 
 def _adopt_orphans() -> None:
-    """Become the parent of every descendant whose own parent ends."""
+    """Become the parent of every descendant whose own parent exits."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _own_process_namespace() -> None:
-    """Let the next child be the first process of a namespace, if the system allows it."""
+    """Make the next child the first process of a namespace, if the system allows it."""
     if sys.platform != "linux":
         return
     user, group = os.getuid(), os.getgid()
     if ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0:
         return
-    with contextlib.suppress(OSError):  # unmapped, files still belong to the user
+    with contextlib.suppress(OSError):  # files belong to the user without the mapping too
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
     with contextlib.suppress(OSError):
@@ -111,12 +117,12 @@ def _limit(seconds: float | None, threads: int) -> None:
     for limit, value in limits:
         _, highest = resource.getrlimit(limit)
         allowed = value if highest == resource.RLIM_INFINITY else min(value, highest)
-        with contextlib.suppress(OSError, ValueError):  # macOS knows no limit of RLIMIT_AS
+        with contextlib.suppress(OSError, ValueError):  # macOS does not support RLIMIT_AS
             resource.setrlimit(limit, (allowed, allowed))
 
 
 def _threads_of_user() -> int:
-    """Return how many threads the user has already: the system counts them all as one."""
+    """Return how many threads the user has: RLIMIT_NPROC counts all of them."""
     count, user = 0, os.getuid()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -126,7 +132,7 @@ def _threads_of_user() -> int:
 
 
 def _descendants(process: int) -> list[int]:
-    """Return the children of a process, and theirs; on systems without /proc, none."""
+    """Return the descendants of a process; none on systems without /proc."""
     found, waiting = [], [process]
     while waiting:
         tasks = Path(f"/proc/{waiting.pop()}/task")
@@ -150,12 +156,12 @@ def _kill_all(first: int) -> None:
         try:
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
-        except ChildProcessError:  # there is none any more
+        except ChildProcessError:  # all are gone
             return
         time.sleep(0.005)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the caller decides; its end is noticed
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # only the caller stops it, by closing the pipe
     limits = None if sys.argv[1] == REPLAY else float(sys.argv[1])
     sys.exit(run(limits, sys.argv[2:]))

@@ -1,4 +1,4 @@
-"""Runs our modules that import uploaded code, so that such code cannot outlive or exhaust us."""
+"""Runs modules that import uploaded code, within limits of time, memory and processes."""
 
 import contextlib
 import json
@@ -16,12 +16,12 @@ from local_panther.instance.check import guard
 from local_panther.instance.check.files import read_file
 from local_panther.processes import OWN_CODE
 
-END_SECONDS = 10  # for the guard to end what was started
+END_SECONDS = 10  # to wait for the guard to kill its processes
 MAX_RESULT_BYTES = 20 * 1024 * 1024
 PROBE_BYTES = 64 * 1024
-LAST_BYTES = 8192  # of its messages, to find the last one
+LAST_BYTES = 8192  # read from the end of its messages, to find the last one
 
-# All that uploaded code gets of the environment: no credentials, no token, no proxies.
+# The variables that child processes inherit: no credentials, no token, no proxies.
 ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 FAILURES = {
     guard.TOO_LONG: "the {name} took more than {seconds} s: does a body loop?",
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 def enter_box() -> None:
-    """Put this process, which `Guarded` has started, into the box before it runs uploaded code."""
+    """Put this process, started by `Guarded`, into the box before it runs uploaded code."""
     result, box = sys.argv[-2:]
     if box != TRUSTED:
         home = Path(os.environ["TMPDIR"])
@@ -42,7 +42,7 @@ def enter_box() -> None:
 
 
 class GuardedError(Exception):
-    """A module ended without a result; the message says why.
+    """A module exited without a result; the message says why.
 
     Attributes:
         timed_out: True if it took too long.
@@ -60,7 +60,7 @@ class Guarded:
         """Prepare.
 
         Args:
-            name: What messages call a run, such as "check".
+            name: The noun for a run in messages, such as "check".
             trust: Run uploaded code without the box.
         """
         self._name = name
@@ -80,16 +80,16 @@ class Guarded:
         """Run a module and return its result.
 
         Args:
-            work: A folder for what it writes.
+            work: A folder for the files of the run.
             module: The name of the module. It gets the arguments, the file for its result, and
-                whether it puts itself into the box (`enter_box`).
-            arguments: Its arguments.
-            seconds: How long it may take.
-            read: Turns the JSON that it wrote into the result. Uploaded code can have forged it: an
-                error that says so is a failed run.
+                whether to put itself into the box (`enter_box`).
+            arguments: Arguments of the module.
+            seconds: Time limit.
+            read: Turns the JSON that the module wrote into the result. Uploaded code may have
+                forged the JSON, so an exception counts as a failed run.
 
         Raises:
-            GuardedError: It failed, took too long or was stopped.
+            GuardedError: The module failed, took too long or was stopped.
             OSError: The disk is full.
         """
         result, messages, home = work / "result.json", work / "messages.txt", work / "home"
@@ -109,7 +109,7 @@ class Guarded:
                 raise GuardedError(failed) from None
 
     def stop(self) -> None:
-        """End what runs, and start nothing more."""
+        """Stop the current run and refuse further ones."""
         with self._lock:
             self._stopped = True
         self._end()
@@ -142,27 +142,32 @@ class Guarded:
         process = self._process
         if process and process.stdin:
             with contextlib.suppress(OSError):
-                process.stdin.close()  # for which the guard waits
+                process.stdin.close()  # tells the guard to stop
             process.wait()
 
 
+def inherited_environment(*more: str) -> dict[str, str]:
+    """Return the environment for a child process: no credentials, no token, no proxies.
+
+    Args:
+        more: Names of further variables that it may inherit.
+    """
+    kept = {name: os.environ[name] for name in (*ENVIRONMENT, *more) if name in os.environ}
+    return kept | OWN_CODE
+
+
 def _environment(home: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
-    return (
-        kept
-        | OWN_CODE
-        | {
-            "HOME": str(home),
-            "TMPDIR": str(home),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "AWS_DEFAULT_REGION": "us-east-1",  # bodies that make a client need one
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-    )
+    return inherited_environment() | {
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AWS_DEFAULT_REGION": "us-east-1",  # bodies that create a client need one
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
 
 
 def _check_room(work: Path) -> None:
-    """Raise the OSError of a full disk, of which a run cannot even leave a message."""
+    """Raise OSError if the disk is full, since the run could not write a message about it."""
     probe = work / "probe"
     probe.write_bytes(bytes(PROBE_BYTES))
     probe.unlink()

@@ -1,4 +1,4 @@
-"""What an instance stores, and what becomes of an upload."""
+"""Items of content, and the outcome of an upload."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,11 +13,11 @@ class StoredItem:
 
     Attributes:
         kind: Its AnalysisType.
-        spec: Its YAML file in the content folder.
-        body: Its Python file there, "" if it has none.
-        digest: SHA-256 of both.
-        created: When it was stored first, in ISO 8601; "" if that was not noted.
-        modified: When what is stored of it changed last.
+        spec: Path of its YAML file in the content folder.
+        body: Path of its Python file there, "" if it has none.
+        digest: SHA-256 of both files.
+        created: When it was first stored, in ISO 8601; "" if an older version stored it.
+        modified: When its files last changed, in the same form.
     """
 
     kind: str
@@ -28,7 +28,7 @@ class StoredItem:
     modified: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what JSON may hold in place of text.
+        """Refuse fields that are not text, as forged JSON may hold.
 
         Raises:
             TypeError: A field is not text.
@@ -39,10 +39,10 @@ class StoredItem:
 
 @dataclass(frozen=True)
 class CheckedUpload:
-    """What the check of an upload found.
+    """The result of the check of an upload.
 
     Attributes:
-        problems: Each with its file in the archive.
+        problems: The problems, each with its file in the archive.
         items: The items of the upload, by ID.
         files: The file of each item in the archive, by ID.
     """
@@ -52,15 +52,15 @@ class CheckedUpload:
     files: dict[str, str] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as plain JSON, for `from_json`."""
+        """Return the result as plain JSON, for `from_json`."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> "CheckedUpload":
-        """Read what `as_json` returned.
+        """Return the result from the JSON that `as_json` returned.
 
         Raises:
-            LookupError, TypeError, AttributeError: It is anything else.
+            LookupError, TypeError, AttributeError: The JSON has another form.
         """
         return cls(
             problems=[Problem(**problem) for problem in plain["problems"]],
@@ -80,11 +80,11 @@ class Counts:
 
 @dataclass(frozen=True)
 class UploadOutcome:
-    """What became of an upload.
+    """The outcome of an upload.
 
     Attributes:
-        problems: What is wrong with it; nothing was stored if there is any.
-        statistics: Its items, by the name under which the API counts their kind.
+        problems: The problems; if there are any, nothing was stored.
+        statistics: The number of its items, by the name of their kind in the API.
     """
 
     problems: list[Problem] = field(default_factory=list)

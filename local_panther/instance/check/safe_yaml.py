@@ -1,41 +1,41 @@
-"""How much a client may ask for at once."""
+"""Loads YAML that clients send, if it does not expand to more than can be handled."""
 
 from typing import Any
 
 import yaml
 from yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, ScalarEvent
 
-MAX_VALUES = 200_000  # in one YAML document, aliases written out
+MAX_VALUES = 200_000  # in one YAML document, with aliases expanded
 MAX_DEPTH = 200
 TOO_LARGE = "has too many values when its aliases are written out"
 TOO_DEEP = f"is nested more than {MAX_DEPTH} levels deep"
 
 
 class TooLargeError(yaml.YAMLError):
-    """YAML that stands for more than can be handled; the message says what it has too much of."""
+    """YAML that expands to more than can be handled; the message names the limit."""
 
 
 def load_yaml(text: str | bytes) -> Any:
     """Read a YAML document that a client sent.
 
     Raises:
-        yaml.YAMLError: It is not valid YAML, or stands for too much (`TooLargeError`).
+        yaml.YAMLError: It is not valid YAML, or expands to too much (`TooLargeError`).
     """
     check_expansion(text)
     return yaml.load(text, _Loader)
 
 
 def check_expansion(text: str | bytes) -> None:
-    """Refuse YAML of which a few lines stand for more than can be handled.
+    """Refuse YAML that expands to more than can be handled.
 
-    Loading such text is what has to be avoided: merge keys (`<<`) are written out while it is
-    loaded, so that the loaded document no longer shows them. The events of the parser do, and
-    reading them takes neither recursion nor more memory than the text.
+    The size cannot be checked after loading: merge keys (`<<`) are expanded while a document is
+    loaded. So the events of the parser are counted, which takes neither recursion nor more memory
+    than the text.
 
     Raises:
-        yaml.YAMLError: It is not valid YAML, or stands for too much (`TooLargeError`).
+        yaml.YAMLError: It is not valid YAML, or expands to too much (`TooLargeError`).
     """
-    sizes: dict[str, int] = {}  # of anchored nodes, aliases in them written out
+    sizes: dict[str, int] = {}  # number of values in each anchored node, aliases expanded
     open_nodes: list[tuple[str | None, int]] = []  # anchor, and number of values before the node
     values = 0
     for event in yaml.parse(text, Loader=_Loader):
@@ -73,4 +73,4 @@ def is_too_large(document: Any) -> bool:
     return False
 
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if it is there
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # of libyaml, ten times as fast

@@ -1,4 +1,4 @@
-"""Decides which requests are answered at all, before anything of their body is read."""
+"""Decides which requests are answered, before any of their body is read."""
 
 import hmac
 import ipaddress
@@ -13,20 +13,26 @@ NEEDS_BODY = (hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH)
 
 
 class Access:
-    """The token, and the names under which the server may be addressed.
+    """The checks of token, Host and Origin.
 
-    Web pages that a user visits can send requests to loopback, and can have a name of their own
-    point to it. So a name that is not the server's, and an origin that is not, are refused.
+    Web pages that a user visits can send requests to loopback, and their own host name can resolve
+    to it. So requests with another host name or origin than the server's are refused.
     """
 
     def __init__(self, token: str, names: Iterable[str] = ()) -> None:
-        """Take the token, and names beside those of loopback and any address."""
+        """Prepare the checks.
+
+        Args:
+            token: The token that clients must send.
+            names: Host names that clients may use besides localhost, the machine's name and any IP
+                address.
+        """
         self._token = token.encode()
         own = {"localhost", socket.gethostname()}
         self._names = {name.lower() for name in (*own, *names) if name}
 
     def foreign(self, request: web.Request) -> tuple[int, str] | None:
-        """Return why a request is not meant for this server, as `refusal` does; None if it is."""
+        """Return why a request is not meant for this server, in the form of `refusal`."""
         if not self._is_own(request.headers.get(hdrs.HOST, "")):
             return 403, "Forbidden: the Host header is not a name of this server"
         origin = request.headers.get(hdrs.ORIGIN)
@@ -35,7 +41,7 @@ class Access:
         return None
 
     def refusal(self, request: web.Request) -> tuple[int, str] | None:
-        """Return why a request is refused, as an HTTP status and a message; None if it is not."""
+        """Return an HTTP status and a message if a request is refused, otherwise None."""
         if found := self.foreign(request):
             return found
         sent = request.headers.get(TOKEN_HEADER, "")
@@ -43,7 +49,7 @@ class Access:
             return 403, "Forbidden: the API token is missing or wrong"
         has_body = request.can_read_body or request.method in NEEDS_BODY
         if has_body and request.content_type != MEDIA_TYPE:
-            return 415, f"Only {MEDIA_TYPE} is taken"
+            return 415, f"Only {MEDIA_TYPE} is accepted"
         return None
 
     def _is_own(self, host: str) -> bool:
@@ -61,7 +67,7 @@ def is_address(name: str) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether what a server listens on can only be reached from this machine."""
+    """Return whether a server that listens on a host is reached from this machine only."""
     if is_address(host):
         return ipaddress.ip_address(host).is_loopback
     try:

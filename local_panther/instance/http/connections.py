@@ -1,8 +1,9 @@
-"""Bounds what connections cost a server that have not shown the token.
+"""Limits the number of open connections, and the time that they may be idle.
 
-aiohttp waits as long as a client likes for the headers of a first request. Here a connection has a
-few seconds to send one, and where many are open, the oldest idle one gives way to a new one: a
-client that sends its request at once is served, and so are hundreds that do it at the same time.
+aiohttp waits without limit for the headers of a first request, so clients without a token could use
+up all connections. Here a connection has a few seconds to send a request, and at the limit the
+connection that has been idle longest is closed for a new one. Clients that send their requests at
+once are served, also hundreds at the same time.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from local_panther.instance.http.on_demand import most_connections
 
-IDLE_SECONDS = 10.0  # without a request under way
+IDLE_SECONDS = 10.0  # longest time without a request
 
 Factory = Callable[[], asyncio.Protocol]
 
@@ -20,25 +21,25 @@ class Connections:
     """The open connections of a server.
 
     Attributes:
-        idle_seconds: How long one may have no request under way.
-        most: How many may be open; beyond it idle ones are closed.
+        idle_seconds: Longest time that a connection may have no request.
+        most: Highest number of open connections; above it, idle ones are closed.
     """
 
     def __init__(self, idle_seconds: float = IDLE_SECONDS, most: int | None = None) -> None:
-        """Start with none; `most` follows from the descriptors if it is omitted."""
+        """Start without connections; `most` defaults to what the limit of descriptors allows."""
         self.idle_seconds = idle_seconds
         self.most = most_connections() if most is None else most
-        # Transports in the order in which they became idle, with what closes them in time.
+        # Transports in the order in which they became idle, with the timers that close them.
         self._idle: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
         self._open: set[asyncio.BaseTransport] = set()
 
     def factory(self, make: Factory) -> Factory:
-        """Return a factory of the same protocols, whose connections are watched."""
+        """Wrap a factory of protocols, so that their connections are counted and limited."""
         return lambda: _Watched(make(), self)
 
     @contextlib.contextmanager
     def request(self, transport: asyncio.BaseTransport | None) -> Iterator[None]:
-        """Let a connection stay as long as a request of it is under way."""
+        """Keep a connection open while the context, which handles a request of it, lasts."""
         if transport is None:
             yield
             return
@@ -50,14 +51,14 @@ class Connections:
                 self._wait(transport)
 
     def opened(self, transport: asyncio.BaseTransport) -> None:
-        """Take a new connection."""
+        """Add a new connection, and close idle ones above the limit."""
         self._open.add(transport)
         self._wait(transport)
         while len(self._open) > self.most and self._idle:
             self._end(next(iter(self._idle)))
 
     def closed(self, transport: asyncio.BaseTransport) -> None:
-        """Forget a connection."""
+        """Remove a closed connection."""
         self._open.discard(transport)
         self._busy(transport)
 
@@ -77,7 +78,7 @@ class Connections:
 
 
 class _Watched(asyncio.Protocol):
-    """Hands everything to a protocol, and the beginning and end of its connection to the watch."""
+    """A protocol that passes all calls on, and reports when its connection opens and closes."""
 
     def __init__(self, inner: asyncio.Protocol, connections: Connections) -> None:
         self._connections = connections

@@ -1,6 +1,7 @@
-"""An instance that listens at once, and starts when somebody connects.
+"""Starts an instance only when a client connects; the port is open from the beginning.
 
-Its libraries take longer to import than most tests take, and most tests ask it nothing.
+Most test runs of panther_analysis_tool send no request, and importing the server would take longer
+than such a run.
 """
 
 import contextlib
@@ -16,10 +17,10 @@ MAX_CONNECTIONS = 400
 
 
 def most_connections() -> int:
-    """Return how many connections may be open: fewer where there are few descriptors.
+    """Return how many connections may be open: fewer if the limit of descriptors is low.
 
-    asyncio accepts half as many more (`backlog`) before it looks at any, and as many were just
-    closed: the descriptors must be enough for all.
+    Besides these, asyncio accepts half as many (`backlog`) before it handles any, and as many may
+    have been closed just now; the descriptors must suffice for all of them.
     """
     descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if descriptors == resource.RLIM_INFINITY:
@@ -28,21 +29,21 @@ def most_connections() -> int:
 
 
 def backlog() -> int:
-    """Return how many connections may wait to be accepted, and are accepted at a time."""
+    """Return how many connections may wait to be accepted; asyncio accepts as many at once."""
     return most_connections() // 2
 
 
 @contextlib.contextmanager
 def running_on_demand(state: Path, token: str) -> Iterator[str]:
-    """Serve on a free port of loopback while the context lasts; gives the URL.
+    """Serve on a free port of loopback while the context lasts; yield the URL.
 
     Args:
-        state: An empty folder, or one that an instance has kept its content in.
-        token: What clients must send in X-API-Key.
+        state: A state folder, or an empty folder.
+        token: The value that clients must send in X-API-Key.
 
     Raises:
         OSError: The port or the folder cannot be used.
-        ContentError: The folder is in use, is not ours, or holds an invalid index.
+        ContentError: The folder is in use, is not a state folder, or holds an invalid index.
     """
     errors: list[BaseException] = []
     with socket.create_server(("127.0.0.1", 0), backlog=backlog()) as listening:
@@ -53,7 +54,7 @@ def running_on_demand(state: Path, token: str) -> Iterator[str]:
                 _serve_once_needed(listening, ended, state, token)
             except BaseException as error:
                 errors.append(error)
-                listening.close()  # who asks is refused, and does not wait
+                listening.close()  # so that clients are refused instead of waiting
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()

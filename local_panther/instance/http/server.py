@@ -1,4 +1,4 @@
-"""The public API over HTTP, on loopback."""
+"""The HTTP server of an instance."""
 
 import asyncio
 import contextlib
@@ -24,41 +24,41 @@ from local_panther.instance.instance import Instance
 from local_panther.instance.store.archive import MAX_ARCHIVE_BYTES
 from local_panther.json_text import json_text
 
-# Beyond the limit of an archive, so that the message for one that is too large names that limit.
+# Far above the limit of an archive, so that the error for a large archive names that limit.
 MAX_REQUEST_BYTES = 8 * MAX_ARCHIVE_BYTES
 BODY_SECONDS = 60.0
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 EMPTY = {hdrs.CONTENT_TYPE: MEDIA_TYPE}
-END_SECONDS = 1.0  # for requests under way when the server stops
+END_SECONDS = 1.0  # for open requests when the server stops
 
 Background = Callable[[Instance], contextlib.AbstractContextManager[Any]]
 Answer = Callable[[str, dict[str, Any] | None, str | None], dict[str, Any]]
 
 
 class Pages(Protocol):
-    """Pages for people, beside the APIs for programs: who may see them they decide themselves."""
+    """Pages for people. They decide by themselves who may see them."""
 
     def has(self, path: str) -> bool:
-        """Return whether a path is one of theirs."""
+        """Return whether a path belongs to the pages."""
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request that is meant for this server."""
 
     def close(self) -> None:
-        """End what would go on for ever."""
+        """End responses that stay open."""
 
 
 @dataclass(frozen=True)
 class Listening:
-    """Where a server listens, and for whom.
+    """The address of a server, and what it accepts.
 
     Attributes:
-        host: The address.
-        port: 0 for any free one.
-        token: What clients must send in X-API-Key.
-        names: Names that clients may address it by, beside addresses, localhost and `host`.
-        opened: A socket that listens there already.
-        pages: Makes the pages for people, from the instance; None for a server without any.
+        host: The address to listen on.
+        port: The port; 0 for any free one.
+        token: The value that clients must send in X-API-Key.
+        names: Host names that clients may use besides IP addresses, localhost and `host`.
+        opened: A socket that listens already.
+        pages: Returns the pages for people of an instance; None for a server without pages.
     """
 
     host: str
@@ -70,10 +70,10 @@ class Listening:
 
 
 class _Handler:
-    """Answers requests over HTTP.
+    """The handler of HTTP requests.
 
-    The content is opened after the port has been taken: only then it is clear that this server may
-    touch it.
+    Its attributes are set once the state folder is open, which must not happen before the port is
+    bound: a second server on the same port must not touch the folder.
     """
 
     def __init__(self, access: Access, connections: Connections) -> None:
@@ -84,12 +84,12 @@ class _Handler:
         self.pages: Pages | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request; of an API, no path is looked at before the access is granted."""
+        """Answer a request. Access to the APIs is checked before their paths are."""
         pages = self.pages if self.pages and self.pages.has(request.path) else None
         refusal = self._access.foreign(request) if pages else self._access.refusal(request)
         if refusal:
             response = _refused(*refusal)
-            response.force_close()  # its body, if there is one, is not waited for
+            response.force_close()  # do not wait for a body
             return response
         try:
             if pages:
@@ -113,8 +113,8 @@ class _Handler:
                 return _refused(413, f"Request larger than {MAX_REQUEST_BYTES >> 20} MB")
             except (ValueError, LookupError):
                 return _refused(400, "The request is not JSON")
-            if _has_half_a_character(text):
-                return _refused(400, "The request has half a character, which no file can hold")
+            if _has_lone_surrogate(text):
+                return _refused(400, "The request has a lone surrogate, which no file can hold")
             if request.path == PATH and request.method == hdrs.METH_POST:
                 return await self._graphql(text)
             return await self._rest(request, text)
@@ -137,30 +137,30 @@ class _Handler:
         reply = await asyncio.to_thread(
             self.rest.answer, request.method, request.rel_url.raw_path, query, text
         )
-        if reply.body is None:  # clients read JSON of it all the same
+        if reply.body is None:  # clients expect the media type also without a body
             return web.Response(status=reply.status, headers=EMPTY)
         return web.json_response(reply.body, status=reply.status, dumps=json_text)
 
 
 def _quiet_logger() -> logging.Logger:
-    """Return a logger that says nothing.
+    """Return a logger that is disabled.
 
-    aiohttp writes a traceback for whatever is no HTTP, with all that was sent: the token too.
+    aiohttp logs a traceback for every invalid request, with all that was sent, also the token.
     """
     logger = logging.getLogger("local_panther.http")
     logger.disabled = True
     return logger
 
 
-def _has_half_a_character(text: str) -> bool:
-    """Return whether JSON has half a surrogate pair in a text: Python reads it, and writes none."""
+def _has_lone_surrogate(text: str) -> bool:
+    """Return whether JSON has a lone surrogate: Python can parse it, but not encode it."""
     if not SURROGATE.search(text):
         return False
     try:
         json.dumps(json.loads(text), ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return True
-    except (ValueError, RecursionError):  # which is told of where it is read
+    except (ValueError, RecursionError):  # reported where the text is parsed
         return False
     return False
 
@@ -175,7 +175,7 @@ def _request(body: Any) -> tuple[str | None, dict[str, Any] | None, str | None]:
 
 
 def _refused(status: int, message: str) -> web.Response:
-    """Return a refusal in the forms of both APIs."""
+    """Return an error response that clients of both APIs understand."""
     errors = {"errors": [{"message": message}], "message": message}
     return web.json_response(errors, status=status, reason=message)
 
@@ -191,15 +191,16 @@ async def serve(
     """Serve until cancelled.
 
     Args:
-        state: Folder in which the content is kept.
-        listening: Where and for whom.
-        ready: Called with the URL once requests are taken.
-        background: Makes what goes on beside the requests, from the instance.
+        state: The state folder.
+        listening: The address, and what is accepted there.
+        ready: Called with the URL once requests are accepted.
+        background: Returns a context manager that is entered while the server runs, for the tasks
+            besides requests.
         trust: Run uploaded code without the box.
 
     Raises:
         OSError: The address or the folder cannot be used.
-        ContentError: The folder is in use, is not ours, or holds an invalid index.
+        ContentError: The folder is in use, is not a state folder, or holds an invalid index.
     """
     host, connections = listening.host, Connections()
     handler = _Handler(Access(listening.token, (host, *listening.names)), connections)
@@ -214,7 +215,7 @@ async def serve(
         assert runner.server
         server = await asyncio.get_running_loop().create_server(
             connections.factory(runner.server),
-            **_place(listening),
+            **_address(listening),
             backlog=backlog(),
             start_serving=False,
         )
@@ -235,7 +236,7 @@ async def serve(
         await asyncio.Event().wait()
 
 
-def _place(listening: Listening) -> dict[str, Any]:
+def _address(listening: Listening) -> dict[str, Any]:
     if listening.opened:
         return {"sock": listening.opened}
     return {"host": listening.host, "port": listening.port}
@@ -254,7 +255,7 @@ def serve_until_stopped(
 
     Raises:
         OSError: The address or the folder cannot be used.
-        ContentError: The folder is in use, is not ours, or holds an invalid index.
+        ContentError: The folder is in use, is not a state folder, or holds an invalid index.
     """
 
     async def run() -> None:
@@ -279,19 +280,19 @@ def running(
     pages: Callable[[Instance], Pages] | None = None,
     trust: bool = False,
 ) -> Iterator[str]:
-    """Serve on a free port of loopback while the context lasts; gives the URL.
+    """Serve on a free port of loopback while the context lasts; yield the URL.
 
     Args:
-        state: Folder in which the content is kept.
-        token: What clients must send in X-API-Key.
-        background: Makes what goes on beside the requests, from the instance.
-        listening: A socket that listens on loopback already, in place of a free port.
+        state: The state folder.
+        token: The value that clients must send in X-API-Key.
+        background: See `serve`.
+        listening: A socket that listens on loopback already, instead of a free port.
         pages: See `Listening`.
         trust: Run uploaded code without the box.
 
     Raises:
         OSError: The folder cannot be used.
-        ContentError: The folder is in use, is not ours, or holds an invalid index.
+        ContentError: The folder is in use, is not a state folder, or holds an invalid index.
     """
     loop = asyncio.new_event_loop()
     url, is_ready, errors = list[str](), threading.Event(), list[BaseException]()
@@ -300,8 +301,8 @@ def running(
         url.append(found)
         is_ready.set()
 
-    place = Listening("127.0.0.1", 0, token, opened=listening, pages=pages)
-    task = loop.create_task(serve(state, place, ready, background, trust=trust))
+    address = Listening("127.0.0.1", 0, token, opened=listening, pages=pages)
+    task = loop.create_task(serve(state, address, ready, background, trust=trust))
 
     def run() -> None:
         try:

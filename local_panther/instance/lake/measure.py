@@ -3,10 +3,10 @@
     python -m local_panther.instance.lake.measure
         UPLOAD STORED CANDIDATE DATABASES LOG_TYPE RESULT BOX
 
-UPLOAD is an unpacked archive with the rule, STORED a folder with the helpers and data models that
-it may need, CANDIDATE an empty folder that gets both together, DATABASES the folder of the lake's
-databases, RESULT the file for the outcome as JSON (`Measured`), BOX whether uploaded code runs in
-the box. `guard.py`, which starts it, sets the limits.
+UPLOAD is an unpacked archive with the rule, STORED a folder with the stored helpers and data
+models. CANDIDATE is an empty folder, to which both are copied. DATABASES is the folder of the
+lake's databases, RESULT the file for the outcome as JSON (`Measured`). BOX says whether uploaded
+code runs in the box. `guard.py` starts it and sets the limits.
 """
 
 import json
@@ -36,15 +36,15 @@ ONE_RULE = "a benchmark takes one rule"
 
 @dataclass
 class Measured:
-    """What one run of a rule over the lake took and found.
+    """The times and counts of one run of a rule over the lake.
 
     Attributes:
         rule_id: The rule, "" if the upload has none.
         events: Number of records that it ran on.
-        matches: How many of them it matched.
-        alerts: How many alerts these make.
-        errors: How many of them it failed on.
-        problem: Why it did not run, or what it raised first; "" if nothing went wrong.
+        matches: Number of those that it matched.
+        alerts: Number of alerts that the matches give.
+        errors: Number of records on which it raised an exception.
+        problem: Why it did not run, or its first exception; "" if there was no problem.
         read_nanos: Time to read the records, in nanoseconds.
         processing_nanos: Time to run the rule on them, in nanoseconds.
     """
@@ -60,10 +60,10 @@ class Measured:
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> "Measured":
-        """Read what `asdict` returned.
+        """Return the result from the JSON of its `asdict`.
 
         Raises:
-            TypeError: It is anything else.
+            TypeError: The JSON has another form.
         """
         found = cls(**plain)
         for name, default in vars(cls()).items():
@@ -75,7 +75,7 @@ class Measured:
 def measure(
     upload: Path, stored: Path, candidate: Path, databases: Path, log_type: str
 ) -> Measured:
-    """Check an upload as any other, and run its rule over the lake.
+    """Check an upload and run its rule over the lake; see the module for the arguments.
 
     Raises:
         duckdb.Error: The lake cannot be read.
@@ -137,7 +137,7 @@ def _time(event: dict[str, Any], name: str) -> float:
 
 
 def main() -> None:
-    """Run the rule and write what was measured."""
+    """Run the rule and write the result."""
     upload, stored, candidate, databases = map(Path, sys.argv[1:5])
     log_type, result = sys.argv[5:7]
     enter_box()

@@ -1,7 +1,6 @@
-"""The lake, open in a process of its own."""
+"""A process that has the lake open and answers queries."""
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -10,26 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from local_panther.errors import FieldError
-from local_panther.instance.check.guarded import ENVIRONMENT
+from local_panther.instance.check.guarded import inherited_environment
 from local_panther.instance.lake.worker import TOO_MUCH
 from local_panther.lake.reading import Rows
-from local_panther.processes import OWN_CODE
 
 
 class LakeProcess:
-    """Answers one query after the other, until it is ended; from another thread at any moment.
+    """A process that answers one query after the other. Any thread may end it at any time.
 
     Attributes:
         folder: The folder of the databases.
         tables: The columns of each table of each database: names and types.
-        is_ended: True once it answers nothing more.
+        is_ended: True once it was ended or has failed.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open the databases.
+        """Start the process and open the databases.
 
         Raises:
-            FieldError: They cannot be opened.
+            FieldError: The databases cannot be opened.
         """
         self.folder = folder
         self.is_ended = False
@@ -38,8 +36,8 @@ class LakeProcess:
             [sys.executable, "-P", "-m", "local_panther.instance.lake.worker", str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=_environment(),
-            start_new_session=True,  # Ctrl-C in a terminal is for the server, which ends it
+            env=inherited_environment("TMPDIR", "HOME"),  # which DuckDB needs
+            start_new_session=True,  # Ctrl-C in a terminal must reach the server only
         )
         self.tables: dict[str, dict[str, list[tuple[str, str]]]] = self._answer()
 
@@ -48,10 +46,10 @@ class LakeProcess:
 
         Args:
             sql: In Snowflake's dialect, with Panther's macros.
-            database: Where tables are that it names without one.
+            database: The database of tables that the query names without one.
 
         Raises:
-            FieldError: It cannot be run, or the process was ended.
+            FieldError: The query cannot be run, or the process was ended.
         """
         assert self._process.stdin
         try:
@@ -63,18 +61,18 @@ class LakeProcess:
         return Rows(**self._answer()["found"])
 
     def end(self) -> None:
-        """End it, whatever it is at; it leaves nothing."""
+        """Kill the process, also in the middle of a query."""
         with self._lock:
             self.is_ended = True
             self._process.kill()
             self._process.wait()
 
     def close(self) -> None:
-        """End it, and let go of its pipes: not while another thread asks it."""
+        """Kill the process and close its pipes. No other thread may be in `ask` then."""
         self.end()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe:
-                with suppress(OSError):  # what was not written yet
+                with suppress(OSError):  # closing flushes, and nobody reads
                     pipe.close()
 
     def _answer(self) -> Any:
@@ -88,10 +86,3 @@ class LakeProcess:
         if "error" in answer:
             raise FieldError(answer["error"])
         return answer
-
-
-def _environment() -> dict[str, str]:
-    """Return what DuckDB needs: no token, no credentials."""
-    names = (*ENVIRONMENT, "TMPDIR", "HOME")
-    kept = {name: os.environ[name] for name in names if name in os.environ}
-    return kept | OWN_CODE

@@ -104,30 +104,30 @@ class LakeQueries:
         self.let_go()
 
     def let_go(self) -> None:
-        """Close the databases of earlier replays, which no query reads now."""
+        """Close the idle processes, so that the databases of an earlier replay can be removed."""
         with self._lock:
             idle, self._idle = self._idle, []
         for process in idle:
             process.close()
 
     def tables(self) -> Tables:
-        """Return the tables of the lake as the latest replay left it; none before the first one.
+        """Return the tables of the lake, by database; none before the first replay.
 
         Raises:
-            FieldError: They cannot be read.
+            FieldError: The lake cannot be read.
         """
         folder = self._databases()
         if folder is None:
             return {}
         known = self._tables
         if known is None or known[0] != folder:
-            process = self._taken(folder)
+            process = self._process_for(folder)
             self._tables = known = folder, process.tables
             self._give_back(process)
         return known[1]
 
-    def _taken(self, folder: Path) -> LakeProcess:
-        """Return a process for the databases in a folder that nobody else uses."""
+    def _process_for(self, folder: Path) -> LakeProcess:
+        """Return an idle process for the databases in a folder, or a new one."""
         with self._lock:
             for process in self._idle:
                 if process.folder == folder:
@@ -136,7 +136,7 @@ class LakeQueries:
         return LakeProcess(folder)
 
     def _give_back(self, process: LakeProcess) -> None:
-        """Keep a process for the next query, if it can answer one."""
+        """Keep a process for the next query, or close it if it cannot answer one."""
         current = self._databases()
         with self._lock:
             is_wanted = not (self._closed or process.is_ended) and process.folder == current
@@ -192,7 +192,7 @@ class LakeQueries:
         if folder is None:
             raise FieldError("no replay has filled the lake yet")
         text = self._render(query.sql)
-        process = self._taken(folder)
+        process = self._process_for(folder)
         with self._lock:
             query.process = process
             if not query.is_running:  # cancelled in the meantime

@@ -1,12 +1,12 @@
-"""Renders the queries of clients that are templates, with the macros of the stored queries.
+"""Renders queries that are templates, with the macros of the stored queries.
 
-It does so in a process of its own with limits, since a template can loop and grow. `guard.py`,
-which starts it, sets the limits.
+A template can loop and grow, so it is rendered in a process of its own. `guard.py` starts that and
+sets the limits.
 
     python -m local_panther.instance.lake.rendering QUERY RESULT
 
-QUERY is a file with JSON: the text of the query, and those of all stored queries by name. RESULT is
-the file for the outcome as JSON: the text, and what is wrong if there is none.
+QUERY is a JSON file with the text of the query and, by name, the texts of all stored queries.
+RESULT is the file for the outcome as JSON: the rendered text, and the error, one of them empty.
 """
 
 import json
@@ -28,16 +28,17 @@ class Renderer:
     """Renders queries, one at a time."""
 
     def __init__(self, library: Library) -> None:
-        """Take the content whose queries can be imported from."""
+        """Prepare to render queries, which may import macros of the content."""
         self._library = library
         self._guarded = Guarded("rendering of the template")
         self._lock = threading.Lock()
 
     def rendered(self, sql: str) -> str:
-        """Return what a template becomes; any other text is returned as it is.
+        """Return the SQL of a template; return any other text unchanged.
 
         Raises:
-            FieldError: The template is invalid, imports what there is not, or takes too long.
+            FieldError: The template is invalid, imports a macro that does not exist, or takes
+                too long.
             OSError: The disk is full.
         """
         if not is_template(sql):
@@ -62,7 +63,7 @@ class Renderer:
         return text
 
     def close(self) -> None:
-        """Stop a rendering that is under way, and begin none any more."""
+        """Stop the current rendering and refuse further ones."""
         self._guarded.stop()
 
 

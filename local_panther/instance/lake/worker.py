@@ -1,10 +1,10 @@
-"""Answers queries of the lake, in a process that can be ended at any moment.
+"""Answers queries of the lake, in a process that can be killed at any time.
 
     python -P -m local_panther.instance.lake.worker DATABASES
 
-One call of DuckDB can take any time and much more memory than its own limit counts, and nothing
-ends it but the end of its process. Each line of standard input is a query, each line of standard
-output what became of it, as JSON; the first line names the tables.
+One call of DuckDB can take any time and much more memory than DuckDB's own limit counts, and only
+killing the process is sure to end it. Each line of standard input is a query, each line of standard
+output its outcome, as JSON; the first line of output holds the tables.
 """
 
 import json
@@ -23,14 +23,14 @@ from local_panther.lake.reading import LakeReader, fetch
 from local_panther.processes import end_with_parent
 from local_panther.times import sql_timestamp
 
-MEMORY_BYTES = 2 * 1024**3  # of address space; DuckDB itself counts 512 MB of buffers
+MEMORY_BYTES = 2 * 1024**3  # of address space; DuckDB's own limit is 512 MB of buffers
 TOO_MUCH = f"the query needs more than {MEMORY_BYTES >> 30} GB of memory"
 
 
 def main() -> None:
-    """Answer queries until there are no more."""
+    """Answer queries until standard input ends."""
     end_with_parent()
-    with suppress(OSError, ValueError):  # macOS knows no such limit
+    with suppress(OSError, ValueError):  # macOS does not support it
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     try:
         reader = LakeReader(Path(sys.argv[1]))

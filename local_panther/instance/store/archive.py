@@ -1,4 +1,4 @@
-"""Unpacks an uploaded archive, valid or hostile, into a folder and nowhere else."""
+"""Unpacks an uploaded archive, also a hostile one, into a folder and nowhere else."""
 
 import base64
 import binascii
@@ -10,11 +10,11 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-MAX_ARCHIVE_BYTES = 5 * 1024 * 1024  # bytes; an instance's own limit
+MAX_ARCHIVE_BYTES = 5 * 1024 * 1024  # the limit of an instance of Panther
 MAX_UNPACKED_BYTES = 100 * 1024 * 1024
 MAX_FILES = 20_000
-# What zipfile and its decompressors raise for what is no archive, or none that they know. What
-# cannot be stored is an ArchiveError already.
+# Raised by zipfile and its decompressors for invalid archives and unknown compressions. Errors of
+# writing are an ArchiveError already.
 UNREADABLE = (
     zipfile.BadZipFile,
     zlib.error,
@@ -36,7 +36,7 @@ def unpack(data: str, folder: Path) -> None:
     """Unpack a base64 encoded zip archive into an empty folder.
 
     Raises:
-        ArchiveError: It is not such an archive, is too large, or would write outside the folder.
+        ArchiveError: The archive is invalid or too large, or would write outside the folder.
     """
     try:
         packed = base64.b64decode(data, validate=True)
@@ -62,7 +62,7 @@ def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
     for member in members:
         target = folder / _safe_name(member)
         if target.exists():
-            raise ArchiveError(f"{member.filename}: is in the archive twice")
+            raise ArchiveError(f"{member.filename}: appears twice in the archive")
         with archive.open(member) as file:
             content = file.read(left + 1)
         left -= len(content)

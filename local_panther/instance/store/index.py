@@ -1,4 +1,4 @@
-"""The index of a state folder: which of its folders is in use, and which items are in it."""
+"""The index of a state folder: the content folder in use, and the items in it."""
 
 import json
 import re
@@ -13,17 +13,17 @@ from local_panther.instance.check.files import is_file, is_folder, read_file
 from local_panther.instance.check.model import StoredItem
 
 INDEX = "state.json"
-# 1 had no number, and is what 0.1.0 and 0.2.0 wrote. A later one adds a step to `_brought_forward`.
+# 0.1.0 and 0.2.0 wrote version 1, without a number. A new version needs a step in `_upgraded`.
 VERSION = 2
-# Hidden, so that panther_analysis_tool finds no content in a state folder within a repository: it
-# reads every folder whose path holds "rules" or the like, unless a part of it begins with a dot.
+# Hidden, so that panther_analysis_tool finds no content in a state folder inside a repository: it
+# reads every folder whose path contains "rules" or the like, unless a part of it begins with a dot.
 PREFIX = ".content-"
-CONTENT_NAME = re.compile(r"\.?content-[0-9]{1,15}")  # without the dot: by older versions
+CONTENT_NAME = re.compile(r"\.?content-[0-9]{1,15}")  # older versions wrote it without the dot
 
 
 @dataclass(frozen=True)
 class Index:
-    """What an index says.
+    """The contents of an index.
 
     Attributes:
         content: The name of the folder in use.
@@ -41,10 +41,10 @@ class Index:
 
 
 def stored_content(folder: Path) -> Path:
-    """Return the content in a state folder; any other folder is content itself.
+    """Return the content folder in a state folder; return any other folder unchanged.
 
     Raises:
-        ContentError: The folder holds an invalid index.
+        ContentError: The folder has an invalid index.
     """
     if not (folder / INDEX).is_file():
         return folder
@@ -52,7 +52,7 @@ def stored_content(folder: Path) -> Path:
 
 
 def is_stored(content: Path) -> bool:
-    """Return whether content was uploaded, and is within a state folder."""
+    """Return whether a content folder belongs to a state folder."""
     return (content.parent / INDEX).is_file() and bool(CONTENT_NAME.fullmatch(content.name))
 
 
@@ -60,13 +60,13 @@ def read_index(folder: Path) -> Index:
     """Read and check the index of a state folder; a folder without one holds no items.
 
     Raises:
-        ContentError: It is invalid, or names anything that is not in the folder.
+        ContentError: The index is invalid, or names a file that is not in the folder.
     """
     path = folder / INDEX
     if not path.exists() and not path.is_symlink():
         return Index()
     try:
-        plain = _brought_forward(path, json.loads(read_file(path)))
+        plain = _upgraded(path, json.loads(read_file(path)))
         items = {str(i): StoredItem(**item) for i, item in plain["items"].items()}
         index = Index(str(plain["content"]), items)
         _check(folder, index)
@@ -76,24 +76,24 @@ def read_index(folder: Path) -> Index:
     return index
 
 
-def _brought_forward(path: Path, plain: dict[str, Any]) -> dict[str, Any]:
+def _upgraded(path: Path, plain: dict[str, Any]) -> dict[str, Any]:
     """Return an index of this or an earlier version as one of this version.
 
-    The next change of the content writes it.
+    The next change of the content writes the result to disk.
 
     Raises:
-        ContentError: It is of a later version.
+        ContentError: The index has a later version.
     """
     version = plain.get("version", 1)
     if type(version) is not int or version < 1:
         raise ValueError(f"{version!r} is not a version of the index")
     if version > VERSION and {"content", "items"} <= plain.keys():
         raise ContentError([Problem(str(path), newer(version))])
-    return plain  # items of version 1 may lack their times, which are "" then
+    return plain  # items of version 1 may lack times, which then default to ""
 
 
 def newer(version: int) -> str:
-    """Return what to say of a state that a newer local-panther has written."""
+    """Return the error for a state that a newer local-panther has written."""
     unknown = f"is of version {version}, which this local-panther does not know"
     return f"{unknown}: upgrade it, or name another --state"
 
@@ -102,7 +102,7 @@ def check_item(item: StoredItem) -> None:
     """Check that the files of an item lie in the folder of its kind.
 
     Raises:
-        ValueError: One does not; the message names it.
+        ValueError: A file does not; the message names it.
     """
     folder = FOLDERS.get(item.kind)
     if folder is None:

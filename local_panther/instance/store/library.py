@@ -1,4 +1,4 @@
-"""The content that an instance stores, and the changes that clients make to it."""
+"""The stored content of an instance, and the changes that clients make to it."""
 
 import shutil
 import threading
@@ -23,28 +23,28 @@ YAML_SUFFIXES = (".yml", ".yaml")
 
 
 class Library:
-    """Stored content, with one change at a time.
+    """The stored content. Changes are made one at a time.
 
     Attributes:
-        changed: Set whenever something was stored or deleted.
+        changed: Set whenever an item was stored or deleted.
     """
 
     def __init__(self, folder: Path, *, trust: bool = False) -> None:
-        """Open a state folder, or make one.
+        """Open a state folder, or create one.
 
         Args:
             folder: The folder.
             trust: Check uploads without the box.
 
         Raises:
-            ContentError: The folder is in use, is not ours, or holds an invalid index.
+            ContentError: The folder is in use, is not a state folder, or has an invalid index.
         """
         self._state = StateFolder(folder)
         self._checker = Checker(trust=trust)
         self._lock = threading.Lock()
         self._closed = False
         self.changed = threading.Event()
-        self._specs: dict[str, dict[str, Any]] = {}  # read already, by digest
+        self._specs: dict[str, dict[str, Any]] = {}  # cache, by digest
 
     @property
     def items(self) -> Mapping[str, StoredItem]:
@@ -57,20 +57,20 @@ class Library:
         return self._state.folder
 
     def work_folder(self) -> TemporaryFolder:
-        """Return a new folder in the state folder, for what is under way."""
+        """Return a new temporary folder inside the state folder."""
         return self._state.work_folder()
 
     def copy_to(self, target: Path) -> None:
-        """Copy the content into a new folder, as it is between two changes.
+        """Copy the content into a new folder, with each change as a whole or not at all.
 
         Raises:
-            OSError: It cannot be copied.
+            OSError: The content cannot be copied.
         """
         with self._lock:
             shutil.copytree(self._state.content, target)
 
     def copy_shared_to(self, target: Path) -> None:
-        """Copy what any rule may use, the globals and data models, into a folder.
+        """Copy the globals and data models, which any rule may use, into a folder.
 
         Raises:
             OSError: They cannot be copied.
@@ -79,20 +79,20 @@ class Library:
             self._state.copy_to(target, SHARED_KINDS)
 
     def spec(self, item_id: str) -> dict[str, Any]:
-        """Return the YAML of a stored item, which is not to be changed."""
+        """Return the YAML of a stored item. The caller must not change it."""
         digest = self.items[item_id].digest
         if digest not in self._specs:
             if len(self._specs) > 2 * len(self.items):
-                self._specs.clear()  # most are of what is no longer stored
-            self._specs[digest] = self._steady(self._state.spec, item_id)
+                self._specs.clear()  # most belong to items that are no longer stored
+            self._specs[digest] = self._read(self._state.spec, item_id)
         return self._specs[digest]
 
     def body(self, item_id: str) -> str:
         """Return the Python of a stored item, "" if it has none."""
-        return self._steady(self._state.body, item_id)
+        return self._read(self._state.body, item_id)
 
-    def _steady(self, read: Callable[[str], T], item_id: str) -> T:
-        """Read an item; if a change takes its files away meanwhile, as it is after that."""
+    def _read(self, read: Callable[[str], T], item_id: str) -> T:
+        """Read an item; if a concurrent change removes its files, read again after it."""
         try:
             return read(item_id)
         except (OSError, KeyError):
@@ -100,14 +100,14 @@ class Library:
                 return read(item_id)
 
     def close(self) -> None:
-        """Stop a check that is under way, whose upload is not stored, and let go of the folder."""
+        """Stop the current check, whose upload is then not stored, and release the folder."""
         self._closed = True
         self._checker.stop()
         with self._lock:
             self._state.close()
 
     def upload(self, data: str, *, store: bool = True) -> UploadOutcome:
-        """Check an archive and, if nothing is wrong with it, store everything in it.
+        """Check an archive and store its items if there are no problems.
 
         Args:
             data: A base64 encoded zip archive.
@@ -115,7 +115,7 @@ class Library:
         """
         with self._lock:
             if self._closed:
-                return _problem("the server stops; nothing was stored")
+                return _problem("the server is stopping; nothing was stored")
             try:
                 with self._state.work_folder() as work:
                     return self._upload(data, work, store=store)
@@ -142,7 +142,7 @@ class Library:
             try:
                 self._state.add(candidate, checked.items)
                 self.changed.set()
-            except ValueError as error:  # which the check does not write: uploaded code did
+            except ValueError as error:  # only uploaded code that forges the result causes it
                 return _problem(f"the check gave an invalid result: {error}")
         return UploadOutcome(statistics=statistics)
 
@@ -150,9 +150,9 @@ class Library:
         """Delete detections, or queries, and return the IDs of those that exist.
 
         Args:
-            ids: What to delete.
-            queries: Delete queries; otherwise everything else.
-            dry_run: Only return them.
+            ids: IDs of the items to delete.
+            queries: Delete only queries if True, only other items if False.
+            dry_run: Return the IDs without deleting.
         """
         with self._lock:
             wanted = dict.fromkeys(ids)
@@ -163,12 +163,12 @@ class Library:
             return found
 
     def linked(self, ids: Iterable[str], *, queries: bool) -> list[str]:
-        """Return what is linked to items by ScheduledQueries.
+        """Return the IDs of items that ScheduledQueries links to some items.
 
         Args:
             ids: IDs of queries, or of detections.
-            queries: True if they are queries: their scheduled rules are returned; otherwise the
-                queries of scheduled rules.
+            queries: True to return the scheduled rules of queries, False to return the queries of
+                scheduled rules.
         """
         chosen = set(ids)
         found: list[str] = []
@@ -197,7 +197,7 @@ class Library:
 
 
 def too_large(unpacked: Path) -> list[Problem]:
-    """Return a problem for each YAML file that stands for more than can be handled."""
+    """Return a problem for each YAML file that expands to more than can be handled."""
     problems = []
     for path in sorted(unpacked.rglob("*")):
         if path.suffix not in YAML_SUFFIXES:
@@ -207,7 +207,7 @@ def too_large(unpacked: Path) -> list[Problem]:
         except TooLargeError as error:
             problems.append(Problem(str(path.relative_to(unpacked)), str(error)))
         except yaml.YAMLError:
-            pass  # the check says what is wrong with it
+            pass  # the check reports it
     return problems
 
 

@@ -1,7 +1,7 @@
-"""A SQLite database that threads share: what a change has written survives whatever happens.
+"""An SQLite database that threads share, with durable changes.
 
-Reading has a connection of its own, so that no request waits while a replay is stored: until that
-is done, it finds what was there before.
+Reads use a connection of their own, so that no request waits while a replay is stored; until the
+replay is stored, they return the earlier data.
 """
 
 import contextlib
@@ -21,22 +21,23 @@ NO_STEPS: Mapping[int, str] = MappingProxyType({})
 
 
 class SqliteDatabase:
-    """A database that only its owner can read. Each change is on disk when it ends."""
+    """A database that only its owner can read. Each change is on disk when its context ends."""
 
     def __init__(
         self, path: Path, schema: str, version: int, steps: Mapping[int, str] = NO_STEPS
     ) -> None:
-        """Open a database, or make one.
+        """Open a database, or create one.
 
         Args:
-            path: Its file.
-            schema: The statements that make it.
-            version: Of the schema.
-            steps: The statements that make the next version of an earlier one, by that one.
+            path: File of the database.
+            schema: The statements that create it.
+            version: Version of the schema.
+            steps: The statements that upgrade an earlier version to the next one, by the earlier
+                version.
 
         Raises:
-            ContentError: It is not such a database, or of a version that is not known.
-            OSError: It cannot be made or read.
+            ContentError: The file is not a database, or has an unknown version.
+            OSError: The file cannot be created or read.
         """
         if path.is_symlink():
             raise _refused(path, "is a symbolic link")
@@ -48,8 +49,8 @@ class SqliteDatabase:
             self._open(path, schema, version, steps)
         except sqlite3.DatabaseError as error:
             self._connection.close()
-            is_whole = isinstance(error, sqlite3.OperationalError)  # on a full disk, for example
-            what = "cannot be read and written" if is_whole else "is not a database of alerts"
+            is_intact = isinstance(error, sqlite3.OperationalError)  # on a full disk, for example
+            what = "cannot be read and written" if is_intact else "is not a database of alerts"
             raise _refused(path, f"{what} ({error})") from error
         except ContentError:
             self._connection.close()
@@ -68,7 +69,7 @@ class SqliteDatabase:
             )
         elif found > version or any(step not in steps for step in range(found, version)):
             raise _refused(path, newer(found))
-        for step in range(found or version, version):  # each as a whole or not at all
+        for step in range(found or version, version):  # each step in a transaction
             self._connection.executescript(
                 f"BEGIN IMMEDIATE; {steps[step]}; PRAGMA user_version = {step + 1}; COMMIT;"
             )
@@ -81,7 +82,7 @@ class SqliteDatabase:
 
     @contextlib.contextmanager
     def change(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection for a change, which happens as a whole or not at all."""
+        """Yield the connection for a change, which is one transaction."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -92,7 +93,7 @@ class SqliteDatabase:
             self._connection.execute("COMMIT")
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return the rows of a query, as the latest change has left them."""
+        """Return the rows of a query, after the latest completed change."""
         with self._reading:
             return self._reader.execute(sql, values).fetchall()
 

@@ -1,4 +1,4 @@
-"""The state folder of an instance: its content and the index of it, changed in one step."""
+"""The state folder of an instance: content and index, changed atomically."""
 
 import errno
 import fcntl
@@ -30,27 +30,27 @@ from local_panther.times import iso
 WORK_PREFIX = ".upload-"
 CHANGE_PREFIX = ".change-"
 LEFTOVERS = (WORK_PREFIX, CHANGE_PREFIX)
-ALERTS_PREFIX = "alerts.sqlite"  # and what SQLite keeps beside it
+ALERTS_PREFIX = "alerts.sqlite"  # also of the further files of SQLite
 LAKE_NAME = re.compile(r"lake-[0-9]{1,15}")
 
 
 class StateFolder:
-    """Items by ID, in a folder of our own, so that they survive a restart.
+    """The stored items, in a folder that survives a restart.
 
-    A change is first made in a folder beside the content in use; the index, which names the folder
-    in use, is then replaced in one step. A reader finds either state, never a mixture. The folder
-    is locked against a second server as long as the store is open.
+    A change is first written to a new content folder; then the index, which names the content
+    folder in use, is replaced atomically. Readers find the state before or after a change, never a
+    mixture. The state folder is locked against a second server until `close`.
 
     Attributes:
         folder: The state folder.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open a state folder, or make one.
+        """Open a state folder, or create one.
 
         Raises:
-            ContentError: The folder is in use, is not ours, or holds an invalid index.
-            OSError: It cannot be made or read.
+            ContentError: The folder is in use, is not a state folder, or has an invalid index.
+            OSError: The folder cannot be created or read.
         """
         self.folder = folder.absolute()
         if self.folder.is_symlink():
@@ -59,7 +59,7 @@ class StateFolder:
         self._lock = _locked(self.folder)
         try:
             self._index = read_index(self.folder)
-            self._refuse_what_is_not_ours()
+            self._refuse_other_folders()
             self.folder.chmod(PRIVATE_FOLDER)
             self._remove_leftovers()
         except BaseException:
@@ -67,7 +67,7 @@ class StateFolder:
             raise
 
     def close(self) -> None:
-        """Let another server have the folder."""
+        """Release the lock on the folder."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -83,16 +83,16 @@ class StateFolder:
         return self.folder / self._index.content
 
     def work_folder(self) -> TemporaryFolder:
-        """Return a new folder for what becomes of an upload."""
+        """Return a new temporary folder for an upload."""
         return TemporaryFolder(WORK_PREFIX, inside=self.folder)
 
     def add(self, candidate: Path, uploaded: Mapping[str, StoredItem]) -> None:
-        """Store items, beside what is stored or in place of it.
+        """Add items, or replace those with the same ID.
 
         Args:
-            candidate: The folder with their files. It is not trusted: code that was uploaded could
-                write into it. So all else is taken from what is stored, and links, paths that leave
-                it and digests that are wrong do no harm.
+            candidate: The folder with their files. It is not trusted, since uploaded code could
+                write to it: only the files of these items are copied from it, links and paths that
+                leave it are refused, and digests are computed again.
             uploaded: The items by ID.
 
         Raises:
@@ -106,14 +106,14 @@ class StateFolder:
             new = change / "content"
             self._copy(self.content, new, kept)
             stored = self._dated(self._copy(candidate, new, uploaded))
-            order = {**self.items, **stored}  # an item keeps its place
+            order = {**self.items, **stored}  # a replaced item keeps its place
             self._use(new, order)
 
     def remove(self, ids: Collection[str]) -> None:
         """Remove items.
 
         Raises:
-            OSError: The rest cannot be stored anew; nothing has changed.
+            OSError: The remaining items cannot be stored again; nothing has changed.
         """
         kept = {i: item for i, item in self.items.items() if i not in ids}
         with TemporaryFolder(CHANGE_PREFIX, inside=self.folder) as change:
@@ -149,7 +149,7 @@ class StateFolder:
 
     @staticmethod
     def _copy(source: Path, new: Path, items: Mapping[str, StoredItem]) -> dict[str, StoredItem]:
-        """Copy the files of items, and return the items with the digests of what was copied."""
+        """Copy the files of items, and return the items with the digests of the copies."""
         copied = {}
         new.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
         for item_id, item in items.items():
@@ -164,9 +164,9 @@ class StateFolder:
         return copied
 
     def _use(self, new: Path, items: Mapping[str, StoredItem]) -> None:
-        """Put content into use in one step."""
+        """Switch to a new content folder atomically."""
         old = self.content
-        if not (self.folder / INDEX).exists():  # it says from now on that the folder is ours
+        if not (self.folder / INDEX).exists():  # the index marks a state folder
             self._write_index(self._index)
         number = int(self._index.content.rpartition("-")[2]) + 1
         while os.path.lexists(self.folder / f"{PREFIX}{number}"):
@@ -187,7 +187,8 @@ class StateFolder:
             write_file(change / INDEX, index.as_json())
             (change / INDEX).replace(self.folder / INDEX)
 
-    def _refuse_what_is_not_ours(self) -> None:
+    def _refuse_other_folders(self) -> None:
+        """Raise ContentError if the folder holds files but was not made by a server."""
         names = {path.name for path in self.folder.iterdir()}
         ours = (*LEFTOVERS, ALERTS_PREFIX)
         others = [n for n in names if not n.startswith(ours) and not LAKE_NAME.fullmatch(n)]
@@ -195,7 +196,7 @@ class StateFolder:
             raise _refused(self.folder, "holds files but no uploads; name another --state")
 
     def _remove_leftovers(self) -> None:
-        """Remove what a server that was killed within a change left behind, and nothing else."""
+        """Remove the folders of changes that a killed server left behind, and nothing else."""
         for path in self.folder.iterdir():
             is_leftover = path.name.startswith(LEFTOVERS) or CONTENT_NAME.fullmatch(path.name)
             if is_leftover and path != self.content and is_folder(path):
@@ -203,7 +204,7 @@ class StateFolder:
 
 
 def _locked(folder: Path) -> int | None:
-    """Lock a folder as long as the descriptor that is returned is open."""
+    """Lock a folder and return a descriptor; closing that releases the lock."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

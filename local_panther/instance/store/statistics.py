@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from local_panther.instance.check.model import Counts, StoredItem
 
-# Kinds that are not counted, such as packs, are missing.
+# Other kinds, such as packs, are not counted.
 NAMES = {
     "rule": "rules",
     "scheduled_rule": "rules",
@@ -30,8 +30,8 @@ def upload_statistics(
     """Count the new, modified and total items of an upload.
 
     Args:
-        uploaded: Its items, by ID.
-        stored: What was stored before, by ID.
+        uploaded: The items of the upload, by ID.
+        stored: The items stored before it, by ID.
     """
     statistics = no_statistics()
     for item_id, item in uploaded.items():

@@ -1,4 +1,4 @@
-"""The GraphQL API: checks a request against the schema and the limits, and runs it."""
+"""Runs GraphQL requests, after checking them against the limits and the schema."""
 
 from importlib import resources
 from typing import Any
@@ -30,7 +30,7 @@ PLACES_AFTER_2021 = ("DIRECTIVE_DEFINITION",)
 
 
 class Api:
-    """A GraphQL schema whose fields are answered by an instance."""
+    """A GraphQL schema whose fields an instance resolves."""
 
     def __init__(self, instance: Instance) -> None:
         self._content = ContentOperations(instance.library)
@@ -51,8 +51,8 @@ class Api:
     ) -> dict[str, Any]:
         """Run one GraphQL request and return the response as plain JSON.
 
-        Whatever is wrong with a request becomes an error in the response. One that names what the
-        schema does not have is refused with the code that clients read as "not supported".
+        An invalid request gives errors in the response. A request for fields that the schema lacks
+        is refused with the code that clients read as "not supported".
         """
         try:
             document = parse(Source(query), max_tokens=MAX_TOKENS)
@@ -70,15 +70,15 @@ class Api:
         return dict(result.formatted)
 
     def close(self) -> None:
-        """Take no more uploads."""
+        """Refuse further uploads."""
         self._content.close()
 
 
 def load_schema() -> GraphQLSchema:
-    """Return the schema in `schema.graphql`, as clients of the specification of 2021 know it.
+    """Return the schema in `schema.graphql`, limited to the GraphQL specification of 2021.
 
-    Of graphql-core's own directives, one may be put where that specification has no place: older
-    clients, as gql in mcp-panther, end with an exception when they ask for the schema.
+    graphql-core adds a directive with a location that this specification lacks. Older clients, such
+    as gql in mcp-panther, raise an exception for it when they load the schema.
     """
     schema = build_schema(
         resources.files(__package__).joinpath("schema.graphql").read_text("utf-8")

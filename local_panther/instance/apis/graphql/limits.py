@@ -1,4 +1,4 @@
-"""How large a GraphQL request may be, whatever fragments make of it."""
+"""Limits the size of GraphQL requests, with fragments expanded."""
 
 from graphql import (
     DocumentNode,
@@ -11,17 +11,17 @@ from graphql import (
     SelectionSetNode,
 )
 
-MAX_TOKENS = 2000  # of a query; those of panther_analysis_tool have some 400 at the most
-MAX_DEPTH = 20  # fields in fields; those that ask for the whole schema have 13
-MAX_FIELDS = 1000  # fragments written out, each alias a field
-MAX_OPERATIONS = 10  # fields of Query or Mutation, each alias one: each is a piece of work
+MAX_TOKENS = 2000  # in a query; those of panther_analysis_tool have at most about 400
+MAX_DEPTH = 20  # levels of fields; requests for the whole schema have 13
+MAX_FIELDS = 1000  # with fragments expanded; each alias counts
+MAX_OPERATIONS = 10  # fields of Query or Mutation; each alias counts
 
 
 def check_size(document: DocumentNode) -> None:
-    """Refuse a request that asks for too much.
+    """Refuse a request that is too large.
 
     Raises:
-        GraphQLError: It does; the message names the limit.
+        GraphQLError: The request exceeds a limit; the message names it.
     """
     fragments = {
         definition.name.value: definition
@@ -34,7 +34,7 @@ def check_size(document: DocumentNode) -> None:
 
 
 class _Size:
-    """Counts the fields of an operation while it looks at them, to stop early."""
+    """A count of the fields of an operation, which stops at the limit."""
 
     def __init__(self, fragments: dict[str, FragmentDefinitionNode]) -> None:
         self._fragments = fragments

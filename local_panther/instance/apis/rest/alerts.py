@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from local_panther.alerts.incidents import SEVERITIES
 from local_panther.instance.alerts.model import (
     ALERT,
     DETECTION_ERROR,
@@ -16,7 +17,6 @@ from local_panther.instance.apis.identity import USER, USER_ACTOR
 from local_panther.instance.apis.rest.requests import (
     BAD,
     NOT_FOUND,
-    SEVERITIES,
     Page,
     Parameters,
     Reply,
@@ -26,11 +26,11 @@ from local_panther.instance.apis.rest.requests import (
 )
 from local_panther.times import iso
 
-SYSTEM_ERROR = "SYSTEM_ERROR"  # of which there are none: no sources, no destinations of theirs
+SYSTEM_ERROR = "SYSTEM_ERROR"  # never occurs here: its causes, Panther's own services, are missing
 TYPES = (ALERT, DETECTION_ERROR, SYSTEM_ERROR)
 DETECTION_TYPES = ("RULE", "SCHEDULED_RULE", "POLICY", "CORRELATION_RULE")
 SUBTYPES = (*DETECTION_TYPES, *(f"{name}_ERROR" for name in DETECTION_TYPES), SYSTEM_ERROR)
-WEBHOOK = "webhook"  # the one destination
+WEBHOOK = "webhook"  # the only destination
 FORMATS = ("PLAIN_TEXT", "HTML")
 PAGE, LARGEST_PAGE = 25, 50
 MAX_COMMENT = 100_000  # characters
@@ -38,7 +38,7 @@ MAX_CHANGED = 1000  # alerts, in one request
 
 
 class AlertRoutes:
-    """Answers the paths of alerts."""
+    """The handlers of the paths of alerts."""
 
     def __init__(self, store: AlertStore) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class AlertRoutes:
         wanted = _filter(parameters)
         without = parameters.many("log-source"), parameters.many("resource-type")
         parameters.end()
-        if wanted.kind == SYSTEM_ERROR or any(without):  # no alert here has any of these
+        if wanted.kind == SYSTEM_ERROR or any(without):  # no alert here matches any of these
             return Reply({"results": []})
         try:
             found = self._store.find(wanted, page.limit + 1, page.cursor)
@@ -141,7 +141,7 @@ class AlertRoutes:
 
 
 def alert_json(kept: TrackedAlert) -> dict[str, Any]:
-    """Return an alert as the API describes it."""
+    """Return an alert in the form of the API."""
     found = kept.found
     plain: dict[str, Any] = {
         "id": found.id,
@@ -165,7 +165,7 @@ def alert_json(kept: TrackedAlert) -> dict[str, Any]:
 
 
 def _deliveries(delivery: WebhookDelivery | None) -> list[dict[str, Any]]:
-    """Return the latest attempt of a delivery, if there was one."""
+    """Return a list with the latest attempt of a delivery, or an empty one."""
     if delivery is None or delivery.dispatched is None:
         return []
     return [
@@ -181,7 +181,7 @@ def _deliveries(delivery: WebhookDelivery | None) -> list[dict[str, Any]]:
 
 
 def comment_json(comment: Comment) -> dict[str, Any]:
-    """Return a comment as the API describes it."""
+    """Return a comment in the form of the API."""
     return {
         "id": comment.id,
         "alertId": comment.alert_id,

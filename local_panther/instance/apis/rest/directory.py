@@ -50,13 +50,13 @@ def get_role(request: RestRequest) -> Reply:
 
 
 def list_tokens(request: RestRequest) -> Reply:
-    """List the tokens; never what they are."""
+    """List the tokens, without their values."""
     request.parameters.end()
     return Reply({"results": [TOKEN]})
 
 
 def get_token(request: RestRequest) -> Reply:
-    """Return a token by ID, or `self`; never what it is."""
+    """Return a token by ID or `self`, without its value."""
     return _one(request, TOKEN, (TOKEN["id"], "self"), "token")
 
 

@@ -1,4 +1,4 @@
-"""The forms of stored items in the REST API, from their YAML and back to it."""
+"""Converts stored items from YAML to the form of the REST API and back."""
 
 import json
 import uuid
@@ -8,11 +8,12 @@ from typing import Any
 
 import yaml
 
+from local_panther.alerts.incidents import SEVERITIES
 from local_panther.content.model import DEFAULT_DEDUP_MINUTES
 from local_panther.content.simple import transpile_detection
 from local_panther.errors import FieldError
 from local_panther.instance.apis.identity import NAMESPACE
-from local_panther.instance.apis.rest.requests import BAD, SEVERITIES, RequestError
+from local_panther.instance.apis.rest.requests import BAD, RequestError
 from local_panther.instance.check.safe_yaml import load_yaml
 
 Spec = Mapping[str, Any]
@@ -20,14 +21,14 @@ Spec = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Field:
-    """A key of an item in the API, and where it is in the YAML.
+    """A key of an item in the API, and its key in the YAML.
 
     Attributes:
         name: The key in the API.
         key: The key in the YAML.
-        shown: Returns the API's value of what the YAML holds.
-        read: Returns what the YAML holds of the API's value.
-        default: The API's value if the YAML holds none; the key is left out if it is None.
+        shown: Converts a value of the YAML to that of the API.
+        read: Converts a value of the API to that of the YAML.
+        default: The API's value if the YAML has none; if it is None, the key is left out.
     """
 
     name: str
@@ -53,14 +54,14 @@ def _shown_tests(tests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _read_tests(of: str) -> Callable[[Any], list[dict[str, Any]]]:
+def _read_tests(key: str) -> Callable[[Any], list[dict[str, Any]]]:
     def read(tests: Any) -> list[dict[str, Any]]:
         found = []
         for test in tests:
             read = {
                 "Name": test["name"],
                 "ExpectedResult": test["expectedResult"],
-                of: json.loads(test["resource"]),
+                key: json.loads(test["resource"]),
             }
             mocks = [
                 {"objectName": name, "returnValue": value}
@@ -149,11 +150,11 @@ class Form:
 
     Attributes:
         path: The first part of its paths.
-        kinds: The AnalysisTypes that it is for.
+        kinds: The AnalysisTypes of its items.
         id_key: The key of the ID in the YAML.
-        name: What an item is called in messages.
-        fields: Its keys.
-        is_simple: True for rules with a Detection in place of a body, False for those with a body.
+        name: The noun for an item in messages.
+        fields: The keys of an item.
+        is_simple: True for rules with a Detection, False for those with a Python body.
     """
 
     path: str
@@ -164,23 +165,23 @@ class Form:
     is_simple: bool = False
 
     def takes(self, spec: Spec) -> bool:
-        """Return whether an item is of this kind."""
+        """Return whether an item belongs to this kind."""
         return spec["AnalysisType"] in self.kinds and (
             spec["AnalysisType"] != "rule" or ("Detection" in spec) == self.is_simple
         )
 
     def id_of(self, item_id: str) -> str:
-        """Return the ID of an item in the API: queries have one that is not their name."""
+        """Return the ID of an item in the API; for a query, it differs from the name."""
         is_query = self.fields is QUERY
         return str(uuid.uuid5(NAMESPACE, item_id)) if is_query else item_id
 
     def shown(self, spec: Spec, body: str, *, with_python: bool = True) -> dict[str, Any]:
-        """Return an item as the API describes it.
+        """Return an item in the form of the API.
 
         Args:
-            spec: Its YAML.
+            spec: The YAML of the item.
             body: Its Python, "" if it has none.
-            with_python: Show the Python of a simple rule.
+            with_python: Include the Python of a simple rule.
         """
         item_id = spec[self.id_key]
         plain: dict[str, Any] = {"id": self.id_of(item_id), "managed": False}
@@ -201,11 +202,11 @@ class Form:
         """Return the YAML of an item that a client sent.
 
         Args:
-            plain: What it sent.
-            before: The YAML so far, of which what the API has no key for stays.
+            plain: The item in the form of the API.
+            before: The stored YAML; keys that the API does not have are kept.
 
         Raises:
-            RequestError: A value has no known form.
+            RequestError: A value has an unknown form.
         """
         spec = {"AnalysisType": self.kinds[0], "Enabled": True} | dict(before)
         if self.fields is QUERY:

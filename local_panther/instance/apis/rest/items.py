@@ -1,4 +1,4 @@
-"""Detections, helpers, data models and queries over REST: a change is an upload of one item."""
+"""Detections, helpers, data models and queries over REST. A change uploads one item."""
 
 import base64
 import io
@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from local_panther.alerts.incidents import SEVERITIES
 from local_panther.instance.apis import UNSUPPORTED
 from local_panther.instance.apis.identity import USER, USER_ACTOR
 from local_panther.instance.apis.rest.forms import FORMS, QUERY, Form
@@ -15,7 +16,6 @@ from local_panther.instance.apis.rest.requests import (
     BAD,
     CONFLICT,
     NOT_FOUND,
-    SEVERITIES,
     Page,
     Parameters,
     Reply,
@@ -31,7 +31,7 @@ COMPLIANCE = ("PASS", "FAIL", "ERROR")
 
 
 class ItemRoutes:
-    """Answers the paths of one kind of items."""
+    """The handlers of the paths of one kind of items."""
 
     def __init__(self, library: Library, form: Form) -> None:
         self._library = library
@@ -85,10 +85,10 @@ class ItemRoutes:
         return Reply(self._shown(item_id))
 
     def replace(self, request: RestRequest) -> Reply:
-        """Store an item anew, or a new one."""
+        """Create or replace an item."""
         named = self._named(request, default=request.id)
         if self._form.id_of(named) != request.id and self._form.fields is not QUERY:
-            raise RequestError(BAD, f"id: {named!r} is not that of the path")
+            raise RequestError(BAD, f"id: {named!r} differs from the ID in the path")
         is_known = named in self._library.items
         self._store(request, self._library.spec(named) if is_known else {})
         reply = self._shown(named)
@@ -96,7 +96,7 @@ class ItemRoutes:
         return Reply({"data": reply} if self._form.path == "globals" else reply, status)
 
     def change_query(self, request: RestRequest) -> Reply:
-        """Store a query anew."""
+        """Replace a query."""
         item_id = self._stored(request.id)
         if self._named(request) != item_id:
             raise RequestError(BAD, f"name: {UNSUPPORTED}: a query keeps its name, {item_id!r}")
@@ -148,7 +148,7 @@ class ItemRoutes:
         return named
 
     def _store(self, request: RestRequest, before: Mapping[str, Any]) -> None:
-        """Upload an item, which is checked as any other upload is."""
+        """Upload an item, with the same checks as any upload."""
         parameters = request.parameters
         runs_tests = parameters.flag("run-tests-first", default=False)
         if runs_tests or parameters.flag("run-tests-only", default=False):
@@ -182,7 +182,7 @@ class ItemRoutes:
 
 
 def item_routes(library: Library) -> dict[str, ItemRoutes]:
-    """Return the routes of all kinds of items, by the first part of their paths."""
+    """Return the handlers of all kinds of items, by the first part of their paths."""
     return {form.path: ItemRoutes(library, form) for form in FORMS}
 
 

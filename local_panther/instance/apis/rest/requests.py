@@ -1,4 +1,4 @@
-"""What the REST API gets and gives: parameters, pages and errors."""
+"""Requests and replies of the REST API: parameters, pages and errors."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,18 +9,22 @@ from local_panther.times import parse_time
 
 T = TypeVar("T")
 NOT_FOUND, CONFLICT, BAD = 404, 409, 400
-SEVERITIES = ("INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL")
 
 
 class RequestError(Exception):
     """A request that is refused; the message says why.
 
     Attributes:
-        status: Of HTTP.
+        status: HTTP status of the reply.
     """
 
     def __init__(self, status: int, message: str) -> None:
-        """Take the status and what the client is told."""
+        """Refuse a request.
+
+        Args:
+            status: HTTP status of the reply.
+            message: Message for the client.
+        """
         super().__init__(message)
         self.status = status
 
@@ -30,8 +34,8 @@ class Reply:
     """The answer to a request.
 
     Attributes:
-        body: Plain JSON; None for an answer without a body.
-        status: Of HTTP.
+        body: Plain JSON; None for a reply without a body.
+        status: HTTP status.
     """
 
     body: Any = None
@@ -39,21 +43,24 @@ class Reply:
 
 
 class Parameters:
-    """The query string of a request. One that nobody asked for is an error: it may be a filter."""
+    """The query-string parameters of a request.
+
+    Each is read once. An unknown one is an error in `end`, since ignoring a filter would be wrong.
+    """
 
     def __init__(self, given: Mapping[str, Sequence[str]]) -> None:
-        """Take the values of each name."""
+        """Use the values of each parameter, by name."""
         self._left = dict(given)
 
     def text(self, name: str, default: str = "") -> str:
-        """Return the value of a name."""
+        """Return the value of a parameter."""
         values = self._left.pop(name, [default])
         if len(values) != 1:
             _bad(f"{name}: is given more than once")
         return values[0]
 
     def many(self, name: str, allowed: Sequence[str] = ()) -> tuple[str, ...]:
-        """Return the values of a name, given again and again or with commas between them."""
+        """Return the values of a parameter that is repeated or has a list with commas."""
         given = self._left.pop(name, [])
         values = tuple(part for value in given for part in value.split(",") if part)
         for value in values:
@@ -62,23 +69,23 @@ class Parameters:
         return values
 
     def choice(self, name: str, allowed: Sequence[str], default: str = "") -> str:
-        """Return the value of a name that has few."""
+        """Return the value of a parameter that has a few possible ones."""
         value = self.text(name, default)
         if value != default and value not in allowed:
             _bad(f"{name}: {value!r} is not one of {', '.join(allowed)}")
         return value
 
     def flag(self, name: str, *, default: bool) -> bool:
-        """Return the value of a name that is true or false."""
+        """Return the value of a parameter that is true or false."""
         return self.choice(name, ("true", "false"), str(default).lower()) == "true"
 
     def integer(self, name: str, default: T, most: int | None = None) -> int | T:
-        """Return the number of a name.
+        """Return the value of a parameter that is a number.
 
         Args:
-            name: The name.
-            default: What to return if it is not given.
-            most: The largest that may be asked for.
+            name: The name of the parameter.
+            default: The value if it is missing.
+            most: The highest number that is allowed.
         """
         text = self.text(name)
         if not text:
@@ -90,7 +97,7 @@ class Parameters:
         return int(text)
 
     def time(self, name: str) -> float | None:
-        """Return the time of a name in seconds since 1970, None if it is not given."""
+        """Return a time in seconds since 1970; None if the parameter is missing."""
         text = self.text(name)
         time = parse_time(text) if text else None
         if text and time is None:
@@ -98,7 +105,7 @@ class Parameters:
         return time
 
     def end(self) -> None:
-        """Refuse what is left."""
+        """Refuse the parameters that were not read."""
         for name in self._left:
             _bad(f"{name}: {UNSUPPORTED} as a parameter of this path")
 
@@ -108,9 +115,9 @@ class RestRequest:
     """A request to one of the paths.
 
     Attributes:
-        parameters: Of the query string.
-        body: The JSON of the request, None if it has none.
-        id: What the path names; "" if it names nothing.
+        parameters: Query-string parameters.
+        body: The JSON of the request; None if it has none.
+        id: The ID in the path; "" if there is none.
     """
 
     parameters: Parameters
@@ -118,7 +125,7 @@ class RestRequest:
     id: str = ""
 
     def mapping(self, required: Iterable[str] = ()) -> Mapping[str, Any]:
-        """Return the body, which must be an object that has some keys."""
+        """Return the body, which must be an object with the required keys."""
         if not isinstance(self.body, dict):
             _bad("the body is not a JSON object")
         for name in required:
@@ -129,11 +136,11 @@ class RestRequest:
 
 @dataclass
 class Page:
-    """The part of a list that a request asks for.
+    """The page of a list that a request asks for.
 
     Attributes:
-        limit: How many entries at most.
-        cursor: What the page before ended with; "" for the first page.
+        limit: Highest number of entries.
+        cursor: The cursor that the previous page returned; "" for the first page.
     """
 
     limit: int
@@ -151,9 +158,9 @@ class Page:
         """Return the page.
 
         Args:
-            found: Its entries, and one more if there are more.
+            found: Its entries, followed by one more if there is a next page.
             plain: Returns an entry as JSON.
-            mark: Returns the cursor of what follows an entry.
+            mark: Returns the cursor of the page after an entry.
         """
         shown = found[: self.limit]
         body: dict[str, Any] = {"results": [plain(entry) for entry in shown]}
@@ -162,7 +169,7 @@ class Page:
         return Reply(body)
 
     def reply_by(self, entries: Mapping[str, T], plain: Callable[[T], Any]) -> Reply:
-        """Return the page of entries that are all at hand, by their IDs."""
+        """Return the page of a list in memory, in order of IDs."""
         if self.cursor and self.cursor not in entries:
             _bad(f"cursor: {self.cursor!r} is not one that a page ended with")
         following = [name for name in sorted(entries) if name > self.cursor]
@@ -170,7 +177,7 @@ class Page:
 
 
 def text_of(body: Mapping[str, Any], name: str, allowed: Sequence[str] = ()) -> str:
-    """Return a text of a body; "" if it is not there."""
+    """Return a text of a body; "" if it is missing."""
     value = body.get(name)
     if value is None:
         return ""

@@ -1,4 +1,4 @@
-"""Finds who answers a path of the REST API."""
+"""Routes requests of the REST API to their handlers."""
 
 import json
 import logging
@@ -21,15 +21,15 @@ from local_panther.instance.apis.rest.requests import (
 from local_panther.instance.instance import Instance
 
 Answer = Callable[[RestRequest], Reply]
-ANY = "*"  # a part of a path that names something
+ANY = "*"  # a part of a path that is an ID
 NOT_ALLOWED, FAILED = 405, 500
 
 
 class Router:
-    """The paths of the REST API and what answers them."""
+    """The paths of the REST API and their handlers."""
 
     def __init__(self, instance: Instance) -> None:
-        """Take what is served."""
+        """Route requests to an instance."""
         alerts = AlertRoutes(instance.alerts)
         self._routes: dict[tuple[str, ...], dict[str, Answer]] = {
             ("alerts",): {"GET": alerts.find, "PATCH": alerts.change_many},
@@ -57,8 +57,8 @@ class Router:
         """Answer a request.
 
         Args:
-            method: Of HTTP.
-            path: As it was sent, with its % signs.
+            method: HTTP method.
+            path: The path as it was sent, percent-encoded.
             query: The values of each parameter.
             text: The body, "" if there is none.
         """

@@ -1,1 +1,1 @@
-"""What each operation of the GraphQL API answers: one method for each field, named as the field."""
+"""Resolvers of the GraphQL API: one method for each field of Query and Mutation, with its name."""

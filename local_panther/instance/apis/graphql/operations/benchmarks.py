@@ -11,7 +11,7 @@ from local_panther.times import HOUR, iso, parse_time
 
 
 class BenchmarkOperations:
-    """Answers the operations of benchmarks."""
+    """The resolvers of benchmarks."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance

@@ -1,4 +1,4 @@
-"""The operations on content: what panther_analysis_tool asks for."""
+"""The operations on content, which panther_analysis_tool uses."""
 
 import importlib.metadata
 import json
@@ -28,7 +28,7 @@ NOTHING_PASSES: dict[str, Any] = {
 
 
 class ContentOperations:
-    """Answers the operations on content."""
+    """The resolvers of operations on content."""
 
     def __init__(self, library: Library) -> None:
         self._library = library
@@ -50,7 +50,7 @@ class ContentOperations:
         return {"pantherVersion": f"local (panther_core {core})"}
 
     def featureFlags(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Answer that every feature is on."""
+        """Return every feature flag as on."""
         return {"flags": [{"flag": flag["flag"], "treatment": True} for flag in input["flags"]]}
 
     def transpileFilters(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
@@ -75,22 +75,22 @@ class ContentOperations:
         return {"pythonBody": body, "tests": [_test(test) for test in spec.get("Tests") or []]}
 
     def uploadDetectionEntities(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Upload content, and wait for the outcome."""
+        """Upload content, and return the outcome."""
         outcome = self._library.upload(input["data"])
         if outcome.problems:
             raise GraphQLError("; ".join(map(str, outcome.problems)))
         return _plain(outcome.statistics)
 
     def uploadDetectionEntitiesAsync(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Upload content."""
+        """Start an upload, and return its receipt."""
         return self._receipt(input["data"], store=True)
 
     def validateBulkUpload(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Check an upload, and store nothing."""
+        """Start the check of an upload, and return its receipt; store nothing."""
         return self._receipt(input["data"], store=False)
 
     def detectionEntitiesUploadStatus(self, *_: Any, receiptId: str) -> dict[str, Any]:
-        """Return what became of an upload."""
+        """Return the outcome of an upload, if it has ended."""
         outcome = self._outcome(receiptId)
         if outcome is None:
             return {"status": "NOT_PROCESSED"}
@@ -101,7 +101,7 @@ class ContentOperations:
         return {"status": "COMPLETED", "result": statistics}
 
     def validateBulkUploadStatus(self, *_: Any, receiptId: str) -> dict[str, Any]:
-        """Return what a check found."""
+        """Return the problems that a check found, if it has ended."""
         outcome = self._outcome(receiptId)
         if outcome is None:
             return {"status": "NOT_PROCESSED"}
@@ -109,7 +109,7 @@ class ContentOperations:
         return {"status": status, "result": {"issues": _issues(outcome)}}
 
     def deleteDetections(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Delete detections, with their queries if asked to."""
+        """Delete detections, with their queries if requested."""
         with_linked, dry_run = input.get("includeSavedQueries"), input.get("dryRun")
         ids, names = self._delete(
             input["ids"], queries=False, with_linked=bool(with_linked), dry_run=bool(dry_run)
@@ -117,7 +117,7 @@ class ContentOperations:
         return {"ids": ids, "savedQueryNames": names}
 
     def deleteSavedQueriesByName(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Delete queries, with their rules if asked to."""
+        """Delete queries, with their rules if requested."""
         with_linked, dry_run = input.get("includeDetections"), input.get("dryRun")
         names, ids = self._delete(
             input["names"], queries=True, with_linked=bool(with_linked), dry_run=bool(dry_run)
@@ -127,7 +127,7 @@ class ContentOperations:
     def _delete(
         self, ids: list[str], *, queries: bool, with_linked: bool, dry_run: bool
     ) -> tuple[list[str], list[str]]:
-        """Delete items, and those that are linked to them; returns both."""
+        """Delete items and those that are linked to them; return the IDs of both."""
         library = self._library
         linked = library.linked(ids, queries=queries) if with_linked else []
         own = library.delete(ids, queries=queries, dry_run=dry_run)
@@ -153,11 +153,11 @@ def _failed(error: Exception) -> UploadOutcome:
 
 
 def _filter(text: str) -> dict[str, Any]:
-    """Return a translated filter; for an invalid one, a filter that lets nothing through.
+    """Return a translated filter; for an invalid one, return a filter that matches nothing.
 
-    panther_analysis_tool asks for all filters of a repository at once, and where it gets an error
-    it tests every rule without any. So an invalid filter is not an error of the answer: it fails
-    the tests of its own rule, and the log says what is wrong with it.
+    panther_analysis_tool sends all filters of a repository in one request, and ignores all of them
+    if it gets an error. So an invalid filter is not an error of the response. It makes the tests of
+    its own rule fail, and the log names the problem.
     """
     try:
         return transpile_filters(_json(text)) or NOTHING_TO_FILTER
@@ -167,24 +167,24 @@ def _filter(text: str) -> dict[str, Any]:
 
 
 def _body(text: str) -> str:
-    """Return the Python of a simple detection; for an invalid one, a body that raises the reason.
+    """Return the Python of a simple detection; for an invalid one, a body that raises the error.
 
-    The tool asks for all of them at once too.
+    panther_analysis_tool sends all of them in one request too.
     """
     try:
         return transpile_detection(_json(text))
     except FieldError as error:
         return f"raise ValueError({str(error)!r})\n"
-    except (AttributeError, LookupError, TypeError) as error:  # a value of another kind
-        reason = f"is no simple detection: {type(error).__name__}: {error}"
+    except (AttributeError, LookupError, TypeError) as error:  # a value of the wrong type
+        reason = f"is not a valid simple detection: {type(error).__name__}: {error}"
         return f"raise ValueError({reason!r})\n"
 
 
 def _correlation_results(text: str) -> list[dict[str, Any]]:
     """Run the unit tests of a correlation rule.
 
-    panther_analysis_tool skips a rule that the API answers with an error, and prints nothing of a
-    result but its name. So a rule that is wrong fails each of its tests by a name that says why.
+    panther_analysis_tool skips a rule if the response is an error, and prints only the name of a
+    result. So an invalid rule fails each of its tests, and the name of each result has the error.
     """
     try:
         spec = load_yaml(text)

@@ -27,7 +27,7 @@ DESCRIPTIONS = {
 
 
 class LakeOperations:
-    """Answers the operations of the data lake."""
+    """The resolvers of the data lake."""
 
     def __init__(self, instance: Instance) -> None:
         self._queries = instance.lake
@@ -52,7 +52,7 @@ class LakeOperations:
         return _query_json(self._get(id))
 
     def dataLakeQueries(self, *_: Any, input: dict[str, Any] | None = None) -> dict[str, Any]:
-        """List the queries that are remembered."""
+        """List the remembered queries."""
         asked = input or {}
         found = [query for query in self._queries.all() if _is_wanted(query, asked)]
         start, size = _start(asked.get("cursor")), _size(asked.get("pageSize", 25))
@@ -75,7 +75,7 @@ class LakeOperations:
         return {"edges": edges, "pageInfo": _page_info(start, size, len(tables))}
 
     def dataLakeDatabaseTable(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Return a table; a log type names its table too."""
+        """Return a table, by its name or its log type."""
         database, wanted = input["databaseName"], input["tableName"].lower().replace(".", "_")
         for table in self._database(database)["tables"]:
             if table["name"] == wanted:
@@ -114,7 +114,7 @@ def _table_json(name: str, columns: list[tuple[str, str]]) -> dict[str, Any]:
 
 
 def snowflake_type(kind: str) -> str:
-    """Return a type of DuckDB as Snowflake calls it."""
+    """Return the name of a DuckDB type in Snowflake."""
     if kind.endswith("[]"):
         return "ARRAY"
     return {"VARCHAR": "TEXT", "JSON": "VARIANT", "TIMESTAMP": "TIMESTAMP_NTZ"}.get(kind, kind)

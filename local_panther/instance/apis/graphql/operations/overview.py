@@ -1,4 +1,4 @@
-"""Metrics and log sources; and what a local instance cannot have."""
+"""The operations on metrics and log sources, and those on AI, which are refused."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -19,13 +19,13 @@ SOURCE = "CloudTrail files of --replay"
 
 
 class OverviewOperations:
-    """Answers metrics and log sources."""
+    """The resolvers of metrics and log sources."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
 
     def metrics(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Count alerts and bytes of a time."""
+        """Count the alerts and bytes of a period."""
         start, end = _time(input["fromDate"], "fromDate"), _time(input["toDate"], "toDate")
         minutes = input.get("intervalInMinutes") or DEFAULT_INTERVAL
         if minutes < 1 or (end - start) / (minutes * MINUTE) > MAX_BUCKETS:
@@ -55,7 +55,7 @@ class OverviewOperations:
         }
 
     def sources(self, *_: Any, input: dict[str, Any] | None = None) -> dict[str, Any]:
-        """List the one log source: what was replayed."""
+        """List the one log source, the replayed files."""
         summary = self._instance.alerts.fact(SUMMARY)
         page = {"hasNextPage": False, "hasPreviousPage": False}
         edges = [{"node": _source(summary)}] if summary and not (input or {}).get("cursor") else []
@@ -92,7 +92,7 @@ class OverviewOperations:
 def _series(
     label: str, points: Iterable[tuple[float, float]], start: float, minutes: int
 ) -> dict[str, Any]:
-    """Return a sum, and the sums of each interval that has any."""
+    """Return the sum of all points, and the sums of the intervals that have points."""
     buckets: Counter[float] = Counter()
     for time, value in points:
         width = minutes * MINUTE

@@ -1,4 +1,4 @@
-"""Schemas of log types: the names of those that Panther manages, and custom ones as a whole."""
+"""The operations on schemas: Panther's own by name only, and custom ones in full."""
 
 import time
 from typing import Any
@@ -13,8 +13,8 @@ from local_panther.instance.alerts.store import AlertStore
 from local_panther.instance.check.safe_yaml import load_yaml
 from local_panther.times import iso
 
-PREFIX = "schema:"  # of facts
-MANAGED: dict[str, Any] = {  # what is in them is not public
+PREFIX = "schema:"  # of the names of facts
+MANAGED: dict[str, Any] = {  # their fields are not public
     "isManaged": True,
     "isArchived": False,
     "isFieldDiscoveryEnabled": False,
@@ -25,7 +25,7 @@ MANAGED: dict[str, Any] = {  # what is in them is not public
 
 
 class SchemaOperations:
-    """Answers the operations on schemas."""
+    """The resolvers of schemas."""
 
     def __init__(self, store: AlertStore) -> None:
         self._store = store
@@ -42,7 +42,7 @@ class SchemaOperations:
         return {"edges": [{"node": node} for node in shown]}
 
     def createOrUpdateSchema(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Store a custom schema, if it is valid and made from the one that is stored."""
+        """Store a custom schema, if it is valid and based on the stored revision."""
         name = input["name"]
         try:
             check_schema(name, load_yaml(input["spec"]))
@@ -70,5 +70,5 @@ class SchemaOperations:
         return {"schema": schema}
 
     def generateEnrichedEvent(self, *_: Any, input: dict[str, Any]) -> dict[str, Any]:
-        """Return an event with the enrichment that there is here: none."""
+        """Return the event unchanged; there is no enrichment here."""
         return {"enrichedEvent": input["event"]}
