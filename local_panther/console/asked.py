@@ -1,4 +1,4 @@
-"""What a page is asked for, and what it answers."""
+"""Requests for pages of the console, and replies to them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from local_panther.instance.apis.rest.requests import Parameters, RequestError
 
 @dataclass(frozen=True)
 class Asked:
-    """A request of somebody who is signed in.
+    """A request of a person who is signed in.
 
     Attributes:
-        session: Theirs.
-        path: The part of the path that names something; "" if none does.
-        query: The values of each parameter of the address.
-        form: The fields of a form; of several with one name the last.
+        session: The session of the person.
+        path: The ID in the path; "" if there is none.
+        query: The values of each query-string parameter.
+        form: The fields of a form; if several have the same name, the last one.
         address: The path and the query, as they were sent.
     """
 
@@ -31,10 +31,10 @@ class Asked:
         return self.query.get(name, [""])[-1].strip()
 
     def many(self, name: str, allowed: Sequence[str]) -> tuple[str, ...]:
-        """Return the values of a parameter that are among those allowed.
+        """Return the values of a parameter that allows only some.
 
         Raises:
-            RequestError: One is not.
+            RequestError: A value is not allowed.
         """
         values = tuple(value for value in self.query.get(name, ()) if value)
         for value in values:
@@ -43,7 +43,7 @@ class Asked:
         return values
 
     def number(self, name: str) -> int:
-        """Return the value of a parameter that counts; 0 if it is missing.
+        """Return the value of a parameter that is a number; 0 if it is missing.
 
         Raises:
             RequestError: It is not a number.
@@ -51,7 +51,7 @@ class Asked:
         return self._one(name).integer(name, 0)
 
     def time(self, name: str) -> float | None:
-        """Return the value of a parameter in seconds since 1970; None if it is missing.
+        """Return a time in seconds since 1970; None if the parameter is missing.
 
         Raises:
             RequestError: It is not a time.
@@ -64,12 +64,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Page:
-    """A page to be rendered.
+    """A page to render.
 
     Attributes:
-        template: Its template.
-        values: What it shows.
-        status: Of HTTP.
+        template: The name of its template.
+        values: The values for the template.
+        status: HTTP status.
     """
 
     template: str
@@ -79,7 +79,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Moved:
-    """Where to look instead.
+    """A redirect.
 
     Attributes:
         address: A path of this server.
@@ -90,11 +90,11 @@ class Moved:
 
 @dataclass(frozen=True)
 class Download:
-    """A file.
+    """A file to download.
 
     Attributes:
-        name: What it is called.
-        text: Its content.
+        name: The name of the file.
+        text: The content of the file.
     """
 
     name: str

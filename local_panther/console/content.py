@@ -1,4 +1,4 @@
-"""The content in use: what runs, what it has found, and what was read and set aside."""
+"""The page of the content in use, and of what the latest replay read and found."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,11 +17,11 @@ class Item:
 
     Attributes:
         kind: Its AnalysisType in words.
-        severity: Of a rule; "" for others.
-        is_enabled: None for what cannot be disabled.
-        signals: How often it matched in the latest replay; None if it did not run.
-        alerts: Alerts of it that are kept.
-        errors: How often it raised in the latest replay.
+        severity: The severity of a rule; "" for other items.
+        is_enabled: Whether it is enabled; None if it cannot be disabled.
+        signals: Number of its matches in the latest replay; None if it did not run.
+        alerts: Number of its stored alerts.
+        errors: Number of its exceptions in the latest replay.
         aside: Why it did not run; "" if it did.
     """
 
@@ -36,13 +36,13 @@ class Item:
 
 
 class ContentPage:
-    """Answers the page of the content."""
+    """The handler of the page of the content."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
 
     def shown(self, _: Asked) -> Reply:
-        """Show all items, rules first, and what the latest replay has read."""
+        """Show all items, rules first, and the counts of the latest replay."""
         alerts = self._instance.alerts
         summary: dict[str, Any] | None = alerts.fact(SUMMARY)
         items = self._items(summary or {}, alerts.incidents.rules())

@@ -1,4 +1,4 @@
-"""The list of incidents, the page of one, and what a person does with it."""
+"""The list of incidents, the page of one incident, and the changes that a person makes there."""
 
 import base64
 import json
@@ -28,9 +28,9 @@ from local_panther.roles.log import RoleLog
 PAGE = 50  # incidents
 EVENTS_PAGE = 25
 MAX_RELATED = 20
-MAX_COMMENTS = 200  # of an incident, the latest
-MAX_ALERTS = 1000  # of an incident that are shown
-ANY = "ANY"  # status
+MAX_COMMENTS = 200  # shown of an incident, the latest
+MAX_ALERTS = 1000  # shown of an incident
+ANY = "ANY"  # value of the filter for any status
 FILTERS = ("severity", "status", "rule", "principal", "search", "from", "to")
 
 
@@ -40,7 +40,7 @@ class Note:
 
     Attributes:
         comment: The comment.
-        title: Of the alert that it is on.
+        title: The title of the alert that it belongs to.
     """
 
     comment: Comment
@@ -48,7 +48,7 @@ class Note:
 
 
 class Incidents:
-    """Answers the pages of incidents."""
+    """The handlers of the pages of incidents."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
@@ -57,7 +57,9 @@ class Incidents:
 
     def listed(self, asked: Asked) -> Reply:
         """Show incidents, the worst first."""
-        changes = self._alerts.changes  # before they are read: what changes later is told
+        changes = (
+            self._alerts.changes
+        )  # read before the incidents, so that no later change is missed
         wanted = _filter(asked)
         after = _place(asked.text("after"))
         found = self._incidents.find(replace(wanted, after=after), PAGE + 1)
@@ -98,7 +100,7 @@ class Incidents:
             {
                 "row": row,
                 "incident": incident,
-                # Of a flood not all alerts are kept
+                # Only some alerts of a flood are kept.
                 "sentence": incident.sentence if is_whole else row.sentence,
                 "card": Card(incident, ["PATHS"]),
                 "kept": kept,
@@ -137,7 +139,7 @@ class Incidents:
         return Moved(_back(asked, f"/console/incidents/{incident_id}"))
 
     def events(self, asked: Asked) -> Reply:
-        """Show the events of an alert that are kept, as they were recorded."""
+        """Show the stored events of an alert, as they were recorded."""
         start = asked.number("from")
         try:
             kept = self._alerts.get(asked.path)
@@ -156,7 +158,7 @@ class Incidents:
         )
 
     def _read(self) -> Mapping[str, Any]:
-        """Return what the answer rests on."""
+        """Return the line on the records that were read, and whether it is a warning."""
         summary = self._alerts.fact(SUMMARY)
         if summary is None:
             return {"basis": "No replay has finished yet.", "is_warning": True}
@@ -173,19 +175,19 @@ class Incidents:
     def _get(self, alert_id: str) -> tuple[IncidentRow, Incident]:
         incident_id = self._id_of(alert_id)
         found = self._incidents.get(incident_id)
-        if found is None:  # a replay has just joined it with another one
+        if found is None:  # a replay has just merged it into another one
             raise RequestError(404, f"{alert_id}: no such incident any more; look again")
         row, plain = found
         queries = self._alerts.fact(QUERIES) or {}
         if plain is None:
             return row, self._alone(incident_id, queries)
         incident = incident_from(plain, queries)
-        if row.number is None:  # the numbers of others are those of another replay
+        if row.number is None:  # the numbers in it are those of an earlier replay
             return row, replace(incident, number=0, session_of=0, same_address=())
         return row, replace(incident, number=row.number)
 
     def _alone(self, alert_id: str, queries: Mapping[str, str]) -> Incident:
-        """Return an alert as an incident, of which there is no more than the alert."""
+        """Return an incident that consists of one alert."""
         kept = self._alerts.get(alert_id)
         events = self._alerts.events(alert_id, 0, MAX_EVENTS)
         return incidents_of([_alert(kept, events)], RoleLog(), queries)[0]
@@ -210,7 +212,7 @@ class Incidents:
 
 
 def tally_of(summary: Mapping[str, Any]) -> Tally:
-    """Return what a replay has read, from its summary."""
+    """Return the counts of a replay from its summary."""
     reading = summary.get("reading", {})
     numbers = ("duplicates", "wanted", "outside", "late")
     tally = Tally(
@@ -267,7 +269,7 @@ def _severity(kept: TrackedAlert) -> tuple[int, float]:
 
 
 def _chosen(asked: Asked) -> dict[str, Any]:
-    """Return the fields of the filter as they were filled in."""
+    """Return the fields of the filter as the person filled them in."""
     texts = {name: asked.text(name) for name in FILTERS if name != "severity"}
     return {"severity": asked.many("severity", SEVERITIES), **texts}
 
@@ -294,18 +296,18 @@ def _mark(row: IncidentRow) -> str:
 
 
 def _place(mark: str) -> tuple[Any, ...]:
-    """Return the place after which a page begins; none for the first page."""
+    """Return the position after which a page begins; () for the first page."""
     if not mark:
         return ()
     try:
         rank, entered, tried, first, incident_id = json.loads(base64.urlsafe_b64decode(mark))
         return int(rank), int(entered), int(tried), float(first), str(incident_id)
     except (ValueError, TypeError, RecursionError) as error:
-        raise RequestError(400, "after: is not a place that a page ended with") from error
+        raise RequestError(400, "after: is not a cursor that a page ended with") from error
 
 
 def _back(asked: Asked, default: str) -> str:
-    """Return where a form was sent from: a list or a page of this server, and nothing else."""
+    """Return the list or page that a form was sent from; the default for any other address."""
     back = asked.form.get("back", "")
     is_list = back == "/" or back.startswith("/?")
     is_page = back == default or back.startswith(f"{default}?")

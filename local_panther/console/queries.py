@@ -1,7 +1,6 @@
-"""Queries of the lake: those of runbooks with the values of an alert, and any other SQL.
+"""The pages of lake queries: queries of runbooks with the values of an alert, and any other SQL.
 
-They are run and remembered by what runs those of the API, with the same limits and in the same
-words.
+They run like the queries of the API, with the same limits and messages.
 """
 
 import io
@@ -27,8 +26,8 @@ from local_panther.lake.reading import DATABASES, MAX_ROWS
 from local_panther.output.rows import write_csv
 
 PAGE = 100  # rows
-SET = "set."  # what fields with parameters begin with
-RECENT = 10  # queries that are listed
+SET = "set."  # prefix of form fields with query parameters
+RECENT = 10  # queries in the list of recent ones
 EXAMPLE = """SELECT eventTime, eventName, errorCode, sourceIPAddress
 FROM panther_logs.public.aws_cloudtrail
 WHERE eventName = 'AssumeRole'
@@ -37,14 +36,14 @@ LIMIT 100"""
 
 
 class Queries:
-    """Answers the pages of queries."""
+    """The handlers of the pages of queries."""
 
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._lake = instance.lake
 
     def editor(self, asked: Asked) -> Reply:
-        """Show a field for SQL, with the tables and columns."""
+        """Show a field for SQL, and the tables with their columns."""
         problem, tables = "", {}
         try:
             tables = self._lake.tables()
@@ -71,7 +70,7 @@ class Queries:
         )
 
     def run(self, asked: Asked) -> Reply:
-        """Start a query: one of a runbook by its name, or SQL."""
+        """Start a query, given by its name in a runbook or as SQL."""
         name = asked.form.get("name", "")
         sql = asked.form.get("sql", "").replace("\r\n", "\n")
         if name:
@@ -93,7 +92,7 @@ class Queries:
         return Moved(f"/console/queries/{query.id}")
 
     def result(self, asked: Asked) -> Reply:
-        """Show what became of a query: its rows, in an order that can be chosen."""
+        """Show the state of a query, and its rows in the chosen order."""
         query = self._get(asked.path)
         found = query.found
         names = [name for name, _ in found.columns] if found else []
@@ -125,10 +124,11 @@ class Queries:
     def download(self, asked: Asked) -> Reply:
         """Return the rows of a query as CSV."""
         query = self._get(asked.path)
-        if query.found is None:
+        found = query.found
+        if found is None:
             raise RequestError(409, "the query has no rows to export; run it again")
         out = io.StringIO()
-        write_csv(query.found.rows, [name for name, _ in query.found.columns], out)
+        write_csv(found.rows, [name for name, _ in found.columns], out)
         return Download(f"{query.id}.csv", out.getvalue())
 
     def cancel(self, asked: Asked) -> Reply:
@@ -158,7 +158,7 @@ def _is_number(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
 
 
 def _key(value: Any) -> tuple[int, float, str]:
-    """Return what a value is sorted by: what is missing first, then numbers, then texts."""
+    """Return a sort key: missing values come first, then numbers, then texts."""
     if value is None:
         return 0, 0.0, ""
     if isinstance(value, (int, float)):

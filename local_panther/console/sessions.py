@@ -1,4 +1,4 @@
-"""Who is signed in. A browser gets a cookie for the token, or for a link that works once."""
+"""Sessions of people who sign in, with the token or with a link that works once."""
 
 import hashlib
 import hmac
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MAX_SESSIONS = 20  # beyond it the oldest one ends
+MAX_SESSIONS = 20  # a further one ends the oldest
 SESSION_SECONDS = 12 * 3600
 CODE_SECONDS = 3600
 MAX_CODES = 20
@@ -19,8 +19,8 @@ class Session:
     """A browser that is signed in.
 
     Attributes:
-        csrf: What each form of its pages holds, and no page elsewhere knows.
-        ends: When it ends, on the clock of the sessions.
+        csrf: A secret in each form of its pages, which pages of other sites do not know.
+        ends: When it ends, by the clock of `Sessions`.
     """
 
     csrf: str
@@ -32,23 +32,23 @@ class Session:
 
 
 class Sessions:
-    """The sessions of a server, in memory: they end with it."""
+    """The sessions of a server, in memory only."""
 
     def __init__(self, token: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Start with none.
+        """Start without sessions.
 
         Args:
-            token: Signs a person in.
-            clock: Returns seconds.
+            token: The token with which a person signs in.
+            clock: Returns the time in seconds.
         """
         self._token = token.encode()
         self._clock = clock
         self._lock = threading.Lock()
         self._found: dict[str, Session] = {}  # by the hash of the cookie, the oldest first
-        self._codes: dict[str, float] = {}  # hash and end of each that has not been used
+        self._codes: dict[str, float] = {}  # unused codes: when each expires, by its hash
 
     def new_code(self) -> str:
-        """Return a code that signs in once, within the hour."""
+        """Return a code with which a person can sign in once, within an hour."""
         code = secrets.token_urlsafe(24)
         with self._lock:
             self._codes[_hash(code)] = self._clock() + CODE_SECONDS
@@ -63,13 +63,13 @@ class Sessions:
         return self._begin()
 
     def use_code(self, code: str) -> str | None:
-        """Return a cookie for a code, which is used up; None if there is no such code."""
+        """Return a cookie for a code, and delete the code; None if the code is invalid."""
         with self._lock:
             ends = self._codes.pop(_hash(code), 0.0)
         return self._begin() if ends > self._clock() else None
 
     def get(self, cookie: str) -> Session | None:
-        """Return the session of a cookie; None if it has none, or it has ended."""
+        """Return the session of a cookie; None if there is none or it has ended."""
         with self._lock:
             found = self._found.get(_hash(cookie))
             if found and found.ends <= self._clock():
@@ -93,5 +93,5 @@ class Sessions:
 
 
 def _hash(secret: str) -> str:
-    """Return what a secret is looked up by: the time that takes tells nothing of the secret."""
+    """Return the key of a secret: the time of looking up a hash reveals nothing of the secret."""
     return hashlib.sha256(secret.encode("utf-8", "replace")).hexdigest()

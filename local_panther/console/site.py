@@ -1,8 +1,8 @@
-"""The console over HTTP: who is signed in, which page a path is, and what its headers say.
+"""The console over HTTP: sign-in, paths and headers.
 
-Nothing but the cookie of a session counts here, and it counts nowhere else: the APIs want the
-token in a header, which no page of another site can send. Each change needs what only the forms of
-these pages hold.
+Only the cookie of a session gives access here, and it gives no access to the APIs: these need the
+token in a header, which no page of another site can send. Each change needs a secret that only the
+forms of these pages have.
 """
 
 import asyncio
@@ -28,14 +28,14 @@ from local_panther.instance.instance import Instance
 from local_panther.report.page import report_environment
 
 LOGIN, LOGOUT, LIVE, HOME = "/console/login", "/console/logout", "/console/live", "/"
-ICON = "/favicon.ico"  # browsers ask for one
+ICON = "/favicon.ico"  # browsers request it
 CSRF = "csrf"
 MAX_FORM = 512 * 1024  # bytes
 MAX_FIELDS = 200
 FORM_SECONDS = 60.0
-MAX_LIVE = 50  # pages that are told of changes
-LOOK_SECONDS = 0.5  # between two looks for changes
-ALIVE_SECONDS = 15.0  # between two signs of life
+MAX_LIVE = 50  # open pages that are notified of changes
+LOOK_SECONDS = 0.5  # between two checks for changes
+ALIVE_SECONDS = 15.0  # between two messages that keep the connection open
 LIVE_SECONDS = 3600.0
 NEXT = re.compile(r"/(?:console/[!-~]*|\?[!-~]*)?")
 FORM = "application/x-www-form-urlencoded"
@@ -48,7 +48,7 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-ONE = "([^/]{1,200})"  # part of a path, which names something
+ONE = "([^/]{1,200})"  # the ID in a path
 Answer = Callable[[Asked], Reply]
 
 
@@ -56,11 +56,11 @@ class Console:
     """The pages of an instance."""
 
     def __init__(self, instance: Instance, sessions: Sessions) -> None:
-        """Prepare.
+        """Prepare the pages.
 
         Args:
-            instance: What the pages are about.
-            sessions: Who is signed in.
+            instance: The instance that the pages show.
+            sessions: The sessions of people who are signed in.
         """
         self._instance = instance
         self._sessions = sessions
@@ -88,7 +88,7 @@ class Console:
         ]
 
     def close(self) -> None:
-        """End what would go on as long as a page is open."""
+        """End the responses that notify open pages."""
         self._closing.set()
 
     def has(self, path: str) -> bool:
@@ -112,13 +112,13 @@ class Console:
             if request.method == hdrs.METH_POST:
                 return await self._change(request, session)
             if request.path == LIVE:
-                return await self._tell(request)
+                return await self._notify(request)
             return await self._reply(request, session, {})
         except RequestError as error:
             return self._error(error, session)
         except ConnectionError:
             raise
-        except Exception as error:  # such as a full disk, or what content code has forged
+        except Exception as error:  # such as a full disk, or data that content code has forged
             logging.exception("%s %s", request.method, request.path)
             message = f"this page failed ({type(error).__name__}); the server's terminal says why"
             return self._error(RequestError(500, message), session)
@@ -127,7 +127,7 @@ class Console:
         form = await _form(request)
         if not session.allows(form.get(CSRF, "")):
             raise RequestError(
-                403, "the form is not of a page of this session; nothing was changed"
+                403, "the form is not from a page of this session; nothing was changed"
             )
         if request.path == LOGOUT:
             self._sessions.end(request.cookies.get(_cookie_name(request), ""))
@@ -164,7 +164,7 @@ class Console:
         return self._page(reply, asked.session, address=asked.address)
 
     async def _login(self, request: web.Request) -> web.Response:
-        """Sign in by a code in the address or the token in a form, and show the rest."""
+        """Sign in with a code in the address or the token in a form; otherwise show the form."""
         after = request.query.get("next", HOME)
         after = after if NEXT.fullmatch(after) else HOME
         problem, status = "", 200
@@ -173,7 +173,9 @@ class Console:
             cookie = self._sessions.sign_in((await _form(request)).get("token", "").strip())
             problem, status = ("", 200) if cookie else ("This is not the token.", 403)
         elif code := request.query.get("code", ""):
-            if request.method == hdrs.METH_GET:  # what only looks ahead does not use it up
+            if (
+                request.method == hdrs.METH_GET
+            ):  # HEAD, for example of a link preview, does not use it up
                 cookie = self._sessions.use_code(code)
             problem, status = "This link was used or has expired: sign in with the token.", 403
         if cookie is None:
@@ -185,10 +187,10 @@ class Console:
         )
         return response
 
-    async def _tell(self, request: web.Request) -> web.StreamResponse:
-        """Tell a page of changes, as server-sent events, as long as its session lasts."""
+    async def _notify(self, request: web.Request) -> web.StreamResponse:
+        """Notify a page of changes with server-sent events while its session lasts."""
         if self._live >= MAX_LIVE:
-            return web.Response(status=204, headers=HEADERS)  # which asks not to try again
+            return web.Response(status=204, headers=HEADERS)  # tells the browser not to reconnect
         headers = HEADERS | {hdrs.CONTENT_TYPE: "text/event-stream"}
         response = web.StreamResponse(headers=headers)
         self._live += 1
@@ -222,7 +224,7 @@ class Console:
         page = Page("error.html.j2", {"message": str(error)}, error.status)
         response = self._page(page, session)
         if session is None:
-            response.force_close()  # its body, if there is one, is not waited for
+            response.force_close()  # do not wait for a body
         return response
 
     def _page(self, page: Page, session: Session | None, address: str = HOME) -> web.Response:
@@ -245,10 +247,10 @@ async def _form(request: web.Request) -> dict[str, str]:
     """Return the fields of a form.
 
     Raises:
-        RequestError: It is none, too large or too slow.
+        RequestError: The body is not a form, is too large or arrives too slowly.
     """
     if request.content_type != FORM:
-        raise RequestError(415, f"Only {FORM} is taken")
+        raise RequestError(415, f"Only {FORM} is accepted")
     body = b""
     try:
         async with asyncio.timeout(FORM_SECONDS):

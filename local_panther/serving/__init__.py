@@ -1,1 +1,1 @@
-"""The replay behind an instance: stored content over recorded CloudTrail, in its own process."""
+"""The replay behind an instance: runs the stored content over CloudTrail, in its own process."""

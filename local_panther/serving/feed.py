@@ -1,4 +1,4 @@
-"""Feeds an instance with what the stored content finds in recorded CloudTrail."""
+"""Replays CloudTrail with the stored content, and stores the results in the instance."""
 
 import logging
 import math
@@ -14,13 +14,13 @@ from local_panther.serving.looking import Files, Watched
 from local_panther.serving.process import ReplayAgain, ReplayFailed, ReplayProcess
 from local_panther.serving.results import Results
 
-POLL_SECONDS = 2.0  # between two looks for new files
-AGAIN_SECONDS = 60.0  # from a replay that failed to the next one
+POLL_SECONDS = 2.0  # between two searches for new files
+AGAIN_SECONDS = 60.0  # before a failed replay is tried again
 Tell = Callable[[str], None]
 
 
 class Feed:
-    """A replay of some paths, as soon as there is content; a context manager that ends it."""
+    """A thread that replays some paths, once there is content, while its context lasts."""
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class Feed:
         """Prepare the replay.
 
         Args:
-            instance: What gets the alerts.
+            instance: The instance that gets the alerts.
             paths: Files and folders of CloudTrail.
-            workers: Processes that scan files.
-            tell: Called with a line on how it went.
-            follow: Go on with files that are delivered later.
+            workers: Number of processes that scan files.
+            tell: Called with a line about each result or problem.
+            follow: Continue with files that are delivered later.
             trust: Run content without the box.
         """
         self._instance = instance
@@ -48,19 +48,19 @@ class Feed:
         self._tell = tell
         self._follows = follow
         self._box = TRUSTED if trust else BOXED
-        self._files: Files = {}  # that the latest replay has read
+        self._files: Files = {}  # read by the latest replay
         self._process: ReplayProcess | None = None
         self._waiting_seconds = WAITING_SECONDS
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
     def __enter__(self) -> "Feed":
-        """Start it."""
+        """Start the thread."""
         self._thread.start()
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        """Stop it; what it has not finished leaves nothing behind."""
+        """Stop the thread; an unfinished replay leaves nothing behind."""
         self._stopping.set()
         self._instance.library.changed.set()
         if process := self._process:
@@ -84,7 +84,7 @@ class Feed:
             self._end_process()
 
     def _follow(self, watched: Watched) -> None:
-        """Replay what there is, and whatever there is more."""
+        """Replay the current files, and those that are delivered later."""
         changed = self._instance.library.changed
         before: Files = {}
         told, is_first, again = watched.problems, True, math.inf
@@ -94,7 +94,7 @@ class Feed:
                 self._end_process()
                 self._replay(self._files, is_passed_over=True)
             found = watched.found()
-            # A file that is still being written has another size at the next look.
+            # A file that is still being written has another size at the next search.
             is_new = found != self._files and found == before
             if is_first or is_new or time.monotonic() > again:
                 self._files, is_first = found, False
@@ -104,15 +104,15 @@ class Feed:
             if watched.problems != told:
                 told = watched.problems
                 for problem in told:
-                    self._tell(f"--follow: {problem}; what was there stays")
+                    self._tell(f"--follow: {problem}; its known files stay")
             self._stopping.wait(POLL_SECONDS)
 
     def _replay(self, files: Files | None, *, is_passed_over: bool = False) -> bool:
-        """Run the content in use over files, hand what it finds on, and return whether it could.
+        """Run the stored content over files, store the results, and return whether that succeeded.
 
         Args:
-            files: Which; None for all.
-            is_passed_over: Only take note of the alerts.
+            files: The files; None for all.
+            is_passed_over: Only record which alerts to pass over.
         """
         if self._stopping.is_set():
             return False
@@ -129,20 +129,22 @@ class Feed:
                 self._pass_over(results)
             else:
                 self._take(results, f" (everything again: {why})" if why else "")
-        except Exception as error:  # a full disk, results that content code has spoiled
+        except (
+            Exception
+        ) as error:  # for example a full disk, or results that content code has forged
             self._fail(error)
             if not self._stopping.is_set():
-                is_told = isinstance(error, ReplayFailed)
-                text = f"{error}" if is_told else f"{type(error).__name__}: {error}"
+                is_message = isinstance(error, ReplayFailed)
+                text = f"{error}" if is_message else f"{type(error).__name__}: {error}"
                 self._tell(f"replay: failed: {text}")
             return False
         return True
 
     def _add(self, files: Files) -> str | None:
-        """Let the process that has replayed the other files replay those that are new.
+        """Let the process that replayed the other files replay the new ones.
 
         Returns:
-            Why a new one has to replay everything; None if it has not.
+            Why a new process has to replay all files; None if the new files were added.
         """
         if self._process is None:
             return ""
@@ -197,6 +199,6 @@ class Feed:
         self._tell(f"replay: {count}{how}; new alerts: {new:,}")
 
     def _pass_over(self, results: Results) -> None:
-        """Take note of what new content finds in records that came before it: no alerts."""
+        """Record which alerts new content finds in earlier records, instead of creating them."""
         self._instance.alerts.pass_over(results.read_alerts())
-        self._tell("replay: the content that was uploaded is in use for what comes from now on")
+        self._tell("replay: the uploaded content is in use for records from now on")

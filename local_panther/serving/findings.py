@@ -1,4 +1,4 @@
-"""The lines of signals and rule matches that a replay writes, and the databases made of them."""
+"""Writes the signals and rule matches of a replay as lines, and builds databases from them."""
 
 import hashlib
 import json
@@ -12,36 +12,36 @@ from local_panther.lake.lines import repaired
 from local_panther.lake.parts import add_earlier_part
 from local_panther.times import sql_timestamp
 
-PART_BYTES = 16 * 1024 * 1024  # of lines, from which on they are a part of their own
+PART_BYTES = 16 * 1024 * 1024  # of lines; above it they are stored as a part of their own
 KINDS = ("signals", "matches", "names")
 
 
 class FindingLines:
-    """Lines as `store_findings` reads them.
+    """The files of lines for `store_findings`.
 
-    A forked process can go on where it is (`rest`, `move`), and so can its parent.
+    After `rest`, a process can be forked; the child calls `move`, and both can write further lines.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the files.
+        """Create the files.
 
         Args:
-            folder: For them.
+            folder: The folder for the files.
         """
         self._folder = folder
-        self._parts: list[Path] = []  # folders of databases that are complete
-        self._refused = 0  # in them
+        self._parts: list[Path] = []  # folders of complete databases
+        self._refused = 0  # lines in the parts that DuckDB did not accept
         self._named: dict[tuple[str, str], dict[str, Any]] = {}  # signals, with their first alert
         self._paths: dict[str, list[Path]] = {}
         self._files: dict[str, BinaryIO] = {}
         self._open(folder, [])
 
     def _open(self, folder: Path, before: list[dict[str, Path]]) -> None:
-        """Begin files in a folder.
+        """Create new files in a folder.
 
         Args:
             folder: The folder.
-            before: Files that come before these.
+            before: Earlier files, whose lines come before those of the new ones.
         """
         own = {kind: folder / f"{kind}-{len(self._parts) + 1}.ndjson" for kind in KINDS}
         self._paths = {kind: [paths[kind] for paths in (*before, own)] for kind in KINDS}
@@ -52,9 +52,9 @@ class FindingLines:
         """Write a match of a rule.
 
         Args:
-            event: What it is of: an event of a log, or the row of a query.
-            time: Of the event, in seconds since 1970.
-            match: What is known of it.
+            event: The matched event of a log, or the matched row of a query.
+            time: Time of the event, in seconds since 1970.
+            match: The columns of the rule and its match.
         """
         alert = self._named.get((match["p_rule_id"], row_id(event, time, match["p_rule_id"])), {})
         self._write("signals", _line(event, time, {**match, **alert}))
@@ -63,9 +63,9 @@ class FindingLines:
         """Write a match that has become part of an alert.
 
         Args:
-            event: See `signal`, and `time`, too.
-            time: Of the event.
-            match: What is known of it and its alert.
+            event: See `signal`.
+            time: See `signal`.
+            match: The columns of the rule, its match and the alert.
         """
         self._write("matches", _line(event, time, match))
         key = match["p_rule_id"], row_id(event, time, match["p_rule_id"])
@@ -75,7 +75,7 @@ class FindingLines:
             self._write("names", {"p_rule_id": key[0], "p_row_id": key[1], **alert})
 
     def rest(self) -> None:
-        """Prepare to be copied in a forked process; what is much by now is stored for good."""
+        """Prepare for a fork. Store the lines permanently if there are many."""
         for file in self._files.values():
             file.flush()
         if self._bytes >= PART_BYTES:
@@ -90,18 +90,18 @@ class FindingLines:
             self._open(self._folder, [])
 
     def move(self, folder: Path) -> None:
-        """Go on in a forked process, whose parent goes on with the files.
+        """Continue in a forked process, while its parent continues with the files.
 
         Args:
-            folder: For further lines.
+            folder: The folder for further lines.
         """
         self._open(folder, [{kind: paths[-1] for kind, paths in self._paths.items()}])
 
     def store(self, databases: Path) -> int:
-        """Make the databases and return how many lines DuckDB does not accept.
+        """Create the databases and return how many lines DuckDB does not accept.
 
         Args:
-            databases: The folder for them.
+            databases: The folder for the databases.
         """
         for file in self._files.values():
             file.close()
@@ -121,7 +121,7 @@ class FindingLines:
 
 
 def row_id(event: Mapping[str, Any], time: float, rule_id: str) -> str:
-    """Return what tells the matches of a rule apart: the ID of the event, or one for the row.
+    """Return an ID for the match of a rule: the ID of the event, or a hash of the row.
 
     Args:
         event: The event or row.
@@ -135,7 +135,7 @@ def row_id(event: Mapping[str, Any], time: float, rule_id: str) -> str:
 
 
 def _line(event: Mapping[str, Any], time: float, match: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a line as `store_findings` reads it."""
+    """Return a line for `store_findings`."""
     line: dict[str, Any] = {"m": match, "a": event.get("p_parse_time") or sql_timestamp(time)}
     if _is_of_a_log(event):
         line["e"] = event
@@ -146,5 +146,5 @@ def _line(event: Mapping[str, Any], time: float, match: Mapping[str, Any]) -> di
 
 
 def _is_of_a_log(event: Mapping[str, Any]) -> bool:
-    """Return whether an event is a record of a log; a row of a query holds JSON as text."""
+    """Return whether an event is a record of a log; rows of queries hold JSON as text."""
     return "p_row_id" in event and not isinstance(event.get("userIdentity"), str)

@@ -1,10 +1,9 @@
-"""A replay that goes on with files which are delivered later.
+"""A replay that continues with files that are delivered later.
 
-What it finds after each delivery is what a replay of all files finds that are there, and costs what
-the new ones hold. Records are processed for good once their order is settled (see
-`records.arrivals`). Then a forked process takes over a copy of everything, processes those that
-wait, does what is due at the end, and writes the results; this process goes on as if there had been
-no end.
+After each delivery, its results are those of a replay of all files so far, but only the new files
+are read. This process only processes records whose order is settled (see `records.arrivals`). Then
+it forks. The child processes the waiting records too, finishes the replay and writes the results;
+this process continues with the next delivery.
 """
 
 import gc
@@ -45,9 +44,9 @@ def following(
 
     Args:
         content: The root of the content repository.
-        folder: For what is written down in the meantime.
-        paths: What the files come from.
-        workers: Processes that scan files.
+        folder: The folder for the data of the replay.
+        paths: The folders and buckets that the files come from.
+        workers: Number of processes that scan files.
         waiting_seconds: See `Arrivals`.
 
     Raises:
@@ -64,7 +63,7 @@ def following(
 
 
 class Following:
-    """The state of such a replay."""
+    """The state of a replay that can continue."""
 
     def __init__(
         self,
@@ -81,16 +80,16 @@ class Following:
         self._timelines = Timelines(run.content, run.lake, run.errors)
         self._stream = Stream(run, settings, self._timelines, observer=recorder)
         self._read = Tally()
-        self._found = Tally()  # what was found wrong in looking for files
-        self._paths_overlap = False  # so that files are read twice
+        self._found = Tally()  # problems of the search for files
+        self._paths_overlap = False  # files would be read twice
         self._arrivals = Arrivals(self._read, workers, s3, waiting_seconds=waiting_seconds)
 
     def add(self, order: Order, results: Results) -> bool:
-        """Read further files and write the results of all; return whether that went well.
+        """Read further files and write the results of all; return whether that succeeded.
 
         Raises:
-            OutOfPlace: The files change the order of what has been processed: nothing can be added
-                any more.
+            OutOfPlace: A record belongs before one that was already processed. No files can be
+                added any more.
         """
         results.folder.mkdir()
         results.databases.mkdir()
@@ -115,7 +114,7 @@ class Following:
         return True
 
     def _files(self, order: Order) -> list[str]:
-        """Return the files to read; what is wrong with the paths is looked at again if it was."""
+        """Return the files to read. If paths had problems before, search them again."""
         if order.files is not None and order.number > 1 and not self._found.problems:
             return order.files
         self._found = Tally()
@@ -144,7 +143,7 @@ class Following:
         self._run.rest()
         self._stream.role_log.rest()
         sys.stderr.flush()
-        gc.freeze()  # or a garbage collection there would copy all that this process holds
+        gc.freeze()  # a garbage collection in the child would copy all memory of this process
         child = os.fork()
         if child:
             gc.unfreeze()

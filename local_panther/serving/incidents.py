@@ -1,4 +1,4 @@
-"""Hands the incidents of a replay over to the instance: of those that it has, only their ranks."""
+"""Hands new and changed incidents of a replay to the instance, and the ranks of all."""
 
 import hashlib
 import json
@@ -10,25 +10,25 @@ from local_panther.alerts.model import Alert
 from local_panther.alerts.runbook import QUOTED
 from local_panther.instance.alerts.incident_model import found_incident, incident_id
 
-Marks = dict[str, str]  # by incident, what it was like
+Marks = dict[str, str]  # fingerprints of incidents, by ID
 
 
 class HandedIncidents:
-    """The incidents that the instance has got."""
+    """The incidents that the instance has."""
 
     def __init__(self) -> None:
         """Start with none."""
         self._marks: Marks = {}
 
     def take_note(self, marks: Mapping[str, str]) -> None:
-        """Record what the instance has now."""
+        """Record the fingerprints of the incidents that the instance has now."""
         self._marks = dict(marks)
 
     def changed(self, incidents: Iterable[Incident], id_of: Callable[[Alert], str]) -> "Changes":
-        """Return which incidents are news.
+        """Return the incidents that are new or have changed.
 
         Args:
-            incidents: All of them.
+            incidents: All incidents of the replay.
             id_of: Returns the ID of an alert.
         """
         found = Changes()
@@ -43,12 +43,12 @@ class HandedIncidents:
 
 
 class Changes:
-    """What is news of the incidents.
+    """The new and changed incidents of a replay.
 
     Attributes:
-        marks: What each is like, by ID.
-        ranks: The number of each, by ID.
-        incidents: Those that are news, with the IDs of their alerts.
+        marks: The fingerprint of each incident, by ID.
+        ranks: The number of each incident, by ID.
+        incidents: Those that are new or have changed, with the IDs of their alerts.
     """
 
     def __init__(self) -> None:
@@ -58,25 +58,25 @@ class Changes:
 
     @property
     def alerts(self) -> list[Alert]:
-        """The alerts of the incidents that are news."""
+        """The alerts of the new and changed incidents."""
         return [alert for incident, _ in self.incidents for alert in incident.alerts]
 
     def lines(self) -> Iterator[str]:
-        """Yield the ranks of all, and each incident that is news."""
+        """Yield a line with the ranks of all, and one for each new or changed incident."""
         yield json.dumps(self.ranks) + "\n"
         for incident, ids in self.incidents:
             yield json.dumps(found_incident(incident, ids).as_json(), default=str) + "\n"
 
 
 def named_queries(alerts: Iterable[Alert], texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the queries that runbooks of alerts name, with their SQL."""
+    """Return the SQL of the queries that runbooks of alerts name, by name."""
     books = dict.fromkeys(alert.runbook for alert in alerts)
     names = dict.fromkeys(name for book in books for name in QUOTED.findall(book))
     return {name: texts[name] for name in names if name in texts}
 
 
 def _mark(incident: Incident, ids: Sequence[str]) -> str:
-    """Return what is different if an incident has changed; its rank alone does not count."""
+    """Return a fingerprint of an incident, which does not depend on its rank."""
     roles = incident.roles
     seen: list[Any] = [
         [*ids],

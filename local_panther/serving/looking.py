@@ -1,4 +1,4 @@
-"""Looks for files that are delivered to folders and buckets."""
+"""Finds files that are delivered to folders and buckets."""
 
 import contextlib
 import time
@@ -10,11 +10,11 @@ from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.s3 import is_s3, s3_for
 
-BUCKET_SECONDS = 60.0  # between two looks at a bucket: each costs requests
+BUCKET_SECONDS = 60.0  # between two listings of a bucket, which cost requests
 
 
 class Stamp(NamedTuple):
-    """What changes with a file: its size in bytes, and its time in nanoseconds or its ETag."""
+    """The size of a file in bytes, with its time in nanoseconds or its ETag."""
 
     size: int
     change: int | str
@@ -27,11 +27,11 @@ class Watched:
     """The files in some folders and buckets.
 
     Attributes:
-        problems: Why buckets and folders could not be listed at the latest look.
+        problems: Why buckets and folders could not be listed at the latest search.
     """
 
     def __init__(self, paths: Sequence[str]) -> None:
-        """Look at nothing yet.
+        """Prepare the search.
 
         Args:
             paths: Files, folders and `s3://bucket/prefix`.
@@ -40,18 +40,18 @@ class Watched:
         self._buckets = [path for path in paths if is_s3(path)]
         self._s3 = s3_for(paths)
         self._looked = -BUCKET_SECONDS
-        self._objects: dict[str, Files] = {}  # by bucket, at the latest look that went well
+        self._objects: dict[str, Files] = {}  # by bucket, at its latest successful listing
         self.problems: list[str] = []
         self._bucket_problems: list[str] = []
 
     def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         self._s3.close()
 
     def found(self) -> Files:
-        """Return the files that there are.
+        """Return the current files.
 
-        A bucket is listed once in a while, and what was in it stays if it cannot be listed: the
+        A bucket is listed every BUCKET_SECONDS. If that fails, its known files are returned and the
         reason is in `problems`.
         """
         if time.monotonic() - self._looked >= BUCKET_SECONDS:

@@ -1,6 +1,6 @@
-"""What an instance tells the process that replays for it, and how that answers.
+"""Orders of an instance to its replay process, and the answers.
 
-Both look at files in one folder, and at a byte in a pipe beside them that says that one is there.
+Both are files in one folder. A byte in a pipe in that folder announces each file.
 """
 
 import json
@@ -17,14 +17,14 @@ BYTE = b"\n"
 
 @dataclass(frozen=True)
 class Order:
-    """Files to replay, in addition to those of the orders before.
+    """An order to replay files, in addition to those of the earlier orders.
 
     Attributes:
-        number: From 1.
+        number: Number of the order, from 1.
         paths: Files, folders and `s3://bucket/prefix`.
-        files: Those of them to read; None for all.
-        is_last: Whether the process can end afterwards.
-        is_passed_over: Whether the instance only takes note of the alerts.
+        files: The files of these paths to read; None for all.
+        is_last: True if the process can exit afterwards.
+        is_passed_over: True if the instance only passes the alerts over.
     """
 
     number: int
@@ -34,20 +34,20 @@ class Order:
     is_passed_over: bool = False
 
     def results(self, folder: Path) -> Results:
-        """Return the place of the results."""
+        """Return the results of the order."""
         return Results(folder / f"results-{self.number}")
 
     def write(self, folder: Path) -> None:
-        """Let the process find the order."""
+        """Write the order for the replay process."""
         text = json.dumps(asdict(self))
         (folder / f"order-{self.number}.json").write_text(text, encoding="utf-8")
 
     @classmethod
     def read(cls, folder: Path, number: int) -> "Order":
-        """Read an order and remove it.
+        """Read an order and remove its file.
 
         Raises:
-            OSError, ValueError, TypeError: There is none.
+            OSError, ValueError, TypeError: There is no valid order.
         """
         path = folder / f"order-{number}.json"
         order = cls(**json.loads(path.read_text(encoding="utf-8")))
@@ -57,10 +57,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Answer:
-    """How it went.
+    """The outcome of an order.
 
     Attributes:
-        again: Why everything has to be replayed by a new process; "" if there are results.
+        again: Why a new process has to replay all files; "" if there are results.
         behind: Seconds by which a record was late, if that is why.
     """
 
@@ -68,7 +68,7 @@ class Answer:
     behind: float = 0.0
 
     def write(self, results: Results) -> None:
-        """Let the instance find the answer."""
+        """Write the answer for the instance."""
         text = json.dumps(asdict(self))
         (results.folder / "answer.json").write_text(text, encoding="utf-8")
 
@@ -77,21 +77,21 @@ class Answer:
         """Read the answer.
 
         Raises:
-            OSError, ValueError, TypeError: There is none.
+            OSError, ValueError, TypeError: There is no valid answer.
         """
         found = json.loads((results.folder / "answer.json").read_text(encoding="utf-8"))
         return cls(str(found["again"]), float(found["behind"]))
 
 
 def next_order(pipe: BinaryIO, folder: Path, number: int) -> Order | None:
-    """Wait for an order and return it; None once no more can come."""
+    """Wait for an order and return it; return None if the instance has closed the pipe."""
     return Order.read(folder, number) if pipe.read(1) else None
 
 
 def make_pipes(folder: Path) -> tuple[int, int]:
-    """Make the pipes and return the instance's ends of them: for orders, and for answers.
+    """Create the pipes for orders and for answers, and return the instance's descriptors.
 
-    It can open them before the process does, as it has both ends of each.
+    Each descriptor has both ends of its pipe, so opening does not wait for the other process.
     """
     ends = []
     for name in (ORDERS, ANSWERS):

@@ -1,4 +1,4 @@
-"""The process that replays for an instance, as the instance sees it."""
+"""Starts and controls the process that replays for an instance."""
 
 import os
 import select
@@ -18,18 +18,18 @@ from local_panther.serving.looking import Files
 from local_panther.serving.orders import BYTE, Answer, Order, make_pipes
 from local_panther.serving.results import Results
 
-SECRET = "PANTHER_"  # what variables with the token and the address begin with
+SECRET = "PANTHER_"  # prefix of the variables with the token and the address
 LAST_LINES = 5
 LAST_BYTES = 8192
-LOOK_SECONDS = 0.25  # between two looks whether it still runs
+LOOK_SECONDS = 0.25  # between two checks that it still runs
 
 
 class ReplayFailed(Exception):
-    """A replay that has no results; the message says why."""
+    """A replay without results; the message says why."""
 
 
 class ReplayAgain(Exception):
-    """Files that cannot be added to what was replayed; the message says why.
+    """Files that cannot be added to a replay, so that all are replayed; the message says why.
 
     Attributes:
         behind: Seconds by which a record was late, if that is why.
@@ -41,10 +41,10 @@ class ReplayAgain(Exception):
 
 
 class ReplayProcess:
-    """A process that replays files as they come.
+    """A process that replays files as they are delivered.
 
     Attributes:
-        files: Those that it has been given.
+        files: The files that it has been given.
     """
 
     def __init__(
@@ -56,22 +56,22 @@ class ReplayProcess:
         waiting_seconds: float,
         box: str,
     ) -> None:
-        """Start it.
+        """Start the process.
 
         Args:
-            work: A folder for all that it writes, which goes with it.
+            work: A folder for its files, which `close` removes.
             copy_content: Copies the content into a folder.
-            paths: What the files come from.
-            workers: Processes that scan files.
+            paths: The folders and buckets that the files come from.
+            workers: Number of processes that scan files.
             waiting_seconds: How long an event waits for earlier ones.
             box: BOXED, or TRUSTED to run content without the box.
 
         Raises:
-            OSError: It cannot be started.
+            OSError: The process cannot be started.
         """
         self.files: Files = {}
         self._work = work
-        self._folder = work.path / "replay"  # what content could write
+        self._folder = work.path / "replay"  # content could write to it
         self._paths = list(paths)
         self._orders = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -87,9 +87,9 @@ class ReplayProcess:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", guard.__file__, guard.REPLAY, *worker],
                 env=_environment(with_aws=any(map(is_s3, paths))),
-                stdin=subprocess.PIPE,  # for whose end the guard waits
+                stdin=subprocess.PIPE,  # the guard stops when it closes
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,  # and no file: the disk may be what is full
+                stderr=subprocess.PIPE,  # not a file, since the disk may be full
             )
             self._messages = _Messages(self._process.stderr)
         except BaseException:
@@ -97,7 +97,7 @@ class ReplayProcess:
             raise
 
     def close(self) -> None:
-        """End it; what it has not finished leaves nothing behind."""
+        """Stop the process and remove its files."""
         self.kill()
         if self._process:
             self._process.wait()
@@ -108,18 +108,18 @@ class ReplayProcess:
         self._work.cleanup()
 
     def kill(self) -> None:
-        """Let the guard end it and all that it has started; any thread may."""
+        """Make the guard kill the process and all that it has started. Any thread may call it."""
         if self._process and self._process.stdin:
             with suppress(OSError):
                 self._process.stdin.close()
 
     @property
     def number(self) -> int:
-        """The number that the system gives to the guard, which started it."""
+        """The process ID of the guard, which started it."""
         return self._process.pid if self._process else 0
 
     def added(self, files: Files) -> list[str] | None:
-        """Return the files that it has not been given; None if one of the others has changed."""
+        """Return the files that it has not been given; None if one that it has has changed."""
         if any(files.get(path) != stamp for path, stamp in self.files.items()):
             return None
         return [path for path in files if path not in self.files]
@@ -130,12 +130,12 @@ class ReplayProcess:
         """Replay further files and return the results of all.
 
         Args:
-            files: All files that there are now; None for those that it finds itself.
-            is_last: No more will come.
-            is_passed_over: The instance will only take note of the alerts.
+            files: All current files; None for those that the process finds itself.
+            is_last: True if no further files will be replayed.
+            is_passed_over: True if the instance will only pass the alerts over.
 
         Raises:
-            ReplayFailed: It has ended.
+            ReplayFailed: The process has exited.
             ReplayAgain: Another process has to replay all files.
         """
         added = None if files is None else self.added(files)
@@ -169,7 +169,7 @@ class ReplayProcess:
 
 
 class _Messages(threading.Thread):
-    """What a process says, of which the last is kept."""
+    """A thread that reads the messages of a process and keeps the latest."""
 
     def __init__(self, pipe: IO[bytes] | None) -> None:
         super().__init__(daemon=True)
@@ -191,7 +191,11 @@ class _Messages(threading.Thread):
 
 
 def _environment(*, with_aws: bool) -> dict[str, str]:
-    """Return what the replay gets of the environment: no secrets, unless AWS's are needed."""
+    """Return the environment of the replay process.
+
+    It has the user's settings but not the token, and credentials of AWS only if S3 is read. The
+    box then removes more.
+    """
     secret = (SECRET,) if with_aws else (SECRET, "AWS_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(secret)}
     return kept | OWN_CODE

@@ -1,4 +1,4 @@
-"""Writes down what a replay finds, for the instance to take over."""
+"""Writes the results of a replay, which the instance then stores."""
 
 import hashlib
 import json
@@ -24,35 +24,42 @@ from local_panther.serving.results import Results
 from local_panther.times import sql_timestamp
 
 LOGS = "panther_logs"
-READING = ("duplicates", "wanted", "outside", "late", "other", "skipped")  # of a tally, besides
-MAX_LEFT_OUT = 5_000  # items of content that are told
-PART_RECORDS = 50_000  # of the lake, from which on a part is not copied any more
+READING = (
+    "duplicates",
+    "wanted",
+    "outside",
+    "late",
+    "other",
+    "skipped",
+)  # further counts of a tally
+MAX_LEFT_OUT = 5_000  # items of content in the summary
+PART_RECORDS = 50_000  # in a part of the lake; a full part is no longer copied
 
 
 class Recorder:
     """An observer of a replay that writes into a folder.
 
-    A forked process can go on where it is (`rest`, `move`) and write the results, while its parent
-    goes on with the records that follow.
+    After `rest`, a process can be forked; the child calls `move` and writes the results, while its
+    parent continues with the next records.
 
     Attributes:
-        handed: Which alerts the instance has got, and `incidents` which incidents.
+        handed: The alerts that the instance has; `incidents` are the incidents that it has.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Make the files.
+        """Create the files.
 
         Args:
-            folder: For them.
+            folder: The folder for the files.
         """
         self._folder = folder
-        self._parts: list[Path] = []  # folders with a part of the lake each, but for the last
+        self._parts: list[Path] = []  # folders of the parts of the lake, the last one still open
         self._lake = self._new_part()
-        self._refused = 0  # of the parts before
+        self._refused = 0  # records that the earlier parts did not accept
         self._findings = FindingLines(folder)
         self.handed = Handed(folder / "events.ndjson")
         self.incidents = HandedIncidents()
-        self._joined: dict[str, set[str]] = {}  # by alert, the rows that are part of it
+        self._joined: dict[str, set[str]] = {}  # IDs of the rows of each alert
         self._log_types: dict[str, set[str]] = {}
         self._bytes = 0
 
@@ -68,7 +75,7 @@ class Recorder:
         self._lake.close()
 
     def rest(self) -> None:
-        """Prepare to be copied in a forked process."""
+        """Prepare for a fork."""
         self._lake.rest()
         if self._part_records >= PART_RECORDS:
             self._refused += self._lake.refused
@@ -78,10 +85,10 @@ class Recorder:
         self.handed.rest()
 
     def move(self, results: Results) -> None:
-        """Go on in a forked process, whose parent goes on with the files.
+        """Continue in a forked process, while its parent continues with the files.
 
         Args:
-            results: Where to write the results later.
+            results: The files for the results.
         """
         self._parts[-1] = results.databases
         self._lake.move(results.databases)
@@ -95,16 +102,16 @@ class Recorder:
         self._bytes += len(record.raw)
 
     def signal(self, signal: Signal) -> None:
-        """Write down a match of a rule."""
+        """Write a match of a rule."""
         self._findings.signal(signal.event, signal.time, _of_rule(signal))
 
     def match(self, match: CorrelationMatch) -> None:
-        """Write down a match of a correlation rule, for each of its events."""
+        """Write a match of a correlation rule, once for each of its events."""
         for event, time in _events_of(match):
             self._findings.signal(event, time, _of_rule(match))
 
     def joined(self, alert: Alert, found: Signal | CorrelationMatch) -> None:
-        """Write down what an alert has gained."""
+        """Write the events that an alert has gained."""
         alert_id = id_of(alert)
         self.handed.change(alert_id)
         rows = self._joined.setdefault(alert_id, set())
@@ -131,14 +138,14 @@ class Recorder:
         results: Results,
         attach: Callable[[Sequence[Alert]], None] | None = None,
     ) -> None:
-        """Complete the lake, and write the alerts that are news and the summary.
+        """Complete the lake, and write the new and changed alerts and the summary.
 
         Args:
-            outcome: What the replay found.
-            results: Where to.
-            attach: Sets the timelines of alerts that do not have them yet.
+            outcome: The outcome of the replay.
+            results: The files for the results.
+            attach: Sets the timelines of alerts that have none yet.
         """
-        self._lake.query("SELECT 1")  # so that there is a database, if no record came
+        self._lake.query("SELECT 1")  # create a database also without records
         self._lake.rest()
         for number, part in enumerate(self._parts[:-1], 1):
             add_earlier_part(part / DATABASE, results.databases, LOGS, number)
@@ -195,13 +202,13 @@ class Recorder:
 
 
 def id_of(alert: Alert) -> str:
-    """Return the ID of an alert: the same in every replay that finds it."""
+    """Return the ID of an alert, which is the same in every replay that finds it."""
     made = (alert.kind, alert.metadata.rule_id, alert.dedup, alert.created_at)
     return hashlib.sha256(json.dumps(made).encode()).hexdigest()[:32]
 
 
 def found_alert(alert: Alert, log_types: list[str]) -> FoundAlert:
-    """Return an alert as the instance keeps it."""
+    """Return an alert in the form that the instance stores."""
     metadata = alert.metadata
     return FoundAlert(
         id=id_of(alert),

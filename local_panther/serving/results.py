@@ -1,4 +1,4 @@
-"""What a replay leaves in a folder for the instance."""
+"""The files in which a replay leaves its results for the instance."""
 
 import json
 from collections.abc import Iterator
@@ -15,29 +15,29 @@ class Results:
     """The files of a replay.
 
     Attributes:
-        folder: Where they are.
+        folder: The folder of the files.
     """
 
     folder: Path
 
     @property
     def databases(self) -> Path:
-        """A folder with the databases of the lake."""
+        """The folder with the databases of the lake."""
         return self.folder / "lake"
 
     @property
     def alerts(self) -> Path:
-        """The alerts, one a line, but for those that have not changed since the results before."""
+        """The alerts that are new or changed since the previous results, one a line."""
         return self.folder / "alerts.ndjson"
 
     @property
     def events(self) -> Path:
-        """The ID of one of these alerts and an event of it, one pair a line."""
+        """Pairs of the ID of one of these alerts and one of its events, one pair a line."""
         return self.folder / "events.ndjson"
 
     @property
     def incidents(self) -> Path:
-        """The ranks of all incidents, and those that are news, one a line."""
+        """The ranks of all incidents, and then the new and changed incidents, one a line."""
         return self.folder / "incidents.ndjson"
 
     @property
@@ -47,19 +47,19 @@ class Results:
 
     @property
     def summary(self) -> Path:
-        """What was read and what went wrong; it is written last."""
+        """The counts and problems of the replay. This file is written last."""
         return self.folder / "summary.json"
 
     @property
     def handed(self) -> Path:
-        """Which alerts were written, and how many events each had in the results before."""
+        """The alerts that were written, and how many events of each the instance has."""
         return self.folder / "handed.json"
 
     def read_summary(self) -> dict[str, Any]:
         """Return the summary.
 
         Raises:
-            OSError: The replay did not get that far.
+            OSError: The replay did not write it.
             ValueError: It is not JSON.
         """
         return dict(json.loads(self.summary.read_text(encoding="utf-8")))
@@ -99,7 +99,7 @@ class Results:
         return {str(incident_id): int(number) for incident_id, number in ranks.items()}
 
     def read_incidents(self) -> Iterator[FoundIncident]:
-        """Yield the incidents that are news.
+        """Yield the new and changed incidents.
 
         Raises:
             OSError: They cannot be read.
@@ -114,14 +114,14 @@ class Results:
         """Return the SQL of the queries that runbooks name, by name.
 
         Raises:
-            OSError: It cannot be read.
-            ValueError, TypeError: It is anything else.
+            OSError: The file cannot be read.
+            ValueError, TypeError: The file has another form.
         """
         found = json.loads(self.queries.read_text(encoding="utf-8"))
         return {str(name): str(sql) for name, sql in found.items()}
 
     def read_kept_events(self) -> dict[str, int]:
-        """Return how many events of alerts are not written, as they were in the results before.
+        """Return how many events of each alert the instance has, which are not written again.
 
         Raises:
             OSError: They cannot be read.

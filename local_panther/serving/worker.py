@@ -1,14 +1,15 @@
-"""Runs a replay for an instance, in a process of its own.
+"""Runs the replay of an instance, in a process of its own.
 
     python -m local_panther.serving.worker CONTENT FOLDER WORKERS WAITING BOX
 
-CONTENT is a copy of the stored content, FOLDER the place for orders and results (see `orders`),
-WAITING how many seconds an event waits for earlier ones. Content code runs here: what it does to
-this process, it does not do to the server, whose token is not here either. BOX says whether it runs
-in the box.
+CONTENT is a copy of the stored content, FOLDER the folder for orders and results (see `orders`),
+WORKERS the number of processes that scan files, and WAITING the seconds that an event waits for
+earlier ones. Content code runs in this process, so it can neither harm the server nor read its
+token. BOX says whether it runs in the box.
 
-Files that an order brings are added to those before (see `following`). Exit status: 0 after the
-last order; 1 if the content does not load or something failed, and standard error says why.
+The files of an order are added to those of the earlier orders (see `following`). Exit status: 0
+after the last order; 1 if the content does not load or the replay failed, with the reason on
+standard error.
 """
 
 import os
@@ -53,7 +54,8 @@ def main() -> int:
 
 def _enter_box(first: Order, folder: Path) -> None:
     has_s3 = any(map(is_s3, first.paths))
-    # Which goes with the results: the guard would end what removes one elsewhere.
+    # Inside the folder of the results, which the instance removes; the guard kills this process
+    # before it could remove a folder elsewhere.
     temporary = folder / "tmp"
     temporary.mkdir(mode=0o700)
     enter(
@@ -84,4 +86,4 @@ def _carry_out(order: Order | None, orders: BinaryIO, folder: Path, replay: Foll
 if __name__ == "__main__":
     status = main()
     sys.stderr.flush()
-    os._exit(status)  # whatever threads content code has started
+    os._exit(status)  # without waiting for threads of content code

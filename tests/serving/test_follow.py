@@ -172,7 +172,7 @@ def test_what_comes_into_a_bucket_is_replayed_and_a_bucket_that_fails_loses_noth
         assert counts(client).keys() == {"ListRoles"}
 
         monkeypatch.setattr(S3, "objects", no_answer)
-        tell.wait_for(f"--follow: {url}: cannot be listed: no answer; what was there stays")
+        tell.wait_for(f"--follow: {url}: cannot be listed: no answer; its known files stay")
         assert len(rows(client, f"SELECT eventID FROM {LOGS}")) == 3
         monkeypatch.undo()
 
