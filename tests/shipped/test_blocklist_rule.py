@@ -80,6 +80,7 @@ class TestMatches:
             assumed(""),
             assumed(ADMIN, {"type": ["IAMUser"]}),
             assumed(ADMIN, "alice"),
+            event({k: v for k, v in assumed(ADMIN).to_dict().items() if k != "userIdentity"}),
             event(denied(ADMIN)),
             event({}),
         ],

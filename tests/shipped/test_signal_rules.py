@@ -25,6 +25,18 @@ BY_CONFIG = discovery("ListDiscoveredResources")
 
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60
 
+ALICE_IN_CHINA = ALICE | {"arn": "arn:aws-cn:iam::123456789012:user/alice"}
+SESSION = identity(PrincipalKind.ROLE, "DeployRole", "s-4711")
+DANA = identity(PrincipalKind.SSO, "dana@example.com", "")
+TO_UPDATE = "User: x is not authorized to perform: iam:UpdateAssumeRolePolicy on resource: "
+POLICY = "arn:aws:organizations::111122223333:policy/o-example/service_control_policy/p-example"
+TRAILER = (
+    ". Go to https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html for complete "
+    "details, or call the GetRequestAuthorizationDetails API with the following authorization id: 0"
+)
+DECOY = denied(role_arn("Decoy"))["errorMessage"].removeprefix("User: ")
+TOO_LONG = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+
 
 @pytest.fixture(params=["in place", "from body"])
 def load(request, tmp_path, store):
@@ -117,12 +129,56 @@ class TestFailedAttempts:
         assert not any(verdicts(load(FAILED_ATTEMPTS), records))
 
     @pytest.mark.parametrize(
+        "last",
+        [
+            denied(role_arn("p/X"), tail=" with an explicit deny in an identity-based policy"),
+            denied("arn:aws-cn:iam::123456789012:role/X", ALICE_IN_CHINA, errorCode=None),
+            denied(role_arn("X"), SESSION),
+            denied(role_arn("X"), DANA),
+            call(
+                "AssumeRole",
+                requestParameters={"roleArn": role_arn("X"), "durationSeconds": 43_200},
+                errorCode="ValidationError",
+                errorMessage=TOO_LONG,
+            ),
+            denied_update("X"),
+            denied_update("", errorMessage=f"{TO_UPDATE}role X{TRAILER}"),
+            denied_update(
+                "",
+                errorMessage=f"{TO_UPDATE}{role_arn('p/X')} with an explicit deny in a service "
+                f"control policy: {POLICY}",
+            ),
+            call(
+                "UpdateAssumeRolePolicy",
+                requestParameters={"roleName": "X", "policyDocument": "{}"},
+                errorCode="UnmodifiableEntityException",
+                errorMessage="Cannot perform the operation on the protected role 'X'",
+            ),
+        ],
+    )
+    def test_count_whatever_the_form_of_the_error_and_of_the_caller(self, store, last):
+        make = denied if last["eventName"] == "AssumeRole" else denied_update
+        rule = in_place(FAILED_ATTEMPTS)
+        assert not any(verdicts(rule, burst(T - 1, last["userIdentity"], make=make)))
+        assert matches(rule, event(last))
+
+    @pytest.mark.parametrize(
         "record",
         [
             denied(role_arn("X"), service("lambda.amazonaws.com")),
+            denied(role_arn("X"), {"type": "AWSAccount", "principalId": "AROAEXAMPLEOTHER00001"}),
             denied(role_arn("X"), errorCode="ThrottlingException"),
             denied(role_arn("X"), errorCode="ExpiredTokenException"),
+            denied_update("X", errorCode="ServiceUnavailable"),
             denied("", errorMessage="MultiFactorAuthentication failed"),
+            denied("", errorCode="ValidationError", errorMessage=f"1 error: '{DECOY}'"),
+            call("UpdateAssumeRolePolicy", requestParameters={"roleName": "X"}),
+            call("DeleteRole", requestParameters={"roleName": "X"}, errorCode="AccessDenied"),
+            denied(
+                "",
+                errorMessage="User: x is not authorized to perform: sts:AssumeRole because no role "
+                "trust policy allows the sts:AssumeRole action",
+            ),
             denied(role_arn("X"), eventTime="soon"),
             call("AssumeRole", requestParameters={"roleArn": role_arn("X")}),
             call("DescribeInstances"),
@@ -175,8 +231,7 @@ class TestFailedAttempts:
 
     def test_context_names_the_roles_that_the_caller_may_assume(self, load):
         """The role lets the caller in, with a shorter session: attack tools try again."""
-        message = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-        error = {"errorCode": "ValidationError", "errorMessage": message}
+        error = {"errorCode": "ValidationError", "errorMessage": TOO_LONG}
         records = burst(T)
         parameters = {"roleArn": role_arn("teams/Open"), "durationSeconds": 43_200}
         records[0] = call("AssumeRole", requestParameters=parameters, **error)
