@@ -47,7 +47,7 @@ def get_event_type(event):
 
 
 def load_ip_address(event):
-    """Return the caller's address; a call by an AWS service has a host name there instead."""
+    """Return the caller's address, or None for the host name that a call by an AWS service has."""
     address = _text(event, "sourceIPAddress")
     try:
         ip_address(address)
@@ -57,7 +57,7 @@ def load_ip_address(event):
 
 
 def _text(event, *path):
-    # By get alone: what a data model's method gets has a deep_get only from panther_core 0.16.2 on
+    # Only `get`: before panther_core 0.16.2, the event of a data model's method has no deep_get
     value = event
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None

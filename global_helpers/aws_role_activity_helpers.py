@@ -1,8 +1,8 @@
-"""Who tried what on which IAM role, read from a CloudTrail record as AWS writes it.
+"""Reads one CloudTrail record: who called, which IAM role the call named, and how it ended.
 
 AWS records a denied call without request parameters: only the error message names the role.
-Everything here takes an event of any shape: a missing, null or wrongly typed field gives no answer,
-never an exception.
+Every function accepts an event of any shape: a missing, null or wrongly typed field gives no
+answer, never an exception. What spans several records is in `aws_role_attempt_helpers`.
 
 Field reference:
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
@@ -22,8 +22,8 @@ ASSUME_ROLE = "AssumeRole"
 ASSUME_ROLE_BY_OIDC = "AssumeRoleWithWebIdentity"
 UPDATE_TRUST_POLICY = "UpdateAssumeRolePolicy"
 ATTEMPTS = (ASSUME_ROLE, ASSUME_ROLE_BY_OIDC, UPDATE_TRUST_POLICY)
-# Calls that list roles, by the service they are made to. The second returns every role of the
-# account with its trust policy, in one call.
+# Calls that list roles, and the service of each. GetAccountAuthorizationDetails returns every role
+# of the account with its trust policy in one call.
 DISCOVERIES = {
     "ListRoles": "iam.amazonaws.com",
     "GetAccountAuthorizationDetails": "iam.amazonaws.com",
@@ -31,7 +31,7 @@ DISCOVERIES = {
     "ListDiscoveredResources": "config.amazonaws.com",
     "ListResources": "cloudcontrolapi.amazonaws.com",
 }
-# Of those that list resources of any type, the request parameter that names the type
+# The request parameter that names the type, for calls that list resources of any type
 LISTED_TYPES = {"ListDiscoveredResources": "resourceType", "ListResources": "typeName"}
 TYPE_OF_ROLES = "AWS::IAM::Role"
 
@@ -41,30 +41,30 @@ EVENT_SOURCES = {
     UPDATE_TRUST_POLICY: "iam.amazonaws.com",
 }
 
-# What an error says about access to the role, by its code. AWS writes most codes both with and
-# without "Exception" at the end; here they are without it. Every other error, known or not, says
-# nothing about access: throttling, faults, the caller's own credentials, chained sessions of more
-# than an hour. The queries have the same lists, in SQL.
+# Error codes that say something about access to the role. AWS writes most codes both with and
+# without "Exception" at the end; here they are without it. Every other error says nothing about
+# access: throttling, service faults, problems with the caller's own credentials, chained sessions
+# of more than an hour. The queries have the same lists in SQL.
 REFUSED = ("UnmodifiableEntity", "NoSuchEntity")
 REFUSED_BEGINNINGS = ("AccessDenied", "Unauthorized")
-# IAM looks at a trust policy only once the caller was authorised to set it.
+# IAM validates a trust policy only after it has authorised the caller to set it.
 AFTER_AUTHORISATION = ("MalformedPolicyDocument", "LimitExceeded")
-# The session was to last longer than the role allows: with less, the caller gets in.
+# The caller asked for a longer session than the role allows; with a shorter one it gets in.
 TOO_LONG_SESSION = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role"
 
-# The policy that denied a call is named at the end of the message. With this one AWS itself
-# restricts a user whose key it has found in public.
+# The message of a denied call ends with the policy that denied it. AWS attaches the quarantine
+# policy to a user whose key it has found in public.
 POLICY = re.compile(
     r"arn:[a-z0-9-]+:(?:iam|organizations)::[a-z0-9]+:policy/[!-~]*[A-Za-z0-9_+=@-]"
 )
 QUARANTINE = ":policy/AWSCompromisedKeyQuarantine"
 
-# Prefix of a principal that is a person of IAM Identity Center, whatever account and permission set
+# Prefix of a principal that is a person of IAM Identity Center, in any account or permission set
 IDENTITY_CENTER = "identity-center:"
-# Prefix of a principal of OpenID Connect: the provider and the subject's name follow
+# Prefix of an OpenID Connect principal; the provider and the subject's name follow
 WEB_IDENTITY = "web-identity:"
 
-# By what is in the name of a principal of that kind
+# How to stop a principal, by the part of its name that shows its kind
 HOW_TO_STOP = {
     IDENTITY_CENTER: "disable the user in IAM Identity Center and end its active sessions",
     WEB_IDENTITY: "take it out of the trust policies that name its provider",
@@ -79,25 +79,25 @@ NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_+=,.@:/*-]")
 
 # The characters of IAM paths and names:
 # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
-# The queries have the same patterns, in SQL.
+# The queries have the same patterns in SQL.
 NAME = r"[A-Za-z0-9_+=,.@-]+"
 ROLE = rf"arn:[a-z0-9-]+:iam::[0-9]{{12}}:role/(?:[!-~]+/)?{NAME}"
 DENIED = r"User: \S+ is not authorized to perform: [a-z]+:[A-Za-z]+ on resource: "
 
 ROLE_ARN = re.compile(ROLE)
 ROLE_NAME = re.compile(NAME)
-# The resource ends the sentence, or a reason follows after a space. Anchored at the start: what an
-# attacker writes into a role's name cannot pass for the resource.
+# The resource ends the sentence, or a space and a reason follow. Both patterns are matched from the
+# start of the message, so that text in a role's name cannot pass for the resource.
 DENIED_ROLE_ARN = re.compile(DENIED + rf"({ROLE})(?: |\Z)")
 DENIED_ROLE_NAME = re.compile(DENIED + rf"role ({NAME})(?: |\Z)")
-# On most IAM calls a sentence follows. The dot before it is not part of the resource, although role
-# names can end in a dot.
+# Most messages of IAM continue with this sentence. Its leading dot is not part of the resource,
+# although role names can end in a dot.
 TRAILER = ". Go to "
 TARGET_ACCOUNT = re.compile(r"([0-9]{12}):role/")
 ACCOUNT_ID = re.compile(r"[0-9]{12}")
 # arn:aws:sts::123456789012:assumed-role/RoleName/SessionName
 ASSUMED_ROLE_ARN = re.compile(r"(arn:[a-z0-9-]+):sts::([0-9]{12}):assumed-role/([^/\s]+)/(\S+)")
-# Only IAM Identity Center can create roles here, and it sets the session name to the person.
+# Only IAM Identity Center can create roles under this path, and the session name is the person.
 IDENTITY_CENTER_ROLE = re.compile(
     r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/aws-reserved/sso\.amazonaws\.com/\S+"
 )
@@ -129,7 +129,7 @@ def is_failed_call(event: Any) -> bool:
 
 
 def is_role_discovery(event: Any) -> bool:
-    """Return whether the call lists the account's roles; a denied one is discovery all the same."""
+    """Return whether the call lists the account's roles; a denied call counts too."""
     name = event.get("eventName")
     if not isinstance(name, str) or name not in DISCOVERIES:
         return False
@@ -140,12 +140,12 @@ def is_role_discovery(event: Any) -> bool:
 
 
 def is_failed_role_attempt(event: Any) -> bool:
-    """Return whether access to a role was tried and the answer says something about access.
+    """Return whether a call tried to get into a role and failed with an error about access.
 
-    The role refused, or the caller would get in but for something else, see `is_open`. Errors that
-    are not known to be about access do not count.
+    Either the role refused, or the caller has access and failed for another reason (`is_open`).
+    Errors that are not known to be about access do not count.
     """
-    if not is_failed_call(event):  # first, as most calls succeed
+    if not is_failed_call(event):  # checked first because most calls succeed
         return False
     name = event.get("eventName")
     if name not in ATTEMPTS or event.get("eventSource") != EVENT_SOURCES[name]:
@@ -165,7 +165,7 @@ def is_open(event: Any) -> bool:
     """Return whether a failed call shows that the caller has access to the role.
 
     AssumeRole that asked for too long a session, or UpdateAssumeRolePolicy with a policy that IAM
-    does not take: with a proper request, both succeed.
+    rejects: with a valid request, both succeed.
     """
     if event.get("eventName") == UPDATE_TRUST_POLICY:
         return error_name(event) in AFTER_AUTHORISATION
@@ -174,28 +174,28 @@ def is_open(event: Any) -> bool:
 
 
 def denying_policy(event: Any) -> str | None:
-    """Return the ARN of the policy that denied a call, where the message names it."""
+    """Return the ARN of the policy that denied a call, if the message names it."""
     message = event.get("errorMessage")
     if not isinstance(message, str) or error_name(event) != "AccessDenied":
         return None
-    # What is before this comes from the caller in part; no ARN of a policy is in the resource.
+    # The caller chooses part of the text before these words, so only the text after them counts.
     found = POLICY.search(message.partition(TRAILER)[0].partition(" with an explicit deny ")[2])
     return found.group() if found else None
 
 
 def is_quarantined(event: Any) -> bool:
-    """Return whether AWS itself has restricted the caller, because its key has leaked."""
+    """Return whether AWS has restricted the caller because its key has leaked."""
     return QUARANTINE in (denying_policy(event) or "")
 
 
 def attempt_target(event: Any) -> str | None:
     """Return the role that an AssumeRole or UpdateAssumeRolePolicy call was aimed at.
 
-    Request parameters come first. Where AWS left them out (it does on every denial), the error
-    message names the role.
+    The request parameters name the role. AWS omits them from every denial, and then the error
+    message names it.
 
     Returns:
-        The role's ARN, with its path. UpdateAssumeRolePolicy mostly names a role of the account
+        The role's ARN, with its path. UpdateAssumeRolePolicy usually names a role of the account
         without its path: then "<account ID>:role/<name>". None if the role is unknown.
     """
     if event.get("eventName") in (ASSUME_ROLE, ASSUME_ROLE_BY_OIDC):
@@ -213,7 +213,7 @@ def attempt_target(event: Any) -> str | None:
 
 
 def role_key(target: str) -> str:
-    """Return "<account ID>:role/<name>", which is the same whichever way a call names the role.
+    """Return "<account ID>:role/<name>", which is the same however a call names the role.
 
     Args:
         target: From `attempt_target`.
@@ -226,11 +226,12 @@ def principal_arn(event: Any) -> str | None:
     """Return who made the call, as one name for all the calls of one person or workload.
 
     Returns:
-        For the session of a role the role's ARN, since the caller picks the session name. For a
-        person of IAM Identity Center "identity-center:" and the session name, the same in every
-        account and permission set. For a caller of OpenID Connect "web-identity:", its provider and
-        its name. For the roles under PERSON_ROLE_PREFIXES, and for every other kind of caller,
-        `userIdentity.arn`. None for AWS services and callers without an ARN.
+        - A session of a role: the role's ARN, since the caller picks the session name.
+        - A person of IAM Identity Center: "identity-center:" and the session name, which is the
+          same in every account and permission set.
+        - A caller of OpenID Connect: "web-identity:", its provider and its name.
+        - A role under PERSON_ROLE_PREFIXES, and every other kind of caller: `userIdentity.arn`.
+        - AWS services and callers without an ARN: None.
     """
     arn = event.deep_get("userIdentity", "arn")
     kind = event.deep_get("userIdentity", "type")
@@ -249,13 +250,13 @@ def is_role(principal: str) -> bool:
 
 
 def how_to_stop(principal: Any) -> str:
-    """Return how to stop a caller of its kind, for runbooks.
+    """Return how to stop a principal of its kind, as a step of a runbook.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_control-access_disable-perms.html
     """
     name = principal if isinstance(principal, str) else ""
     for part, how in HOW_TO_STOP.items():
-        if part in name:  # what it holds beside may not pass for a step or a query of the runbook
+        if part in name:  # other characters could pass for a step or a query of the runbook
             return f"Stop {NOT_IN_NAMES.sub('?', name[:MAX_NAME])}: {how}"
     return "Stop the caller"
 
@@ -277,7 +278,7 @@ def session_name(event: Any) -> str | None:
 
 
 def recipient_account(event: Any) -> str | None:
-    """Return the ID of the account that the record belongs to, else that of the caller."""
+    """Return the ID of the account that the record belongs to, or else the caller's."""
     for account in (event.get("recipientAccountId"), event.deep_get("userIdentity", "accountId")):
         if _full_match(ACCOUNT_ID, account):
             return str(account)
@@ -285,18 +286,18 @@ def recipient_account(event: Any) -> str | None:
 
 
 def error_name(event: Any) -> str:
-    """Return the error code without its "Exception" ending, or "" where there is none.
+    """Return the error code without its "Exception" ending, or "" if there is none.
 
-    Some services write whose fault it is in front, which is left out: "Client.AccessDenied".
+    The prefix that some services add is removed as well, as in "Client.AccessDenied".
     """
     code = event.get("errorCode")
     return code.removesuffix("Exception").rsplit(".", 1)[-1] if isinstance(code, str) else ""
 
 
 def event_epoch(event: Any) -> int | None:
-    """Return when the call was made, in whole seconds since 1970, or None where no time is given.
+    """Return when the call was made, in whole seconds since 1970, or None if no time is valid.
 
-    Takes CloudTrail's own form (2026-01-05T10:00:00Z) and Panther's (2026-01-05 10:00:00.000).
+    Accepts CloudTrail's form (2026-01-05T10:00:00Z) and Panther's (2026-01-05 10:00:00.000).
     """
     for value in (event.get("eventTime"), event.get("p_event_time")):
         if not isinstance(value, str):
@@ -320,7 +321,7 @@ def iso_time(epoch: int) -> str:
 def cloudtrail_context(event: Any) -> dict[str, Any]:
     """Return the fields of a CloudTrail record that a SOC analyst looks for first, bounded in size.
 
-    The same fields as in Panther's own AWS rules, and what the saved queries ask for.
+    They are the fields of Panther's own AWS rules, and the parameters of the saved queries.
     """
     fields = {field: event.get(field) for field in CONTEXT_FIELDS}
     identity = ("userIdentity", "sessionContext")
@@ -337,7 +338,7 @@ def cloudtrail_context(event: Any) -> dict[str, Any]:
 
 
 def bounded_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy values from an event, each bounded by itself: a huge one takes no other with it."""
+    """Copy values from an event, each bounded separately so that a huge one displaces no other."""
     return {name: bounded(value) for name, value in fields.items()}
 
 

@@ -1,4 +1,7 @@
-"""Remembers failed attempts on IAM roles and the discovery calls around them, by principal."""
+"""Keeps the failed attempts and discovery calls of each principal, and decides what alerts.
+
+The state is in Panther's key-value store. `aws_role_activity_helpers` reads the single record.
+"""
 
 import re
 from collections import Counter
@@ -28,12 +31,12 @@ from distinct_window_helpers import (
 )
 from panther_detection_helpers.caching import get_string_set
 
-# What is remembered of a principal beside its attempts: that it listed roles, that an attempt
-# alerted by itself, and that one was left to the correlation rules.
+# Marks that are stored for a principal besides its attempts: it listed roles, an attempt alerted on
+# its own, an attempt was left to the correlation rules.
 DISCOVERY, ALERTED, LEFT = "discovery", "alerted", "left"
 MARKS = 3
 MARK_BLOCK = 60 * 60  # seconds; the first and last mark of each hour are kept
-MARK_SPACING = 60  # seconds; a paged or repeated call is stored once in this time
+MARK_SPACING = 60  # seconds; repeated or paged calls within this time are stored once
 
 TARGET = re.compile(r"arn:([a-z0-9-]+):iam::([0-9]{12}):role/(.*/)?([^/]+)")
 ORDINARY_PARTITION = "aws"
@@ -47,8 +50,8 @@ MAX_TARGETS_SHOWN = 50
 # Added to the stored error of an attempt that would succeed with a proper request
 OPEN = " (open)"
 
-# A search has as many roles in one account as make a burst, a fan-out fewer in each. Which of them
-# a burst is does not depend on what else was tried: nobody can make a search look like a fan-out.
+# A search has at least THRESHOLD roles in one account, a fan-out has fewer in each. Attempts in
+# other accounts cannot make a search look like a fan-out.
 SEARCH = "many roles in one account"
 FAN_OUT = "few roles in each of many accounts"
 # A search with so many roles in one account that it alerts without discovery
@@ -58,7 +61,7 @@ NO_ALERT = ""
 
 
 class _Judged(NamedTuple):
-    """An attempt that was looked at: rules and their functions ask for the same one after other."""
+    """The decision on an attempt, kept because each function of a rule asks for the latest."""
 
     attempt: Any
     pattern: str
@@ -70,12 +73,12 @@ _latest: list[_Judged] = []
 
 
 def burst_pattern(event: Any) -> str:
-    """Record a failed attempt and return what burst it belongs to.
+    """Record a failed attempt and return the pattern of the burst that it belongs to.
 
     A burst is at least THRESHOLD distinct roles of one principal by one API within some window of
-    event time that contains this attempt. The attempt that completes a burst is always recognised,
-    whichever arrives last, and so is one that completes a search; one that only repeats what this
-    process knows may be answered from memory.
+    event time that contains this attempt. The attempt that completes a burst or a search is always
+    recognised, in whatever order attempts arrive. An attempt that only repeats what this process
+    knows may be answered from memory.
 
     Args:
         event: A failed attempt of a known principal on a known role.
@@ -85,19 +88,19 @@ def burst_pattern(event: Any) -> str:
 
     Raises:
         botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: The key-value store did
-            not answer; the attempt is not counted, and the rule error shows it.
+            not answer; the attempt is not counted, and the rule fails visibly.
     """
     found = _judge(event)
     return found.pattern if found else ""
 
 
 def own_alert(event: Any) -> str:
-    """Return the severity with which an attempt alerts by itself, NO_ALERT if it does not.
+    """Return the severity with which an attempt alerts on its own, NO_ALERT if it does not.
 
-    CRITICAL if AWS itself holds the caller's key for leaked; HIGH for a search after discovery;
-    MEDIUM for a fan-out of a person after discovery; for a large search without discovery HIGH, or
-    MEDIUM for a role. What was left to the correlation rules, because discovery was not known then,
-    stays with them: no burst alerts High both ways.
+    CRITICAL if AWS has restricted the caller because its key has leaked; HIGH for a search after
+    discovery; MEDIUM for a person's fan-out after discovery; HIGH, or MEDIUM for a role, for a
+    large search without discovery. A burst that was left to the correlation rules, because
+    discovery was not known then, stays with them, so that no burst alerts High in both ways.
 
     Args:
         event: As for `burst_pattern`.
@@ -117,7 +120,7 @@ def known_severity(event: Any) -> str:
 
 
 def burst_context(event: Any) -> dict[str, Any]:
-    """Describe the burst that an attempt belongs to, from what `burst_pattern` got. Never raises.
+    """Describe the burst that an attempt belongs to, as `burst_pattern` read it. Never raises.
 
     Args:
         event: The attempt that `burst_pattern` or `own_alert` was just called with.
@@ -125,7 +128,7 @@ def burst_context(event: Any) -> dict[str, Any]:
     Returns:
         JSON-serialisable fields for `alert_context`. `distinctTargetsIsMinimum` is True if there
         may be more targets than the store has kept. `searchPrincipal` or `fanOutPrincipal`, which
-        the correlation rules match on, is there if the attempt does not alert by itself.
+        the correlation rules match on, is present if the attempt does not alert on its own.
     """
     principal = principal_arn(event)
     attempt = _attempt(event, attempt_target(event))
@@ -164,19 +167,19 @@ def remember_discovery(event: Any, principal: str) -> None:
 
 
 def has_alerted(event: Any, principal: str | None) -> bool:
-    """Return whether attempts around a discovery have alerted High by themselves. Never raises."""
+    """Return whether attempts around a discovery alerted High on their own. Never raises."""
     time = event_epoch(event)
     if time is None or principal is None:
         return False
-    # Discovery was just recorded: the store's answer to that is known, and nothing is asked again.
+    # Recording the discovery has just returned all marks: the store need not be asked again.
     return bool(_near(known(_marks_key(principal)), time, ALERTED))
 
 
 def discovery_times(event: Any) -> str:
-    """Return when the principal of an attempt listed roles: ISO 8601 times, spaces between.
+    """Return when the principal of an attempt listed roles: ISO 8601 times separated by spaces.
 
-    One string, because a unit test's `Mocks` can only return strings and booleans. Empty if nothing
-    is known, the event is no attempt or the store does not answer; never raises.
+    It is one string because a unit test's `Mocks` can only return strings and booleans. Empty if
+    nothing is known, the event is not an attempt or the store does not answer; never raises.
     """
     principal = principal_arn(event)
     judged = _known_judgement(event, principal) if principal else None
@@ -185,7 +188,7 @@ def discovery_times(event: Any) -> str:
 
 
 def _judge(event: Any) -> _Judged | None:
-    """Record an attempt, decide, and remember the decision; None if it is no part of a burst."""
+    """Record an attempt, decide, and remember the decision; None if it is not part of a burst."""
     principal, attempt = principal_arn(event), _attempt(event, attempt_target(event))
     if principal is None or attempt is None:
         return None
@@ -196,7 +199,7 @@ def _judge(event: Any) -> _Judged | None:
         return None
     marks = _stored_marks(principal)
     alert = _alert(event, principal, pattern, marks, attempt.time)
-    if alert in ("HIGH", "CRITICAL"):  # a High after a Medium is no repetition
+    if alert in ("HIGH", "CRITICAL"):  # a Medium is not marked: a High may follow it
         _remember(principal, attempt.time, ALERTED)
     elif pattern != FAN_OUT and not _near(marks, attempt.time, ALERTED):
         _remember(principal, attempt.time, LEFT)
@@ -222,7 +225,7 @@ def _pattern(event: Any, principal: str, attempt: Sighting) -> str:
     in_account = record(f"{key} {account}", attempt, window, large)
     seen = record(key, attempt, window, threshold)
     if _distinct(seen) < threshold:
-        return ""  # most attempts: no window has more
+        return ""  # true of most attempts, and saves looking for the fullest window
     if _distinct(fullest_window(seen, attempt.time, window)) < threshold:
         return ""
     roles = _distinct(fullest_window(in_account, attempt.time, window))
@@ -242,7 +245,7 @@ def _alert(event: Any, principal: str, pattern: str, marks: list[Sighting], time
 
 
 def _near(marks: list[Sighting], time: int, value: str) -> list[Sighting]:
-    """Return the marks of a kind that are as near as a correlation rule looks back."""
+    """Return the marks of one kind within the lookback of a correlation rule."""
     within = config.LOOKBACK_MINUTES * 60
     return [mark for mark in marks if mark.value == value and abs(mark.time - time) <= within]
 
@@ -269,7 +272,7 @@ def _stored_marks(principal: str) -> list[Sighting]:
 
 
 def _discovery_context(marks: list[Sighting], first_attempt: int) -> dict[str, Any]:
-    # Discovery further away than the correlation rules look back has nothing to do with a burst.
+    # Discovery outside the lookback of the correlation rules is unrelated to a burst.
     times = sorted(mark.time for mark in _near(marks, first_attempt, DISCOVERY))
     before = [time for time in times if time <= first_attempt]
     return {
@@ -292,7 +295,7 @@ def _attempt(event: Any, target: str | None) -> Sighting | None:
 
 
 def _path(target: str) -> str:
-    """Return what an ARN says beyond the role's key, or "" for an ordinary one."""
+    """Return "partition:path" of a role's ARN, "" if both are ordinary, NO_ARN for a bare name."""
     arn = TARGET.fullmatch(target)
     if not arn:
         return NO_ARN
@@ -323,7 +326,7 @@ def _details(burst: list[Sighting], index: int) -> list[str]:
 
 
 def _roles_by_source_identity(burst: list[Sighting]) -> dict[str, int]:
-    """Tell people who share a role apart, where the record says who they are."""
+    """Count the roles of each source identity, which tells people who share a role apart."""
     pairs = {(s.details[4], s.value) for s in burst if len(s.details) > 4 and s.details[4]}
     counts = Counter(identity for identity, _ in pairs)
     return dict(counts.most_common(MAX_TARGETS_SHOWN))

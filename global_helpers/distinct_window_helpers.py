@@ -14,11 +14,11 @@ without changing the answer for any window. A sighting that is essential among a
 essential among any part of them, so a worker that knows only a part never drops one that matters,
 whatever the order of arrival and however many workers share the stream.
 
-**What happened when.** Exact while events arrive at most MAX_DELAY out of order. Nothing happens
-after it has arrived, so a sighting dated later than the wall clock (and MAX_FUTURE) is not kept,
-and the latest time that counts as the present is the wall clock's: one wrong clock hides nothing.
-Older sightings, of a backlog beside live events, have room of their own; when it is full, the
-oldest of them go.
+**Late, early and wrong times.** The answer is exact while events arrive at most MAX_DELAY out of
+order. No event can happen after its arrival, so a sighting dated later than the wall clock plus
+MAX_FUTURE is not kept, and the present is never later than the wall clock: one wrong clock hides
+nothing. Older sightings, from a backlog that is processed beside live events, have room of their
+own; when it is full, the oldest are removed.
 """
 
 import contextlib
@@ -41,17 +41,17 @@ TTL_SLACK = 60 * 60  # seconds that an item outlives its newest member's use
 # MAX_DELAY, a window of an hour and MAX_FUTURE touch) and this many bytes of others. With members
 # of at most 182 bytes it stays under 20 KB for a threshold of 10, and under 57 KB for one of 30.
 MAX_INESSENTIAL_BYTES = 1536
-MAX_OLD_BYTES = 4096  # of older sightings, if so much room is left in the item
+MAX_OLD_BYTES = 4096  # for older sightings, if the item has that much room left
 MAX_ITEM_BYTES = 16_000
 MAX_VALUE = 82  # characters; an account ID, ":role/" and a role name of full length fit
 MAX_DETAILS = 88  # characters of all details together
 SEPARATOR = "\t"
 
-# What this process knows of the store: sets that it got back from its own writes. Only ever a part
-# of what is stored, which is all that leaving out a sighting needs.
+# What this process knows of the store: sets that its own writes returned. They may lack what others
+# have stored since, but a part is enough to decide that a sighting can be left out.
 MAX_KNOWN_SUBJECTS = 1000
 KNOWN_FOR = 10 * 60  # wall-clock seconds; far less than any item's time to live
-MAX_PARSED = 4096  # members, most of which come again with the next attempt of the same subject
+MAX_PARSED = 4096  # members; most of them recur with the next attempt of the same subject
 _known: OrderedDict[str, tuple[float, frozenset[str]]] = OrderedDict()
 
 
@@ -66,25 +66,24 @@ class Sighting(NamedTuple):
 def record(
     subject: str, sighting: Sighting, window: int, threshold: int, spacing: int = 0
 ) -> list[Sighting]:
-    """Record a sighting and return the sightings that are known of the subject, this one included.
+    """Record a sighting and return all known sightings of the subject, including this one.
 
     Args:
         subject: What the values are counted for; the item's key in the key-value store.
         sighting: What was seen. A value longer than 82 characters is stored with a hash in place of
-            its end; details are cut off where together they are longer than 88.
+            its end; details are cut to 88 characters together.
         window: Length of the sliding window in seconds, both ends inclusive.
-        threshold: The number of distinct values that matters to the caller.
+        threshold: The number of distinct values that the caller compares with.
         spacing: Leave out a sighting when this process has recorded the same value less than this
             many seconds of event time away. Zero is exact.
 
     Returns:
-        The essential sightings of every window that holds this one, and usually more. Distinct
-        values below the threshold are always all there.
+        The essential sightings of every window that contains this one, and usually more. A window
+        with fewer distinct values than the threshold lacks none of them.
 
     Raises:
         botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError: The key-value store did
-            not answer or refused. Nothing is swallowed: an attempt that cannot be recorded must
-            show as a rule error.
+            not answer or refused. An attempt that cannot be recorded must show as a rule error.
     """
     if sighting.time > clock() + MAX_FUTURE:
         return [sighting]
@@ -95,7 +94,7 @@ def record(
     stored = frozenset(add_to_string_set(subject, member, epoch_seconds=_ttl(window)))
     surplus = _surplus(stored, window, threshold)
     if surplus:
-        # The sighting is safely stored. A clean-up that fails is done by the next one.
+        # The sighting is already stored, and the next clean-up makes up for one that fails.
         with contextlib.suppress(BotoCoreError, ClientError):
             remove_from_string_set(subject, surplus, epoch_seconds=_ttl(window))
         stored -= surplus
@@ -109,7 +108,7 @@ def clock() -> float:
 
 
 def known(subject: str) -> list[Sighting]:
-    """Return what this process knows of a subject from its last `record`; asks no store."""
+    """Return what this process's last `record` of a subject returned, without asking the store."""
     return _decode(_recall(subject))
 
 
@@ -118,11 +117,11 @@ def fullest_window(sightings: Iterable[Sighting], time: int, window: int) -> lis
 
     Args:
         sightings: Any sightings, in any order.
-        time: Seconds since 1970; only windows that hold it are looked at.
+        time: Seconds since 1970; only windows that contain it are considered.
         window: Length of the window in seconds, both ends inclusive.
 
     Returns:
-        The sightings of the earliest such window, in order of time; none if none is near.
+        The sightings of the earliest such window, in order of time; empty if none is near.
     """
     near = sorted(s for s in sightings if abs(s.time - time) <= window)
     starts = sorted({s.time for s in near if s.time <= time})
@@ -135,14 +134,14 @@ def may_lack_values(
 ) -> bool:
     """Return whether a window may have had more distinct values than are known.
 
-    A block with fewer than `threshold` values has lost none. Where a block has lost a value for
-    good, it keeps `threshold` sightings before it and as many after it; and where it has lost some
-    sightings of a value, others remain, which count if the window found contains all that are near.
+    A block with fewer than `threshold` values has lost none. A block that has lost all sightings of
+    a value keeps `threshold` sightings before it and `threshold` after it. A block that has lost
+    only some sightings of a value keeps others, which count if `found` contains all that are near.
 
     Args:
         sightings: What is known, from `record` or `known`.
         found: The fullest window among them.
-        time: The time that was given to `fullest_window`.
+        time: The time that was passed to `fullest_window`.
         window: Length of the window in seconds.
         threshold: As for `record`.
     """
@@ -160,8 +159,8 @@ def may_lack_values(
 def essential(members: Iterable[str], window: int, threshold: int) -> set[str]:
     """Return the members that decide, for every window, whether it holds `threshold` values.
 
-    The first sightings of the earliest `threshold` values and the last sightings of the latest
-    ones, in each block of `window` seconds. Members of an unknown form are not essential.
+    In each block of `window` seconds, these are the first sightings of the earliest `threshold`
+    values and the last sightings of the latest ones. Members of an unknown form are not essential.
     """
     blocks: dict[int, list[tuple[int, str, str]]] = defaultdict(list)
     for member in members:
@@ -201,7 +200,7 @@ def _adds_nothing(
 def _surplus(members: frozenset[str], window: int, threshold: int) -> set[str]:
     """Return the members to remove, in bulk: inessential ones, future ones, too old ones."""
     if _size(members) <= MAX_INESSENTIAL_BYTES:
-        return set()  # whichever they are, there are not enough of them
+        return set()  # too little to remove, even if all of it were surplus
     now = clock()
     times = {member: sighting.time for member in members if (sighting := parse(member))}
     past = {member for member, time in times.items() if time <= now + MAX_FUTURE}
@@ -212,9 +211,9 @@ def _surplus(members: frozenset[str], window: int, threshold: int) -> set[str]:
     return set(surplus) if _size(surplus) > MAX_INESSENTIAL_BYTES else set()
 
 
-def _youngest(old: set[str], times: Mapping[str, int], taken: int) -> set[str]:
-    """Return the youngest of the old members, as many as there is room for in the item."""
-    room = min(MAX_OLD_BYTES, MAX_ITEM_BYTES - MAX_INESSENTIAL_BYTES - taken)
+def _youngest(old: set[str], times: Mapping[str, int], used: int) -> set[str]:
+    """Return the youngest old members, as many as fit into the item beside the bytes in use."""
+    room = min(MAX_OLD_BYTES, MAX_ITEM_BYTES - MAX_INESSENTIAL_BYTES - used)
     by_age = sorted(old, key=lambda member: (-times[member], member))
     sizes = itertools.accumulate(map(len, by_age))
     return {member for member, size in zip(by_age, sizes, strict=True) if size <= room}
@@ -232,7 +231,7 @@ def _encode(sighting: Sighting) -> str:
 
 @lru_cache(MAX_PARSED)
 def parse(member: str) -> Sighting | None:
-    """Read a stored member; None if it has an unknown form."""
+    """Parse a stored member; return None if it has an unknown form."""
     time, _, rest = member.partition(SEPARATOR)
     value, *details = rest.split(SEPARATOR)
     return Sighting(int(time), value, tuple(details)) if time.isdecimal() and value else None
@@ -243,7 +242,7 @@ def _decode(members: Iterable[str]) -> list[Sighting]:
 
 
 def shorten(value: str, limit: int = MAX_VALUE) -> str:
-    """Write a value in at most `limit` printable ASCII characters, distinct from all others."""
+    """Return a value in at most `limit` printable ASCII characters, distinct from all others."""
     plain = _clean(value, limit)
     if plain == value:
         return plain

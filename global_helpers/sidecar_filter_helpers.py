@@ -2,8 +2,8 @@
 
 An instance evaluates `InlineFilters` before it calls `rule()`. panther_analysis_tool without an API
 token skips them, and a rule whose YAML holds its configuration would match everything in its unit
-tests. There, and only there, the YAML file is beside the rule: if it is, its filters are applied
-here; if it is not, an instance has applied them already.
+tests. Only offline is the YAML file beside the rule: if it is, its filters are applied here; if it
+is not, an instance has already applied them.
 
 https://docs.panther.com/detections/rules/inline-filters
 """
@@ -60,9 +60,9 @@ def offline_filters(rule_file: str) -> Predicate:
         rule_file: The rule's own `__file__`.
 
     Returns:
-        A function of one event. It is True for every event if no YAML file is beside the rule (on
-        an instance) or the file has no filters. It raises what panther_core raises for an event
-        that a filter cannot be applied to, as then the rule has an error on an instance too.
+        A function that says whether an event passes. All events pass if no YAML file is beside the
+        rule (on an instance) or the file has no filters. For an event that a filter cannot be
+        applied to, it raises what panther_core raises: the rule fails on an instance as well.
 
     Raises:
         ValueError: A filter is invalid; the message names it. Offline only.
@@ -74,10 +74,10 @@ def offline_filters(rule_file: str) -> Predicate:
 
 
 def _read(sidecar: Path, rule_name: str) -> list[Any] | None:
-    import yaml  # pylint: disable=import-outside-toplevel  # offline only: not part of an instance
+    import yaml  # pylint: disable=import-outside-toplevel  # offline only: an instance has no yaml
 
     class Loader(yaml.SafeLoader):  # pylint: disable=too-many-ancestors
-        """Reads values as panther_analysis_tool does: yes and dates as text, 012 as twelve."""
+        """A loader that reads as panther_analysis_tool does: yes and dates as text, 012 as 12."""
 
     Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_text)
     Loader.add_constructor("tag:yaml.org,2002:bool", _bool)

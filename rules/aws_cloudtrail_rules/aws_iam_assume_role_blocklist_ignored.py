@@ -8,19 +8,19 @@ from aws_role_activity_helpers import (
 )
 from sidecar_filter_helpers import offline_filters
 
-# Who counts as a person. Workloads and services assume roles as AssumedRole and AWSService. Take
-# the # away to include:
+# Who counts as a person. Workloads and services assume roles as AssumedRole and AWSService. Remove
+# the # to include:
 PERSON_TYPES = (
     "IAMUser",
     "FederatedUser",
     # "IdentityCenterSession",  # people of IAM Identity Center who chain into the role
-    # "SAMLUser",  # people who sign in straight into the role (AssumeRoleWithSAML)
-    # "WebIdentityUser",  # the same by OpenID Connect; workloads such as IRSA and CI jobs, too
-    # "OtherAccountUser",  # users of other accounts, from the copy in the account of the role;
-    #   if the user's own trail is here, too, both copies are one alert
+    # "SAMLUser",  # people who sign in directly to the role (AssumeRoleWithSAML)
+    # "WebIdentityUser",  # the same with OpenID Connect, and workloads such as IRSA and CI jobs
+    # "OtherAccountUser",  # users of other accounts, from the copy in the role's account;
+    #   if the user's own trail is here as well, both copies are one alert
 )
 
-# All types that are known, and by which call each of them assumes a role
+# All known types, and the call with which each of them assumes a role
 CALLS = {
     "IAMUser": "AssumeRole",
     "FederatedUser": "AssumeRole",
@@ -30,8 +30,8 @@ CALLS = {
     "OtherAccountUser": "AssumeRole",
 }
 
-# The blocklist itself is in the YAML file beside this one, under InlineFilters: a Panther instance
-# has applied it before rule() is called, and offline it is read from there.
+# The blocklist itself is in the YAML file beside this one, under InlineFilters. A Panther instance
+# applies it before it calls rule(); offline it is read from there.
 is_blocklisted = offline_filters(__file__)
 
 
@@ -46,7 +46,7 @@ def rule(event):
 
 def title(event):
     who, role_name = person(event), role_arn(event).rsplit("/", 1)[-1]
-    if caller_type(event) == "OtherAccountUser":  # only an ID, which its own account can resolve
+    if caller_type(event) == "OtherAccountUser":  # an ID that only its account can resolve
         who += f" of account {event.deep_get('userIdentity', 'accountId')}"
     return f"[{who}] assumed the blocklisted role [{role_name}] in [{account(event)}]"
 
@@ -111,7 +111,7 @@ def principal_id(event):
 
 
 def is_user_id(unique_id):
-    # AIDA: a user. The copy of a role's call has AROA
+    # IDs of users begin with AIDA, those of roles with AROA
     return unique_id.startswith("AIDA")
 
 

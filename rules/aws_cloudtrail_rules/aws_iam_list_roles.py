@@ -14,7 +14,7 @@ def rule(event):
     principal = principal_arn(event)
     if principal is None or is_expected(principal):
         return False
-    # For the context of failed attempts that follow. Never fails: without it the signal is the same
+    # For the context of failed attempts that follow. Never raises: the signal does not depend on it
     remember_discovery(event, principal)
     return True
 
@@ -25,7 +25,7 @@ def title(event):
 
 def alert_context(event):
     principal = principal_arn(event)
-    # What the correlation rules match on: attempts that have alerted by themselves need no pair.
+    # The correlation rules match on this. Attempts that alerted on their own need no pair.
     to_pair = None if has_alerted(event, principal) else principal
     names = {"principal": principal, "discoveryPrincipal": to_pair}
     return cloudtrail_context(event) | bounded_fields(names)

@@ -3,7 +3,7 @@ from aws_role_attempt_helpers import FAN_OUT
 from aws_role_escalation_config import FEW_NAMES
 
 # The query has decided: each of its rows is a burst of failed attempts whose principal got into
-# roles that it does not get into every day. What it says of them:
+# roles that it does not routinely get into. The columns of a row:
 FIELDS = (
     "principal",
     "successful_roles",
@@ -33,10 +33,10 @@ FIELDS = (
     "recipientAccountId",
 )
 
-# The first step of a Medium alert asks, as it looks like a deployment or an organisation's tool.
+# A Medium alert looks like a deployment or an organisation's tool, so its first step is a question.
 ASK = (
     'Does it do the same every day? Run "AWS Role Successes After Failures" (24 hours) and '
-    '"AWS History of a Principal" (30 days), and ask its owner. Go on if nobody explains it.'
+    '"AWS History of a Principal" (30 days), and ask its owner. Continue if nobody explains it.'
 )
 ASK_THE_OWNERS = (
     'Run "AWS Role Successes After Failures" (24 hours). Treat each role as compromised until its '
@@ -63,7 +63,7 @@ def rule(event):
 def title(event):
     got_into, failed_on = count(event, "successful_roles"), count(event, "failed_roles")
     roles = "1 role" if got_into == 1 else f"{got_into} roles"
-    # Later runs may see more; an alert keeps the title of the first.
+    # Later runs may see more roles, but an alert keeps the title of the first run.
     return f"[{event.get('principal')}] got into at least {roles} after failing on {failed_on}"
 
 
@@ -81,21 +81,21 @@ def runbook(event):
 
 
 def dedup(event):
-    # By severity too: the alert of a deployment must not swallow that of a theft. A second theft of
-    # the same principal is an alert of its own, and so is each hour of one that goes on.
+    # The severity is part of it, so that a deployment's alert does not swallow that of a theft. A
+    # second theft by the same principal is a new alert, and so is each hour of one that continues.
     hour = str(event.get("last_attempt"))[:13] if severity(event) == "DEFAULT" else ""
     return f"{event.get('principal')} {severity(event)} {hour}".strip()
 
 
 def is_deployment(event):
-    # Nobody looked for roles, and every one of them had refused and opened by itself soon
-    # afterwards, as new roles do. Nothing that opens besides can make the alert less urgent.
+    # The principal did not list roles, and each role had refused and then opened within minutes, as
+    # new roles do. A single role that opened in any other way keeps the alert urgent.
     reopened = 0 < count(event, "successful_roles") <= count(event, "roles_reopened")
     return reopened and not event.get("discovery_at")
 
 
 def is_fan_out(event):
-    # Organisation tools try a few roles in each account, and some of many accounts refuse.
+    # An organisation's tools try a few roles in each of many accounts, and some accounts refuse.
     few_in_each = count(event, "most_roles_in_account") <= FEW_NAMES
     return event.get("pattern") == FAN_OUT and few_in_each
 

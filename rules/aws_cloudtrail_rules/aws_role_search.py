@@ -38,7 +38,7 @@ def severity(event):
 
 
 def dedup(event):
-    # By severity too: an alert that is less urgent must not swallow a worse one.
+    # The severity is part of it, so that a less urgent alert does not swallow a worse one.
     return f"{principal_arn(event)} {severity(event)}"
 
 
