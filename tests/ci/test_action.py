@@ -113,7 +113,7 @@ def test_inputs_are_data_for_the_shell(tmp_path, value):
 @pytest.mark.attack("output")
 @pytest.mark.parametrize("text", [*hostile.COMMANDS, "::stop-commands::own"])
 @pytest.mark.parametrize("status", [0, 1])
-def test_texts_of_records_are_no_commands_of_the_runner(tmp_path, text, status):
+def test_texts_of_records_are_not_commands_of_the_runner(tmp_path, text, status):
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\nprintf '%s\\n' '{text}'\nexit {status}\n")
     program.chmod(0o755)
@@ -174,7 +174,7 @@ def test_a_check_without_a_replay_fails_the_job_before_anything_is_installed(
 
 
 @pytest.mark.parametrize("begins", ["read 15 records in 1 file", "no such option"])
-def test_the_summary_of_a_long_answer_says_first_what_it_rests_on(tmp_path, begins):
+def test_the_summary_of_a_long_answer_begins_with_what_was_read(tmp_path, begins):
     job = runner(tmp_path)
     (job.temp / "replay.txt").write_text(f"{begins}\n" + "an alert\n" * 100_000 + "the end\n")
     results = {"steps.install.outputs.results": str(job.temp)}

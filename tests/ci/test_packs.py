@@ -40,7 +40,7 @@ def test_the_check_notices_a_detection_that_is_in_no_pack(with_pack):
     assert done.returncode == 1 and "AWS.CloudTrail.IAMListRoles" in done.stdout + done.stderr
 
 
-def test_what_a_query_of_the_pack_imports_is_in_it_too():
+def test_the_pack_has_the_templates_that_its_queries_import():
     ids = yaml.safe_load(PACK.read_text())["PackDefinition"]["IDs"]
     queries = [
         spec

@@ -42,7 +42,7 @@ def test_actions_of_others_are_pinned_by_commit_with_their_version(path):
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_jobs_have_only_the_rights_that_they_name(path):
+def test_jobs_have_only_the_rights_that_they_list(path):
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {}
     for job in workflow["jobs"].values():
@@ -79,7 +79,7 @@ def test_the_template_names_only_inputs_that_the_action_has_and_replays_nothing_
     assert "replay" not in inputs and "expect" not in inputs
 
 
-def test_what_the_template_has_commented_out_is_valid_once_it_is_not():
+def test_the_commented_out_part_of_the_template_is_valid():
     text = re.sub(r"(?m)^( +)# (replay: |expect: |  test_trails)", r"\1\2", TEMPLATE.read_text())
     inputs = template_inputs(text)
     assert inputs["replay"] == "test_trails/\n" and inputs["expect"] == "expected-alerts.yml"

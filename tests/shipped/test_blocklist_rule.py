@@ -1,4 +1,4 @@
-"""The blocklist: one list, in the YAML, read alike offline and on an instance."""
+"""The blocklist: one list, in the YAML, with the same effect offline and on an instance."""
 
 import copy
 import json
@@ -34,7 +34,7 @@ def assumed(arn, who=ALICE, **fields):
 
 @pytest.fixture(params=["in place", "from body"])
 def load(request, tmp_path):
-    """Load the rule with a blocklist of its own, whatever this repository's is, in either way."""
+    """Return a loader of the rule with a given blocklist, in place or from the body alone."""
 
     def load(*conditions):
         conditions = conditions or (role_filter("IsIn", [ADMIN]),)
@@ -57,7 +57,7 @@ def role_filter(condition, value):
 
 
 class TestMatches:
-    def test_people_who_assume_a_blocklisted_role(self, load):
+    def test_people_who_assume_a_blocklisted_role_match(self, load):
         rule = load()
         for kind in (PrincipalKind.USER, PrincipalKind.FEDERATED):
             assert matches(rule, assumed(ADMIN, identity(kind, "carol", "")))
@@ -85,7 +85,7 @@ class TestMatches:
             event({}),
         ],
     )
-    def test_nothing_else(self, load, record):
+    def test_nothing_else_matches(self, load, record):
         assert not matches(load(), record)
 
     @pytest.mark.parametrize(
@@ -100,12 +100,12 @@ class TestMatches:
             ("DoesNotContain", "Reader", ADMIN, role_arn("Reader")),
         ],
     )
-    def test_what_an_edited_list_says(self, load, condition, value, hit, miss):
+    def test_an_edited_blocklist_decides_what_matches(self, load, condition, value, hit, miss):
         rule = load(role_filter(condition, value))
         assert matches(rule, assumed(hit))
         assert not matches(rule, assumed(miss))
 
-    def test_any_of_several_conditions(self, load):
+    def test_any_of_several_conditions_is_enough(self, load):
         either = [role_filter("Equals", ADMIN), role_filter("EndsWith", "Audit")]
         rule = load({"Any": either})
         assert matches(rule, assumed(ADMIN))
@@ -126,10 +126,10 @@ OPT_INS = {
 
 
 class TestOptIns:
-    """Further people, commented out beside PERSON_TYPES. The list and its filters are the same."""
+    """Further kinds of people, commented out under PERSON_TYPES; the blocklist stays the same."""
 
     @pytest.mark.parametrize("kind", OPT_INS)
-    def test_match_only_if_included(self, load, kind, monkeypatch):
+    def test_further_people_match_only_if_included(self, load, kind, monkeypatch):
         rule, (who, name, person) = load(), OPT_INS[kind]
         record = assumed(ADMIN, who, eventName=name)
         others = tuple({"IAMUser", "FederatedUser", *OPT_INS} - {kind})
@@ -143,7 +143,7 @@ class TestOptIns:
         assert rule.module.alert_context(record)["principal"]
 
     @pytest.mark.parametrize("kind", OPT_INS)
-    def test_are_commented_out_in_the_file_with_a_line_on_what_they_add(self, kind):
+    def test_further_people_are_commented_out_and_explained_in_the_file(self, kind):
         text = (RULES / f"{BLOCKLIST}.py").read_text()
         assert re.search(rf'"{kind}",  # .{{10}}', text)
 
@@ -155,12 +155,12 @@ class TestOptIns:
             ("OtherAccountUser", OTHER | {"principalId": None}),
         ],
     )
-    def test_are_people(self, load, kind, who, monkeypatch):
+    def test_callers_that_only_look_like_people_do_not_match(self, load, kind, who, monkeypatch):
         rule = load()
         monkeypatch.setattr(rule.module, "PERSON_TYPES", (kind,))
         assert not matches(rule, assumed(ADMIN, who))
 
-    def test_take_no_user_who_assumes_a_role_by_another_call(self, load, monkeypatch):
+    def test_a_person_who_assumes_a_role_with_another_call_does_not_match(self, load, monkeypatch):
         rule = load()
         monkeypatch.setattr(rule.module, "PERSON_TYPES", ("SAMLUser",))
         assert not matches(rule, assumed(ADMIN, SAML))
@@ -173,7 +173,7 @@ NIGHT = role_arn("FullAdminNight", ROLE_ACCOUNT)
 
 
 def copies(number, who=ALICE, role=ROLE):
-    """Return what both accounts record of a user's call to another account, as AWS does."""
+    """Return the two records of a user's call to another account, one from each account."""
     time, shared = START + 60 * number, {"sharedEventID": f"shared-{number}"}
     parameters = {"roleArn": role, "roleSessionName": "x"}
     own = call("AssumeRole", who, time, requestParameters=parameters, **shared)
@@ -182,7 +182,7 @@ def copies(number, who=ALICE, role=ROLE):
     return own | {"eventID": f"own-{number}"}, other | {"eventID": f"other-{number}"}
 
 
-# Alice assumes one role twice and another one once, and Bob assumes the first one.
+# Alice assumes one role twice and another role once; Bob assumes the first role.
 CROSS_ACCOUNT = [
     *copies(1),
     *copies(2),
@@ -198,7 +198,7 @@ TITLES = {
 
 @pytest.fixture
 def with_other_accounts(content_copy):
-    """A copy of the content whose blocklist is enabled and includes users of other accounts."""
+    """Return a copy of the content whose enabled blocklist includes users of other accounts."""
     shipped(content_copy)
     contains = (
         EXACT.partition("    Condition")[0] + "    Condition: Contains\n    Value: FullAdmin\n"
@@ -209,11 +209,13 @@ def with_other_accounts(content_copy):
 
 
 class TestCopiesOfOneCall:
-    """A call to another account is recorded in both, and its user included by both records."""
+    """A call to another account, which both accounts record; both records are of a person."""
 
     @given(records=st.permutations(CROSS_ACCOUNT))
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-    def test_have_one_dedup_for_a_person_and_role_in_any_order(self, with_other_accounts, records):
+    def test_copies_have_one_dedup_for_a_person_and_role_in_any_order(
+        self, with_other_accounts, records
+    ):
         folder = with_other_accounts / "rules" / "aws_cloudtrail_rules"
         rule = in_place(BLOCKLIST, folder)
         results = [rule.run(event(record), {}, {}) for record in records]
@@ -223,7 +225,7 @@ class TestCopiesOfOneCall:
 
     @given(records=st.permutations(CROSS_ACCOUNT))
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
-    def test_are_one_alert_of_a_replay_in_any_order(self, with_other_accounts, records):
+    def test_copies_are_one_alert_of_a_replay_in_any_order(self, with_other_accounts, records):
         trail = with_other_accounts.parent / "trail.jsonl"
         trail.write_text("\n".join(map(json.dumps, records)))
         outcome = replayed(trail, content=with_other_accounts)
@@ -232,14 +234,14 @@ class TestCopiesOfOneCall:
         assert {alert.title for alert in outcome.alerts} < TITLES
 
     @pytest.mark.parametrize("copy_of", [0, 1])
-    def test_are_an_alert_if_only_one_of_them_is_here(self, with_other_accounts, copy_of):
+    def test_a_single_copy_is_an_alert(self, with_other_accounts, copy_of):
         trail = with_other_accounts.parent / "trail.jsonl"
         trail.write_text(json.dumps(copies(1)[copy_of]))
         assert len(replayed(trail, content=with_other_accounts).alerts) == 1
 
 
 class TestPersonTypes:
-    """An unknown type is an error, never a type that nobody has."""
+    """The setting PERSON_TYPES; an unknown type is an error, because it would match nobody."""
 
     @staticmethod
     def edited(content, person_types):
@@ -266,7 +268,7 @@ class TestPersonTypes:
             ("PERSON_TYPES = None", "is None; write it as"),
         ],
     )
-    def test_that_are_unknown_are_named_when_the_rule_is_loaded(
+    def test_unknown_person_types_are_named_when_the_rule_is_loaded(
         self, content_copy, person_types, error
     ):
         folder = self.edited(content_copy, person_types)
@@ -276,7 +278,7 @@ class TestPersonTypes:
     @pytest.mark.parametrize(
         "person_types", ['PERSON_TYPES = {"SAMLUser"}', f"PERSON_TYPES = {[*OPT_INS, 'IAMUser']}"]
     )
-    def test_that_are_known_load_in_any_number_and_form(self, content_copy, person_types):
+    def test_known_person_types_load_in_any_number_and_form(self, content_copy, person_types):
         in_place(BLOCKLIST, self.edited(content_copy, person_types))
 
     @pytest.mark.process
@@ -288,7 +290,7 @@ class TestPersonTypes:
             ["local-panther", "replay", "trail.jsonl"],
         ],
     )
-    def test_that_are_misspelt_are_named_by_each_command(self, content_copy, command):
+    def test_misspelt_person_types_are_named_by_each_command(self, content_copy, command):
         self.edited(content_copy, 'PERSON_TYPES = ("IAMuser", "FederatedUser")')
         (content_copy / "trail.jsonl").write_text(json.dumps(call("ListRoles")))
         tool = Path(sys.executable).parent / command[0]
@@ -306,7 +308,7 @@ class TestPersonTypes:
 
 
 class TestAlert:
-    def test_title_names_the_person_and_the_role(self):
+    def test_the_title_names_the_person_and_the_role(self):
         module = in_place(BLOCKLIST).module
         title = "[alice] assumed the blocklisted role [FullAdminRole] in [123456789012]"
         assert module.title(assumed(ADMIN)) == title
@@ -320,14 +322,14 @@ class TestAlert:
         assert dedup(assumed(ADMIN)) == dedup(again)
         assert len({dedup(r) for r in (again, assumed(ADMIN, bob), assumed(role_arn("B")))}) == 3
 
-    def test_context_has_what_soc_teams_know(self):
+    def test_the_context_has_the_fields_that_soc_teams_know(self):
         context = in_place(BLOCKLIST).module.alert_context(assumed(ADMIN))
         assert context["userIdentity"]["userName"] == context["person"] == "alice"
         assert context["roleArn"] == ADMIN
         assert {"eventName", "eventSource", "awsRegion", "recipientAccountId"} < context.keys()
         assert {"sourceIPAddress", "userAgent"} < context.keys()
 
-    def test_context_has_what_the_saved_queries_ask_for(self):
+    def test_the_context_has_the_parameters_of_the_saved_queries(self):
         issued = {"credentials": {"accessKeyId": "ASIAEXAMPLE0NEW00001"}}
         who = copy.deepcopy(CENTER)
         who["sessionContext"]["sourceIdentity"] = "dana"
@@ -341,16 +343,16 @@ class TestAlert:
         assert context["awsRegion"] == "us-east-1"
 
     @pytest.mark.parametrize("record", [{}, {"userIdentity": 3}, {"requestParameters": []}])
-    def test_functions_never_raise(self, record):
+    def test_no_function_of_the_rule_raises(self, record):
         module = in_place(BLOCKLIST).module
         for function in (module.rule, module.title, module.dedup, module.alert_context):
             function(event(record))
 
 
 class TestOfflineReading:
-    """What `sidecar_filter_helpers` reads offline is what `panther_core.filter` decides."""
+    """Filters that `sidecar_filter_helpers` applies offline, compared with panther_core's."""
 
-    def test_knows_the_conditions_that_the_local_panther_knows(self):
+    def test_the_helper_and_local_panther_know_the_same_conditions(self):
         assert sidecar_filter_helpers.OPERATORS == filters.OPERATORS
         assert sidecar_filter_helpers.COMBINATORS == filters.COMBINATORS
 
@@ -383,7 +385,7 @@ class TestOfflineReading:
         )
 
     @given(st.data())
-    def test_agrees_with_the_platform_on_every_condition(self, data):
+    def test_the_helper_agrees_with_the_platform_on_every_condition(self, data):
         conditions = data.draw(st.lists(self.conditions(), min_size=1, max_size=3))
         record = event(data.draw(self.events()))
         platform = Filter(filters.transpile_filters(conditions)["statement"])
@@ -396,7 +398,7 @@ class TestOfflineReading:
         else:
             assert passes(record) == expected
 
-    def test_reads_values_as_panther_analysis_tool_does(self, tmp_path):
+    def test_the_helper_reads_values_as_panther_analysis_tool_does(self, tmp_path):
         written = "yes no on true False 2026-01-05 2026-01-05T10:00:00Z 012345670123 0x1f 1_000"
         written += " 012345678901 1:30 1.5 1e3 null ~ text -7 +7 0b11"
         lines = "".join(f"\n      - {value}" for value in written.split())
@@ -409,24 +411,24 @@ class TestOfflineReading:
             map(repr, spec["InlineFilters"][0]["Values"])
         )
 
-    def test_passes_everything_where_no_sidecar_lies_beside_the_rule(self, tmp_path):
+    def test_every_event_passes_without_a_sidecar_beside_the_rule(self, tmp_path):
         passes = sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
         assert passes(event({}))
 
     @pytest.mark.parametrize("suffix", ["yml", "yaml"])
-    def test_reads_a_sidecar_by_either_of_its_names(self, tmp_path, suffix):
+    def test_a_sidecar_is_read_with_either_suffix(self, tmp_path, suffix):
         own = {"Filename": "rule.py", "InlineFilters": [role_filter("Equals", "Rôle")]}
         text = yaml.safe_dump(own, allow_unicode=True)
         (tmp_path / f"rule.{suffix}").write_text(text, encoding="utf-8")
         passes = sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
         assert passes(event({"requestParameters": {"roleArn": "Rôle"}})) and not passes(event({}))
 
-    def test_leaves_a_yaml_file_alone_that_is_not_the_rules_own(self, tmp_path):
+    def test_the_yaml_file_of_another_rule_is_ignored(self, tmp_path):
         other = {"Filename": "other.py", "InlineFilters": [role_filter("Equals", "never")]}
         (tmp_path / "rule.yml").write_text(yaml.safe_dump(other))
         assert sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))(event({}))
 
-    def test_names_a_condition_that_it_does_not_know(self, tmp_path):
+    def test_an_unknown_condition_is_named(self, tmp_path):
         own = {"Filename": "rule.py", "InlineFilters": [role_filter("Resembles", "x")]}
         (tmp_path / "rule.yml").write_text(yaml.safe_dump(own))
         with pytest.raises(ValueError, match="Resembles"):
@@ -434,16 +436,16 @@ class TestOfflineReading:
 
     @pytest.mark.parametrize("condition", ["IsIn", "IsNotIn"])
     @pytest.mark.parametrize("values", [{"Values": ADMIN}, {"Value": ADMIN}, {}])
-    def test_refuses_a_list_that_is_none(self, tmp_path, condition, values):
-        """`in` would find a role in the text of another one."""
+    def test_a_list_condition_without_a_list_is_refused(self, tmp_path, condition, values):
+        """With a text in place of a list, `in` would match parts of a role's name."""
         path = "requestParameters.roleArn"
         own = {"InlineFilters": [{"KeyPath": path, "Condition": condition, **values}]}
         (tmp_path / "rule.yml").write_text(yaml.safe_dump({"Filename": "rule.py", **own}))
         with pytest.raises(ValueError, match="needs a list under Values"):
             sidecar_filter_helpers.offline_filters(str(tmp_path / "rule.py"))
 
-    def test_needs_nothing_that_an_instance_lacks(self):
-        """Only the offline branch imports a YAML reader."""
+    def test_the_helper_needs_nothing_that_an_instance_lacks(self):
+        """Only the offline branch imports yaml."""
         imports = (RULES.parent.parent / "global_helpers" / "sidecar_filter_helpers.py").read_text()
         top = [line for line in imports.splitlines() if line.startswith(("import", "from"))]
         assert not any("yaml" in line or "panther_core" in line for line in top)

@@ -1,4 +1,4 @@
-"""Eight processes share the stream against a DynamoDB that is not moto: dynalite, from npm."""
+"""Eight processes that share a stream, on another DynamoDB than moto's: dynalite, from npm."""
 
 import json
 import multiprocessing
@@ -25,9 +25,9 @@ WINDOW, THRESHOLD = 3600, 10
 
 @pytest.fixture(scope="module")
 def dynalite():
-    """A running dynalite with the table; its address."""
+    """Start dynalite with the table and yield its address."""
     if not shutil.which("node") or not shutil.which("npm"):
-        pytest.skip("node and npm are not installed: dynalite can not run")
+        pytest.skip("node and npm are not installed: dynalite cannot run")
     server = NODE_FOLDER / "node_modules" / "dynalite" / "cli.js"
     if not server.exists():
         NODE_FOLDER.mkdir(parents=True, exist_ok=True)
@@ -71,7 +71,7 @@ def _create_table(address):
 
 
 def _worker(address, subject, sightings, barrier, results):
-    """Record a share of the stream with the real helper, as one process of an instance."""
+    """Record a share of the stream with the real helper, as a process of an instance does."""
     os.environ |= {
         "AWS_ENDPOINT_URL_DYNAMODB": address,
         "AWS_DEFAULT_REGION": "us-east-1",
@@ -92,7 +92,7 @@ def _worker(address, subject, sightings, barrier, results):
 
 
 def share(address, subject, stream):
-    """Split a stream among the workers, let them go at once, and return the hits of each."""
+    """Split a stream among workers, start them at the same moment, and return the hits of each."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(WORKERS), context.Queue()
     shares = [stream[i::WORKERS] for i in range(WORKERS)]

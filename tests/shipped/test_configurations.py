@@ -1,6 +1,6 @@
-"""The package configured as README says: every check stays green, and alerts change as they should.
+"""The package configured as README says: its checks pass, and its alerts change as expected.
 
-`make test-configured` runs the other tests in copies that are configured in the same ways.
+`make test-configured` runs the other tests in copies with the same configurations.
 """
 
 import json
@@ -36,7 +36,7 @@ BLOCKLISTED = ("AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored", "HIGH")
 
 
 class Change(NamedTuple):
-    """What one principal does, and its alerts as shipped and as configured."""
+    """Records of one principal, and its alerts as shipped and as configured."""
 
     records: list[dict]
     before: tuple = ()
@@ -58,7 +58,7 @@ def assumed(who, arn, name="AssumeRole", time=START):
 
 
 def each_one_role(callers):
-    """Return a listing by the first of some callers, and one denied role for each of them."""
+    """Return a listing by the first caller, and one denied role for each caller."""
     tries = [denied(role_arn(f"Role{i:02}"), who, START + i) for i, who in enumerate(callers)]
     return [call("ListRoles", callers[0], START - 60), *tries]
 
@@ -67,7 +67,7 @@ def theft(who):
     return [*burst(who, 20, step=10), *assumed(who, role_arn("Role05"), time=START + 600)]
 
 
-# By configuration and by the principal as alerts name it
+# Changes by configuration, then by the principal as alerts name it
 USER = "arn:aws:iam::123456789012:user/"
 ROLE = "arn:aws:iam::123456789012:role/"
 CHANGES = {
@@ -131,7 +131,7 @@ CHANGES = {
 
 
 def alerts(changes, content, tmp_path):
-    """Replay what all principals do, and return the alerts of each."""
+    """Replay the records of all principals and return the alerts of each."""
     trail = tmp_path / "trail.jsonl"
     records = [record for change in changes.values() for record in change.records]
     lines = (json.dumps(record | {"eventID": f"e-{i}"}) for i, record in enumerate(records))

@@ -1,4 +1,4 @@
-"""The data model: what the standard one maps."""
+"""The data model, which has the mappings of Panther's standard model."""
 
 import pytest
 import yaml
@@ -110,7 +110,7 @@ def test_created_users_and_agents_are_found_by_path(udm):
 
 
 def test_the_model_has_the_standard_mappings_and_needs_no_helper():
-    """Either of the two models can replace the other, and this one loads without our helpers."""
+    """Either model can replace the other, and this one loads without the package's helpers."""
     spec = yaml.safe_load(FILE.with_suffix(".yml").read_text())
     assert {mapping["Name"] for mapping in spec["Mappings"]} == {
         "actor_user",

@@ -1,4 +1,4 @@
-"""The rules answer the same on a record as CloudTrail delivers it and as an instance stores it."""
+"""Rules answer the same for a record as CloudTrail delivers it and as an instance stores it."""
 
 import json
 from random import Random
@@ -18,11 +18,11 @@ from tests.builders.rules import (
     matches,
 )
 
-RAW_TIME = "eventTime"  # in a context, as the record has it
+RAW_TIME = "eventTime"  # copied into contexts as it is, so the two forms differ
 
 
 def stored(record):
-    """The record as an instance stores it: normalised times, no nulls, fields of Panther's own."""
+    """Return the record as an instance stores it: normalised times, no nulls, Panther's fields."""
     found = read_record(record).event()
     assert found[RAW_TIME].startswith("2026-01-05 ")
     assert not [name for name, value in record.items() if value is None and name in found]
@@ -68,7 +68,7 @@ def test_a_rule_answers_the_same_on_both_forms(tmp_path, monkeypatch, store, nam
     discovery = in_place(LIST_ROLES)
     assert [matches(discovery, event(record)) for record in delivered].count(True) == 3
     in_delivered_form = answers(in_place(name), delivered)
-    # The second run must remember nothing of the first.
+    # The second run must not remember the first.
     distinct_window_helpers._known.clear()
     aws_role_attempt_helpers._latest.clear()
     start_with_an_empty_store(monkeypatch)
@@ -80,7 +80,7 @@ def test_a_rule_answers_the_same_on_both_forms(tmp_path, monkeypatch, store, nam
 
 
 def start_with_an_empty_store(monkeypatch):
-    """Give every item another key, so that those of the run before are not seen."""
+    """Prefix every key of the store, so that items of the previous run are not found."""
     import aws_role_attempt_helpers as helpers
 
     for function in ("_attempts_key", "_marks_key"):

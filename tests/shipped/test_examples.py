@@ -1,6 +1,6 @@
-"""Examples of settings in comments and pages: content that follows one passes its own tests.
+"""Examples of settings in comments and pages: content that applies one passes its own tests.
 
-`make test-configured` runs all other tests in a copy that follows those that list something.
+`make test-configured` runs all other tests in a copy that applies the examples of lists.
 """
 
 import subprocess

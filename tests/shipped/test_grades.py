@@ -1,7 +1,7 @@
-"""How urgent an attack is: the grade rises with the damage, and nobody can talk it down.
+"""The severity of alerts: it rises with the damage, and an attacker cannot lower it.
 
-Streams that were once graded wrongly, each beside a benign twin; and what holds for all streams and
-all orders of arrival.
+Streams that once had the wrong severity, each with a benign counterpart, and properties of all
+streams in all orders of arrival.
 """
 
 import json
@@ -35,7 +35,7 @@ from tests.shipped.test_streams import (
     trusted,
 )
 
-LAST, SOON = f"Role{MANY - 1:02}", START + 20 * (MANY - 1) + 60  # tried last, a minute later
+LAST, SOON = f"Role{MANY - 1:02}", START + 20 * (MANY - 1) + 60  # last role tried, a minute later
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60
 HOUR, DAY = 3600, 86_400
 NODE = identity(PrincipalKind.ROLE, "NodeRole", "i-0example")
@@ -46,7 +46,7 @@ CRITICAL = {("success", "CRITICAL"): 1}
 
 
 def failed(code, message="", api="AssumeRole", count=T + 2, who=ALICE):
-    """Attempts with an error that is no denial: their parameters are kept."""
+    """Return attempts with an error other than a denial: these records keep their parameters."""
     fields = {"errorCode": code, "errorMessage": message}
     make = assumed if api == "AssumeRole" else trusted
     names = [f"Role{i:02}" for i in range(count)]
@@ -59,24 +59,24 @@ def every(seconds, role, who, start, end):
 
 
 def others(count, who=ALICE):
-    """Roles that open although none of them had refused."""
+    """Return successes on roles that had not refused before."""
     return [assumed(role_arn(f"Other{i}"), who, START + 600 + 30 * i) for i in range(count)]
 
 
 def kube2iam():
-    """Pod roles of a new namespace refuse; those of the others are assumed all day."""
+    """Return a node's calls: pod roles of a new namespace refuse, others are assumed all day."""
     routine = [every(900, f"Pod{i}", NODE, START - DAY, START + 2 * HOUR) for i in range(5)]
     return [*spray(NODE, count=T + 2), *(record for role in routine for record in role)]
 
 
 def daily_deployment():
-    """A developer's denial storm of the CDK, beside the role that every deployment assumes."""
+    """Return a CDK deployment with many denials, and the role that every deployment assumes."""
     routine = [assumed(role_arn("Deploy"), DANA, START - 20 * HOUR + i * HOUR) for i in range(20)]
     return [*spray(DANA, count=T + 2), *routine, assumed(role_arn("Deploy"), DANA, START + 300)]
 
 
 def vendor():
-    """A vendor's tool: a role of another name in each customer's account; some refuse."""
+    """Return a vendor's calls on a differently named role in each account; some refuse."""
     names = [role_arn(f"Vendor-{account}", account) for account in accounts(4 * T)]
     return [
         (denied if i % 3 == 0 else assumed)(name, VENDOR, time=START + i)
@@ -85,7 +85,7 @@ def vendor():
 
 
 def diluted(fakes, opens=False):
-    """A search in one account among calls on made-up accounts, which cost nothing."""
+    """Return a search in one account among calls on made-up accounts, which cost nothing."""
     real = [denied(role_arn(f"Role{i:02}")) for i in range(T + 2)]
     made_up = [denied(role_arn("Role00", account)) for account in accounts(fakes)]
     step = max(fakes // (T + 2), 1)
@@ -131,7 +131,7 @@ TOO_LONG = f"{activity.TOO_LONG_SESSION}."
 KEY = f"LEAKED KEY (AWSCompromisedKeyQuarantineV3): DENIED AssumeRole on all {MANY} roles: alice"
 # name: records, alerts by (rule, severity)
 STREAMS = {
-    # The more opens, the worse
+    # More roles that open are worse
     "ten refuse, then four others open": ([listed(), *spray(count=T), *others(4)], HIGH | CRITICAL),
     "ten refuse, then five others open": ([listed(), *spray(count=T), *others(5)], HIGH | CRITICAL),
     "ten refuse, then twenty others open": (
@@ -149,7 +149,7 @@ STREAMS = {
         ],
         HIGH | CRITICAL,
     ),
-    "a role that opens by itself a minute after it refused": (
+    "a role that opens on its own a minute after it refused": (
         [*spray(), assumed(role_arn(LAST), time=SOON)],
         {("success", "MEDIUM"): 1},
     ),
@@ -157,7 +157,7 @@ STREAMS = {
         [listed(), *spray(), assumed(role_arn(LAST), time=SOON)],
         HIGH | CRITICAL,
     ),
-    # What it does every day
+    # Daily routine
     "kube2iam: routine roles of a node": (kube2iam(), {}),
     "a new role among the routine ones of a node": (
         [*kube2iam(), assumed(role_arn("Admin"), NODE, START + 700)],
@@ -174,7 +174,7 @@ STREAMS = {
         {},
     ),
     "a vendor with a role in each account": (vendor(), {("success", "MEDIUM"): 1}),
-    # Free calls do not relabel a search; those that come first are a fan-out until it is one
+    # Calls on made-up accounts do not hide a search; until the search shows, they are a fan-out
     "a search among made-up accounts": ([listed(), *diluted(70)], MEDIUM | HIGH),
     "a search among made-up accounts that gets in": (
         [listed(), *diluted(70, opens=True)],
@@ -252,12 +252,12 @@ STREAMS = {
         [listed(), *failed("ConcurrentModification", api="UpdateAssumeRolePolicy")],
         {},
     ),
-    "roles that are just being changed": (
+    "roles that are being changed": (
         [listed(), *failed("EntityTemporarilyUnmodifiable", api="UpdateAssumeRolePolicy")],
         {},
     ),
     "a code that nobody knows yet": ([listed(), *failed("QuantumEntanglementException")], {}),
-    "trust policies that IAM does not take": (
+    "trust policies that IAM rejects": (
         [listed(), *failed("MalformedPolicyDocument", api="UpdateAssumeRolePolicy")],
         HIGH,
     ),
@@ -307,7 +307,7 @@ def test_a_stream_is_graded_by_what_happened(tmp_path, name):
         ),
     ],
 )
-def test_the_first_sentence_says_only_what_is_so(tmp_path, records, sentence):
+def test_the_first_sentence_states_only_facts(tmp_path, records, sentence):
     outcome = outcome_of(tmp_path, [listed(time=START - 120), *records])
     found = [incident.sentence for incident in outcome.incidents]
     assert not sentence or [s for s in found if s.startswith(sentence)], found
@@ -323,7 +323,7 @@ def success_rule():
 
 
 def grade(records, rule):
-    """The worst severity of the success alerts of these records."""
+    """Return the worst severity of the success alerts of these records, as its place in GRADES."""
     rows = rows_of(SUCCEEDED, records, now=START + 2 * HOUR)
     results = [rule.run(event(row), {}, {}, batch_mode=True) for row in rows]
     assert all(result.fatal_error is None for result in results)
@@ -379,7 +379,7 @@ def test_one_more_role_that_opens_never_lowers_the_grade(success_rule, kind, bef
 
 @st.composite
 def arrivals(draw):
-    """Failed attempts in one account and others, in any order of arrival."""
+    """Draw failed attempts in one account and in others, in any order of arrival."""
     count = draw(st.integers(T - 3, T + 2))
     span = draw(st.sampled_from([60, WINDOW - 1, WINDOW + 300]))
     own = [(role_arn(f"Role{i:02}"), START + i * span // count) for i in range(count)]
@@ -394,7 +394,7 @@ def arrivals(draw):
 
 
 def through_the_rules(records, rules):
-    """The matches of the two rules for attempts, as records arrive after a listing."""
+    """Return the matches of the two rules on attempts, for records that arrive after a listing."""
     signal, stream, discovery = rules
     distinct_window_helpers._known.clear()
     with key_value_store():
@@ -415,7 +415,7 @@ def rules():
 
 @settings(max_examples=examples(25, 600), suppress_health_check=list(HealthCheck))
 @given(arrivals())
-def test_a_search_is_told_whatever_the_order_of_arrival_and_as_in_sql(rules, records):
+def test_a_search_is_recognised_in_any_order_of_arrival_and_as_in_sql(rules, records):
     signal, stream, _ = rules
     matched = through_the_rules(records, rules)
     contexts = [json.loads(r.alert_context_output) for rule, r in matched if rule is signal]

@@ -1,4 +1,4 @@
-"""Rules, helpers and data model under events of any shape: answers, never exceptions."""
+"""Rules, helpers and data model with events of any shape: they answer and never raise."""
 
 import copy
 import inspect
@@ -29,13 +29,13 @@ from tests.shipped.test_data_model import FILE as DATA_MODEL
 pytestmark = pytest.mark.attack("rules")
 
 EVENTS = examples(1_000, 150_000)
-FILES, RECORDS = examples(10, 1_000) // 10, 1_000  # of each source
-MUTATIONS = examples(400, 100_000)  # of each source
+FILES, RECORDS = examples(10, 1_000) // 10, 1_000  # for each source of events
+MUTATIONS = examples(400, 100_000)  # for each source of events
 ALL_PERSON_TYPES = (
     *("IAMUser", "FederatedUser", "IdentityCenterSession", "SAMLUser", "WebIdentityUser"),
     "OtherAccountUser",
 )
-MAX_CONTEXT = 200 * 1024  # bytes; an instance replaces a larger context by an error
+MAX_CONTEXT = 200 * 1024  # bytes; an instance replaces a larger context with an error
 
 ARN = role_arn("Admin")
 MESSAGE = "User: x is not authorized to perform: sts:AssumeRole on resource: "
@@ -112,7 +112,7 @@ NAMES = sorted(path.stem for path in RULES.glob("*.yml"))
 
 
 def functions_of_an_event(module):
-    """Return the functions of a module whose one argument is an event."""
+    """Return the functions of a module that have an event as their only argument."""
     return [
         function
         for _, function in inspect.getmembers(module, inspect.isfunction)
@@ -130,7 +130,7 @@ TARGET = re.compile(r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/[!-~]+|[0-9]{12}:role/[
 
 
 def changed(random: Random) -> dict:
-    """A real shape with anything at all in some of its places, and with some of them missing."""
+    """Return a realistic record in which some fields have any value and others are missing."""
     record = copy.deepcopy(random.choice(BASES))
     for path in random.choices(PATHS, k=random.randrange(4)):
         node = record
@@ -154,7 +154,7 @@ def data_model():
 
 
 class Loaded(NamedTuple):
-    """Every shipped rule as the tool loads it, and as an instance does."""
+    """All shipped rules, loaded as panther_analysis_tool does and as an instance does."""
 
     by_tool: list[Rule]
     by_instance: list[Rule]
@@ -162,7 +162,7 @@ class Loaded(NamedTuple):
 
 @pytest.fixture
 def as_shipped(content_copy):
-    """A blocklist of the owner's own may have conditions that Panther evaluates on text alone."""
+    """Return shipped content: an edited blocklist may have conditions that only work on text."""
     shipped(content_copy)
     return content_copy
 
@@ -192,7 +192,7 @@ def recorded_role_calls(recorded):
 
 @pytest.fixture(scope="module")
 def tested_events():
-    """The events of the rules' own unit tests; those of the scheduled rule are a query's rows."""
+    """Return the events of the sidecar tests; those of the scheduled rule are rows of a query."""
     return [test["Log"] for name in NAMES for test in spec_of(name)["Tests"]]
 
 
@@ -213,7 +213,7 @@ def check_helpers(event):
 
 
 def check_rule(rule, event):
-    """Run all of a rule as a unit test does: every function, whether it matched or not."""
+    """Run a rule as a unit test does, then all its functions, whether it matched or not."""
     result = run_whole(rule, event, batch_mode=False)
     assert len(result.alert_context_output) < MAX_CONTEXT
     for function in functions_of_an_event(rule.module):
@@ -227,7 +227,7 @@ def run_whole(rule, event, batch_mode):
     return result
 
 
-def test_every_shipped_rule_and_function_is_tried(rules):
+def test_every_shipped_rule_and_function_is_tested(rules):
     assert len(rules.by_tool) == len(rules.by_instance) == len(NAMES) >= 5
     for rule in rules.by_tool:
         assert {"rule", "title", "alert_context"} <= names_of(functions_of_an_event(rule.module))
@@ -265,7 +265,7 @@ def check(record, rules, data_model):
 def test_a_replay_of_changed_records_loses_none_and_no_rule_fails(
     tmp_path, as_shipped, source, request, record_property
 ):
-    """The queries of the scheduled rule and the correlation rules run over them, too."""
+    """The scheduled rule's queries and the correlation rules run over the records as well."""
     record_property("tried", FILES * RECORDS)
     random, bases = Random(20261130), request.getfixturevalue(source)
     for _ in range(FILES):

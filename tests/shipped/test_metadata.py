@@ -1,4 +1,4 @@
-"""What an instance, a reader and a clone of panther-analysis expect of every item."""
+"""Metadata that an instance, a reader or a clone of panther-analysis expects of every item."""
 
 import ast
 import re
@@ -10,7 +10,7 @@ import yaml
 from tests.builders.events import CONTENT_FOLDERS, REPO
 from tests.builders.queries import query_specs
 
-# https://docs.panther.com: generated fields are cut off beyond this.
+# Longer generated fields are truncated: https://docs.panther.com
 MAX_FIELD = 1000
 
 FILES = sorted(path for folder in CONTENT_FOLDERS for path in (REPO / folder).rglob("*.yml"))
@@ -42,7 +42,7 @@ class TestDetections:
         named = set(re.findall('"(AWS [A-Z][^"]+)"', texts)) - {"AWS Internal"}
         assert named <= set(QUERIES)
 
-    def test_there_is_a_test_that_matches_and_one_that_does_not(self, name):
+    def test_the_sidecar_has_a_test_that_matches_and_one_that_does_not(self, name):
         assert {t["ExpectedResult"] for t in DETECTIONS[name]["Tests"]} == {True, False}
 
 
@@ -61,7 +61,7 @@ def test_bodies_import_only_what_an_instance_has(body):
 
 
 def test_alerts_name_summary_attributes_that_their_events_have():
-    """The blocklist's four are those of the rule of the same ID."""
+    """The blocklist has the attributes of Panther's rule with the same ID."""
     event = ["userAgent", "sourceIPAddress", "recipientAccountId", "p_any_aws_arns"]
     row = ["principal", "roles", "sourceIPAddress", "userAgent"]
     attributes = {name: spec["SummaryAttributes"] for name, spec in DETECTIONS.items()}
@@ -84,7 +84,7 @@ def test_alerts_name_summary_attributes_that_their_events_have():
     "name", ["aws_iam_assume_role_blocklist_ignored.yml", "aws_role_escalation_succeeded.yml"]
 )
 def test_containment_stops_the_caller_before_the_roles_sessions_are_revoked(name):
-    """Otherwise the caller assumes the role again."""
+    """Otherwise the caller could assume the role again."""
     runbook = DETECTIONS[name]["Runbook"].lower()
     steps = [runbook.index(text) for text in ("stop the caller", "trust polic")]
     assert steps == sorted(steps) and "sessions" in runbook[steps[-1] :]

@@ -1,7 +1,7 @@
-"""What "within so many minutes" promises holds in every phase of the schedule.
+"""The documented time between burst and discovery holds in every phase of the schedule.
 
-Runs come every so many minutes wherever in between a burst begins, and records arrive late. A
-principal for each phase goes through the same: all of them are in one replay.
+A rule runs at fixed intervals, a burst begins anywhere between two runs, and records arrive late.
+Each phase has a principal with the same calls, and all principals are in one replay.
 """
 
 import itertools
@@ -23,7 +23,7 @@ T, LOOKBACK = config.THRESHOLD, config.LOOKBACK_MINUTES * MINUTE
 PROMISED = (config.WINDOW_MINUTES + 60) * MINUTE
 STEP = min(20, config.WINDOW_MINUTES * MINUTE // T)  # seconds between attempts
 SPAN = (T - 1) * STEP
-DELAYS = (0, 210, 900)  # seconds until a record arrives: documented are 15 minutes at most
+DELAYS = (0, 210, 900)  # seconds until a record arrives; AWS documents up to 15 minutes
 
 
 def rate():
@@ -34,15 +34,20 @@ def rate():
 
 
 RATE = rate()
-# A second after each half minute: the worst is a record that arrives a second after a run.
+# A second after each half minute: a record that arrives a second after a run waits longest.
 PHASES = range(1, RATE, 30)
 
 
 def alerts_by_phase(tmp_path, discovery, delay):
-    """Replay a burst in every phase, with a discovery so many seconds after its last attempt.
+    """Replay a burst in every phase, with a discovery some seconds after its last attempt.
+
+    Args:
+        tmp_path: Folder for the records.
+        discovery: Seconds from the last attempt to the discovery; negative if it came before.
+        delay: Seconds until a record arrives.
 
     Returns:
-        By rule ID and phase, when the alert is made: seconds after the last attempt.
+        Seconds from the last attempt to the alert, by rule ID and phase.
     """
     last, records = {}, []
     for phase in PHASES:
@@ -79,15 +84,15 @@ def test_discovery_up_to_the_promised_time_after_the_last_failure_leads_to_the_a
 
 
 @pytest.mark.parametrize("delay", DELAYS)
-def test_discovery_first_alerts_as_soon_as_the_last_of_the_failures_has_arrived(tmp_path, delay):
+def test_discovery_first_alerts_as_soon_as_the_last_failure_has_arrived(tmp_path, delay):
     for before in (1, SPAN + 1, PROMISED, LOOKBACK):
         found = alerts_by_phase(tmp_path, -before, delay)
         assert found == {SEARCH: dict.fromkeys(PHASES, delay)}
 
 
 @pytest.mark.parametrize("delay", DELAYS)
-def test_how_far_the_promise_could_go_is_the_lookback_less_rate_and_delay(tmp_path, delay):
-    """Up to there every phase has the alert; a minute further, one has none."""
+def test_the_promise_could_reach_as_far_as_the_lookback_less_rate_and_delay(tmp_path, delay):
+    """Up to that time every phase has the alert; a minute later, one phase has none."""
     every = LOOKBACK - RATE - delay
     assert every >= PROMISED
     assert set(alerts_by_phase(tmp_path, every, delay)[CORRELATION]) == set(PHASES)

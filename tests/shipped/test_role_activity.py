@@ -1,4 +1,4 @@
-"""Who tried what on which role, from every shape that CloudTrail records."""
+"""The helpers that read who tried what on which role, for every form of record."""
 
 import json
 import math
@@ -39,7 +39,7 @@ TAILS = (
 
 
 def denied_trust(resource: str, tail: str = "", **fields) -> dict:
-    """A denied UpdateAssumeRolePolicy whose message names the resource so."""
+    """Return a denied UpdateAssumeRolePolicy whose message contains this text as the resource."""
     message = f"User: {ALICE['arn']} is not authorized to perform: iam:UpdateAssumeRolePolicy "
     return denied_update(
         "", **{"errorMessage": f"{message}on resource: {resource}{tail}", **fields}
@@ -92,12 +92,12 @@ class TestTarget:
             ),
         ],
     )
-    def test_is_found_in_parameters_or_message(self, record, target):
+    def test_the_target_is_found_in_parameters_or_message(self, record, target):
         assert helpers.attempt_target(event(record)) == target
 
     @pytest.mark.parametrize("trailer", ["", TRAILER])
     @pytest.mark.parametrize("tail", TAILS)
-    def test_is_found_whatever_follows_the_resource(self, tail, trailer):
+    def test_the_target_is_found_whatever_follows_the_resource(self, tail, trailer):
         for name in ("Admin", "teams/Admin", "Dotted.", "a+b=c,d.e@f-g_h"):
             arn = role_arn(name)
             assert helpers.attempt_target(event(denied(arn, tail=tail + trailer))) == arn
@@ -127,7 +127,7 @@ class TestTarget:
             call("DeleteRole", requestParameters={"roleName": "Admin"}),
         ],
     )
-    def test_is_none_where_it_can_not_be_told(self, record):
+    def test_the_target_is_none_if_the_record_does_not_name_it(self, record):
         assert helpers.attempt_target(event(record)) is None
 
     @pytest.mark.parametrize(
@@ -139,10 +139,10 @@ class TestTarget:
             f"{role_arn('Décoy')}",
         ],
     )
-    def test_is_none_for_characters_that_no_role_has(self, smuggled):
+    def test_the_target_is_none_for_characters_that_no_role_has(self, smuggled):
         assert helpers.attempt_target(event(denied(smuggled))) is None
 
-    def test_is_the_resource_of_the_sentence_not_one_quoted_before_it(self):
+    def test_the_target_is_the_resource_and_not_one_quoted_before_it(self):
         quoted = f"is not authorized to perform: sts:AssumeRole on resource: {role_arn('Decoy')}"
         record = denied(ADMIN, errorMessage=f"Value '{quoted}' failed to satisfy constraint")
         assert helpers.attempt_target(event(record)) is None
@@ -156,12 +156,14 @@ class TestTarget:
             (None, None, None),
         ],
     )
-    def test_of_a_trust_policy_lies_in_the_account_of_the_record(self, recipient, own, account):
+    def test_the_target_of_a_trust_policy_is_in_the_account_of_the_record(
+        self, recipient, own, account
+    ):
         who = ALICE | {"accountId": own}
         record = event(denied_update("Deploy", who, recipientAccountId=recipient))
         assert helpers.attempt_target(record) == (account and f"{account}:role/Deploy")
 
-    def test_is_the_same_for_two_denials_of_one_role(self):
+    def test_two_denials_of_one_role_have_the_same_target(self):
         first, second = denied(ADMIN), denied(ADMIN, tail=" because of a policy", time=START + 9)
         assert helpers.attempt_target(event(first)) == helpers.attempt_target(event(second))
 
@@ -179,13 +181,13 @@ class TestRoleKey:
             call("UpdateAssumeRolePolicy", requestParameters={"roleName": "Admin"}),
         ],
     )
-    def test_is_the_same_for_every_call_on_a_role(self, record):
+    def test_the_key_is_the_same_for_every_call_on_a_role(self, record):
         assert helpers.role_key(helpers.attempt_target(event(record))) == "123456789012:role/Admin"
 
-    def test_keeps_accounts_apart(self):
+    def test_roles_of_different_accounts_have_different_keys(self):
         assert helpers.role_key(role_arn("Admin", "111122223333")) == "111122223333:role/Admin"
 
-    def test_is_not_misled_by_a_path_like_another_role(self):
+    def test_a_path_like_another_role_does_not_mislead_the_key(self):
         odd = role_arn("111122223333:role/Admin")
         assert helpers.role_key(odd) == "123456789012:role/Admin"
 
@@ -201,17 +203,17 @@ class TestFailedAttempt:
             call("UpdateAssumeRolePolicy", errorCode="MalformedPolicyDocumentException"),
         ],
     )
-    def test_is_a_call_with_any_error_about_the_call(self, record):
+    def test_a_call_with_an_error_about_access_is_a_failed_attempt(self, record):
         assert helpers.is_failed_role_attempt(event(record))
 
     @pytest.mark.parametrize(
         "code, name", [("AccessDenied", "AccessDenied"), ("NoSuchEntityException", "NoSuchEntity")]
     )
-    def test_has_the_name_of_its_error(self, code, name):
+    def test_an_error_has_a_name(self, code, name):
         assert helpers.error_name({"errorCode": code}) == name
 
     @pytest.mark.parametrize("code", [None, 7, ["AccessDenied"], {}])
-    def test_has_no_name_where_the_error_has_none(self, code):
+    def test_an_error_without_a_code_has_no_name(self, code):
         assert helpers.error_name({"errorCode": code}) == ""
 
     @pytest.mark.parametrize(
@@ -233,7 +235,7 @@ class TestFailedAttempt:
             "RegionDisabledException",
         ],
     )
-    def test_is_not_throttling_a_fault_of_the_service_or_of_the_credentials(self, code):
+    def test_throttling_service_faults_and_credential_errors_are_not_failed_attempts(self, code):
         assert not helpers.is_failed_role_attempt(event(denied(ADMIN, errorCode=code)))
 
     @pytest.mark.parametrize(
@@ -241,7 +243,7 @@ class TestFailedAttempt:
         [
             call("AssumeRole"),
             call("ListRoles", errorCode="AccessDenied"),
-            denied(ADMIN, eventName="AssumeRoleWithSAML"),  # names no caller: a blind spot
+            denied(ADMIN, eventName="AssumeRoleWithSAML"),  # a blind spot: it names no caller
             call("AssumeRole", errorMessage="not known to be about access"),
             denied(ADMIN, eventName="AssumeRoot"),
             denied(ADMIN, eventSource="iam.amazonaws.com"),
@@ -249,7 +251,7 @@ class TestFailedAttempt:
             {},
         ],
     )
-    def test_is_no_other_call(self, record):
+    def test_no_other_call_is_a_failed_attempt(self, record):
         assert not helpers.is_failed_role_attempt(event(record))
 
 
@@ -257,28 +259,28 @@ class TestPrincipal:
     def principal(self, who):
         return helpers.principal_arn(event(call("ListRoles", who)))
 
-    def test_of_users_root_and_federated_users_is_their_arn(self):
+    def test_users_root_and_federated_users_are_their_arn(self):
         for kind in (PrincipalKind.USER, PrincipalKind.ROOT, PrincipalKind.FEDERATED):
             who = identity(kind, "mallory", "")
             assert self.principal(who) == who["arn"]
 
-    def test_of_role_sessions_is_the_role(self):
+    def test_sessions_of_a_role_are_the_role(self):
         first, second = (identity(PrincipalKind.ROLE, "Deploy", name) for name in ("one", "two"))
         assert self.principal(first) == self.principal(second) == role_arn("Deploy")
 
-    def test_of_the_sessions_of_a_role_with_a_path_is_its_whole_arn(self):
-        """Only the issuer has the path; the session's own ARN has not."""
+    def test_sessions_of_a_role_with_a_path_are_its_whole_arn(self):
+        """Only the issuer's ARN has the path; the session's own ARN does not."""
         who = identity(PrincipalKind.ROLE, "Deploy", "one")
         who["sessionContext"]["sessionIssuer"]["arn"] = role_arn("team-a/Deploy")
         assert self.principal(who) == role_arn("team-a/Deploy")
 
     @pytest.mark.parametrize("issuer", [None, " ", 7, {}])
-    def test_is_told_by_the_session_where_the_issuer_is_none(self, issuer):
+    def test_the_session_names_the_role_if_the_issuer_is_invalid(self, issuer):
         who = identity(PrincipalKind.ROLE, "Deploy", "one")
         who["sessionContext"]["sessionIssuer"]["arn"] = issuer
         assert self.principal(who) == role_arn("Deploy")
 
-    def test_of_a_role_session_without_an_issuer_is_the_role_all_the_same(self):
+    def test_a_role_session_without_an_issuer_is_still_the_role(self):
         who = identity(PrincipalKind.ROLE, "Deploy", "one")
         del who["sessionContext"]
         assert self.principal(who) == role_arn("Deploy")
@@ -294,12 +296,12 @@ class TestPrincipal:
             (None, "odd"),
         ],
     )
-    def test_of_a_session_whose_own_arn_is_odd_is_told_by_the_issuer(self, issuer, principal):
+    def test_the_issuer_names_the_role_if_the_sessions_arn_is_odd(self, issuer, principal):
         who = identity(PrincipalKind.ROLE, "Deploy", "one") | {"arn": "odd"}
         who["sessionContext"]["sessionIssuer"]["arn"] = issuer
         assert self.principal(who) == principal
 
-    def test_of_identity_center_is_the_person(self):
+    def test_a_caller_of_identity_center_is_the_person(self):
         dana, eve = (identity(PrincipalKind.SSO, name, "") for name in ("dana@x.org", "eve@x.org"))
         assert self.principal(dana) == "identity-center:dana@x.org" != self.principal(eve)
 
@@ -307,7 +309,7 @@ class TestPrincipal:
     @pytest.mark.parametrize("path", ["", "eu-west-1/"])
     @pytest.mark.parametrize("permissions", ["Admin_0123456789abcdef", "ReadOnly_fedcba9876543210"])
     @pytest.mark.parametrize("partition", ["aws", "aws-us-gov"])
-    def test_of_identity_center_is_one_in_all_accounts_and_permission_sets(
+    def test_a_person_is_the_same_in_all_accounts_and_permission_sets(
         self, partition, permissions, path, account
     ):
         role = f"AWSReservedSSO_{permissions}"
@@ -321,14 +323,14 @@ class TestPrincipal:
         assert self.principal(who) == "identity-center:dana@x.org"
 
     @pytest.mark.parametrize("path", ["", "team/", f"team:role/{SSO_PATH}", "sso.amazonaws.com/"])
-    def test_of_a_role_that_is_only_named_like_identity_centers_is_the_role(self, path):
-        """Anybody who can create roles can pick the name, but not the path."""
+    def test_a_role_that_is_only_named_like_identity_centers_is_the_role(self, path):
+        """Anybody who can create roles can choose the name, but not the path."""
         who = identity(PrincipalKind.ROLE, "AWSReservedSSO_x", "dana@x.org")
         issuer = role_arn(f"{path}AWSReservedSSO_x")
         who["sessionContext"]["sessionIssuer"]["arn"] = issuer
         assert self.principal(who) == issuer
 
-    def test_of_a_listed_saml_role_is_the_session(self, monkeypatch):
+    def test_each_session_of_a_listed_saml_role_is_a_principal(self, monkeypatch):
         monkeypatch.setattr(config, "PERSON_ROLE_PREFIXES", ["AzureAD-", "Okta.SSO"])
         for name in ("Okta.SSO", "Okta.SSO-Admin", "AzureAD-x"):
             who = identity(PrincipalKind.ROLE, name, "erin@x.org")
@@ -337,7 +339,7 @@ class TestPrincipal:
             who = identity(PrincipalKind.ROLE, name, "erin@x.org")
             assert self.principal(who) == role_arn(name)
 
-    def test_is_the_session_if_collapsing_is_turned_off(self, monkeypatch):
+    def test_each_session_is_a_principal_if_collapsing_is_turned_off(self, monkeypatch):
         monkeypatch.setattr(config, "COLLAPSE_SESSIONS", False)
         for kind in (PrincipalKind.ROLE, PrincipalKind.SSO):
             who = identity(kind, "Deploy", "one")
@@ -361,25 +363,25 @@ class TestPrincipal:
             "alice",
         ],
     )
-    def test_is_none_for_services_and_callers_without_an_arn(self, who):
+    def test_services_and_callers_without_an_arn_are_not_principals(self, who):
         assert self.principal(who) is None
 
-    def test_is_provider_and_name_for_a_caller_of_openid_connect(self):
+    def test_a_caller_of_openid_connect_is_its_provider_and_name(self):
         who = {"type": "WebIdentityUser", "userName": "1234", "identityProvider": "accounts.google"}
         assert self.principal(who) == "web-identity:accounts.google:1234"
 
 
 class TestTime:
-    def test_is_written_in_utc(self, far_from_greenwich):
+    def test_times_are_written_in_utc(self, far_from_greenwich):
         assert helpers.iso_time(START) == "2026-01-05T10:00:00Z"
 
     @pytest.mark.parametrize(
         "text", ["2026-01-05T10:00:00Z", "2026-01-05 10:00:00.000", "2026-01-05 10:00:00.000000000"]
     )
-    def test_is_read_in_the_forms_of_cloudtrail_and_panther(self, text, far_from_greenwich):
+    def test_times_are_read_in_the_forms_of_cloudtrail_and_panther(self, text, far_from_greenwich):
         assert helpers.event_epoch({"eventTime": text}) == START
 
-    def test_falls_back_to_panthers_field(self):
+    def test_panthers_field_is_used_if_the_event_time_is_invalid(self):
         for unusable in (None, 1, "soon", "1969-12-31T23:59:59Z"):
             record = {"eventTime": unusable, "p_event_time": "2026-01-05 10:00:00"}
             assert helpers.event_epoch(record) == START
@@ -387,13 +389,13 @@ class TestTime:
     @pytest.mark.parametrize(
         "text", [None, "", "soon", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"]
     )
-    def test_is_none_where_there_is_none_that_can_be_written(self, text):
+    def test_a_time_that_cannot_be_written_is_none(self, text):
         assert helpers.event_epoch({"eventTime": text}) is None
 
     @given(st.integers(0, helpers.LATEST_EPOCH))
     @example(0)
     @example(helpers.LATEST_EPOCH)
-    def test_survives_being_written(self, epoch):
+    def test_a_time_survives_being_written(self, epoch):
         assert helpers.event_epoch({"eventTime": helpers.iso_time(epoch)}) == epoch
 
 
@@ -414,7 +416,7 @@ JSON = st.recursive(
 
 @st.composite
 def damaged_events(draw) -> PantherEvent:
-    """A real shape with anything at all in some of its places."""
+    """Draw a realistic record with any value in some of its fields."""
     record = draw(st.sampled_from([denied(ADMIN), denied_update("Admin"), call("ListRoles")]))
     record = json.loads(json.dumps(record))
     for path in draw(st.lists(st.sampled_from(PATHS), max_size=4)):
@@ -449,7 +451,7 @@ def test_an_event_of_any_shape_gives_answers_not_exceptions(damaged):
 
 
 class TestBounded:
-    """What is copied from an event into an alert context."""
+    """Values that are copied from an event into an alert context."""
 
     @pytest.mark.parametrize(
         "value",
@@ -490,7 +492,7 @@ class TestBounded:
         assert helpers.bounded(value) == kept
 
     @pytest.mark.parametrize("nest", [lambda inner: [inner], lambda inner: {"a": inner}])
-    def test_six_levels_are_kept_and_what_is_deeper_is_named(self, nest):
+    def test_six_levels_are_kept_and_deeper_values_are_named(self, nest):
         levels = [nest(0)]
         for _ in range(7):
             levels.append(nest(levels[-1]))

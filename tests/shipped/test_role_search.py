@@ -1,4 +1,4 @@
-"""The rule that alerts by itself, through panther_core, on moto's DynamoDB."""
+"""The rule that alerts on its own, run by panther_core on moto's DynamoDB."""
 
 import itertools
 import json
@@ -42,7 +42,7 @@ def rule(load):
 
 @pytest.fixture
 def lists(load):
-    """List the roles of the account as a caller."""
+    """Return a function that lists the account's roles as a caller."""
     return lambda who=ALICE, time=START - 60: matches(
         load(LIST_ROLES), event(call("ListRoles", who, time))
     )
@@ -50,7 +50,7 @@ def lists(load):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """The calls of the key-value store, by kind."""
+    """Return a list to which each call of the key-value store adds its kind."""
     made = []
 
     def counted(kind, original):
@@ -65,7 +65,7 @@ def calls(monkeypatch):
 
 
 def search(count, who=ALICE, step=2, **fields):
-    """Denied calls on so many roles of one account."""
+    """Return denied calls on `count` roles of one account."""
     return [
         denied(role_arn(f"Role{i}"), who, START + i * step, eventID=f"s{i}", **fields)
         for i in range(count)
@@ -73,7 +73,7 @@ def search(count, who=ALICE, step=2, **fields):
 
 
 def fan_out(count, who=ALICE):
-    """Denied calls on one role name in so many accounts."""
+    """Return denied calls on one role name in `count` accounts."""
     targets = (role_arn("Audit", f"1111222{i:05}") for i in range(count))
     return [denied(arn, who, START + i * 2, eventID=f"f{i}") for i, arn in enumerate(targets)]
 
@@ -92,52 +92,52 @@ def severities(rule, records):
 
 class TestSeverity:
     @pytest.mark.parametrize("who", [ALICE, DEPLOY, *PEOPLE])
-    def test_is_high_from_the_tenth_role_of_a_search_after_discovery(self, rule, lists, who):
+    def test_a_search_after_discovery_is_high_from_the_threshold_on(self, rule, lists, who):
         assert lists(who)
         assert severities(rule, search(T + 2, who)) == [None] * (T - 1) + ["HIGH"] * 3
 
     @pytest.mark.parametrize("who", [ALICE, *PEOPLE])
-    def test_is_medium_for_a_persons_fan_out_after_discovery(self, rule, lists, who):
+    def test_a_persons_fan_out_after_discovery_is_medium(self, rule, lists, who):
         assert lists(who)
         assert severities(rule, fan_out(T + 1, who)) == [None] * (T - 1) + ["MEDIUM"] * 2
 
-    def test_is_none_for_a_roles_fan_out(self, rule, lists):
+    def test_a_roles_fan_out_does_not_alert(self, rule, lists):
         assert lists(DEPLOY)
         assert not any(severities(rule, fan_out(LARGE, DEPLOY)))
 
     @pytest.mark.parametrize("who, severity", [(ALICE, "HIGH"), (DANA, "HIGH"), (DEPLOY, "MEDIUM")])
-    def test_without_discovery_is_that_of_three_times_the_roles(self, rule, who, severity):
+    def test_three_times_the_roles_alert_without_discovery(self, rule, who, severity):
         expected = [None] * (LARGE - 1) + [severity] * 2
         assert severities(rule, search(LARGE + 1, who)) == expected
 
-    def test_is_none_for_a_fan_out_without_discovery(self, rule):
+    def test_a_fan_out_without_discovery_does_not_alert(self, rule):
         assert not any(severities(rule, fan_out(LARGE)))
 
     @pytest.mark.parametrize("records", [search(T, tail=QUARANTINED), fan_out(T)])
-    def test_is_critical_for_a_quarantined_key_with_or_without_discovery(self, rule, records):
+    def test_a_quarantined_key_is_critical_without_discovery(self, rule, records):
         records[-1] = denied(role_arn("Last"), time=START + 60, eventID="last", tail=QUARANTINED)
         assert severities(rule, records)[-1] == "CRITICAL"
 
     @pytest.mark.parametrize("before, severity", [(LOOKBACK, "HIGH"), (LOOKBACK + 1, None)])
-    def test_counts_discovery_as_long_as_the_correlation_rules_look_back(
+    def test_discovery_counts_within_the_lookback_of_the_correlation_rules(
         self, rule, lists, before, severity
     ):
         records = search(T)
         lists(time=START + 2 * (T - 1) - before)
         assert severities(rule, records)[-1] == severity
 
-    def test_of_a_search_that_was_left_to_pairing_stays_there(self, rule, lists):
+    def test_a_search_that_was_left_to_the_correlation_rules_stays_there(self, rule, lists):
         records = search(T + 5)
         assert not any(severities(rule, records[:T]))
         lists(time=START + 2 * T)
         assert not any(severities(rule, records[T:]))
 
-    def test_rises_when_the_key_is_quarantined_meanwhile(self, rule, lists):
+    def test_the_severity_rises_when_the_key_is_quarantined(self, rule, lists):
         lists()
         records = [*search(T), denied(role_arn("Last"), time=START + 99, tail=QUARANTINED)]
         assert severities(rule, records)[-2:] == ["HIGH", "CRITICAL"]
 
-    def test_counts_changes_of_trust_policies_and_oidc_alike(self, rule, lists):
+    def test_trust_policy_changes_and_openid_connect_count_as_well(self, rule, lists):
         lists()
         changes = [denied_update(f"Role{i}", time=START + i, eventID=f"u{i}") for i in range(T)]
         assert severities(rule, changes)[-1] == "HIGH"
@@ -151,7 +151,7 @@ class TestSeverity:
         ]
         assert severities(rule, asked)[-1] == "MEDIUM"
 
-    def test_is_the_rules_own_for_an_event_that_was_not_judged(self, rule):
+    def test_an_event_that_was_not_judged_has_the_rules_own_severity(self, rule):
         assert rule.module.severity(event(denied(role_arn("X")))) == "DEFAULT"
 
 
@@ -163,7 +163,7 @@ def test_it_answers_the_same_from_its_body_alone(load, lists, tmp_path):
 
 
 class TestAlert:
-    def test_of_one_burst_is_one_however_long_it_goes_on(self, rule, lists):
+    def test_one_burst_is_one_alert_however_long_it_continues(self, rule, lists):
         lists()
         records = search(2 * T)
         repeats = [record | {"eventID": f"again-{i}"} for i, record in enumerate(records)]
@@ -173,7 +173,7 @@ class TestAlert:
         assert {result.dedup_output for result in alerting} == {f"{ALICE['arn']} HIGH"}
         assert len({result.title_output for result in alerting}) == 1
 
-    def test_of_another_severity_or_principal_is_another(self, rule, lists):
+    def test_another_severity_or_principal_is_another_alert(self, rule, lists):
         lists()
         lists(DANA)
         severities(rule, [*search(T), *search(T - 1, DANA)])
@@ -191,14 +191,14 @@ class TestAlert:
             (False, QUARANTINED, "LEAKED KEY: [{}] failed on at least {} IAM roles by AssumeRole"),
         ],
     )
-    def test_title_says_who_did_what(self, rule, lists, is_listed, tail, title):
+    def test_the_title_says_who_did_what(self, rule, lists, is_listed, tail, title):
         if is_listed:
             lists()
         records = search(T, tail=tail)
         severities(rule, records[:-1])
         assert run(rule, records[-1]).title_output == title.format(ALICE["arn"], T)
 
-    def test_context_tells_the_burst_and_is_not_for_pairing(self, rule, lists):
+    def test_the_context_describes_the_burst_and_cannot_be_paired(self, rule, lists):
         lists()
         records = search(T, tail=QUARANTINED)
         severities(rule, records[:-1])
@@ -213,7 +213,7 @@ class TestAlert:
         assert context.keys().isdisjoint({"searchPrincipal", "fanOutPrincipal"})
 
     @pytest.mark.parametrize("first", [ROLE_SEARCH, FAILED_ATTEMPTS])
-    def test_and_the_signal_agree_whichever_rule_runs_first(self, load, lists, first):
+    def test_the_alert_and_the_signal_agree_whichever_rule_runs_first(self, load, lists, first):
         lists()
         names = [first, *{ROLE_SEARCH, FAILED_ATTEMPTS} - {first}]
         rules = {name: load(name) for name in names}
@@ -224,7 +224,7 @@ class TestAlert:
         assert "searchPrincipal" not in context
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_comes_whatever_the_order_of_arrival(self, rule, lists, seed):
+    def test_a_search_alerts_in_any_order_of_arrival(self, rule, lists, seed):
         lists()
         records = search(T + 3) + fan_out(2 * T)
         Random(seed).shuffle(records)
@@ -242,7 +242,7 @@ class TestAlert:
         assert module.dedup(attempt) == f"{ALICE['arn']} DEFAULT"
         assert module.alert_context(attempt)["distinctTargets"] == T
 
-    def test_raises_a_visible_error_if_the_store_does_not_count_the_attempt(self, rule):
+    def test_a_store_that_fails_is_a_visible_error(self, rule):
         caching.kv_table().delete()
         result = rule.run(event(search(1)[0]), {}, {}, batch_mode=True)
         assert result.detection_exception is not None and not result.trigger_alert
@@ -250,24 +250,24 @@ class TestAlert:
 
 
 class TestStoreCalls:
-    """What docs/multiple-failed-role-attempts.md says an attempt costs."""
+    """The cost of an attempt that docs/multiple-failed-role-attempts.md states."""
 
     def both(self, load, records):
         for record, name in itertools.product(records, (FAILED_ATTEMPTS, ROLE_SEARCH)):
             run(load(name), record)
 
-    def test_are_two_writes_for_an_attempt_that_both_rules_see(self, load, calls):
+    def test_an_attempt_that_both_rules_see_is_two_writes(self, load, calls):
         self.both(load, search(T - 1))
         assert calls == ["write"] * 2 * (T - 1)
 
-    def test_are_one_read_and_one_write_more_for_the_one_that_completes_a_burst(self, load, calls):
+    def test_the_attempt_that_completes_a_burst_is_one_more_read_and_write(self, load, calls):
         records = search(T)
         self.both(load, records[:-1])
         calls.clear()
         self.both(load, records[-1:])
         assert sorted(calls) == ["read", "write", "write", "write"]
 
-    def test_are_none_for_other_records(self, load, calls):
+    def test_other_records_are_no_store_calls(self, load, calls):
         self.both(load, [call("AssumeRole"), call("DescribeInstances"), {}])
         self.both(load, [denied(role_arn("X"), errorCode="ThrottlingException")])
         assert calls == []

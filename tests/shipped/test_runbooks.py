@@ -1,4 +1,4 @@
-"""Each step of each runbook can be followed offline, with what the alert says."""
+"""Every step of every runbook can be followed offline with the values of the alert."""
 
 import json
 import shlex
@@ -24,13 +24,13 @@ BOB = identity(PrincipalKind.USER, "bob", "")
 
 
 def runbooks():
-    """The runbooks of all rules, by rule ID."""
+    """Return the runbooks of all rules by rule ID."""
     specs = [yaml.safe_load(path.read_text()) for path in SIDECARS]
     return {spec["RuleID"]: spec["Runbook"] for spec in specs if "Runbook" in spec}
 
 
 @pytest.mark.parametrize("rule_id", runbooks())
-def test_every_step_that_runs_something_names_a_query_that_there_is(rule_id):
+def test_every_step_that_runs_something_names_an_existing_query(rule_id):
     steps = [step for step in STEP.split(runbooks()[rule_id]) if step.strip()]
     named = [name for step in steps for name in QUOTED.findall(step)]
     unknown = {name for name in named if name.startswith("AWS ") and "Internal" not in name}
@@ -38,7 +38,7 @@ def test_every_step_that_runs_something_names_a_query_that_there_is(rule_id):
 
 
 def around_an_attack(attack):
-    """What the queries of the runbooks look for beside the attack itself."""
+    """Yield the records around an attack that the queries of the runbooks look for."""
     names = {r["errorMessage"].rsplit("role/")[-1] for r in attack if r.get("errorCode")}
     for success in (record for record in attack if record.get("responseElements")):
         role = success["requestParameters"]["roleArn"].rsplit("/")[-1]
@@ -56,7 +56,7 @@ def around_an_attack(attack):
 
 
 def fan_out():
-    """One role name in many accounts, after a listing, and what belongs to it."""
+    """Yield a fan-out after a listing, and the records around it that the queries look for."""
     who, start = identity(PrincipalKind.ROLE, "Organisation", "s"), START + 8 * HOUR
     yield call("ListRoles", who, start, eventID="fan-out-listing")
     for number in range(40):
@@ -76,7 +76,7 @@ def fan_out():
 
 @pytest.fixture(scope="module")
 def outcome(tmp_path_factory):
-    """An alert of every rule of the package that alerts, and what their runbooks look for."""
+    """Replay an alert of every rule that alerts, with the records that their runbooks look for."""
     folder = tmp_path_factory.mktemp("runbooks")
     admin = role_arn("FullAdminRole")
     for name, fields in (

@@ -1,4 +1,4 @@
-"""The two signals, through panther_core, loaded in both ways, on moto's DynamoDB."""
+"""The two signal rules on moto's DynamoDB, loaded in place and from their bodies alone."""
 
 import json
 
@@ -46,7 +46,7 @@ def load(request, tmp_path, store):
 
 
 def burst(count, who=ALICE, start=START, step=30, make=denied, prefix="Role"):
-    """Denied calls of one caller on so many distinct roles."""
+    """Return denied calls of one caller on `count` distinct roles."""
     target = (lambda name: role_arn(name)) if make is denied else (lambda name: name)
     return [make(target(f"{prefix}{i}"), who, start + i * step) for i in range(count)]
 
@@ -64,24 +64,24 @@ def last_context(rule, records):
 
 
 class TestFailedAttempts:
-    def test_match_from_the_last_role_of_the_threshold_on(self, load):
+    def test_attempts_match_from_the_threshold_on(self, load):
         rule = load(FAILED_ATTEMPTS)
         assert verdicts(rule, burst(T + 2)) == [False] * (T - 1) + [True] * 3
 
-    def test_count_trust_policy_changes_by_the_name_in_the_message(self, load):
+    def test_trust_policy_changes_count_by_the_name_in_the_message(self, load):
         rule = load(FAILED_ATTEMPTS)
         assert verdicts(rule, burst(T, make=denied_update)) == [False] * (T - 1) + [True]
 
-    def test_count_the_two_apis_apart(self, load):
+    def test_the_two_apis_are_counted_separately(self, load):
         mixed = burst(T - 1) + burst(T - 1, make=denied_update, prefix="Other")
         assert not any(verdicts(load(FAILED_ATTEMPTS), mixed))
 
     @pytest.mark.parametrize("late, expected", [(0, True), (1, False)])
-    def test_match_within_the_window_to_the_second(self, load, late, expected):
+    def test_attempts_match_within_the_window_to_the_second(self, load, late, expected):
         records = [*burst(T - 1), denied(role_arn("Last"), time=START + WINDOW + late)]
         assert verdicts(load(FAILED_ATTEMPTS), records)[-1] is expected
 
-    def test_take_little_room_however_many_roles_there_are(self, load):
+    def test_the_items_stay_small_however_many_roles_are_tried(self, load):
         verdicts(load(FAILED_ATTEMPTS), burst(150, step=20))
         items = {item["key"]: item["stringSet"] for item in caching.kv_table().scan()["Items"]}
         attempts = f"aws-role-attempts AssumeRole {ALICE['arn']}"
@@ -90,7 +90,7 @@ class TestFailedAttempts:
         assert len(items[attempts]) < 80
         assert all(sum(map(len, members)) < 16 * 1024 for members in items.values())
 
-    def test_are_kept_under_the_whole_name_of_the_principal(self, load):
+    def test_items_are_stored_under_the_whole_name_of_the_principal(self, load):
         path = "long-path/" * 12
         people = [identity(PrincipalKind.USER, f"{path}{name}", "") for name in ("eve", "bob")]
         for who in people:
@@ -100,30 +100,30 @@ class TestFailedAttempts:
         assert keys == whole | {f"{key} 123456789012" for key in whole}
 
     @pytest.mark.parametrize("rule, record", [(FAILED_ATTEMPTS, denied), (LIST_ROLES, None)])
-    def test_keys_have_the_length_that_a_key_may_have(self, load, rule, record):
-        """DynamoDB takes partition keys of up to 2,048 bytes."""
+    def test_keys_have_a_length_that_dynamodb_accepts(self, load, rule, record):
+        """DynamoDB accepts partition keys of up to 2,048 bytes."""
         who = identity(PrincipalKind.USER, "x" * 5000, "")
         matches(load(rule), event(denied(role_arn("X"), who) if record else call("ListRoles", who)))
         keys = [item["key"] for item in caching.kv_table().scan()["Items"]]
         assert keys and all(len(key) < 1000 for key in keys)
 
-    def test_count_repeats_of_one_role_once(self, load):
+    def test_repeats_of_one_role_count_once(self, load):
         assert not any(verdicts(load(FAILED_ATTEMPTS), burst(T - 1, step=1) * 5))
 
-    def test_count_one_role_through_parameters_and_message_once(self, load):
+    def test_one_role_in_parameters_and_message_counts_once(self, load):
         with_parameters = [
             denied("", requestParameters={"roleArn": role_arn(f"Role{i}")}) for i in range(T - 1)
         ]
         assert not any(verdicts(load(FAILED_ATTEMPTS), burst(T - 1) + with_parameters))
 
-    def test_count_the_sessions_of_a_role_together(self, load):
+    def test_the_sessions_of_a_role_are_counted_together(self, load):
         records = []
         for i, record in enumerate(burst(T)):
             who = identity(PrincipalKind.ROLE, "Deploy", f"s{i}")
             records.append(denied(role_arn(f"Role{i}"), who) | {"eventTime": record["eventTime"]})
         assert verdicts(load(FAILED_ATTEMPTS), records)[-1]
 
-    def test_count_people_of_one_identity_center_role_apart(self, load):
+    def test_people_of_one_identity_center_role_are_counted_separately(self, load):
         people = [identity(PrincipalKind.SSO, f"p{i}@example.com", "") for i in range(T + 2)]
         records = [denied(role_arn(f"Role{i}"), who) for i, who in enumerate(people)]
         assert not any(verdicts(load(FAILED_ATTEMPTS), records))
@@ -156,7 +156,7 @@ class TestFailedAttempts:
             ),
         ],
     )
-    def test_count_whatever_the_form_of_the_error_and_of_the_caller(self, store, last):
+    def test_an_attempt_counts_in_every_form_of_error_and_caller(self, store, last):
         make = denied if last["eventName"] == "AssumeRole" else denied_update
         rule = in_place(FAILED_ATTEMPTS)
         assert not any(verdicts(rule, burst(T - 1, last["userIdentity"], make=make)))
@@ -185,7 +185,7 @@ class TestFailedAttempts:
             {},
         ],
     )
-    def test_store_nothing_for_what_does_not_count(self, load, record):
+    def test_a_record_that_does_not_count_is_not_stored(self, load, record):
         assert not matches(load(FAILED_ATTEMPTS), event(record))
         assert caching.kv_table().scan()["Items"] == []
 
@@ -197,7 +197,7 @@ class TestFailedAttempts:
         assert not matches(rule, event(call("DescribeInstances")))
         assert not matches(rule, event(call("AssumeRole")))
 
-    def test_context_tells_the_story_of_the_burst(self, load):
+    def test_the_context_tells_the_story_of_the_burst(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         for offset in (-200, -150):
             assert matches(lists, event(call("ListRoles", time=START + offset)))
@@ -215,22 +215,22 @@ class TestFailedAttempts:
         assert context["lastAttempt"] == iso_time(START + (T + 1) * 10)
         assert context["errorCodes"] == ["AccessDenied", "NoSuchEntity"]
         assert context["sourceIPAddresses"] == ["192.0.2.9", "203.0.113.10"]
-        assert context["discoveryTimes"] == ["2026-01-05T09:56:40Z"]  # not the same again
+        assert context["discoveryTimes"] == ["2026-01-05T09:56:40Z"]  # the repeat is left out
         assert context["sessionNames"] == []
         assert context["discoveryCameFirst"] is True
         assert context["secondsFromDiscoveryToFirstAttempt"] == 200
 
-    def test_context_counts_three_thresholds_of_targets(self, load):
+    def test_the_context_counts_three_thresholds_of_targets(self, load):
         context = last_context(load(FAILED_ATTEMPTS), burst(3 * T, step=10))
         assert context["distinctTargets"] == 3 * T
 
-    def test_context_says_when_the_number_of_targets_is_a_minimum(self, load):
+    def test_the_context_says_if_the_number_of_targets_is_a_minimum(self, load):
         context = last_context(load(FAILED_ATTEMPTS), burst(150, step=1))
         assert context["distinctTargetsIsMinimum"] is True
         assert T < context["distinctTargets"] < 150
 
-    def test_context_names_the_roles_that_the_caller_may_assume(self, load):
-        """The role lets the caller in, with a shorter session: attack tools try again."""
+    def test_the_context_names_the_roles_that_the_caller_may_assume(self, load):
+        """With a shorter session the role lets the caller in: attack tools try again."""
         error = {"errorCode": "ValidationError", "errorMessage": TOO_LONG}
         records = burst(T)
         parameters = {"roleArn": role_arn("teams/Open"), "durationSeconds": 43_200}
@@ -248,15 +248,15 @@ class TestFailedAttempts:
             ("arn:aws-cn:iam::123456789012:role/p/A", "arn:aws-cn:iam::123456789012:role/p/A"),
         ],
     )
-    def test_context_shows_targets_as_arns_with_their_paths(self, load, target, shown):
+    def test_the_context_shows_targets_as_arns_with_their_paths(self, load, target, shown):
         records = [denied(target), *burst(T - 1)]
         assert shown in last_context(load(FAILED_ATTEMPTS), records)["targets"]
 
-    def test_count_a_role_once_whatever_path_the_caller_gives(self, load):
+    def test_a_role_counts_once_whatever_path_the_caller_gives(self, load):
         paths = [denied(role_arn(f"path-{i}/Admin"), time=START + i) for i in range(2 * T)]
         assert not any(verdicts(load(FAILED_ATTEMPTS), paths))
 
-    def test_context_says_which_correlation_rule_it_is_for(self, load):
+    def test_the_context_says_which_correlation_rule_it_is_for(self, load):
         search = last_context(load(FAILED_ATTEMPTS), burst(T))
         assert search["searchPrincipal"] == ALICE["arn"] and "fanOutPrincipal" not in search
         bob = identity(PrincipalKind.USER, "bob", "")
@@ -266,7 +266,7 @@ class TestFailedAttempts:
         fan_out = last_context(load(FAILED_ATTEMPTS), records)
         assert fan_out["fanOutPrincipal"] == bob["arn"] and "searchPrincipal" not in fan_out
 
-    def test_context_says_when_discovery_came_only_afterwards(self, load):
+    def test_the_context_says_if_discovery_came_only_afterwards(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         matches(lists, event(call("ListRoles", time=START + 60)))
         context = last_context(rule, burst(T))
@@ -274,39 +274,39 @@ class TestFailedAttempts:
         assert context["discoveryCameFirst"] is False
         assert context["secondsFromDiscoveryToFirstAttempt"] is None
 
-    def test_context_names_every_discovery_and_which_came_last_before(self, load):
+    def test_the_context_names_every_discovery_and_the_last_one_before(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         lookback = config.LOOKBACK_MINUTES * 60
         for offset in (-lookback, -lookback - 1, -900, 0):
             matches(lists, event(call("ListRoles", time=START + offset)))
         context = last_context(rule, burst(T))
         assert context["discoveryTimes"] == [
-            iso_time(START - lookback),  # as far back as the correlation rules look
+            iso_time(START - lookback),  # the full lookback of the correlation rules
             "2026-01-05T09:45:00Z",
             "2026-01-05T10:00:00Z",
         ]
         assert context["discoveryCameFirst"] is True
         assert context["secondsFromDiscoveryToFirstAttempt"] == 0
 
-    def test_context_of_a_window_has_no_earlier_attempt(self, load):
+    def test_the_context_of_a_window_has_no_earlier_attempt(self, load):
         early = denied(role_arn("Early"), time=START - 1)
         late = denied(role_arn("Late"), time=START + WINDOW)
         context = last_context(load(FAILED_ATTEMPTS), [early, *burst(T - 1), late])
         assert context["firstAttempt"] == "2026-01-05T10:00:00Z"
         assert context["distinctTargets"] == T
 
-    def test_context_names_roles_whose_trust_was_to_change_by_account(self, load):
+    def test_the_context_names_targets_of_trust_policy_changes_by_account(self, load):
         context = last_context(load(FAILED_ATTEMPTS), burst(T, make=denied_update))
         assert context["targets"][0] == "123456789012:role/Role0"
         assert context["targetAccounts"] == ["123456789012"]
 
-    def test_context_leaves_out_discovery_of_another_day(self, load):
+    def test_the_context_leaves_out_discovery_of_another_day(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         matches(lists, event(call("ListRoles", time=START - 86_400)))
         assert last_context(rule, burst(T))["discoveryTimes"] == []
 
     @pytest.mark.parametrize(
-        "address, told",
+        "address, shown",
         [
             (
                 "2001:0db8:0000:0000:0000:ffff:192.0.2.128",
@@ -315,12 +315,12 @@ class TestFailedAttempts:
             (None, None),
         ],
     )
-    def test_context_tells_an_address_of_up_to_39_characters(self, load, address, told):
+    def test_the_context_has_addresses_of_up_to_39_characters(self, load, address, shown):
         records = [record | {"sourceIPAddress": address} for record in burst(T)]
         context = last_context(load(FAILED_ATTEMPTS), records)
-        assert context["sourceIPAddresses"] == ([told] if told else [])
+        assert context["sourceIPAddresses"] == ([shown] if shown else [])
 
-    def test_context_names_sessions_and_targets_in_full(self, load):
+    def test_the_context_names_sessions_and_targets_in_full(self, load):
         name = "n" * 64
         records = []
         for i in range(T):
@@ -330,7 +330,7 @@ class TestFailedAttempts:
         assert context["sessionNames"] == sorted(f"session-{i}" for i in range(T))
         assert context["targets"][T - 1] == role_arn(f"{name[:62]}{T - 1:02}")
 
-    def test_context_is_complete_without_the_store(self, load):
+    def test_the_context_is_complete_without_the_store(self, load):
         rule = load(FAILED_ATTEMPTS)
         for record in burst(T):
             matches(rule, event(record))
@@ -352,14 +352,16 @@ class TestPattern:
     def pattern(self, rule, records):
         return last_context(rule, records)["pattern"]
 
-    def test_is_a_search_where_one_account_has_the_threshold(self, load):
+    def test_a_burst_is_a_search_if_one_account_has_the_threshold(self, load):
         assert self.pattern(load(FAILED_ATTEMPTS), burst(T)) == "many roles in one account"
 
     @pytest.mark.parametrize("path", ["team-{}/", "one-path/", ""])
     @pytest.mark.parametrize(
         "names, accounts", [(1, 4 * T), (3, T), ((T + 1) // 2, 2), (T // 2 + 1, 2), (T - 1, T)]
     )
-    def test_is_a_fan_out_where_no_account_has_it(self, load, path, names, accounts):
+    def test_a_burst_is_a_fan_out_if_no_account_has_the_threshold(
+        self, load, path, names, accounts
+    ):
         records = [
             denied(role_arn(path.format(i) + f"Audit{name}", f"1111222233{i:02}"), time=START + i)
             for i in range(accounts)
@@ -369,7 +371,7 @@ class TestPattern:
         assert found == "few roles in each of many accounts"
 
     @pytest.mark.parametrize("others_come", ["first", "last"])
-    def test_of_a_search_stays_whatever_is_tried_in_made_up_accounts(self, load, others_come):
+    def test_a_search_stays_one_whatever_is_tried_in_made_up_accounts(self, load, others_come):
         others = [
             denied(role_arn("Guess", f"99998888{i:04}"), time=START + i % 60) for i in range(5 * T)
         ]
@@ -383,20 +385,20 @@ class TestPattern:
         ]
         assert "many roles in one account" in found
 
-    def test_of_very_many_roles_in_one_account_is_a_search_to_the_reader(self, load):
+    def test_very_many_roles_in_one_account_are_shown_as_a_search(self, load):
         many = burst(T * config.WITHOUT_DISCOVERY, step=1)
         assert self.pattern(load(FAILED_ATTEMPTS), many) == "many roles in one account"
 
 
 class TestDiscovery:
-    def test_is_asked_for_only_where_somebody_tried_a_role(self, load):
+    def test_discovery_times_need_a_known_principal(self, load):
         matches(load(LIST_ROLES), event(call("ListRoles")))
         attempt = event(denied(role_arn("X")))
         matches(load(FAILED_ATTEMPTS), attempt)
         assert helpers.discovery_times(attempt) == "2026-01-05T10:00:00Z"
         assert helpers.discovery_times(event(denied(role_arn("X"), who={}))) == ""
 
-    def test_is_asked_of_the_store_once_an_event(self, load, monkeypatch):
+    def test_discovery_is_read_from_the_store_once_for_each_event(self, load, monkeypatch):
         asked = []
         original = helpers.get_string_set
         monkeypatch.setattr(
@@ -405,8 +407,8 @@ class TestDiscovery:
         last_context(load(FAILED_ATTEMPTS), burst(T))
         assert len(asked) == 1
 
-    def test_before_a_burst_leaves_nothing_to_pair(self, load):
-        """The burst has alerted by itself: neither the signal nor a later listing is paired."""
+    def test_discovery_before_a_burst_leaves_nothing_to_pair(self, load):
+        """The burst alerted on its own: neither the signal nor a later listing is paired."""
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         context = lists.run(event(call("ListRoles", time=START - 60)), {}, {}, batch_mode=True)
         assert json.loads(context.alert_context_output)["discoveryPrincipal"] == ALICE["arn"]
@@ -416,7 +418,7 @@ class TestDiscovery:
         context = json.loads(later.alert_context_output)
         assert context["discoveryPrincipal"] is None and context["principal"] == ALICE["arn"]
 
-    def test_after_a_burst_is_paired_with_it_and_with_what_follows(self, load):
+    def test_discovery_after_a_burst_is_paired_with_it_and_later_attempts(self, load):
         lists, rule = load(LIST_ROLES), load(FAILED_ATTEMPTS)
         records = burst(T + 1)
         assert last_context(rule, records[:T])["searchPrincipal"] == ALICE["arn"]
@@ -427,7 +429,7 @@ class TestDiscovery:
 
 
 class TestListRoles:
-    def test_matches_people_roles_and_denied_calls(self, load):
+    def test_listings_by_people_and_roles_match_and_so_do_denied_ones(self, load):
         rule = load(LIST_ROLES)
         for kind in PrincipalKind:
             assert matches(rule, event(call("ListRoles", identity(kind, "mallory", "s"))))
@@ -454,23 +456,23 @@ class TestListRoles:
             {},
         ],
     )
-    def test_matches_and_stores_nothing_else(self, load, record):
+    def test_nothing_else_matches_or_is_stored(self, load, record):
         assert not matches(load(LIST_ROLES), event(record))
         assert caching.kv_table().scan()["Items"] == []
 
-    def test_matches_where_the_store_fails(self, load):
+    def test_a_listing_matches_even_if_the_store_fails(self, load):
         rule = load(LIST_ROLES)
         caching.kv_table().delete()
         assert matches(rule, event(call("ListRoles")))
 
-    def test_writes_a_paged_listing_once(self, load):
+    def test_a_paged_listing_is_written_once(self, load):
         rule = load(LIST_ROLES)
         for second in range(20):
             matches(rule, event(call("ListRoles", time=START + second)))
         (item,) = caching.kv_table().scan()["Items"]
         assert len(item["stringSet"]) == 1
 
-    def test_names_the_principal_as_the_attempts_do(self, load):
+    def test_a_listing_names_the_principal_as_the_attempts_do(self, load):
         who = identity(PrincipalKind.ROLE, "Deploy", "one")
         other = identity(PrincipalKind.ROLE, "Deploy", "two")
         listed = load(LIST_ROLES).module.alert_context(event(call("ListRoles", who)))
@@ -479,7 +481,7 @@ class TestListRoles:
 
 
 class TestExpectedPrincipals:
-    """EXPECTED_PRINCIPALS: no signal, and nothing stored."""
+    """Callers under EXPECTED_PRINCIPALS: no signal, and nothing stored."""
 
     @pytest.mark.parametrize(
         "pattern, who",
@@ -490,13 +492,13 @@ class TestExpectedPrincipals:
             ("identity-center:*@example.com", identity(PrincipalKind.SSO, "eve@example.com", "")),
         ],
     )
-    def test_raise_no_signal(self, load, monkeypatch, pattern, who):
+    def test_expected_principals_raise_no_signal(self, load, monkeypatch, pattern, who):
         monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", ["no one", pattern])
         assert not any(verdicts(load(FAILED_ATTEMPTS), burst(T + 2, who)))
         assert not matches(load(LIST_ROLES), event(call("ListRoles", who)))
         assert caching.kv_table().scan()["Items"] == []
 
     @pytest.mark.parametrize("pattern", ["alice", "arn:aws:iam::*:user/ALICE", "user/alice", ""])
-    def test_are_whole_names(self, load, monkeypatch, pattern):
+    def test_expected_principals_are_whole_names(self, load, monkeypatch, pattern):
         monkeypatch.setattr(config, "EXPECTED_PRINCIPALS", [pattern])
         assert verdicts(load(FAILED_ATTEMPTS), burst(T))[-1]

@@ -1,6 +1,6 @@
-"""What the rules do when the key-value store fails: a visible error on an attempt, nothing else.
+"""Rules when the key-value store fails: a visible error on an attempt, and no other effect.
 
-The store is real as far as boto3 can tell: a server on loopback that refuses, or none at all.
+boto3 talks to a real server on loopback that refuses, or finds none.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ ERRORS = {
     "not allowed": (400, "AccessDeniedException"),
     "broken": (500, "InternalServerError"),
 }
-PATIENCE = 0.3  # seconds that boto3 waits for the store here; on an instance it is a minute
+PATIENCE = 0.3  # seconds that boto3 waits for the store; a minute on an instance
 
 
 def refusing(status: int, code: str) -> type[BaseHTTPRequestHandler]:
@@ -59,14 +59,14 @@ def refusing(status: int, code: str) -> type[BaseHTTPRequestHandler]:
 
 
 class Silent(BaseHTTPRequestHandler):
-    """Takes a request and says nothing."""
+    """A server that accepts a request and never answers."""
 
     def do_POST(self) -> None:
         time.sleep(3 * PATIENCE)
 
 
 class BreaksOff(BaseHTTPRequestHandler):
-    """Begins an answer and goes away."""
+    """A server that closes the connection in the middle of an answer."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -82,7 +82,7 @@ HANDLERS |= {"silent": Silent, "breaks off": BreaksOff}
 
 @contextlib.contextmanager
 def failing_store(kind: str) -> Iterator[str]:
-    """Give the address of a store that fails."""
+    """Yield the address of a store that fails in the given way."""
     if kind == "unreachable":
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))
@@ -128,7 +128,7 @@ def test_an_attempt_is_a_visible_rule_error(failing, name):
     assert result.detection_exception is not None and not result.trigger_alert
 
 
-def test_discovery_is_a_signal_all_the_same(failing):
+def test_discovery_is_still_a_signal(failing):
     assert matches(in_place(LIST_ROLES), event(call("ListRoles")))
 
 
@@ -139,14 +139,14 @@ def test_no_other_event_is_an_error(failing):
 
 
 @pytest.mark.parametrize("name", [FAILED_ATTEMPTS, ROLE_SEARCH])
-def test_the_context_of_a_burst_does_without_discovery(failing, name):
+def test_the_context_of_a_burst_does_not_need_discovery(failing, name):
     module = in_place(name).module
     context = module.alert_context(event(denied(role_arn("X"))))
     assert context["distinctTargets"] == 1 and context["discoveryTimes"] == []
     assert attempts.discovery_times(event(denied(role_arn("X")))) == ""
 
 
-def test_an_item_that_is_no_string_set_is_an_error_for_its_principal_only(store):
+def test_an_item_that_is_not_a_string_set_is_an_error_for_its_principal_only(store):
     rule, attempt = in_place(FAILED_ATTEMPTS), event(denied(role_arn("X")))
     assert not matches(rule, attempt)
     for item in caching.kv_table().scan()["Items"]:

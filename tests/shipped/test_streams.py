@@ -1,8 +1,8 @@
 """Streams that real accounts produce, replayed whole, with the alerts that an analyst wants.
 
-Every stream of the tables in cloudtrail-facts is here: alerts by rule and severity, each with its
-number, and what the hunt says of it. Names of alerts: `stream` is the rule that alerts by itself,
-`search` and `fan-out` are the two correlation rules, `success` is the scheduled rule.
+For each stream: the number of alerts by rule and severity, and the patterns that the hunt finds.
+Names of alerts: `stream` is the rule that alerts on its own, `search` and `fan-out` are the two
+correlation rules, `success` is the scheduled rule.
 """
 
 import itertools
@@ -28,8 +28,8 @@ from tests.conftest import RECORDED
 from tests.lake.test_queries import HUNT, rows_of
 
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60
-MANY = 2 * T  # enough for a burst, and too few to alert without discovery
-# How many names a fan-out may have to be recognised as soon as it crosses the threshold.
+MANY = 2 * T  # enough for a burst, too few to alert without discovery
+# The most names with which a fan-out is recognised as soon as it reaches the threshold
 FAN_OUT_NAMES = max((T - 1) // config.FEW_NAMES, 1)
 NAMES = {
     "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts": "search",
@@ -72,14 +72,14 @@ def replaced(records, place, record):
 
 
 def terraform(count=MANY):
-    """New roles deny for seconds, and then every one of them is assumed."""
+    """Return a deployment: new roles deny for seconds, then each of them is assumed."""
     names = [role_arn(f"New{i:02}") for i in range(count)]
     tries = [denied(arn, DEPLOY, START + i) for i, arn in enumerate(names)]
     return [*tries, *(assumed(arn, DEPLOY, START + 60 + i) for i, arn in enumerate(names))]
 
 
 def organisation(names, deny_every, start=START):
-    """A few role names in every account: some deny, most succeed."""
+    """Return calls on a few role names in every account: some are denied, most succeed."""
     records, time = [], start
     for i, account in enumerate(accounts(6 * MANY)):
         for name in names:
@@ -90,25 +90,25 @@ def organisation(names, deny_every, start=START):
 
 
 def bootstrap(regions):
-    """Four bootstrap roles of the CDK in each region, in one account."""
+    """Return denied calls on the CDK's four bootstrap roles in each region of one account."""
     kinds = ("deploy-role", "file-publishing-role", "image-publishing-role", "lookup-role")
     names = [f"cdk-hnb659fds-{kind}-123456789012-{r}" for r in regions for kind in kinds]
     return [denied(role_arn(name), time=START + i) for i, name in enumerate(names)]
 
 
 def shared_role():
-    """People of one SAML role who fail on one role each."""
+    """Return denied calls of people who share a SAML role, each on one role."""
     people = [identity(PrincipalKind.ROLE, "OktaSSO-Dev", f"p{i}@x.org") for i in range(MANY)]
     return [denied(role_arn(f"Role{i}"), who, START + 60 * i) for i, who in enumerate(people)]
 
 
 def wrong_id():
-    """An agent with the wrong external ID: hundreds of denials, on two roles."""
+    """Return the calls of an agent with a wrong external ID: hundreds of denials on two roles."""
     return [denied(role_arn(f"Agent{i % 2}"), AUDIT, START + i) for i in range(300)]
 
 
 def one_person_everywhere():
-    """A person of Identity Center who tries one role in each account, by its own role there."""
+    """Return a person of Identity Center who tries one role in each account, from a role there."""
     records = [listed(DANA)]
     for i, account in enumerate(accounts(MANY)):
         role = f"AWSReservedSSO_Dev_{i:016x}"
@@ -125,14 +125,14 @@ def rotating(count=MANY):
 
 
 def lookalikes():
-    """Sessions of a role that is named like one of Identity Center, with rotating names."""
+    """Return sessions, with rotating names, of a role that is named like Identity Center's."""
     people = [identity(PrincipalKind.ROLE, "AWSReservedSSO_x", f"p{i}") for i in range(MANY)]
     tries = [denied(role_arn(f"Role{i}"), who, START + i) for i, who in enumerate(people)]
     return [listed(people[0]), *tries]
 
 
 def in_every_region(records):
-    """STS records a call in the region of the endpoint that was called."""
+    """Return the records with changing regions: STS records the region of the called endpoint."""
     regions = itertools.cycle(("us-east-1", "eu-west-1", "ap-southeast-2"))
     return [record | {"awsRegion": next(regions)} for record in records]
 
@@ -143,7 +143,7 @@ def out_of_order_and_twice(records):
 
 
 def copied(record, account="999988887777"):
-    """What the account of the role records of a call from another account."""
+    """Return a call to another account as both accounts record it."""
     user_id = record["userIdentity"]["principalId"]
     who = {"type": "AWSAccount", "principalId": user_id, "accountId": ACCOUNT}
     shared = {"sharedEventID": "shared"}
@@ -151,7 +151,7 @@ def copied(record, account="999988887777"):
 
 
 def by_saml(count=MANY):
-    """Denied AssumeRoleWithSAML: the role is in the parameters, and no ARN names the caller."""
+    """Return denied AssumeRoleWithSAML calls: the parameters name the role, no ARN the caller."""
     who = {"type": "SAMLUser", "userName": "erin", "identityProvider": "idp"}
     fields = {"errorCode": "AccessDenied", "eventSource": "sts.amazonaws.com"}
     return [
@@ -169,13 +169,13 @@ TRAILER = ". Go to https://docs.aws.amazon.com/ for complete details."
 LAST = START + (MANY - 1) * 20
 IN = role_arn("Role05")
 
-# A run looks at the lookback before it, and the next run is up to one rate after the last signal.
-RATE_MINUTES = 30  # of the correlation rules
+# A run covers the lookback before it, and the next run is up to one rate after the last signal.
+RATE_MINUTES = 30  # between runs of the correlation rules
 EVERY_RUN_MINUTES = config.LOOKBACK_MINUTES - RATE_MINUTES
 
 # name: records, alerts by (rule, severity), patterns in the hunt
 STREAMS = {
-    # Shapes of the attack
+    # Forms of the attack
     "list roles, try to assume each": (
         [listed(time=START - 60 + i) for i in range(3)] + spray(),
         {("stream", "HIGH"): 1},
@@ -268,7 +268,7 @@ STREAMS = {
         {},
         [],
     ),
-    "denied AssumeRoleWithSAML": (by_saml(), {}, []),  # a blind spot, said on the page
+    "denied AssumeRoleWithSAML": (by_saml(), {}, []),  # a documented blind spot
     "below the threshold": ([listed(), *spray(count=T - 1)], {}, []),
     "a month of the same": (
         list(itertools.chain(*(spray(start=START + day * 86_400) for day in range(3)))),
@@ -303,7 +303,7 @@ STREAMS = {
     ),
     "got in an hour and a second later": (
         [*spray(), assumed(IN, time=LAST + 3601)],
-        {("success", "CRITICAL"): 1},  # it had failed on that role
+        {("success", "CRITICAL"): 1},  # because it had failed on that role
         [SEARCH],
     ),
     "got in ten minutes and a second before": (
@@ -352,7 +352,7 @@ STREAMS = {
     ),
     "CDK: the console, then cdk deploy --all": (
         [listed(), *bootstrap([f"r-{i}" for i in range(MANY)])],
-        {("stream", "HIGH"): 1},  # a known false positive: the page says how to exclude it
+        {("stream", "HIGH"): 1},  # a known false positive; the page says how to exclude it
         [SEARCH],
     ),
     "CDK in fewer regions than the threshold": (
@@ -372,8 +372,8 @@ STREAMS = {
         {},
         [],
     ),
-    # Not about access, and targets
-    "a scanner whose own token has run out": (
+    # Errors that are not about access, and targets
+    "a scanner whose own token has expired": (
         [listed(AUDIT), *spray(AUDIT, errorCode="ExpiredTokenException")],
         {},
         [],
@@ -459,7 +459,7 @@ def test_a_stream_has_the_alerts_that_an_analyst_wants(tmp_path, name):
 
 
 class TestBlocklist:
-    """What one use of a blocklisted role records."""
+    """The records of one use of a blocklisted role."""
 
     BLOCKED = role_arn("FullAdminRole")
 
@@ -470,18 +470,18 @@ class TestBlocklist:
         outcome = outcome_of(tmp_path, records, include_disabled=True)
         assert kinds(outcome) == {("blocklist", "HIGH"): 1}
 
-    def test_the_copy_in_the_account_of_the_role_is_no_second_alert(self, tmp_path):
+    def test_the_copy_in_the_roles_account_is_not_a_second_alert(self, tmp_path):
         records = copied(assumed(self.BLOCKED))
         outcome = outcome_of(tmp_path, records, include_disabled=True)
         assert kinds(outcome) == {("blocklist", "HIGH"): 1}
 
-    def test_failures_and_other_roles_are_none(self, tmp_path):
+    def test_failures_and_other_roles_do_not_alert(self, tmp_path):
         records = [denied(self.BLOCKED), assumed(role_arn("Other")), assumed(self.BLOCKED, DEPLOY)]
         assert kinds(outcome_of(tmp_path, records, include_disabled=True)) == {}
 
 
 class TestSettings:
-    """The same streams with other settings: the SQL is the same, so only rules differ."""
+    """Some streams with other settings."""
 
     def test_expected_principals_raise_no_alert_of_any_kind(self, tmp_path, with_settings):
         expected = ["*:user/alice", "*:role/Terraform*"]
@@ -509,7 +509,7 @@ class TestSettings:
 
 
 class TestWhatThePageAdvises:
-    """Exclusions and options of docs/multiple-failed-role-attempts.md."""
+    """Exclusions and options from docs/multiple-failed-role-attempts.md."""
 
     @pytest.fixture
     def alerts_with(self, content_copy, tmp_path):

@@ -1,4 +1,4 @@
-"""The rule for the rows of the scheduled query."""
+"""The scheduled rule, which judges the rows of the success query."""
 
 import json
 
@@ -93,7 +93,7 @@ CALLERS = {
 
 
 @pytest.mark.parametrize("principal", CALLERS)
-def test_the_runbook_says_how_to_stop_the_caller_that_there_is_and_no_other(module, principal):
+def test_the_runbook_says_how_to_stop_this_kind_of_caller_and_no_other(module, principal):
     text = module.runbook(row(principal=principal))
     assert text.startswith(f"1. Stop {principal}: ")
     assert [how for how in CALLERS.values() if how in text] == [CALLERS[principal]]
