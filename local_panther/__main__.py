@@ -1,4 +1,4 @@
-"""`python -m local_panther` is `local-panther`."""
+"""Runs the command `local-panther` as `python -m local_panther`."""
 
 from local_panther.cli import main
 

@@ -1,7 +1,8 @@
-"""Runs the code of a content repository so that it can fail, but not hang, end or garble the run.
+"""Runs the code of a content repository so that it cannot hang, stop or corrupt the run.
 
-What a rule does is its own error: it never costs the other rules, the records that follow, or the
-alerts that were found already. This protects from mistakes; what the code may reach is for `box`.
+Whatever a rule does becomes an error of that rule: the other rules, the following records and the
+alerts found so far are unaffected. This protects against mistakes; `box` limits what the code can
+reach. docs/decisions/containment.md shows the states of a call.
 """
 
 import contextlib
@@ -18,9 +19,9 @@ from typing import Any, Generic, NamedTuple, NoReturn, ParamSpec, TypeVar, cast
 from local_panther.patching import replaced
 from local_panther.processes import END_SIGNALS
 
-# An instance has a limit too; how long it is was not to be found (low confidence).
+# An instance has a limit too; its length is undocumented (low confidence).
 TIME_LIMIT_SECONDS = 15.0
-# What catches the interruption is interrupted again after this time, until it gives way.
+# Code that catches the interruption is interrupted again after this time, until it returns.
 AGAIN_SECONDS = 0.05
 
 P = ParamSpec("P")
@@ -28,53 +29,53 @@ T = TypeVar("T")
 
 
 class ContentCodeError(Exception):
-    """What content code did that no code of a repository may do; the message says what."""
+    """A forbidden action of content code; the message names it."""
 
 
 class TimeLimitError(ContentCodeError):
-    """A call that was stopped, as it took too long."""
+    """A call that was stopped at the time limit."""
 
 
 class Called(NamedTuple, Generic[T]):
     """The outcome of a call.
 
     Attributes:
-        result: What it returned; None if it returned nothing.
-        error: What it raised, or ContentCodeError. There may be a result as well, if the function
-            caught the interruption and went on.
+        result: The returned value; None if the function returned nothing.
+        error: The exception raised, or a ContentCodeError. A result can be present as well, if the
+            function caught the interruption and then returned.
     """
 
     result: T | None
     error: Exception | None
 
     def unwrap(self) -> T:
-        """Return the result; raise the error if there is one."""
+        """Return the result, or raise the error."""
         if self.error:
             raise self.error
         return cast("T", self.result)
 
 
 class _Stop(BaseException):
-    """Interrupts content code; not an Exception, which such code often catches."""
+    """An interruption of content code; not an Exception, as such code often catches those."""
 
 
 class _Containment:
-    """The state of the one containment of this process, as signals belong to a process."""
+    """The state of the containment; there is one in each process, as signals are per process."""
 
     def __init__(self) -> None:
         self.limit: float | None = None  # seconds; None while calls cannot be interrupted
         self.calling = False
-        self.began = 0.0  # the running call, by time.monotonic()
-        self.is_armed = (
-            False  # the timer goes on from call to call: setting it costs more than most
-        )
+        self.began = 0.0  # start of the running call, by time.monotonic()
+        # The timer keeps running from call to call: setting and clearing it for each call would
+        # take about 3 µs, more than all else that `call` does.
+        self.is_armed = False
         self.expired = False
         self.pending: int | None = None  # a signal that arrived during a call
         self.previous: dict[int, Any] = {}  # the handlers of END_SIGNALS
         self.process = 0
 
     def on_alarm(self, *_: object) -> None:
-        """Stop the running call if it has used up its time; let the timer go on if not."""
+        """Stop the running call if its time is used up; otherwise set the timer to what is left."""
         self.is_armed = False
         if not self.calling:
             return
@@ -87,14 +88,14 @@ class _Containment:
         self._stop()
 
     def arm(self, seconds: float) -> None:
-        """Have `on_alarm` called after some time, 0 for never."""
+        """Have `on_alarm` called after some seconds; 0 turns the timer off."""
         self.is_armed = seconds > 0
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def on_end(self, number: int, frame: FrameType | None) -> None:
-        """Stop the running call; the signal is handled when the call has ended.
+        """Stop the running call; `call` handles the signal once it has returned.
 
-        Without this, panther_core would take Ctrl-C for an error of the rule, and go on.
+        Otherwise panther_core would catch Ctrl-C as an error of the rule and continue.
         """
         if self.calling:
             self.pending = number
@@ -107,7 +108,7 @@ class _Containment:
         raise _Stop(message)
 
     def exit(self, status: int) -> NoReturn:
-        """Stand in for `os._exit`, which content code must not call; forked processes may."""
+        """Replace `os._exit`, which content code must not call; forked processes may call it."""
         if self.calling and os.getpid() == self.process:
             raise SystemExit(status)
         _exit(status)
@@ -119,11 +120,11 @@ _containment = _Containment()
 
 @contextlib.contextmanager
 def contained(limit: float | None = None) -> Iterator[None]:
-    """Contain content code while the context lasts.
+    """Contain content code inside the context.
 
-    Everything that is written to standard output goes to standard error, a call of content code
-    ends after a time limit, and Ctrl-C ends the run although content code or panther_core catches
-    it. Outside the main thread, where Python handles no signals, calls are not interrupted.
+    Everything written to standard output goes to standard error, a call of content code is stopped
+    at a time limit, and Ctrl-C stops the run even if content code or panther_core catches it.
+    Outside the main thread, where Python handles no signals, calls are not interrupted.
 
     Args:
         limit: Seconds that one call may take; TIME_LIMIT_SECONDS by default.
@@ -144,13 +145,16 @@ def contained(limit: float | None = None) -> Iterator[None]:
 
 
 def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Called[T]:
-    """Call content code, or what runs it.
+    """Call content code, or a function that runs it.
+
+    Outside `contained`, the call is not interrupted.
 
     Returns:
-        What it returned or raised. Outside `contained` it is not interrupted.
+        The value it returned, or the exception it raised.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed meanwhile (or what the signal's handler raises).
+        KeyboardInterrupt: Ctrl-C was pressed during the call. More generally, whatever the
+            handler of the signal raises.
     """
     state = _containment
     if state.limit is None or state.calling:
@@ -166,7 +170,7 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Called[
             called = _called(function, *args, **kwargs)
         finally:
             state.calling = False
-    except _Stop:  # between two bytecodes of this function
+    except _Stop:  # the alarm came after the call, but before `calling` was cleared
         state.calling = False
     if state.expired or state.pending is not None:
         state.arm(0)
@@ -190,24 +194,24 @@ def _called(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Call
 
 
 def described(error: BaseException) -> str:
-    """Return what an exception says; content code that ends the process says so."""
+    """Return the text of an exception of content code; SystemExit is described in words."""
     if isinstance(error, SystemExit):
         return f"tried to end the process with status {error.code}"
     return str(error) if isinstance(error, Exception) else f"{type(error).__name__}: {error}"
 
 
 def move() -> None:
-    """Contain content code in this process, which was forked: timers stay with its parent."""
+    """Adjust the state after a fork: a forked process does not inherit its parent's timer."""
     _containment.is_armed = False
     _containment.process = os.getpid()
 
 
 def line_in(error: BaseException, file: str | None) -> int | None:
-    """Return the line of a file at which content code was when it raised; None if it was not in it.
+    """Return the line of a module that led to an exception; None if the module was not involved.
 
     Args:
-        error: What it raised, itself or by what it called.
-        file: The path of its module.
+        error: The exception, raised by the module or by something that it called.
+        file: The path of the module.
     """
     frames = traceback.walk_tb(error.__traceback__)
     lines = [line for frame, line in frames if frame.f_code.co_filename == file]
@@ -216,7 +220,7 @@ def line_in(error: BaseException, file: str | None) -> int | None:
 
 @contextlib.contextmanager
 def _signals_handled() -> Iterator[None]:
-    """Handle the alarm and the signals that end a run; ignored signals stay ignored."""
+    """Handle the alarm and the signals that stop a run; ignored signals stay ignored."""
     before: dict[int, Any] = {n: signal.getsignal(n) for n in END_SIGNALS}
     _containment.previous = {n: handler for n, handler in before.items() if callable(handler)}
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, _containment.on_alarm)
@@ -231,9 +235,9 @@ def _signals_handled() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _standard_output_redirected() -> Iterator[None]:
-    """Send what is printed, also past `sys.stdout`, to standard error."""
+    """Send everything printed to standard error, also what bypasses `sys.stdout`."""
     with contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # stdout closed or missing
             sys.stdout.flush()
             kept = os.dup(1)
             stack.callback(os.close, kept)

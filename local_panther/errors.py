@@ -1,4 +1,4 @@
-"""Errors in user input, and the errors that a run collects."""
+"""Errors in user input, and errors collected during a run."""
 
 import logging
 from collections import Counter
@@ -9,12 +9,12 @@ MAX_EXAMPLES = 20
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and where.
+    """A fault in the input, and its place.
 
     Attributes:
-        where: The file, and the record or line in it; "" if the input as a whole is meant.
+        where: The file, and the record or line in it; "" for the input as a whole.
         message: What is wrong and, unless that is obvious, what to do.
-        count: How often it was met in the same file; `where` is the first place.
+        count: Number of occurrences in the same file; `where` is the first.
     """
 
     where: str
@@ -22,7 +22,7 @@ class Problem:
     count: int = 1
 
     def __str__(self) -> str:
-        """Return all of it on one line."""
+        """Return place, message and count on one line."""
         text = f"{self.where}: {self.message}" if self.where else self.message
         return text if self.count == 1 else f"{text} (and {self.count - 1:,} more in this file)"
 
@@ -31,11 +31,11 @@ class ContentError(Exception):
     """Content that cannot be loaded as an instance would load it.
 
     Attributes:
-        problems: Every problem that was found, each with its file and field.
+        problems: All problems found, each with its file and field.
     """
 
     def __init__(self, problems: list[Problem]) -> None:
-        """Take all the problems."""
+        """Join the problems into one message."""
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
 
@@ -49,7 +49,7 @@ class FieldError(ValueError):
 
 
 class LineError(FieldError):
-    """Something wrong in a text of several lines; the message begins with its line if it is known.
+    """An error in a text of several lines; the message begins with the line if it is known.
 
     Attributes:
         line: The line, from 1; None if it is not known.
@@ -64,15 +64,15 @@ class LineError(FieldError):
 
 @dataclass
 class Raised:
-    """An error of one type that a rule raised, once or often.
+    """All errors of one type that a rule raised.
 
     Attributes:
-        first: Time of the first event that it raised it on, and `last` of the latest, in seconds
-            since 1970.
-        made_at: When the first that was raised was, on the clock of the replay.
-        where: The place of the first.
-        message: What the first said.
-        count: How often.
+        first: Earliest eventTime of an event that caused the error, in seconds since 1970; `last`
+            is the latest.
+        made_at: When the rule first raised it, on the clock of the replay.
+        where: The place of the event that it was first raised on.
+        message: Message of the first error.
+        count: Number of errors.
     """
 
     first: float
@@ -85,12 +85,12 @@ class Raised:
 
 @dataclass
 class Swallowed:
-    """What a function beside rule() raised on matches, which an instance says nothing of.
+    """Errors that an instance hides: those of a function other than rule(), raised on matches.
 
     Attributes:
-        message: What it raised first.
-        where: The place of the event that it raised it on.
-        count: How often it raised.
+        message: Message of the first error.
+        where: The place of the event that it was first raised on.
+        count: Number of errors.
     """
 
     message: str
@@ -102,13 +102,13 @@ class Swallowed:
 class RunErrors:
     """The errors of rules, queries and the data lake during a run.
 
-    They are results to report, not crashes: the run goes on without the event or the query.
+    They are results to report, not crashes: the run continues without the event or the query.
 
     Attributes:
         counts: Number of errors by rule ID or query name.
         examples: The first errors, each with its place.
-        raised: What rules raised, by rule ID and type of error.
-        swallowed: What other functions raised, by rule ID and function: a note and no error.
+        raised: Errors of rules, by rule ID and type of error.
+        swallowed: Errors of other functions, by rule ID and function; notes, not counted as errors.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -117,23 +117,23 @@ class RunErrors:
     swallowed: dict[tuple[str, str], Swallowed] = field(default_factory=dict)
 
     def add_swallowed(self, rule_id: str, function: str, message: str, where: str) -> None:
-        """Count what a function beside rule() raised.
+        """Count an error of a function other than rule().
 
         Args:
-            rule_id: The ID of its rule.
-            function: Its name.
-            message: What it raised.
+            rule_id: The ID of the rule.
+            function: The name of the function.
+            message: The message of the error.
             where: The place of the event.
         """
         self.swallowed.setdefault((rule_id, function), Swallowed(message, where)).count += 1
 
     def add_raised(self, rule_id: str, kind: str, found: Raised) -> None:
-        """Take note of what a rule raised, beside `add`.
+        """Record an error of a rule by its type, in addition to `add`.
 
         Args:
             rule_id: The ID of the rule.
             kind: The type of the error.
-            found: What it raised, once.
+            found: One occurrence of the error.
         """
         known = self.raised.setdefault((rule_id, kind), found)
         if known is not found:
@@ -144,25 +144,28 @@ class RunErrors:
         """Count an error.
 
         Args:
-            name: The ID of the rule, or the name of the query, that failed.
+            name: The ID of the rule that failed, or the name of the query.
             where: The record, row or run that it failed on.
-            message: What it raised.
+            message: The message of the error.
         """
         self.counts[name] += 1
         if len(self.examples) < MAX_EXAMPLES:
             self.examples.append(Problem(where, f"{name}: {message}"))
 
     def caught(self, where: str) -> "_Caught":
-        """Count an unexpected error as one of the local Panther; go on after the context.
+        """Return a context that counts an unexpected error as local-panther's own and drops it.
 
         Args:
-            where: The record, alert or run at hand.
+            where: The current record, alert or run.
         """
         return _Caught(self, where)
 
 
 class _Caught:
-    """A context of `RunErrors.caught`, of which every record has some: not a generator's."""
+    """A context of `RunErrors.caught`.
+
+    Each record enters at least one, so it is a class: a generator's context would be slower.
+    """
 
     __slots__ = ("_errors", "_where")
 
@@ -183,5 +186,5 @@ class _Caught:
 
 
 def one_line(error: object) -> str:
-    """Return the text of an error on one line, however its library wrapped it."""
+    """Return the text of an error on one line, without the line breaks of its library."""
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""JSON that every parser reads."""
+"""Writes JSON that every parser accepts."""
 
 import json
 import math
@@ -7,11 +7,11 @@ from typing import Any
 
 
 def json_text(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """Return a value as JSON; a number that JSON does not have, such as infinity, as a text.
+    """Return a value as JSON; numbers that JSON lacks, such as infinity, become strings.
 
     Args:
-        value: Of plain types.
-        default: Makes a plain value of one of another type.
+        value: A value of JSON's types, or of types that `default` accepts.
+        default: Converts a value of another type to one of JSON's types.
     """
     try:
         return json.dumps(value, allow_nan=False, default=default)

@@ -1,4 +1,4 @@
-"""Replaces attributes for a time, without all that `unittest.mock` would bring with it."""
+"""Replaces attributes for a time; `unittest.mock` would take 0.17 s to import (with asyncio)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Any
 
 @contextmanager
 def replaced(target: Any, name: str, value: Any) -> Iterator[Any]:
-    """Let an attribute of a module, class or object have another value while the context lasts."""
+    """Give an attribute of a module, class or object another value inside the context."""
     before = getattr(target, name)
     setattr(target, name, value)
     try:

@@ -1,8 +1,8 @@
-"""Remembers on disk what was found out about content, by its text and by what that depends on.
+"""Caches results about content on disk, keyed by its text and the versions they depend on.
 
-To translate a repository's queries, or to check its items against panther_analysis_tool's schemas,
-takes longer than to load the rest of it. A cache that cannot be read or written is none: everything
-is then found out again.
+Translating a repository's queries, or checking its items against panther_analysis_tool's schemas,
+takes longer than loading the rest of it. If the cache cannot be read or written, everything is
+computed again.
 """
 
 import atexit
@@ -22,28 +22,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 MAX_REMEMBERED = 5000
-MAX_VERDICTS = 50_000  # those on all files of a large repository, and of many changes to it
-MAX_FOLDERS = 40  # what was found in whole repositories, 5 MB of a large one
-MAX_WAITING = 2000  # verdicts that are not written yet
-ROOMS = ("content", "lake")  # that find out something about queries
-JUDGING_ROOMS = ("content", "tool_runs")  # that find out something about files and items
+MAX_VERDICTS = 50_000  # enough for all files of a large repository and many changes to it
+MAX_FOLDERS = 40  # results for whole repositories; 5 MB for a large one
+MAX_WAITING = 2000  # verdicts not yet written
+ROOMS = ("content", "lake")  # whose code decides results about queries
+JUDGING_ROOMS = ("content", "tool_runs")  # whose code decides results about files and items
 PACKAGES = ("duckdb", "jinja2", "sqlglot")
-# What judges items, and what it judges with
+# Packages that decide verdicts on items
 JUDGES = (
     *("panther_analysis_tool", "panther_core", "schema", "jsonschema", "sqlfluff", "PyYAML"),
     "botocore",  # knows the partitions of ARNs
 )
 AT_ONCE = 500  # keys in one query; SQLite takes 999 in any version
-BUSY_SECONDS = 1.0  # for another process that writes
+BUSY_SECONDS = 1.0  # wait for another process that is writing
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-# The digest guards against a damaged file, in which SQLite checks no values.
+# The digest guards against a damaged file, as SQLite does not check values.
 CREATE = """CREATE TABLE IF NOT EXISTS remembered (
     key TEXT PRIMARY KEY, value TEXT NOT NULL, digest TEXT NOT NULL
 )"""
 
 
 class _Opened(NamedTuple):
-    """A connection, with the process and the state of the file that it belongs to."""
+    """A connection, with the process and the state of the file that it was opened for."""
 
     state: tuple[object, ...]
     connection: sqlite3.Connection
@@ -54,8 +54,8 @@ class Store:
 
     Args:
         name: The name of its file.
-        limit: Returns how many values it holds; the oldest of more are forgotten.
-        versions: Returns what all values depend on beside the texts that they were found for.
+        limit: Returns the largest number of values; the oldest are dropped beyond it.
+        versions: Returns the versions that all values depend on, in addition to their texts.
     """
 
     def __init__(self, name: str, limit: Callable[[], int], versions: Callable[[], str]) -> None:
@@ -65,7 +65,7 @@ class Store:
         self._local = threading.local()
 
     def get(self, kind: str, text: str) -> str | None:
-        """Return what was kept for a text; None if nothing was, or not by these versions."""
+        """Return the value kept for a text; None if there is none by the present versions."""
         key = self._key(kind, text)
         with self._connection() as connection:
             row = connection.execute("SELECT value, digest FROM remembered WHERE key = ?", [key])
@@ -75,7 +75,7 @@ class Store:
         return None
 
     def get_all(self, kind: str, texts: Iterable[str]) -> dict[str, str]:
-        """Return what was kept for some texts, by these; what was not is left out."""
+        """Return the values kept for some texts, by text; texts without a value are left out."""
         keys = {self._key(kind, text): text for text in texts}
         found: dict[str, str] = {}
         waiting = list(keys)
@@ -90,7 +90,7 @@ class Store:
         return found
 
     def keep(self, kind: str, values: dict[str, str]) -> None:
-        """Keep values by the texts that they were found for."""
+        """Keep values by their texts."""
         self._write({self._key(kind, text): value for text, value in values.items()})
 
     def _write(self, values: dict[str, str]) -> None:
@@ -109,10 +109,13 @@ class Store:
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
-        """Yield the database, an empty one in memory if there is none; errors end the block."""
+        """Yield the database, or an empty one in memory if it cannot be opened.
+
+        An error of the database inside the context ends the block and is not raised.
+        """
         try:
             connection = self._opened()
-        except (OSError, RuntimeError, sqlite3.Error) as error:  # as on a machine without a home
+        except (OSError, RuntimeError, sqlite3.Error) as error:  # such as a user without a home
             self._give_up(error)
             connection = sqlite3.connect(":memory:")
             connection.execute(CREATE)
@@ -126,8 +129,8 @@ class Store:
     def _opened(self) -> sqlite3.Connection:
         """Return this thread's connection to the file.
 
-        To open it takes longer than to ask it. It is opened again once the file has changed, and in
-        a forked process.
+        Opening takes longer than a query, so the connection is kept. It is opened again once the
+        file has changed, and in a forked process.
         """
         path = self._file()
         opened: _Opened | None = getattr(self._local, "opened", None)
@@ -147,7 +150,7 @@ class Store:
 
     def _give_up(self, error: Exception) -> None:
         logging.debug("%s is not used: %s", self._name, error)
-        if type(error) is sqlite3.DatabaseError:  # damaged, and not such as one that is locked
+        if type(error) is sqlite3.DatabaseError:  # damaged; a subclass means, for example, locked
             with contextlib.suppress(OSError):
                 Path(self._file()).unlink()
 
@@ -159,14 +162,14 @@ def cache_folder() -> str:
     """Return the folder of the databases: https://specifications.freedesktop.org/basedir-spec.
 
     Raises:
-        RuntimeError: The user has no home.
+        RuntimeError: The user has no home folder.
     """
     folder = os.environ.get("XDG_CACHE_HOME") or f"{Path.home()}/.cache"
     return f"{folder}/local-panther"
 
 
 class WaitingStore(Store):
-    """A store for very many small values: they are written together, at the end at the latest."""
+    """A store for very many small values, which are written together, at exit at the latest."""
 
     def __init__(self, name: str, limit: Callable[[], int], versions: Callable[[], str]) -> None:
         super().__init__(name, limit, versions)
@@ -175,38 +178,38 @@ class WaitingStore(Store):
         atexit.register(self.flush)
 
     def get(self, kind: str, text: str) -> str | None:
-        """Return what was kept for a text; None if nothing was, or not by these versions."""
+        """Return the value kept for a text; None if there is none by the present versions."""
         waiting = self._waiting.get(self._key(kind, text))
         return super().get(kind, text) if waiting is None else waiting
 
     def keep(self, kind: str, values: dict[str, str]) -> None:
-        """Keep values by the texts that they were found for."""
+        """Keep values by their texts."""
         self._waiting |= {self._key(kind, text): value for text, value in values.items()}
         if len(self._waiting) >= MAX_WAITING:
             self.flush()
 
     def take_over(self) -> None:
-        """Let this process, a fork of the one that began, write what it finds from now on."""
+        """Let this forked process write the values it keeps; by default only its parent does."""
         self._process = os.getpid()
 
     def flush(self) -> None:
-        """Write what waits, unless it waits in the process that this one was forked from."""
+        """Write the waiting values, unless this is a fork and they are its parent's to write."""
         if os.getpid() == self._process:
             values, self._waiting = self._waiting, {}
             self._write(values)
 
 
 def _make_private(path: Path) -> None:
-    """Make a file and its folder, for this user alone.
+    """Make a file and its folder readable and writable by this user alone; create missing ones.
 
     Raises:
-        OSError: They cannot be made, or belong to somebody else, who could have written anything.
+        OSError: They cannot be created, or belong to another user, whose values are not trusted.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         for each in (path.parent, file):
-            found = os.stat(each)  # noqa: PTH116 - of a descriptor too
+            found = os.stat(each)  # noqa: PTH116 - accepts a descriptor too
             if found.st_uid != os.geteuid():
                 raise PermissionError(f"{path} belongs to another user")
             if found.st_mode & OTHERS:
@@ -226,7 +229,7 @@ def _digest(*texts: str) -> str:
 
 @cache
 def code_digest(*rooms: str) -> str:
-    """Return a digest of the code of some of this package's modules and folders."""
+    """Return a digest of the code in some modules and folders of this package."""
     digest = hashlib.sha256()
     for name in rooms:
         place = Path(__file__).parent / name
@@ -238,13 +241,13 @@ def code_digest(*rooms: str) -> str:
 
 @lru_cache
 def _versions() -> str:
-    """Return what the outcome depends on beside the query: the code that finds it."""
+    """Return the versions that results about queries depend on: our own code and packages."""
     return " ".join([code_digest(*ROOMS), *map(version, PACKAGES)])
 
 
 @lru_cache
 def _judges() -> str:
-    """Return what a verdict on an item depends on beside the item: packages, and our own code."""
+    """Return the versions that verdicts on items depend on: our own code and packages."""
     found = (f"{name} {_version(name)}" for name in JUDGES)
     return " ".join([code_digest(*JUDGING_ROOMS), sys.version, *found])
 
@@ -252,7 +255,7 @@ def _judges() -> str:
 def _version(name: str) -> str:
     try:
         return version(name)
-    except PackageNotFoundError:  # an older tool did not need it
+    except PackageNotFoundError:  # not a dependency of an older tool
         return ""
 
 
@@ -262,30 +265,30 @@ folders = Store("folders.sqlite", lambda: MAX_FOLDERS, _judges)
 
 
 def remembered(kind: str, text: str) -> str | None:
-    """Return what was kept for a query; None if nothing was, or not by this version.
+    """Return the value kept for a query; None if there is none by the present versions.
 
     Args:
-        kind: What was found out about it, such as "prepared".
-        text: A query.
+        kind: The kind of value, such as "prepared".
+        text: The query.
     """
     return _queries.get(kind, text)
 
 
 def remember(kind: str, values: dict[str, str]) -> None:
-    """Keep values by the queries that they were found for; the oldest of many are forgotten."""
+    """Keep values by their queries; beyond MAX_REMEMBERED the oldest are dropped."""
     _queries.keep(kind, values)
 
 
 def found_before(kind: str, text: str, find: Callable[[], Any]) -> Any:
-    """Return what is found out about a text, as it was found before if it was.
+    """Return the value of a query, from the cache or else by computing and keeping it.
 
     Args:
-        kind: What is found out.
-        text: A query.
-        find: Finds it, a value of JSON's types.
+        kind: The kind of value.
+        text: The query.
+        find: Computes the value, which is of JSON's types.
 
     Raises:
-        Whatever `find` raises: an error is not kept.
+        Exception: Whatever `find` raises; errors are not kept.
     """
     kept = remembered(kind, text)
     if kept is None:

@@ -1,4 +1,4 @@
-"""The replay: recorded CloudTrail in, the alerts that an instance would have made out."""
+"""Replays recorded CloudTrail and returns the alerts that an instance would have created."""
 
 import math
 from collections import Counter
@@ -44,41 +44,41 @@ if TYPE_CHECKING:
     from local_panther.records.json_lines import JsonLines
     from local_panther.records.reader import Reader
 
-RUNS_TOGETHER = 8  # of a query, that are asked for ahead
-MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still follow
+RUNS_TOGETHER = 8  # due runs of a scheduled query that are worth executing ahead, together
+MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still take place
 
 
 class Observer(Protocol):
-    """Takes what a replay finds, as it finds it. It is shown every record, wanted or not."""
+    """An observer of a replay, called for each result and for every record, wanted or not."""
 
     def record(self, record: Record, arrived: float) -> None:
-        """Take a record and when it arrived, in seconds since 1970."""
+        """Observe a record and its time of arrival, in seconds since 1970."""
 
     def signal(self, signal: Signal) -> None:
-        """Take a match of a rule, whether it alerts or not."""
+        """Observe a match of a rule, whether it alerts or not."""
 
     def match(self, match: CorrelationMatch) -> None:
-        """Take a match of a correlation rule, whether it alerts or not."""
+        """Observe a match of a correlation rule, whether it alerts or not."""
 
     def joined(self, alert: Alert, found: Signal | CorrelationMatch) -> None:
-        """Take an alert and a match that has become part of it, after the match itself."""
+        """Observe that a match was added to an alert; called after the match itself."""
 
 
 @dataclass
 class Outcome:
-    """What a replay found.
+    """The results of a replay.
 
     Attributes:
-        tally: What was read.
-        alerts: In the order in which they would have been made.
-        signals: Matches by rule ID, of rules that never matched too.
-        errors: What rules and queries raised.
-        content: What ran.
-        interrupted: True if the reading was stopped before its end.
+        tally: Counts and problems of reading.
+        alerts: Alerts, in the order in which an instance would have created them.
+        signals: Number of matches by rule ID; 0 for rules that never matched.
+        errors: Errors of rules and queries.
+        content: The content that ran.
+        interrupted: True if reading was stopped before the end.
         role_log: The calls about roles that were read.
         paths: The files and folders that were read.
         folder: The content repository.
-        late_signals: By correlation rule, the signals that arrived too late to be paired.
+        late_signals: Number of signals that arrived too late to be paired, by correlation rule.
     """
 
     tally: Tally
@@ -124,15 +124,15 @@ def replay(
         include_disabled: Run items with `Enabled: false` too.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
         with_timelines: Run the content's timeline queries for each alert at the end.
-        delivery_delay: Seconds from an event until it arrives: what is due in the meantime does
-            not see it.
+        delivery_delay: Seconds between an event and its arrival. Queries that run in between do
+            not see the event.
         keep_repeated: Process a record each time that it was delivered; otherwise once.
-        observer: Is shown all records, matches and alerts as they are found.
-        schema: The log type of the files, which are JSON lines then; CloudTrail if omitted.
+        observer: Called with all records, matches and alerts as they are found.
+        schema: The log type of the files, which must then be JSON lines; CloudTrail if omitted.
 
     Raises:
-        ContentError: The content does not load; if not `strict`, nothing of it does.
-        UnusableCluster: There is no such cluster, or it has no worker that can be used.
+        ContentError: An item is invalid and `strict` is set, or no content loads at all.
+        UnusableCluster: The cluster cannot be reached, or has no usable worker.
     """
     tally = Tally()
     with (
@@ -178,14 +178,14 @@ def replay(
 
 
 class Run(NamedTuple):
-    """What content runs with.
+    """Loaded content and its environment.
 
     Attributes:
         content: The content.
-        lake: What its scheduled queries read.
+        lake: The data lake that its scheduled queries read.
         table: The key-value store.
-        errors: Takes what goes wrong.
-        clock: What it sees as the present.
+        errors: Collects errors.
+        clock: The clock that content sees.
     """
 
     content: Content
@@ -195,15 +195,15 @@ class Run(NamedTuple):
     clock: EventClock
 
     def rest(self) -> None:
-        """Prepare to be copied in a forked process."""
+        """Prepare for a fork, after which the forked process calls `move`."""
         self.lake.rest()
         self.table.rest()
 
     def move(self, folder: Path) -> None:
-        """Go on with a copy, as a forked process has to after `rest`.
+        """Continue with a copy in a forked process; the parent must have called `rest`.
 
         Args:
-            folder: An empty one for the copy.
+            folder: An empty folder for the copy.
         """
         self.lake.move(folder)
         self.table.move()
@@ -218,17 +218,17 @@ def running(
     saved_queries: str = "",
     log_type: str = CLOUDTRAIL,
 ) -> Iterator[Run]:
-    """Load content, and give it an empty lake and an empty key-value store, in the context.
+    """Yield loaded content with an empty lake and an empty key-value store.
 
     Args:
         folder: The root of the content repository.
         include_disabled: Run items with `Enabled: false` too.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
-        saved_queries: A tag of saved queries that are needed as well.
-        log_type: That of the records.
+        saved_queries: Also load the saved queries with this tag; "" for none.
+        log_type: The log type of the records.
 
     Raises:
-        ContentError: The content does not load; if not `strict`, nothing of it does.
+        ContentError: An item is invalid and `strict` is set, or no content loads at all.
     """
     clock = EventClock()
     with (
@@ -249,10 +249,10 @@ def running(
 
 
 class Stream:
-    """Records in, alerts out: all that happens to one record after the other.
+    """Processes records one after the other: rules, the lake, queries, correlations and alerts.
 
-    A record arrives some time after it happened, and what is due until then comes first. A late
-    one, which is read after later ones, arrives with them.
+    A record arrives some time after it happened; scheduled queries and correlation rules due by
+    then run first. A record that is read after later ones arrives together with them.
     """
 
     def __init__(
@@ -267,16 +267,16 @@ class Stream:
         """Start with no records.
 
         Args:
-            run: What content runs with.
-            settings: By which calls about roles are logged; None if nobody asks for the log.
-            timelines: Take place at the end, and need records until then.
-            delay: Seconds from an event until it arrives.
-            observer: Is shown all that is found.
+            run: The content and its environment.
+            settings: Settings for the log of calls about roles; None to keep no log.
+            timelines: The timelines that run at the end, and need records until then.
+            delay: Seconds between an event and its arrival.
+            observer: Called with all records and results.
         """
         content, lake, _, errors, clock = run
         self._content = content
         self._observer = observer
-        self._is_cloudtrail = content.log_type == CLOUDTRAIL  # of which the lake has a table
+        self._is_cloudtrail = content.log_type == CLOUDTRAIL  # the lake has no other table
         self._clock = clock
         self._delay = delay
         self._now = -math.inf
@@ -297,28 +297,28 @@ class Stream:
 
     @property
     def event_names(self) -> EventNames:
-        """The eventNames of records that make a difference."""
+        """The eventNames of records that can change a result; None for all."""
         names = [self._engine.event_names, self._lake_names, ROLE_CALLS]
         return None if self._observer else united(names)
 
     @property
     def needs_added_fields(self) -> bool:
-        """True if what Panther adds is needed of most records, and not of those that match."""
+        """True if Panther's fields are needed for most records, not only for those that match."""
         has_readers = self._observer is not None or self._timelines is not None
         return has_readers or self._scheduled.read_added_fields
 
     @property
     def alerts(self) -> list[Alert]:
-        """The alerts so far, in the order in which they were made."""
+        """The alerts so far, in the order in which they were created."""
         return in_order([*self._rule_alerts.alerts, *self._correlation_alerts.alerts])
 
     @property
     def late_signals(self) -> Mapping[str, int]:
-        """By correlation rule, the signals that arrived too late to be paired."""
+        """Number of signals that arrived too late to be paired, by correlation rule."""
         return self._correlation.late
 
     def process(self, record: Record) -> None:
-        """Take one record, after everything that is due before it."""
+        """Process a record, after everything that is due before it."""
         self._now = max(self._now, record.time + self._delay)
         self._clock.reach(self._now)
         with self._errors.caught(f"what is due before {record.where}"):
@@ -342,7 +342,7 @@ class Stream:
                 self._take(signal)
 
     def finish(self) -> None:
-        """Do everything that is still due."""
+        """Run everything that is still due."""
         for _ in range(MAX_FAILED_RUNS):
             with self._errors.caught("what is due at the end"):
                 self._take_scheduled(self._scheduled.finish(self._now))
@@ -352,19 +352,19 @@ class Stream:
             self.role_log.store()
 
     def ask_ahead(self) -> None:
-        """Ask for what scheduled queries that are due return, in place of asking at the end.
+        """Run scheduled queries that are due now instead of at the end.
 
-        The lake lets go of what no query that is still to come can see.
+        The lake then drops records that no later query can see.
         """
         with self._errors.caught("what is due"):
             self._scheduled.ask(RUNS_TOGETHER)
             self._lake.tidy(self._needed)
 
     def outcome(self, tally: Tally) -> Outcome:
-        """Return what was found.
+        """Return the results.
 
         Args:
-            tally: What was read.
+            tally: Counts and problems of reading.
         """
         errors = self._errors
         if self._lake.refused:
@@ -382,13 +382,13 @@ class Stream:
         )
 
     def _needed(self) -> Reach:
-        """Return what scheduled queries and timelines can still ask the lake for."""
+        """Return the records that scheduled queries and timelines can still read in the lake."""
         horizon = self._scheduled.horizon
         if self._timelines is None:
             return Reach(horizon)
         if self._timelines.seconds_around is None:
             return Reach()
-        # No alert to come is earlier: records arrive in order, and what is due has been done.
+        # Later alerts cannot be earlier: records arrive in order, and all due runs are done.
         earliest = min(self._now - self._delay, self._scheduled.next_run)
         around = self._timelines.seconds_around
         times = (alert.created_at for alert in self.alerts)

@@ -1,9 +1,8 @@
-"""Text from outside, made safe for where it is shown.
+"""Makes text from outside safe to show.
 
-Records, content, file names and uploads hold whatever their authors like: control characters that
-a terminal obeys, marks that turn the direction of text, line breaks that begin a line of their own.
-Markup is no part of this: nothing from outside is passed to rich as markup, and the page escapes
-what it shows.
+Records, content, file names and uploads can contain anything: control characters that a terminal
+obeys, marks that change the direction of text, line breaks that forge a line. Markup needs no
+treatment here: nothing from outside is passed to rich as markup, and web pages escape their text.
 """
 
 import logging
@@ -17,10 +16,9 @@ MAX_SHOWN = 400  # characters of one value
 
 
 def printable(text: str) -> str:
-    """Return text from outside as it can be shown, line breaks kept.
+    """Return text from outside with everything unprintable replaced, except line breaks.
 
-    No control character, no mark that changes the direction of text and no half of a surrogate pair
-    gets through.
+    This replaces control characters, marks that change the direction of text, and lone surrogates.
     """
     if text.isprintable():
         return text
@@ -28,23 +26,23 @@ def printable(text: str) -> str:
 
 
 def in_one_line(text: str) -> str:
-    """Return text from outside on one line, so that no name can start a line of its own."""
+    """Return printable text on one line, so that a name cannot forge a line."""
     return printable(text).replace("\n", REPLACEMENT)
 
 
 def short(value: Any) -> str:
-    """Return a value from a log in few characters, without any that a terminal would obey."""
+    """Return a value from a log as printable text on one line, of at most MAX_SHOWN characters."""
     text = in_one_line(str(value))
     return text if len(text) <= MAX_SHOWN else text[:MAX_SHOWN] + "…"
 
 
 def without_halves(text: str) -> str:
-    """Return a text that UTF-8 can hold: each half of a surrogate pair becomes a question mark."""
+    """Return a text that UTF-8 can encode: each lone surrogate becomes a question mark."""
     return text.encode("utf-8", "replace").decode()
 
 
 def text_of(value: Any) -> str:
-    """Return a text without the white space around it; "" for any other value."""
+    """Return a text without surrounding white space; "" for a value that is not a text."""
     return value.strip() if isinstance(value, str) else ""
 
 
@@ -55,13 +53,13 @@ def first_of(names: Sequence[str]) -> str:
 
 
 def most_frequent(values: Iterable[Any]) -> tuple[str, ...]:
-    """Return the distinct texts among values that are not empty, the most frequent first."""
+    """Return the distinct non-empty texts among some values, most frequent first."""
     counts = Counter(value for value in values if isinstance(value, str) and value)
     return tuple(value for value, _ in counts.most_common())
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text is an IP address, and not the name of a service or "AWS Internal"."""
+    """Return whether a text is an IP address, unlike the name of a service or "AWS Internal"."""
     try:
         ip_address(text)
     except ValueError:
@@ -70,12 +68,12 @@ def is_address(text: str) -> bool:
 
 
 class LogFormatter(logging.Formatter):
-    """Writes each message on one line; the lines of a traceback stay lines."""
+    """A formatter that writes each message on one line; a traceback keeps its lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        """Return the message in one line."""
+        """Return the message on one line."""
         return in_one_line(super().formatMessage(record))
 
     def formatException(self, ei: object) -> str:
-        """Return the traceback as it can be shown."""
+        """Return the traceback as printable text."""
         return printable(super().formatException(ei))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Times: seconds since 1970, read from and written as text."""
+"""Reads and writes times, which are seconds since 1970 in the code."""
 
 import math
 from dataclasses import dataclass
@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HOUR = 3600  # seconds
-DELIVERY_DELAY = 210.0  # seconds from an event until it arrives: 3 to 4 minutes on average
+DELIVERY_DELAY = 210.0  # seconds between an event and its arrival: 3 to 4 minutes on average
 UNITS = (("d", 86_400), ("h", HOUR), ("min", 60), ("s", 1))
 
 
 @dataclass(frozen=True)
 class Period:
-    """A period of time, in seconds since 1970: `start` is in it, `end` is not."""
+    """A period of time, in seconds since 1970: `start` is included, `end` is not."""
 
     start: float = -math.inf
     end: float = math.inf
 
     def __contains__(self, time: object) -> bool:
-        """Return whether a time, in seconds since 1970, is in it."""
+        """Return whether a time, in seconds since 1970, is in the period."""
         return isinstance(time, (int, float)) and self.start <= time < self.end
 
 
@@ -54,7 +54,7 @@ def sql_timestamp(time: float) -> str:
 
 
 def clock(time: float, form: str) -> str:
-    """Write seconds since 1970 in a form of `strftime`, in UTC."""
+    """Write seconds since 1970 in a format of `strftime`, in UTC."""
     return (EPOCH + timedelta(seconds=time)).strftime(form)
 
 

@@ -1,7 +1,7 @@
-"""Which versions of Panther's own packages this one works with, and which are installed.
+"""Checks the installed versions of Panther's own packages against the supported ranges.
 
-The ranges are those that pip reads, from `dependencies` in pyproject.toml. They are checked again
-when a command starts, since other tools in the environment can have changed what is installed.
+pip reads the same ranges, from `dependencies` in pyproject.toml. Commands check them again when
+they start, since other tools in the environment can have changed what is installed.
 """
 
 import importlib.metadata
@@ -18,7 +18,7 @@ LOWER = (">", ">=", "==", "~=")
 
 
 def installed(name: str) -> str | None:
-    """Return the version of a package in this environment, if it is there."""
+    """Return the version of a package in this environment; None if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -26,7 +26,7 @@ def installed(name: str) -> str | None:
 
 
 def unusable_versions() -> Iterator[str]:
-    """Yield a line for each of Panther's packages that is missing or too old to work with."""
+    """Yield a line for each of Panther's packages that is missing or too old."""
     for name, wanted in _ranges().items():
         version = installed(name)
         oldest = SpecifierSet(",".join(str(s) for s in wanted if s.operator in LOWER))
@@ -36,7 +36,7 @@ def unusable_versions() -> Iterator[str]:
 
 
 def untested_versions() -> Iterator[str]:
-    """Yield a line for each of Panther's packages that is newer than what was tested."""
+    """Yield a line for each of Panther's packages that is newer than the tested versions."""
     for name, wanted in _ranges().items():
         version = installed(name)
         if version and not wanted.contains(Version(version), prereleases=True):
@@ -44,7 +44,7 @@ def untested_versions() -> Iterator[str]:
 
 
 def _text(wanted: SpecifierSet) -> str:
-    return ",".join(sorted(map(str, wanted), reverse=True))  # the lower end first
+    return ",".join(sorted(map(str, wanted), reverse=True))  # the lower bound first
 
 
 @cache

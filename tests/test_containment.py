@@ -1,4 +1,4 @@
-"""Content code that hangs, ends the process or prints costs itself and nothing else."""
+"""Content code that hangs, exits or prints affects nothing but itself."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ from tests.scale import FULL
 
 pytestmark = [pytest.mark.attack("rules"), pytest.mark.process]
 
-# What the rules here do to show that they run, the box would refuse.
+# The rules here write files to show that they run, which the box would refuse.
 COMMAND = [sys.executable, "-m", "local_panther", "replay", "--trust-content"]
 
 GOOD = """
@@ -79,7 +79,7 @@ QUICK = {
     "catastrophic regular expression",
     "exit of the process",
 }
-CHOSEN = sorted(FAILING if FULL else QUICK)  # each takes a second
+CHOSEN = sorted(FAILING if FULL else QUICK)  # a second each
 
 
 def indented(body, spaces=4):
@@ -100,7 +100,7 @@ def short_limit(monkeypatch):
 @pytest.mark.usefixtures("short_limit")
 class TestRule:
     @pytest.mark.parametrize("name", CHOSEN)
-    def test_that_fails_costs_itself_and_nothing_else(self, tmp_path, trail, name):
+    def test_a_failing_rule_affects_no_other(self, tmp_path, trail, name):
         bad = f"def rule(event):\n{indented(FAILING[name])}\n    return True\n"
         content = write_rules(tmp_path / "content", bad=bad, good=GOOD)
         outcome = replayed(trail, content=content)
@@ -111,19 +111,19 @@ class TestRule:
         assert not outcome.complete and not outcome.interrupted
 
     @pytest.mark.parametrize("name", ["loop", "loop that catches what stops it", "waiting"])
-    def test_error_names_the_limit(self, tmp_path, trail, name):
+    def test_the_error_names_the_time_limit_and_the_record(self, tmp_path, trail, name):
         bad = f"def rule(event):\n{indented(FAILING[name])}\n"
         outcome = replayed(trail, content=write_rules(tmp_path / "content", bad=bad))
         assert "time limit of 0.2 s" in outcome.errors.examples[0].message
         assert outcome.errors.examples[0].where == f"{trail}, line 1"
 
-    def test_that_ends_the_process_says_so(self, tmp_path, trail):
+    def test_the_error_of_a_rule_that_exits_names_its_status(self, tmp_path, trail):
         bad = "import os\ndef rule(event):\n    os._exit(3)\n"
         outcome = replayed(trail, content=write_rules(tmp_path / "content", bad=bad))
         assert "tried to end the process with status 3" in outcome.errors.examples[0].message
 
     @pytest.mark.parametrize("function", ["title", "dedup", "alert_context", "severity", "unique"])
-    def test_that_matched_before_its_time_was_up_is_a_match_and_an_error(
+    def test_a_rule_that_matches_and_then_hangs_is_a_match_and_an_error(
         self, tmp_path, trail, function
     ):
         bad = f"def rule(event):\n    return True\ndef {function}(event):\n    while True: pass\n"
@@ -132,7 +132,7 @@ class TestRule:
         assert outcome.signals == {"Test.bad": 3}
 
     @pytest.mark.parametrize("name", [name for name in CHOSEN if name != "memory"])
-    def test_whose_body_fails_when_it_is_imported_is_named(self, tmp_path, trail, name):
+    def test_a_rule_that_fails_while_it_is_imported_is_reported_by_file(self, tmp_path, trail, name):
         body = indented(FAILING[name], 0) + "\ndef rule(event):\n    return True\n"
         content = write_rules(tmp_path / "content", bad=body, good=GOOD)
         outcome = replayed(trail, content=content)
@@ -141,17 +141,17 @@ class TestRule:
 
 
 class TestCall:
-    def test_returns_the_result_or_the_error(self):
+    def test_a_call_returns_the_result_or_the_error(self):
         with contained():
             assert call(int, "7") == (7, None)
             assert isinstance(call(int, "seven").error, ValueError)
 
-    def test_outside_of_a_containment_runs_all_the_same(self):
+    def test_a_call_outside_a_containment_can_be_interrupted_by_ctrl_c(self):
         assert call(int, "7").unwrap() == 7
         with pytest.raises(KeyboardInterrupt):
             call(_raise, KeyboardInterrupt())
 
-    def test_in_another_thread_is_not_interrupted(self):
+    def test_a_call_in_another_thread_is_not_interrupted(self):
         found = []
 
         def run():
@@ -163,13 +163,13 @@ class TestCall:
         thread.join()
         assert found == [None]
 
-    def test_leaves_no_alarm_behind(self):
+    def test_no_alarm_is_left_after_the_containment(self):
         with contained(0.05):
             call(int, "7")
             time.sleep(0.1)
         assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
-    def test_leaves_handlers_and_functions_as_they_were(self):
+    def test_a_containment_restores_handlers_and_functions(self):
         before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
         exit_function, out = os._exit, sys.stdout
         with contained(), contained():
@@ -177,7 +177,7 @@ class TestCall:
         after = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
         assert (after, os._exit, sys.stdout) == (before, exit_function, out)
 
-    def test_may_fork_a_process_that_ends_as_usual(self):
+    def test_a_call_may_fork_a_process_that_exits_by_itself(self):
         def fork():
             if not (child := os.fork()):
                 os._exit(7)
@@ -186,11 +186,11 @@ class TestCall:
         with contained():
             assert call(fork).unwrap() == 7
 
-    def test_time_is_that_of_one_call(self):
+    def test_each_call_has_the_whole_time_limit(self):
         with contained(0.2):
             assert all(call(time.sleep, 0.08).error is None for _ in range(4))
 
-    def test_that_catches_the_stop_is_stopped_again(self):
+    def test_a_call_that_catches_the_interruption_is_interrupted_again(self):
         def stubborn():
             for _ in range(20):
                 with contextlib.suppress(BaseException):
@@ -205,7 +205,7 @@ def _raise(error):
 
 
 class TestCommand:
-    def test_prints_nothing_of_what_rules_print(self, tmp_path, trail):
+    def test_output_of_rules_goes_to_standard_error(self, tmp_path, trail):
         body = """
             import os, subprocess, sys
             print("at import")
@@ -228,7 +228,7 @@ class TestCommand:
         ("function", "number"),
         [("rule", signal.SIGINT), ("title", signal.SIGINT), ("rule", signal.SIGTERM)],
     )
-    def test_ends_with_the_first_signal_within_a_rule(self, tmp_path, trail, function, number):
+    def test_the_first_signal_during_a_rule_stops_the_run(self, tmp_path, trail, function, number):
         ready = tmp_path / "ready"
         hang = f"""
             import pathlib, time
@@ -253,9 +253,9 @@ class TestCommand:
 
 
 class TestRun:
-    """An error that nothing expected costs one record, query or alert."""
+    """A run with an unexpected error in local-panther itself."""
 
-    def test_goes_on_after_a_record_that_fails(self, tmp_path, trail, monkeypatch):
+    def test_an_unexpected_error_loses_one_record_only(self, tmp_path, trail, monkeypatch):
         run = Engine.run
 
         def failing(self, record, *arguments):
