@@ -1,1 +1,1 @@
-"""Reading CloudTrail: files of any form, as records in order of time, each once."""
+"""Reads CloudTrail files of any form into records in order of time, each once."""

@@ -1,10 +1,10 @@
-"""Records of files that are delivered one after the other, as if all had been there at once.
+"""Reads files as they are delivered, with the same result as reading all of them at once.
 
-AWS delivers the files of regions and accounts side by side, so that they overlap in time, and one
-can come before another that sorts before it. So the latest records wait: their order is settled
-once no earlier record is expected. What is yielded is in the order in which `Reader` and
-`in_time_order` yield the records of all the files; where that cannot be had any more,
-`OutOfPlace` says so, and everything has to be read again.
+AWS delivers the files of regions and accounts side by side: they overlap in time, and a file can
+arrive before another that sorts before it. So the latest records wait: their order is settled once
+no earlier record is expected. Records are yielded in the order in which `Reader` and
+`in_time_order` would yield the records of all the files. Once that order is broken, `OutOfPlace` is
+raised, and everything has to be read again.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -25,17 +25,17 @@ from local_panther.records.reader import Reader
 from local_panther.records.s3 import S3
 from local_panther.records.scan import Scan
 
-# From an event until no earlier one is expected: CloudTrail delivers within a quarter of an hour.
+# Twice the 15 minutes within which CloudTrail usually delivers an event.
 WAITING_SECONDS = 30 * 60.0
 
-File = tuple[str, str]  # what files are sorted by
+File = tuple[str, str]  # the key that files are sorted by
 
 
 class OutOfPlace(Exception):
-    """A file that changes the order of what is settled; the message says how.
+    """A file with records that belong before settled ones; the message names the file.
 
     Attributes:
-        behind: Seconds by which its record is older than the latest one; 0 if that is not why.
+        behind: Seconds by which its record is older than the latest one; 0 for other reasons.
     """
 
     def __init__(self, message: str, behind: float = 0.0) -> None:
@@ -45,7 +45,7 @@ class OutOfPlace(Exception):
 
 @dataclass
 class _Span:
-    """What a file holds: its first and last time, and how many records of how many bytes."""
+    """The first and last time of a file's records, their number, and their size in bytes."""
 
     first: float = float("inf")
     last: float = float("-inf")
@@ -60,7 +60,7 @@ class _Span:
 
 
 class Arrivals:
-    """Reads files as they are delivered."""
+    """A reader of files as they are delivered."""
 
     def __init__(
         self,
@@ -75,12 +75,13 @@ class Arrivals:
         """Start with no files.
 
         Args:
-            tally: Takes the counts and problems.
-            workers: Processes that look through files.
-            s3: Opens files that are in S3.
-            waiting_seconds: How much older than the latest record one is whose order is settled.
-            size: Records that wait at most.
-            remembered_ids: See `RecentIds`.
+            tally: Collects counts and problems.
+            workers: Number of processes that scan files.
+            s3: Opens files in S3.
+            waiting_seconds: Age at which the order of a record is settled, in seconds before the
+                latest record.
+            size: Largest number of waiting records.
+            remembered_ids: Capacity of `RecentIds`.
         """
         self._reader = _SourcedReader(tally, workers, s3, remembered_ids)
         self._buffer = TimeBuffer(tally, size)
@@ -91,14 +92,14 @@ class Arrivals:
         self._latest = float("-inf")  # time of a record
 
     def __len__(self) -> int:
-        """Return the number of records that wait."""
+        """Return the number of waiting records."""
         return len(self._buffer)
 
     def read(self, files: Sequence[str]) -> Generator[Record]:
-        """Read files that were not there before, and yield what does not wait as it is too much.
+        """Read new files, and yield the records that no longer fit among the waiting ones.
 
         Raises:
-            OutOfPlace: What was yielded is in another order than it would be with these files.
+            OutOfPlace: With these files, records yielded before would have another order.
         """
         files = sorted(files, key=in_order_of_delivery)
         with closing(self._reader.read(files)) as records:
@@ -118,37 +119,38 @@ class Arrivals:
         yield from self._buffer.until(self._latest - self._waiting_seconds)
 
     def rest(self) -> Iterator[Record]:
-        """Yield the records that wait, after which no file can be read."""
+        """Yield the waiting records; no file can be read afterwards."""
         yield from self._buffer.rest()
 
     def _check(self, record: Record, file: File) -> None:
-        """Refuse a record that comes before a settled one.
+        """Raise OutOfPlace for a record that belongs before a settled one.
 
-        One that only comes before what did not wait as it was too much is late in the same way
-        when all files are read at once, if its file is the last of them (`_check_overlap`).
+        A record can also belong before one that `read` yielded because the buffer was full. If its
+        file sorts last, the record is late in the same way when all files are read at once;
+        `_check_overlap` handles the other files.
         """
         if (record.time, file, record.sequence) < self._buffer.settled:
             behind = max(0.0, self._latest - record.time)
             raise OutOfPlace(f"{record.where}: is {behind / 60:,.0f} minutes late", behind)
 
     def _check_overlap(self, file: File) -> None:
-        """Refuse a file that comes before others if a record of theirs could become late by it.
+        """Raise OutOfPlace if reading a file first could make a record of the files after it late.
 
-        No record is late of which at most `size` others happened at its time or later.
+        A record is never late if at most `size` others have its time or a later one.
         """
         after = [span for other, span in self._spans.items() if other >= file]
         first = min(span.first for span in after)
         spans = [span for span in self._spans.values() if span.last >= first]
         is_small = sum(span.size for span in spans) <= BUFFER_BYTES
         if not is_small or sum(span.records for span in spans) > self._size:
-            raise OutOfPlace(f"{file[1]}: comes before others, with too many records beside it")
+            raise OutOfPlace(f"{file[1]}: sorts before files already read, among too many records")
 
 
 class _SourcedReader(Reader):
-    """A reader that knows which file a record is of.
+    """A reader that knows the file of each record.
 
     Attributes:
-        file: Of the record that was yielded last.
+        file: The file of the record yielded last.
     """
 
     def __init__(self, tally: Tally, workers: int, s3: S3 | None, remembered_ids: int) -> None:
@@ -162,10 +164,10 @@ class _SourcedReader(Reader):
 
 
 class _SourcedIds(RecentIds):
-    """Recent IDs that know which file the record is of that was yielded.
+    """Recent IDs, each with the first file that contained it.
 
     Attributes:
-        file: The one that is being read.
+        file: The file that is being read.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -178,7 +180,7 @@ class _SourcedIds(RecentIds):
         """Return whether an ID was seen before, and remember it.
 
         Raises:
-            OutOfPlace: The one that was seen is in a file that comes after this one.
+            OutOfPlace: It was seen in a file that sorts after the present one.
         """
         known = self._current.get(event_id)
         if known is None:
@@ -188,5 +190,5 @@ class _SourcedIds(RecentIds):
                 self._previous, self._current = self._current, {}
         if known is not None and known > self.file:
             name = one_line(event_id)
-            raise OutOfPlace(f"{self.file[1]}: holds {name}, which {known[1]} held, too")
+            raise OutOfPlace(f"{self.file[1]}: contains {name}, which was read from {known[1]}")
         return known is not None

@@ -1,4 +1,4 @@
-"""The caller's own AWS, apart from the fake one that content gets, and what its errors mean."""
+"""Access to the caller's own AWS, separate from the fake AWS of content, and errors in words."""
 
 import os
 from typing import Any, cast
@@ -18,36 +18,36 @@ DENIED = REASONS["AccessDenied"]
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of the environment that lead to the caller's AWS."""
+    """Return the environment variables that configure the caller's AWS."""
     return {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
 
 
 def restore_environment(kept: dict[str, str]) -> None:
-    """Set the variables again in a worker, whose parent may have faked them for its content."""
+    """Restore the variables in a worker, whose parent may have replaced them for its content."""
     for name in environment():
         del os.environ[name]
     os.environ.update(kept)
 
 
 def s3_client(connections: int, attempts: int) -> Any:
-    """Return a client of S3 by the caller's configuration, which no fake AWS answers.
+    """Return a client of S3 with the caller's configuration, which a fake AWS never intercepts.
 
-    Credentials are looked up at once, since a run may fake those of the environment later.
+    Credentials are resolved at once, since a run may replace the environment variables later.
 
     Args:
-        connections: Requests at once.
-        attempts: How often a request is tried.
+        connections: Largest number of concurrent requests.
+        attempts: Largest number of attempts for a request.
     """
     from botocore import handlers
     from botocore.config import Config
     from botocore.session import Session
 
     class CallersSession(Session):
-        """Apart from `Session`, which a run replaces for its content."""
+        """A session of a class of its own, as a run replaces `Session` for its content."""
 
     session: Any = cast("Any", CallersSession)()
     for event, handler, *_ in handlers.BUILTIN_HANDLERS:
-        if event == "before-send":  # botocore has none: a fake AWS answers there
+        if event == "before-send":  # botocore itself has no such handler: it is a fake AWS's
             session.unregister(event, handler)
     session.get_credentials()
     config: Any = Config
@@ -58,7 +58,7 @@ def s3_client(connections: int, attempts: int) -> Any:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return what a request to AWS raises."""
+    """Return the exceptions that a request to AWS can raise."""
     from botocore.exceptions import BotoCoreError, ClientError
     from urllib3.exceptions import HTTPError
 
@@ -66,14 +66,14 @@ def failures() -> tuple[type[Exception], ...]:
 
 
 def is_worth_a_retry(error: Exception) -> bool:
-    """Return whether the connection broke off; what S3 refuses, it would refuse again."""
+    """Return whether the connection failed; a request that S3 refused would be refused again."""
     from botocore.exceptions import ClientError, NoCredentialsError, PartialCredentialsError
 
     return not isinstance(error, (ClientError, NoCredentialsError, PartialCredentialsError))
 
 
 def reason(error: Exception) -> str:
-    """Return what an error of AWS means."""
+    """Return an error of AWS in words."""
     response: dict[str, Any] = getattr(error, "response", {})
     code = str(response.get("Error", {}).get("Code", ""))
     return REASONS.get(code) or " ".join(str(error).split())

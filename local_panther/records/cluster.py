@@ -1,8 +1,8 @@
-"""A Dask cluster as a place where files are looked through.
+"""Scans files on the workers of a Dask cluster.
 
-Files go by their names, and only wanted records come back. Each worker opens files itself, with its
-own AWS configuration. A worker that dies costs the time of its batches: Dask gives them to another,
-and what no worker can do this process does.
+Only file names are sent, and only wanted records come back. Each worker opens files itself, with
+its own AWS configuration. If a worker dies, Dask gives its batches to another one; this process
+scans the batches that no worker can.
 """
 
 import logging
@@ -15,16 +15,16 @@ from local_panther.errors import UnusableCluster
 from local_panther.records.looking import Look, fingerprint, hindrance, look_through
 from local_panther.records.workers import Found, Place, Places
 
-RETRIES = 2  # of a batch whose worker failed
-POLL_SECONDS = 5.0  # between looks at whether there are workers left
+RETRIES = 2  # for a batch whose worker failed
+POLL_SECONDS = 5.0  # between checks that workers are left
 CONNECT_SECONDS = 10
-ANSWER_SECONDS = 30.0  # for a scheduler that is busy
+ANSWER_SECONDS = 30.0  # a busy scheduler answers late
 CLOSE_SECONDS = 5.0
 PROBE_SECONDS = 60.0
 NOT_INSTALLED = "needs Dask: pip install 'local-panther[cluster]'"
 NOT_THERE = "does not have this version of local-panther"
 
-Client = Any  # Dask's, which has no types
+Client = Any  # Dask's client, which has no types
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def cluster(address: str) -> Places:
     """Return the workers of a cluster as a place.
 
     Args:
-        address: Of its scheduler, such as tcp://scheduler:8786.
+        address: Address of the scheduler, for example tcp://scheduler:8786.
     """
 
     @contextmanager
@@ -50,13 +50,13 @@ def cluster(address: str) -> Places:
 
 
 class _Batches:
-    """Hands batches out and waits for results as long as there are workers that could give them."""
+    """The batches of a run: submits them, and waits for results as long as a worker is left."""
 
     def __init__(self, client: Client, executor: Executor, usable: frozenset[str]) -> None:
         self._client = client
         self._executor = executor
         self._usable = usable
-        self._told = False
+        self._has_warned = False
         self._is_lost = False
 
     def submit(self, files: list[str], look: Look) -> Future[Found] | None:
@@ -64,8 +64,8 @@ class _Batches:
             return None
         try:
             return self._executor.submit(look_through, files, look)
-        except Exception as error:  # Dask's, which have no class of their own
-            self._tell(f"{type(error).__name__}: {error}")
+        except Exception as error:  # Dask's errors have no common class
+            self._warn(f"{type(error).__name__}: {error}")
             return None
 
     def result(self, future: Future[Found]) -> Found:
@@ -74,28 +74,28 @@ class _Batches:
                 return future.result(POLL_SECONDS)
             except TimeoutError:
                 self._look_for_workers()
-            except Exception as error:  # of the cluster: a batch of files itself raises nothing
-                self._tell(f"{type(error).__name__}: {error}")
+            except Exception as error:  # an error of the cluster: scanning itself raises nothing
+                self._warn(f"{type(error).__name__}: {error}")
                 return None
         return None
 
     def _look_for_workers(self) -> None:
-        """Note that nothing comes any more if the workers, or the scheduler, are gone."""
+        """Stop waiting for results if the scheduler, or all workers, are gone."""
         try:
             identity = self._client.scheduler.identity
             known = self._client.sync(identity, n_workers=-1, callback_timeout=ANSWER_SECONDS)
         except (OSError, TimeoutError) as error:
             self._is_lost = True
-            self._tell(f"the scheduler does not answer: {type(error).__name__}: {error}")
+            self._warn(f"the scheduler does not answer: {type(error).__name__}: {error}")
             return
         if self._usable.isdisjoint(known["workers"]):
             self._is_lost = True
-            self._tell("no worker is left")
+            self._warn("no worker is left")
 
-    def _tell(self, reason: str) -> None:
-        if not self._told:
-            self._told = True
-            log.warning("cluster: %s; what it does not do is read here", reason)
+    def _warn(self, reason: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            log.warning("cluster: %s; this machine reads the remaining files", reason)
 
 
 @contextmanager
@@ -115,7 +115,7 @@ def _client(address: str) -> Iterator[Client]:
 
 
 def _close(client: Client) -> None:
-    """Close a client; one whose scheduler is busy or gone takes no answer back with it."""
+    """Close a client; that its scheduler is busy or gone is not an error."""
     try:
         client.close(timeout=CLOSE_SECONDS)
     except (OSError, TimeoutError) as error:
@@ -125,7 +125,7 @@ def _close(client: Client) -> None:
 def _usable_workers(
     client: Client, address: str, look: Look, samples: list[str]
 ) -> Mapping[str, int]:
-    """Return the threads of each worker that can do the work; tell which cannot, and why."""
+    """Return the number of threads of each usable worker; report the others, with the reason."""
     threads: dict[str, int] = client.nthreads()
     answers: dict[str, Any] = client.run(
         hindrance, samples, look, fingerprint(), on_error="return", workers=list(threads)
@@ -138,5 +138,5 @@ def _usable_workers(
         else:
             usable[worker] = threads[worker]
     if not usable:
-        raise UnusableCluster(f"--cluster {address}: it has no worker that can be used")
+        raise UnusableCluster(f"--cluster {address}: it has no usable worker")
     return usable

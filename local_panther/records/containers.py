@@ -1,4 +1,4 @@
-"""Opens files and what is packed in them: compressed, in archives, in UTF-16, in any nesting."""
+"""Opens files and unpacks them: compression, archives and UTF-16, nested in any order."""
 
 import codecs
 import contextlib
@@ -27,7 +27,7 @@ STANDARD_INPUT = "-"
 HEAD_BYTES = 4096  # enough to recognise a file, and the first row of a table
 BUFFER_BYTES = 64 * 1024
 MAX_NESTING = 5  # an archive may hold itself
-MAX_COPY_BYTES = 4 << 30  # of what has to be copied to disk to be read
+MAX_COPY_BYTES = 4 << 30  # for a file that has to be copied to disk before it can be read
 
 # isal's stubs declare its error as an instance.
 IsalError = cast("type[Exception]", isal_zlib.error)
@@ -45,17 +45,17 @@ BROKEN = (
 
 
 class UnreadableFile(Exception):
-    """A broken, truncated or oversized file; the message says how. What came before it is valid."""
+    """A broken, truncated or oversized file; all data yielded before the error is valid."""
 
 
 class Source(NamedTuple):
-    """Plain bytes to read.
+    """Unpacked bytes to read.
 
     Attributes:
         name: The path, followed by the place within an archive.
-        stream: Positioned at the beginning; it can peek.
-        packing: What it was packed in last, such as "gzip"; "" for a plain file.
-        start: The first bytes, if they are known without a look into the stream.
+        stream: The bytes; positioned at the beginning, with `peek`.
+        packing: The innermost packing, such as "gzip"; "" for a plain file.
+        start: The first bytes, if they are known without reading the stream.
     """
 
     name: str
@@ -69,22 +69,22 @@ class Source(NamedTuple):
         return (self.start or self.stream.peek(HEAD_BYTES))[:HEAD_BYTES]
 
 
-Skip = Callable[[str, str, str], None]  # takes place, reason and detail of what cannot be read
-Other = Callable[[str], None]  # counts what is set aside, by its kind
+Skip = Callable[[str, str, str], None]  # reports unreadable data: its place, reason and detail
+Other = Callable[[str], None]  # counts data that is set aside, by its kind
 
 UNREADABLE = "truncated or oversized file"
 
 
 class AsNamed(str):
-    """A path that was named itself, and so is read whatever it is: a pipe, too."""
+    """A path that the user named, which is read even if it is a pipe."""
 
 
 class Opener(NamedTuple):
-    """What paths mean.
+    """An opener of files and of objects in S3.
 
     Attributes:
         s3: Opens objects.
-        folder: What relative paths are relative to.
+        folder: The folder that relative paths start from.
     """
 
     s3: S3
@@ -93,10 +93,10 @@ class Opener(NamedTuple):
     def open(self, path: str) -> BufferedReader:
         """Open a file or an object.
 
-        What was found in a folder can have been replaced by a pipe since, which would never end.
+        A file found in a folder can have been replaced by a pipe since, which would never end.
 
         Raises:
-            OSError: It cannot be opened, or is not a file any more.
+            OSError: It cannot be opened, or is no longer a regular file.
         """
         if is_s3(path):
             return self.s3.opened(path)
@@ -105,7 +105,7 @@ class Opener(NamedTuple):
         file = open(Path(self.folder, path), "rb", opener=_opened_at_once)  # noqa: SIM115
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             file.close()
-            raise OSError(errno.ENXIO, "is not a regular file any more")
+            raise OSError(errno.ENXIO, "is no longer a regular file")
         return file
 
 
@@ -114,17 +114,17 @@ def _opened_at_once(path: str, flags: int) -> int:
 
 
 def sources(path: str, opener: Opener, skip: Skip, other: Other) -> Iterator[Source]:
-    """Yield what a file holds, unpacked; each source is read before the next one is taken.
+    """Yield the unpacked contents of a file; read each source before asking for the next.
 
     Args:
         path: A file, an object of S3, or "-" for standard input.
-        opener: Opens it.
+        opener: Opens the path.
         skip: Called for each member of an archive that cannot be unpacked.
-        other: Takes what archives hold besides files.
+        other: Called for members of archives that are neither files nor folders.
 
     Raises:
         OSError: The file cannot be opened.
-        UnreadableFile: It is broken; what came before was yielded.
+        UnreadableFile: The file is broken; everything before the fault was yielded.
     """
     if path == STANDARD_INPUT:
         stream = cast("BufferedReader", sys.stdin.buffer)
@@ -166,9 +166,9 @@ def _compressed(form: Format) -> _Unpacker:
     def unpack(source: Source, _: Other) -> Iterator[Source]:
         packed, stream = source.head, Members(source.stream, form)
         start = b""
-        with contextlib.suppress(*BROKEN):  # which shows when the stream is read
-            start = stream.peek(OUTPUT_BYTES)[:HEAD_BYTES]  # most files are unpacked with that
-        if not start:  # broken within the first piece
+        with contextlib.suppress(*BROKEN):  # the error is raised again when the stream is read
+            start = stream.peek(OUTPUT_BYTES)[:HEAD_BYTES]  # unpacks most files as a whole
+        if not start:  # broken within the first chunk
             with contextlib.suppress(*BROKEN):
                 start = Members(io.BytesIO(packed), form).peek(HEAD_BYTES)
         reader = cast("BufferedReader", stream)
@@ -212,7 +212,7 @@ def _seekable(source: Source) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def copied(source: Source) -> Iterator[Path]:
-    """Copy a source to a temporary file, for what cannot be read as a stream.
+    """Copy a source to a temporary file, for formats that cannot be read as a stream.
 
     Raises:
         UnreadableFile: It is too large for a copy.
@@ -229,7 +229,7 @@ def copied(source: Source) -> Iterator[Path]:
 
 
 class _Transcoder(io.RawIOBase):
-    """UTF-16, as PowerShell writes it, read as UTF-8."""
+    """A stream that converts UTF-16, as PowerShell writes it, to UTF-8."""
 
     def __init__(self, stream: BufferedReader, encoding: str) -> None:
         self._stream = stream

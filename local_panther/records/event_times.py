@@ -1,4 +1,4 @@
-"""eventTime: reads one, in whatever spelling, or checks those of many records at once."""
+"""Reads eventTime in many formats, and checks the eventTimes of many records at once."""
 
 import re
 from collections.abc import Callable, Collection
@@ -8,19 +8,20 @@ from zoneinfo import ZoneInfo
 
 from local_panther.times import parse_time
 
-# CloudTrail began in 2013. Beyond these years no window or schedule can be worked out.
+# CloudTrail began in 2013. Outside these years, windows and schedules cannot be computed.
 EARLIEST = parse_time("1971-01-01T00:00:00Z") or 0.0
 LATEST = parse_time("2100-01-01T00:00:00Z") or 0.0
 
 MAX_CACHED = 10_000
 
-# As CloudTrail writes it; as texts such times are in order too. Whether there is such a day is
-# looked at for each day by itself, as few are distinct.
+# The format of CloudTrail, which also sorts as text. Whether a day exists is checked separately,
+# once for each distinct day.
 USUAL = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ"
 ALL_USUAL = re.compile(rf"(?:{USUAL} )*", re.ASCII)
 DAY = slice(0, len("2026-01-05"))
 
-# Seconds, and the units in which databases count them. No number is a time of these years in two.
+# The units in which databases count time, in parts of a second. No number is a time within the
+# years above in two of them.
 UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE]\+?\d+)?", re.ASCII)
 MICROSOFT = re.compile(r"/Date\((\d+)\)/")  # PowerShell 5
@@ -31,10 +32,10 @@ SERVER_LOG = re.compile(r"\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}")
 
 
 class EventTimes:
-    """Reads eventTimes, and remembers them, as most come again."""
+    """A reader of eventTimes with a cache, as most of them are repeated."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start with an empty cache."""
         self._known: dict[str, float | None] = {}
 
     def read(self, text: str) -> float | None:
@@ -48,7 +49,7 @@ class EventTimes:
         return time
 
     def ends(self, texts: Collection[str]) -> tuple[float, float] | None:
-        """Return the first and the last of some eventTimes; None if any of them is not a time."""
+        """Return the first and last of some eventTimes; None if any is not a time."""
         if ALL_USUAL.fullmatch(" ".join([*texts, ""])):
             ends = (min(texts), max(texts))
             is_one_day = ends[0][DAY] == ends[1][DAY]
@@ -62,25 +63,25 @@ class EventTimes:
 
 
 def time_of(value: object) -> float | None:
-    """Return a time in any spelling of an engine, in seconds since 1970, UTC if it has no zone.
+    """Return a time in the format of any query engine, in seconds since 1970, UTC without a zone.
 
-    Spellings that depend on who reads them, such as 01/05/2026, are not times: a wrong one would
-    move a record by months.
+    Ambiguous formats such as 01/05/2026 are not accepted: read wrongly, they would move a record by
+    months.
 
     Returns:
-        None for anything else, and for a time before 1971 or after 2099.
+        The time; None for anything else, and for a time before 1971 or after 2099.
     """
     if isinstance(value, dict):
         value = value.get("$date", value.get("$numberLong"))  # MongoDB's exports
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
-        return _of_number(value)
+        return _time_of_number(value)
     if not isinstance(value, str):
         return None
     text = value.strip()
     if NUMBER.fullmatch(text):
-        return _of_number(float(text))
+        return _time_of_number(float(text))
     time = parse_time(text)
     for read in SPELLINGS:
         if time is not None:
@@ -92,8 +93,8 @@ def time_of(value: object) -> float | None:
     return time if time is not None and EARLIEST <= time < LATEST else None
 
 
-def _of_number(number: float) -> float | None:
-    # No time in any unit; what is no number, or larger than any float, is not either.
+def _time_of_number(number: float) -> float | None:
+    # This also excludes NaN and infinity.
     if not EARLIEST <= number < LATEST * UNITS[-1]:
         return None
     times = (number / unit for unit in UNITS)
@@ -106,7 +107,7 @@ def _microsoft(text: str) -> float | None:
 
 
 def _with_zone(text: str) -> float | None:
-    """Read `2026-01-05 10:01:00.000 UTC` and `… America/New_York`."""
+    """Parse `2026-01-05 10:01:00.000 UTC` and `… America/New_York`."""
     found = ZONE.fullmatch(text)
     if not found:
         return None
@@ -118,7 +119,7 @@ def _with_zone(text: str) -> float | None:
 
 
 def _console(text: str) -> float | None:
-    """Read what the console shows: `January 05, 2026, 10:01:00 (UTC+01:00)`."""
+    """Parse the console's format: `January 05, 2026, 10:01:00 (UTC+01:00)`."""
     found = CONSOLE.fullmatch(text)
     if not found:
         return None
@@ -133,7 +134,7 @@ def _server_log(text: str) -> float | None:
 
 
 def _mail(text: str) -> float | None:
-    """Read `Mon, 05 Jan 2026 10:01:00 +0000`, as Snowflake writes a time with a zone."""
+    """Parse `Mon, 05 Jan 2026 10:01:00 +0000`, Snowflake's format of a time with a zone."""
     moment = parsedate_to_datetime(text)
     return None if moment.tzinfo is None else moment.timestamp()
 

@@ -1,4 +1,4 @@
-"""Finds the files to read, and their order."""
+"""Finds the files to read and sorts them."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from local_panther.records.model import Tally
 from local_panther.records.s3 import S3, S3Error, is_s3
 from local_panther.times import ALWAYS, Period
 
-OTHER_TIMES = "files of another time by their names"
+OTHER_TIMES = "files outside the period by their names"
 
 
 def find_files(
@@ -18,17 +18,17 @@ def find_files(
 ) -> list[str]:
     """List the files to read, in the order in which AWS delivered them.
 
-    Of a folder that is every regular file, whatever its name, of a prefix in S3 every object. The
-    delivery time in the name comes first, so that the regions and accounts of a bucket run side by
-    side, then the path. Links to folders are not followed. A pipe that is named itself is read, as
-    `<(…)` of a shell makes one.
+    A folder stands for all regular files in it, whatever their names; a prefix in S3 stands for all
+    objects under it. Files are sorted by the delivery time in the name, so that the regions and
+    accounts of a bucket run side by side, then by path. Links to folders are not followed. A pipe
+    is read only if it is named itself, like `<(…)` of a shell.
 
     Args:
         paths: Files, folders, `s3://bucket/prefix`, or "-" for standard input.
-        tally: Takes paths that are missing or hold nothing to read, and what is set aside.
-        s3: Lists what is in S3.
-        period: When the wanted records happened: files in folders that AWS delivered long before or
-            after are set aside.
+        tally: Collects paths that are missing or empty, and files that are set aside.
+        s3: Lists objects in S3.
+        period: The period of the wanted records: files in folders that AWS delivered long before or
+            after it are set aside.
     """
     found: list[str] = []
     for path in paths:
@@ -46,7 +46,7 @@ def find_files(
 
 
 def in_order_of_delivery(path: str) -> tuple[str, str]:
-    """Return what files are sorted by."""
+    """Return the sort key of a file: its delivery time, if known, and its path."""
     return file_stamp(path), path
 
 
@@ -106,6 +106,6 @@ def _is_to_be_read(entry: os.DirEntry[str], tally: Tally) -> bool:
         is_folder = entry.is_dir()
         entry.stat()
     except OSError:
-        return True  # that a link leads nowhere, or nowhere allowed, shows when it is read
+        return True  # a broken link, or one without permission, is reported when it is read
     tally.set_aside("links to folders" if is_folder else "named pipes, devices and sockets")
     return False

@@ -1,4 +1,4 @@
-"""Reads JSON lines of any log type into events as rules get them."""
+"""Reads JSON lines of any log type into the events that rules get."""
 
 import hashlib
 import json
@@ -18,14 +18,14 @@ MAX_LINE_BYTES = 64 * 1024 * 1024
 
 
 class JsonLines:
-    """Reads files with an event on each line, plain or compressed.
+    """A reader of plain or compressed files with an event on each line.
 
     Args:
         schema: The log type.
-        tally: Takes the counts and problems.
+        tally: Collects counts and problems.
         s3: Opens objects.
-        period: Only events of it are yielded.
-        keep_repeated: Yield an event again whose line was there before; it is counted all the same.
+        period: Yield only events in this period.
+        keep_repeated: Yield events whose line was seen before; they are counted either way.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The work that processes and machines do: looking through files for wanted records."""
+"""The work of worker processes and machines: scans files for wanted records."""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from local_panther.records.s3 import S3
 from local_panther.records.scan import Scan, Scanner
 from local_panther.records.selection import Selection
 
-MAX_RESULT_BYTES = 256 * 1024 * 1024  # bytes of the result of a batch; more is read in pieces
+MAX_RESULT_BYTES = 256 * 1024 * 1024  # of a batch; beyond it, the caller reads in chunks
 
 
 class Look(NamedTuple):
-    """What to look for, and how.
+    """A scan request: wanted names, selected fields, and how to open files.
 
     Attributes:
         wanted: The eventNames that some rule may want; None for all.
-        requester_pays: Accept to pay for requests to buckets that ask for it.
-        folder: What relative paths are relative to.
-        selection: What is needed of wanted records; None for all.
-        with_added: Make the fields that Panther adds.
+        requester_pays: Accept charges for requester-pays buckets.
+        folder: The folder that relative paths start from.
+        selection: The wanted records and fields that are needed; None for all.
+        with_added: Compute the fields that Panther adds.
     """
 
     wanted: frozenset[str] | None
@@ -33,7 +33,7 @@ class Look(NamedTuple):
 
 
 def look_through(files: list[str], look: Look) -> list[Scan] | None:
-    """Return what files hold; None if it is so much that it has to be read in pieces."""
+    """Return the wanted records of files; None if they are too large for one result."""
     scanner, s3 = _scanner(look)
     found, size = [], 0
     s3.start_fetching(files)
@@ -47,12 +47,12 @@ def look_through(files: list[str], look: Look) -> list[Scan] | None:
 
 
 def hindrance(files: Sequence[str], look: Look, expected: str) -> str:
-    """Return why this machine is of no use; "" if it is.
+    """Return why this machine cannot be used; "" if it can.
 
     Args:
-        files: Some of those that are to be read.
-        look: What to look for.
-        expected: The fingerprint of the asking machine.
+        files: A sample of the files to read.
+        look: The scan request.
+        expected: The fingerprint of the machine that asks.
     """
     if fingerprint() != expected:
         return "has another version of local-panther"
@@ -68,7 +68,7 @@ def hindrance(files: Sequence[str], look: Look, expected: str) -> str:
 
 @cache
 def fingerprint() -> str:
-    """Return what is the same on machines whose results are."""
+    """Return a fingerprint of this code; machines with equal ones give equal results."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())

@@ -2,8 +2,8 @@
 
 Such a file is one or more members, each complete in itself; RFC 1952 calls them members, zstd calls
 them frames and xz calls them streams. Python's own readers lose the end of a file if anything
-follows the last member, and python-zstandard's ends without an error within a frame. Here every
-byte that can be decompressed is handed out first, and the error follows.
+follows the last member, and python-zstandard reports no error if a frame is truncated. Here every
+byte that can be decompressed is returned first, and the error is raised afterwards.
 """
 
 import bz2
@@ -16,10 +16,10 @@ from typing import Any, Protocol, cast
 import zstandard
 from isal import isal_zlib
 
-GZIP_FORMAT = 31  # in zlib's terms: a header, and a window of any size
+GZIP_FORMAT = 31  # zlib's `wbits`: a gzip header, and a window of any size
 INPUT_BYTES = 1024 * 1024
 OUTPUT_BYTES = 16 * 1024 * 1024
-ZSTD_INPUT_BYTES = 2048  # what zstd makes of it has no other limit: 4 bytes can be 128 KB
+ZSTD_INPUT_BYTES = 2048  # the only limit on zstd's output: 4 bytes can expand to 128 KB
 PADDING = b"\0 \t\r\n"  # may stand between members and after the last one
 
 
@@ -37,7 +37,7 @@ class _Decompressor(Protocol):
 
 
 class _Zstd:
-    """A decompressor of one zstd frame in the form of the standard library's."""
+    """A decompressor of one zstd frame, with the interface of the standard library's."""
 
     def __init__(self) -> None:
         self._frame = zstandard.ZstdDecompressor().decompressobj()
@@ -63,9 +63,9 @@ class Format:
     """A compression format.
 
     Attributes:
-        name: What people call it.
+        name: The name shown to users.
         begins: Returns whether bytes begin a member.
-        decompressor: Makes a decompressor for one member.
+        decompressor: Creates a decompressor for one member.
     """
 
     name: str
@@ -97,20 +97,23 @@ FORMATS = (
 class Members(io.BufferedIOBase):
     """The decompressed bytes of a file, however many members it has.
 
-    An error is raised once everything before it has been read. `seek` starts again: in small steps
-    less is lost to the error.
+    An error is raised once everything before it has been read. `seek` starts again, so that a
+    caller can lose less to the error by reading in small steps.
+
+    Args:
+        stream: The compressed stream, positioned at its start.
+        form: Its format.
     """
 
     def __init__(self, stream: io.BufferedIOBase, form: Format) -> None:
-        """Take the compressed stream, positioned at its start, and its format."""
         self._stream = stream
         self._form = form
         self._restart()
 
     def _restart(self) -> None:
         self._member: _Decompressor | None = None
-        self._input = b""  # read and not decompressed yet
-        self._held = b""  # decompressed and not handed out yet, from `_position` on
+        self._input = b""  # read but not yet decompressed
+        self._held = b""  # decompressed but not yet returned, from `_position` on
         self._position = 0
         self._error: Exception | None = None
         self._is_at_end = False
@@ -120,7 +123,7 @@ class Members(io.BufferedIOBase):
         return True
 
     def peek(self, size: int = 1) -> bytes:
-        """Return the next bytes without moving on: at least `size`, unless the file ends before."""
+        """Return the next bytes without advancing: at least `size`, or all that are left."""
         held = self._held[self._position :]
         if len(held) < size:
             held += self._decompressed(max(size - len(held), 1))
@@ -150,7 +153,7 @@ class Members(io.BufferedIOBase):
         return b"".join(parts)
 
     def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
-        """Start again and read up to a position.
+        """Start again and read up to an absolute position.
 
         Raises:
             OSError: The compressed stream cannot be read again.
@@ -174,12 +177,12 @@ class Members(io.BufferedIOBase):
                 if part := self._step(size):
                     parts.append(part)
                     size -= len(part)
-        except Exception as error:  # of any of the libraries: raised once what came before is read
+        except Exception as error:  # of any library; raised once everything before it is read
             self._error = error
-        return parts[0] if len(parts) == 1 else b"".join(parts)  # most are one, and not copied
+        return parts[0] if len(parts) == 1 else b"".join(parts)  # mostly one, which is not copied
 
     def _step(self, size: int) -> bytes:
-        """Decompress once, from the member at hand or the next one."""
+        """Decompress once, from the current member or the next one."""
         member = self._member or self._next_member()
         if member is None:
             return b""
@@ -200,7 +203,7 @@ class Members(io.BufferedIOBase):
         """Begin the next member; return None at the end of the file.
 
         Raises:
-            EOFError: What follows is not a member.
+            EOFError: The following data is not a member.
         """
         rest = self._input.lstrip(PADDING)
         while len(rest) < len(b"\xfd7zXZ\0") and (piece := self._stream.read(INPUT_BYTES)):
@@ -210,6 +213,6 @@ class Members(io.BufferedIOBase):
             self._is_at_end = True
             return None
         if not self._form.begins(rest):
-            raise EOFError("what follows its compressed data is something else")
+            raise EOFError("its compressed data is followed by other data")
         self._member = cast("_Decompressor", self._form.decompressor())
         return self._member

@@ -1,4 +1,4 @@
-"""What reading yields."""
+"""The records that reading yields, and their counts."""
 
 import json
 import re
@@ -13,9 +13,9 @@ from local_panther.errors import Problem
 from local_panther.records.panther_fields import panther_fields
 from local_panther.times import ALWAYS, Period
 
-REFUSED = (ValueError, RuntimeError)  # what simdjson raises on text that it does not take
+REFUSED = (ValueError, RuntimeError)  # raised by simdjson on input that it does not accept
 
-PLACE = re.compile(r"(?:, (?:line|row|record) \d+|:\d+)+$")  # of a record within its file
+PLACE = re.compile(r"(?:, (?:line|row|record) \d+|:\d+)+$")  # the place of a record in its file
 
 _parser = simdjson.Parser()
 
@@ -25,14 +25,14 @@ class Record(NamedTuple):
 
     Attributes:
         time: Its eventTime in seconds since 1970.
-        sequence: Its place in the order of reading, which decides between equal times.
+        sequence: Its number in the order of reading, which breaks ties between equal times.
         name: Its eventName, or "" if it has none.
         raw: The record as JSON.
-        added: The fields that Panther adds, as JSON; empty if the reader was not asked for them.
+        added: The fields that Panther adds, as JSON; empty if the reader did not compute them.
         where: The file and the place in it.
-        source: Its eventSource; "" if it is not known without a look at the record.
-        caller_type: The type of its caller, alike.
-        has_failed: False if it is known to have neither errorCode nor errorMessage.
+        source: Its eventSource; "" if the reader did not read it.
+        caller_type: The type of its caller; "" if the reader did not read it.
+        has_failed: False if the reader found neither errorCode nor errorMessage.
     """
 
     time: float
@@ -49,7 +49,7 @@ class Record(NamedTuple):
         """Return the event that rules get: the record with the fields that Panther adds.
 
         Args:
-            fields: What `fields` returned, if it was asked before.
+            fields: The result of `fields`, if the caller has it.
         """
         fields = self.fields() if fields is None else fields
         if self.added:
@@ -57,7 +57,7 @@ class Record(NamedTuple):
         return {**fields, **panther_fields(fields, self.raw, self.time)}
 
     def fields(self) -> dict[str, Any]:
-        """Return the record alone, as CloudTrail wrote it but for null."""
+        """Return the record as CloudTrail wrote it, without null fields."""
         fields: dict[str, Any] = _parsed(self.raw)
         return fields
 
@@ -71,20 +71,21 @@ def _parsed(text: bytes) -> Any:
 
 @dataclass
 class Tally:
-    """What was read, for the summary.
+    """Counts and problems of reading.
 
     Attributes:
-        records: Records read, duplicates among them.
-        wanted: Records handed on to rules.
-        outside: Records that rules may want, but that did not happen in the period asked for.
-        duplicates: Records that rules may want, but whose eventID was seen before.
-        skipped: Records and files that could not be read, by reason.
+        files: Number of files read.
+        records: Number of records read, including duplicates.
+        wanted: Number of records passed to rules.
+        outside: Number of records that rules may want, but that are outside the period.
+        duplicates: Number of records that rules may want, but whose eventID was seen before.
+        skipped: Number of records and files that could not be read, by reason.
         problems: One for each reason in each file, with its first place and its count; at most
             MAX_PROBLEMS.
-        other: What is not CloudTrail and was set aside, by its kind.
-        late: Records that came too late for their place in time.
-        first: Earliest eventTime, and `last` the latest, in seconds since 1970.
-        period: What was asked for.
+        other: Number of files and documents set aside as not CloudTrail, by kind.
+        late: Number of records read too late to be put in order of time.
+        first: Earliest eventTime in seconds since 1970; `last` is the latest.
+        period: The requested period.
     """
 
     MAX_PROBLEMS = 1000
@@ -109,7 +110,7 @@ class Tally:
         self._remember(Problem(where, f"{reason}: {detail}" if detail else reason))
 
     def _remember(self, problem: Problem) -> None:
-        """Keep a problem: one cause is one line, however many records of a file have it."""
+        """Keep a problem, or count it if the file has one with the same cause."""
         cause = PLACE.sub("", problem.where), problem.message.partition(": ")[0]
         known = self._causes.get(cause)
         if known is not None:
@@ -126,7 +127,7 @@ class Tally:
 
     @property
     def untold(self) -> int:
-        """Number of them that no problem names."""
+        """Number of unread records and files that no problem counts."""
         return self.unread - sum(problem.count for problem in self.problems)
 
     def set_aside(self, kind: str) -> None:
@@ -134,14 +135,14 @@ class Tally:
         self.other[kind] += 1
 
     def note_times(self, times: Collection[float]) -> None:
-        """Let the first and last time reach to these, in seconds since 1970."""
+        """Extend the first and last time to these times, in seconds since 1970."""
         if times:
             earliest, latest = min(times), max(times)
             self.first = earliest if self.first is None else min(self.first, earliest)
             self.last = latest if self.last is None else max(self.last, latest)
 
     def add(self, other: "Tally") -> None:
-        """Count what another tally counted too."""
+        """Add the counts and problems of another tally."""
         for name in ("files", "records", "wanted", "outside", "duplicates", "late"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.skipped.update(other.skipped)

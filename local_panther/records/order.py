@@ -1,4 +1,4 @@
-"""Puts records in order of time and recognises duplicates, both in bounded memory."""
+"""Sorts records by time and recognises duplicates, both in bounded memory."""
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ BUFFER_RECORDS = 20_000
 BUFFER_BYTES = 128 * 1024 * 1024
 REMEMBERED_IDS = 200_000
 
-Rank = tuple[float, tuple[str, ...], int]  # time, what sorts as its file does, sequence
+Rank = tuple[float, tuple[str, ...], int]  # time, sort key of the file, sequence
 FIRST: Rank = (float("-inf"), (), 0)
 
 
@@ -21,14 +21,14 @@ def in_time_order(
 ) -> Iterator[Record]:
     """Yield records in order of eventTime.
 
-    Holds `size` records at a time, or fewer if they are large. One that comes after a later record
-    has left the buffer is handed on at once and counted as late.
+    At most `size` records are held at a time, fewer if they are large. If a later record has left
+    the buffer already, a record is yielded at once and counted as late.
 
     Args:
-        records: In order of reading.
+        records: Records in order of reading.
         tally: Counts late records.
-        size: Records to hold, each with its JSON.
-        size_bytes: Bytes of JSON to hold.
+        size: Largest number of records to hold.
+        size_bytes: Largest size of their JSON, in bytes.
     """
     buffer = TimeBuffer(tally, size, size_bytes)
     for record in records:
@@ -37,10 +37,10 @@ def in_time_order(
 
 
 class TimeBuffer:
-    """Holds records back until no earlier one is expected; see `in_time_order`.
+    """A buffer that holds records until no earlier one is expected; see `in_time_order`.
 
     Attributes:
-        settled: The rank of the latest record that has left by `until`: its time, file and
+        settled: The rank of the latest record that `until` has yielded: its time, file and
             sequence.
     """
 
@@ -53,19 +53,19 @@ class TimeBuffer:
         self._heap: list[tuple[Rank, Record]] = []
         self._bytes = 0
         self.settled = FIRST
-        self._newest = float("-inf")  # time of a record that has left
+        self._newest = float("-inf")  # latest time of a record that has left the buffer
 
     def __len__(self) -> int:
-        """Return the number of records that are held."""
+        """Return the number of records in the buffer."""
         return len(self._heap)
 
     def add(self, record: Record, file: tuple[str, ...] = ()) -> Iterator[Record]:
-        """Take a record and yield those that leave.
+        """Add a record and yield those that no longer fit.
 
         Args:
             record: The record.
-            file: What sorts as its file does among those of the same time; nothing if all come in
-                the order of reading.
+            file: Sort key of its file, for records of equal time; empty if records are added in
+                order of reading.
         """
         heapq.heappush(self._heap, ((record.time, file, record.sequence), record))
         self._bytes += len(record.raw)
@@ -78,14 +78,14 @@ class TimeBuffer:
             yield record
 
     def until(self, time: float) -> Iterator[Record]:
-        """Yield the records until a time, in seconds since 1970, which leave."""
+        """Remove and yield the records up to a time, in seconds since 1970, inclusive."""
         while self._heap and self._heap[0][0][0] <= time:
             self.settled, record = self._pop()
             self._newest = max(self._newest, record.time)
             yield record
 
     def rest(self) -> Iterator[Record]:
-        """Yield all that are held, which leave."""
+        """Remove and yield all records."""
         while self._heap:
             yield self._pop()[1]
 
@@ -96,18 +96,19 @@ class TimeBuffer:
 
 
 class RecentIds:
-    """Remembers the last eventIDs, at least `capacity` and at most twice as many of them."""
+    """The latest eventIDs: at least `capacity` of them, and at most twice as many."""
 
     def __init__(self, capacity: int = REMEMBERED_IDS) -> None:
         self._capacity = capacity
         self._current: set[str] = set()
         self._previous: set[str] = set()
 
-    def take_new(self, event_ids: Sequence[str]) -> bool:
-        """Remember some IDs and return True, if it is clear that none was seen before.
+    def add_if_new(self, event_ids: Sequence[str]) -> bool:
+        """Remember some IDs in one step, if none of them was seen before.
 
         Returns:
-            False if it is not: then nothing has been remembered.
+            True if they were remembered; False if one may have been seen, or if there are too many
+            to add in one step. The caller must then check each ID.
         """
         fresh = set(event_ids)
         are_new = (

@@ -1,8 +1,8 @@
-"""The event that a rule gets: a CloudTrail record as an instance stores it.
+"""Makes the event that a rule gets: a CloudTrail record as an instance stores it.
 
-Times are normalised, null fields are left out, and Panther's own fields are added. Which value
-makes which indicator was read off records that instances enriched; `docs/fidelity.md` lists the
-confidence of each and what differs. https://docs.panther.com/search/panther-fields
+Times are normalised, null fields are left out, and Panther's own fields are added. The mapping from
+values to indicators was inferred from records that instances enriched; `docs/fidelity.md` lists the
+confidence and the differences of each. https://docs.panther.com/search/panther-fields
 """
 
 import hashlib
@@ -21,18 +21,18 @@ START = EPOCH.replace(tzinfo=None)  # times are written without a zone
 SOURCE_ID = "00000000-0000-4000-8000-000000000000"
 SOURCE_LABEL = "local-panther"
 
-# What `panther_fields` returns beside the indicators, and what the replay adds.
+# The fields that `panther_fields` returns in addition to indicators, and the replay's p_parse_time
 ADDED = {
     *("eventtime", "p_log_type", "p_event_time", "p_row_id", "p_source_id", "p_source_label"),
     *("p_schema_version", "p_parse_time"),
 }
 
-# The end of the JSON of what is the same for every record
+# The end of the JSON of an event's added fields: those that are the same for every record
 SAME_FOR_ALL = json.dumps(
     {"p_log_type": CLOUDTRAIL, "p_source_id": SOURCE_ID, "p_source_label": SOURCE_LABEL}
 ).encode()[1:]
 
-# The fields that are searched in any depth, by the keys in them.
+# The fields that are searched for indicators at any depth, by key
 SEARCHED = ("additionalEventData", "requestParameters", "responseElements", "serviceEventDetails")
 
 ARN_KEYS = ("arn", "ARN", "aws:SourceArn")
@@ -51,7 +51,7 @@ ACCOUNT_ID = re.compile(r"\d{12}")
 INSTANCE_ARN = re.compile(r"arn:[^:]+:ec2:[^:]*:\d*:instance/(i-\w+)")
 
 CACHED_VALUES = 20_000
-MAX_CACHED_LENGTH = 256  # characters of key and value; longer ones are not remembered
+MAX_CACHED_LENGTH = 256  # characters of key and value; longer ones are not cached
 
 Indicator = tuple[str, str]  # the name of the p_any field, and the value
 
@@ -59,11 +59,11 @@ Indicator = tuple[str, str]  # the name of the p_any field, and the value
 def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[str, Any]:
     """Return the fields that Panther adds to a record, and its normalised eventTime.
 
-    p_parse_time is not among them: when a record arrives, the replay decides.
+    p_parse_time is not included, as the replay decides when a record arrives.
 
     Args:
-        record: As CloudTrail wrote it.
-        raw: The same as JSON, which tells records without an eventID apart.
+        record: The record as CloudTrail wrote it.
+        raw: The record as JSON; its digest is the row ID.
         time: Its eventTime in seconds since 1970.
     """
     moment = normalised_time(time)
@@ -80,7 +80,7 @@ def panther_fields(record: Mapping[str, Any], raw: bytes, time: float) -> dict[s
 
 
 def plain_fields(time: float) -> bytes:
-    """Return, as JSON, those of these fields that depend on no more than the time.
+    """Return, as JSON, the fields that Panther adds to any record of a given time.
 
     Args:
         time: The record's eventTime in seconds since 1970.
@@ -90,7 +90,7 @@ def plain_fields(time: float) -> bytes:
 
 @lru_cache(CACHED_VALUES)
 def is_added(name: str) -> bool:
-    """Return whether Panther can add a field of this name, in any case, or replace it."""
+    """Return whether Panther can add or replace a field of this name, ignoring case."""
     return name.lower() in ADDED or name.lower().startswith("p_any_")
 
 
@@ -98,7 +98,7 @@ def is_added(name: str) -> bool:
 def normalised_time(time: float) -> str:
     """Write seconds since 1970 as an instance does, with nine digits after the second.
 
-    A time after the year 9999, which cannot be written, is written as its last second.
+    A time after the year 9999 is written as the last second of that year.
     """
     try:
         moment = START + timedelta(seconds=time)
@@ -108,7 +108,7 @@ def normalised_time(time: float) -> str:
 
 
 def remove_nulls(record: dict[str, Any]) -> None:
-    """Remove the null fields of a record, at any depth; entries of lists stay."""
+    """Remove the null fields of a record at any depth, but not null entries of lists."""
     waiting: list[Any] = [record]
     for value in waiting:
         if type(value) is dict:
@@ -120,9 +120,9 @@ def remove_nulls(record: dict[str, Any]) -> None:
 
 
 def indicators(record: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the p_any fields of a record, each sorted, none of them empty."""
+    """Return the non-empty p_any fields of a record, each sorted."""
     found: dict[str, set[str]] = {}
-    for name, value in [*_of_named_fields(record), *_of_identity(record.get("userIdentity"))]:
+    for name, value in [*_named_fields(record), *_identity(record.get("userIdentity"))]:
         found.setdefault(name, set()).add(value)
     for field in SEARCHED:
         if (inner := record.get(field)) is not None:
@@ -130,7 +130,7 @@ def indicators(record: Mapping[str, Any]) -> dict[str, list[str]]:
     return {name: sorted(values) for name, values in sorted(found.items())}
 
 
-def _of_named_fields(record: Mapping[str, Any]) -> list[Indicator]:
+def _named_fields(record: Mapping[str, Any]) -> list[Indicator]:
     found: list[Indicator] = []
     address = record.get("sourceIPAddress")
     if isinstance(address, str) and address:
@@ -146,7 +146,7 @@ def _of_named_fields(record: Mapping[str, Any]) -> list[Indicator]:
     return found
 
 
-def _of_identity(identity: Any) -> list[Indicator]:
+def _identity(identity: Any) -> list[Indicator]:
     """Return the indicators of userIdentity, its session issuer and web identity."""
     if not isinstance(identity, dict):
         return []
@@ -170,7 +170,7 @@ def _of_identity(identity: Any) -> list[Indicator]:
 
 
 def _search(key: str, value: Any, found: dict[str, set[str]]) -> None:
-    """Collect the indicators in a value of any form, by the keys in it."""
+    """Collect the indicators in a value, at any depth, by key."""
     waiting: list[tuple[str, Any]] = [(key, value)]
     for key, value in waiting:
         kind = type(value)
@@ -196,7 +196,7 @@ def _tags(entry: Mapping[str, Any]) -> list[Indicator]:
 
 
 def _indicators_in(key: str, value: str) -> tuple[Indicator, ...]:
-    """Return what a text indicates that has a key, in any of the searched fields."""
+    """Return the indicators in a text of one of the searched fields, by its key."""
     found: list[Indicator] = []
     if key in ARN_KEYS or value.startswith("arn:"):
         found += _arn(value)
@@ -214,7 +214,7 @@ def _indicators_in(key: str, value: str) -> tuple[Indicator, ...]:
 
 
 _is_address = lru_cache(CACHED_VALUES)(is_address)
-_cached_indicators_in = lru_cache(CACHED_VALUES)(_indicators_in)  # most values come again and again
+_cached_indicators_in = lru_cache(CACHED_VALUES)(_indicators_in)  # most values are repeated
 
 
 @lru_cache(CACHED_VALUES)

@@ -1,8 +1,8 @@
-"""Processes of this machine that look through files.
+"""Scans files in processes of this machine.
 
-Each has a pipe of its own, and a thread here that waits for it: one that is killed, even amid what
-it writes, costs its batch and keeps nobody waiting. (In the standard library's pool all write into
-one pipe: one that is killed there leaves the others, and who reads, waiting for ever.)
+Each process has its own pipe, and a thread here that waits for it. So a process that is killed,
+even while it writes, loses only its batch. In the standard library's pool all processes write into
+one pipe: if one is killed while it writes, the others and the reader wait for ever.
 """
 
 import gc
@@ -22,11 +22,11 @@ from local_panther.records.workers import LARGE_FILE_BYTES, Found, Place, Places
 
 
 def processes(workers: int, s3: S3) -> Places | None:
-    """Return processes of this machine as a place; None for one, which is this process."""
+    """Return processes of this machine as a place; None for one worker, which is this process."""
 
     @contextmanager
     def opened(_: Look, __: list[str]) -> Iterator[Place]:
-        gc.freeze()  # or each garbage collection of a worker would copy all that this process holds
+        gc.freeze()  # or a worker's garbage collection would copy all memory that it shares
         pool = _Pool(workers, s3.environment)
         threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         try:
@@ -41,47 +41,47 @@ def processes(workers: int, s3: S3) -> Places | None:
 
 
 class _Worker:
-    """A process that looks through one batch after the other."""
+    """A process that scans one batch after the other."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._connection, theirs = multiprocessing.Pipe()
         arguments = (theirs, environment, os.getpid())
         self._process = multiprocessing.Process(target=_work, args=arguments, daemon=True)
         self._process.start()
-        theirs.close()  # the next process does not inherit it: this one's end is the pipe's
+        theirs.close()  # or the next process would inherit it and keep the pipe open
 
     def look(self, files: list[str], look: Look) -> Found:
-        """Return what files hold; None if that is too much at once.
+        """Return the wanted records of files; None if they are too large for one result.
 
         Raises:
-            EOFError, OSError: The process has ended.
+            EOFError, OSError: The process has exited.
         """
         self._connection.send((files, look))
         found: Found = self._connection.recv()
         return found
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         self._process.kill()
 
     def join(self) -> None:
-        """Wait until the process has ended, which it does at once after `kill`."""
+        """Wait until the killed process has exited."""
         self._process.join()
 
 
 class _Pool:
-    """Workers, each of which has at most one batch at a time."""
+    """The workers of a run; each has at most one batch at a time."""
 
     def __init__(self, workers: int, environment: dict[str, str]) -> None:
         with signals_held_back():
             self._workers = [_Worker(environment) for _ in range(workers)]
         self._lost: list[_Worker] = []
-        self._idle: SimpleQueue[_Worker | None] = SimpleQueue()  # None: there will be no more
+        self._idle: SimpleQueue[_Worker | None] = SimpleQueue()  # None: all workers are lost
         for worker in self._workers:
             self._idle.put(worker)
 
     def look(self, files: list[str], look: Look) -> Found:
-        """Have a worker look through files; None if it dies of that, or none is left."""
+        """Return the wanted records of files; None if the worker dies, or if none is left."""
         worker = self._idle.get()
         if worker is None:
             self._idle.put(None)
@@ -97,7 +97,7 @@ class _Pool:
         return found
 
     def end(self) -> None:
-        """End the workers, whatever they do."""
+        """Kill the workers and wait for them."""
         for worker in self._workers:
             worker.kill()
         for worker in self._workers:
@@ -105,7 +105,7 @@ class _Pool:
 
 
 def _work(requests: Connection, environment: dict[str, str], parent: int) -> None:
-    """Look through what is asked for, until the asking process ends this one."""
+    """Answer scan requests until the parent closes the pipe or kills this process."""
     aws.restore_environment(environment)
     start_worker(parent)
     collect_garbage_rarely()
@@ -117,4 +117,4 @@ def _work(requests: Connection, environment: dict[str, str], parent: int) -> Non
         try:
             requests.send(look_through(files, look))
         except MemoryError:
-            requests.send(None)  # the asking process reads it in pieces
+            requests.send(None)  # the parent reads the files in chunks

@@ -1,4 +1,4 @@
-"""Reads CloudTrail files into one stream: what rules may want, each record once."""
+"""Reads CloudTrail files into one stream of the records that rules may want, each once."""
 
 from collections.abc import Generator, Iterable, Iterator
 from itertools import compress
@@ -15,27 +15,26 @@ from local_panther.times import ALWAYS, Period
 
 
 class Reader:
-    """Reads files one after the other into one stream of records.
+    """A reader of files into one stream of records.
 
-    What is read is the same whatever the number of workers: they look through files, and what they
-    found is put together here in the order of the files.
+    The result does not depend on the number of workers: they scan files, and their results are
+    joined here in the order of the files.
 
     Args:
         wanted: The eventNames that some rule may want; None for all.
-        tally: Takes the counts and problems.
-        workers: Processes that look through files.
-        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
-        s3: Opens files that are in S3.
-        keep_repeated: Yield a record again whose eventID was seen before; it is counted all the
-            same.
-        period: Yield only records that happened in it.
-        selection: What is needed of wanted records, whose others are counted and not yielded, and
-            whose fields may be left out; None for all.
-        with_added: Have the workers make the fields that Panther adds. Without it, each record's
-            are made when its event is asked for.
+        tally: Collects counts and problems.
+        workers: Number of processes that scan files.
+        cluster: The address of a Dask scheduler whose workers scan instead; "" for none.
+        s3: Opens files in S3.
+        keep_repeated: Yield records whose eventID was seen before; they are counted either way.
+        period: Yield only records in this period.
+        selection: The wanted records and fields that are needed; None for all. Other wanted records
+            are counted but not yielded.
+        with_added: Have the workers compute the fields that Panther adds. Otherwise they are
+            computed when a record's event is first used.
 
     Attributes:
-        latest_passed: The time of the latest record that was counted and not yielded, in seconds
+        latest_passed: The time of the latest record that was counted but not yielded, in seconds
             since 1970; 0 before the first.
     """
 
@@ -107,22 +106,22 @@ class Reader:
             )
 
     def _count(self, passed: PassedOver) -> None:
-        """Count records that were passed over as if they were yielded."""
+        """Count records that were passed over as if they had been yielded."""
         tally, (times, ids) = self._tally, passed
         if self._period != ALWAYS:
             inside = [self._times.read(time) in self._period for time in times]
             tally.outside += inside.count(False)
             times, ids = list(compress(times, inside)), list(compress(ids, inside))
-        if not self._ids.take_new([event_id for event_id in ids if event_id is not None]):
+        if not self._ids.add_if_new([event_id for event_id in ids if event_id is not None]):
             new = [event_id is None or not self._ids.is_repeated(event_id) for event_id in ids]
             tally.duplicates += new.count(False)
             times = times if self._keep_repeated else list(compress(times, new))
         tally.wanted += len(times)
-        if times:  # they are in order as texts too
+        if times:  # they also sort as text
             self.latest_passed = max(self.latest_passed, self._times.read(max(times)) or 0.0)
 
 
 def _cluster(address: str) -> Places:
-    from local_panther.records.cluster import cluster  # few runs have one
+    from local_panther.records.cluster import cluster  # imported late: few runs use a cluster
 
     return cluster(address)

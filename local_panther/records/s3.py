@@ -1,7 +1,7 @@
-"""CloudTrail in S3: lists and fetches objects with the caller's ordinary AWS configuration.
+"""Lists and fetches objects in S3 with the caller's ordinary AWS configuration.
 
-Credentials, region and endpoint come from where every AWS tool takes them: environment variables
-(`AWS_PROFILE`, `AWS_ENDPOINT_URL_S3`, …), the configuration files, or the machine's role.
+Credentials, region and endpoint come from the usual places: environment variables (`AWS_PROFILE`,
+`AWS_ENDPOINT_URL_S3`, …), the configuration files, or the machine's role.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,13 +22,13 @@ PREFIX = "s3://"
 
 REQUESTS_AT_ONCE = 16
 ATTEMPTS = 5  # for one object; botocore's own retries cover only the start of a response
-IN_MEMORY_BYTES = 64 * 1024 * 1024  # of an object; a larger one goes through a temporary file
+IN_MEMORY_BYTES = 64 * 1024 * 1024  # largest object kept in memory; larger ones go to a file
 PIECE_BYTES = 1024 * 1024
 REQUESTER_PAYS_HINT = "; if the requester pays for this bucket, add --requester-pays"
 
 
 class S3Error(OSError):
-    """S3 refused a request or did not answer; the message says what for and why."""
+    """A request that S3 refused or did not answer; the message has the URL and the reason."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{url}: {reason}")
@@ -36,7 +36,7 @@ class S3Error(OSError):
 
 
 class Listed(NamedTuple):
-    """An object as it was listed: its size in bytes, and its ETag."""
+    """A listed object: its size in bytes, and its ETag."""
 
     size: int
     tag: str
@@ -51,7 +51,7 @@ def is_s3(path: str) -> bool:
 
 
 def s3_for(paths: Iterable[str], *, requester_pays: bool = False) -> "S3":
-    """Return S3 for a run, connected if a path is in it: before content gets a fake AWS."""
+    """Return S3 for a run, connected if any path is in S3; call before content gets a fake AWS."""
     s3 = S3(requester_pays=requester_pays)
     if any(map(is_s3, paths)):
         s3.connect()
@@ -59,18 +59,18 @@ def s3_for(paths: Iterable[str], *, requester_pays: bool = False) -> "S3":
 
 
 class S3:
-    """S3 as one process uses it in a run.
+    """The connection of one process to S3, as a context manager that ends its threads.
 
     Attributes:
-        requester_pays: Whether requests to buckets that ask for it are paid.
-        environment: The variables that lead to the caller's AWS.
+        requester_pays: Whether charges for requester-pays buckets are accepted.
+        environment: The environment variables that configure the caller's AWS.
     """
 
     def __init__(self, *, requester_pays: bool = False) -> None:
-        """Prepare; nothing is asked of AWS yet.
+        """Prepare without sending a request.
 
         Args:
-            requester_pays: Accept to pay for requests to buckets that ask for it.
+            requester_pays: Accept charges for requester-pays buckets.
         """
         self.requester_pays = requester_pays
         self._options = {"RequestPayer": "requester"} if requester_pays else {}
@@ -79,11 +79,11 @@ class S3:
         self._fetching: dict[str, Future[BufferedReader]] = {}
         self._listed: dict[str, Listed] = {}
         self._connected: Any = None
-        self._failure: Exception | None = None  # to connect
+        self._failure: Exception | None = None  # raised by `connect`
         self._connecting = Lock()
 
     def connect(self) -> None:
-        """Find the caller's credentials; what is wrong with them shows at the first request."""
+        """Resolve the caller's credentials; errors are raised by the first request."""
         with self._connecting:
             if self._connected or self._failure:
                 return
@@ -95,12 +95,12 @@ class S3:
     def objects(self, url: str, period: Period = ALWAYS) -> Iterator[str]:
         """Yield the URLs of the objects under a prefix, and of the object that a URL names.
 
-        Folders of other days are not even listed. Folders are listed side by side, down to those
-        that have a date; what is in these is listed as a whole.
+        Folders of other days are not listed. The others are listed concurrently, level by level;
+        without a period, dated folders are listed with everything below them.
 
         Args:
             url: `s3://bucket` or `s3://bucket/prefix`.
-            period: When the wanted records happened.
+            period: The period of the wanted records.
 
         Raises:
             S3Error: The bucket cannot be listed.
@@ -121,18 +121,18 @@ class S3:
         return listed.size if listed else 0
 
     def tag(self, url: str) -> str:
-        """Return what changes with an object's content; "" if it was not listed."""
+        """Return the ETag of an object, which changes with its content; "" if it was not listed."""
         listed = self._listed.get(url)
         return listed.tag if listed else ""
 
     def start_fetching(self, paths: Iterable[str]) -> None:
-        """Start to fetch those paths that are objects, many at once, for `opened`."""
+        """Start to fetch objects concurrently, for `opened`; other paths are ignored."""
         for path in paths:
             if is_s3(path) and path not in self._fetching:
                 self._fetching[path] = self._threads.submit(self._fetched, path)
 
     def opened(self, url: str) -> BufferedReader:
-        """Return an object's content, to be closed by the caller.
+        """Return an object's content; the caller must close it.
 
         Raises:
             S3Error: The object cannot be fetched.
@@ -161,9 +161,9 @@ class S3:
     def _page(
         self, bucket: str, prefix: str, period: Period
     ) -> tuple[dict[str, "Listed"], list[str]]:
-        """Return the objects under a prefix, and the folders in it.
+        """Return the objects in a folder, and its folders.
 
-        A folder that is listed as a whole has none.
+        Without a period, a dated folder is listed as a whole: all objects below it, and no folders.
         """
         is_leaf = bool(folder_stamp(prefix)) and period == ALWAYS
         options = {} if is_leaf else {"Delimiter": "/"}

@@ -1,4 +1,4 @@
-"""Scans CloudTrail files: counts every record, and copies out those that rules may want."""
+"""Scans CloudTrail files: counts every record, and copies those that rules may want."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -45,16 +45,16 @@ ENCODER = json.JSONEncoder(default=str)
 
 
 class ScannedRecord(NamedTuple):
-    """A wanted record as it is in a file; duplicates are not recognised yet.
+    """A wanted record of a file, before duplicates are recognised.
 
     Attributes:
         time: Its eventTime in seconds since 1970.
         name: Its eventName, or "" if it has none.
-        event_id: Its eventID, None if it has none.
+        event_id: Its eventID, or None if it has none.
         raw: The record as JSON.
-        added: The fields that Panther adds, as JSON; empty if they were not asked for.
+        added: The fields that Panther adds, as JSON; empty if they were not computed.
         where: The file and the place in it.
-        source: Its eventSource, or "" if that is no text.
+        source: Its eventSource, or "" if that is not a text.
         caller_type: The type of its caller, or "" if it has none.
         has_failed: False if it has neither errorCode nor errorMessage.
     """
@@ -71,11 +71,11 @@ class ScannedRecord(NamedTuple):
 
 
 class PassedOver(NamedTuple):
-    """Wanted records beside each other that a selection leaves out, to be counted all the same.
+    """Consecutive wanted records that a selection leaves out, and that are only counted.
 
     Attributes:
         times: Their eventTimes as CloudTrail writes them.
-        ids: Their eventIDs, None for one without.
+        ids: Their eventIDs; None for a record without one.
     """
 
     times: list[str]
@@ -83,22 +83,22 @@ class PassedOver(NamedTuple):
 
 
 class _Callers:
-    """Looks for a caller in the records of one source: one is enough to know their form."""
+    """A check that the records of a source name their callers; one that does is enough."""
 
     def __init__(self) -> None:
         self._records = 0
         self._is_found = False
 
     def note(self, records: Iterable[Any]) -> None:
-        """Look at records until one has a caller."""
+        """Check records until one has a caller."""
         for record in () if self._is_found else records:
             self._records += 1
             if has_caller(record):
                 self._is_found = True
                 return
 
-    def tell(self, name: str, skip: Skip) -> None:
-        """Report a source of which no record has a caller: in its form, rules find nobody."""
+    def report(self, name: str, skip: Skip) -> None:
+        """Report a source if none of its records has a caller, as rules then match nobody."""
         if self._records and not self._is_found:
             advice = "none has userIdentity; use the CloudTrail that the trail delivers to S3"
             skip(name, NO_CALLER, f"{self._records:,} records, {advice}")
@@ -106,12 +106,12 @@ class _Callers:
 
 @dataclass
 class Scan:
-    """What a file holds, or a piece of a long one.
+    """The wanted records of a file, or of one chunk of a large file.
 
     Attributes:
         tally: Its files, records, times and problems.
-        records: The wanted records, in their order.
-        path: Of the file.
+        records: The wanted records, in the order of the file.
+        path: The path of the file.
     """
 
     tally: Tally = field(default_factory=Tally)
@@ -120,16 +120,15 @@ class Scan:
 
     @property
     def size(self) -> int:
-        """About how many bytes it takes."""
+        """Approximate size in bytes."""
         return sum(len(r.raw) for r in self.records if isinstance(r, ScannedRecord))
 
 
 class Scanner:
-    """Scans files, each by itself: the result does not depend on the files before it.
+    """A scanner of files; the result for a file does not depend on other files.
 
-    A record is looked at within the parsed text, and only a wanted one is copied out.
-    That is what makes it fast: of ordinary CloudTrail, rules want less than one record in a
-    hundred.
+    Records are checked inside the parsed text, and only wanted ones are copied. That makes it fast,
+    as rules want less than one in a hundred records of ordinary CloudTrail.
     """
 
     def __init__(
@@ -145,13 +144,13 @@ class Scanner:
 
         Args:
             wanted: The eventNames that some rule may want; None for all.
-            s3: Opens files that are in S3.
-            folder: What relative paths are relative to.
-            selection: What is needed of wanted records; None for all.
-            with_added: Make the fields that Panther adds.
+            s3: Opens files in S3.
+            folder: The folder that relative paths start from.
+            selection: The wanted records and fields that are needed; None for all.
+            with_added: Compute the fields that Panther adds.
         """
-        # glibc's malloc keeps freed blocks of up to the largest size that was freed before, and
-        # gives larger ones back, which costs a page fault for every 4 KB of the next file.
+        # glibc's malloc keeps freed blocks up to the largest size freed so far, and returns larger
+        # ones to the system, which costs a page fault for every 4 KB of the next file.
         bytearray(PIECE_BYTES)
         self._wanted = wanted
         self._with_added = with_added
@@ -161,7 +160,7 @@ class Scanner:
         self._callers = _Callers()
 
     def scan(self, path: str) -> Iterator[Scan]:
-        """Yield what a file holds, a bounded piece at a time."""
+        """Yield the wanted records of a file, one bounded chunk at a time."""
         scan = Scan(Tally(files=1), path=path)
         was_read = False
         name = "standard input" if path == STANDARD_INPUT else path
@@ -184,20 +183,20 @@ class Scanner:
                         scan = Scan(path=path)
                 except UnreadableFile as error:
                     skip(source.name, UNREADABLE, str(error))
-                self._callers.tell(source.name, skip)
+                self._callers.report(source.name, skip)
         except UnreadableFile as error:
             skip(name, UNREADABLE, str(error))
         except OSError as error:
             skip(name, CANNOT_BE_OPENED, error.strerror or str(error))
-        except Exception as error:  # of whatever content: the other files are read
+        except Exception as error:  # whatever the file contains, the other files are read
             skip(name, UNEXPECTED, f"{type(error).__name__}: {error}; the rest was not read")
         if scan.tally.other and not was_read:
-            scan.tally.files -= 1  # counted by its kind instead
+            scan.tally.files -= 1  # already counted by its kind
         if scan.tally != Tally():
             yield scan
 
     def _collect(self, batch: RecordBatch, scan: Scan) -> None:
-        """Collect the records of a batch: in one go if they are regular, else one by one."""
+        """Collect the records of a batch: together if all are regular, else one by one."""
         if self._collect_regular(batch, scan):
             return
         for inner in unwrapped(batch, scan.tally.skip, scan.tally.set_aside):
@@ -208,8 +207,9 @@ class Scanner:
     def _collect_regular(self, batch: RecordBatch, scan: Scan) -> bool:
         """Collect records that all have a name and a valid time, one field of all at a time.
 
-        The hot loop of the replay. Returns False, and collects nothing, if any is irregular. Whose
-        they are is looked at for one record of each name, as other services have other names.
+        This is the hot loop of the replay. It returns False and collects nothing if any record is
+        irregular. The service is checked for one record of each eventName only, as services have
+        different eventNames.
         """
         records = batch.records
         if not records:
@@ -249,9 +249,9 @@ class Scanner:
     def _collect_selected(
         self, batch: RecordBatch, indexes: list[int], selection: Selection, scan: Scan
     ) -> None:
-        """Collect what is needed of wanted records; unusual ones are collected as they are."""
+        """Collect the needed fields of wanted records; unusual records are collected as a whole."""
         records = batch.records
-        rest = set(indexes)  # but for what is passed over
+        rest = set(indexes)  # without the records that are passed over
         narrowed: dict[int, ScannedRecord] = {}
         for usual in usual_records(records, indexes):
             possible = selection.possible_in(usual)
@@ -295,20 +295,20 @@ class Scanner:
     def _collect_guarded(
         self, collect: Callable[[Any, str, Scan], None], record: Any, where: str, scan: Scan
     ) -> None:
-        """Collect a record; one that fails costs itself and none of the others."""
+        """Collect a record; if that fails, report it and lose no other."""
         try:
             collect(record, where, scan)
         except NotationError as error:
             scan.tally.skip(where, REFUSED_FORM, str(error))
-        except Exception as error:  # of whatever content: the other records are read
+        except Exception as error:  # whatever the record contains, the others are read
             scan.tally.skip(where, UNEXPECTED, f"{type(error).__name__}: {error}")
 
     def _collect_wanted(self, record: Any, where: str, scan: Scan) -> None:
-        """Copy out a record that is wanted by its name.
+        """Copy a record whose name is wanted.
 
-        Of keys that are repeated in an object the last one wins, as in other parsers; the fast
-        parser sees the first. (Only here: of a record whose first eventName no rule wants, the
-        others are not looked for, as that would cost a sixth of the time of reading.)
+        If an object repeats a key, the last value wins here, as in other parsers, while simdjson
+        finds the first. So a record that repeats eventName is missed if no rule wants the first
+        one; looking for others would cost a sixth of the time of reading.
         """
         is_parsed = isinstance(record, simdjson.Object)
         raw: bytes = record.mini if is_parsed else ENCODER.encode(record).encode()
@@ -350,7 +350,7 @@ class Scanner:
 
 
 def _event_ids(records: list[Any]) -> list[str | None]:
-    """Return the eventIDs of records that are no addenda, None for one without."""
+    """Return the eventIDs of records that are not addenda; None for a record without one."""
     try:
         ids = [record["eventID"] for record in records]
     except KeyError:
@@ -361,14 +361,14 @@ def _event_ids(records: list[Any]) -> list[str | None]:
 
 
 def _is_of_aws(record: Any) -> bool:
-    """Return whether a record comes from a service of AWS and is not of one of the other kinds."""
+    """Return whether a record comes from an AWS service and is an ordinary CloudTrail event."""
     source = record.get("eventSource")
     is_one = isinstance(source, str) and source.endswith(AWS_ENDINGS)
     return is_one and not other_kind(record)
 
 
 def _id_of(record: Mapping[str, Any], event_id: Any) -> str | None:
-    """Return the ID of an event; of an addendum that of the event that it repeats.
+    """Return the ID of an event; for an addendum, the ID of the original event.
 
     https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
     """

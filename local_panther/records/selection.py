@@ -1,9 +1,8 @@
-"""What one query can need of records, so that the rest is neither copied nor enriched.
+"""Selects the records and fields that a query can need; others are not copied or enriched.
 
-All of this only ever leaves out what cannot change an answer. A record is passed over where its
-text shows that the query's conditions cannot be met, and of the others only the fields that the
-query names are kept. Whatever is in an unusual form goes the exact way, as if there were no
-selection.
+Leaving them out never changes an answer. A record is passed over if its text shows that the query's
+conditions cannot be met; the others keep only the fields that the query names. Records of an
+unusual form are copied whole, as if there were no selection.
 """
 
 import json
@@ -26,18 +25,18 @@ from local_panther.records.panther_fields import plain_fields, remove_nulls
 from local_panther.times import event_time
 
 CACHED_SHAPES = 10_000
-CACHED_VALUES, MAX_CACHED_BYTES = 4000, 1024  # callers, which come again and again
-# The lake shortens a large record by all of its fields. Written anew, a record takes at most six
-# bytes for each that it has here (an escaped character).
+CACHED_VALUES, MAX_CACHED_BYTES = 4000, 1024  # for callers, most of which are repeated
+# Larger records are copied whole, as the lake decides by all fields of a large record how to
+# shorten it. Encoded again, a record has at most six bytes for each byte here (escaped characters).
 WHOLE_BYTES = 8 * 1024
-SLACK = 1.0  # seconds to both sides of a bound, as times are rounded
+SLACK = 1.0  # seconds added on both sides of a period, as times are rounded
 CALLER = "userIdentity"
-OBJECT: type[Any] = simdjson.Object  # whose stub has its JSON as str
+OBJECT: type[Any] = simdjson.Object  # its stub declares `mini` as str
 BETWEEN_NAMES = "\0"
-BEFORE_ALL, AFTER_ALL = "", "~"  # in the order of times as texts
+BEFORE_ALL, AFTER_ALL = "", "~"  # sort before and after all times as text
 
-# Characters that no writer of JSON escapes and that no text loses on its way into the lake, where
-# "?" stands for what it cannot hold. Without those that JSON has between its values.
+# Characters that no writer of JSON escapes, that JSON does not use between values, and that the
+# lake keeps; it replaces characters that it cannot store by "?".
 PLAIN_RUN = re.compile(r"[ !#-+\-./0-9:;<=>@A-Z^_`a-z|~]+")
 NUMBER_PART = re.compile(r"[-+.0-9eE]*")
 
@@ -46,12 +45,12 @@ class Usual(NamedTuple):
     """Records of a batch that have the same fields, all in CloudTrail's own form.
 
     Attributes:
-        names: Of their fields.
-        indexes: Where they are in the batch.
-        records: Objects of simdjson. To ask one for a field that it lacks costs as much as reading
-            ten that it has.
-        times: The eventTime of each as CloudTrail writes it; as texts they are in order too.
-        callers: The userIdentity of each as JSON; none if they have none, or one is no object.
+        names: Names of their fields.
+        indexes: Their indexes in the batch.
+        records: Objects of simdjson. Looking up a missing field costs as much as reading ten
+            present ones.
+        times: The eventTime of each as CloudTrail writes it, which also sorts as text.
+        callers: The userIdentity of each as JSON; empty if any has none that is an object.
     """
 
     names: frozenset[str]
@@ -62,13 +61,14 @@ class Usual(NamedTuple):
 
 
 class Trait(NamedTuple):
-    """A text that must be in a field of a record.
+    """A text that must occur in a field of a record.
 
     Attributes:
-        field: A field of the record; "" for anywhere in it.
-        text: As the field's value has it; no writer of JSON writes it in another way.
-        ignores_case: True if its case does not matter; it is in lower case then.
-        is_like_number: True if a number could have it too, which can be written in several ways.
+        field: The name of the field; "" for anywhere in the record.
+        text: The text, in characters that every writer of JSON writes alike.
+        ignores_case: True if case does not matter; the text is then in lower case.
+        is_like_number: True if the text could be part of a number, which JSON can write in several
+            ways.
     """
 
     field: str
@@ -77,7 +77,7 @@ class Trait(NamedTuple):
     is_like_number: bool = False
 
     def possible_in(self, usual: Usual) -> list[bool]:
-        """Return for each record whether the text may be in the field."""
+        """Return for each record whether the field may contain the text."""
         values = usual.records
         if self.field == CALLER and usual.callers and not self.ignores_case:
             wanted = self.text.encode()
@@ -88,7 +88,7 @@ class Trait(NamedTuple):
             values = _values(self.field, values)
         if self.ignores_case or self.is_like_number:
             return list(map(self._may_be_in, values))
-        text, wanted = self.text, self.text.encode()  # the usual way, without a call for each
+        text, wanted = self.text, self.text.encode()  # inlined for the usual case
         return [
             wanted in value.mini
             if type(value) is OBJECT
@@ -113,15 +113,15 @@ class Trait(NamedTuple):
         return self.text.encode() in raw
 
 
-Clause = tuple[Trait, ...]  # one of them must be there
+Clause = tuple[Trait, ...]  # at least one must be present
 
 
 class Sieve(NamedTuple):
-    """What must be so of each record that one part of a query sees.
+    """Necessary conditions on the records that one part of a query reads.
 
     Attributes:
-        clauses: Each of them must be met.
-        first: The earliest time that matters, in seconds since 1970.
+        clauses: Conditions that must all be met.
+        first: The earliest eventTime that matters, in seconds since 1970.
         last: The latest.
     """
 
@@ -130,7 +130,7 @@ class Sieve(NamedTuple):
     last: float = float("inf")
 
     def possible_in(self, usual: Usual) -> list[bool]:
-        """Return for each record whether the part of the query may see it."""
+        """Return for each record whether it may meet the conditions."""
         first, last = _written(self.first - SLACK), _written(self.last + SLACK)
         ways = [[trait.possible_in(usual) for trait in clause] for clause in self.clauses]
         met = [
@@ -152,12 +152,12 @@ def _written(time: float) -> str:
 
 
 class Selection(NamedTuple):
-    """What a query can need of records.
+    """The records and fields that a query can need.
 
     Attributes:
-        fields: Those of a record that are needed, with what Panther adds to every record alike;
-            None for all, with the indicators and the row's ID.
-        sieves: Of each place where the query reads records; none if it may need any record.
+        fields: Names of the needed fields; those that Panther adds are then limited to
+            `plain_fields`. None for all fields, with indicators and the row ID.
+        sieves: One for each part of the query that reads records; empty if it may need any record.
     """
 
     fields: tuple[str, ...] | None = None
@@ -176,12 +176,12 @@ class Selection(NamedTuple):
         """Return the needed fields of a record and those that Panther adds, as JSON.
 
         Args:
-            record: One of usual records.
-            names: Of its fields.
+            record: A usual record.
+            names: Names of its fields.
             time: Its eventTime in seconds since 1970.
 
         Returns:
-            None for a record that has to be copied whole.
+            Both as JSON; None for a record that has to be copied whole.
         """
         if self.fields is None:
             return None
@@ -195,19 +195,19 @@ class Selection(NamedTuple):
             if type(value) is str:
                 parts.append(f'"{name}":{encode_basestring_ascii(value)}')
             elif value is not None:
-                text = _text_of(value, has_null=has_null)
+                text = _copied(value, has_null=has_null)
                 if text is None:
                     return None
                 parts.append(f'"{name}":{text}')
         return f"{{{','.join(parts)}}}".encode(), plain_fields(time)
 
 
-def _text_of(value: Any, *, has_null: bool) -> str | None:
-    """Return a value as the JSON that it has in a record that is copied whole; None for a number.
+def _copied(value: Any, *, has_null: bool) -> str | None:
+    """Return a value as JSON, as it would be in a record copied whole; None for a number.
 
     Args:
-        value: Neither text nor null.
-        has_null: Whether there is a null in the record, which is then written anew.
+        value: A value other than a text or null.
+        has_null: Whether the record contains a null, and so would be encoded again without it.
     """
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -216,27 +216,26 @@ def _text_of(value: Any, *, has_null: bool) -> str | None:
     raw = _json(value)
     if not has_null:
         return raw.decode()
-    write = _written_anew if len(raw) <= MAX_CACHED_BYTES else _written_anew.__wrapped__
-    return write(raw)
+    encode = _without_nulls if len(raw) <= MAX_CACHED_BYTES else _without_nulls.__wrapped__
+    return encode(raw)
 
 
 @lru_cache(CACHED_VALUES)
-def _written_anew(raw: bytes) -> str:
+def _without_nulls(raw: bytes) -> str:
     plain = {"": json.loads(raw)}
     remove_nulls(plain)
     return json.dumps(plain[""])
 
 
 def usual_records(records: Sequence[Any], indexes: Iterable[int]) -> list[Usual]:
-    """Return the usual records of a batch, those with the same fields together.
+    """Return the usual records of a batch, grouped by their fields.
 
-    Usual is what is copied as it is when it is copied whole. Others are left out: whatever has
-    other names, fields twice, objects that are text, another source or a time that is written in
-    another way.
+    A record is usual if copying it whole does not change it. Records with other names, repeated
+    fields, objects as text, another source or another format of time are left out.
 
     Args:
-        records: All of the batch. Their times are valid.
-        indexes: Where those are in it that are looked at.
+        records: All records of the batch, with valid times.
+        indexes: Indexes of the records to consider.
     """
     groups: defaultdict[str, list[int]] = defaultdict(list)
     objects = [index for index in indexes if type(records[index]) is OBJECT]
@@ -252,7 +251,7 @@ def usual_records(records: Sequence[Any], indexes: Iterable[int]) -> list[Usual]
 
 @lru_cache(CACHED_SHAPES)
 def _is_usual_shape(names: tuple[str, ...]) -> bool:
-    """Return whether records with these fields may be of a usual form."""
+    """Return whether records with these fields may be usual."""
     lower = {name.lower() for name in names}
     return (
         {"eventName", "eventTime", "eventSource", "eventType"} <= set(names)
@@ -266,7 +265,7 @@ _is_usual_identity = lru_cache(CACHED_SHAPES)(has_own_identity)
 
 
 def _usual(names: tuple[str, ...], indexes: list[int], records: list[Any]) -> Usual | None:
-    """Return records that have the same fields; None if one of them is unusual."""
+    """Return records of the same fields as a group; None if any of them is unusual."""
     if not _is_usual_shape(names) or {*map(len, records)} != {len(names)}:
         return None
     if any(str in map(type, _values(name, records)) for name in NESTED.intersection(names)):
@@ -299,11 +298,11 @@ def _values(name: str, records: Iterable[Any]) -> list[Any]:
 
 
 def plain_part(text: str) -> str:
-    """Return the longest part of a text that every writer of JSON writes as it is; "" for none."""
+    """Return the longest part of a text that every writer of JSON writes alike; "" for none."""
     runs = [run.lstrip(": ") for run in PLAIN_RUN.findall(text)]
     return max(runs, key=len, default="")
 
 
 def is_like_number(text: str) -> bool:
-    """Return whether a text can be a part of a number: 12345, but not 198.51.100.23."""
+    """Return whether a text can be part of a number: 12345, but not 198.51.100.23."""
     return bool(NUMBER_PART.fullmatch(text)) and text.count(".") < 2

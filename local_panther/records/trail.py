@@ -1,4 +1,4 @@
-"""Recorded CloudTrail that a command reads: where it lies, which part of it, and how."""
+"""The recorded CloudTrail of a command: its place, its period, and how to read it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from local_panther.content.log_schema import LogSchema
     from local_panther.records.json_lines import JsonLines
 
-Watch = Callable[[Tally, int], None]  # gets the counts so far and the number of files
+Watch = Callable[[Tally, int], None]  # called with the counts so far and the number of files
 
 
 @dataclass(frozen=True)
 class Trail:
-    """Where records are, and how they are read; what is found does not depend on the latter.
+    """The place of records, and how to read them; the results depend on paths and period only.
 
     Attributes:
         paths: Files and folders of CloudTrail, `s3://bucket/prefix`, "-" for standard input.
-        period: Only records that happened in it count.
-        workers: Processes that look through files.
-        cluster: The address of a Dask scheduler whose workers do that instead; "" for none.
-        requester_pays: Accept to pay for requests to buckets that ask for it.
-        watch: Is called with each file that is taken.
+        period: Only records in this period are read.
+        workers: Number of processes that scan files.
+        cluster: The address of a Dask scheduler whose workers scan instead; "" for none.
+        requester_pays: Accept charges for requester-pays buckets.
+        watch: Called for each file before it is read.
     """
 
     paths: Sequence[str]
@@ -40,16 +40,16 @@ class Trail:
     watch: Watch | None = None
 
     def opened(self, tally: Tally) -> "OpenTrail":
-        """Return the trail with its connection to S3, before content gets a fake AWS.
+        """Return the trail with its connection to S3; call it before content gets a fake AWS.
 
         Args:
-            tally: Takes the counts and problems.
+            tally: Collects counts and problems.
         """
         return OpenTrail(self, tally, s3_for(self.paths, requester_pays=self.requester_pays))
 
 
 class OpenTrail:
-    """A trail that is being read; as a context manager it ends its threads.
+    """A trail that is being read, as a context manager that ends its threads.
 
     Attributes:
         tally: The counts and problems so far.
@@ -66,7 +66,7 @@ class OpenTrail:
         return find_files(self._trail.paths, self.tally, self._s3, self._trail.period)
 
     def taken(self) -> Iterator[str]:
-        """Yield the files, and tell of each as it is taken, whatever is found in it."""
+        """Yield the files to read, and call `watch` for each."""
         for path in self.files:
             if self._trail.watch:
                 self._trail.watch(self.tally, len(self.files))
@@ -80,13 +80,13 @@ class OpenTrail:
         selection: Selection | None = None,
         with_added: bool = True,
     ) -> Reader:
-        """Return what reads CloudTrail's records from `taken`.
+        """Return a reader of CloudTrail, for the files of `taken`.
 
         Args:
-            wanted: The eventNames that are wanted; None for all.
-            keep_repeated: Yield a record again whose eventID was seen before.
-            selection: What is needed of wanted records; None for all.
-            with_added: Have the workers make the fields that Panther adds.
+            wanted: The wanted eventNames; None for all.
+            keep_repeated: Yield records whose eventID was seen before.
+            selection: The wanted records and fields that are needed; None for all.
+            with_added: Have the workers compute the fields that Panther adds.
         """
         trail = self._trail
         return Reader(
@@ -102,13 +102,13 @@ class OpenTrail:
         )
 
     def json_lines(self, schema: "LogSchema", *, keep_repeated: bool = False) -> "JsonLines":
-        """Return what reads events of another log type from `taken`.
+        """Return a reader of another log type, for the files of `taken`.
 
         Args:
             schema: The log type.
-            keep_repeated: Yield an event again whose line was there before.
+            keep_repeated: Yield events whose line was seen before.
         """
-        from local_panther.records.json_lines import JsonLines  # few runs have one
+        from local_panther.records.json_lines import JsonLines  # imported late: few runs need it
 
         period = self._trail.period
         return JsonLines(schema, self.tally, self._s3, period, keep_repeated=keep_repeated)

@@ -1,6 +1,6 @@
-"""Looks through files at several places at once, with results in the order of the files.
+"""Scans many files concurrently, with results in the order of the files.
 
-A place is where work can be handed to: processes of this machine, or the machines of a cluster.
+The scans run at a place: in processes of this machine, or on the machines of a cluster.
 """
 
 import os
@@ -19,12 +19,12 @@ from local_panther.records.scan import CANNOT_BE_OPENED, Scan, Scanner
 from local_panther.records.selection import Selection
 
 BATCH_BYTES = 1024 * 1024  # of small files that a worker gets at once
-S3_BATCH_BYTES = 8 * BATCH_BYTES  # which a worker fetches side by side
+S3_BATCH_BYTES = 8 * BATCH_BYTES  # larger, as a worker fetches objects concurrently
 BATCH_FILES = 64
 BATCHES_AHEAD = 3  # for each worker
-LARGE_FILE_BYTES = 32 * 1024 * 1024  # read in pieces, which only one process can do
+LARGE_FILE_BYTES = 32 * 1024 * 1024  # larger files are read in chunks by this process
 
-Found = list[Scan] | None  # None for what this process has to read itself
+Found = list[Scan] | None  # None if this process has to read the files itself
 
 
 class FileBatch(NamedTuple):
@@ -36,13 +36,13 @@ class FileBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """Where files are looked through.
+    """A place where files are scanned.
 
     Attributes:
-        submit: Takes a batch of files; None if it can take no more.
-        slots: How many batches it works on at once.
-        result: Waits for a batch; None if it was lost with its worker.
-        largest: Bytes of a file beyond which this process reads it itself.
+        submit: Submits a batch of files; returns None if it accepts no more.
+        slots: Number of batches that it processes at once.
+        result: Waits for the result of a batch; returns None if it was lost with its worker.
+        largest: Size in bytes above which this process reads a batch itself.
     """
 
     submit: Callable[[list[str], Look], Future[Found] | None]
@@ -71,16 +71,16 @@ def scans(
     *,
     with_added: bool = True,
 ) -> Iterator[Scan]:
-    """Yield what files hold, in their order.
+    """Yield the wanted records of files, in the order of the files.
 
     Args:
-        files: Paths, taken as they are needed.
+        files: Paths, consumed as they are needed.
         wanted: The eventNames that some rule may want; None for all.
-        s3: Opens files that are in S3.
-        places: Opens the place where files are looked through; if it is None, and for fewer than
-            two batches, this process reads itself.
-        selection: What is needed of wanted records; None for all.
-        with_added: Make the fields that Panther adds.
+        s3: Opens files in S3.
+        places: Opens the place where files are scanned. If it is None, or for fewer than two
+            batches, this process scans.
+        selection: The wanted records and fields that are needed; None for all.
+        with_added: Compute the fields that Panther adds.
     """
     scanner = Scanner(wanted, s3, selection=selection, with_added=with_added)
     rest = _batches(files, s3)
@@ -104,7 +104,7 @@ def scans(
 
 
 def _fetched_ahead(batches: Iterable[FileBatch], s3: S3) -> Iterator[FileBatch]:
-    """Yield batches while those of the next one that are in S3 are being fetched."""
+    """Yield batches, each after starting to fetch the S3 objects of the next one."""
     previous = None
     for batch in batches:
         s3.start_fetching(batch.files)
@@ -124,10 +124,10 @@ def _submitted(place: Place, batch: FileBatch, look: Look) -> Future[Found] | No
 def _result(
     place: Place, batch: FileBatch, future: Future[Found] | None, scanner: Scanner
 ) -> Iterator[Scan]:
-    """Yield what a batch holds; this process reads it if no worker did.
+    """Yield the wanted records of a batch; this process scans it if no worker did.
 
-    A worker can die, as when the system is short of memory: this process alone needs less of it.
-    Another machine may not have a file that this one has.
+    A worker can die if memory runs out, where this process alone needs less. Another machine can
+    lack a file that this one has.
     """
     try:
         found = place.result(future) if future else None
@@ -145,7 +145,7 @@ def _scanned(batch: FileBatch, scanner: Scanner) -> Iterator[Scan]:
 
 
 def _batches(files: Iterable[str], s3: S3) -> Iterator[FileBatch]:
-    """Group files, as a small one alone is too little for a worker; a large one stays alone."""
+    """Group small files, as one alone is too little work for a worker; a large one stays alone."""
     batch = FileBatch([], 0)
     for path in files:
         size, limit = (s3.size(path), S3_BATCH_BYTES) if is_s3(path) else (_size(path), BATCH_BYTES)
@@ -164,4 +164,4 @@ def _size(path: str) -> int:
     try:
         return os.stat(path).st_size  # noqa: PTH116 - twice as fast on big folders
     except OSError:
-        return 0  # that it is missing is reported when it is read
+        return 0  # a missing file is reported when it is read

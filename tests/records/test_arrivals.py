@@ -108,7 +108,7 @@ def test_a_record_that_a_file_in_front_repeats_is_not_taken_from_the_one_behind(
     first, second = (str(write_lines(tmp_path / name, repeated)) for name in ("1", "2"))
     arrivals = Arrivals(Tally(), waiting_seconds=WAITING)
     delivered(arrivals, [second])
-    with pytest.raises(OutOfPlace, match=r"holds same, which .*2 held, too"):
+    with pytest.raises(OutOfPlace, match=r"contains same, which was read from .*2"):
         delivered(arrivals, [first])
     tally = Tally()
     arrivals = Arrivals(tally, waiting_seconds=WAITING)

@@ -370,7 +370,7 @@ class TestColumns:
 class TestNotation:
     @pytest.mark.parametrize("text", ["{IAMUser, AIDAEXAMPLE}", "{a", "[{a=b", "{'a': "])
     def test_that_is_not_known_is_an_error(self, text):
-        with pytest.raises(NotationError, match="not known"):
+        with pytest.raises(NotationError, match="unknown"):
             parsed(text)
 
     def test_that_is_not_known_names_the_row_and_the_field(self, tmp_path):
@@ -379,7 +379,7 @@ class TestNotation:
         found, tally = events(table(rows), tmp_path)
         assert len(found) == 1
         assert tally.problems[0].where.endswith("row 2")
-        assert "userIdentity is in a notation that is not known" in tally.problems[0].message
+        assert "userIdentity is in an unknown notation" in tally.problems[0].message
 
     @given(st.text(alphabet="{}[]=, abc\"'\\", max_size=40))
     def test_of_any_kind_is_a_value_or_an_error(self, text):

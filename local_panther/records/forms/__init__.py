@@ -1,1 +1,1 @@
-"""The forms that CloudTrail comes in: what holds a record, by the content and not by the name."""
+"""Finds CloudTrail records in files of many forms, by their content rather than their name."""

@@ -1,7 +1,7 @@
-"""The names of parameters and results of AWS' APIs, for requests and responses in CloudTrail.
+"""Looks up the names of parameters and results of AWS' APIs, as CloudTrail writes them.
 
-CloudTrail writes the names of an API's model with a small first letter: RoleArn is roleArn, and
-DBInstanceIdentifier is dBInstanceIdentifier. The models come with botocore.
+CloudTrail writes the names of an API's model with a lower-case first letter: RoleArn is roleArn,
+and DBInstanceIdentifier is dBInstanceIdentifier. The models come with botocore.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 AWS_ENDINGS = (".amazonaws.com", ".amazonaws.com.cn")
 VERSION_SUFFIX = re.compile(r"\d{4}_?\d\d_?\d\d(v\d)?$")  # CreateFunction20150331
-# Services whose eventSource is not the name of their model.
+# Models of services whose eventSource has another name
 MODELS = {
     "monitoring": "cloudwatch",
     "email": "ses",
@@ -25,10 +25,10 @@ MODELS = {
 
 
 class Member(NamedTuple):
-    """A parameter or a result.
+    """A parameter or result of an API call.
 
     Attributes:
-        name: As CloudTrail writes it.
+        name: The name as CloudTrail writes it.
         is_scalar: True if it is a text or a number, False for an object or a list.
     """
 
@@ -41,8 +41,8 @@ def members(event_source: str, event_name: str) -> Mapping[str, Member]:
     """Return the parameters and results of an API call, at any depth, by their folded names.
 
     Args:
-        event_source: Such as iam.amazonaws.com.
-        event_name: Such as CreateRole.
+        event_source: For example iam.amazonaws.com.
+        event_name: For example CreateRole.
 
     Returns:
         The members; empty for an API that botocore does not know.

@@ -1,8 +1,8 @@
-"""Rows whose columns are a record's fields, as CloudTrail would have written the record.
+"""Restores CloudTrail records from the rows of tables.
 
-Whatever wrote the row may have changed it: folded the case of its names, flattened its objects into
-columns (`userIdentity.arn`, `useridentity_arn`), written its objects as text, its times in another
-spelling, and the account as a number. Or the row has the whole record as text in one column.
+The program that wrote a row may have folded the case of names, flattened objects into columns
+(`userIdentity.arn`, `useridentity_arn`), and written objects as text, times in another format and
+the account as a number. Or the row has the whole record as text in one column.
 """
 
 import re
@@ -24,13 +24,13 @@ from local_panther.records.forms.names import (
 )
 from local_panther.times import event_time
 
-# Columns with the whole record as text: those that say so, and those that may have it.
+# Columns with the whole record as text: those that always have it, and those that may have it
 WHOLE = ("eventjson", "cloudtrailevent", "eventdata")
 TEXT_COLUMNS = (*WHOLE, "raw", "original", "eventoriginal", "message", "record", "event")
 TIME_COLUMNS = ("timestamp", "peventtime", "time", "timegenerated")  # where eventTime is missing
 CONSOLE = {"username": "userName", "awsaccesskey": "accessKeyId", "accesskey": "accessKeyId"}
 MISSING = ("", "-", "null", "NULL", "None", "NaN", "nan", "\\N")
-# Without these columns no rule about a denied call can match: the message names its target.
+# Without these columns, no rule about a denied call can match: errorMessage names its target
 NEEDED = ("userIdentity", "requestParameters", "errorMessage")
 
 SEPARATOR = re.compile(r"[.\[\]{}/:]+|__")
@@ -44,13 +44,14 @@ class Columns:
     """The columns of one table, or the names in one object.
 
     Attributes:
-        is_cloudtrail: True if they are those of CloudTrail.
-        refused: What to use instead if they are CloudTrail's in a schema that is not read; else "".
-        missing: Fields without which rules see too little, and that no column holds.
+        is_cloudtrail: True if they are CloudTrail's.
+        refused: If they are CloudTrail's in a schema that cannot be read, advice on what to use
+            instead; "" otherwise.
+        missing: Fields that rules need and no column has.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        """Take the names of the columns."""
+        """Recognise the columns by their names."""
         self._names = list(names)
         short = {folded(name) for name in self._names}
         self._prefix = "" if "eventname" in short else _common_prefix(self._names)
@@ -66,16 +67,17 @@ class Columns:
         self.missing = [name for name in needed if name not in fields]
 
     def _text_columns(self, *, has_fields: bool) -> list[str]:
-        """Return the columns that have the whole record, the best one first."""
+        """Return the columns that may have the whole record, the best one first."""
         wanted = WHOLE if has_fields else TEXT_COLUMNS
         by_name = {folded(name.removeprefix(self._prefix)): name for name in self._names}
         return [by_name[name] for name in wanted if name in by_name]
 
     def record(self, row: Mapping[str, Any]) -> Any:
-        """Return the record of a row, or the value that holds it.
+        """Return the record of a row, or the value that contains it.
 
         Raises:
-            NotationError: An object in it is text that is not understood; the message names it.
+            NotationError: A field has an object as text in an unknown notation; the message names
+                the field.
         """
         for name in self._text:
             value = row.get(name)
@@ -99,7 +101,7 @@ class Columns:
             elif short in CONSOLE:
                 who[CONSOLE[short]] = value
             elif name.startswith("p_") or LOWER_CAMEL.fullmatch(name):
-                record[name] = value  # Panther's, and fields that CloudTrail may have got since
+                record[name] = value  # Panther's fields, and any that are new in CloudTrail
         for path, value in flat:
             _put(record, path, value)
         if who:
@@ -120,11 +122,11 @@ def own_form(values: Mapping[str, Any]) -> Any:
 
 
 def is_own_form(record: Mapping[str, Any], raw: bytes) -> bool:
-    """Return whether a record is as CloudTrail wrote it, as far as its names and types tell.
+    """Return whether a record is as CloudTrail wrote it, judged by its names and types.
 
     Args:
         record: The record.
-        raw: The same as JSON, in which one search rules out objects that are text.
+        raw: The record as JSON, in which one search rules out objects as text.
     """
     may_have_text = b'"{' in raw or b'"[' in raw
     if may_have_text and any(isinstance(record.get(name), str) for name in NESTED):
@@ -158,7 +160,7 @@ def _is_text(value: str) -> bool:
 
 
 def _common_prefix(names: Iterable[str]) -> str:
-    """Return what stands before every name: `detail.` where a column is `detail.eventName`."""
+    """Return the common prefix of all names: `detail.` if a column is `detail.eventName`."""
     for name in names:
         parts = name.rpartition(".")
         if folded(parts[2]) == "eventname" and parts[0]:
@@ -168,7 +170,7 @@ def _common_prefix(names: Iterable[str]) -> str:
 
 @lru_cache(20_000)
 def path_of(name: str) -> Path | None:
-    """Return where a column's value is in a record; None for a column that is none of its fields.
+    """Return the path of a column's value in a record; None for a column that is not a field.
 
     "eventname" is at ("eventName",), "userIdentity.arn" and "useridentity_arn" at
     ("userIdentity", "arn"), "resources[0].ARN" at ("resources", "0", "ARN").
@@ -190,7 +192,7 @@ def path_of(name: str) -> Path | None:
 
 
 def _known_names(words: list[str]) -> list[str]:
-    """Join words into the longest names that are known; unknown ones stay together as one name."""
+    """Join words into the longest known names; unknown words at the end become one name."""
     found = []
     while words:
         lengths = range(len(words), 0, -1)
@@ -216,10 +218,10 @@ def _put(record: dict[str, Any], path: Path, value: Any) -> None:
         elif isinstance(at, dict):
             at = at.setdefault(name, empty)
         else:
-            return  # a column for the object and others for what is in it: the object is whole
+            return  # the object has a column of its own, so that its parts are repeated
 
 
-MAX_ENTRIES = 1000  # of a list that was flattened
+MAX_ENTRIES = 1000  # of a flattened list
 
 
 def _field(name: str, value: Any) -> Any:
@@ -237,7 +239,7 @@ def _field(name: str, value: Any) -> Any:
 
 
 def _named(record: dict[str, Any]) -> dict[str, Any]:
-    """Give the names in a record's objects their own case, and leave out nulls."""
+    """Restore the case of names in a record's objects, and leave out nulls."""
     source, name = record.get("eventSource"), record.get("eventName")
     known = members(source, name) if isinstance(source, str) and isinstance(name, str) else {}
     for field in NESTED & record.keys():
@@ -267,7 +269,7 @@ def _recased(value: Any, known: Mapping[str, Member], field: str) -> Any:
 
 
 def _unpacked(entry: Any, name: str, member: Member | None) -> Any:
-    """Return the object of a text in a map, unless the API has a text there, as policies are."""
+    """Parse an object that a map holds as text; if the API has a text there, return it unchanged."""
     if not isinstance(entry, str) or entry[:1] not in ("{", "["):
         return entry
     if member.is_scalar if member else name.lower().endswith(("policy", "document")):
@@ -279,7 +281,7 @@ def _unpacked(entry: Any, name: str, member: Member | None) -> Any:
 
 
 def _with_accounts(found: dict[str, Any]) -> dict[str, Any]:
-    """Give accounts that were read as numbers their digits back."""
+    """Restore the leading zeros of accounts that were read as numbers."""
     for name in ACCOUNTS & found.keys():
         value = found[name]
         text = str(value).removesuffix(".0")

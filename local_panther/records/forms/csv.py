@@ -1,4 +1,4 @@
-"""Tables as CSV: exports of Athena, CloudTrail Lake and the console's Event history."""
+"""Reads tables as CSV: exports of Athena, CloudTrail Lake and the console's Event history."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MAX_FIELD_CHARACTERS = 16 * 1024 * 1024
 
 
 def is_csv(head: bytes) -> bool:
-    """Return whether a file begins with a header of CloudTrail's columns, or has records in one."""
+    """Return whether a file begins with CloudTrail's columns, or has a record in a cell."""
     lines = _after_remarks(head.decode("utf-8-sig", errors="replace").split("\n"))
     header = next(lines, "")
     delimiter = _delimiter(header)
@@ -43,7 +43,7 @@ def is_csv(head: bytes) -> bool:
 
 
 def _has_records(names: Sequence[str], lines: Iterable[str], delimiter: str) -> bool:
-    """Return whether a cell of the first row is a record; the head may end within it."""
+    """Return whether a cell of the first row is a record, of which the head may cut off the end."""
     try:
         row = next(csv.reader(lines, delimiter=delimiter), [])
     except csv.Error:
@@ -60,7 +60,7 @@ def read_csv(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
     """Yield the rows of a table as batches of records.
 
     Raises:
-        UnreadableFile: After everything that could be read was yielded.
+        UnreadableFile: The file is broken; everything readable was yielded before.
     """
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
     text = io.TextIOWrapper(source.stream, "utf-8-sig", errors="replace", newline="")
@@ -72,7 +72,7 @@ def read_csv(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
         if columns.refused:
             skip(source.name, REFUSED_FORM, columns.refused)
             return
-        tell_missing(columns, source.name, skip)
+        report_missing(columns, source.name, skip)
         first = 1
         while batch := list(itertools.islice(rows, BATCH_ROWS)):
             yield [read_rows(batch, columns, source.name, first, skip)]
@@ -88,14 +88,14 @@ def read_csv(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
 def read_rows(
     rows: Sequence[Mapping[str, Any]], columns: Columns, name: str, first: int, skip: Skip
 ) -> RecordBatch:
-    """Return the records of rows; a row of columns that are not known is looked into.
+    """Return the records of rows; rows of unknown columns are returned as they are.
 
     Args:
         rows: Values by column.
         columns: The columns.
         name: The file.
         first: Number of the first row.
-        skip: Called for each row that is not understood.
+        skip: Called for each row with an object in an unknown notation.
     """
     records: list[Any] = []
     numbers: list[int] = []
@@ -109,11 +109,11 @@ def read_rows(
     return RecordBatch(records, lambda index: f"{name}, row {numbers[index]}")
 
 
-def tell_missing(columns: Columns, name: str, skip: Skip) -> None:
-    """Report that a table lacks columns without which a rule finds nobody."""
+def report_missing(columns: Columns, name: str, skip: Skip) -> None:
+    """Report columns that a table lacks and rules need."""
     if columns.missing:
         missing = ", ".join(columns.missing)
-        advice = "its records are read, but rules that need them see nothing; export all columns"
+        advice = "its records are read, but rules that need them cannot match; export all columns"
         skip(name, TOO_FEW_COLUMNS, f"{missing}: {advice}, or the records as JSON")
 
 
@@ -122,7 +122,7 @@ def _delimiter(header: str) -> str:
 
 
 def _after_remarks(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the header and what follows, without the lines that programs put before it."""
+    """Yield the header and the rows, without the remarks that some programs write before them."""
     return itertools.dropwhile(lambda line: line.startswith(BEFORE_HEADER), lines)
 
 

@@ -12,7 +12,7 @@ SMALL_PIECE_BYTES = 4 * 1024
 MAX_DOCUMENT_BYTES = 256 * 1024 * 1024  # AWS delivers files of at most some 50 MB
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-Lost = Callable[[int, str], None]  # takes the number and the size of a line that was not read
+Lost = Callable[[int, str], None]  # reports an unread line: its number, and its size in words
 
 
 class Document(NamedTuple):
@@ -30,14 +30,14 @@ class Document(NamedTuple):
 
 
 def documents(source: Source, lost: Lost) -> Iterator[Document]:
-    """Yield the documents of a source, a bounded piece at a time.
+    """Yield the documents of a source, one bounded chunk at a time.
 
     Args:
-        source: What to read.
+        source: The source to read.
         lost: Called for each line that is too long to be read; the lines after it are read.
 
     Raises:
-        UnreadableFile: After everything that could be read was yielded.
+        UnreadableFile: The source is broken; everything readable was yielded before.
     """
     pieces = _pieces(source.stream, source.packing)
     first = next(pieces, b"").removeprefix(BYTE_ORDER_MARK)
@@ -48,7 +48,7 @@ def documents(source: Source, lost: Lost) -> Iterator[Document]:
 
 
 def _spans_lines(start: bytes) -> bool:
-    """Return whether the first document continues after its first line, as a formatted one does."""
+    """Return whether the first document continues after its first line, as indented JSON does."""
     line, newline, _ = start.lstrip().partition(b"\n")
     return bool(newline) and line.rstrip()[-1:] in b"{[,:" and line.strip() != b""
 
@@ -108,7 +108,7 @@ def _oversized(size: int) -> str:
 
 
 def _pieces(file: BufferedIOBase, packing: str) -> Iterator[bytes]:
-    """Read a file in pieces, and as much as possible of a broken stream."""
+    """Yield a file in chunks; of a broken stream, as much as possible."""
     read = 0
     try:
         while piece := file.read1(PIECE_BYTES):
@@ -120,7 +120,7 @@ def _pieces(file: BufferedIOBase, packing: str) -> Iterator[bytes]:
 
 
 def _salvaged(file: BufferedIOBase, skip: int) -> Iterator[bytes]:
-    """Read a broken stream again in small steps: a large one is lost whole with its last byte."""
+    """Read a broken stream again in small steps, as one bad byte loses a whole step."""
     try:
         file.seek(skip)
         while piece := file.read1(SMALL_PIECE_BYTES):

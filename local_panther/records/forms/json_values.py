@@ -1,4 +1,4 @@
-"""JSON as Python reads it, without what is not JSON when it is written again."""
+"""Parses JSON like Python, but without values that Python would write as invalid JSON."""
 
 import json
 import math
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def _number(text: str) -> float | str:
-    """Return a number, or its text if no float is so large: Python would write `Infinity`."""
+    """Return a number, or its text if it exceeds a float; Python would write it as `Infinity`."""
     number = float(text)
     return number if math.isfinite(number) else text
 

@@ -1,8 +1,8 @@
-"""The names in CloudTrail records, in AWS' own case.
+"""Names in CloudTrail records, in AWS' own case.
 
 Databases fold the case of names: Athena, Glue and Hive to lower case, Snowflake to upper case, dbt
-and Steampipe to words with underscores. A folded name is put back from these lists and, within
-requests and responses, from the model of the API that was called (see `api`).
+and Steampipe to words with underscores. These lists restore folded names; in requests and
+responses, the model of the called API does as well (see `api`).
 
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
@@ -26,7 +26,7 @@ attributes mfaAuthenticated creationDate sessionIssuer webIdFederationData feder
 ec2RoleDelivery assumedRoot signInSessionArn issuerType credentialsIssuedTo
 """
 
-# Names in other objects that are not members of an API's model, or that content reads of any API.
+# Names in other objects: those that no API's model has, and those that content reads for any API
 _OTHERS = """
 tlsVersion cipherSuite clientProvidedHostHeader reason updatedFields originalRequestID
 originalEventID requestContext tagContext resourceTags principalTags
@@ -45,7 +45,7 @@ AuthenticationMethod SignatureVersion bytesTransferredIn bytesTransferredOut Req
 endpointType awsServingRegion explicitTrustGrant passwordResetRequired
 """
 
-# The fields that are objects, or lists of them.
+# The fields that are objects or lists of objects
 NESTED = frozenset(
     {
         "userIdentity",
@@ -68,12 +68,12 @@ SIGNS = re.compile(r"[\W_]")
 
 @lru_cache(10_000)
 def folded(name: str) -> str:
-    """Return a name in lower case, without spaces and signs."""
+    """Return a name in lower case, without spaces and punctuation."""
     return SIGNS.sub("", name).lower()
 
 
 def is_folded(name: str) -> bool:
-    """Return whether an engine may have changed the case of a name."""
+    """Return whether a query engine may have changed the case of a name."""
     return name.islower() or name.isupper()
 
 

@@ -1,8 +1,8 @@
-"""Objects that tables hold as text: JSON, Athena's notation and Python's.
+"""Parses objects that tables hold as text: in JSON, Athena's notation or Python's.
 
 Athena writes a struct or a map as `{type=IAMUser, arn=…}`, without quotes. The values of a map can
-be JSON themselves, as in CloudTrail Lake, whose parameters are map<string, string>. pandas writes
-an object of a CSV as Python shows it, `{'type': 'IAMUser'}`.
+themselves be JSON, as in CloudTrail Lake, whose parameters are map<string, string>. pandas writes
+objects into CSV as Python literals, `{'type': 'IAMUser'}`.
 """
 
 import ast
@@ -22,14 +22,14 @@ MAX_PYTHON_CHARACTERS = 1024 * 1024
 
 
 class NotationError(ValueError):
-    """Text that is not understood; the message shows how it begins."""
+    """An object as text in an unknown notation; the message shows its beginning."""
 
 
 def parsed(text: str) -> Any:
-    """Return the object or list that a text stands for; a text that is neither, as it is.
+    """Return the object or list that a text represents; any other text unchanged, null as None.
 
     Raises:
-        NotationError: It begins as an object or a list, in a notation that is not known.
+        NotationError: The text begins like an object or a list, but in an unknown notation.
     """
     text = text.strip()
     if text[:1] not in ("{", "["):
@@ -48,7 +48,7 @@ def parsed(text: str) -> Any:
     except RecursionError as error:
         raise NotationError("nested too deeply") from error
     if end != len(text) or (not value and text not in ("{}", "[]")):
-        raise NotationError(f"in a notation that is not known: {text[:60]}")
+        raise NotationError(f"in an unknown notation: {text[:60]}")
     return value
 
 
@@ -66,9 +66,10 @@ def _value(text: str, position: int) -> tuple[Any, int]:
 
 
 def _json_end(text: str, position: int) -> int | None:
-    """Return where the JSON at a position ends; None if what is there is not JSON.
+    """Return where the JSON at a position ends; None if there is none.
 
-    It stays a text, as it is one in the map; `{}` and `[]` are empty in either notation.
+    JSON stays a text, as it is one in the map. `{}` and `[]` do not count as JSON, as they are
+    empty objects and lists in both notations.
     """
     if text.startswith(("{}", "[]"), position):
         return None
@@ -96,7 +97,7 @@ def _entries(text: str, position: int) -> tuple[list[Any], int]:
         if text[position] in "{[":
             entry, position = _value(text, position)
         else:
-            end = ENTRY.match(text, position).end()  # type: ignore[union-attr] # matches nothing too
+            end = ENTRY.match(text, position).end()  # type: ignore[union-attr] # always matches
             entry, position = text[position:end], end
         entries.append(entry)
         position += 2 if text.startswith(", ", position) else 0
@@ -107,5 +108,5 @@ def _entries(text: str, position: int) -> tuple[list[Any], int]:
 
 def _closed(text: str, position: int, bracket: str) -> int:
     if not text.startswith(bracket, position):
-        raise NotationError(f"in a notation that is not known: {text[:60]}")
+        raise NotationError(f"in an unknown notation: {text[:60]}")
     return position + 1

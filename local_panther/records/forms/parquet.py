@@ -1,4 +1,4 @@
-"""Tables as parquet: exports of Athena and CloudTrail Lake; DuckDB reads them."""
+"""Reads tables as parquet, with DuckDB: exports of Athena and CloudTrail Lake."""
 
 import contextlib
 import itertools
@@ -10,14 +10,14 @@ import duckdb
 from local_panther.errors import one_line
 from local_panther.records.containers import Skip, Source, UnreadableFile, copied
 from local_panther.records.forms.columns import Columns
-from local_panther.records.forms.csv import read_rows, tell_missing
+from local_panther.records.forms.csv import read_rows, report_missing
 from local_panther.records.forms.json_values import parse_json
 from local_panther.records.forms.parsing import REFUSED_FORM, RecordBatch
 from local_panther.records.forms.recognise import has_record
 
 BATCH_ROWS = 1000
 MEMORY_LIMIT = "512MB"
-# Older writers of Hive, Impala and Spark leave out that a byte array is text.
+# Older writers of Hive, Impala and Spark do not mark byte arrays as text.
 TABLE = "read_parquet(?, binary_as_string = true)"
 
 
@@ -25,9 +25,9 @@ def read_parquet(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
     """Yield the rows of a table as batches of records.
 
     Raises:
-        UnreadableFile: After everything that could be read was yielded.
+        UnreadableFile: The file is broken; everything readable was yielded before.
     """
-    # With one thread: this process may still fork workers.
+    # One thread only, as this process may still fork workers.
     config: Any = {
         "threads": 1,
         "memory_limit": MEMORY_LIMIT,
@@ -38,14 +38,14 @@ def read_parquet(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
             described = connection.execute(f"DESCRIBE FROM {TABLE}", [path]).fetchall()
             names = [column[0] for column in described]
             columns = Columns(names)
-            # As JSON, in which times and nested values of any type are text that json reads.
+            # As JSON, in which times and nested values of any type can be parsed alike.
             connection.execute(f"SELECT to_json(t) FROM {TABLE} t", [path])
             rows = _rows(connection)
             first = next(rows, [])
             if columns.refused:
                 skip(source.name, REFUSED_FORM, columns.refused)
             elif columns.is_cloudtrail or any(map(has_record, first)):
-                tell_missing(columns, source.name, skip)
+                report_missing(columns, source.name, skip)
                 yield from _batches(itertools.chain([first], rows), columns, source.name, skip)
             else:
                 skip(source.name, REFUSED_FORM, f"parquet with columns {', '.join(names)[:200]}")

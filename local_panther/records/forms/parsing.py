@@ -1,4 +1,4 @@
-"""Parses JSON documents into batches of values, each with its place."""
+"""Parses JSON documents into batches of records with their places."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -27,17 +27,17 @@ NOT_AN_OBJECT = "record is not an object"
 MAX_DEPTH = 8  # forms within forms
 TOO_DEEP = Holding(refused=f"CloudTrail within more than {MAX_DEPTH} other forms; unpack it first")
 
-Position = Callable[[int], str]  # where a value is, by its index in the batch
+Position = Callable[[int], str]  # returns the place of a value, given its index in the batch
 
 
 @dataclass(frozen=True)
 class RecordBatch:
-    """Parsed values that are beside each other: records, or what holds them.
+    """Consecutive parsed values: records, or other values that contain them.
 
     Attributes:
-        records: Objects of simdjson, which are read where they are in the text, or plain ones.
-        position: Where a record is, by its index.
-        is_envelope: True if AWS' envelope says that they are records.
+        records: Objects of simdjson, which read the text in place, or plain Python objects.
+        position: Returns the place of a record, given its index.
+        is_envelope: True if they come from AWS' envelope, and so must be records.
     """
 
     records: list[Any]
@@ -51,31 +51,31 @@ class RecordBatch:
 
 
 def batches(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch]:
-    """Yield the values of a document, those of an AWS envelope in place of the envelope.
+    """Yield the values of a document; for an AWS envelope, its records.
 
     Args:
         document: One JSON document, or several lines of one document each.
         name: The file, for the records' places.
         skip: Called for each part that is not JSON.
     """
-    # A whole file on one line, as AWS delivers it, is not split: that would copy it all.
+    # A file of a single line, as AWS delivers it, is not split, as that would copy all of it.
     is_one_line = document.line == 1 and b"\n" not in document.text
     if document.is_lines and not is_one_line:
-        yield from _of_lines(document, name, skip)
+        yield from _parsed_lines(document, name, skip)
     else:
-        yield from _of_text(document.text, name, skip)
+        yield from _parsed_text(document.text, name, skip)
 
 
 def unwrapped(
     batch: RecordBatch, skip: Skip, other: Other, depth: int = 0
 ) -> Iterator[RecordBatch]:
-    """Yield the records of a batch, however they are held.
+    """Yield the records of a batch, at any depth.
 
     Args:
         batch: Values of any form.
         skip: Called for each value that cannot be read.
         other: Called for each value that is not CloudTrail, with its kind.
-        depth: How many forms are around the batch.
+        depth: Number of forms around the batch.
     """
     records: list[tuple[Any, str]] = []
     inner: list[tuple[Any, str]] = []
@@ -98,21 +98,21 @@ def unwrapped(
         elif found.other:
             other(found.other)
         else:
-            number = _numbered(where) if found.is_list else lambda _, where=where: where
-            inner += [(item, number(index)) for index, item in enumerate(found.items)]
+            position = _record_number(where) if found.is_list else lambda _, where=where: where
+            inner += [(item, position(index)) for index, item in enumerate(found.items)]
             texts += [(text, where) for text in found.texts]
-    _tell_leaves(leaves, skip, other, are_among_records=bool(records) or batch.is_envelope)
-    inner += _of_texts(texts, skip)
+    _report_leaves(leaves, skip, other, are_among_records=bool(records) or batch.is_envelope)
+    inner += _parsed_texts(texts, skip)
     if records:
         yield _batch(records)
     if inner:
         yield from unwrapped(_batch(inner), skip, other, depth + 1)
 
 
-def _tell_leaves(
+def _report_leaves(
     leaves: list[tuple[Any, str]], skip: Skip, other: Other, *, are_among_records: bool
 ) -> None:
-    """Report values that are not objects: broken records, or a list of something else."""
+    """Report values that are not objects: as broken records, or as one list of other data."""
     if not are_among_records:
         if leaves:
             other(NOT_CLOUDTRAIL)
@@ -125,24 +125,24 @@ def _batch(placed: list[tuple[Any, str]]) -> RecordBatch:
     return RecordBatch([value for value, _ in placed], lambda index: placed[index][1])
 
 
-def _of_texts(texts: list[tuple[str, str]], skip: Skip) -> Iterator[tuple[Any, str]]:
-    """Parse texts that are a JSON value each: all of them as one array if they are valid."""
+def _parsed_texts(texts: list[tuple[str, str]], skip: Skip) -> Iterator[tuple[Any, str]]:
+    """Parse texts of one JSON value each: as one array if all are valid, else one by one."""
     encoded = [(text.encode(errors="replace"), where) for text, where in texts]
     values = _array(b"[" + b",".join(text for text, _ in encoded) + b"]")
     if len(values) == len(encoded):
         yield from zip(values, (where for _, where in encoded), strict=True)
         return
     for text, where in encoded:
-        for batch in _of_text(text, where, skip):
+        for batch in _parsed_text(text, where, skip):
             yield from batch.each()
 
 
-def _of_lines(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch]:
-    """Parse a document a line: all of them as one array if they are valid, else each by itself."""
+def _parsed_lines(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch]:
+    """Parse lines of one document each: as one array if all are valid, else one by one."""
     lines = document.text.split(b"\n")
     filled = [(number, line) for number, line in enumerate(lines, document.line) if line.strip()]
     if document.line == 1 and len(filled) == 1:
-        yield from _of_text(filled[0][1], name, skip)
+        yield from _parsed_text(filled[0][1], name, skip)
         return
     records = _array(b"[" + b",".join(line for _, line in filled) + b"]")
     if len(records) == len(filled):
@@ -151,13 +151,13 @@ def _of_lines(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch
         return
     found: list[tuple[Any, str]] = []
     for number, line in filled:
-        for batch in _of_text(line, f"{name}, line {number}", skip):
+        for batch in _parsed_text(line, f"{name}, line {number}", skip):
             found += batch.each()
     yield _batch(found)
 
 
 def _array(text: bytes) -> list[Any]:
-    """Parse a JSON array; empty if the text is not valid."""
+    """Parse a JSON array; return an empty list if the text is not valid."""
     try:
         array = simdjson.Parser().parse(text)
     except REFUSED:
@@ -165,26 +165,26 @@ def _array(text: bytes) -> list[Any]:
     return list(array) if isinstance(array, simdjson.Array) else []
 
 
-def _of_text(text: bytes, where: str, skip: Skip) -> Iterator[RecordBatch]:
-    """Parse one document: a record, a list of records, or what holds them."""
+def _parsed_text(text: bytes, where: str, skip: Skip) -> Iterator[RecordBatch]:
+    """Parse one document: a record, a list of records, or a value that contains them."""
     try:
         document = simdjson.Parser().parse(text)
     except REFUSED:
         parts = salvaged(text, lambda place, lost: skip(where + place, NOT_JSON, lost))
         for values, position in parts:
-            yield RecordBatch(values, _positioned(where, position))
+            yield RecordBatch(values, _position_in(where, position))
         return
     if isinstance(document, simdjson.Array):
-        yield RecordBatch(list(document), _numbered(where))
+        yield RecordBatch(list(document), _record_number(where))
     elif is_envelope(document):
-        yield RecordBatch(records_in(document), _numbered(where), is_envelope=True)
+        yield RecordBatch(records_in(document), _record_number(where), is_envelope=True)
     else:
         yield RecordBatch([document], lambda _: where)
 
 
-def _numbered(where: str) -> Position:
+def _record_number(where: str) -> Position:
     return lambda index: f"{where}, record {index + 1}"
 
 
-def _positioned(where: str, position: Position) -> Position:
+def _position_in(where: str, position: Position) -> Position:
     return lambda index: where + position(index)

@@ -1,4 +1,4 @@
-"""Texts that hold CloudTrail: JSON, with or without something before it, and JSON in base64."""
+"""Finds CloudTrail in texts: JSON, JSON after a prefix, and JSON in base64."""
 
 import base64
 import binascii
@@ -7,23 +7,23 @@ import zlib
 
 from local_panther.records.forms.json_values import parse_json
 
-# The names by which a text says that it has a record in it, in any case, and with their quotes
-# escaped as often as JSON was put into JSON, or doubled as in CSV.
+# Names that mark a text with a record in it, in any case. Their quotes may be escaped several
+# times, as in JSON inside JSON, or doubled as in CSV.
 NAMES = r"event_?(?:name|source|version|category)|user_?identity"
 MARK = re.compile(rf"[\"\\]+(?:{NAMES})[\"\\.]+", re.IGNORECASE)
 MARK_BYTES = re.compile(MARK.pattern.encode(), re.IGNORECASE)
 
-# What begins with {, [ or gzip's first bytes, in base64.
+# Base64 of data that begins with {, [ or gzip's first bytes
 BASE64 = re.compile(r"(?:[eW][w-z0-9+/_-]|H4sI)[A-Za-z0-9+/_-]{30,}={0,2}")
 BASE64_WITHIN = re.compile(r"[\"\\](?:[eW][w-z0-9+/_-]|H4sI)[A-Za-z0-9+/_-]{60,}")
 BASE64_BYTES = re.compile(BASE64_WITHIN.pattern.encode())
-GZIP_FORMAT = 31  # in zlib's terms: a header, and a window of any size
+GZIP_FORMAT = 31  # zlib's `wbits`: a gzip header, and a window of any size
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
-MAX_PREFIX_CHARACTERS = 1000  # before the JSON: a time, a host, the name of a program
+MAX_PREFIX_CHARACTERS = 1000  # before the JSON: a time, a host, a program's name
 
 
 def may_hold(text: bytes) -> bool:
-    """Return whether JSON may have a record in it: most JSON of other logs need not be searched."""
+    """Return whether JSON may contain a record; most JSON of other logs need not be searched."""
     lower = text.lower()
     is_named = any(name in lower for name in (b"eventname", b"event_name", b"event name"))
     is_refused = b"cloudtrail" in lower or b"class_uid" in lower
@@ -31,7 +31,7 @@ def may_hold(text: bytes) -> bool:
 
 
 def json_within(text: str) -> str:
-    """Return the JSON that a text holds; "" if none of it is CloudTrail's."""
+    """Return the JSON in a text; "" if it contains no CloudTrail."""
     text = text.strip()
     if BASE64.fullmatch(text):
         text = _decoded(text)
@@ -52,7 +52,7 @@ def _is_json(text: str) -> bool:
 
 
 def _decoded(text: str) -> str:
-    """Return what base64 holds, unpacked; "" if it is not valid."""
+    """Decode base64, and unpack gzip in it; return "" if either is not valid."""
     try:
         content = base64.b64decode(text.translate(URL_SAFE) + "==", validate=False)
         if content.startswith(b"\x1f\x8b"):

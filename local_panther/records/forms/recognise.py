@@ -1,8 +1,8 @@
-"""Recognises CloudTrail records in JSON by their structure, whatever is around them.
+"""Recognises CloudTrail records in JSON by their structure, whatever surrounds them.
 
-A record says what it is: it has the eventSource of a service of AWS, an eventName, a time and a
-caller. Anything else is looked into, to a stated depth: objects, lists, tables, and texts that are
-JSON or base64. What holds no record is named and counted.
+A record is recognised by the eventSource of an AWS service, an eventName, a time and a caller. Any
+other value is searched to a limited depth: objects, lists, tables, and texts that are JSON or
+base64. Values without a record are counted by kind.
 """
 
 from collections.abc import Iterable
@@ -25,12 +25,12 @@ from local_panther.records.forms.tables import (
     rows_of_table,
 )
 
-CLOUDTRAIL_LOG_TYPE = "AWS.CloudTrail"  # in what Panther exports
+CLOUDTRAIL_LOG_TYPE = "AWS.CloudTrail"  # the p_log_type of Panther's exports
 NOT_CLOUDTRAIL = "JSON that is not CloudTrail"
 NOT_RECORDS = "log messages that are not CloudTrail"
-LOOK_DEPTH = 32  # how deep records are looked for
+LOOK_DEPTH = 32  # depth to which records are searched for
 
-# CloudTrail's other kinds of events, which have fields of their own or are copies.
+# CloudTrail's other kinds of events, which have other fields or are copies
 OTHER_CATEGORIES = {
     "Insight": "CloudTrail Insight events",
     "Aggregated": "CloudTrail aggregated events",
@@ -41,7 +41,7 @@ OTHER_TYPES = {
     "AwsAggregatedEvent": OTHER_CATEGORIES["Aggregated"],
     "AwsVpceEvent": OTHER_CATEGORIES["NetworkActivity"],
 }
-# By a key that nothing else has; such documents are large, and are not looked into.
+# Documents recognised by a key that nothing else has. They are large and never searched.
 OTHER_KINDS = {
     "digestStartTime": "CloudTrail digests",
     "configurationItems": "AWS Config",
@@ -51,7 +51,7 @@ OTHER_KINDS = {
     "webaclId": "WAF logs",
     "query_timestamp": "Route 53 query logs",
 }
-# By a key of what is around records, where there is none in it.
+# Envelopes without a record, recognised by a key
 EMPTY_KINDS = {
     "detail-type": "EventBridge events of other kinds",
     "logEvents": NOT_RECORDS,
@@ -62,15 +62,15 @@ EMPTY_KINDS = {
 
 @dataclass(frozen=True)
 class Holding:
-    """What a JSON value holds in place of a record.
+    """The contents of a JSON value that is not itself a record.
 
     Attributes:
-        items: Values to look into in turn.
-        texts: JSON as text, each a value of its own.
-        other: The kind of what is not CloudTrail; "" if there are items or texts.
-        refused: What to use instead of a form that cannot be read; "" for all others.
+        items: Values to search next.
+        texts: JSON values as text, to parse and search next.
+        other: The kind of data that is not CloudTrail; "" if there are items or texts.
+        refused: For a form that cannot be read, advice on what to use instead; "" otherwise.
         is_list: True if the items are numbered entries of a list.
-        is_leaf: True if the value is not even an object: an error among records.
+        is_leaf: True if the value is not an object, which is an error among records.
     """
 
     items: list[Any] = field(default_factory=list)
@@ -82,10 +82,10 @@ class Holding:
 
 
 def holding(value: Any) -> Holding | None:
-    """Return what a value holds; None for a record.
+    """Return the contents of a value; None for a record.
 
     Raises:
-        NotationError: An object of a record is text that is not understood.
+        NotationError: A record has an object as text in an unknown notation.
     """
     if is_object(value):
         return _object(value)
@@ -96,10 +96,10 @@ def holding(value: Any) -> Holding | None:
 
 
 def is_record(value: Any) -> bool:
-    """Return whether an object says that it is a CloudTrail record, with names in their own case.
+    """Return whether an object is a CloudTrail record, with names in their own case.
 
-    It says three of four things: a service of AWS as its eventSource, an eventName, a time and a
-    caller. What has another source, such as aws:s3 or a service of another vendor, is none.
+    It must have three of these: an AWS service as its eventSource, an eventName, a time and a
+    caller. An object with another eventSource, such as aws:s3, is not a record.
     """
     source, name = value.get("eventSource"), value.get("eventName")
     has_source = isinstance(source, str) and source != ""
@@ -113,7 +113,7 @@ def is_record(value: Any) -> bool:
 
 
 def has_caller(record: Any) -> bool:
-    """Return whether a record says who called, or is of a kind that need not."""
+    """Return whether a record names its caller, or is of a type that has none."""
     identity = record.get("userIdentity")
     if identity is not None and (not hasattr(identity, "__len__") or len(identity)):
         return True
@@ -123,16 +123,16 @@ def has_caller(record: Any) -> bool:
 
 
 def other_kind(record: Any) -> str:
-    """Return which of CloudTrail's other kinds of events an object is; "" for a record."""
+    """Return the kind of CloudTrail's other events, such as Insight; "" for an ordinary record."""
     kind = record.get("eventType")
-    if isinstance(kind, str):  # a record has a type, and most have a category
+    if isinstance(kind, str):  # all records have a type, and most have a category
         return OTHER_TYPES.get(kind, "")
     category = record.get("eventCategory")
     return OTHER_CATEGORIES.get(category, "") if isinstance(category, str) else ""
 
 
 def is_envelope(value: Any) -> bool:
-    """Return whether a value is what AWS delivers: `{"Records": […]}`."""
+    """Return whether a value is AWS' envelope, `{"Records": […]}`."""
     if not is_object(value) or value.get("eventName") is not None:
         return False
     records = value.get("Records")
@@ -140,7 +140,7 @@ def is_envelope(value: Any) -> bool:
 
 
 def records_in(envelope: Any) -> list[Any]:
-    """Return the records of an envelope; the last list of two that have the same key."""
+    """Return the records of an envelope; if its key is repeated, those of the last list."""
     is_repeated = not isinstance(envelope, dict) and list(envelope).count("Records") > 1
     return list((plain(envelope) if is_repeated else envelope)["Records"])
 
@@ -166,7 +166,7 @@ def _object(value: Any) -> Holding | None:
 
 
 def _has_columns(value: Any) -> bool:
-    """Return whether the eventName of an object is a column of names, and not a name."""
+    """Return whether the eventName of an object is a column of names instead of a name."""
     name = value.get("eventName")
     return is_list(name) or is_object(name)
 
@@ -188,7 +188,7 @@ def _has_other_time(value: Any) -> bool:
 
 
 def _row(value: Any) -> Holding | None:
-    """Return the record of an object whose names were folded, flattened or put under a prefix."""
+    """Return the record of an object whose names were folded, flattened or prefixed."""
     names = list(value)
     if not any(folded(name).endswith("eventname") for name in names):
         return None
@@ -205,9 +205,9 @@ def _row(value: Any) -> Holding | None:
 
 
 def _held(value: Any) -> Holding | None:
-    """Return what an object holds records in: a table, lists, a text, or objects.
+    """Return the parts of an object that contain records: a table, lists, a text, or objects.
 
-    One text is enough: the others are the same record in other words.
+    Of several texts only one is returned, as the others repeat the same record.
     """
     if rows := rows_of_table(value):
         return Holding(items=list(rows), is_list=True)
@@ -249,7 +249,7 @@ def _holds(value: Any) -> bool:
 
 
 def has_record(value: Any, depth: int = LOOK_DEPTH) -> bool:
-    """Return whether a value is or holds a CloudTrail record, or one of its other kinds."""
+    """Return whether a value is or contains a CloudTrail record or another CloudTrail event."""
     if isinstance(value, str):
         return _holds(value)
     if not depth:
@@ -289,7 +289,7 @@ def _name_of(value: Any) -> str:
 
 
 def _refusal(value: Any) -> str:
-    """Return what to use instead of another product's schema; "" for what is not CloudTrail."""
+    """Return what to use instead of another product's schema; "" for objects of no such schema."""
     names = {folded(key) for key in value}
     for key in ("aws", "_source", "event"):
         if is_object(inner := value.get(key)):

@@ -1,7 +1,7 @@
-"""Reads what can be read of JSON that the fast parser refuses.
+"""Reads JSON that simdjson refuses.
 
-That is broken JSON, of which every record is read that is valid by itself, and valid JSON beyond
-the fast parser: documents one behind the other, numbers of many digits.
+This can be broken JSON, of which every valid record is read, or valid input that simdjson does not
+accept: concatenated documents, and numbers of many digits.
 """
 
 import re
@@ -10,36 +10,38 @@ from typing import Any
 
 from local_panther.records.forms.json_values import DECODER
 
-# The list that a document is, or holds under one key: {"Records": [
+# The start of a list that is the document, or the value of its only key: {"Records": [
 LIST_START = re.compile(r'\s*(?:\{\s*"\w+"\s*:\s*)?\[\s*')
 SEPARATOR = re.compile(r"[\s,]*")
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 LIST_KEY = re.compile(r'"(?:Records|Events|events|logEvents|results)"\s*:\s*\[\s*')
-HEAD_CHARACTERS = 64 * 1024  # in which the key of a list is looked for
+HEAD_CHARACTERS = 64 * 1024  # searched for the key of a list
 FIRST_KEY = re.compile(r'\{\s*"(\w+)"')
 USUAL_FIRST_KEY = "eventVersion"
 CLOSING = {"{": "}", "[": "]"}
 BATCH_VALUES = 1000
-MAX_VALUE_CHARACTERS = 4 * 1024 * 1024  # of a broken record: CloudTrail's have at most 1 MB
-MAX_GAPS = 1000  # in one document; behind them it is given up
+MAX_VALUE_CHARACTERS = 4 * 1024 * 1024  # of a broken record; CloudTrail's have at most 1 MB
+MAX_GAPS = 1000  # in one document; parsing stops after that many
 
-Lost = Callable[[str, str], None]  # takes the place in the document, and what is wrong
-Values = tuple[list[Any], Callable[[int], str]]  # and the place of each by its index
+Lost = Callable[[str, str], None]  # reports an unread part: its place in the document, the reason
+Values = tuple[list[Any], Callable[[int], str]]  # the second returns the place, given the index
 
 
 def salvaged(text: bytes, lost: Lost) -> Iterator[Values]:
     """Yield the valid values of a document in batches.
 
-    After a broken record the reading goes on with the next one.
+    After a broken record, reading continues with the next record.
 
     Args:
         text: The document.
-        lost: Called for each part that is not valid, with its size.
+        lost: Called for each invalid part, with its size.
     """
     return _Salvage(text.decode("utf-8", errors="replace").removeprefix("\ufeff"), lost).values()
 
 
 class _Salvage:
+    """The reading of one document."""
+
     def __init__(self, text: str, lost: Lost) -> None:
         self._text = text
         self._lost = lost
@@ -48,7 +50,7 @@ class _Salvage:
         self._entry_start = re.compile("")
 
     def values(self) -> Iterator[Values]:
-        """Yield documents one behind the other, and the entries of a broken list."""
+        """Yield concatenated documents, and the entries of a broken list."""
         position, number = self._after_space(0), 0
         while position < len(self._text):
             try:
@@ -56,16 +58,16 @@ class _Salvage:
             except (ValueError, RecursionError) as error:
                 start = self._list_start(position)
                 if start is None:
-                    self._lose(position, len(self._text), "", error)
+                    self._report(position, len(self._text), "", error)
                     return
                 yield from self._entries(start.end())
                 return
             number += 1
             is_only = number == 1 and self._after_space(end) == len(self._text)
             if isinstance(value, list):
-                yield value, _numbered(0)
+                yield value, _numbered_after(0)
             else:
-                yield [value], (lambda _: "") if is_only else _numbered(number - 1)
+                yield [value], (lambda _: "") if is_only else _numbered_after(number - 1)
             position = self._after_space(end)
 
     def _entries(self, position: int) -> Iterator[Values]:
@@ -77,7 +79,7 @@ class _Salvage:
         numbers: list[int] = []
         number = 0
         while position < len(self._text) and self._gaps < MAX_GAPS:
-            if self._text[position] in "]}":  # the end of the list, and of what holds it
+            if self._text[position] in "]}":  # the end of the list, or of the object around it
                 position = self._after_space(position + 1)
                 continue
             number += 1
@@ -87,22 +89,22 @@ class _Salvage:
                 numbers.append(number)
             except (ValueError, RecursionError) as error:
                 end = self._next(position)
-                self._lose(position, end, f", record {number}", error)
+                self._report(position, end, f", record {number}", error)
             position = self._after_space(end)
             if len(found) == BATCH_VALUES:
-                yield found, _placed(numbers)
+                yield found, _numbered(numbers)
                 found, numbers = [], []
         if found:
-            yield found, _placed(numbers)
+            yield found, _numbered(numbers)
         if position < len(self._text):
-            rest = ValueError("the rest was given up")
-            self._lose(position, len(self._text), f", record {number + 1}", rest)
+            rest = ValueError(f"parsing stopped after {MAX_GAPS} errors")
+            self._report(position, len(self._text), f", record {number + 1}", rest)
 
     def _next(self, position: int) -> int:
         """Return where the entry after a broken one begins, or where the broken one ends."""
         end = self._balanced_end(position)
         start = self._entry_start.search(self._text, position + 1)
-        # A string that never ends can hide the brackets of the entries behind it.
+        # An unterminated string can hide the brackets of the following entries.
         if end and self._follows_entry(end) and (start is None or end <= start.start()):
             return end
         return start.start() if start else len(self._text)
@@ -114,11 +116,11 @@ class _Salvage:
         )
 
     def _follows_entry(self, position: int) -> bool:
-        """Return whether what is at a position can follow an entry of a list."""
+        """Return whether the text at a position can follow an entry of a list."""
         return self._text[position : position + 64].lstrip()[:1] in (",", "]", "")
 
     def _balanced_end(self, position: int) -> int | None:
-        """Return where the brackets that open at a position are closed again."""
+        """Return where the brackets that open at a position are closed; None if they are not."""
         open_brackets: list[str] = []
         for token in TOKEN.finditer(self._text, position, position + MAX_VALUE_CHARACTERS):
             bracket = token.group()
@@ -135,16 +137,16 @@ class _Salvage:
         separator = SEPARATOR.match(self._text, position)
         return separator.end() if separator else position
 
-    def _lose(self, start: int, end: int, place: str, error: Exception) -> None:
+    def _report(self, start: int, end: int, place: str, error: Exception) -> None:
         self._gaps += 1
         is_deep = isinstance(error, RecursionError)
         reason = "nested too deeply" if is_deep else str(error).split(": line")[0]
         self._lost(place, f"{reason} ({end - start:,} characters not read)")
 
 
-def _numbered(before: int) -> Callable[[int], str]:
+def _numbered_after(before: int) -> Callable[[int], str]:
     return lambda index: f", record {before + index + 1}"
 
 
-def _placed(numbers: list[int]) -> Callable[[int], str]:
+def _numbered(numbers: list[int]) -> Callable[[int], str]:
     return lambda index: f", record {numbers[index]}"

@@ -1,13 +1,13 @@
-"""CloudTrail in the schemas of other products, which are refused by name.
+"""Refuses CloudTrail in the schemas of other products, by name.
 
-What they leave out or rename is what rules for AWS.CloudTrail read. A replay of them would find
-nobody, so they are an error that says where the original is.
+They leave out or rename fields that rules for AWS.CloudTrail read, so that a replay would match
+nothing. The error says where to find the original records.
 """
 
 from collections.abc import Collection
 
 OCSF = (
-    "Security Lake's schema (OCSF), which lacks what rules for AWS.CloudTrail read; use the "
+    "Security Lake's schema (OCSF), which lacks fields that rules for AWS.CloudTrail read; use the "
     "CloudTrail that the trail delivers to S3"
 )
 ECS = (
@@ -21,10 +21,10 @@ SENTINEL = (
 
 
 def refusal(names: Collection[str]) -> str:
-    """Return what to use instead of a schema that cannot be read; "" for all others.
+    """Return what to use instead of a schema that cannot be read; "" for all other schemas.
 
     Args:
-        names: The names of its columns or keys, folded; nested ones with those around them.
+        names: The folded names of its columns or keys; nested keys are prefixed by their parent.
     """
     if "classuid" in names and "eventname" not in names:
         return OCSF

@@ -1,4 +1,4 @@
-"""Reads one source by what it is: JSON, lines of an export, CSV or parquet."""
+"""Reads a source by its format: JSON, lines of an export, CSV or parquet."""
 
 import json
 import re
@@ -19,7 +19,7 @@ EMPTY = "empty file"
 TOO_LONG = "oversized line"
 MAX_TEXT_BYTES = 256 * 1024 * 1024
 
-# What stands before the JSON of a line: a time in CloudWatch's export to S3, a host in syslog.
+# The prefix of JSON on a line: a time in CloudWatch's export to S3, a host in syslog
 PREFIX = re.compile(rb"[^{\n]{1,1000}(?=\{)")
 STAMP = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z? +(?=\{)")
 BASE64 = re.compile(rb"(?:[eW][w-z0-9+/_-]|H4sI)[A-Za-z0-9+/_-]{60,}[A-Za-z0-9+/=_\s-]*")
@@ -33,7 +33,7 @@ REFUSED_TEXTS = (
         "output of the AWS CLI that is not JSON; use --output json",
     ),
 )
-CUT_TOKEN = 32  # characters at the end of the head that may be the start of something longer
+CUT_TOKEN = 32  # characters at the end of the head that may be an incomplete token
 OTHER_TEXT = (
     (re.compile(rb"version account-id |\d+ \d{12} eni-"), "VPC flow logs"),
     (re.compile(rb"(https?|h2|grpcs|wss?|tls) \d{4}-\d\d-\d\dT"), "load balancer logs"),
@@ -43,20 +43,20 @@ OTHER_FILES = "other files"
 
 
 def read_source(source: Source, skip: Skip, other: Other) -> Iterator[Iterable[RecordBatch]]:
-    """Yield what a source holds, a bounded piece at a time, each as batches of values.
+    """Yield the values of a source, one bounded chunk at a time, each as batches.
 
     Args:
-        source: What to read.
+        source: The source to read.
         skip: Called for each part that cannot be read.
-        other: Called with the kind of what is not CloudTrail.
+        other: Called for each part that is not CloudTrail, with its kind.
 
     Raises:
-        UnreadableFile: After everything that could be read was yielded.
+        UnreadableFile: The source is broken; everything readable was yielded before.
     """
     head = source.head
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(PARQUET):
-        from local_panther.records.forms.parquet import read_parquet  # DuckDB, only if needed
+        from local_panther.records.forms.parquet import read_parquet  # imported late: loads DuckDB
 
         yield from read_parquet(source, skip)
     elif advice := next((advice for pattern, advice in REFUSED_TEXTS if pattern.match(text)), ""):
@@ -86,7 +86,7 @@ def _json(source: Source, skip: Skip) -> Iterator[Iterable[RecordBatch]]:
 
 
 def _named_json(source: Source, skip: Skip) -> Iterator[Iterable[RecordBatch]]:
-    """Read what is JSON by its name, but does not begin as JSON does."""
+    """Read a file that is JSON by its name, but does not begin like JSON."""
     is_blank = True
     for piece in _json(source, skip):
         is_blank = False
@@ -96,7 +96,7 @@ def _named_json(source: Source, skip: Skip) -> Iterator[Iterable[RecordBatch]]:
 
 
 def _prefixed(source: Source, skip: Skip, other: Other) -> Iterator[Iterable[RecordBatch]]:
-    """Read lines that have something before their JSON; other lines are other logs'."""
+    """Read lines of JSON with a prefix; set other lines aside as messages of other logs."""
     for document in documents(source, _lost(source, skip)):
         bare = []
         for line in document.text.split(b"\n"):
@@ -108,16 +108,16 @@ def _prefixed(source: Source, skip: Skip, other: Other) -> Iterator[Iterable[Rec
 
 
 def _text(source: Source) -> Iterator[Iterable[RecordBatch]]:
-    """Read a file that is one text: JSON in base64, or JSON that was put into JSON."""
+    """Read a file that is a text with JSON in it: in base64, or as a JSON string on each line."""
     text = source.stream.read(MAX_TEXT_BYTES).decode(errors="replace")
     for value in ["".join(text.split())] if BASE64.match(text.encode()) else text.splitlines():
         yield [RecordBatch([value], lambda _: source.name)]
 
 
 def _begins_json(head: bytes) -> bool:
-    """Return whether a head is JSON as far as it goes, or names what CloudTrail has.
+    """Return whether a head is the beginning of JSON, or has the names of CloudTrail's fields.
 
-    A log line or a README can begin with a bracket as well.
+    A bracket is not enough, as a log line or a README can begin with one.
     """
     if MARK_BYTES.search(head):
         return True
@@ -151,7 +151,7 @@ def _lost(source: Source, skip: Skip) -> Lost:
 
 
 def _is_named_json(name: str) -> bool:
-    """Return whether a name promises CloudTrail: what it holds is an error if it is not JSON."""
+    """Return whether a file is JSON by its name, so that other contents are an error."""
     name = name.lower()
     for suffix in PACKED_SUFFIXES:
         name = name.removesuffix(suffix)

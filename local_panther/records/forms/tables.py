@@ -1,4 +1,4 @@
-"""Tables in JSON: what the APIs of query engines answer.
+"""Reads tables in JSON, as the APIs of query engines return them.
 
 The names of the columns are one list and each row is another (Athena, Redshift, Snowflake, Trino),
 or a row is a list of its fields (CloudTrail Lake, CloudWatch Logs Insights), or a column is a list
@@ -15,30 +15,30 @@ from local_panther.records.forms.columns import Columns
 NAME_KEYS = ("name", "field", "key", "column", "label")
 NULL_KEYS = ("isNull",)  # Redshift
 MAX_COLUMNS = 2000
-MAX_DEPTH = 4  # from the object that holds a table to its columns and rows
+MAX_DEPTH = 4  # from the object around a table to its columns and rows
 
 Row = Mapping[str, Any]
 
 
 def is_list(value: Any) -> bool:
-    """Return whether a value is a list, in either parser's form."""
+    """Return whether a value is a list, of either parser."""
     return isinstance(value, (list, simdjson.Array))
 
 
 def is_object(value: Any) -> bool:
-    """Return whether a value is a JSON object, in either parser's form."""
+    """Return whether a value is a JSON object, of either parser."""
     return isinstance(value, (dict, simdjson.Object))
 
 
 def plain(value: Any) -> Any:
-    """Return a value of the fast parser as plain Python."""
+    """Return a value of simdjson as plain Python; any other value unchanged."""
     if isinstance(value, simdjson.Array):
         return value.as_list()
     return value.as_dict() if isinstance(value, simdjson.Object) else value
 
 
 def row_of_fields(fields: Any) -> Row | None:
-    """Return a row that is a list of its fields; None for any other list.
+    """Return the row that a list of fields represents; None for any other list.
 
     `[{"field": "eventName", "value": "ListRoles"}, …]` or `[{"eventName": "ListRoles"}, …]`.
     """
@@ -63,7 +63,7 @@ def row_of_fields(fields: Any) -> Row | None:
 
 
 def rows_of_table(value: Any) -> list[Row]:
-    """Return the rows of a table that an object holds; none if it does not hold one."""
+    """Return the rows of the table in an object; an empty list if there is none."""
     lists = [found for found in _lists(value, MAX_DEPTH) if len(found)]
     headers = [names for found in lists if (names := _header(found)) and _fits(names)]
     for names in headers:
@@ -85,7 +85,7 @@ def _fits(names: list[str]) -> bool:
 
 
 def rows_of_columns(value: Mapping[str, Any]) -> list[Row]:
-    """Return the rows of an object whose every field is a column: a list or values by row."""
+    """Return the rows of an object whose fields are columns: lists, or values by row."""
     columns = {name: _column(column) for name, column in value.items()}
     if not columns or any(column is None for column in columns.values()):
         return []
@@ -102,7 +102,7 @@ def _column(value: Any) -> Mapping[Any, Any] | None:
 
 
 def _lists(value: Any, depth: int) -> Iterator[Any]:
-    """Yield the lists in an object, however deep they are in other objects."""
+    """Yield the lists in an object and in the objects inside it."""
     if is_list(value):
         yield value
     elif is_object(value) and depth:
@@ -111,7 +111,7 @@ def _lists(value: Any, depth: int) -> Iterator[Any]:
 
 
 def _header(entries: Any) -> list[str]:
-    """Return the names of columns that a list gives; none for any other list."""
+    """Return the column names in a list; an empty list if it is not a list of names."""
     if not 1 < len(entries) <= MAX_COLUMNS:
         return []
     names = [_column_name(entry) for entry in entries] if _column_name(entries[0]) else []
@@ -119,7 +119,7 @@ def _header(entries: Any) -> list[str]:
 
 
 def _column_name(entry: Any) -> str:
-    """Return the name of a column: a text, or what an object calls its name; "" for no column."""
+    """Return the name of a column: a text, or the name in an object; "" if it is not a column."""
     if isinstance(entry, str):
         return entry
     if not is_object(entry):
