@@ -132,7 +132,9 @@ class TestRule:
         assert outcome.signals == {"Test.bad": 3}
 
     @pytest.mark.parametrize("name", [name for name in CHOSEN if name != "memory"])
-    def test_a_rule_that_fails_while_it_is_imported_is_reported_by_file(self, tmp_path, trail, name):
+    def test_a_rule_that_fails_while_it_is_imported_is_reported_by_file(
+        self, tmp_path, trail, name
+    ):
         body = indented(FAILING[name], 0) + "\ndef rule(event):\n    return True\n"
         content = write_rules(tmp_path / "content", bad=body, good=GOOD)
         outcome = replayed(trail, content=content)

@@ -1,4 +1,4 @@
-"""Records of files that are delivered one after the other come as if all had been read at once."""
+"""Reading files as they are delivered yields the same records as reading all of them at once."""
 
 from random import Random
 
@@ -19,7 +19,7 @@ WAITING = 100.0
 
 
 def seen(records) -> list[tuple]:
-    """What is the same however records are numbered."""
+    """Return what does not depend on how records are numbered."""
     return [(r.time, r.name, r.raw, r.where.partition(",")[0]) for r in records]
 
 
@@ -30,13 +30,13 @@ def at_once(paths: list[str], size: int) -> tuple[list[Record], Tally]:
 
 
 def delivered(arrivals: Arrivals, paths: list[str]) -> list[Record]:
-    """What is processed for good."""
+    """Return the records that are settled."""
     return [*arrivals.read(paths), *arrivals.settle()]
 
 
 @settings(max_examples=examples(300, 10_000))
 @given(st.integers(0, 10**9), st.integers(2, 8), st.sampled_from([4, 12, 1000]))
-def test_what_is_settled_and_what_waits_is_what_one_reading_yields(
+def test_settled_and_waiting_records_equal_those_of_reading_all_at_once(
     tmp_path_factory, seed, count, size
 ):
     random = Random(seed)
@@ -88,7 +88,7 @@ def files(folder, *times: list[float]) -> list[str]:
     ]
 
 
-def test_files_that_overlap_within_the_wait_can_come_in_any_order(tmp_path):
+def test_files_that_overlap_within_the_wait_may_arrive_in_any_order(tmp_path):
     first, second, third = files(tmp_path, [0, 60], [30, 90], [70, 300])
     arrivals = Arrivals(Tally(), waiting_seconds=WAITING)
     assert not delivered(arrivals, [first])
@@ -103,7 +103,7 @@ def test_files_that_overlap_within_the_wait_can_come_in_any_order(tmp_path):
     assert [record.time - START for record in arrivals.rest()] == [0, 30, 60, 70, 90, 300]
 
 
-def test_a_record_that_a_file_in_front_repeats_is_not_taken_from_the_one_behind(tmp_path):
+def test_a_duplicate_is_kept_in_the_file_that_sorts_first(tmp_path):
     repeated = [call("ListRoles", time=START, eventID="same")]
     first, second = (str(write_lines(tmp_path / name, repeated)) for name in ("1", "2"))
     arrivals = Arrivals(Tally(), waiting_seconds=WAITING)

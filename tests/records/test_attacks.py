@@ -1,4 +1,4 @@
-"""Hostile and broken input costs itself and nothing else."""
+"""Hostile and broken input loses nothing but itself."""
 
 import gzip
 import io
@@ -38,7 +38,7 @@ def read(*paths, wanted=None):
 
 
 def delivered(found):
-    """An AWS file as text: the records may be text already."""
+    """Return an AWS file as text; records that are text already are used as they are."""
     texts = [record if isinstance(record, str) else json.dumps(record) for record in found]
     return '{"Records": [' + ", ".join(texts) + "]}"
 
@@ -53,7 +53,7 @@ BAD_VALUES = {
     "nesting of objects": '{"a":' * 1100 + "1" + "}" * 1100,
     "no value": "",
     "a bare word": "nothing",
-    "an escape that is none": r'"\x"',
+    "an invalid escape": r'"\x"',
     "a control character": '"\x01"',
     "a trailing comma": "[1,]",
 }
@@ -62,7 +62,7 @@ BAD_VALUES = {
 class TestBrokenRecord:
     @pytest.mark.parametrize("value", BAD_VALUES.values(), ids=BAD_VALUES)
     @pytest.mark.parametrize("form", ["envelope", "list", "formatted"])
-    def test_costs_itself_and_not_those_behind_it(self, tmp_path, value, form):
+    def test_a_broken_record_loses_no_other(self, tmp_path, value, form):
         found = records(15)
         found[1] = with_value(found[1], value)
         text = delivered(found)
@@ -78,7 +78,7 @@ class TestBrokenRecord:
         assert problem.where == f"{path}, record 2"
         assert "malformed JSON" in problem.message and "characters not read" in problem.message
 
-    def test_that_never_ends_is_left_at_the_next_record(self, tmp_path):
+    def test_an_unterminated_record_ends_at_the_next_one(self, tmp_path):
         found = [json.dumps(record) for record in records(5)]
         found[2] = found[2][:60]
         path = tmp_path / "a.json"
@@ -87,7 +87,7 @@ class TestBrokenRecord:
         assert ids == ["event-0", "event-1", "event-3", "event-4"]
         assert [p.where for p in tally.problems] == [f"{path}, record 3"]
 
-    def test_with_a_string_that_never_ends_is_left_at_the_next_record(self, tmp_path):
+    def test_a_record_with_an_unterminated_string_ends_at_the_next_one(self, tmp_path):
         found = [json.dumps(record) for record in records(5)]
         found[2] = found[2][:-10]  # within the last string
         path = tmp_path / "a.json"
@@ -96,18 +96,18 @@ class TestBrokenRecord:
         assert ids == ["event-0", "event-1", "event-3", "event-4"]
         assert tally.skipped.total() == 1
 
-    def test_is_counted_each_time(self, tmp_path):
+    def test_each_broken_record_is_counted(self, tmp_path):
         found = [with_value(r, "x") if i % 2 else r for i, r in enumerate(records(21))]
         (tmp_path / "a.json").write_text(delivered(found))
         ids, tally = read(tmp_path)
         assert len(ids) == 11 and tally.skipped["malformed JSON"] == 10
 
-    def test_of_a_thousand_more_than_can_be_is_given_up_with_the_size(self, tmp_path):
+    def test_parsing_stops_after_a_thousand_broken_records(self, tmp_path):
         (tmp_path / "a.json").write_text('{"Records": [' + "x, {} , " * 3000)
         _, tally = read(tmp_path)
         assert "stopped after" in tally.problems[-1].message or tally.skipped.total() > 1000
 
-    def test_within_a_list_under_another_key_costs_itself_too(self, tmp_path):
+    def test_a_broken_record_in_a_list_of_another_key_loses_no_other(self, tmp_path):
         events = [{"EventId": r["eventID"], "CloudTrailEvent": json.dumps(r)} for r in records(4)]
         texts = [json.dumps(event) for event in events]
         texts[1] = texts[1][:-1] + ', "bad": }'
@@ -116,8 +116,8 @@ class TestBrokenRecord:
         assert ids == ["event-0", "event-2", "event-3"] and tally.skipped.total() == 1
 
     @given(st.data())
-    def test_anywhere_leaves_every_other_record(self, tmp_path_factory, data):
-        """Any record is cut short anywhere: all others are read, and one gap or two are told."""
+    def test_a_record_cut_anywhere_loses_no_other(self, tmp_path_factory, data):
+        """Any record is cut anywhere: all others are read, and the loss is reported."""
         texts = [json.dumps(record) for record in records(6)]
         place = data.draw(st.integers(0, 5))
         cut = data.draw(st.integers(1, len(texts[place]) - 1))
@@ -130,9 +130,9 @@ class TestBrokenRecord:
 
 
 class TestUnexpectedError:
-    """What no one thought of costs the record, or the rest of the file, and says so."""
+    """An unexpected error of local-panther is reported; it loses a record or the rest of a file."""
 
-    def test_of_a_record_costs_the_record(self, tmp_path, monkeypatch):
+    def test_an_unexpected_error_loses_one_record(self, tmp_path, monkeypatch):
         added = scan.panther_fields
 
         def failing(record, raw, time):
@@ -148,7 +148,7 @@ class TestUnexpectedError:
         (problem,) = tally.problems
         assert problem.where == f"{path}, record 2" and "RecursionError" in problem.message
 
-    def test_of_an_irregular_record_costs_the_record(self, tmp_path, monkeypatch):
+    def test_an_unexpected_error_in_an_irregular_record_loses_it_alone(self, tmp_path, monkeypatch):
         reading = scan.time_of
         failing = lambda value: 1 // 0 if value == 7 else reading(value)  # noqa: E731
         monkeypatch.setattr(scan, "time_of", failing)
@@ -160,7 +160,7 @@ class TestUnexpectedError:
         (problem,) = tally.problems
         assert problem.where == f"{path}, line 3" and "ZeroDivisionError" in problem.message
 
-    def test_of_a_file_costs_the_rest_of_the_file(self, tmp_path, monkeypatch):
+    def test_an_unexpected_error_in_a_file_loses_no_other_file(self, tmp_path, monkeypatch):
         reading = scan.read_source
 
         def failing(source, skip, other):
@@ -185,7 +185,7 @@ class TestTime:
             "1970-01-01T00:00Z",
         ],
     )
-    def test_that_no_window_can_be_worked_out_for_is_malformed(self, tmp_path, time):
+    def test_a_time_outside_the_supported_years_is_malformed(self, tmp_path, time):
         path = tmp_path / "a.jsonl"
         found = [*records(2), call("ListRoles", eventTime=time, eventID="far")]
         path.write_text("".join(json.dumps(record) + "\n" for record in found))
@@ -195,7 +195,7 @@ class TestTime:
         assert problem.where == f"{path}, line 3" and time[:10] in problem.message
 
     @pytest.mark.parametrize("time", [10**400, -(10**400), 10**30, -1, float("inf"), float("nan")])
-    def test_that_is_a_number_of_any_size_costs_the_record(self, tmp_path, time):
+    def test_an_impossible_number_as_time_loses_one_record(self, tmp_path, time):
         path = tmp_path / "a.jsonl"
         found = [call("ListRoles", eventTime=time), *records(2)]
         path.write_text("".join(json.dumps(record) + "\n" for record in found))
@@ -205,7 +205,7 @@ class TestTime:
         assert problem.where == f"{path}, line 1" and "eventTime" in problem.message
 
     @given(st.datetimes() | st.text(max_size=30).map(str))
-    def test_of_any_kind_ends_no_replay_of_a_record(self, value):
+    def test_every_accepted_time_can_be_moved_by_a_year_and_written(self, value):
         from local_panther.records.event_times import EARLIEST, LATEST
         from local_panther.times import iso, sql_timestamp
 
@@ -214,7 +214,7 @@ class TestTime:
             for moved in (time - 366 * 86_400, time + 366 * 86_400):
                 assert iso(moved) and sql_timestamp(moved)
 
-    def test_in_the_last_minutes_of_9999_ends_no_replay(self, tmp_path):
+    def test_a_time_at_the_end_of_9999_does_not_stop_a_replay(self, tmp_path):
         found = [*records(2), call("ListRoles", eventTime="9999-12-31T23:58:00Z", eventID="far")]
         path = tmp_path / "a.jsonl"
         path.write_text("".join(json.dumps(record) + "\n" for record in found))
@@ -224,10 +224,10 @@ class TestTime:
 
 
 class TestDuplicateKeys:
-    """The last one of two equal keys wins, as in other parsers."""
+    """Of equal keys in an object, the last one wins, as in other parsers."""
 
     @pytest.mark.parametrize("lines", [True, False])
-    def test_in_a_record(self, tmp_path, lines):
+    def test_the_last_of_equal_keys_of_a_record_wins(self, tmp_path, lines):
         text = json.dumps(records(1)[0])[:-1] + ', "awsRegion": "eu-west-1", "eventID": "second"}'
         (tmp_path / "a.json").write_text(text * 1 + "\n" if lines else f'{{"Records": [{text}]}}')
         tally = Tally()
@@ -235,24 +235,24 @@ class TestDuplicateKeys:
         assert record.event()["awsRegion"] == "eu-west-1"
         assert record.event()["eventID"] == "second"
 
-    def test_of_the_records(self, tmp_path):
+    def test_the_last_of_two_lists_of_records_wins(self, tmp_path):
         first, second = (json.dumps(records(1, start=i)) for i in (0, 1))
         (tmp_path / "a.json").write_text(f'{{"Records": {first}, "Records": {second}}}')
         assert read(tmp_path)[0] == ["event-1"]
 
-    def test_of_the_id_by_which_repeated_records_are_told(self, tmp_path):
+    def test_duplicates_are_recognised_by_the_last_of_two_ids(self, tmp_path):
         text = json.dumps(records(1)[0])[:-1]
         both = "".join(f'{text}, "eventID": "{name}"}}\n' for name in ("x", "y"))
         (tmp_path / "a.jsonl").write_text(both)
         assert read(tmp_path)[0] == ["x", "y"]
 
-    def test_of_the_time(self, tmp_path):
+    def test_the_last_of_two_times_wins(self, tmp_path):
         text = json.dumps(records(1)[0])[:-1] + ', "eventTime": "2026-01-05T11:00:00Z"}'
         (tmp_path / "a.jsonl").write_text(text)
         (record,) = Reader(None, Tally()).read([str(tmp_path / "a.jsonl")])
         assert record.time == START + 3600
 
-    def test_of_the_name(self, tmp_path):
+    def test_the_last_of_two_names_wins(self, tmp_path):
         text = json.dumps(call("AssumeRole"))[:-1] + ', "eventName": "ListRoles"}'
         (tmp_path / "a.jsonl").write_text(text)
         (record,) = Reader(frozenset(["AssumeRole", "ListRoles"]), Tally()).read(
@@ -262,7 +262,7 @@ class TestDuplicateKeys:
 
 
 class TestFolder:
-    def test_with_pipes_sockets_and_devices_is_read_without_them(self, tmp_path):
+    def test_pipes_sockets_and_devices_in_a_folder_are_not_read(self, tmp_path):
         (tmp_path / "a.jsonl").write_text(json.dumps(records(1)[0]))
         os.mkfifo(tmp_path / "pipe.json")
         with socket.socket(socket.AF_UNIX) as listener:
@@ -272,18 +272,18 @@ class TestFolder:
         assert ids == ["event-0"] and not tally.skipped
         assert tally.other == {"named pipes, devices and sockets": 3}
 
-    def test_counts_links_to_folders_and_follows_none(self, tmp_path):
+    def test_links_to_folders_are_counted_and_not_followed(self, tmp_path):
         (tmp_path / "a.jsonl").write_text(json.dumps(records(1)[0]))
         (tmp_path / "loop").symlink_to(tmp_path)
         ids, tally = read(tmp_path)
         assert ids == ["event-0"] and tally.other == {"links to folders": 1}
 
-    def test_names_a_link_that_leads_nowhere(self, tmp_path):
+    def test_a_broken_link_is_reported_by_path(self, tmp_path):
         (tmp_path / "a.json").symlink_to(tmp_path / "missing")
         _, tally = read(tmp_path)
         assert tally.problems[0].where == str(tmp_path / "a.json")
 
-    def test_whose_file_becomes_a_pipe_after_it_was_listed_does_not_hold_it(self, tmp_path):
+    def test_a_file_that_becomes_a_pipe_after_listing_does_not_block_reading(self, tmp_path):
         for name in "abc":
             (tmp_path / f"{name}.jsonl").write_text(json.dumps(records(1, start=ord(name))[0]))
         tally = Tally()
@@ -295,7 +295,7 @@ class TestFolder:
         (problem,) = tally.problems
         assert problem.where == str(tmp_path / "b.jsonl") and "regular file" in problem.message
 
-    def test_pipe_that_is_named_itself_is_read(self, tmp_path):
+    def test_a_pipe_named_as_a_path_is_read(self, tmp_path):
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
         content = gzip.compress(json.dumps(records(1)[0]).encode())
@@ -305,13 +305,13 @@ class TestFolder:
         writer.join()
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
-    def test_names_a_folder_that_cannot_be_listed(self, tmp_path):
+    def test_a_folder_that_cannot_be_listed_is_reported(self, tmp_path):
         (tmp_path / "closed").mkdir(mode=0)
         assert "unreadable folder" in read(tmp_path)[1].skipped
 
 
 def bomb(size):
-    """A gzip stream of a single long line, made without holding it."""
+    """Return a gzip stream with one line of `size` bytes, which is never held in memory."""
     buffer = io.BytesIO()
     with gzip.GzipFile(fileobj=buffer, mode="wb", compresslevel=1) as file:
         file.write(json.dumps(records(1)[0]).encode() + b"\n")
@@ -322,7 +322,7 @@ def bomb(size):
 
 
 class TestSize:
-    def test_of_a_line_costs_the_line_and_not_those_behind_it(self, tmp_path, monkeypatch):
+    def test_an_oversized_line_loses_no_other(self, tmp_path, monkeypatch):
         monkeypatch.setattr(documents, "MAX_DOCUMENT_BYTES", 1 << 20)
         monkeypatch.setattr(documents, "PIECE_BYTES", 1 << 16)
         path = tmp_path / "a.jsonl.gz"
@@ -332,7 +332,7 @@ class TestSize:
         (problem,) = tally.problems
         assert problem.where == f"{path}, line 2" and "a line of 5 MB" in problem.message
 
-    def test_of_what_is_packed_again_and_again_is_bounded(self, tmp_path):
+    def test_the_nesting_of_compression_is_limited(self, tmp_path):
         content = json.dumps(records(1)[0]).encode()
         for _ in range(30):
             content = gzip.compress(content)
@@ -340,7 +340,7 @@ class TestSize:
         ids, tally = read(tmp_path)
         assert not ids and "packed more than" in tally.problems[0].message
 
-    def test_of_an_archive_that_holds_itself_is_bounded(self, tmp_path):
+    def test_the_nesting_of_archives_is_limited(self, tmp_path):
         inner = b""
         for _ in range(20):
             buffer = io.BytesIO()
@@ -371,7 +371,7 @@ class TestArchive:
         return buffer.getvalue()
 
     @pytest.mark.parametrize("pack", ["zipped", "tarred"])
-    def test_broken_member_is_named_and_the_others_are_read(self, tmp_path, pack):
+    def test_a_broken_member_is_reported_and_the_others_are_read(self, tmp_path, pack):
         good = [json.dumps(record).encode() for record in records(2)]
         files = {"a.jsonl": good[0], "b.json.gz": gzip.compress(good[1])[:-12], "c.jsonl": good[1]}
         path = tmp_path / "logs"
@@ -382,7 +382,7 @@ class TestArchive:
         assert tally.problems
 
     @pytest.mark.parametrize("pack", ["zipped", "tarred"])
-    def test_that_is_cut_short_is_named(self, tmp_path, pack):
+    def test_a_truncated_archive_is_reported(self, tmp_path, pack):
         files = {f"{i}.jsonl": json.dumps(record).encode() for i, record in enumerate(records(50))}
         path = tmp_path / "logs"
         path.write_bytes(getattr(self, pack)(files)[:-200])
@@ -390,7 +390,7 @@ class TestArchive:
         assert tally.problems
 
     @given(st.sampled_from(["zipped", "tarred"]), st.data())
-    def test_with_any_byte_changed_stops_nothing(self, tmp_path_factory, pack, data):
+    def test_changing_any_byte_of_an_archive_raises_nothing(self, tmp_path_factory, pack, data):
         files = {"a.jsonl": b"{}\n", "b.jsonl": b"[]"}
         content = bytearray(getattr(self, pack)(files))
         content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
@@ -400,7 +400,7 @@ class TestArchive:
 
 
 @given(st.lists(st.sampled_from(["{", "}", "[", "]", ",", '"', "\\", '{"eventName": "x"}', "1"])))
-def test_no_brackets_at_all_stop_the_reading(tmp_path_factory, parts):
+def test_no_sequence_of_brackets_raises(tmp_path_factory, parts):
     path = tmp_path_factory.mktemp("fuzz") / "a.json"
     path.write_text('{"Records": [' + "".join(parts))
     read(path)

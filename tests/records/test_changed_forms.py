@@ -1,7 +1,7 @@
-"""The reference attack as engines and exports change it: three alerts always, or a refusal.
+"""The reference attack, as query engines and exports change it, gives three alerts or is refused.
 
-The shapes are folded, flattened, written as text and wrapped, by rules and at random; the files of
-`../shared/cases/inputs` are tried as well, where that folder is.
+Names are folded, objects flattened or written as text, and records wrapped, in fixed and random
+combinations. The files of `../shared/cases/inputs` are tested as well, if that folder exists.
 """
 
 import base64
@@ -47,7 +47,10 @@ def assumed(name, time, **fields):
 
 
 def reference():
-    """One attack, with three alerts: twelve roles deny, one of them and a blocklisted one open."""
+    """Return an attack with three alerts.
+
+    Twelve roles deny, then one of them and a blocklisted role are assumed.
+    """
     found = [
         call("ListRoles", time=START + 60),
         *(denied(role_arn(f"Role{i:02}"), time=START + 120 + 10 * i) for i in range(12)),
@@ -211,7 +214,7 @@ def beside(record):
 
 
 def athena(record):
-    """A row of CloudTrail Lake as Athena shows it: maps of texts, of which some are JSON."""
+    """Return a row of CloudTrail Lake as Athena shows it: maps of texts, some of them JSON."""
     row = {key.lower(): value for key, value in record.items()}
     for name in ("requestParameters", "responseElements"):
         if value := record.get(name):
@@ -236,7 +239,7 @@ def events(content, folder):
 
 
 def essence(event):
-    """What rules and the verdict read of an event about roles."""
+    """Return the fields that rules and the verdict read from an event about roles."""
     names = ("eventID", "eventName", "eventSource", "eventTime", "errorCode", "errorMessage")
     identity = event["userIdentity"]
     response = event.get("responseElements") or {}
@@ -299,7 +302,7 @@ def test_any_change_in_any_wrapper_is_read_or_refused(tmp_path_factory, change, 
         value = WRAPPERS[name](value)
     found, tally = events(json.dumps(value).encode(), folder)
     if tally.problems:
-        assert len(wrappers) > 2  # two layers a wrapper at most, and eight are read
+        assert len(wrappers) > 2  # a wrapper has at most two layers, and eight are read
         assert "within more than 8" in tally.problems[0].message
     else:
         assert [essence(event) for event in found] == [essence(event) for event in expected]
@@ -345,20 +348,20 @@ class TestColumns:
             ("region", None),
         ],
     )
-    def test_know_where_their_values_are(self, name, path):
+    def test_a_column_name_maps_to_the_path_of_its_field(self, name, path):
         assert path_of(name) == path
 
-    def test_of_another_products_schema_are_refused(self):
+    def test_columns_of_another_products_schema_are_refused(self):
         assert "Sentinel" in Columns(["EventName", "UserIdentityType", "EventTypeName"]).refused
         assert "Elastic" in Columns(["@timestamp", "aws.cloudtrail.event_version"]).refused
 
-    def test_of_an_api_get_their_names_from_its_model(self, tmp_path):
+    def test_parameters_get_their_names_from_the_model_of_the_api(self, tmp_path):
         record = call("StopInstances", eventSource="ec2.amazonaws.com")
         record["requestParameters"] = {"skipOsShutdown": True, "hibernate": False}
         ((event,), _) = events(lines([folded(record, str.lower)]), tmp_path)
         assert event["requestParameters"] == record["requestParameters"]
 
-    def test_keep_a_policy_as_the_text_that_it_is(self, tmp_path):
+    def test_a_policy_stays_a_text(self, tmp_path):
         policy = json.dumps({"Version": "2012-10-17", "Statement": []})
         record = call("UpdateAssumeRolePolicy")
         record["requestParameters"] = {"roleName": "Role0", "policyDocument": policy}
@@ -369,11 +372,11 @@ class TestColumns:
 
 class TestNotation:
     @pytest.mark.parametrize("text", ["{IAMUser, AIDAEXAMPLE}", "{a", "[{a=b", "{'a': "])
-    def test_that_is_not_known_is_an_error(self, text):
+    def test_an_unknown_notation_is_an_error(self, text):
         with pytest.raises(NotationError, match="unknown"):
             parsed(text)
 
-    def test_that_is_not_known_names_the_row_and_the_field(self, tmp_path):
+    def test_the_error_of_an_unknown_notation_names_row_and_field(self, tmp_path):
         rows = [stringified(record) for record in reference()[:2]]
         rows[1]["userIdentity"] = "{IAMUser, AIDAEXAMPLE}"
         found, tally = events(table(rows), tmp_path)
@@ -382,7 +385,7 @@ class TestNotation:
         assert "userIdentity is in an unknown notation" in tally.problems[0].message
 
     @given(st.text(alphabet="{}[]=, abc\"'\\", max_size=40))
-    def test_of_any_kind_is_a_value_or_an_error(self, text):
+    def test_any_text_is_parsed_or_refused(self, text):
         with contextlib.suppress(NotationError):
             parsed(text)
 
@@ -411,14 +414,14 @@ class TestNotation:
     ],
     ids=str,
 )
-def test_a_time_is_read_in_every_spelling_of_an_engine(text):
+def test_times_are_read_in_the_formats_of_query_engines(text):
     assert time_of(text) == START
 
 
 @pytest.mark.parametrize(
     "text", ["01/05/2026 10:00:00", "1/5/2026 10:00:00 AM", "2026-01-05", "", 7]
 )
-def test_a_time_that_depends_on_who_reads_it_is_none(text):
+def test_ambiguous_times_are_not_read(text):
     assert time_of(text) is None
 
 
@@ -431,7 +434,7 @@ def test_a_time_that_depends_on_who_reads_it_is_none(text):
         "".join("\t".join(["EVENTS", *entry.values()]) + "\n" for entry in lookup_entries()),
     ],
 )
-def test_what_the_aws_cli_writes_in_place_of_json_is_refused_by_name(tmp_path, text):
+def test_output_of_the_aws_cli_other_than_json_is_refused_with_advice(tmp_path, text):
     found, tally = events(text.encode(), tmp_path)
     assert not found
     (problem,) = tally.problems
@@ -446,7 +449,7 @@ def test_records_without_a_caller_are_an_error(tmp_path):
     assert "records without a caller" in problem.message
 
 
-def test_a_call_that_is_recorded_twice_counts_once(tmp_path):
+def test_addenda_and_network_events_of_a_call_are_not_counted_again(tmp_path):
     found = reference()
     addendum = {"reason": "UPDATED_DATA"}
     copies = [
@@ -487,29 +490,29 @@ SET_ASIDE = {
 def case(name):
     path = CASES / name
     if not path.exists():
-        pytest.skip(f"{path} is missing: the cases are kept beside the repository")
+        pytest.skip(f"{path} is missing: the shared cases are not part of the repository")
     return path
 
 
 @pytest.mark.parametrize("name", THREE_ALERTS)
-def test_a_case_from_outside_gives_the_three_alerts(name):
+def test_a_shared_case_gives_the_three_alerts(name):
     assert severities(case(name)) == ALERTS
 
 
 @pytest.mark.parametrize("name", SET_ASIDE)
-def test_a_case_from_outside_is_set_aside_under_its_name(name):
+def test_a_shared_case_is_set_aside_by_kind(name):
     tally = Tally()
     assert not list(Reader(None, tally).read(find_files([str(case(name))], tally)))
     assert tally.other == SET_ASIDE[name] and not tally.problems and not tally.records
 
 
-def test_the_case_of_another_schema_is_refused_by_name():
+def test_the_shared_case_of_another_schema_is_refused_by_name():
     outcome = replayed(case("ecs-without-original.ndjson"))
     assert not outcome.complete and not outcome.tally.records
     assert "Elastic's schema (ECS) without event.original" in str(outcome.tally.problems[0])
 
 
-def test_the_case_of_copies_counts_each_call_once():
+def test_the_shared_case_of_copies_counts_each_call_once():
     from local_panther.roles.settings import shipped_settings
     from local_panther.roles.summary import summarised
 

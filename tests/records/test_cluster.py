@@ -1,4 +1,4 @@
-"""A cluster: a real Dask scheduler and workers, on this machine, with S3 by moto's server."""
+"""Reading with a cluster: a real Dask scheduler and workers on this machine, and moto as S3."""
 
 import contextlib
 import gzip
@@ -37,7 +37,7 @@ FILES = 60
 
 @contextlib.contextmanager
 def _scheduler(folder):
-    """Run a scheduler and give the file by which workers and clients find it."""
+    """Run a scheduler and yield the file by which workers and clients find it."""
     with _scheduler_process(folder) as (file, _):
         yield file
 
@@ -73,7 +73,7 @@ def _dask(*arguments, environment=(), folder=None):
 
 @contextlib.contextmanager
 def _worker(scheduler, name, **options):
-    """A worker, whose scheduler has forgotten it at the end."""
+    """Run a worker; at the end, wait until the scheduler has removed it."""
     with _started_worker(scheduler, name, **options) as process:
         yield process
     while name in _names(scheduler):
@@ -82,7 +82,7 @@ def _worker(scheduler, name, **options):
 
 @contextlib.contextmanager
 def _started_worker(scheduler, name, **options):
-    """A worker without a nanny, so that nobody starts it again if it is killed."""
+    """Run a worker without a nanny, which would restart it if it is killed."""
     arguments = ["worker", "--scheduler-file", scheduler, "--no-nanny", "--nthreads", "1"]
     with _dask(*arguments, "--no-dashboard", "--name", name, **options) as process:
         while name not in _names(scheduler):
@@ -105,7 +105,7 @@ def _address(scheduler):
 
 @pytest.fixture(scope="module")
 def address(s3_endpoint, tmp_path_factory):
-    """The address of a scheduler with two workers, who find the bucket by their own environment."""
+    """Yield the address of a scheduler with two workers that have their own AWS configuration."""
     environment = s3_environment(s3_endpoint)
     with (
         _scheduler(tmp_path_factory.mktemp("two")) as scheduler,
@@ -116,14 +116,14 @@ def address(s3_endpoint, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def a_batch_for_each_file(monkeypatch):
+def one_batch_for_each_file(monkeypatch):
     for name in ("BATCH_BYTES", "S3_BATCH_BYTES"):
         monkeypatch.setattr(workers, name, 1)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Files with records that come twice here and there, broken files and others."""
+    """Return a folder of files with some duplicate records, some broken files and a README."""
     random = Random(1)
     names = ("AssumeRole", "ListRoles", "DescribeInstances")
     for number in range(FILES):
@@ -144,7 +144,7 @@ def read(path, **options):
     return list(Reader(WANTED, tally, s3=s3, **options).read(files)), tally
 
 
-def test_finds_what_this_process_finds_in_s3_and_in_folders(address, bucket, folder):
+def test_a_cluster_finds_the_same_records_as_this_process(address, bucket, folder):
     for path in (folder, upload(bucket, folder)):
         expected = read(path)
         assert len(expected[0]) > 300 and expected[1].skipped and expected[1].duplicates
@@ -156,7 +156,7 @@ def test_paths_are_relative_to_the_folder_of_the_command(address, folder, monkey
     assert read(".", cluster=address) == read(".")
 
 
-def test_only_wanted_records_travel(address, folder, monkeypatch):
+def test_workers_send_wanted_records_only(address, folder, monkeypatch):
     travelled = []
     result = cluster._Batches.result
 
@@ -171,7 +171,7 @@ def test_only_wanted_records_travel(address, folder, monkeypatch):
     assert len(arrived) == len(found) + tally.duplicates < tally.records
 
 
-def test_gives_the_same_alerts(address, bucket, tmp_path):
+def test_a_cluster_gives_the_same_alerts(address, bucket, tmp_path):
     trail = simulated(tmp_path / "trail", roles=12, shuffle=True, duplicates=0.2)
     url = upload(bucket, trail)
     expected, outcome = replayed(trail), replay(Trail([url], cluster=address), REPO)
@@ -181,7 +181,7 @@ def test_gives_the_same_alerts(address, bucket, tmp_path):
 
 
 @pytest.mark.parametrize("kill_both", [pytest.param(False, marks=slow), True])
-def test_a_worker_that_dies_half_way_costs_no_record(
+def test_a_worker_that_is_killed_loses_no_record(
     scheduler, bucket, folder, monkeypatch, caplog, kill_both
 ):
     monkeypatch.setattr(cluster, "POLL_SECONDS", 0.5)
@@ -200,7 +200,7 @@ def test_a_worker_that_dies_half_way_costs_no_record(
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_scheduler_that_is_gone_or_hangs_costs_no_record(
+def test_a_scheduler_that_dies_or_hangs_loses_no_record(
     folder, tmp_path_factory, monkeypatch, caplog, sent
 ):
     for limit in ("POLL_SECONDS", "ANSWER_SECONDS", "CLOSE_SECONDS"):
@@ -221,7 +221,7 @@ def test_a_scheduler_that_is_gone_or_hangs_costs_no_record(
 
 
 @slow
-def test_workers_that_cannot_do_it_are_named_and_not_used(
+def test_unusable_workers_are_reported_and_not_used(
     scheduler, bucket, folder, tmp_path_factory, caplog
 ):
     address = _address(scheduler)
@@ -248,8 +248,8 @@ def test_workers_that_cannot_do_it_are_named_and_not_used(
         assert caplog.text.count(reason) == 1
 
 
-def test_files_that_only_this_machine_has_are_read_here(address, folder):
-    """Each worker is asked for two of the files before; a later one may be missing there."""
+def test_files_missing_on_the_workers_are_read_by_this_process(address, folder):
+    """Workers are checked with two sample files beforehand, so they can lack a later one."""
     link = folder / "zz.json"
     link.symlink_to("/proc/self/cwd/only-here.json")
     here = Path.cwd() / "only-here.json"
@@ -265,7 +265,7 @@ def test_files_that_only_this_machine_has_are_read_here(address, folder):
 @pytest.mark.parametrize(
     "command", ["replay", *(pytest.param(name, marks=slow) for name in ("tune", "summary"))]
 )
-def test_a_cluster_that_is_not_there_ends_the_command(folder, command, monkeypatch):
+def test_an_unreachable_cluster_is_an_error_of_the_command(folder, command, monkeypatch):
     result = subprocess.run(
         [sys.executable, "-c", QUICK, command, folder, "--cluster", "tcp://127.0.0.1:1"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""eventTimes checked together: as each by itself would be."""
+"""Checking eventTimes together gives the same result as checking each by itself."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -33,14 +33,14 @@ texts = moments | digits | others
 @given(st.lists(texts, min_size=1))
 @example(["2026-02-30T10:00:00Z", "2026-01-05T10:00:00Z", "2026-03-05T10:00:00Z"])
 @example(["2026-01-05T10:00:00Z", "2026-01-05T09:00:00Z", "2026-01-06T08:00:00Z"])
-def test_their_ends_are_those_of_all_and_there_are_none_if_any_is_not_a_time(found):
+def test_ends_are_the_first_and_last_time_or_none_if_any_is_invalid(found):
     times = EventTimes()
     each = [EventTimes().read(text) for text in found]
     expected = None if None in each else (min(each), max(each))
     assert times.ends(set(found)) == expected
 
 
-def test_what_is_remembered_is_bounded(monkeypatch):
+def test_the_cache_of_times_is_bounded(monkeypatch):
     monkeypatch.setattr("local_panther.records.event_times.MAX_CACHED", 10)
     times, start = EventTimes(), datetime(2026, 1, 5, tzinfo=UTC)
     for second in range(1000):

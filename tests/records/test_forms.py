@@ -1,4 +1,4 @@
-"""Every form of CloudTrail gives the same alerts, named itself or found in a folder."""
+"""Every form of CloudTrail gives the same alerts, named by path or found in a folder."""
 
 import io
 import json
@@ -31,7 +31,7 @@ from tests.scale import FULL
 
 @pytest.fixture(scope="module")
 def attacks(tmp_path_factory):
-    """Records of attacks by a user, a role and a person, with successes."""
+    """Return records of attacks by each kind of principal, with successes."""
     folder = tmp_path_factory.mktemp("attacks")
     found = []
     for i, kind in enumerate(PrincipalKind):
@@ -47,7 +47,7 @@ def read(*paths):
 
 
 def essence(records):
-    """What a rule can see of records: nulls left out, texts that are JSON as JSON."""
+    """Return records by ID without null and empty fields and Panther's own, with parsed times."""
     return {record["eventID"]: _essence(record) for record in records}
 
 
@@ -56,7 +56,7 @@ def _essence(value):
         found = {key: _essence(entry) for key, entry in value.items() if key[:2] != "p_"}
         return {key: entry for key, entry in found.items() if entry not in (None, {}, [])}
     if isinstance(value, str) and (time := parse_time(value)):
-        return time  # tables have times in forms of their own
+        return time  # tables write times in other formats
     if isinstance(value, list):
         return [_essence(entry) for entry in value]
     return str(value).lower() if isinstance(value, bool) else value
@@ -64,7 +64,7 @@ def _essence(value):
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.origin}, {form.shape}")
 class TestForm:
-    def test_has_the_same_records_named_itself_and_in_a_folder(self, tmp_path, attacks, form):
+    def test_a_form_has_the_same_records_by_path_and_in_a_folder(self, tmp_path, attacks, form):
         path = tmp_path / form.name
         path.write_bytes(form.write(attacks))
         expected = essence(attacks)
@@ -79,13 +79,13 @@ class TestForm:
             r.time for r in read_lines(attacks, tmp_path)
         )
 
-    def test_is_told_by_its_content(self, tmp_path, attacks, form):
+    def test_a_form_is_recognised_by_its_content(self, tmp_path, attacks, form):
         path = tmp_path / "some-file"
         path.write_bytes(form.write(attacks))
         assert len(read(tmp_path)[0]) == len(attacks)
 
     @pytest.mark.skipif(not FULL, reason="a replay of each form: make test-full")
-    def test_gives_the_same_alerts(self, tmp_path, attacks, form):
+    def test_a_form_gives_the_same_alerts(self, tmp_path, attacks, form):
         (tmp_path / "lines.jsonl").write_bytes(lines(attacks))
         expected = alerts(replayed(tmp_path / "lines.jsonl", include_disabled=True))
         (tmp_path / "form").mkdir()
@@ -104,7 +104,7 @@ def alerts(outcome):
     return [(a.metadata.rule_id, a.severity, a.dedup, a.event_count) for a in outcome.alerts]
 
 
-def test_a_folder_with_one_of_each_gives_all_alerts(tmp_path, attacks):
+def test_a_folder_with_a_file_of_each_form_gives_all_alerts(tmp_path, attacks):
     (tmp_path / "lines.jsonl").write_bytes(lines(attacks))
     expected = alerts(replayed(tmp_path / "lines.jsonl", include_disabled=True))
     folder = tmp_path / "all"
@@ -121,7 +121,7 @@ def test_a_folder_with_one_of_each_gives_all_alerts(tmp_path, attacks):
 
 
 @pytest.mark.parametrize(("name", "content", "kind"), OTHERS, ids=[name for name, _, _ in OTHERS])
-def test_what_is_not_cloudtrail_is_counted_by_its_kind(tmp_path, name, content, kind):
+def test_other_data_than_cloudtrail_is_counted_by_kind(tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content)
     found, tally = read(tmp_path)
     assert not found and not tally.problems
@@ -129,7 +129,7 @@ def test_what_is_not_cloudtrail_is_counted_by_its_kind(tmp_path, name, content, 
 
 
 class TestTable:
-    def test_of_the_console_is_read_as_far_as_it_goes(self, tmp_path):
+    def test_a_table_of_the_console_is_read_and_its_missing_columns_reported(self, tmp_path):
         header = [
             "Event ID",
             "Event name",
@@ -155,7 +155,7 @@ class TestTable:
         (problem,) = tally.problems
         assert "requestParameters, errorMessage" in problem.message
 
-    def test_of_security_lake_is_refused_with_what_to_use_instead(self, tmp_path):
+    def test_a_table_of_security_lake_is_refused_with_advice(self, tmp_path):
         ocsf = [{"class_uid": 6003, "metadata": {"product": {"name": "CloudTrail"}}, "time": 1}]
         (tmp_path / "a.gz.parquet").write_bytes(parquet(ocsf, "SELECT * FROM {read}"))
         (tmp_path / "b.jsonl").write_bytes(lines(ocsf))
@@ -163,21 +163,21 @@ class TestTable:
         assert not found and len(tally.problems) == 2
         assert all("OCSF" in p.message and "delivers to S3" in p.message for p in tally.problems)
 
-    def test_of_other_columns_is_named(self, tmp_path):
+    def test_a_table_of_other_columns_is_reported(self, tmp_path):
         (tmp_path / "a.parquet").write_bytes(parquet([{"x": 1}], "SELECT * FROM {read}"))
         (tmp_path / "b.csv").write_text("name,age\nalice,7\n")
         found, tally = read(tmp_path)
         assert not found and "columns x" in tally.problems[0].message
         assert tally.other == {"other files": 1}
 
-    def test_that_is_broken_is_named(self, tmp_path):
+    def test_a_broken_table_is_reported_by_file(self, tmp_path):
         (tmp_path / "a.parquet").write_bytes(b"PAR1" + b"\0" * 100)
         (tmp_path / "b.csv").write_bytes(b'eventID,eventData\n"1","{""eventName"": \n')
         _, tally = read(tmp_path)
         assert {Path(p.where.split(",")[0]).name for p in tally.problems} == {"a.parquet", "b.csv"}
 
     @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
-    def test_may_have_other_delimiters(self, tmp_path, delimiter):
+    def test_csv_may_have_other_delimiters(self, tmp_path, delimiter):
         text = delimiter.join(["eventname", "eventtime", "eventsource"]) + "\n"
         text += delimiter.join(["ListRoles", "2026-01-05T10:00:00Z", "iam.amazonaws.com"]) + "\n"
         (tmp_path / "a.csv").write_text(text)
@@ -208,7 +208,7 @@ def test_forms_within_forms_are_read(tmp_path):
     assert len(read(tmp_path)[0]) == 1
 
 
-def test_the_tables_of_the_page_of_inputs_are_made_from_these_forms():
+def test_the_tables_of_docs_inputs_are_generated_from_these_forms():
     written = PAGE.read_text()
     assert written == page(written), "python -m tests.builders.forms"
     assert written.count("<!-- table:") == 3

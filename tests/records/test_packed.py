@@ -1,4 +1,4 @@
-"""Compressed files as other tools write and cut them: nothing is lost without a word."""
+"""Compressed files, as other tools write and truncate them, lose nothing silently."""
 
 import bz2
 import gzip
@@ -24,7 +24,7 @@ COMPRESSED = {
     "bzip2": bz2.compress,
     "xz": lzma.compress,
 }
-SKIPPABLE = b"\x50\x2a\x4d\x18\x04\x00\x00\x00\x10\x00\x00\x00"  # as pzstd begins its files
+SKIPPABLE = b"\x50\x2a\x4d\x18\x04\x00\x00\x00\x10\x00\x00\x00"  # pzstd writes these first
 
 
 def records(count, start=0):
@@ -54,19 +54,19 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("name", COMPRESSED)
 class TestMembers:
-    def test_one_behind_the_other_are_all_read(self, path, name):
+    def test_concatenated_members_are_all_read(self, path, name):
         pack = COMPRESSED[name]
         path.write_bytes(b"".join(pack(lines(records(5, start=i * 5))) for i in range(4)))
         ids, tally = read(path)
         assert ids == expected(20) and not tally.problems
 
     @pytest.mark.parametrize("padding", [b"\n", b"\r\n", b"\0" * 600])
-    def test_padding_after_the_last_costs_nothing(self, path, name, padding):
+    def test_padding_after_the_last_member_is_ignored(self, path, name, padding):
         path.write_bytes(COMPRESSED[name](lines(records(40))) + padding)
         ids, tally = read(path)
         assert ids == expected(40) and not tally.problems
 
-    def test_something_else_after_the_last_is_named_and_costs_no_record(self, path, name):
+    def test_other_data_after_the_last_member_is_reported_and_loses_no_record(self, path, name):
         path.write_bytes(COMPRESSED[name](lines(records(40))) + b"something else")
         ids, tally = read(path)
         assert ids == expected(40)
@@ -78,7 +78,7 @@ class TestMembers:
         ids, tally = read(path)
         assert ids == expected(3) and not tally.problems
 
-    def test_a_cut_in_the_second_is_an_error_and_the_first_is_read(self, path, name):
+    def test_a_truncated_second_member_is_an_error_and_the_first_is_read(self, path, name):
         pack = COMPRESSED[name]
         second = pack(lines(records(20, start=20)))
         path.write_bytes(pack(lines(records(20))) + second[: len(second) // 2])
@@ -87,9 +87,9 @@ class TestMembers:
         assert any(f"broken {name}" in problem.message for problem in tally.problems)
 
     @given(data=st.data())
-    def test_a_cut_anywhere_is_an_error(self, tmp_path_factory, name, data):
+    def test_a_truncated_member_is_an_error(self, tmp_path_factory, name, data):
         whole = COMPRESSED[name](lines(records(6)))
-        cut = data.draw(st.integers(6, len(whole) - 1))  # from the longest mark on
+        cut = data.draw(st.integers(6, len(whole) - 1))  # after the longest magic number
         path = tmp_path_factory.mktemp("cut") / "trail.jsonl"
         path.write_bytes(whole[:cut])
         ids, tally = read(path)
@@ -97,7 +97,7 @@ class TestMembers:
 
 
 class TestZstd:
-    def test_cut_between_flushed_records_is_an_error(self, path):
+    def test_a_frame_truncated_after_a_flush_is_an_error(self, path):
         packer = zstandard.ZstdCompressor().compressobj()
         flush = zstandard.COMPRESSOBJ_FLUSH_BLOCK
         whole = b"".join(
@@ -116,7 +116,7 @@ class TestZstd:
 
 
 class TestDamagedGzip:
-    def test_checksum_is_named_and_what_was_unpacked_is_read(self, path):
+    def test_a_wrong_checksum_is_reported_and_the_records_are_read(self, path):
         packed = bytearray(gzip.compress(lines(records(200))))
         packed[-6] ^= 1
         path.write_bytes(packed)

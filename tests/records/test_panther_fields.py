@@ -1,4 +1,4 @@
-"""Records as an instance sees them: times, nulls, and the fields that Panther adds."""
+"""Records as an instance stores them: times, nulls, and the fields that Panther adds."""
 
 import json
 
@@ -24,10 +24,10 @@ from tests.conftest import RECORDED
 
 ENRICHED = RECORDED / "panther-enriched-records.jsonl"
 
-# What is left of the differences to what instances wrote, each with its reason.
-SINCE_2024 = "instances before 2024 made none of it"
+# The remaining differences from records of instances, by field and line, with the reason
+SINCE_2024 = "instances before 2024 did not add the field"
 EDITED = "the record's identifiers were replaced by hand after the instance had enriched it"
-REMOVED = "fields that it was made from were removed from the record by hand"
+REMOVED = "the indicator's source fields were removed from the record by hand"
 DIFFERENCES = {
     **{("p_any_actor_ids", line): SINCE_2024 for line in (1, 2, 6, *range(8, 12), *range(13, 21))},
     **{("p_any_usernames", line): SINCE_2024 for line in (1, 2, 6, *range(13, 21))},
@@ -51,7 +51,7 @@ def enriched() -> list[dict]:
     return [json.loads(line) for line in ENRICHED.open()]
 
 
-def test_indicators_are_those_of_instances_but_for_the_listed_differences():
+def test_indicators_equal_those_of_instances_except_listed_differences():
     found = set()
     for line, record in enumerate(enriched(), 1):
         mine = indicators({k: v for k, v in record.items() if not k.startswith("p_")})
@@ -60,7 +60,7 @@ def test_indicators_are_those_of_instances_but_for_the_listed_differences():
     assert found == DIFFERENCES.keys()
 
 
-def test_times_are_written_as_new_instances_write_them():
+def test_times_are_written_like_those_of_recent_instances():
     times = [r["eventTime"] for r in enriched() if "p_schema_version" in r]
     assert times
     for time in times:
@@ -68,8 +68,8 @@ def test_times_are_written_as_new_instances_write_them():
         assert built(record)["eventTime"] == built(record)["p_event_time"] == time
 
 
-def test_every_field_that_is_added_is_known_as_such(tmp_path):
-    """What rules said is taken over without the event where they ask for no such field."""
+def test_every_added_field_is_known_as_added(tmp_path):
+    """Results of rules are reused only for events that agree in the fields read, added ones too."""
     line = tmp_path / "t.jsonl"
     line.write_text(json.dumps({"p_event_time": "2026-01-05T10:00:00Z"}))
     lines = JsonLines(LogSchema("Custom.Log"), Tally(), S3(), ALWAYS, keep_repeated=False)
@@ -80,7 +80,7 @@ def test_every_field_that_is_added_is_known_as_such(tmp_path):
     assert is_added("P_Parse_Time") and not is_added("p_enrichment") and not is_added("eventName")
 
 
-def test_events_keep_the_record_and_say_what_they_are():
+def test_events_keep_the_record_and_name_their_log_type():
     record = call("ListRoles", requestParameters={"a": None, "b": [None, {"c": None}]})
     event = built(record)
     assert event["eventTime"] == event["p_event_time"] == "2026-01-05 10:00:00.000000000"
@@ -94,14 +94,14 @@ def test_events_keep_the_record_and_say_what_they_are():
     assert event["p_source_label"] and event["p_source_id"] and event["p_schema_version"] == 0
 
 
-def test_fields_without_indicators_are_those_that_every_record_gets():
+def test_plain_fields_are_those_that_every_record_gets():
     added = panther_fields({"eventName": "GetUser"}, b"{}", 1_767_607_200)
     plain = json.loads(plain_fields(1_767_607_200))
     assert plain.items() <= added.items()
     assert {*added} - {*plain} == {"eventTime", "p_row_id", "p_schema_version"}
 
 
-def test_indicators_are_taken_from_their_keys():
+def test_indicators_are_found_by_key():
     record = call(
         "AssumeRole",
         requestParameters={
@@ -135,13 +135,13 @@ def test_indicators_are_taken_from_their_keys():
     assert event["p_any_actor_ids"] == [record["userIdentity"]["principalId"]]
 
 
-def test_a_source_that_is_no_address_is_a_domain_name():
+def test_a_source_other_than_an_address_is_a_domain_name():
     event = built({"eventName": "x", "sourceIPAddress": "lambda.amazonaws.com", "t": "1:2:3"})
     found = {name: value for name, value in event.items() if name.startswith("p_any")}
     assert found == {"p_any_domain_names": ["lambda.amazonaws.com"]}
 
 
-def test_deep_records_are_no_trouble():
+def test_deeply_nested_records_are_enriched():
     deep = call("ListRoles")
     for _ in range(900):
         deep = call("ListRoles", requestParameters={"in": deep["requestParameters"]})
@@ -162,7 +162,7 @@ json_values = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from([*call("x"), "resources"]), json_values))
-def test_no_form_of_a_record_is_an_error(record):
+def test_indicators_of_any_record_are_sorted_and_not_empty(record):
     remove_nulls(record)
     for values in indicators(record).values():
         assert values == sorted(set(values)) and all(values)

@@ -1,7 +1,7 @@
-"""Fixtures of public repositories that write or read CloudTrail, as they are.
+"""Fixtures of public repositories that write or read CloudTrail are read unchanged.
 
-CLOUDTRAIL_FIXTURES names a folder with a clone of each, `owner+name`; without it these are skipped.
-Nothing of them is copied into this repository.
+CLOUDTRAIL_FIXTURES names a folder with a clone of each, `owner+name`; without it these tests are
+skipped. No fixture is copied into this repository.
 """
 
 import os
@@ -14,9 +14,9 @@ from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
 
 FOLDER = os.environ.get("CLOUDTRAIL_FIXTURES", "")
-MAX_BYTES = 20_000_000  # of a file: there are data sets of gigabytes beside the fixtures
+MAX_BYTES = 20_000_000  # of a file; some repositories also hold data sets of gigabytes
 
-# Records in each: what is counted is one, and what is one is counted.
+# The number of CloudTrail records in each
 RECORDS = {
     "DataDog+stratus-red-team": 310,
     "Yamato-Security+suzaku": 33,
@@ -31,7 +31,7 @@ RECORDS = {
     "mozilla+MozDef": 3,
     "panther-labs+panther-analysis": 0,
 }
-# Files that are named JSON and are not, and records whose eventTime was cut out.
+# Some files named .json are not JSON, and some records lack eventTime.
 TRUE_ERRORS = {"malformed JSON", "missing or malformed eventTime", "empty file"}
 
 
@@ -41,7 +41,7 @@ def is_cloudtrail(record):
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_a_public_repository_is_read_as_it_is(name):
+def test_a_public_repository_has_the_expected_records(name):
     folder = Path(FOLDER, name)
     if not FOLDER or not folder.is_dir():
         pytest.skip("set CLOUDTRAIL_FIXTURES to a folder with clones, owner+name each")

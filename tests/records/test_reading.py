@@ -1,4 +1,4 @@
-"""Reading CloudTrail in every form that people keep it in, sound and broken."""
+"""Reading CloudTrail from valid and broken files."""
 
 import functools
 import gzip
@@ -59,14 +59,14 @@ SOUND = {
 class TestForms:
     @pytest.mark.parametrize("name", SOUND)
     @pytest.mark.parametrize("packed", [False, True])
-    def test_are_all_read(self, tmp_path, name, packed):
+    def test_every_form_is_read(self, tmp_path, name, packed):
         path = tmp_path / (name + ".gz" * packed)
         path.write_bytes(gzip.compress(SOUND[name]) if packed else SOUND[name])
         found, tally = read(tmp_path)
         assert ids(found) == ["event-0", "event-1", "event-2"]
         assert (tally.files, tally.records, tally.problems) == (1, 3, [])
 
-    def test_single_record_is_read(self, tmp_path):
+    def test_a_single_record_is_read(self, tmp_path):
         (tmp_path / "one.json").write_text(json.dumps(records(1)[0], indent=1))
         assert ids(read(tmp_path)[0]) == ["event-0"]
 
@@ -75,7 +75,7 @@ class TestForms:
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=buffer))
         assert ids(read("-")[0]) == ["event-0", "event-1"]
 
-    def test_gzip_is_told_by_its_bytes_not_its_name(self, tmp_path):
+    def test_gzip_is_recognised_by_content_not_name(self, tmp_path):
         (tmp_path / "named.json").write_bytes(gzip.compress(lines(records(2))))
         (tmp_path / "named.json.gz").write_bytes(lines(records(1, start=2)))
         assert sorted(ids(read(tmp_path)[0])) == ["event-0", "event-1", "event-2"]
@@ -86,13 +86,13 @@ class TestForms:
         assert ids(read(tmp_path)[0]) == ["event-0", "event-1", "event-2"]
 
     @pytest.mark.parametrize("size", [1, 7, 64, 1000])
-    def test_lines_are_cut_alike_whatever_the_size_of_a_piece(self, tmp_path, monkeypatch, size):
+    def test_lines_do_not_depend_on_the_size_of_a_chunk(self, tmp_path, monkeypatch, size):
         monkeypatch.setattr(documents, "PIECE_BYTES", size)
         (tmp_path / "a.jsonl").write_bytes(lines(records(20)))
         (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines(records(20, start=20))))
         assert ids(read(tmp_path)[0]) == [f"event-{i}" for i in range(40)]
 
-    def test_folders_are_searched_and_other_files_left_alone(self, tmp_path):
+    def test_folders_are_searched_and_other_files_set_aside(self, tmp_path):
         deep = tmp_path / "AWSLogs" / "123456789012" / "CloudTrail"
         deep.mkdir(parents=True)
         (deep / "a.json.gz").write_bytes(gzip.compress(envelope(records(1))))
@@ -102,7 +102,7 @@ class TestForms:
         found, tally = read(tmp_path)
         assert ids(found) == ["event-0"] and tally.files == 1
 
-    def test_files_come_in_the_order_of_their_delivery(self, tmp_path):
+    def test_files_are_sorted_by_delivery_time(self, tmp_path):
         names = [
             "eu-west-1/123456789012_CloudTrail_eu-west-1_20260105T1010Z_a.json",
             "us-east-1/123456789012_CloudTrail_us-east-1_20260105T1005Z_b.json",
@@ -119,7 +119,7 @@ class TestForms:
 
 
 class TestBroken:
-    """What cannot be read is named with file and record, and the rest is read."""
+    """Unreadable data is reported with its file and record, and the rest is read."""
 
     def check(self, path, expected_ids, reason, where):
         found, tally = read(path)
@@ -129,7 +129,7 @@ class TestBroken:
         assert problem.where == where
         assert tally.skipped.total() == 1
 
-    def test_truncated_gzip(self, tmp_path):
+    def test_truncated_gzip_is_read_up_to_the_end(self, tmp_path):
         path = tmp_path / "a.jsonl.gz"
         whole = gzip.compress(lines(records(2000)), compresslevel=1)
         path.write_bytes(whole[: len(whole) // 2])
@@ -138,7 +138,7 @@ class TestBroken:
         assert ids(found) == [f"event-{i}" for i in range(len(found))]
         assert any("broken gzip" in problem.message for problem in tally.problems)
 
-    def test_truncated_gzip_of_an_envelope(self, tmp_path):
+    def test_a_truncated_envelope_in_gzip_is_read_up_to_the_end(self, tmp_path):
         path = tmp_path / "a.json.gz"
         whole = gzip.compress(envelope(records(2000)), compresslevel=1)
         path.write_bytes(whole[: len(whole) // 2])
@@ -149,34 +149,34 @@ class TestBroken:
             "truncated or oversized file",
         }
 
-    def test_envelope_that_breaks_off(self, tmp_path):
+    def test_the_whole_records_of_a_truncated_envelope_are_read(self, tmp_path):
         path = tmp_path / "a.json"
         path.write_bytes(envelope(records(3))[:-40])
         self.check(path, ["event-0", "event-1"], "malformed JSON", f"{path}, record 3")
 
-    def test_one_broken_line_among_others(self, tmp_path):
+    def test_a_broken_line_loses_no_other(self, tmp_path):
         path = tmp_path / "a.jsonl"
         path.write_bytes(lines(records(1)) + b'{"eventName": \n' + lines(records(1, start=1)))
         self.check(path, ["event-0", "event-1"], "malformed JSON", f"{path}, line 2")
 
-    def test_a_broken_last_line_of_a_long_file(self, tmp_path, monkeypatch):
+    def test_a_broken_last_line_of_a_long_file_is_reported(self, tmp_path, monkeypatch):
         monkeypatch.setattr(documents, "PIECE_BYTES", 500)
         path = tmp_path / "a.jsonl"
         path.write_bytes(lines(records(3)) + b'{"eventName": ')
         self.check(path, [f"event-{i}" for i in range(3)], "malformed JSON", f"{path}, line 4")
 
-    def test_a_long_list_that_breaks_off_is_salvaged_whatever_its_spaces(self, tmp_path):
+    def test_the_whole_records_of_a_truncated_indented_list_are_read(self, tmp_path):
         path = tmp_path / "a.json"
         path.write_bytes(envelope(records(3), indent=3)[:-60])
         self.check(path, ["event-0", "event-1"], "malformed JSON", f"{path}, record 3")
 
-    def test_no_json_at_all(self, tmp_path):
+    def test_text_that_is_not_json_is_reported(self, tmp_path):
         path = tmp_path / "a.json"
         path.write_text("hello")
         self.check(path, [], "malformed JSON", str(path))
 
     @pytest.mark.parametrize("intruder", [7, "text", None, True, [1]])
-    def test_record_that_is_no_object(self, tmp_path, intruder):
+    def test_a_record_that_is_not_an_object_is_reported(self, tmp_path, intruder):
         path = tmp_path / "a.json"
         path.write_bytes(envelope([*records(1), intruder, *records(1, start=1)]))
         self.check(path, ["event-0", "event-1"], "not an object", f"{path}, record 2")
@@ -184,39 +184,39 @@ class TestBroken:
     @pytest.mark.parametrize(
         "time", [None, "", "soon", 7, "2026-01-05", "2026-13-05T0:0Z", "01/05/2026 10:00:00"]
     )
-    def test_missing_or_malformed_time(self, tmp_path, time):
+    def test_a_missing_or_malformed_time_is_reported(self, tmp_path, time):
         path = tmp_path / "a.jsonl"
         bad = call("ListRoles", eventTime=time)
         path.write_bytes(lines([*records(1), bad]))
         self.check(path, ["event-0"], "eventTime", f"{path}, line 2")
 
-    def test_malformed_time_of_a_record_that_no_rule_wants(self, tmp_path):
+    def test_a_malformed_time_of_a_record_that_no_rule_wants_is_reported(self, tmp_path):
         path = tmp_path / "a.jsonl"
         path.write_bytes(lines([call("DescribeInstances", eventTime="soon")]))
         _, tally = read(path, wanted=frozenset())
         assert "eventTime" in tally.problems[0].message
 
     @pytest.mark.parametrize("content", [b"", b" \n\n", gzip.compress(b"")])
-    def test_empty_file(self, tmp_path, content):
+    def test_an_empty_file_is_reported(self, tmp_path, content):
         path = tmp_path / "a.json"
         path.write_bytes(content)
         self.check(path, [], "empty file", str(path))
 
-    def test_missing_path(self, tmp_path):
+    def test_a_missing_path_is_reported(self, tmp_path):
         path = tmp_path / "missing"
         self.check(path, [], "no such file", str(path))
 
-    def test_folder_without_cloudtrail(self, tmp_path):
+    def test_a_folder_without_cloudtrail_is_reported(self, tmp_path):
         self.check(tmp_path, [], "folder without CloudTrail", str(tmp_path))
 
-    def test_document_too_large(self, tmp_path, monkeypatch):
+    def test_an_oversized_document_is_reported(self, tmp_path, monkeypatch):
         monkeypatch.setattr(documents, "MAX_DOCUMENT_BYTES", 1000)
         monkeypatch.setattr(documents, "PIECE_BYTES", 100)
         path = tmp_path / "a.jsonl"
         path.write_bytes(b'{"eventName": "' + b"x" * 5000)
         self.check(path, [], "oversized line", f"{path}, line 1")
 
-    def test_numbers_beyond_the_fast_parser_are_read(self, tmp_path):
+    def test_numbers_too_large_for_simdjson_are_read(self, tmp_path):
         path = tmp_path / "a.json"
         path.write_bytes(envelope([records(1)[0] | {"big": 10**30}, *records(1, start=1)]))
         found, tally = read(path)
@@ -235,20 +235,20 @@ class TestBroken:
             b"\xef\xbb\xbf{",
         ],
     )
-    def test_hostile_content_is_named_and_the_next_file_is_read(self, tmp_path, content):
+    def test_hostile_content_is_reported_and_the_next_file_is_read(self, tmp_path, content):
         (tmp_path / "a.json").write_bytes(content)
         (tmp_path / "b.jsonl").write_bytes(lines(records(2)))
         found, tally = read(tmp_path)
         assert ids(found) == ["event-0", "event-1"]
         assert tally.problems and all("a.json" in problem.where for problem in tally.problems)
 
-    def test_records_nested_deeply_are_read_where_they_can_be(self, tmp_path):
+    def test_deeply_nested_records_are_read(self, tmp_path):
         deep = "[" * 900 + "]" * 900
         line = json.dumps(records(1)[0])[:-1] + f', "deep": {deep}}}\n'
         (tmp_path / "a.jsonl").write_text(line + lines(records(1, start=1)).decode())
         assert ids(read(tmp_path)[0]) == ["event-0", "event-1"]
 
-    def test_a_file_that_shrinks_while_it_is_read_is_no_trouble(self, tmp_path, monkeypatch):
+    def test_a_file_may_shrink_while_it_is_read(self, tmp_path, monkeypatch):
         monkeypatch.setattr(documents, "PIECE_BYTES", 1000)
         path = tmp_path / "a.jsonl"
         path.write_bytes(lines(records(50)))
@@ -259,21 +259,21 @@ class TestBroken:
         assert ids([first, *reading])[0] == "event-0"
 
     @given(st.binary(max_size=300))
-    def test_no_bytes_at_all_stop_the_reading(self, tmp_path_factory, content):
+    def test_no_sequence_of_bytes_raises(self, tmp_path_factory, content):
         path = tmp_path_factory.mktemp("fuzz") / "a.json"
         path.write_bytes(content)
         read(path)
 
 
 class TestDuplicates:
-    def test_are_dropped_and_counted(self, tmp_path):
+    def test_duplicates_are_dropped_and_counted(self, tmp_path):
         (tmp_path / "a.jsonl").write_bytes(lines(records(3)))
         (tmp_path / "b.jsonl").write_bytes(lines(records(4)))
         found, tally = read(tmp_path, tmp_path)
         assert ids(found) == ["event-0", "event-1", "event-2", "event-3"]
         assert (tally.records, tally.duplicates) == (14, 10)
 
-    def test_are_not_looked_for_among_records_that_no_rule_wants(self, tmp_path):
+    def test_duplicates_of_unwanted_records_are_not_counted(self, tmp_path):
         (tmp_path / "a.jsonl").write_bytes(lines(records(3)) * 2)
         _, tally = read(tmp_path, wanted=frozenset())
         assert (tally.records, tally.duplicates, tally.wanted) == (6, 0, 0)
@@ -283,7 +283,7 @@ class TestDuplicates:
         assert len(read(tmp_path)[0]) == 2
 
     @given(st.lists(st.integers(0, 9)), st.integers(1, 5))
-    def test_are_told_within_the_capacity(self, numbers, capacity):
+    def test_duplicates_are_recognised_within_the_capacity(self, numbers, capacity):
         recent = RecentIds(capacity)
         for i, number in enumerate(numbers):
             repeated = recent.is_repeated(str(number))
@@ -298,20 +298,20 @@ class TestOrder:
         (tmp_path / "a.jsonl").write_bytes(lines(found))
         return read(tmp_path)
 
-    def test_is_that_of_event_time_within_the_buffer(self, tmp_path):
+    def test_records_are_sorted_by_time_within_the_buffer(self, tmp_path):
         found, tally = self.stream(tmp_path, [5, 3, 9, 1, 7])
         assert [r.time - START for r in in_time_order(found, tally)] == [1, 3, 5, 7, 9]
         assert tally.late == 0
 
-    def test_of_equal_times_is_that_of_reading(self, tmp_path):
+    def test_records_of_equal_time_stay_in_order_of_reading(self, tmp_path):
         found, tally = self.stream(tmp_path, [1, 1, 1])
         assert ids(in_time_order(found, tally)) == ["0", "1", "2"]
 
-    def test_beyond_the_buffer_is_counted_and_nothing_is_lost(self, tmp_path):
+    def test_late_records_are_counted_and_not_lost(self, tmp_path):
         found, tally = self.stream(tmp_path, [5, 6, 7, 1])
         ordered = [r.time - START for r in in_time_order(found, tally, size=1)]
         assert ordered == [5, 6, 1, 7] and tally.late == 1
 
-    def test_tally_knows_the_first_and_last_time(self, tmp_path):
+    def test_the_tally_has_the_first_and_last_time(self, tmp_path):
         _, tally = self.stream(tmp_path, [5, 3, 9])
         assert (tally.first, tally.last) == (START + 3, START + 9)

@@ -1,4 +1,4 @@
-"""Listing and fetching what is in S3."""
+"""Listing and fetching objects in S3."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ def day(date, region="eu-west-1", name="a.json.gz"):
     return f"{LOGS}/{region}/{date}/{name}"
 
 
-def test_lists_what_is_under_a_prefix_with_sizes(bucket):
+def test_lists_the_objects_under_a_prefix_with_sizes(bucket):
     put(bucket, "a/1.json.gz", "a/b/2.json.gz", "c.json.gz")
     s3 = S3()
     found = list(s3.objects("s3://trail/a/"))
@@ -53,7 +53,7 @@ def test_lists_more_than_a_page(bucket):
 
 
 def period(start="", end=""):
-    """A period between two times, either of which may be left open."""
+    """Return the period between two times; an empty one leaves that end open."""
     first, last = (parse_time(f"2026-01-{text}:00Z") if text else None for text in (start, end))
     return Period(ALWAYS.start if first is None else first, ALWAYS.end if last is None else last)
 
@@ -74,7 +74,7 @@ def test_skips_days_outside_the_period_without_listing_them(bucket, monkeypatch)
     [
         (period("05T10:00"), 3),
         (period("", "05T10:00"), 2),
-        (period("", "05T23:00"), 3),  # which is delivered on the next day
+        (period("", "05T23:00"), 3),  # delivery can be on the next day
         (period("06T00:05"), 3),
         (ALWAYS, 4),
     ],
@@ -91,7 +91,7 @@ def delivered(stamp):
 STAMPS = ("20260105T0930Z", "20260105T1005Z", "20260105T1355Z", "20260105T1405Z")
 
 
-def test_files_of_another_time_by_their_names_are_counted_and_not_read(bucket, tmp_path):
+def test_files_outside_the_period_by_their_names_are_counted_and_not_read(bucket, tmp_path):
     names = [day("2026/01/05", name=delivered(stamp)) for stamp in STAMPS]
     put(bucket, *names)
     for name in names:
@@ -114,7 +114,7 @@ def test_files_of_another_time_by_their_names_are_counted_and_not_read(bucket, t
         ("reports/2024/", 1),  # a folder by this name may hold anything
     ],
 )
-def test_the_folders_of_tables_and_of_firehose_have_dates_too(bucket, prefix, count):
+def test_the_dated_folders_of_tables_and_firehose_are_recognised(bucket, prefix, count):
     put(bucket, f"{prefix}a.json.gz")
     assert len(keys(S3().objects("s3://trail", period("05T10:00", "05T10:30")))) == count
 
@@ -128,7 +128,7 @@ def test_a_key_may_hold_any_character(bucket):
         assert json.loads(gzip.decompress(file.read())) == {"Records": [{"key": key}]}
 
 
-def test_fetches_many_objects_ahead_and_each_once(bucket):
+def test_fetches_objects_ahead_and_each_once(bucket):
     put(bucket, *(f"{number}.json.gz" for number in range(40)))
     s3 = S3()
     urls = list(s3.objects("s3://trail"))
@@ -151,7 +151,7 @@ def test_an_object_larger_than_memory_allows_is_fetched(bucket, monkeypatch):
     ("url", "reason"),
     [("s3://no-such-bucket/x", "no such bucket"), ("s3://trail/missing", "no such object")],
 )
-def test_what_is_missing_is_named(bucket, url, reason):
+def test_a_missing_bucket_or_object_is_named(bucket, url, reason):
     with pytest.raises(S3Error) as caught:
         S3().opened(url)
     assert reason in caught.value.strerror and url in str(caught.value)
@@ -178,7 +178,7 @@ def test_an_endpoint_that_does_not_answer_is_named(bucket, monkeypatch):
 
 
 class Answers(BaseHTTPRequestHandler):
-    """A server that answers as it is told to, in turn."""
+    """A server that gives prepared answers, one after the other."""
 
     protocol_version = "HTTP/1.1"
     left: ClassVar[list] = []
@@ -214,13 +214,13 @@ def refusal(code):
     return f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
 
 
-def test_a_busy_server_and_a_broken_connection_are_tried_again(answers):
+def test_a_busy_server_and_a_broken_connection_are_retried(answers):
     answers.left = [(503, 0, refusal("SlowDown")), (200, 100, b"half"), (200, 0, b"all of it")]
     with S3().opened("s3://trail/key") as file:
         assert file.read() == b"all of it" and not answers.left
 
 
-def test_a_refusal_names_bucket_and_key_and_what_to_try(answers):
+def test_a_refusal_names_bucket_and_key_and_gives_advice(answers):
     answers.left = [(403, 0, refusal("AccessDenied"))] * 2
     with pytest.raises(S3Error, match=r"s3://trail/a/key: access denied.*--requester-pays"):
         S3().opened("s3://trail/a/key")

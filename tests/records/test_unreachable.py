@@ -1,4 +1,4 @@
-"""What cannot be reached costs itself, not the folder that it lies in."""
+"""An unreachable file or folder is reported, and the others are read."""
 
 import os
 from contextlib import closing
@@ -41,16 +41,16 @@ def too_long(path):
     path.symlink_to("x" * 300)
 
 
-def to_what_no_user_may_reach(path):
+def into_a_forbidden_folder(path):
     secret = path.parent.parent / "secret"
     secret.mkdir(mode=0)
     path.symlink_to(secret / "file")
 
 
 @pytest.mark.parametrize(
-    "link", [to_itself, to_nothing, through_a_file, too_long, to_what_no_user_may_reach]
+    "link", [to_itself, to_nothing, through_a_file, too_long, into_a_forbidden_folder]
 )
-def test_a_link_that_leads_nowhere_is_the_one_file_that_is_not_read(tmp_path, link):
+def test_a_broken_link_is_reported_and_the_other_files_are_read(tmp_path, link):
     tally = Tally()
     found = list(Reader(None, tally).read(find_files(folder_with(tmp_path, link), tally)))
     assert len(found) == 6
@@ -65,7 +65,7 @@ def test_a_link_to_another_folder_is_set_aside(tmp_path):
     assert not tally.problems
 
 
-def test_a_folder_that_cannot_be_read_is_a_problem_of_following_too(tmp_path):
+def test_following_reports_an_unreadable_folder(tmp_path):
     (tmp_path / "x").mkdir()
     write_lines(tmp_path / "0.jsonl", [call("ListRoles")])
     with (
@@ -78,7 +78,7 @@ def test_a_folder_that_cannot_be_read_is_a_problem_of_following_too(tmp_path):
 
 
 def refusing(folder):
-    """The listing of folders, but for one that only another user may read; root may all."""
+    """Return a replacement for `os.scandir` that refuses one folder, even to root."""
     scan = os.scandir
 
     def listing(path):

@@ -1,4 +1,4 @@
-"""Files looked through by several processes: what is found is what one process finds."""
+"""Several processes that scan files find the same records as one process."""
 
 import gzip
 import json
@@ -32,13 +32,13 @@ def read(folder, count, wanted=frozenset({"AssumeRole", "ListRoles"})):
 
 
 @pytest.fixture(autouse=True)
-def a_load_for_each_file(monkeypatch):
+def one_batch_for_each_file(monkeypatch):
     monkeypatch.setattr(workers, "BATCH_BYTES", 1)
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Files of all kinds, sound and broken, whose records come twice here and there."""
+    """Return a folder of valid and broken files of several kinds, with some duplicate records."""
     random = Random(1)
     names = ("AssumeRole", "ListRoles", "DescribeInstances")
     found = [
@@ -57,39 +57,41 @@ def folder(tmp_path):
 
 class TestWorkers:
     @pytest.mark.parametrize("count", [2, 3])
-    @pytest.mark.parametrize("load_bytes", [1, 3000, 1_000_000])
-    def test_find_what_one_process_finds(self, folder, monkeypatch, count, load_bytes):
-        monkeypatch.setattr(workers, "BATCH_BYTES", load_bytes)
+    @pytest.mark.parametrize("batch_bytes", [1, 3000, 1_000_000])
+    def test_workers_find_the_same_records_as_one_process(
+        self, folder, monkeypatch, count, batch_bytes
+    ):
+        monkeypatch.setattr(workers, "BATCH_BYTES", batch_bytes)
         assert read(folder, count) == read(folder, 1)
 
-    def test_find_something_at_all(self, folder):
+    def test_the_files_have_records_duplicates_and_problems(self, folder):
         found, tally = read(folder, 2)
         assert len(found) == tally.wanted > 300 and tally.duplicates and tally.first and tally.last
         assert len({problem.message.split(":")[0] for problem in tally.problems}) == 5
 
-    def test_take_every_record_where_no_rule_has_a_filter(self, folder):
+    def test_workers_find_all_records_if_no_rule_has_a_filter(self, folder):
         assert read(folder, 2, wanted=None) == read(folder, 1, wanted=None)
 
-    def test_leave_large_files_to_the_main_process(self, folder, monkeypatch):
+    def test_large_files_are_read_by_the_main_process(self, folder, monkeypatch):
         expected = read(folder, 1)
         monkeypatch.setattr(pool, "LARGE_FILE_BYTES", -1)
-        monkeypatch.setattr(pool, "look_through", None)  # nothing is left for it
+        monkeypatch.setattr(pool, "look_through", None)  # workers must not be asked
         assert read(folder, 2) == expected
 
-    def test_are_not_started_for_what_one_load_holds(self, folder, monkeypatch):
+    def test_no_worker_is_started_for_a_single_batch(self, folder, monkeypatch):
         expected = read(folder, 1)
         monkeypatch.setattr(workers, "BATCH_BYTES", 1_000_000)
         monkeypatch.setattr(pool, "_Pool", None)
         assert read(folder, 2) == expected
 
     @needs_fork
-    def test_hand_back_what_is_too_much_at_once(self, folder, monkeypatch):
-        monkeypatch.setattr(documents, "PIECE_BYTES", 1000)  # so that a file has several
+    def test_batches_with_too_large_results_are_read_by_the_main_process(self, folder, monkeypatch):
+        monkeypatch.setattr(documents, "PIECE_BYTES", 1000)  # so that a file has several chunks
         monkeypatch.setattr(looking, "MAX_RESULT_BYTES", 2000)
         assert read(folder, 2) == read(folder, 1)
 
     @needs_fork
-    def test_that_die_lose_nothing(self, folder, monkeypatch):
+    def test_workers_that_exit_lose_nothing(self, folder, monkeypatch):
         expected = read(folder, 1)
         main, scan = os.getpid(), Scanner.scan
 
@@ -103,8 +105,8 @@ class TestWorkers:
 
     @needs_fork
     @pytest.mark.parametrize("deadly", [["05"], ["05", "20"]])
-    def test_that_are_killed_amid_what_they_write_lose_nothing(self, folder, monkeypatch, deadly):
-        """Who reads from a pipe that others can write to, too, would wait for the rest for ever."""
+    def test_workers_killed_while_they_write_lose_nothing(self, folder, monkeypatch, deadly):
+        """With one pipe for all workers, the reader would wait for the rest of a message for ever."""
         expected = read(folder, 1)
         main, send = os.getpid(), Connection.send
 
@@ -120,7 +122,7 @@ class TestWorkers:
         assert read(folder, 2) == expected
 
 
-def test_the_alerts_are_the_same(tmp_path):
+def test_alerts_do_not_depend_on_the_number_of_workers(tmp_path):
     trail = simulated(tmp_path / "t", roles=40, succeed=2, shuffle=True, duplicates=0.3, retries=20)
     (trail / "more.json").write_text(json.dumps([denied(role_arn("A"), time=START)] * 3))
     one, two = (replayed(trail, workers=count) for count in (1, 2))
