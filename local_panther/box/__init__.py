@@ -1,5 +1,5 @@
-"""A box for the code of a content repository: it computes, and nothing else.
+"""A sandbox for the code of a content repository, which may compute and nothing else.
 
-`environment` leaves it no secrets, `kernel` lets Linux refuse the network and all writing outside
-of some folders, `watch` refuses what Python sees, by name and place. `entry` is what commands call.
+`environment` removes secrets. `kernel` has Linux refuse the network and writing outside some
+folders. `watch` refuses actions that Python reports, and names the code. Commands call `entry`.
 """

@@ -1,4 +1,4 @@
-"""Runs something of a content repository in a process of its own, in the box."""
+"""Runs content code in a separate process inside the box."""
 
 import json
 import os
@@ -18,25 +18,25 @@ FAILED = 1
 
 
 class ApartError(Exception):
-    """What ran apart ended without an answer; the message says how."""
+    """The exit of the separate process without a value; the message has its status."""
 
 
 def apart(work: Callable[[], Any], *, writable: Iterable[Path] = ()) -> tuple[Any, list[Refusal]]:
-    """Do something that runs content code, which leaves no trace in this process.
+    """Run a function that calls content code in a fork, without side effects in this process.
 
     Args:
-        work: Returns a value of JSON's types. It runs in a copy of this process, which has no
-            further threads.
-        writable: Folders that it writes itself, beside a temporary one.
+        work: Returns a value of JSON's types. It runs in a fork of this process, which must have no
+            other threads.
+        writable: Folders that `work` itself writes, in addition to a temporary one.
 
     Returns:
-        The value, and what was refused.
+        The value, and the refused actions.
 
     Raises:
-        ApartError: The process ended without a value; what it raised is on standard error.
+        ApartError: The fork exited without a value; the exception is on standard error.
         FileNotFoundError: There is no folder for temporary files.
     """
-    tempfile.gettempdir()  # or the process would end without one, and blame the content
+    tempfile.gettempdir()  # raise here, or the fork would fail and the content be blamed
     inside, outside = os.pipe()
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -62,7 +62,7 @@ def apart(work: Callable[[], Any], *, writable: Iterable[Path] = ()) -> tuple[An
 
 
 def _work(work: Callable[[], Any], outside: int, writable: Iterable[Path]) -> None:
-    """Send the value; never returns."""
+    """Run the work in the box, send its value, and exit."""
     status = FAILED
     try:
         start_worker()

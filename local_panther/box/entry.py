@@ -1,4 +1,4 @@
-"""How a command puts itself into the box, once and for good."""
+"""Puts the process of a command into the box, permanently."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from local_panther.box.kernel import ANY_NETWORK, NO_NETWORK, restrict
 from local_panther.box.watch import start_watching
 from local_panther.processes import TemporaryFolder
 
-SHARED_MEMORY = Path("/dev/shm")  # in which the locks of worker processes lie
+SHARED_MEMORY = Path("/dev/shm")  # multiprocessing keeps its locks there
 DEVICES = (Path(os.devnull), Path("/dev/tty"), Path("/dev/full"))
 
 __all__ = ["ANY_NETWORK", "NO_NETWORK", "enter"]
@@ -26,18 +26,18 @@ def enter(
     kept: tuple[str, ...] = (),
     temporary: Path | None = None,
 ) -> list[str]:
-    """Put this process into the box; it has no threads yet.
+    """Put this process into the box; it must not have started threads yet.
 
     Args:
-        writable: Folders that the command itself writes. Content code may not, as far as Python
-            sees it; what reaches past Python may.
-        named: Paths that the user asks for.
-        network: What the command itself needs: see `kernel.restrict`.
-        kept: What further variables that stay begin with.
-        temporary: The folder for temporary files; by default one that goes with this process.
+        writable: Folders that the command itself writes. Content code is refused to write them by
+            `watch`, but code that bypasses Python can.
+        named: Paths that the user passed to the command.
+        network: The network that the command itself needs; see `kernel.restrict`.
+        kept: Prefixes of environment variables to keep, in addition to the usual ones.
+        temporary: The folder for temporary files; by default one that is removed with this process.
 
     Returns:
-        What this system cannot refuse, in words.
+        The protections that this system lacks, in words.
     """
     forget_secrets(kept)
     close_inherited(named)
@@ -50,15 +50,15 @@ def enter(
 
 
 def without(missing: Iterable[str]) -> str:
-    """Return a line on what this system cannot refuse, "" if it can refuse all."""
+    """Return a line about the protections that this system lacks; "" if it lacks none."""
     names = " and ".join(missing)
     return f"content runs without {names}; Python's own refusals remain" if names else ""
 
 
 def _let_sqlite_use(folder: Path) -> None:
-    """Let what SQLite holds on disk for a time go to a folder.
+    """Set the folder for SQLite's temporary files.
 
-    It asks for TMPDIR once, at its start: https://sqlite.org/tempfiles.html#temporary_file_storage_locations.
+    SQLite reads TMPDIR only once, at its start: https://sqlite.org/tempfiles.html#temporary_file_storage_locations.
     """
     path = str(folder).replace("'", "''")
     with contextlib.closing(sqlite3.connect(":memory:")) as connection:
@@ -66,7 +66,7 @@ def _let_sqlite_use(folder: Path) -> None:
 
 
 def _folder() -> Path:
-    """Make a folder that is removed as soon as this process has ended, however it ends."""
+    """Make a folder that is removed when this process exits, even if it is killed."""
     global _kept
     _kept = TemporaryFolder("local-panther-box-")
     return _kept.path

@@ -1,4 +1,4 @@
-"""What code in the box finds of its surroundings: no tokens, no credentials, no open files."""
+"""Removes tokens, credentials and open files from the surroundings of code in the box."""
 
 import ctypes
 import fcntl
@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-# All that content gets of the environment. What it could do with a path or a locale is no secret.
+# The variables that content gets; none of them is a secret
 KEPT = re.compile(
     "PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_.*|TZ|TERM|COLORTERM|COLUMNS|LINES"
     "|NO_COLOR|FORCE_COLOR|TMPDIR|XDG_CACHE_HOME|VIRTUAL_ENV|LD_LIBRARY_PATH|PYTHON.*"
     "|LOCAL_PANTHER_.*|PANTHER_ANALYSIS|COVERAGE_.*|GITHUB_ACTIONS|GITHUB_WORKSPACE|CI|PWD"
 )
 AWS = "AWS_"
-# How a command that reads from S3 or a cluster gets there.
+# Variables with which a command reaches S3 or a cluster
 OF_THE_NETWORK = (
     *(f"{kind}_PROXY" for kind in ("HTTP", "HTTPS", "NO", "ALL")),
     *(f"{kind}_proxy" for kind in ("http", "https", "no", "all")),
@@ -38,24 +38,24 @@ ENVIRONMENT_FIELDS = slice(49, 51)  # of /proc/self/stat: where the first enviro
 
 
 def is_kept(name: str) -> bool:
-    """Return whether code in the box gets a variable."""
+    """Return whether code in the box gets an environment variable."""
     return bool(KEPT.fullmatch(name))
 
 
 def of_the_tool() -> tuple[str, ...]:
-    """Return the variables that set options of panther_analysis_tool, but for secrets."""
+    """Return the variables that set options of panther_analysis_tool, except secrets."""
     return tuple(
         name for name in os.environ if name.startswith("PANTHER_") and not SECRET.search(name)
     )
 
 
 def forget_secrets(more: tuple[str, ...] = ()) -> None:
-    """Take all variables away that are not on the list, from the memory of this process too.
+    """Remove all variables that are not on the list, also from the memory of this process.
 
-    Linux shows the environment that a process was started with under /proc, whatever became of it.
+    Under /proc, Linux shows the environment that a process was started with, even after changes.
 
     Args:
-        more: What further variables that stay begin with.
+        more: Prefixes of further variables to keep.
     """
     kept = {
         name: value
@@ -68,11 +68,11 @@ def forget_secrets(more: tuple[str, ...] = ()) -> None:
 
 
 def _erase_first_environment() -> None:
-    """Overwrite the block of the environment that the process was started with."""
+    """Overwrite the environment block that the process was started with."""
     if sys.platform != "linux":
         return
     with suppress(OSError, ValueError, IndexError):
-        # The second field is the name of the program, in brackets, which may hold anything.
+        # The second field is the program's name in brackets, which can contain spaces and brackets.
         fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()
         first, last = (int(field) for field in ["", "", *fields][ENVIRONMENT_FIELDS])
         if 0 < first < last:
@@ -80,15 +80,16 @@ def _erase_first_environment() -> None:
 
 
 def close_inherited(named: Iterable[str]) -> None:
-    """Close the files that were open when the process was started, but for the standard streams.
+    """Close the files that this process inherited, except the standard streams.
 
     Args:
-        named: Paths that the user asks for: `/dev/fd/63` of a shell's `<(…)` stays open.
+        named: Paths that the user passed to the command; `/dev/fd/63` of a shell's `<(…)` stays
+            open.
     """
     kept = {int(found[1]) for path in named if (found := DESCRIPTOR.match(path))}
     for number in _open_descriptors():
         with suppress(OSError):
-            # Python marks what it opens itself, so that programs do not inherit it.
+            # Python marks the files that it opens itself, so that programs do not inherit them.
             is_inherited = not fcntl.fcntl(number, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
             if number > 2 and number not in kept and is_inherited:
                 os.close(number)

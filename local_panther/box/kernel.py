@@ -1,8 +1,8 @@
-"""What Linux refuses this process and all that it starts from then on; nothing lifts it again.
+"""Has Linux restrict this process and all that it starts, irrevocably.
 
-Landlock refuses writing outside of some folders, other processes' memory and environment, signals
-to them and TCP beyond one port; seccomp refuses to make sockets at all. Both need no rights, and no
-namespaces, which containers often lack.
+Landlock refuses writing outside some folders, access to other processes' memory and environment,
+signals to them, and TCP except to one port; seccomp refuses to create sockets at all. Neither needs
+privileges or namespaces, which containers often lack.
 
 https://docs.kernel.org/userspace-api/landlock.html
 https://docs.kernel.org/userspace-api/seccomp_filter.html
@@ -21,11 +21,11 @@ from pathlib import Path
 
 PR_GET_SECCOMP, PR_SET_NO_NEW_PRIVS = 21, 38
 
-# linux/capability.h: those of files are kept, so that root in a container reads what it did before
+# linux/capability.h. Those about files are kept, so that root in a container can still read files.
 CAPABILITY_VERSION = 0x20080522
 FILE_CAPABILITIES = 0b11111
 
-# linux/landlock.h; the numbers of these calls are the same on all processors
+# linux/landlock.h; these system calls have the same numbers on all processors
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 RULESET_VERSION = 1
 PATH_BENEATH, NET_PORT = 1, 2
@@ -46,7 +46,7 @@ AF_INET, AF_INET6, SOCK_STREAM, KIND_OF_SOCKET = 2, 10, 1, 0xF
 
 @dataclass(frozen=True)
 class _Processor:
-    """The numbers of calls of one processor."""
+    """The system call numbers of a processor."""
 
     architecture: int
     seccomp: int
@@ -60,13 +60,13 @@ PROCESSORS = {
 }
 
 NO_NETWORK, ANY_NETWORK = 0, -1
-NO_KERNEL = "refusals by the kernel (there are some on Linux)"
+NO_KERNEL = "refusals by the kernel (only Linux has them)"
 NO_LANDLOCK = "Landlock, which refuses writing"
 NO_SECCOMP = "seccomp, which refuses sockets"
 
 
 def missing() -> list[str]:
-    """Return what this system cannot refuse, in words, and restrict nothing."""
+    """Return the protections that this system lacks, in words, without restricting anything."""
     if sys.platform != "linux":
         return [NO_KERNEL]
     libc = _libc()
@@ -82,19 +82,19 @@ def _libc() -> ctypes.CDLL:
 
 
 def _version(libc: ctypes.CDLL) -> int:
-    """Return the version of Landlock, below 1 if there is none."""
+    """Return the version of Landlock; below 1 if the kernel has none."""
     return int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), RULESET_VERSION))
 
 
 def restrict(writable: Iterable[Path], network: int) -> list[str]:
-    """Restrict this process, which has no threads yet.
+    """Restrict this process, which must not have started threads yet.
 
     Args:
         writable: Folders and files that may be written.
-        network: NO_NETWORK, ANY_NETWORK, or the one port of TCP that may be connected to.
+        network: NO_NETWORK, ANY_NETWORK, or the only TCP port that may be connected to.
 
     Returns:
-        What cannot be had here, in words.
+        The protections that this system lacks, in words.
     """
     if sys.platform != "linux":
         return [NO_KERNEL]
@@ -106,7 +106,7 @@ def restrict(writable: Iterable[Path], network: int) -> list[str]:
 
 
 def _drop_capabilities(libc: ctypes.CDLL) -> None:
-    """Take from root what would look past Landlock, as into other processes."""
+    """Drop root's capabilities that bypass Landlock, such as access to other processes."""
     header = ctypes.create_string_buffer(struct.pack("Ii", CAPABILITY_VERSION, 0), 8)
     sets = ctypes.create_string_buffer(24)
     if libc.capget(header, sets) == 0:
@@ -130,7 +130,7 @@ def _landlock(libc: ctypes.CDLL, writable: Iterable[Path], network: int) -> bool
         return False
     try:
         for path in writable:
-            with suppress(OSError):  # it is not there, and so it will not be written
+            with suppress(OSError):  # a path that does not exist need not be writable
                 _allow(libc, rules, path, files)
         if has_network and network != NO_NETWORK:
             port = struct.pack("QQ", CONNECT_TCP, network)
@@ -160,10 +160,10 @@ def _seccomp(libc: ctypes.CDLL, network: int) -> bool:
 
 
 def _program(processor: _Processor, network: int) -> Iterable[bytes]:
-    """Return the filter of system calls, an instruction each."""
+    """Yield the instructions of the filter of system calls."""
     refused = RETURN, 0, 0, ERRNO | errno.EPERM
     allowed = RETURN, 0, 0, ALLOW
-    # Calls of another architecture have other numbers.
+    # System calls of another architecture have other numbers.
     lines = [
         (LOAD, 0, 0, ARCHITECTURE),
         (EQUAL, 1, 0, processor.architecture),
@@ -176,7 +176,7 @@ def _program(processor: _Processor, network: int) -> Iterable[bytes]:
         lines += [(EQUAL, 0, 1, number), refused]
     if network == NO_NETWORK:
         lines += [(EQUAL, 0, 1, processor.socket), refused]
-    elif network != ANY_NETWORK:  # streams of TCP, which Landlock limits to the port
+    elif network != ANY_NETWORK:  # TCP sockets, which Landlock limits to the port
         lines += [
             (EQUAL, 1, 0, processor.socket),
             allowed,

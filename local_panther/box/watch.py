@@ -1,8 +1,7 @@
-"""Refuses what content code does beyond computing, and remembers what it was, and where.
+"""Refuses actions of content code beyond computing, and records each with its place.
 
-Python tells its audit hooks of each file that is opened, each connection and each program that is
-started. That protects from code that does not know of it, on every system; code that reaches past
-Python meets what `kernel` has set up.
+Python reports each opened file, connection and started program to audit hooks. On every system,
+that stops code that does not try to evade it; code that bypasses Python is left to `kernel`.
 
 https://docs.python.org/3.11/library/audit_events.html
 """
@@ -21,22 +20,22 @@ from typing import Any, NamedTuple
 from local_panther.text import printable
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# A library that is imported writes caches, and looks at what the system has; it can do without.
+# A library may write caches and probe the system while it is imported, but works without.
 IMPORTS = "<frozen importlib._bootstrap"
 MAX_PLACES = 1000
 
 
 class RefusedError(PermissionError):
-    """What content code may not do; the message says what."""
+    """A refused action of content code; the message names it."""
 
 
 class Refusal(NamedTuple):
-    """One thing that was refused.
+    """A refused action.
 
     Attributes:
         item: The rule or helper, by the name of its file.
         line: The line in it.
-        what: What it wanted.
+        what: The action in words.
     """
 
     item: str
@@ -44,19 +43,19 @@ class Refusal(NamedTuple):
     what: str
 
     def __str__(self) -> str:
-        """Return it in words."""
+        """Return item, line and action as a text."""
         return f"{self.item}, line {self.line}: {self.what}"
 
 
 class _Watch:
-    """The state of the one watch of this process: an audit hook is never removed."""
+    """The state of the watch; there is one in each process, as audit hooks cannot be removed."""
 
     def __init__(self) -> None:
         self.is_set_up = False
         self.is_on = False
         self.is_trusted = False
         self.folders: tuple[str, ...] = ()  # of content code
-        # A repository may have the environment in it that we are installed in.
+        # This package's own environment may be inside the repository.
         installed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
         ours = [str(Path(os.__file__).parent), str(Path(__file__).parents[1])]
         self.others = tuple(path + os.sep for path in (*installed, *ours))
@@ -68,7 +67,7 @@ _watch = _Watch()
 
 
 def start_watching(writable: tuple[Path, ...] = ()) -> None:
-    """Refuse from now on; what is written goes to temporary folders and to these."""
+    """Refuse actions from now on, except writing to temporary folders and to these folders."""
     _watch.is_on = True
     folders = [tempfile.gettempdir(), os.devnull, *map(str, writable)]
     _watch.writable = tuple(os.path.realpath(folder) for folder in folders)
@@ -79,29 +78,29 @@ def start_watching(writable: tuple[Path, ...] = ()) -> None:
 
 
 def stop_watching() -> None:
-    """Refuse nothing more, and forget what was refused."""
+    """Stop refusing actions, and forget the refused ones."""
     _watch.is_on = False
     _watch.refused.clear()
 
 
 def trust_content() -> None:
-    """Take note that the user lets content code run in this process, without the box."""
+    """Record that the user allows content code to run in this process without the box."""
     _watch.is_trusted = True
 
 
 def can_run_content() -> bool:
-    """Return whether content code may run in this process: in the box, or as it is trusted."""
+    """Return whether content code may run: this process is in the box, or content is trusted."""
     return _watch.is_on or _watch.is_trusted
 
 
 def refused() -> Mapping[Refusal, int]:
-    """Return what was refused so far, and how often."""
+    """Return the refused actions so far, each with its count."""
     return _watch.refused
 
 
 @contextmanager
 def content_in(folder: Path) -> Iterator[None]:
-    """Take code in the files of a folder for content code while the context lasts."""
+    """Treat code in the files of a folder as content code inside the context."""
     before = _watch.folders
     _watch.folders = (*before, str(folder) + os.sep)
     try:
@@ -124,18 +123,18 @@ def _on_event(event: str, args: tuple[Any, ...]) -> None:
         refusal = Refusal(place.item, place.line, what)
         if refusal in _watch.refused or len(_watch.refused) < MAX_PLACES:
             _watch.refused[refusal] += 1
-    raise RefusedError(f"{what}: content may not do this (--trust-content lets it)")
+    raise RefusedError(f"{what}: content may not do this (--trust-content allows it)")
 
 
 class _Place(NamedTuple):
-    """Where content code is; line 0 while a library that it imports probes the system."""
+    """The place of running content code; line 0 while it imports a library."""
 
     item: str
     line: int
 
 
 def _place(frame: FrameType | None) -> _Place | None:
-    """Return the item and line of content code that is running, None if none is."""
+    """Return the place of the running content code; None if there is none on the stack."""
     is_import = False
     while frame:
         name = frame.f_code.co_filename
@@ -149,7 +148,7 @@ def _place(frame: FrameType | None) -> _Place | None:
 
 
 class _Shown:
-    """A stream to which content code writes no control characters."""
+    """A stream that replaces control characters in the output of content code."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -178,7 +177,7 @@ def _opened(args: tuple[Any, ...]) -> str:
 
 
 def _written(paths: tuple[Any, ...]) -> str:
-    """Return the first of some paths that may not be written, in words; "" if all may."""
+    """Return in words the first path that may not be written; "" if all may."""
     for path in paths:
         if isinstance(path, int):
             continue
@@ -245,6 +244,6 @@ EVENTS: dict[str, Callable[[tuple[Any, ...]], str]] = {
     **dict.fromkeys(
         ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn"), _program
     ),
-    **dict.fromkeys(("os.fork", "os.forkpty", "pty.spawn"), lambda _: "a process of its own"),
+    **dict.fromkeys(("os.fork", "os.forkpty", "pty.spawn"), lambda _: "a new process"),
     **dict.fromkeys(("os.kill", "os.killpg"), lambda args: f"a signal to process {args[0]}"),
 }

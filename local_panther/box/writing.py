@@ -1,6 +1,6 @@
-"""Writes the files that a command is asked for, also from within the box.
+"""Writes the output files of a command, also from inside the box.
 
-There, a process that was started before does it, for the paths that were named and for no other.
+Inside the box, a process that was started before writes them, and only to paths named before.
 """
 
 import json
@@ -22,23 +22,23 @@ def write_text(path: Path, text: str) -> None:
 
     Args:
         path: The file.
-        text: What it shall hold; half characters become question marks.
+        text: The new content; lone surrogates become question marks.
 
     Raises:
-        OSError: It cannot be written; a file that was there before is as it was.
+        OSError: The file cannot be written; an existing one is unchanged.
     """
     write_bytes(path, text.encode("utf-8", "replace"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file as a whole or not at all; what is no file, such as a device, is written to.
+    """Replace a file atomically; write directly to a path such as a device.
 
     Args:
-        path: The file; a link stays, and what it leads to is written.
-        data: What it shall hold.
+        path: The file; a link is kept, and its target is written.
+        data: The new content.
 
     Raises:
-        OSError: It cannot be written; a file that was there before is as it was.
+        OSError: The file cannot be written; an existing one is unchanged.
     """
     if _writer:
         _writer.write(path, data)
@@ -71,7 +71,7 @@ def _is_special(path: Path) -> bool:
 
 
 class _Writer:
-    """A process that writes, until this one ends."""
+    """A process that writes files until this one exits."""
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = [path.absolute() for path in paths]
@@ -92,19 +92,19 @@ class _Writer:
         self._requests.write(struct.pack("=IQ", number, len(data)) + data)
         self._requests.flush()
         line = self._answers.readline()
-        error = json.loads(line) if line else [5, "the process that writes has ended"]
+        error = json.loads(line) if line else [5, "the process that writes files has exited"]
         if error:
             raise OSError(*error)
 
 
 def _serve(paths: Sequence[Path], requests: BinaryIO, answers: int) -> None:
-    """Write what is asked for; never returns."""
+    """Write the requested files until the requests end, and exit."""
     with suppress(BaseException):
         for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(ignored, signal.SIG_IGN)  # it ends with the one that it writes for
+            signal.signal(ignored, signal.SIG_IGN)  # it exits when its parent closes the pipe
         null = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
-            os.dup2(null, number)  # who reads our output waits for all that hold it
+            os.dup2(null, number)  # or readers of the command's output would wait for this process
         while header := requests.read(12):
             index, size = struct.unpack("=IQ", header)
             data = requests.read(size)
@@ -123,7 +123,7 @@ _writer: _Writer | None = None
 
 
 def write_by_another_process(paths: Sequence[Path]) -> None:
-    """Start the process that writes these files from now on; this one has no threads yet."""
+    """Start a process that writes these files from now on; this one must have no threads yet."""
     global _writer
     if paths:
         _writer = _Writer(paths)

@@ -1,1 +1,1 @@
-"""The box that content code runs in."""
+"""Tests of the box that content code runs in."""

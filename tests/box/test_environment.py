@@ -1,4 +1,4 @@
-"""What of the environment content gets, and what the commands themselves need."""
+"""Content gets only harmless variables of the environment, and commands those that they need."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ SETTINGS = {"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_
 
 
 def left(more: str) -> set[str]:
-    """The names that a process has after it has forgotten its secrets."""
+    """Return the names of the variables that a process has after `forget_secrets`."""
     code = "import os; from local_panther.box import environment as e; "
     code += f"e.forget_secrets({more}); print(*os.environ, sep='\\n')"
     command = [sys.executable, "-c", code]
@@ -45,12 +45,12 @@ def left(more: str) -> set[str]:
         ("e.OF_A_CLUSTER", KEPT | SETTINGS | {"HTTPS_PROXY"}),
     ],
 )
-def test_only_what_is_on_the_list_and_what_the_command_needs_stays(more, expected):
+def test_only_listed_variables_and_those_that_the_command_needs_are_kept(more, expected):
     assert left(more) == expected
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_linux_shows_nothing_of_the_environment_that_it_was_started_with():
+def test_proc_shows_nothing_of_the_first_environment():
     code = "from local_panther.box.environment import forget_secrets; forget_secrets(); "
     code += "import os; print(open('/proc/self/environ').read().strip(chr(0)), os.getenv('HOME'))"
     command = [sys.executable, "-c", code]

@@ -1,4 +1,4 @@
-"""A repository that reads secrets, dials out, writes, forks and prints: nothing gets out."""
+"""A repository that reads secrets, connects, writes, forks and prints leaks and changes nothing."""
 
 import ctypes
 import json
@@ -70,7 +70,7 @@ SPEC = {
 
 
 class Place:
-    """A home, a listener, and a repository that is after both."""
+    """A home folder, a listening socket, and a repository that attacks both."""
 
     def __init__(self, folder: Path, actions: dict[str, str], *, at_import: bool = False) -> None:
         self.folder = folder
@@ -99,7 +99,7 @@ class Place:
             while True:
                 connection, _ = listener.accept()
                 self.calls.append(connection.getpeername())
-                connection.close()  # or who dials would wait for an answer
+                connection.close()  # or the client would wait for an answer
         except OSError:
             pass
 
@@ -139,7 +139,7 @@ def place(tmp_path):
 
 
 class TestReplay:
-    def test_gets_nothing_and_every_attempt_is_named(self, place, record_property):
+    def test_a_replay_refuses_and_reports_every_attempt(self, place, record_property):
         record_property("tried", len(ACTIONS))
         done = place.run("replay", place.folder / "trail.jsonl", "--report", "../report.html")
         assert place.is_untouched and done.returncode == 1
@@ -152,13 +152,13 @@ class TestReplay:
         assert any(f"a connection to 127.0.0.1:{place.port}" in line for line in refused)
         assert any(f"writing {place.home}/written" in line for line in refused)
 
-    def test_lets_it_do_all_of_it_if_it_is_trusted(self, place):
-        """Or the test above could not fail."""
+    def test_trusted_content_is_refused_nothing(self, place):
+        """Shows that the attempts succeed without the box."""
         done = place.run("replay", place.folder / "trail.jsonl", "--trust-content")
         assert "refused" not in done.stderr and not place.is_untouched
         assert place.calls and (place.home / "touched").exists()
 
-    def test_names_an_error_that_the_rule_does_not_catch_as_the_rule_s(self, tmp_path):
+    def test_an_uncaught_refusal_is_an_error_of_the_rule(self, tmp_path):
         with Place(tmp_path, {"dials": "1"}).open() as place:
             body = "import socket\ndef rule(event):\n"
             body += f"    socket.create_connection(('127.0.0.1', {place.port}))\n"
@@ -169,7 +169,7 @@ class TestReplay:
         assert text in done.stdout and "rules/hostile.py, line 3" in done.stdout
 
     @pytest.mark.skipif(not has_landlock(), reason="this kernel has no Landlock")
-    def test_past_python_the_kernel_refuses(self, tmp_path, record_property):
+    def test_the_kernel_refuses_attempts_that_bypass_python(self, tmp_path, record_property):
         record_property("tried", len(PAST_PYTHON))
         with Place(tmp_path, PAST_PYTHON).open() as place:
             place.run("replay", tmp_path / "trail.jsonl")
@@ -177,7 +177,7 @@ class TestReplay:
             place.run("replay", tmp_path / "trail.jsonl", "--trust-content")
             assert not place.is_untouched
 
-    def test_inherits_no_open_file_but_those_that_are_named(self, tmp_path):
+    def test_only_named_open_files_are_inherited(self, tmp_path):
         actions = {
             "lists": "print([os.path.realpath('/proc/self/fd/' + str(n)) for n in range(3, 20)])"
         }
@@ -195,12 +195,12 @@ class TestReplay:
         assert "there'" not in done.stderr
 
 
-def test_tune_runs_in_the_box_too(place):
+def test_tune_runs_in_the_box(place):
     place.run("tune", place.folder / "trail.jsonl")
     assert place.is_untouched
 
 
-def test_unit_tests_get_nothing_and_fail_by_what_was_refused(place, record_property):
+def test_unit_tests_are_refused_every_attempt_and_fail(place, record_property):
     record_property("tried", len(ACTIONS))
     done = place.run("test")
     assert place.is_untouched and done.returncode == 1
@@ -222,7 +222,7 @@ THRESHOLD = 6 if "MY_TOKEN" in os.environ else 5
 
 
 class WithSettings(Place):
-    """One whose comment names a setting: who compares it runs the file."""
+    """A place whose rule has a comment about a setting; comparing it runs the settings file."""
 
     def files(self):
         names = {"port": self.port, "home": self.home}
@@ -236,24 +236,26 @@ class WithSettings(Place):
 
 
 @pytest.mark.parametrize("command", ["test", "replay", "set"])
-def test_settings_that_are_compared_get_nothing(tmp_path, command, record_property):
+def test_settings_files_are_refused_every_attempt_while_they_are_compared(
+    tmp_path, command, record_property
+):
     record_property("tried", len(ACTIONS))
     with WithSettings(tmp_path, ACTIONS).open() as place:
         trail = [place.folder / "trail.jsonl"] if command == "replay" else []
         done = place.run(command, *trail)
         assert place.is_untouched, done.stderr
-        assert "must equal" not in done.stderr  # it saw no token, and was compared
+        assert "must equal" not in done.stderr  # compared without seeing the token
 
 
 @pytest.mark.parametrize("command", ["test", "replay"])
-def test_settings_of_trusted_content_have_the_environment(tmp_path, command):
+def test_settings_files_of_trusted_content_see_the_environment(tmp_path, command):
     with WithSettings(tmp_path, {}).open() as place:
         trail = [place.folder / "trail.jsonl"] if command == "replay" else []
         done = place.run(command, *trail, "--trust-content")
         assert "5 must equal 6, which is hostile_config.THRESHOLD" in done.stderr
 
 
-def test_content_that_is_checked_before_its_tests_gets_nothing(tmp_path, record_property):
+def test_content_is_refused_attempts_while_it_is_checked_before_tests(tmp_path, record_property):
     record_property("tried", len(ACTIONS))
     with Place(tmp_path, ACTIONS, at_import=True).open() as place:
         done = place.run("test")
@@ -261,7 +263,7 @@ def test_content_that_is_checked_before_its_tests_gets_nothing(tmp_path, record_
         assert f": writing {place.home}/written" in done.stderr
 
 
-def test_content_that_ends_the_process_of_its_check_is_said(tmp_path):
+def test_content_that_exits_during_its_check_is_reported(tmp_path):
     actions = {"ends": "ctypes.CDLL(None)._exit(0)"}
     with Place(tmp_path, actions, at_import=True).open() as place:
         done = place.run("test")
@@ -269,7 +271,7 @@ def test_content_that_ends_the_process_of_its_check_is_said(tmp_path):
         assert "the content ended the process that checks it" in done.stderr
 
 
-def test_an_upload_gets_nothing_while_it_is_imported(tmp_path, record_property):
+def test_an_upload_is_refused_attempts_while_it_is_imported(tmp_path, record_property):
     record_property("tried", len(ACTIONS))
     with Place(tmp_path, ACTIONS, at_import=True).open() as place:
         with server(tmp_path / "state", **SECRETS, HOME=str(place.home)) as running:
@@ -278,7 +280,7 @@ def test_an_upload_gets_nothing_while_it_is_imported(tmp_path, record_property):
     assert f"writing {place.home}/written" in message and SECRET not in message
 
 
-def test_an_upload_gets_nothing_while_it_is_replayed(place, record_property):
+def test_an_upload_is_refused_attempts_while_it_is_replayed(place, record_property):
     record_property("tried", len(ACTIONS))
     options = ("--replay", str(place.folder / "trail.jsonl"))
     with server(place.folder / "state", *options, **SECRETS, HOME=str(place.home)) as running:
@@ -307,7 +309,7 @@ def rule(event):
 """
 
 
-def test_what_content_does_in_good_faith_goes_on(tmp_path):
+def test_legitimate_content_works_in_the_box(tmp_path):
     with Place(tmp_path, {}).open() as place:
         (tmp_path / "content/rules/hostile.py").write_text(LEGITIMATE)
         done = place.run("replay", tmp_path / "trail.jsonl", "--format", "json")
@@ -315,7 +317,7 @@ def test_what_content_does_in_good_faith_goes_on(tmp_path):
         assert json.loads(done.stdout)["rule_id"] == "Hostile.Rule"
 
 
-def test_requests_that_a_unit_test_mocks_are_no_requests(tmp_path):
+def test_requests_that_a_unit_test_mocks_are_allowed(tmp_path):
     with Place(tmp_path, {}).open() as place:
         test = SPEC["Tests"][0] | {"Mocks": [{"objectName": "asked", "returnValue": "yes"}]}
         rules = tmp_path / "content" / "rules"

@@ -106,7 +106,7 @@ class TestWorkers:
     @needs_fork
     @pytest.mark.parametrize("deadly", [["05"], ["05", "20"]])
     def test_workers_killed_while_they_write_lose_nothing(self, folder, monkeypatch, deadly):
-        """With one pipe for all workers, the reader would wait for the rest of a message for ever."""
+        """With one pipe for all workers, the reader would wait for a message's rest for ever."""
         expected = read(folder, 1)
         main, send = os.getpid(), Connection.send
 

@@ -269,7 +269,7 @@ def _recased(value: Any, known: Mapping[str, Member], field: str) -> Any:
 
 
 def _unpacked(entry: Any, name: str, member: Member | None) -> Any:
-    """Parse an object that a map holds as text; if the API has a text there, return it unchanged."""
+    """Parse an object that a map holds as text, unless the API itself has a text there."""
     if not isinstance(entry, str) or entry[:1] not in ("{", "["):
         return entry
     if member.is_scalar if member else name.lower().endswith(("policy", "document")):
