@@ -1,1 +1,1 @@
-"""Running rules over records as an instance does: every match is a signal."""
+"""Runs rules over records as an instance does: every match is a signal."""

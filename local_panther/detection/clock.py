@@ -1,13 +1,13 @@
-"""The clock that content sees during a replay: event time, not this machine's.
+"""Gives content a clock that shows event time during a replay instead of this machine's time.
 
 An instance runs content minutes after its events, so that "now" in a rule, a helper or the
-key-value store means about the time of the events. A replay of last month's records must mean the
-same: expiry, "older than" and "in the future" would all be wrong otherwise.
+key-value store is close to the time of the events. In a replay of last month's records, expiry,
+"older than" and "in the future" would be wrong by this machine's time.
 
-So within the modules of the content, and within `panther_detection_helpers.caching`, the names
-`datetime` and `time` are replaced by stand-ins that read this clock. Everything else in the process
-(moto, botocore, timeouts of our own) keeps the machine's time. What content imports only within a
-function it gets unreplaced.
+So in the modules of the content, and in `panther_detection_helpers.caching`, the names `datetime`
+and `time` are replaced by stand-ins that read this clock. Everything else in the process (moto,
+botocore, our own timeouts) keeps the machine's time. A module that content imports inside a
+function is not replaced.
 """
 
 import datetime as datetime_module
@@ -37,7 +37,7 @@ class EventClock:
         return time_module.time() if self._set is None else self._set
 
     def reach(self, time: float) -> None:
-        """Set the clock, which never goes back.
+        """Advance the clock to a time; an earlier one is ignored.
 
         Args:
             time: Seconds since 1970.
@@ -46,7 +46,7 @@ class EventClock:
 
     @contextmanager
     def at(self, time: float) -> Iterator[None]:
-        """Set the clock to a time while the context lasts, be it earlier or later.
+        """Set the clock to any time, also an earlier one, inside the context.
 
         Args:
             time: Seconds since 1970.
@@ -59,7 +59,7 @@ class EventClock:
 
     @contextmanager
     def seen_by(self, modules: Iterable[ModuleType]) -> Iterator[None]:
-        """Let modules see this clock while the context lasts."""
+        """Make modules see this clock inside the context."""
         replaced: list[tuple[dict[str, Any], str, Any]] = []
         for module in modules:
             names = vars(module)
@@ -79,7 +79,7 @@ class EventClock:
 
 
 def _stand_ins(clock: EventClock) -> list[tuple[Any, Any]]:
-    """Return what tells the time in the standard library, each with what stands in for it."""
+    """Return the standard library's sources of time, each with its stand-in."""
     moment = _datetime_class(clock)
     day = _date_class(clock)
 
@@ -108,7 +108,7 @@ def _like(module: ModuleType, **changed: Any) -> ModuleType:
 
 
 class _AlsoPlain(type):
-    """Makes values of the replaced class count as values of its stand-in too."""
+    """A metaclass by which instances of the replaced class are also instances of its stand-in."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, cls.__mro__[1])

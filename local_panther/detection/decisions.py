@@ -1,11 +1,11 @@
-"""What pure rules said of events, taken over for the next event with the same values.
+"""Reuses the results of pure rules for later events with the same values.
 
-Most evaluations say False after a look at two or three fields of few values: another eventName, a
-call that failed. So the first evaluation is watched. What it asked the event, one question after
-the other, becomes a path in a tree, each answer a branch, and the end is what the rule said. As
-the rule is pure (`content.purity`), what it asks next and what it says at the end depend on the
-answers alone: an event that gives the same answers needs no evaluation. Only "no match" is taken
-over. A match is evaluated for each event, with its title and all else.
+Most rules return False after reading two or three fields with few distinct values, such as another
+eventName. So the first evaluation is watched. The fields it reads, its questions, become the nodes
+of a tree, their values, the answers, the branches, and the result a leaf. As the rule is pure
+(`content.purity`), the next question and the result depend on the answers alone: an event with the
+same answers needs no evaluation. Only "no match" is reused. A match is evaluated for each event,
+with title() and the other functions.
 """
 
 import re
@@ -30,45 +30,44 @@ from local_panther.detection.view import PantherEvent, lacks
 from local_panther.records.model import Record
 from local_panther.records.panther_fields import is_added
 
-MAX_LEAVES = 1_000  # of a rule; beyond them its tree begins anew
-TRIAL = 200  # evaluations, after which a rule that hardly ever repeats itself is watched no more
+MAX_LEAVES = 1_000  # of a rule; its tree is rebuilt beyond them
+TRIAL = 200  # evaluations after which a rule that hardly ever repeats a path is no longer watched
 
-# The keys of a field, from the event down, then CONTENT for all that is in it; () for all of it.
+# The path of a field in an event. CONTENT at the end stands for its whole value, () for all fields.
 Question = tuple[Any, ...]
-Answer = Any  # text as it is; anything else so that it can be told apart
+Answer = Any  # a text as it is, any other value as a key for comparison
 
 NO_MATCH, EVALUATE, UNKNOWN = "no match", "evaluate", None
-MISSING = object()  # no such field
-ODD = object()  # what is never remembered: it is not to be told apart, or too long
+MISSING = object()  # the answer of a missing field
+ODD = object()  # an answer that is never remembered, as it cannot be compared or is too long
 CONTENT = object()
-FIELDS = object()  # what a field with fields in it answers; any other answers with its value
-WHOLE: Question = ()  # a look at all of the event, which no other one will be like
+FIELDS = object()  # the answer of an object with fields; other fields answer with their value
+WHOLE: Question = ()  # the whole event, which differs from all others
 NAMES = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*", re.ASCII)
 MAX_ANSWER = 300  # characters
 CODE_UNIT = 2  # bytes: https://docs.python.org/3/library/dis.html
 
-# What most rules ask. The texts of errors are too many for a table: only whether there is one.
+# The questions of most rules. Error messages have too many values: only their presence is asked.
 COMMON: tuple[Question, ...] = (("eventName",), ("eventSource",), ("errorCode",))
 ERROR_MESSAGE: Question = ("errorMessage",)
 MAX_COMMON = 2_000  # combinations of answers
 
 PLAIN = (type(None), bool, int)
 SCALARS = (*PLAIN, float, str)
-TOLD_BY_TEXT = (float, dict, list)
+COMPARED_AS_TEXT = (float, dict, list)
 
 
 class Answers(dict[Question, Answer]):
-    """What one event answers, each question asked once for all rules.
+    """The answers of an event, by question; each is found once for all rules.
 
-    Most questions are about fields of the record, for which the event, with the fields that Panther
-    adds, is not made.
+    Most questions are about fields of the record, which need no event with Panther's own fields.
     """
 
     def __init__(self, fields: Mapping[str, Any], view: Callable[[], PantherEvent]) -> None:
-        """Take the event.
+        """Start without answers.
 
         Args:
-            fields: The fields of the record without null.
+            fields: The fields of the record, without null fields.
             view: Returns the event as rules see it.
         """
         super().__init__()
@@ -78,21 +77,21 @@ class Answers(dict[Question, Answer]):
 
     @property
     def common(self) -> tuple[Answer, ...]:
-        """The answers to what most rules ask."""
+        """The answers to the questions of most rules."""
         return *(self[question] for question in COMMON), self[ERROR_MESSAGE] is MISSING
 
     def __missing__(self, question: Question) -> Answer:
-        """Ask the event."""
+        """Find, keep and return an answer."""
         if question and question[-1] is CONTENT:
-            answer = _told(self._value(question[:-1]))
+            answer = _answer(self._value(question[:-1]))
         else:
             value = self._value(question)
-            answer = FIELDS if type(value) is dict and value else _told(value)
+            answer = FIELDS if type(value) is dict and value else _answer(value)
         self[question] = answer
         return answer
 
     def _value(self, keys: Question) -> Any:
-        """Return a field by its exact names; MISSING where `deep_get` would take the default."""
+        """Return a field by its exact path; MISSING where `deep_get` would return the default."""
         if not keys:
             return ODD
         first = keys[0]
@@ -106,9 +105,9 @@ class Answers(dict[Question, Answer]):
         return ODD if first.lower() in self._names else MISSING
 
 
-def of_success(record: Record) -> tuple[Answer, ...]:
-    """Return `Answers.common` of a record without errors, which need not be read for that."""
-    return record.name, _told(record.source), MISSING, True
+def answers_of_success(record: Record) -> tuple[Answer, ...]:
+    """Return `Answers.common` of a record without errors, without reading the record."""
+    return record.name, _answer(record.source), MISSING, True
 
 
 def _within(fields: Any, keys: Iterable[str]) -> Any:
@@ -121,28 +120,29 @@ def _within(fields: Any, keys: Iterable[str]) -> Any:
     return fields
 
 
-def _told(value: Any) -> Answer:
-    """Return an answer as a key that equals only what is the same to every rule."""
+def _answer(value: Any) -> Answer:
+    """Return the answer for a value; two are equal only if no rule can distinguish the values."""
     kind = type(value)
     if kind is str:
         return value if len(value) <= MAX_ANSWER else ODD
     if kind in PLAIN:
         return kind, value
-    if kind in TOLD_BY_TEXT:
+    if kind in COMPARED_AS_TEXT:
         text = repr(value)
         return (kind, text) if len(text) <= MAX_ANSWER else ODD
     return value if value is MISSING else ODD
 
 
 class WatchedEvent(enriched_event.PantherEvent):
-    """An event that notes what a rule asks it.
+    """An event that records the fields that a rule reads.
 
     Attributes:
-        path: The questions with their answers. It ends with the first answer that is ODD.
+        path: The questions with their answers, up to the first answer that is ODD.
     """
 
     def __init__(self, answers: Answers) -> None:
-        # Without panther_core's own: what it inherits asks for `_container`, and is noted there.
+        # panther_core's own __init__ is not called. Inherited methods read `_container`, which
+        # records them.
         self._answers = answers
         self._view = answers.view()
         vars(self).update(vars(self._view))
@@ -150,7 +150,7 @@ class WatchedEvent(enriched_event.PantherEvent):
         self._is_odd = False
 
     def passes(self, filters: Iterable[Filter]) -> bool:
-        """Evaluate filters in their order, noting the fields that each one looks at."""
+        """Evaluate filters in their order, and note the fields that each one reads."""
         for part in filters:
             if part.ands and not (part.condition or part.ors or part.nots or part.exception):
                 if not self.passes(part.ands):
@@ -176,27 +176,27 @@ class WatchedEvent(enriched_event.PantherEvent):
         return self.watched(keys, read, default)
 
     def watched(self, keys: Question, read: Callable[[], Any], default: Any = None) -> Any:
-        """Return what is read, noting it; if that has fields itself, only those asked for.
+        """Read and note a field; of an object, only the fields that the rule then reads are noted.
 
         Args:
-            keys: Of what is read.
-            read: Reads it from the view.
-            default: What it returns if there is none, which is looked into if it has fields: at a
-                step that the answer does not tell.
+            keys: The path of the field.
+            read: Reads the field from the view.
+            default: The value that `read` returns for a missing field. If it has fields, the whole
+                event is noted, as the answer does not show whether they are read.
         """
         is_looked_into = isinstance(default, Mapping) and len(default) > 0
         answer = self.note(*(WHOLE if is_looked_into else keys))
         return _WatchedField(self, keys, read()) if answer is FIELDS else read()
 
     def udm(self, *key: str, default: Any = None) -> Any:
-        """Return what the data model has for a name, noting all that can decide it."""
+        """Return the data model's value for a name, and note all fields that can decide it."""
         model = self.data_model if len(key) == 1 else None
         path = model.paths.get(key[0]) if model else None
         method = model.methods.get(key[0]) if model else None
         if path:
             self.note_all(*_keys_of(path))
         if method and type(method(self)) not in SCALARS:
-            self.note(*WHOLE)  # what is looked at in it later is not noted
+            self.note(*WHOLE)  # later reads inside the returned value cannot be noted
         if not path and not method:
             self.note_all("p_udm", *key)
             self.note_all(*key)
@@ -212,11 +212,11 @@ class WatchedEvent(enriched_event.PantherEvent):
         return repr(self._view)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        self.note(*WHOLE)  # a copy would note its questions in a copy of this
+        self.note(*WHOLE)  # a copied event would note its questions in the copy
         return deepcopy(self._view, memo)
 
     def note(self, *keys: Any) -> Answer:
-        """Note a question with its answer, and return this."""
+        """Note a question with its answer, and return the answer."""
         is_plain = all(type(key) is str or key is CONTENT for key in keys)
         question = keys if is_plain else WHOLE
         answer = self._answers[question]
@@ -226,13 +226,13 @@ class WatchedEvent(enriched_event.PantherEvent):
         return answer
 
     def note_all(self, *keys: Any) -> None:
-        """Note a question with all that the field has in it."""
+        """Note a question with the whole value of the field."""
         if self.note(*keys) is FIELDS:
             self.note(*keys, CONTENT)
 
 
 class _WatchedField(ImmutableCaseInsensitiveDict):
-    """A field with fields in it that notes which of them a rule asks for."""
+    """An object in an event that records which of its fields a rule reads."""
 
     def __init__(
         self, event: WatchedEvent, keys: Question, view: ImmutableCaseInsensitiveDict
@@ -254,7 +254,7 @@ class _WatchedField(ImmutableCaseInsensitiveDict):
         return self._event.watched((*self._keys, *keys), read, default)
 
     def __bool__(self) -> bool:
-        """Return True, as it was noted that there are fields."""
+        """Return True, as FIELDS was noted for the object."""
         return True
 
     @property
@@ -272,7 +272,7 @@ class _WatchedField(ImmutableCaseInsensitiveDict):
 
 
 def _asked_by(part: Filter) -> Iterator[Question]:
-    """Yield the fields that a filter looks at; WHOLE for what is more than names in names."""
+    """Yield the fields that a filter reads; WHOLE for a KeyPath that is not a plain path."""
     if part.exception:
         yield WHOLE
     if part.condition:
@@ -283,7 +283,7 @@ def _asked_by(part: Filter) -> Iterator[Question]:
 
 
 def _keys_of(path: JSONPath) -> Question:
-    """Return the keys of a JSON path that is names in names; WHOLE for any other."""
+    """Return the keys of a plain JSON path; WHOLE for any other path."""
     if isinstance(path, Root):
         return ()
     if isinstance(path, Fields) and len(path.fields) == 1 and path.fields[0] != "*":
@@ -295,11 +295,11 @@ def _keys_of(path: JSONPath) -> Question:
 
 
 class _Stop(BaseException):
-    """Ends an evaluation; not an Exception, which rules catch."""
+    """An interruption of an evaluation; not an Exception, as rules may catch those."""
 
 
 class _Stopper:
-    """A context in which code stops before it does something that is not pure."""
+    """A context in which code is stopped before it runs an impure spot."""
 
     def __init__(self, spots: Collection[Spot]) -> None:
         self._spots: dict[str, list[Spot]] = {}
@@ -312,7 +312,7 @@ class _Stopper:
     def __enter__(self) -> None:
         self.has_stopped = False
         self._before = sys.gettrace()
-        sys._getframe().f_trace_opcodes = True  # or Python 3.12 gives them of no frame
+        sys._getframe().f_trace_opcodes = True  # or Python 3.12 traces no frame's instructions
         sys.settrace(self._on_call)
 
     def __exit__(self, *_: object) -> None:
@@ -327,7 +327,7 @@ class _Stopper:
         return self._on_event if self._stops[code] else None
 
     def _on_event(self, frame: FrameType, event: str, _: object) -> Any:
-        frame.f_trace_opcodes = True  # at a line, or Python 3.13 gives none
+        frame.f_trace_opcodes = True  # set at each event, or Python 3.13 traces no instructions
         if event == "opcode" and frame.f_lasti in self._stops[frame.f_code]:
             self.has_stopped = True
             raise _Stop
@@ -335,14 +335,14 @@ class _Stopper:
 
 
 def _stops(code: CodeType, spots: Iterable[Spot]) -> Iterator[int]:
-    """Yield the offsets of the instructions that begin something at one of some spots.
+    """Yield the offsets of the instructions at the given spots.
 
-    What follows an instruction's end is not at it, such as the call of a method that was looked up.
-    Without columns (`python -X no_debug_ranges`), whatever is on the lines of a spot is.
+    An instruction is at a spot if it starts at or after its start and ends where it ends.
+    Without columns (`python -X no_debug_ranges`), all instructions on the lines of a spot count.
     """
     spans = [(start, end) for _, start, end in spots]
     for number, (line, end_line, column, end_column) in enumerate(code.co_positions()):
-        if line is None:  # what Python added
+        if line is None:  # an instruction without source code
             continue
         for start, end in spans:
             if end is None or column is None:
@@ -355,7 +355,7 @@ def _stops(code: CodeType, spots: Iterable[Spot]) -> Iterator[int]:
 
 @cache
 def can_stop() -> bool:
-    """Return whether this Python tells of each instruction before it runs it."""
+    """Return whether this Python can trace each instruction before running it."""
     stopper = _Stopper([Spot(__file__, (_stop_here.__code__.co_firstlineno + 1, 0), None)])
     with suppress(_Stop), stopper:
         _stop_here()
@@ -367,14 +367,14 @@ def _stop_here() -> str:
 
 
 class Known:
-    """What is known of all rules."""
+    """The decisions learned for all rules."""
 
     def __init__(self, impure: Mapping[int, Collection[Spot] | None]) -> None:
-        """Start with nothing.
+        """Start without decisions.
 
         Args:
-            impure: By the identity of a rule, what is not pure in it and in what it calls; None for
-                a rule that is always evaluated.
+            impure: The impure spots in a rule and in the functions that it calls, by `id` of the
+                rule; None for a rule that must always be evaluated.
         """
         self._decisions = {
             rule: Decisions(spots)
@@ -385,17 +385,17 @@ class Known:
         self._left: dict[tuple[Answer, ...], list[_Undecided]] = {}
 
     def is_decided(self, common: tuple[Answer, ...]) -> bool:
-        """Return whether it is known that no rule matches events with these common answers."""
+        """Return whether no rule can match an event with these common answers."""
         found = self._left.get(common) == []
         self._seen += found
         return found
 
     def undecided(self, rules: Iterable[PythonRule], answers: Answers) -> Iterator[PythonRule]:
-        """Yield the rules of which it is not known that they do not match an event.
+        """Yield the rules that may match an event, and so must be evaluated.
 
         Args:
             rules: The rules for its eventName.
-            answers: Those of the event.
+            answers: The answers of the event.
         """
         self._seen += 1
         common = answers.common
@@ -409,10 +409,10 @@ class Known:
         for entry in left:
             decisions = entry.decisions
             if decisions is not None:
-                said = decisions.of(answers)
-                if said is UNKNOWN and decisions.is_useful:
-                    said = decisions.learn(entry.rule.detection, answers, self._seen)
-                if said is NO_MATCH:
+                decision = decisions.of(answers)
+                if decision is UNKNOWN and decisions.is_useful:
+                    decision = decisions.learn(entry.rule.detection, answers, self._seen)
+                if decision is NO_MATCH:
                     if not entry.is_checked:
                         entry.is_checked = True
                         if decisions.is_common(answers):
@@ -424,24 +424,24 @@ class Known:
 
 
 class _Undecided:
-    """A rule that the common answers leave open."""
+    """A rule that the common answers alone do not decide."""
 
     __slots__ = ("decisions", "is_checked", "rule")
 
     def __init__(self, rule: PythonRule, decisions: "Decisions | None") -> None:
         self.rule = rule
         self.decisions = decisions
-        self.is_checked = False  # whether the common answers say "no match"
+        self.is_checked = False  # whether `Decisions.is_common` was called for it
 
 
 class Decisions:
-    """What one rule said so far, whenever it came by pure code only."""
+    """The decisions learned for one rule, from evaluations that ran pure code only."""
 
     def __init__(self, impure: Collection[Spot]) -> None:
-        """Start with nothing.
+        """Start without decisions.
 
         Args:
-            impure: What is not pure in the rule, and in what it calls.
+            impure: The impure spots in the rule and in the functions that it calls.
         """
         self._stopper = _Stopper(impure) if impure else None
         self._root: Any = UNKNOWN
@@ -450,14 +450,14 @@ class Decisions:
         self.is_useful = True
 
     def of(self, answers: Answers) -> str | None:
-        """Return what the rule says of an event: NO_MATCH, or EVALUATE or UNKNOWN."""
+        """Return the decision for an event: NO_MATCH, EVALUATE or UNKNOWN."""
         node = self._root
         while type(node) is tuple:
             node = node[1].get(answers[node[0]])
         return cast("str | None", node)
 
     def is_common(self, answers: Answers) -> bool:
-        """Return whether what the rule says of an event follows from the common answers."""
+        """Return whether the decision for an event follows from the common answers alone."""
         node = self._root
         while type(node) is tuple:
             question = node[0]
@@ -468,25 +468,25 @@ class Decisions:
         return True
 
     def learn(self, rule: BodyRule, answers: Answers, seen: int) -> str:
-        """Evaluate a rule, and remember what it said.
+        """Evaluate a rule while watching it, and remember the decision.
 
         Args:
             rule: The rule.
-            answers: Those of the event.
-            seen: The number of events so far.
+            answers: The answers of the event.
+            seen: Number of events so far.
 
         Returns:
-            NO_MATCH, or EVALUATE: a match and an error are evaluated as ever.
+            NO_MATCH, or EVALUATE for a match or an error, which the caller evaluates as usual.
         """
         event = WatchedEvent(answers)
         passes = partial(event.passes, rule.filters)
         if self._stopper:
             with self._stopper:
-                said, error = call(rule.denies, event, passes)
-            said = said and not self._stopper.has_stopped
+                denies, error = call(rule.denies, event, passes)
+            denies = denies and not self._stopper.has_stopped
         else:
-            said, error = call(rule.denies, event, passes)
-        verdict = NO_MATCH if said and not error else EVALUATE
+            denies, error = call(rule.denies, event, passes)
+        verdict = NO_MATCH if denies and not error else EVALUATE
         is_odd = ODD in event.path.values()
         self._remember(event.path, EVALUATE if is_odd else verdict)
         self._watched += 1
@@ -503,7 +503,7 @@ class Decisions:
                 node = (question, {})
                 attach(node)
             if type(node) is not tuple or node[0] != question:
-                self.is_useful = False  # it asked something else after the same answers
+                self.is_useful = False  # it asked another question after the same answers
                 return
             node, attach = node[1].get(answer), partial(node[1].__setitem__, answer)
         attach(verdict)

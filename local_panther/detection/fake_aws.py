@@ -1,9 +1,9 @@
-"""The AWS that content sees: moto's, within this process.
+"""Gives content a fake AWS, emulated by moto inside this process.
 
-What content does with boto3 must not leave this process, whatever the caller's environment and
-configuration say. moto takes most of a second to import, and hardly any content needs more than the
-key-value store, so it starts with the first session that content makes. boto3 itself need not be
-imported before.
+Requests that content makes with boto3 must not leave this process, whatever the caller's
+environment and configuration are. moto takes most of a second to import, and hardly any content
+needs more than the key-value store. So moto starts when content creates its first session, and
+boto3 is not imported before either.
 """
 
 import os
@@ -32,9 +32,9 @@ SETTINGS = {
 
 @contextmanager
 def fake_aws() -> Iterator[None]:
-    """Give every session of botocore and boto3 that is made meanwhile an AWS of moto's.
+    """Give moto's AWS to every session of botocore and boto3 that is created inside the context.
 
-    A session of a class of its own, as `records.aws` makes it for the caller's S3, is not touched.
+    Sessions of a derived class, such as `records.aws` uses for the caller's S3, are not affected.
     """
     with ExitStack() as fakes:
 
@@ -44,7 +44,7 @@ def fake_aws() -> Iterator[None]:
         def forget_session(module: ModuleType) -> None:
             fakes.enter_context(replaced(module, "DEFAULT_SESSION", None))
 
-        fakes.enter_context(_settings())  # first: moto's end restores what it found
+        fakes.enter_context(_settings())  # first, as moto restores the environment that it found
         with (
             once_imported("botocore.session", fake_sessions),
             once_imported("boto3", forget_session),
@@ -54,7 +54,7 @@ def fake_aws() -> Iterator[None]:
 
 @contextmanager
 def _fake_sessions(module: ModuleType) -> Iterator[None]:
-    """Start moto with the first session that is made meanwhile."""
+    """Start moto when the first session is created inside the context."""
     ordinary = module.Session
     make = ordinary.__init__
     with ExitStack() as fakes:
@@ -91,7 +91,8 @@ def _moto() -> Iterator[None]:
     from botocore import handlers
     from moto import mock_aws
 
-    # Behind moto's own handler: takes what it lets through, such as addresses beyond amazonaws.com.
+    # Runs after moto's own handler, and refuses the requests that it lets through, such as those to
+    # hosts outside amazonaws.com.
     last = ("before-send", _refuse)
     with (
         mock_aws(),
@@ -107,5 +108,7 @@ def _refuse(request: Any, **_: Any) -> Any:
 
 
 class _Empty:
+    """The body of an empty response."""
+
     def stream(self, **_: Any) -> Iterator[bytes]:
         return iter(())

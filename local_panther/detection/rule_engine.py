@@ -1,4 +1,4 @@
-"""Runs the streaming rules of some content over records."""
+"""Runs the streaming rules of a content repository over records."""
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -7,7 +7,7 @@ from typing import Any
 from local_panther.containment import TimeLimitError
 from local_panther.content.model import Content, EventNames, PythonRule, includes, united
 from local_panther.content.purity import Purity
-from local_panther.detection.decisions import Answers, Known, of_success
+from local_panther.detection.decisions import Answers, Known, answers_of_success
 from local_panther.detection.running import run_rule
 from local_panther.detection.signals import Signal
 from local_panther.detection.view import PantherEvent
@@ -15,33 +15,32 @@ from local_panther.errors import RunErrors
 from local_panther.records.model import Record
 from local_panther.records.panther_fields import normalised_time
 
-# Evaluations before anything is learned: reading the code of the rules takes as long.
+# Evaluations before any decision is learned, as analysing the code of the rules takes as long
 FEW, FEW_OF_A_RULE = 2000, 50
-MAX_STOPPED = 3  # calls of one rule; each costs the time limit, on every record
+MAX_STOPPED = 3  # interrupted calls of a rule before it is left out; each takes the time limit
 
 
 class Engine:
-    """The streaming rules of some content."""
+    """The streaming rules of a content repository.
+
+    Args:
+        content: The content with its rules and data models.
+        errors: Collects errors of rules.
+    """
 
     def __init__(self, content: Content, errors: RunErrors) -> None:
-        """Take the rules for the log type of the content.
-
-        Args:
-            content: Its streaming rules and data models.
-            errors: Takes what rules raise.
-        """
         self._rules = content.rules
         self._by_name: dict[str, list[PythonRule]] = {}
         self._model = content.data_models.get(content.log_type)
         self._modules = content.modules
         self._errors = errors
         self._evaluated = 0
-        self._left_out: set[str] = set()  # rules that do not end
+        self._left_out: set[str] = set()  # IDs of rules that were interrupted too often
         self._few = max(FEW, FEW_OF_A_RULE * len(self._rules))
 
     @property
     def event_names(self) -> EventNames:
-        """The eventNames of records that any rule can match, by the rules' filters."""
+        """The eventNames that a rule can match, according to the rules' filters; None for all."""
         return united(rule.event_names for rule in self._rules)
 
     def run(
@@ -51,16 +50,16 @@ class Engine:
 
         Args:
             record: The record.
-            arrival: When it arrived, in seconds since 1970; when it happened if omitted.
-            fields: What the record returned as its fields, if it was asked for them before.
+            arrival: Its time of arrival in seconds since 1970; by default the time of the event.
+            fields: The result of `record.fields`, if the caller has it.
         """
         rules: Iterable[PythonRule] = self._for_name(record.name)
         if not rules:
             return
         is_learning = self._evaluated >= self._few
-        # Where one of both is "", the record may as well lack it, or have no text there.
+        # An empty name or source can also mean that the record lacks it or has another type there.
         is_plain = not record.has_failed and record.name and record.source
-        if is_learning and is_plain and self._known.is_decided(of_success(record)):
+        if is_learning and is_plain and self._known.is_decided(answers_of_success(record)):
             return
         arrival = record.time if arrival is None else arrival
         seen = _Seen(record, arrival, fields, self._model)
@@ -77,7 +76,7 @@ class Engine:
                 yield signal
 
     def _is_left_out(self, rule: PythonRule, where: str) -> bool:
-        """Return whether a rule was stopped too often; the first time, count it as its error."""
+        """Return whether a rule was interrupted too often; report that once as its error."""
         name = rule.metadata.rule_id
         if name in self._left_out:
             return True
@@ -104,7 +103,7 @@ class Engine:
 
 
 class _Seen:
-    """A record as rules see it, made when it is asked for."""
+    """A record in the forms that rules see, each computed when it is first used."""
 
     def __init__(self, record: Record, arrival: float, fields: Any, model: Any) -> None:
         self._record = record

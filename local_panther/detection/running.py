@@ -1,4 +1,4 @@
-"""Runs one rule on one event with the instance's own code, `panther_core`."""
+"""Runs a rule on an event with the code that an instance uses, `panther_core`."""
 
 import json
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ from local_panther.detection.signals import Signal
 from local_panther.detection.view import PantherEvent
 from local_panther.errors import Raised, RunErrors
 
-NOWHERE = ["SKIP"]  # how panther_core writes that destinations() returned an empty list
+NOWHERE = ["SKIP"]  # panther_core's result if destinations() returns an empty list
 
 
 class _AnyDestination(dict[str, Any]):
-    """The destinations of an instance by name: as they are not known here, any name is one."""
+    """The destinations of an instance by name; they are unknown here, so any name is valid."""
 
     def __contains__(self, name: object) -> bool:
         return True
@@ -41,20 +41,20 @@ def run_rule(
     model: DataModel | None = None,
     arrival: float | None = None,
 ) -> Signal | None:
-    """Run a rule on an event or on the row of a query.
+    """Run a rule on an event or on a row of a query.
 
     Args:
         rule: The rule.
-        event: What it gets. It is given a view of its own: no rule sees what another one did to it.
-        time: When it happened, in seconds since 1970.
+        event: The event or row. The rule gets a view that it cannot change.
+        time: The time of the event, in seconds since 1970.
         where: The place of the event, for error messages.
-        errors: Takes an error of the rule.
+        errors: Collects errors of the rule.
         model: The data model of the event's log type.
-        arrival: When it arrived, in seconds since 1970; when it happened if omitted.
+        arrival: The time of arrival in seconds since 1970; by default the time of the event.
 
     Returns:
         The signal of a match; None if the rule does not match or fails. A rule that matched and
-        then ran out of time, as in its title, makes both a signal and an error.
+        then exceeded the time limit, for example in title(), has both a signal and an error.
     """
     arrival = time if arrival is None else arrival
     view = PantherEvent(event, model)
@@ -76,7 +76,7 @@ def _message(
     result: DetectionResult | None,
     error: Exception | None,
 ) -> str:
-    """Return what a rule or its filters raised, and where in the rule's own file."""
+    """Return the error of a rule or its filters, with its line in the rule's own file."""
     if error:
         return described(error)
     assert result
@@ -89,7 +89,7 @@ def _described(rule: PythonRule, error: BaseException) -> str:
     if not isinstance(error, Exception):
         return described(error)
     if isinstance(error, UnknownDestinationError):
-        # Any name is a destination here, but for one that was there already
+        # Any name is valid here, so panther_core can only have refused a repeated one
         names = ", ".join(dict.fromkeys(map(str, error.args[-1])))
         return f"{names} is named twice"
     line = line_in(error, getattr(rule.detection.module, "__file__", None))

@@ -1,4 +1,4 @@
-"""What a match of a rule leaves behind."""
+"""Signals: the records of matches of rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,19 +9,20 @@ from local_panther.content.model import Metadata
 
 @dataclass(frozen=True)
 class Signal:
-    """One match of a rule, whether it alerts or not.
+    """A match of a rule, whether it alerts or not.
 
     Attributes:
-        time: Event time in seconds since 1970; for the row of a query, the time of the run.
-        made_at: When it was made: the arrival of the event, or the run.
+        time: Event time in seconds since 1970; for a row of a query, the time of the run.
+        made_at: Time of creation: the arrival of the event, or the run of the query.
         event: The event that matched.
-        context: What `alert_context()` returned.
-        title: What `title()` returned, else the rule's name.
+        context: Result of `alert_context()`.
+        title: Result of `title()`, or else the rule's name.
         dedup: The string that groups matches into alerts.
-        unique: What `unique()` returned, None if the rule has none.
-        severity: What `severity()` returned, else the rule's.
-        destinations: What `destinations()` returned, None if the rule has none or returned None.
-        runbook: What `runbook()` returned, else the rule's; `description` and `reference` alike.
+        unique: Result of `unique()`; None if the rule has no such function.
+        severity: Result of `severity()`, or else the rule's severity.
+        destinations: Result of `destinations()`; None if it returned None or does not exist.
+        runbook: Result of `runbook()`, or else the rule's runbook; the same holds for `description`
+            and `reference`.
     """
 
     metadata: Metadata

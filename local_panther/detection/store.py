@@ -1,8 +1,7 @@
-"""The key-value store of an instance: a DynamoDB table that lives in this process.
+"""Stands in for the key-value store of an instance, a DynamoDB table, inside this process.
 
-Its time is event time where a replay hands over its clock: `caching` decides by it what has
-expired and when an item will, and the table deletes items 48 hours after they expired, as late as
-DynamoDB may.
+With the clock of a replay, it uses event time: `caching` decides by it what has expired and when
+items will expire, and the table deletes items 48 hours after expiry, the latest that DynamoDB may.
 """
 
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ with deferred("datadog", "boto3", "boto3.dynamodb.conditions", "botocore.excepti
 
 
 class _NeverRaised(Exception):
-    """Stands in for ClientError, which nothing can raise before it is imported."""
+    """A stand-in for ClientError, which nothing can raise before it is imported."""
 
 
 if not isinstance(vars(caching)["ClientError"], type):
@@ -34,12 +33,12 @@ def _use_errors(module: ModuleType) -> None:
 
 @contextmanager
 def key_value_store(clock: EventClock | None = None) -> Iterator[Table]:
-    """Give `panther_detection_helpers.caching` an empty table, which is returned, in the context.
+    """Give `panther_detection_helpers.caching` an empty table inside the context, and yield it.
 
-    Until then, nothing that content does with boto3 leaves this process.
+    Inside the context, requests that content makes with boto3 do not leave this process.
 
     Args:
-        clock: What the store sees as the present; this machine's time if omitted.
+        clock: The clock of the store; by default this machine's.
     """
     clock = clock or EventClock()
     with (
@@ -54,7 +53,7 @@ def key_value_store(clock: EventClock | None = None) -> Iterator[Table]:
 
 @contextmanager
 def ordinary_table() -> Iterator[Any]:
-    """Give `caching` boto3's own table, emulated by moto behind all layers of HTTP."""
+    """Give `caching` a table of boto3 itself, emulated by moto through all layers of HTTP."""
     with (
         fake_aws(),
         once_imported("botocore.exceptions", _use_errors),
@@ -64,7 +63,7 @@ def ordinary_table() -> Iterator[Any]:
 
 
 def _made_table() -> Any:
-    """Make the table, as `caching.kv_table` would find it."""
+    """Create the table that `caching.kv_table` looks up."""
     import boto3
 
     resource: Any = boto3.resource

@@ -1,9 +1,9 @@
-"""The table behind the key-value store: as DynamoDB answers, at a hundredth of moto's cost.
+"""Answers calls to the key-value store's table like DynamoDB, at a hundredth of moto's cost.
 
-Through boto3, HTTP layers and moto's parsers a call takes some 5 ms, and moto keeps every item in
-objects. Here the calls that `panther_detection_helpers.caching` makes are answered from SQLite, on
-disk beyond a few megabytes. Whatever else content does with the table is handed to moto with the
-item in question, so that its meaning is moto's.
+Through boto3, HTTP layers and moto's parsers, a call takes about 5 ms, and moto keeps every item in
+Python objects. Here the calls of `panther_detection_helpers.caching` are answered from SQLite,
+which keeps all but a few megabytes on disk. Other calls are passed to moto together with the
+affected item, so that moto decides their results.
 """
 
 import pickle
@@ -21,12 +21,12 @@ Item = dict[str, Any]
 KEY = "key"
 EXPIRES = "expiresAt"
 MAX_KEY_BYTES = 2048
-MAX_ITEM_BYTES = 300_000  # pickled; whether one beyond it is too large for DynamoDB, moto judges
-LATE_DELETION = 48 * 3600  # seconds after its expiry in which DynamoDB deletes an item
+MAX_ITEM_BYTES = 300_000  # pickled; moto decides whether a larger one exceeds DynamoDB's limit
+LATE_DELETION = 48 * 3600  # seconds after expiry within which DynamoDB deletes an item
 SWEEP_EVERY = 100_000  # writes
 CACHE_KIB = 16 * 1024
 
-# The update expressions of the helpers, and the projection of simple names.
+# The update expressions of the helpers, and projections of simple names
 UPDATE = re.compile(
     r"(?:(?P<verb>ADD|DELETE) (?P<name>#\w+) (?P<value>:\w+)|REMOVE (?P<removed>#\w+))?"
     r" ?(?:SET (?P<set_name>#\w+) = (?P<set_value>:\w+))?"
@@ -46,19 +46,19 @@ CONDITION_FAILED = "ConditionalCheckFailedException"
 
 
 class _NotSimple(Exception):
-    """A call that is not one of the helpers' forms."""
+    """A call in another form than the helpers', which moto must answer."""
 
 
 class Table:
-    """Stands in for boto3's `Table`; a context manager that drops its items."""
+    """A stand-in for boto3's `Table`."""
 
     def __init__(self, make_ordinary: Callable[[], Any], clock: EventClock) -> None:
         """Start with no items.
 
         Args:
-            make_ordinary: Makes the same table as boto3's resource, emulated by moto, once it is
-                needed.
-            clock: The time by which items expire.
+            make_ordinary: Creates the same table as a resource of boto3, emulated by moto; called
+                when it is first needed.
+            clock: The clock by which items expire.
         """
         self._make_ordinary = make_ordinary
         self._clock = clock
@@ -67,7 +67,7 @@ class Table:
         self._items.execute(
             "CREATE TABLE items (key TEXT PRIMARY KEY, expires REAL, item BLOB) WITHOUT ROWID"
         )
-        # One transaction for good: at the end of each, SQLite looks through all its changed pages.
+        # One transaction for the whole run: at the end of each, SQLite scans all changed pages.
         self._items.execute("BEGIN")
 
     @cached_property
@@ -83,14 +83,14 @@ class Table:
         self._items.close()
 
     def rest(self) -> None:
-        """Prepare to be copied in a forked process."""
+        """Prepare for a fork, after which the forked process calls `move`."""
         self._items.execute("COMMIT")
         self._items.execute("BEGIN")
 
     def move(self) -> None:
-        """Go on with a copy of the items, as a forked process has to after `rest`.
+        """Continue with a copy of the items in a forked process, as its parent uses the file.
 
-        The file is that of its parent, which goes on with it.
+        The parent must have called `rest` before the fork.
         """
         copy = _database()
         self._items.backup(copy)
@@ -136,13 +136,13 @@ class Table:
         return self._ordinarily("delete_item", arguments)
 
     def delete(self) -> Any:
-        """Delete the table: what is asked of it from then on is an error, as moto has it."""
+        """Delete the table; later calls are answered by moto, with its errors."""
         for name in ("get_item", "put_item", "update_item", "delete_item", "scan", "query"):
             vars(self)[name] = getattr(self._ordinary, name)
         return self._ordinary.delete()
 
     def __getattr__(self, name: str) -> Any:
-        """Hand everything else to moto, with all items."""
+        """Pass any other call to moto, with all items."""
         ordinary = getattr(self._ordinary, name)
         if name in ("meta", "name", "table_name", "table_arn", "key_schema"):
             return ordinary
@@ -163,17 +163,18 @@ class Table:
             raise _condition_failed()({"Error": error}, "UpdateItem")
         if item is None:
             if found["verb"] != "ADD" and found["set_name"] is None:
-                raise _NotSimple  # what becomes of an item that is not there, moto decides
+                raise _NotSimple  # moto decides what happens to a missing item
             item = {KEY: key}
         changed: Item = {}
         if found["verb"]:
-            attribute = _taken(names, found["name"])
-            operand = _simple(_taken(values, found["value"]))
+            attribute = _popped(names, found["name"])
+            operand = _simple(_popped(values, found["value"]))
             changed[attribute] = OPERATIONS[found["verb"]](item.get(attribute), operand)
         if found["removed"]:
-            changed[_taken(names, found["removed"])] = None
+            changed[_popped(names, found["removed"])] = None
         if found["set_name"]:
-            changed[_taken(names, found["set_name"])] = _simple(_taken(values, found["set_value"]))
+            set_value = _simple(_popped(values, found["set_value"]))
+            changed[_popped(names, found["set_name"])] = set_value
         if names or values or KEY in changed:
             raise _NotSimple  # unused names are an error
         item |= changed
@@ -199,7 +200,7 @@ class Table:
 
     def _load(self, key: str) -> Item | None:
         found = self._items.execute("SELECT item FROM items WHERE key = ?", (key,)).fetchone()
-        # The pickles are this object's own.
+        # Safe to unpickle, as only this object writes the database.
         return None if found is None else pickle.loads(found[0])
 
     def _save(self, key: str, item: Item, *, judged: bool = False) -> None:
@@ -217,7 +218,7 @@ class Table:
     def _ordinarily(
         self, operation: str, arguments: Mapping[str, Any], key: Any = None
     ) -> dict[str, Any]:
-        """Let moto do it with the item in question, and take over what becomes of it."""
+        """Let moto execute a call on the affected item, and store the item that results."""
         key = key or (arguments.get("Key") or {}).get(KEY)
         item = self._load(key) if isinstance(key, str) else None
         if item is not None:
@@ -249,7 +250,7 @@ class Table:
 
 
 def _database() -> sqlite3.Connection:
-    # "" is a temporary file, which SQLite makes once its cache is full.
+    # "" stands for a temporary file, which SQLite creates once its cache is full.
     made = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     made.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     made.execute("PRAGMA journal_mode = OFF")
@@ -258,7 +259,7 @@ def _database() -> sqlite3.Connection:
 
 @cache
 def _condition_failed() -> Any:
-    """Return what boto3 raises under this name, without a client that would have to be made."""
+    """Return the exception class that boto3 has for this error, without creating a client."""
     from botocore.exceptions import ClientError
 
     return type(CONDITION_FAILED, (ClientError,), {})
@@ -275,15 +276,15 @@ def _key(given: Any) -> str:
     return key
 
 
-def _taken(mapping: dict[str, Any], name: str) -> Any:
-    """Take a name or value out of those that an expression may use."""
+def _popped(mapping: dict[str, Any], name: str) -> Any:
+    """Remove and return one of the names or values given for an expression."""
     if name not in mapping:
         raise _NotSimple
     return mapping.pop(name)
 
 
 def _simple(value: Any) -> Any:
-    """Return a text, a whole number or a set of texts as boto3 would return it."""
+    """Return a text, a whole number or a set of texts in the type that boto3 would return."""
     kind = type(value)
     if kind is str:
         return value

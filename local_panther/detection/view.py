@@ -1,4 +1,4 @@
-"""The event that a rule sees: that of `panther_core`, with a shorter way to most fields."""
+"""Gives rules the event of `panther_core`, with faster access to most fields."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,11 +7,11 @@ from panther_core import enriched_event
 
 
 class PantherEvent(enriched_event.PantherEvent):
-    """An event as `panther_core` wraps it, under the same name.
+    """An event as `panther_core` wraps it, under the same class name.
 
-    Most of what rules ask for is a field by its exact name, a text in one, or a field that is not
-    there. None of these needs a wrapper around each step on the way, or a map of all names.
-    Everything else is left to `panther_core`.
+    Rules mostly read a field by its exact name, a text inside one, or a missing field. These need
+    neither a wrapper for each step nor a map of all names. Everything else is left to
+    `panther_core`.
     """
 
     def get(self, key: Any, default: Any = None) -> Any:
@@ -42,5 +42,5 @@ class PantherEvent(enriched_event.PantherEvent):
 
 
 def lacks(fields: dict[str, Any], name: Any) -> bool:
-    """Return whether no field has a name in any case; False if that is not so easily said."""
+    """Return whether no field has a name, ignoring case; False for a key that is not a text."""
     return type(name) is str and name.lower() not in map(str.lower, fields)

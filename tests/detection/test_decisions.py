@@ -1,4 +1,4 @@
-"""What is taken over from earlier events is what each rule would have said of this one."""
+"""Results reused from earlier events equal those of evaluating each rule."""
 
 import json
 import os
@@ -32,7 +32,7 @@ NEVER_WATCHED = 10**9
 
 @contextmanager
 def running(folder, monkeypatch, few=ALWAYS_WATCHED, **options):
-    """An engine over some content that learns from the first event on, and its errors."""
+    """Yield an engine that learns from the first event on, its errors and its clock."""
     monkeypatch.setattr(engine_module, "FEW", few)
     monkeypatch.setattr(engine_module, "FEW_OF_A_RULE", 0)
     errors, clock = RunErrors(), EventClock()
@@ -45,7 +45,7 @@ def running(folder, monkeypatch, few=ALWAYS_WATCHED, **options):
 
 
 def signals(folder, monkeypatch, records, few=ALWAYS_WATCHED, **options):
-    """What the rules signal and raise, and how often each one was evaluated."""
+    """Return the signals and errors of rules, and the number of evaluations of each."""
     evaluated = Counter()
 
     def counted(rule, *args):
@@ -66,7 +66,7 @@ def signals(folder, monkeypatch, records, few=ALWAYS_WATCHED, **options):
 
 
 def watched(folder, monkeypatch, records):
-    """How often each rule was evaluated while something was learned from it."""
+    """Return the number of evaluations of each rule that were watched."""
     learned = Counter()
     learn = decisions.Decisions.learn
 
@@ -123,7 +123,7 @@ RULES = st.lists(st.tuples(TESTS, st.booleans() | st.none()), min_size=1, max_si
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(RULES, min_size=1, max_size=4), st.lists(FIELDS, min_size=2, max_size=12))
-def test_any_rules_over_any_events_signal_as_if_nothing_was_taken_over(
+def test_reuse_changes_no_signal_of_any_rules_over_any_events(
     tmp_path_factory, monkeypatch, rules, events
 ):
     folder = tmp_path_factory.mktemp("content")
@@ -139,12 +139,12 @@ def test_any_rules_over_any_events_signal_as_if_nothing_was_taken_over(
         for number, fields in enumerate(events * 2)
     ]
     plain = signals(folder, monkeypatch, records, few=NEVER_WATCHED)
-    taken_over = signals(folder, monkeypatch, records)
-    assert taken_over[:2] == plain[:2]
-    assert sum(taken_over[2].values()) <= sum(plain[2].values())
+    reused = signals(folder, monkeypatch, records)
+    assert reused[:2] == plain[:2]
+    assert sum(reused[2].values()) <= sum(plain[2].values())
 
 
-def test_a_rule_that_says_no_for_a_few_values_is_evaluated_no_more(tmp_path, monkeypatch):
+def test_a_rule_without_matches_for_a_few_values_is_not_evaluated_again(tmp_path, monkeypatch):
     write_rules(
         tmp_path,
         pure="def rule(event):\n    return event.get('eventName') == 'DeleteTrail'\n",
@@ -158,9 +158,7 @@ def test_a_rule_that_says_no_for_a_few_values_is_evaluated_no_more(tmp_path, mon
     assert errors[0] == {"Test.error": 50} and errors[1] == {"Test.error": ("KeyError", 50)}
 
 
-def test_a_rule_that_takes_one_field_of_a_field_is_not_evaluated_for_each_of_the_others(
-    tmp_path, monkeypatch
-):
+def test_a_rule_is_not_evaluated_again_for_fields_that_it_does_not_read(tmp_path, monkeypatch):
     write_rules(
         tmp_path,
         method="def rule(event):\n    return event.get('userIdentity', {}).get('type') == 'Root'\n",
@@ -179,7 +177,7 @@ def test_a_rule_that_takes_one_field_of_a_field_is_not_evaluated_for_each_of_the
 
 
 @pytest.mark.parametrize("field", ["eventName", "eventSource"])
-def test_a_field_that_is_missing_is_not_taken_for_an_empty_one(tmp_path, monkeypatch, field):
+def test_a_missing_field_differs_from_an_empty_one(tmp_path, monkeypatch, field):
     write_rules(tmp_path, a=f"def rule(event):\n    return event.get('{field}') is None\n")
     empty = call("AssumeRole") | {field: ""}
     missing = {name: value for name, value in empty.items() if name != field}
@@ -200,7 +198,7 @@ def test_a_field_that_is_missing_is_not_taken_for_an_empty_one(tmp_path, monkeyp
         "event.udm('parts')[0]['userName']",
     ],
 )
-def test_what_is_asked_of_a_copy_or_a_part_is_asked_of_the_event(tmp_path, monkeypatch, asked):
+def test_reading_a_copy_or_a_part_counts_as_reading_the_event(tmp_path, monkeypatch, asked):
     write_rules(tmp_path, a=f"import copy\ndef rule(event):\n    return {asked} == '7'\n")
     parts = "def parts(event):\n    return [event.get('userIdentity')]\n"
     write_data_model(tmp_path, parts, "parts", "parts")
@@ -232,7 +230,7 @@ def test_what_is_asked_of_a_copy_or_a_part_is_asked_of_the_event(tmp_path, monke
         ),
     ],
 )
-def test_filters_are_asked_for_their_fields_alone(tmp_path, monkeypatch, filters, rule, evaluated):
+def test_a_filter_reads_only_its_own_fields(tmp_path, monkeypatch, filters, rule, evaluated):
     write_rules(tmp_path, own=f"def rule(event):\n    return {rule}\n")
     path = tmp_path / "rules" / "own.yml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"InlineFilters": filters}))
@@ -307,7 +305,7 @@ STATEFUL = {
 }
 
 
-def test_rules_that_keep_something_or_ask_the_clock_are_evaluated_as_ever(tmp_path, monkeypatch):
+def test_rules_with_state_or_a_clock_give_the_same_signals(tmp_path, monkeypatch):
     write_rules(tmp_path, **STATEFUL)
     names = ["AssumeRole", "ListRoles", "AssumeRole", "DeleteTrail"]
     records = [
@@ -315,20 +313,20 @@ def test_rules_that_keep_something_or_ask_the_clock_are_evaluated_as_ever(tmp_pa
         for n in range(40)
     ]
     plain = signals(tmp_path, monkeypatch, records, few=NEVER_WATCHED)
-    taken_over = signals(tmp_path, monkeypatch, records)
-    assert taken_over[:2] == plain[:2] and plain[0]
+    reused = signals(tmp_path, monkeypatch, records)
+    assert reused[:2] == plain[:2] and plain[0]
     assert {rule for rule, *_ in plain[0]} == {f"Test.{name}" for name in STATEFUL}
-    # what comes before the first code that is not pure is taken over
+    # Decisions before the first impure code are reused.
     for name in ("stores", "stores_on_one_line", "counts_by_name"):
-        assert taken_over[2][name] == 20
+        assert reused[2][name] == 20
 
 
-def test_this_python_tells_of_each_instruction_before_it_runs_it():
+def test_this_python_can_trace_each_instruction_before_running_it():
     assert decisions.can_stop()
 
 
 @pytest.mark.process
-def test_without_columns_of_instructions_a_rule_is_stopped_at_its_lines(tmp_path):
+def test_without_columns_of_instructions_a_rule_is_stopped_by_line(tmp_path):
     write_rules(tmp_path, one=STATEFUL["stores_on_one_line"])
     code = (
         "import sys, pathlib; from tests.detection.test_decisions import *; "
@@ -342,9 +340,7 @@ def test_without_columns_of_instructions_a_rule_is_stopped_at_its_lines(tmp_path
     assert result.stdout == "True\n"
 
 
-def test_a_rule_that_never_repeats_itself_costs_no_more_memory_than_its_limit(
-    tmp_path, monkeypatch
-):
+def test_the_memory_for_a_rule_that_never_repeats_a_path_is_limited(tmp_path, monkeypatch):
     write_rules(tmp_path, a="def rule(event):\n    return event.get('eventID') == 'x'\n")
     with running(tmp_path, monkeypatch) as (engine, _, _):
         for number in range(MAX_LEAVES + 500):
@@ -354,7 +350,7 @@ def test_a_rule_that_never_repeats_itself_costs_no_more_memory_than_its_limit(
         assert not decisions.is_useful and decisions._leaves < MAX_LEAVES
 
 
-def test_the_rules_of_panther_analysis_signal_the_same_over_recorded_events(monkeypatch):
+def test_reuse_changes_no_signal_of_panther_analysis(monkeypatch):
     folder = Path(os.environ.get("PANTHER_ANALYSIS", ""))
     if not (folder / "queries" / "aws_queries").is_dir():
         pytest.skip("PANTHER_ANALYSIS does not name a checkout of panther-analysis")
@@ -364,6 +360,6 @@ def test_the_rules_of_panther_analysis_signal_the_same_over_recorded_events(monk
     lines = [line for file in files for line in file.open()] * 3
     records = [read_record(json.loads(line), number) for number, line in enumerate(lines)]
     plain = signals(folder, monkeypatch, records, few=NEVER_WATCHED, strict=False)
-    taken_over = signals(folder, monkeypatch, records, strict=False)
-    assert taken_over[:2] == plain[:2] and len(plain[0]) > 100
-    assert sum(taken_over[2].values()) < sum(plain[2].values()) / 4
+    reused = signals(folder, monkeypatch, records, strict=False)
+    assert reused[:2] == plain[:2] and len(plain[0]) > 100
+    assert sum(reused[2].values()) < sum(plain[2].values()) / 4

@@ -1,4 +1,4 @@
-"""A rule that does not end costs some time, not the time limit for each record."""
+"""A rule that never returns does not cost the time limit for each record."""
 
 import pytest
 import yaml
@@ -19,7 +19,7 @@ BODIES = {
 }
 
 
-def test_a_rule_that_was_stopped_three_times_is_left_out_and_named(tmp_path):
+def test_a_rule_that_was_stopped_three_times_is_left_out_and_reported(tmp_path):
     rules = tmp_path / "rules"
     rules.mkdir()
     for name, body in BODIES.items():

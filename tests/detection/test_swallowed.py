@@ -1,4 +1,4 @@
-"""What functions beside rule() raise on a match: swallowed by an instance, told by a replay."""
+"""A replay reports errors of functions other than rule(), which an instance hides."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ def outcome_of(tmp_path, name, code, records=3):
 
 
 @pytest.mark.parametrize("name", INSTEAD)
-def test_what_a_function_raises_is_a_note_with_its_count_and_line(tmp_path, name):
+def test_an_error_of_a_function_is_a_note_with_its_count_and_line(tmp_path, name):
     outcome = outcome_of(tmp_path, name, "return event['nope']")
     assert outcome.complete and outcome.signals["Test.a"] == 3
     (line,) = [text for _, text in notes(outcome) if f"{name}()" in text]
@@ -36,19 +36,19 @@ def test_what_a_function_raises_is_a_note_with_its_count_and_line(tmp_path, name
     assert line == f"{raised}an instance {INSTEAD[name]}, and does not say so"
 
 
-def test_a_severity_that_is_none_and_destinations_named_twice_are_told(tmp_path):
+def test_an_invalid_severity_is_a_note(tmp_path):
     outcome = outcome_of(tmp_path, "severity", "return 'DREADFUL'", records=1)
     (line,) = [text for _, text in notes(outcome) if "severity()" in text]
     assert "AssertionError: Expected severity" in line and "on 1 of 1 match;" in line
 
 
-def test_destinations_that_are_named_twice_are_told(tmp_path):
+def test_repeated_destinations_are_a_note(tmp_path):
     outcome = outcome_of(tmp_path, "destinations", "return ['x', 'y', 'x']")
     (line,) = [text for _, text in notes(outcome) if "destinations()" in text]
     assert "raised x is named twice on 3 of 3 matches" in line
 
 
-def test_a_rule_that_raises_is_told_with_its_own_file_and_line(tmp_path):
+def test_an_error_of_rule_is_reported_with_its_file_and_line(tmp_path):
     content = write_rules(tmp_path / "content", a="def rule(event):\n    return event['nope']\n")
     path = write_lines(tmp_path / "t.jsonl", [call("x", time=START)])
     (problem,) = replayed(path, content=content).errors.examples
@@ -71,7 +71,7 @@ bodies = st.sampled_from(
 
 
 @given(st.dictionaries(st.sampled_from(sorted(INSTEAD)), bodies))
-def test_the_result_is_that_of_panther_core_whatever_any_function_does(tmp_path_factory, functions):
+def test_results_equal_those_of_panther_core_whatever_functions_do(tmp_path_factory, functions):
     body = "def rule(event):\n    return True\n"
     body += "".join(f"def {name}(event):\n    {code}\n" for name, code in functions.items())
     config = {"id": "A", "versionId": "v", "severity": "LOW", "body": body}

@@ -1,4 +1,4 @@
-"""The key-value store: as the ordinary way through boto3, HTTP layers and moto answers."""
+"""The key-value store answers like the ordinary table of boto3, emulated by moto."""
 
 import time
 from decimal import Decimal
@@ -36,9 +36,9 @@ calls = st.one_of(
 
 
 def outcome(name, *arguments):
-    """What a call returns, or the kind of error that it raises.
+    """Return the result of a call, or the code of its error.
 
-    Not what a removal returns: where nothing was to be removed, moto leaves the set out of its
+    The result of a removal is ignored: if nothing is removed, moto leaves the set out of its
     answer, while DynamoDB returns it.
     """
     try:
@@ -51,26 +51,26 @@ def outcome(name, *arguments):
 
 
 def stored(table):
-    """All items; expiry in tens of minutes, as the two ways are not asked at the same moment."""
+    """Return all items; expiry is in tens of minutes, as both tables are not read at one moment."""
     items = {item["key"]: dict(item) for item in table.scan()["Items"]}
     for item in items.values():
         if "expiresAt" in item:
-            # As seen from now: every life counts from its call.
+            # Relative to now, as each expiry was set relative to its call
             item["expiresAt"] = round((float(item["expiresAt"]) - time.time()) / 600)
     return items
 
 
 @settings(max_examples=examples(25, 400))
 @given(st.lists(calls, max_size=12))
-def test_the_helpers_get_the_same_answers_as_by_the_ordinary_way(sequence):
+def test_the_helpers_get_the_same_answers_as_from_moto(sequence):
     with ordinary_table() as table:
         ordinary = [outcome(*call) for call in sequence], stored(table)
     with key_value_store():
         assert ([outcome(*call) for call in sequence], stored(caching.kv_table())) == ordinary
 
 
-def test_an_item_that_has_expired_but_is_still_there_keeps_what_was_in_it():
-    """As DynamoDB does. (Moto leaves an unchanged set out of its answer; DynamoDB returns it.)"""
+def test_an_expired_item_keeps_its_contents_until_it_is_deleted():
+    """This is DynamoDB's behaviour; moto leaves an unchanged set out of its answer."""
     with key_value_store():
         caching.put_string_set("a", {"stale"}, epoch_seconds=START)
         assert caching.add_to_string_set("a", "x") == {"stale", "x"}
@@ -126,7 +126,7 @@ OTHER_CALLS = [
 
 @settings(max_examples=examples(25, 200))
 @given(st.lists(st.sampled_from(OTHER_CALLS), max_size=6))
-def test_other_calls_of_the_table_are_answered_the_same(sequence):
+def test_other_calls_get_the_same_answers_as_from_moto(sequence):
     def answers(table):
         found = []
         for name, arguments in sequence:
@@ -143,14 +143,14 @@ def test_other_calls_of_the_table_are_answered_the_same(sequence):
         assert answers(caching.kv_table()) == ordinary
 
 
-def test_an_item_that_is_too_large_is_refused():
+def test_an_oversized_item_is_refused():
     with key_value_store():
         with pytest.raises(ClientError):
             caching.put_string_set("a", {"x" * 500_000})
         assert caching.get_string_set("a") == set()
 
 
-def test_a_table_that_was_deleted_is_an_error():
+def test_calls_to_a_deleted_table_are_errors():
     with key_value_store():
         caching.put_string_set("a", {"x"})
         caching.kv_table().delete()
@@ -160,9 +160,9 @@ def test_a_table_that_was_deleted_is_an_error():
 
 
 class TestClock:
-    """What has expired depends on event time."""
+    """The clock of a replay, which shows event time."""
 
-    def test_of_the_events_decides_what_has_expired(self):
+    def test_event_time_decides_what_has_expired(self):
         clock = EventClock()
         clock.reach(START)
         with key_value_store(clock):
@@ -175,7 +175,7 @@ class TestClock:
             assert caching.get_string_set("a", force_ttl_check=True) == set()
             assert caching.get_string_set("a") == {"x"}  # DynamoDB deletes late
 
-    def test_deletes_items_two_days_after_they_expired(self, monkeypatch):
+    def test_items_are_deleted_two_days_after_expiry(self, monkeypatch):
         monkeypatch.setattr("local_panther.detection.table.SWEEP_EVERY", 1)
         clock = EventClock()
         clock.reach(START)
@@ -188,7 +188,7 @@ class TestClock:
             caching.put_string_set("new", {"x"}, epoch_seconds=HOUR)
             assert caching.get_string_set("old") == set()
 
-    def test_is_what_modules_see_as_the_present_and_only_they(self):
+    def test_only_the_given_modules_see_the_clock(self):
         import datetime as module
         import time
         import types
@@ -221,7 +221,7 @@ def plain():
         assert content.now()[0] != START
 
 
-def test_a_copy_and_the_table_itself_go_on_by_themselves():
+def test_a_copy_of_the_table_and_the_table_are_independent():
     with key_value_store() as table:
         caching.put_string_set("a", ["1"])
         table.rest()

@@ -1,4 +1,4 @@
-"""The event that rules see answers as that of panther_core does, whatever they ask for."""
+"""The event that rules see answers every call like that of panther_core."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +17,7 @@ KEYS = st.lists(NAMES | st.integers(0, 1) | st.none(), max_size=4)
 
 
 def asked(event, ask):
-    """What a rule gets, or the kind of error that it meets."""
+    """Return the type and text of a result, or of the error."""
     try:
         found = ask(event)
     except Exception as error:
@@ -28,7 +28,7 @@ def asked(event, ask):
 
 @settings(max_examples=examples(150, 2000), deadline=None)
 @given(EVENTS, KEYS, PLAIN | VALUES)
-def test_event_answers_as_that_of_panther_core(fields, keys, default):
+def test_the_event_answers_like_that_of_panther_core(fields, keys, default):
     ours, theirs = PantherEvent(fields), enriched_event.PantherEvent(fields)
     key = keys[0] if keys else "user"
     for ask in (
@@ -46,7 +46,7 @@ def test_event_answers_as_that_of_panther_core(fields, keys, default):
         assert asked(ours, ask) == asked(theirs, ask)
 
 
-def test_what_an_event_holds_cannot_be_changed():
+def test_the_contents_of_an_event_cannot_be_changed():
     fields = {"identity": {"name": "alice", "groups": ["a"]}}
     event = PantherEvent(fields)
     event.get("identity").raw_view()["name"] = "mallory"
