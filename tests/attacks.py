@@ -1,9 +1,9 @@
-"""Runs the tests of attacks and prints how many were tried and held, by area.
+"""Runs the tests of attacks and prints how many were tried and withstood, by area.
 
     python -m tests.attacks [--write]
 
-A test counts once, or as often as the property "tried" says. With --write the table also takes its
-place in docs/reliability.md.
+A test counts once, or as often as its property "tried" says. With --write, the table also replaces
+the one in docs/reliability.md.
 """
 
 import sys
@@ -20,19 +20,19 @@ AREAS = {
     "uploads": "archives, bodies, forged results",
     "serve": "requests, connections, webhooks",
     "lake": "queries that clients send",
-    "records": "records and where they lie",
+    "records": "records, files and folders",
     "rules": "rules, helpers and their key-value store",
-    "output": "hostile text in what is shown and written",
-    "processes": "ends, interrupts, what is left over",
+    "output": "hostile text in output",
+    "processes": "exits, interruptions, leftovers",
     "kills": "killed at any moment",
     "state": "state of other versions, backup, damage",
-    "supply": "what a release holds, what workflows may do",
+    "supply": "contents of releases, permissions of workflows",
 }
 
 
 @dataclass
 class Area:
-    """What became of the attacks of one area; seconds are of the tests, side by side."""
+    """The counts of one area, and the sum of the seconds of its tests, which run in parallel."""
 
     tried: int = 0
     held: int = 0
@@ -41,13 +41,13 @@ class Area:
 
 
 class Counter:
-    """Counts the reports of pytest."""
+    """A pytest plugin that counts the reports of tests of attacks."""
 
     def __init__(self) -> None:
         self.areas: dict[str, Area] = defaultdict(Area)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Count one report: a test has one of its set-up, its call and its end."""
+        """Count a report; each test has one for its set-up, its call and its teardown."""
         properties = dict(report.user_properties)
         if "attack" not in properties:
             return

@@ -1,9 +1,9 @@
-"""Runs this repository's tests in copies that are configured as its users configure theirs.
+"""Runs this repository's tests in copies that are configured as users would configure them.
 
     make test-configured
     .venv/bin/python -m tests.configured [--all] [--jobs N] [NAME…] [-- PYTEST ARGUMENTS…]
 
-A test that knows a setting by heart fails here: everything has to follow the settings.
+A test with a hard-coded setting fails here, as all tests have to follow the settings.
 """
 
 import argparse
@@ -20,8 +20,7 @@ from tests.builders.events import REPO
 
 BIN = Path(sys.executable).parent
 NOT_COPIED = (".git", ".venv", "build", "__pycache__", ".hypothesis", ".*_cache")
-# What reads, serves, installs or runs any content knows nothing of these detections' settings;
-# --all runs it too.
+# Tests that do not depend on the settings of these detections; --all runs them as well.
 WITHOUT_CONTENT = (
     *("tests/records", "tests/instance", "tests/detection", "tests/correlation", "tests/ci"),
     *("tests/tool_runs", "tests/serving", "tests/test_containment.py"),
@@ -77,10 +76,10 @@ def main() -> None:
 
 
 def _passes(name: str, command: list[str | Path], folder: Path) -> bool:
-    """Run a command on a copy, the copy's own local_panther with it, and print how it ended."""
+    """Run a command in a copy, with the copy's own local_panther, and print the result."""
     started = time.monotonic()
     print(f"{name}: {_shown(command)}", flush=True)
-    # The copy's package comes before the one that is installed.
+    # The copy's package takes precedence over the installed one.
     environment = os.environ | {"PYTHONPATH": str(folder)}
     status = subprocess.run(command, cwd=folder, env=environment, check=False).returncode
     seconds = time.monotonic() - started

@@ -1,4 +1,4 @@
-"""What tests of all kinds share."""
+"""Settings and fixtures shared by all tests."""
 
 import json
 import signal
@@ -20,8 +20,8 @@ from tests.builders.unlisted import CONTENT, copy_content, without_listed_princi
 from tests.scale import FULL, MUTATION, QUICK
 from tests.tiers import Tiers
 
-# The sample is the same in every run, so that it judges a change and not a throw of dice; the full
-# run looks further each time. Neither fails for being slow on a busy machine.
+# The sample is the same in every run, so that a failure comes from the change, not from chance; the
+# full run tries new examples each time. Neither fails for being slow on a busy machine.
 settings.register_profile("sample", derandomize=True, deadline=None)
 settings.register_profile("quick", settings.get_profile("sample"), max_examples=25)
 settings.register_profile("full", deadline=None)
@@ -31,17 +31,17 @@ settings.register_profile("mutation", settings.get_profile("sample"), suppress_h
 PROFILES = {"full": FULL, "quick": QUICK, "mutation": MUTATION}
 settings.load_profile(next((name for name, chosen in PROFILES.items() if chosen), "sample"))
 
-# Helpers that tests import are those of the content that tests replay.
+# Tests import the helpers of the same content that they replay.
 sys.path.insert(0, str(CONTENT / "global_helpers"))
 
 RECORDED = REPO.parent / "shared" / "data"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let commands under test get their signals, also if `nohup` or a shell's `&` began the tests.
+    """Let commands under test get signals, even if `nohup` or a shell's `&` started the tests.
 
-    Both have signals ignored, by all that is started; the process that shares the tests out stays
-    as it is.
+    Both make all started processes ignore signals. Only test processes of xdist are changed, not
+    the one that distributes the tests.
     """
     config.pluginmanager.register(Tiers())
     if hasattr(config, "workerinput"):
@@ -53,14 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name bytes by their argument and number.
 
-    Archives hold the time at which they were made, and processes that share the tests must find the
-    same names.
+    Archives contain their time of creation, but all test processes must use the same names.
     """
     return argname if isinstance(val, bytes) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the reports of attacks say of which area they are, for `make attacks`."""
+    """Add the area to the reports of tests of attacks, for `make attacks`."""
     for item in items:
         if marker := item.get_closest_marker("attack"):
             item.user_properties.append(("attack", marker.args[0]))
@@ -68,7 +67,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of its own, in place of the user's."""
+    """Use a temporary cache instead of the user's, and yield its folder."""
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
@@ -97,28 +96,28 @@ def store() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A real browser; the tests that want one are skipped where there is none."""
+    """Yield a real browser; tests that use it are skipped where there is none."""
     with started_browser() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of an S3 in a process of its own."""
+    """Yield the address of an emulated S3 in another process."""
     with running_s3(tmp_path_factory.mktemp("s3") / "log") as address:
         yield address
 
 
 @pytest.fixture
 def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client for S3 with an empty bucket, and the environment that leads there."""
+    """Yield a client of S3 with an empty bucket, and set the environment that leads there."""
     with made_bucket(monkeypatch, s3_endpoint) as client:
         yield client
 
 
 @pytest.fixture
 def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine whose local time is not UTC."""
+    """Set a local time zone other than UTC."""
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     yield
@@ -128,13 +127,13 @@ def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def content_copy(tmp_path: Path) -> Path:
-    """A copy of this repository's content, to be edited."""
+    """Return a copy of this repository's content that tests can edit."""
     return copy_content(tmp_path / "content")
 
 
 @pytest.fixture
 def content_without_exemptions(content_copy: Path) -> Path:
-    """A copy of this repository's content in which no principal is expected to fail on roles."""
+    """Return a copy of this repository's content without exempted principals."""
     return without_listed_principals(content_copy)
 
 
@@ -148,13 +147,13 @@ def forget() -> None:
 
 
 def recorded_files() -> list[Path]:
-    """The files of recorded CloudTrail, none where they do not lie beside the repository."""
+    """Return the files of recorded CloudTrail; none if they are not beside the repository."""
     return sorted(RECORDED.glob("cloudtrail-*.jsonl"))
 
 
 @pytest.fixture(params=[path.name for path in recorded_files()] or ["missing"])
 def recorded_file(request: pytest.FixtureRequest) -> Path:
-    """Each file of recorded CloudTrail in turn."""
+    """Return each file of recorded CloudTrail in turn."""
     if not recorded_files():
         pytest.skip(f"no recorded CloudTrail in {RECORDED}")
     return RECORDED / request.param
@@ -162,7 +161,7 @@ def recorded_file(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="session")
 def recorded_events() -> list[PantherEvent]:
-    """All recorded CloudTrail events."""
+    """Return all recorded CloudTrail events."""
     if not recorded_files():
         pytest.skip(f"no recorded CloudTrail in {RECORDED}")
     lines = (line for path in recorded_files() for line in path.open())

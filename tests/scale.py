@@ -1,4 +1,4 @@
-"""How many random examples are tried: a sample, everything, or few for a quick answer."""
+"""The number of random examples that tests try: a sample, very many, or a few for a quick run."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""When alerts are made: events arrive some time after they happened, and runs follow schedules."""
+"""Alerts are created when events arrive, some time after they happened, or at scheduled runs."""
 
 import functools
 import json
@@ -28,7 +28,7 @@ QUERY = "SELECT eventID FROM panther_logs.public.aws_cloudtrail WHERE p_occurs_s
 
 @pytest.fixture
 def content(tmp_path):
-    """Two rules, a correlation rule over both, and a scheduled rule."""
+    """Return content: two rules, one that raises, a correlation rule and a scheduled rule."""
     bodies = {"first": MATCH.format(FIRST), "second": MATCH.format(SECOND)}
     bodies |= {"raises": "def rule(event):\n    return 1 / 0\n"}
     folder = write_rules(tmp_path / "content", **bodies)
@@ -66,7 +66,10 @@ def write(path, **spec):
 
 @pytest.fixture
 def made(content, tmp_path):
-    """Replay calls of one user, by name and minute, and return when the alerts were made."""
+    """Return a function that replays calls of one user and returns the alerts' times of creation.
+
+    The calls are given by name and minute; times are in minutes.
+    """
 
     def made(*calls, delay=0.0):
         records = [
@@ -87,11 +90,11 @@ def made(content, tmp_path):
 def test_a_rule_alerts_when_the_event_has_arrived(made, delay):
     found = made((FIRST, 1), delay=delay)
     assert found["first"] == 1 + delay
-    assert found["raises"] == 1 + delay  # and an alert about the rule itself is made then, too
+    assert found["raises"] == 1 + delay  # the alert about an error of a rule
 
 
-def test_a_rule_sees_the_arrival_as_the_time_of_parsing(content, made):
-    """`p_parse_time`; the event's own time stays."""
+def test_p_parse_time_is_the_time_of_arrival(content, made):
+    """The event's own time is unchanged."""
     arrived = "'2026-01-05 10:04:30.000000000'"
     happened = "'2026-01-05 10:01:00.000000000'"
     body = f"event['p_parse_time'] == {arrived} and event['p_event_time'] == {happened}"
@@ -112,10 +115,10 @@ def test_a_scheduled_rule_alerts_at_the_first_run_after_the_arrival(made):
         (14, 10, 30),  # arrives at 24; the run at 30 looks back to 0
         (14, 17, None),  # arrives at 31; the run at 45 looks back to 15
         (5, 17, 30),
-        (LOOKBACK - RATE, RATE - 1, 30),  # lookback = window + rate + delay: seen in any phase
+        (LOOKBACK - RATE, RATE - 1, 30),  # lookback = window + rate + delay: enough in any phase
     ],
 )
-def test_a_correlation_rule_alerts_at_a_run_whose_lookback_holds_both_events(
+def test_a_correlation_rule_alerts_at_a_run_that_looks_back_to_both_events(
     made, second, delay, alert
 ):
     """A signal has the time of its event, and no run sees it before the event has arrived."""
@@ -123,15 +126,15 @@ def test_a_correlation_rule_alerts_at_a_run_whose_lookback_holds_both_events(
 
 
 @pytest.mark.parametrize(("delay", "count"), [(15, 0), (17, 1), (31, 2)])
-def test_signals_that_arrive_too_late_to_be_paired_are_told(content, tmp_path, delay, count):
+def test_signals_that_arrive_too_late_to_be_paired_are_reported(content, tmp_path, delay, count):
     """They happened at 0 and 14 minutes; the run at 30 looks back to 0, the one at 45 to 15."""
     times = {FIRST: START, SECOND: START + 14 * MINUTE}
     records = [call(name, time=time, eventID=name) for name, time in times.items()]
     trail = write_lines(tmp_path / "trail.jsonl", records)
     outcome = replay(Trail([str(trail)]), content, delivery_delay=delay * MINUTE)
-    told = [line for kind, line in notes(outcome) if "late" in line]
+    reported = [line for kind, line in notes(outcome) if "late" in line]
     what = f"{count} signal{'s' * (count != 1)} arrived too late to be paired"
-    assert told == [f"Test.both: {what}: its lookback is 30 minutes"] * (count > 0)
+    assert reported == [f"Test.both: {what}: its lookback is 30 minutes"] * (count > 0)
     assert outcome.late_signals == ({"Test.both": count} if count else {})
 
 
@@ -139,7 +142,7 @@ def test_signals_that_arrive_too_late_to_be_paired_are_told(content, tmp_path, d
 def test_a_record_that_is_read_after_later_ones_arrives_with_them(made, monkeypatch, first, alert):
     in_order = functools.partial(replay_module.in_time_order, size=1)
     monkeypatch.setattr(replay_module, "in_time_order", in_order)
-    # The second call was delivered when others of 24 minutes later were there already.
+    # The second call was delivered after others that happened 24 minutes later.
     others = [("GetUser", minute) for minute in (40, 41, 42)]
     found = made((FIRST, first), *others, (SECOND, 17))
     assert found["second"] == 42 - 1  # the buffer holds one record

@@ -1,4 +1,4 @@
-"""A repository of a thousand items that others could have written: everything works on it."""
+"""All commands work on a repository of a thousand items such as others could have written."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_all_tests_pass_with_every_filter_and_without_a_warning(thousand):
     assert re.search(r"Passed: 9\d\d\n\tSkipped: \d+\n\tFailed: 0\n\tInvalid: 0", output)
 
 
-def test_a_replay_runs_what_is_for_cloudtrail_and_counts_the_rest(thousand, tmp_path):
+def test_a_replay_runs_items_for_cloudtrail_and_counts_the_others(thousand, tmp_path):
     outcome = replayed(trail(tmp_path, "Own.Rule.4", "Own.Empty.Filter", "x"), content=thousand)
     assert outcome.complete
     assert outcome.signals["Own.Rule.4"] == outcome.signals["Own.Empty.Filter"] == 1
@@ -70,12 +70,12 @@ def test_a_replay_runs_what_is_for_cloudtrail_and_counts_the_rest(thousand, tmp_
     assert "Own.Correlation.Own.Rule.5" in outcome.content.ids_left_out(Reason.NO_STEPS)
 
 
-def test_it_passes_the_check_of_an_upload(thousand):
+def test_the_repository_loads_without_problems(thousand):
     with loaded_content(thousand, include_disabled=True) as content:
         assert not content.problems and len(content.rules) > 200
 
 
-def test_one_wrong_filter_among_good_ones_fails_its_own_rule_and_drops_no_other(small):
+def test_an_invalid_filter_fails_its_own_rule_and_disables_no_other(small):
     wrong = [{"KeyPath": "eventName", "Condition": "Resembles", "Value": "x"}]
     edit(small, "own_rule_5", InlineFilters=wrong)
     never = [{"KeyPath": "eventName", "Condition": "Equals", "Value": "never"}]
@@ -85,7 +85,7 @@ def test_one_wrong_filter_among_good_ones_fails_its_own_rule_and_drops_no_other(
     )
     assert done.returncode == 1 and "'Resembles' is not a known condition" in done.stderr
     failed = done.stdout.partition("Failed Tests Summary")[2]
-    # The second one's filter is applied: its test that expects a match fails.
+    # The filter of the second rule is applied, so that its test that expects a match fails.
     assert re.findall(r"Own\.\S+", failed) == ["Own.Rule.5", "Own.Rule.6"]
 
 
@@ -99,7 +99,7 @@ def test_one_wrong_filter_among_good_ones_fails_its_own_rule_and_drops_no_other(
         ({"Filename": "missing.py"}, "missing.py cannot be read"),
     ],
 )
-def test_an_invalid_item_spoils_only_itself(small, tmp_path, fields, reason):
+def test_an_invalid_item_affects_no_other(small, tmp_path, fields, reason):
     edit(small, "own_rule_4", **fields)
     outcome = replayed(trail(tmp_path, "Own.Rule.8"), content=small)
     assert outcome.signals["Own.Rule.8"] == 1 and not outcome.complete
@@ -140,7 +140,7 @@ def test_named_pipes_and_sockets_are_counted_and_not_opened(small, tmp_path):
 
 
 class TestMacros:
-    """Time macros as text, in every form that occurs in Panther's own content."""
+    """Time macros and templates in the forms that occur in Panther's own content."""
 
     @pytest.mark.parametrize(
         ("written", "parsable"),
@@ -157,14 +157,14 @@ class TestMacros:
             ("p_occurs_since(1h", "p_occurs_since('1h'"),
         ],
     )
-    def test_get_arguments_that_can_be_parsed(self, written, parsable):
+    def test_macros_get_arguments_that_can_be_parsed(self, written, parsable):
         assert parsable_macros(written) == parsable
 
-    def test_name_their_table_and_column(self):
+    def test_macros_use_their_table_and_column(self):
         query = "SELECT 1 FROM aws_cloudtrail a WHERE p_occurs_since(1h, a, p_parse_time)"
         assert '"a"."p_parse_time" BETWEEN' in transpile_sql(parse_sql(query))
 
-    def test_of_a_template_are_rendered(self):
+    def test_macros_of_a_template_are_rendered(self):
         written = "-- pragma: template\n{% set t = '1h' %}p_occurs_since({{ t }})"
         assert QueryTexts({"Mine": written})["Mine"] == "p_occurs_since(1h)"
 
@@ -184,7 +184,7 @@ class TestMacros:
             ),
         ],
     )
-    def test_of_an_invalid_template_are_an_error_of_the_query(self, template, message):
+    def test_an_invalid_template_is_an_error_of_the_query(self, template, message):
         parts = "-- pragma: template\n{% macro a() export %}1{% endmacro %}"
         parts += "{% macro b() %}2{% endmacro %}"
         texts = QueryTexts({"parts": parts, "mine": f"-- pragma: template\n{template}"})
@@ -192,18 +192,18 @@ class TestMacros:
             texts.rendered(f"-- pragma: template\n{template}")
         assert list(texts) == ["parts"] and "mine" not in texts
 
-    def test_of_macros_that_are_imported_under_another_name_are_expanded(self):
+    def test_macros_imported_under_another_name_are_expanded(self):
         parts = "-- pragma: template\n{% macro a(x, y=2) export %}{{ x }}-{{ y }}{% endmacro %}"
         mine = '-- pragma: template\n{% import "parts" a as b %}{{ b(1) }}'
         assert QueryTexts({"parts": parts}).rendered(mine) == "1-2"
 
-    def test_of_a_template_reach_nothing_of_the_process(self):
+    def test_a_template_cannot_reach_python_objects(self):
         escape = "{{ ''.__class__.__mro__[1].__subclasses__() }}"
         with pytest.raises(FieldError):
             QueryTexts({}).rendered(f"-- pragma: template\n{escape}")
 
 
-def test_few_items_that_are_left_out_are_named():
+def test_items_left_out_are_named_if_there_are_few():
     left_out = [LeftOut("Own.Policy", Reason.POLICY), LeftOut("Own.Rule", Reason.DISABLED)]
     assert list(summary_lines(left_out)) == [
         "disabled: Own.Rule (--include-disabled runs them)",

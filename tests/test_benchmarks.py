@@ -1,4 +1,4 @@
-"""Published figures: what docs/scale.md says is what the benchmarks measure."""
+"""The figures in docs/scale.md equal those that the benchmarks measure."""
 
 import re
 

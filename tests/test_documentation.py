@@ -1,4 +1,4 @@
-"""The documentation: its examples are real and current, its links lead somewhere."""
+"""The documentation: its examples are current, and its links lead to files."""
 
 import re
 import subprocess
@@ -18,8 +18,8 @@ PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 
 
-@slow  # make docs does it too
-def test_shown_output_is_what_the_commands_print():
+@slow  # also part of make docs
+def test_output_in_docs_equals_that_of_the_commands():
     check = [sys.executable, REPO / "docs/tools/outputs.py", "--check"]
     done = subprocess.run(check, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -54,7 +54,7 @@ def test_the_menu_is_valid_yaml_and_the_site_loads_no_fonts_from_elsewhere():
     assert yaml.safe_load((REPO / "mkdocs.yml").read_text())["theme"]["font"] is False
 
 
-def test_the_first_screen_of_the_readme_has_the_two_commands_and_the_whole_is_short():
+def test_the_readme_is_short_and_begins_with_the_two_commands():
     lines = (REPO / "README.md").read_text().splitlines()
     first = "\n".join(lines[:30])
     assert "make demo" in first and "make test" in first
@@ -64,6 +64,6 @@ def test_the_first_screen_of_the_readme_has_the_two_commands_and_the_whole_is_sh
 @pytest.mark.parametrize(
     "name", ["report", "console", "console-incident", "console-dark", "console-390"]
 )
-def test_the_pictures_are_some(name):
+def test_the_pictures_exist_and_are_small(name):
     picture = Path(REPO / "docs" / "assets" / f"{name}.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) < 400_000

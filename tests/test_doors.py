@@ -1,4 +1,4 @@
-"""Four doors, one idea of valid content: `test`, `replay --strict`, `validate` and `upload`."""
+"""`test`, `replay --strict`, `validate` and `upload` accept and refuse the same content."""
 
 import base64
 import subprocess
@@ -25,18 +25,18 @@ SCHEDULED = "queries/aws_role_escalation_succeeded_query.yml"
 SAVED = "queries/aws_console_switch_role_query.yml"
 RULE = "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml"
 BROKEN = {
-    "a step that is no rule": (
+    "a step with an unknown rule": (
         CORRELATION,
         "AWS.CloudTrail.IAMListRoles",
         "AWS.CloudTrail.ListRolez",
     ),
-    "no SQL in a scheduled query": (SCHEDULED, "SELECT", "SELEC"),
+    "invalid SQL in a scheduled query": (SCHEDULED, "SELECT", "SELEC"),
     "an unknown column in a scheduled query": (SCHEDULED, "{{ role_calls", "{{ role_callz"),
-    "no SQL in a saved query": (SAVED, "SELECT", "SELEC"),
+    "invalid SQL in a saved query": (SAVED, "SELECT", "SELEC"),
     "an unknown column in a saved query": (SAVED, "additionalEventData", "additionalEventDate"),
     "a mistyped table in a saved query": (SAVED, "aws_cloudtrail", "aws_cloudtrial"),
     "two tests of one name": (RULE, None, None),
-    "a KeyPath that is no path": (
+    "an invalid KeyPath": (
         RULE,
         "Tests:",
         "InlineFilters: [{KeyPath: a-b, Condition: Equals, Value: x}]\nTests:",
@@ -66,7 +66,7 @@ def archived(folder) -> str:
 
 
 @pytest.mark.parametrize(("path", "old", "new"), BROKEN.values(), ids=BROKEN)
-def test_what_one_refuses_all_refuse(tmp_path, content_copy, path, old, new):
+def test_content_refused_by_one_command_is_refused_by_all(tmp_path, content_copy, path, old, new):
     shipped(content_copy)
     broken(content_copy, path, old, new)
     command = [sys.executable, "-m", "local_panther", "test", "--show-failures-only"]
@@ -109,14 +109,14 @@ def trail(folder, *names):
 @pytest.mark.parametrize(
     "where", ["content/global_helpers/team/deep", "global_helpers", "global_helpers/x"]
 )
-def test_helpers_are_found_wherever_the_tool_finds_them(tmp_path, where):
+def test_helpers_are_found_in_the_same_folders_as_by_the_tool(tmp_path, where):
     content = write_rules(tmp_path / "content", a=YES.format("my_helper"))
     helper(tmp_path / where, "my_helper")
     outcome = replayed(trail(tmp_path, "x"), content=content)
     assert outcome.complete and outcome.signals["Test.a"] == 1
 
 
-def test_a_helper_of_the_content_itself_counts_before_one_beside_it(tmp_path):
+def test_a_helper_inside_the_content_wins_over_one_above_it(tmp_path):
     content = write_rules(tmp_path / "content", a=YES.format("my_helper"))
     helper(content / "global_helpers", "my_helper")
     helper(tmp_path / "global_helpers", "my_helper")
@@ -126,7 +126,7 @@ def test_a_helper_of_the_content_itself_counts_before_one_beside_it(tmp_path):
 
 
 @pytest.mark.parametrize("status", ["Experimental", "deprecated", "DEPRECATED"])
-def test_what_its_status_keeps_from_uploads_is_not_run_and_counted(tmp_path, status):
+def test_items_excluded_from_uploads_by_status_are_counted_and_not_run(tmp_path, status):
     body = "def rule(event):\n    return True\n"
     content = write_rules(tmp_path / "content", a=body, b=body)
     file = content / "rules" / "b.yml"
@@ -139,7 +139,7 @@ def test_what_its_status_keeps_from_uploads_is_not_run_and_counted(tmp_path, sta
     assert everything.signals == {"Test.a": 1, "Test.b": 1}
 
 
-def test_items_where_none_is_read_are_counted(tmp_path):
+def test_items_in_folders_that_are_not_read_are_counted(tmp_path):
     body = "def rule(event):\n    return True\n"
     content = write_rules(tmp_path / "content", a=body)
     write_rules(content / "detections_as_code", b=body)

@@ -21,7 +21,7 @@ def names_of(file):
     return {n.name for n in nodes if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
 
 
-def test_there_are_rows():
+def test_the_table_has_rows():
     assert len(ROWS) > 25
 
 

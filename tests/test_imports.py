@@ -1,4 +1,4 @@
-"""What a command does not use, it does not import; what it uses after all, it does."""
+"""Commands import libraries only when they use them."""
 
 import json
 import os
@@ -22,7 +22,7 @@ print("loaded:", *sorted({*sys.argv[2:]} & sys.modules.keys()), file=sys.stderr)
 """
 
 
-def test_a_replay_imports_nothing_that_it_does_not_use(tmp_path):
+def test_a_replay_imports_no_unused_library(tmp_path):
     trail = simulated(tmp_path / "trail.jsonl", ordinary=20)
     command = [sys.executable, "-c", REPLAY, str(trail), *HEAVY]
     result = subprocess.run(command, capture_output=True, text=True, cwd=REPO, check=True)
@@ -37,7 +37,7 @@ def test_a_replay_without_role_calls_loads_no_database_and_no_sdk(tmp_path, cach
     trail.write_text("".join(ordinary))
     unused = (*HEAVY, "boto3", "botocore.session", "duckdb", "sqlglot", "ruamel.yaml", "jinja2")
     command = [sys.executable, "-c", REPLAY, str(trail), *unused]
-    for _ in range(2):  # what the first finds out of the content is remembered
+    for _ in range(2):  # the first run fills the cache of results about the content
         result = subprocess.run(command, capture_output=True, text=True, cwd=REPO, check=True)
     assert f"No alert in {len(ordinary)} records." in result.stdout and len(ordinary) > 10
     assert result.stderr.splitlines()[-1] == "loaded:"
@@ -45,7 +45,7 @@ def test_a_replay_without_role_calls_loads_no_database_and_no_sdk(tmp_path, cach
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """A module that can be imported, and how often it was."""
+    """Make a module that can be imported, and that counts its imports in a variable."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "heavy_one.py").write_text(
         "import os\nos.environ['HEAVY'] = os.environ.get('HEAVY', '') + 'x'\n"
@@ -59,20 +59,20 @@ def module(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("use", ["Client('a').name", "heavy_one.Client('a').name"])
-def test_what_was_deferred_is_imported_when_it_is_called(module, use):
+def test_a_deferred_class_imports_its_module_when_it_is_called(module, use):
     with deferred("heavy_one"):
         import user_of_it
     assert "heavy_one" not in sys.modules
     assert eval(use, vars(user_of_it)) == "a" and "heavy_one" in sys.modules
 
 
-def test_what_was_deferred_has_the_attributes_of_the_real_one(module):
+def test_a_deferred_class_has_the_attributes_of_the_real_one(module):
     with deferred("heavy_one"):
         import user_of_it
     assert user_of_it.Client.kind == "real"
 
 
-def test_what_was_imported_before_is_not_replaced(module):
+def test_a_module_imported_before_is_not_deferred(module):
     import heavy_one
 
     with deferred("heavy_one"):
@@ -80,13 +80,13 @@ def test_what_was_imported_before_is_not_replaced(module):
     assert user_of_it.Client is heavy_one.Client
 
 
-def test_a_lazy_module_is_imported_when_something_of_it_is_asked_for(module):
+def test_a_lazy_module_is_imported_when_an_attribute_is_read(module):
     lazy = LazyModule("heavy_one")
     assert "heavy_one" not in sys.modules
     assert lazy.Client.kind == "real" and lazy.Client is sys.modules["heavy_one"].Client
 
 
-def test_what_is_imported_later_is_acted_on_before_anybody_has_it(module):
+def test_a_module_is_acted_on_before_the_importing_code_gets_it(module):
     acted = []
     with once_imported("heavy_one", acted.append):
         assert acted == []
@@ -95,7 +95,7 @@ def test_what_is_imported_later_is_acted_on_before_anybody_has_it(module):
     assert acted == [heavy_one] and user_of_it.Client is heavy_one.Client
 
 
-def test_what_is_there_already_is_acted_on_at_once(module):
+def test_a_module_imported_before_is_acted_on_at_once(module):
     import heavy_one
 
     acted = []
@@ -103,7 +103,7 @@ def test_what_is_there_already_is_acted_on_at_once(module):
         assert acted == [heavy_one]
 
 
-def test_what_is_imported_after_the_context_is_not_acted_on(module):
+def test_a_module_imported_after_the_context_is_not_acted_on(module):
     acted = []
     with once_imported("heavy_one", acted.append):
         pass
@@ -112,7 +112,7 @@ def test_what_is_imported_after_the_context_is_not_acted_on(module):
     assert heavy_one.Client.kind == "real" and acted == []
 
 
-def test_a_module_is_lazily_imported_with_all_that_is_in_it(tmp_path, monkeypatch):
+def test_a_package_is_lazily_imported_with_its_submodules(tmp_path, monkeypatch):
     package = tmp_path / "heavy_two"
     (package / "deep").mkdir(parents=True)
     (package / "__init__.py").write_text("class Error(Exception): pass\ndef fail(): raise Error\n")
@@ -131,7 +131,7 @@ def test_a_module_is_lazily_imported_with_all_that_is_in_it(tmp_path, monkeypatc
         sys.modules.pop(name, None)
 
 
-def test_a_submodule_can_be_asked_for_first(tmp_path, monkeypatch):
+def test_a_submodule_of_a_lazy_package_can_be_imported_first(tmp_path, monkeypatch):
     (tmp_path / "heavy_three").mkdir()
     (tmp_path / "heavy_three" / "__init__.py").write_text("")
     (tmp_path / "heavy_three" / "part.py").write_text("NUMBER = 6\n")
@@ -142,14 +142,14 @@ def test_a_submodule_can_be_asked_for_first(tmp_path, monkeypatch):
     sys.modules.pop("heavy_three.part")
 
 
-def test_what_is_never_used_is_never_imported(module):
+def test_a_lazy_module_is_not_imported_before_its_first_use(module):
     with lazily("heavy_one"):
         import heavy_one
     assert "heavy_one" not in sys.modules
     assert heavy_one.Client.kind == "real" and "heavy_one" in sys.modules
 
 
-def test_a_function_of_a_lazy_module_can_be_called_at_once(module):
+def test_a_function_of_a_lazy_module_imports_it_when_called(module):
     with lazily("heavy_one", "Client"):
         import heavy_one
 

@@ -1,4 +1,4 @@
-"""Installation as users do it: with the installer that Python brings, in a new environment."""
+"""Installation as users do it, with pip, pipx or uv in a new environment."""
 
 import importlib.metadata
 import os
@@ -18,7 +18,7 @@ from tests.scale import FULL
 
 pytestmark = pytest.mark.process
 
-SECONDS = 120  # of processor time; a resolver that walks back takes many times that
+SECONDS = 120  # of processor time; a resolver that backtracks takes many times that
 HIDDEN = ("PIP_CONSTRAINT", "PIP_FIND_LINKS", "PYTHONPATH", "UV_CONSTRAINT", "VIRTUAL_ENV")
 REQUIREMENTS = [*map(Requirement, importlib.metadata.requires("local-panther") or ())]
 TOOL = {
@@ -35,18 +35,18 @@ def newest(specifier: SpecifierSet) -> Version:
 
 
 @pytest.mark.parametrize("requirement", SHARED, ids=lambda requirement: requirement.name)
-def test_no_newer_release_is_allowed_than_the_tool_allows(requirement):
-    """pip takes the newest release that is allowed first, and walks back from there."""
+def test_no_release_newer_than_the_tool_allows_is_allowed(requirement):
+    """pip tries the newest allowed release first, and backtracks from there."""
     assert newest(requirement.specifier) <= newest(TOOL[requirement.name.lower()])
 
 
-def test_the_bounds_that_made_pip_walk_back_are_among_those_compared():
+def test_the_bounds_that_made_pip_backtrack_are_compared():
     assert {"boto3", "aiohttp", "pyyaml"} <= {requirement.name.lower() for requirement in SHARED}
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory) -> Path:
-    """A copy of what is tracked, as a clone has it."""
+    """Return a copy of the tracked files, as in a clone."""
     folder = tmp_path_factory.mktemp("clone")
     tracked = subprocess.run(["git", "ls-files", "-z"], cwd=REPO, capture_output=True, check=True)
     for name in tracked.stdout.decode().split("\0"):
@@ -57,7 +57,7 @@ def clone(tmp_path_factory) -> Path:
 
 
 def python(version: str) -> str:
-    """Return an interpreter of this machine that belongs to no environment."""
+    """Return a Python interpreter of this machine that does not belong to an environment."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     for place in sorted(pyenv.glob(f"versions/{version}.*/bin/python3")):
         return str(place)
@@ -69,7 +69,7 @@ def python(version: str) -> str:
 
 
 def call(*command: object, cwd: Path, **variables: str) -> float:
-    """Run an installer without what it could reuse; return its seconds of processor time."""
+    """Run an installer without caches; return its processor time in seconds."""
     environment = {k: v for k, v in os.environ.items() if k not in HIDDEN}
     environment |= {"HOME": str(cwd), "PIP_NO_CACHE_DIR": "1", "UV_CACHE_DIR": str(cwd / "cache")}
     environment |= {"XDG_CACHE_HOME": str(cwd / "cache"), "UV_PYTHON_DOWNLOADS": "never"}
@@ -89,9 +89,7 @@ def call(*command: object, cwd: Path, **variables: str) -> float:
 
 @installs
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_the_pip_of_a_new_virtual_environment_installs_it_within_the_limit(
-    version, clone, tmp_path
-):
+def test_pip_in_a_new_virtual_environment_installs_it_within_the_limit(version, clone, tmp_path):
     call(python(version), "-m", "venv", tmp_path / "v", cwd=tmp_path)
     assert call(tmp_path / "v/bin/pip", "install", clone, cwd=tmp_path) < SECONDS
     call(tmp_path / "v/bin/local-panther", "init", tmp_path / "content", cwd=tmp_path)

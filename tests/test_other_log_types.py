@@ -1,4 +1,4 @@
-"""`replay --log-type`: rules for other logs, on JSON lines of them."""
+"""`replay --log-type` runs rules for other log types on JSON lines."""
 
 import gzip
 import json
@@ -95,7 +95,7 @@ def write(path: Path, *events: dict | str) -> Path:
 
 
 @pytest.mark.parametrize("name", ("log.json", "log.json.gz"))
-def test_rules_data_models_and_indicators_work_on_lines_of_the_type(
+def test_rules_data_models_and_indicators_apply_to_events_of_the_log_type(
     content, schema, tmp_path, name
 ):
     other = event(2, who={"name": "bob"})
@@ -110,9 +110,7 @@ def test_rules_data_models_and_indicators_work_on_lines_of_the_type(
     assert set(outcome.signals) == {"Test.Delete"}  # and no rule for CloudTrail
 
 
-def test_what_cannot_be_read_is_counted_with_its_line_and_the_rest_goes_on(
-    content, schema, tmp_path
-):
+def test_unreadable_lines_are_counted_and_the_others_are_read(content, schema, tmp_path):
     log = write(tmp_path / "log", "{", "[1]", event(0), event(1, at="soon"), {"no": "time"})
     outcome = replay(Trail([str(log)]), content, schema=read_schema(NAME, schema))
     assert len(outcome.alerts) == 1 and not outcome.complete
@@ -122,7 +120,7 @@ def test_what_cannot_be_read_is_counted_with_its_line_and_the_rest_goes_on(
     assert sum(problem.count for problem in outcome.tally.problems) == 4  # two without a time
 
 
-def test_events_that_an_instance_has_stored_need_no_schema(content, tmp_path):
+def test_events_exported_from_an_instance_need_no_schema(content, tmp_path):
     stored = event(0, p_event_time="2026-01-05 10:00:00.000000000", p_any_usernames=["alice"])
     log = write(tmp_path / "log", stored)
     (alert,) = replay(Trail([str(log)]), content, schema=LogSchema(NAME)).alerts
@@ -152,7 +150,7 @@ class TestCommandLine:
         done = CliRunner().invoke(app, ["replay", *map(str, arguments)])
         return done.exit_code, done.output
 
-    def test_prints_the_alerts(self, content, schema, tmp_path):
+    def test_the_command_prints_the_alerts(self, content, schema, tmp_path):
         log = write(tmp_path / "log", event(0))
         options = ("--content", content, "--log-type", NAME, "--schema", schema)
         status, out = self.run(log, *options)
@@ -166,7 +164,7 @@ class TestCommandLine:
             (("--log-type", NAME, "--schema", "gone.yml"), "gone.yml"),
         ),
     )
-    def test_names_what_is_wrong(self, content, tmp_path, options, message):
+    def test_invalid_options_are_named(self, content, tmp_path, options, message):
         log = write(tmp_path / "log", event(0))
         status, out = self.run(log, "--content", content, *options)
         assert status == 2 and message in out
@@ -179,7 +177,7 @@ def test_an_invalid_schema_is_refused(tmp_path):
         read_schema(NAME, path)
 
 
-def test_a_cluster_which_would_not_be_used_is_refused(content, tmp_path):
+def test_a_cluster_is_refused_for_other_log_types(content, tmp_path):
     events = tmp_path / "events.jsonl"
     events.write_text("{}\n")
     options = ["--content", str(content), "--log-type", NAME, "--cluster", "tcp://127.0.0.1:1"]

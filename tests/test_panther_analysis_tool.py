@@ -27,20 +27,20 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
 
 @pytest.fixture
 def repo_copy(content_copy: Path) -> Path:
-    """The content with folders beside it that must not be packed."""
+    """Return a copy of the content, beside folders that must not be packed."""
     for folder in ("local_panther", "tests"):
         shutil.copytree(REPO / folder, content_copy / folder)
     return content_copy
 
 
-def test_tests_pass(repo_copy):
+def test_the_tests_of_the_content_pass(repo_copy):
     done = run(repo_copy, "test")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Failed: 0" in done.stdout and "Invalid: 0" in done.stdout and "Passed: 5" in done.stdout
     assert "FAIL" not in done.stdout
 
 
-def test_zip_holds_every_item_and_nothing_else(repo_copy, tmp_path):
+def test_the_archive_has_every_item_and_nothing_else(repo_copy, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     done = run(repo_copy, "zip", "--out", str(out))
@@ -67,7 +67,7 @@ OTHERS = {
         "LogTypes": ["AWS.CloudTrail"],
         "Mappings": [{"Name": "actor_user", "Path": "userIdentity.userName"}],
     },
-    # Named as one of ours, which takes its place.
+    # Has the name of one of our helpers, which replaces it.
     "global_helpers/distinct_window_helpers.yml": {
         "AnalysisType": "global",
         "GlobalID": "distinct_window_helpers",
@@ -100,7 +100,7 @@ OTHERS_PYTHON = {
 }
 
 
-def test_content_can_be_copied_over_a_clone_with_the_same_data_model_and_a_helper_of_a_name(
+def test_content_can_be_copied_over_a_clone_with_the_same_data_model_and_helper(
     tmp_path,
 ):
     clone = tmp_path / "clone"

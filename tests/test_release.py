@@ -1,4 +1,4 @@
-"""Releases: what `make release` asks for, and what it makes."""
+"""`make release`: its conditions and results."""
 
 import json
 import re
@@ -20,18 +20,18 @@ VERSION = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["versi
 CHANGES = "# Changes\n\n## Unreleased\n\n## 1.2.0 (2026-01-05)\n\n- New.\n\n## 1.1.0 (2026-01-01)\n"
 
 
-def test_the_newest_version_of_the_change_log_is_that_of_the_package():
+def test_the_newest_version_in_the_change_log_is_that_of_the_package():
     changes = (REPO / "CHANGELOG.md").read_text()
     assert f"\n## {VERSION} (20" in changes
     assert changes.count("\n## Unreleased\n") == 1
 
 
-def test_the_licence_is_there_in_full():
+def test_the_licence_is_complete():
     text = (REPO / "LICENSE").read_text()
     assert "9. Accepting Warranty or Additional Liability." in text and len(text) > 11_000
 
 
-def test_notes_are_the_section_of_the_version():
+def test_release_notes_are_the_section_of_the_version():
     assert release_notes(CHANGES, "1.2.0") == "- New.\n"
 
 
@@ -45,7 +45,7 @@ def test_notes_are_the_section_of_the_version():
         ("# Changes\n", "1.2.0"),
     ],
 )
-def test_a_change_log_that_is_not_ready_is_refused(changes, version):
+def test_an_unfinished_change_log_is_refused(changes, version):
     with pytest.raises(ValueError, match=r"CHANGELOG\.md"):
         release_notes(changes, version)
 
@@ -58,17 +58,17 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def clone(tmp_path) -> Path:
-    """A repository with what is tracked here, ready for a release."""
+    """Return a repository with the files tracked here, ready for a release."""
     folder = tmp_path / "clone"
     if not (REPO / ".git").exists():
-        pytest.skip("a copy without its history: nothing is tracked that could be released")
+        pytest.skip("a copy without history has no tracked files to release")
     for name in git(REPO, "ls-files").splitlines():
         if (REPO / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(REPO / name, folder / name)
     changes = (folder / "CHANGELOG.md").read_text()
     above, below = changes.split("## Unreleased\n")
-    released = below.split("\n## ", 1)[1]  # others may have added to what is not yet
+    released = below.split("\n## ", 1)[1]  # without unreleased entries
     (folder / "CHANGELOG.md").write_text(f"{above}## Unreleased\n\n## {released}")
     (folder / "build").mkdir()
     bill = {"bomFormat": "CycloneDX", "metadata": {"component": {"version": VERSION}}}
@@ -86,7 +86,7 @@ def released(folder: Path) -> subprocess.CompletedProcess:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def test_a_release_has_a_wheel_notes_and_a_tag_and_is_made_once(clone):
+def test_a_release_has_a_wheel_notes_and_a_tag_and_cannot_be_repeated(clone):
     done = released(clone)
     assert done.returncode == 0, done.stderr
     (wheel,) = (clone / "build" / "release").glob("*.whl")
@@ -110,7 +110,7 @@ def test_a_release_has_a_wheel_notes_and_a_tag_and_is_made_once(clone):
         ({"bomFormat": "CycloneDX", "metadata": {"component": {"version": "0.0.1"}}}, "0.0.1"),
     ],
 )
-def test_a_bill_of_materials_of_something_else_is_refused(clone, bill, reason):
+def test_a_bill_of_materials_of_another_release_is_refused(clone, bill, reason):
     path = clone / "build" / "sbom.cdx.json"
     path.unlink() if bill is None else path.write_text(json.dumps(bill))
     done = released(clone)
@@ -126,7 +126,7 @@ def test_a_bill_of_materials_of_something_else_is_refused(clone, bill, reason):
         (None, "lacks local_panther/b.py"),
     ],
 )
-def test_a_wheel_holds_what_git_tracks_no_more_and_no_less(tmp_path, name, reason):
+def test_a_wheel_must_contain_exactly_the_tracked_files(tmp_path, name, reason):
     tracked = ["local_panther/a.py", "local_panther/b.py", "rules/c.yml", "README.md"]
     inside = ["local_panther/a.py", "local_panther/bundle/content/rules/c.yml"]
     inside += ["local_panther-1.dist-info/RECORD"]
@@ -143,7 +143,7 @@ def test_a_wheel_holds_what_git_tracks_no_more_and_no_less(tmp_path, name, reaso
                 check_contents(wheel, tracked)
 
 
-def test_what_is_not_committed_is_not_released(clone):
+def test_uncommitted_changes_prevent_a_release(clone):
     (clone / "README.md").write_text("changed")
     done = released(clone)
     assert done.returncode == 1 and "not committed" in done.stderr

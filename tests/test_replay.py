@@ -1,4 +1,4 @@
-"""The replay of generated attacks and of recorded CloudTrail, end to end."""
+"""Replays of generated attacks and of recorded CloudTrail, end to end."""
 
 import gzip
 import itertools
@@ -34,7 +34,7 @@ MALLORY = "arn:aws:iam::123456789012:user/mallory"
 
 
 class TestAttack:
-    """Which generated attacks alert."""
+    """Generated attacks, some of which must alert."""
 
     @pytest.fixture(autouse=True)
     def content(self, content_without_exemptions):
@@ -46,7 +46,7 @@ class TestAttack:
         assert outcome.complete
         return search_alerts(outcome)
 
-    def test_on_enough_roles_after_discovery_alerts(self, tmp_path):
+    def test_an_attack_on_enough_roles_after_discovery_alerts(self, tmp_path):
         (alert,) = self.alerts(tmp_path)
         assert (alert.metadata.rule_id, alert.severity) == (ROLE_SEARCH, "HIGH")
         assert alert.context["principal"] == MALLORY
@@ -54,7 +54,7 @@ class TestAttack:
         assert alert.context["discoveryTimes"] == ["2026-01-05T10:00:00Z"]
         assert alert.context["discoveryCameFirst"] is True
 
-    def test_before_discovery_alerts_by_the_correlation_rule(self, tmp_path):
+    def test_an_attack_before_discovery_alerts_by_the_correlation_rule(self, tmp_path):
         (alert,) = self.alerts(tmp_path, discovery_last=True)
         assert (alert.metadata.rule_id, alert.severity) == (CORRELATION, "HIGH")
         assert alert.match_value == MALLORY
@@ -62,35 +62,35 @@ class TestAttack:
         assert burst["distinctTargets"] == THRESHOLD + 2
         assert burst["discoveryCameFirst"] is False
 
-    def test_by_changing_trust_policies_alerts(self, tmp_path):
+    def test_an_attack_by_changing_trust_policies_alerts(self, tmp_path):
         (alert,) = self.alerts(tmp_path, api=Api.UPDATE_TRUST_POLICY)
         assert alert.context["api"] == "UpdateAssumeRolePolicy"
 
     @pytest.mark.parametrize("kind", list(PrincipalKind))
-    def test_by_a_principal_of_any_kind_alerts(self, tmp_path, kind):
+    def test_an_attack_by_a_principal_of_any_kind_alerts(self, tmp_path, kind):
         assert len(self.alerts(tmp_path, principal=kind)) == 1
 
-    def test_on_one_role_too_few_with_three_hundred_retries_does_not(self, tmp_path):
+    def test_attempts_on_one_role_too_few_do_not_alert_despite_retries(self, tmp_path):
         assert not self.alerts(tmp_path, roles=THRESHOLD - 1, retries=300)
 
-    def test_on_enough_roles_over_three_windows_does_not(self, tmp_path):
+    def test_attempts_spread_over_three_windows_do_not_alert(self, tmp_path):
         assert not self.alerts(tmp_path, minutes=3 * WINDOW_MINUTES)
 
-    def test_by_twelve_users_does_not(self, tmp_path):
+    def test_attempts_of_many_users_do_not_alert(self, tmp_path):
         assert not self.alerts(tmp_path, principals=THRESHOLD + 2)
 
-    def test_without_discovery_does_not(self, tmp_path):
+    def test_an_attack_without_discovery_does_not_alert(self, tmp_path):
         assert not self.alerts(tmp_path, discovery=False, ordinary=0)
 
-    def test_with_rotating_sessions_of_one_role_alerts(self, tmp_path):
+    def test_an_attack_by_rotating_sessions_of_one_role_alerts(self, tmp_path):
         (alert,) = self.alerts(tmp_path, principal=PrincipalKind.ROLE, rotate_sessions=True)
         assert alert.context["principal"] == role_arn("BuildRunnerRole")
         assert len(alert.context["sessionNames"]) == THRESHOLD
 
-    def test_by_twelve_people_of_one_identity_center_role_does_not(self, tmp_path):
+    def test_attempts_of_many_people_with_one_identity_center_role_do_not_alert(self, tmp_path):
         assert not self.alerts(tmp_path, principal=PrincipalKind.SSO, principals=THRESHOLD + 2)
 
-    def test_on_a_blocklisted_role_alerts_when_the_rule_is_on(self, tmp_path):
+    def test_assuming_a_blocklisted_role_alerts_if_the_rule_is_enabled(self, tmp_path):
         trail = simulated(tmp_path / "trail", roles=1, blocklisted=ADMIN)
         assert len(replayed(trail).alerts) == blocklist_is_enabled()
         (alert,) = replayed(trail, include_disabled=True).alerts
@@ -101,7 +101,7 @@ class TestAttack:
 
 
 class TestDelivery:
-    """The same attack gives the same one alert, however it reaches the reader."""
+    """The same attack gives the same alert, however its records are delivered."""
 
     @pytest.fixture(params=[False, True], ids=["discovery first", "discovery last"])
     def simulated(self, request):
@@ -118,20 +118,24 @@ class TestDelivery:
         return self.facts(simulated(tmp_path / "plain.jsonl"))
 
     @pytest.mark.parametrize("name", ["t.json", "t.jsonl.gz", "t.json.gz", "folder"])
-    def test_in_files_of_any_form(self, tmp_path, simulated, expected, name):
+    def test_the_alert_does_not_depend_on_the_form_of_files(
+        self, tmp_path, simulated, expected, name
+    ):
         assert self.facts(simulated(tmp_path / name)) == expected
 
     @pytest.mark.parametrize("seed", range(3))
-    def test_shuffled_duplicated_and_split(self, tmp_path, simulated, expected, seed):
+    def test_the_alert_does_not_depend_on_order_and_duplicates(
+        self, tmp_path, simulated, expected, seed
+    ):
         trail = simulated(tmp_path / "t", seed=seed, shuffle=True, duplicates=0.5)
         assert self.facts(trail) == expected
 
-    def test_read_twice(self, tmp_path, simulated, expected):
+    def test_the_alert_is_the_same_if_files_are_read_twice(self, tmp_path, simulated, expected):
         trail = simulated(tmp_path / "t", shuffle=True)
         copy = simulated(tmp_path / "copy.jsonl.gz", shuffle=True)
         assert self.facts(trail, trail, copy) == expected
 
-    def test_in_one_file_a_record(self, tmp_path, simulated, expected):
+    def test_the_alert_is_the_same_with_one_record_a_file(self, tmp_path, simulated, expected):
         records = (simulated(tmp_path / "t.jsonl").read_text()).splitlines()
         folder = tmp_path / "many"
         folder.mkdir()
@@ -165,7 +169,7 @@ def test_editing_only_the_yaml_changes_what_alerts(tmp_path, content_copy):
     assert alert.metadata.rule_id == BLOCKLIST
 
 
-def test_a_rule_that_raises_is_reported_and_the_others_go_on(tmp_path, content_copy):
+def test_a_rule_that_raises_is_reported_and_affects_no_other(tmp_path, content_copy):
     path = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
     path.write_text("def rule(event):\n    return 1 / 0\n")
     outcome = replayed(simulated(tmp_path / "trail"), content=content_copy)
@@ -186,7 +190,7 @@ attempts = st.lists(
     st.tuples(
         st.sampled_from(PEOPLE),
         st.sampled_from(["AssumeRole", "UpdateAssumeRolePolicy"]),
-        # Around the edges of the window, to the second.
+        # Around the bounds of the window, to the second
         st.builds(
             lambda half, offset: START + half * WINDOW // 2 + offset,
             st.integers(0, 3),
@@ -200,8 +204,10 @@ attempts = st.lists(
 
 
 def guilty(found) -> set[str]:
-    """design.md's definition: some window of event time holds enough distinct targets of one
-    principal by one API."""
+    """Return the principals that must alert by definition.
+
+    In some window of event time, they tried enough distinct targets by one API.
+    """
     by_caller = defaultdict(list)
     for who, api, time, role in found:
         by_caller[who["principalId"], api].append((time, role))
@@ -215,7 +221,7 @@ def guilty(found) -> set[str]:
 
 @pytest.fixture
 def alerting_signal(content_copy):
-    """The content with the alert of the failed-attempts signal turned on."""
+    """Return a copy of the content in which failed attempts alert by themselves."""
     path = content_copy / "rules" / "aws_cloudtrail_rules"
     path = path / "aws_multiple_failed_role_attempts.yml"
     path.write_text(path.read_text().replace("CreateAlert: false", "CreateAlert: true"))
@@ -248,7 +254,7 @@ def test_the_verdict_per_principal_equals_the_definition(tmp_path, alerting_sign
 NUMBERS = itertools.count()
 
 
-def test_discovery_that_comes_long_before_does_not_pair(tmp_path):
+def test_discovery_long_before_the_attack_is_not_paired(tmp_path):
     later = LOOKBACK_MINUTES * 60
     burst = [
         denied(role_arn(f"r{i}"), time=START + later + i, eventID=f"{i}") for i in range(THRESHOLD)
@@ -260,7 +266,7 @@ def test_discovery_that_comes_long_before_does_not_pair(tmp_path):
         assert len(search_alerts(replayed(trail))) == expected
 
 
-def test_a_record_that_was_delivered_twice_counts_once_unless_repeats_are_kept(tmp_path):
+def test_a_record_delivered_twice_counts_once_unless_repeats_are_kept(tmp_path):
     trail = tmp_path / "trail.jsonl"
     trail.write_text(f"{json.dumps(call('ListRoles', eventID='one'))}\n" * 2)
     rule = "AWS.CloudTrail.IAMListRoles"

@@ -1,4 +1,4 @@
-"""The two tiers: what starts a program is left to the second one, or fails."""
+"""Tests that start a program belong to the second tier, or fail in the first."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ def test_within_its_process():
     ("scale", "outcome"),
     [("quick", "1 failed, 1 passed, 1 deselected, 1 error"), ("", "3 passed, 1 deselected")],
 )
-def test_only_the_quick_tier_fails_what_starts_a_program_without_the_mark(tmp_path, scale, outcome):
+def test_only_the_quick_tier_fails_unmarked_tests_that_start_a_program(tmp_path, scale, outcome):
     (tmp_path / "conftest.py").write_text(PLUGIN)
     (tmp_path / "test_some.py").write_text(TESTS)
     done = subprocess.run(
@@ -59,4 +59,4 @@ def test_only_the_quick_tier_fails_what_starts_a_program_without_the_mark(tmp_pa
     )
     assert outcome in done.stdout, done.stdout + done.stderr
     assert ("starts a program, and is not marked `process`" in done.stdout) == bool(scale)
-    assert "dearest files" in done.stdout and "test_some.py" in done.stdout
+    assert "most expensive files" in done.stdout and "test_some.py" in done.stdout

@@ -1,4 +1,4 @@
-"""What the workflows may do: pinned actions, no rights beyond what a job needs, guarded secrets."""
+"""Workflows use pinned actions, only the permissions that a job needs, and protected secrets."""
 
 import re
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.attack("supply")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_actions_are_pinned_by_commit_and_say_their_version(path):
+def test_actions_are_pinned_by_commit_with_a_version_comment(path):
     used = [line.strip(" -") for line in path.read_text().splitlines() if "uses:" in line]
     used = [line for line in used if not line.startswith("uses: ./")]
     for line in used:
@@ -29,37 +29,37 @@ def test_actions_are_pinned_by_commit_and_say_their_version(path):
 
 @pytest.mark.parametrize(("name", "job"), JOBS)
 class TestJobs:
-    def test_may_write_nothing_by_default(self, name, job):
+    def test_a_job_has_read_permission_only(self, name, job):
         workflow = WORKFLOWS[name]
         rights = workflow["jobs"][job].get("permissions", workflow.get("permissions"))
         assert rights is not None and set(rights) <= {"contents"}
         assert set(rights.values()) <= {"read"}
 
-    def test_leaves_no_credentials_in_the_clone(self, name, job):
+    def test_a_job_leaves_no_credentials_in_the_clone(self, name, job):
         for step in WORKFLOWS[name]["jobs"][job].get("steps", []):
             if step.get("uses", "").startswith("actions/checkout@"):
                 assert step["with"]["persist-credentials"] is False
 
-    def test_reads_secrets_only_in_a_protected_environment(self, name, job):
+    def test_a_job_reads_secrets_only_in_a_protected_environment(self, name, job):
         definition = WORKFLOWS[name]["jobs"][job]
         if "secrets." in str(definition):
             assert definition["environment"]
-            assert "push" in definition["if"], "not for what a pull request brings"
+            assert "push" in definition["if"], "never for pull requests"
 
-    def test_ends(self, name, job):
+    def test_a_job_has_a_time_limit(self, name, job):
         definition = WORKFLOWS[name]["jobs"][job]
         assert "timeout-minutes" in definition or "uses" in definition
 
 
-def test_texts_of_strangers_never_reach_a_shell():
-    """Titles, branch names and bodies of pull requests are code where a `run` line expands them."""
+def test_text_of_pull_requests_never_reaches_a_shell():
+    """Titles, branch names and bodies of pull requests become code if a `run` line expands them."""
     for workflow in WORKFLOWS.values():
         for job in workflow["jobs"].values():
             for step in job.get("steps", []):
                 assert "${{" not in step.get("run", "")
 
 
-def test_the_table_of_rights_is_that_of_the_workflows():
+def test_the_table_of_permissions_matches_the_workflows():
     rows = []
     for path in (".github/workflows/panther.yml", "examples/panther.yml"):
         workflow = yaml.safe_load((REPO / path).read_text())
