@@ -115,7 +115,7 @@ class Store:
         """
         try:
             connection = self._opened()
-        except (OSError, RuntimeError, sqlite3.Error) as error:  # such as a user without a home
+        except (OSError, RuntimeError, sqlite3.Error) as error:  # e.g. the user has no home folder
             self._give_up(error)
             connection = sqlite3.connect(":memory:")
             connection.execute(CREATE)

@@ -48,7 +48,7 @@ def apart(work: Callable[[], Any], *, writable: Iterable[Path] = ()) -> tuple[An
     try:
         with os.fdopen(inside, "rb") as pipe:
             text = pipe.read()
-    except BaseException:  # such as Ctrl-C
+    except BaseException:  # for example Ctrl-C
         os.kill(child, signal.SIGKILL)
         raise
     finally:

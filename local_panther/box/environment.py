@@ -34,7 +34,7 @@ SETTINGS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 DESCRIPTOR = re.compile(r"/(?:dev|proc/self)/fd/([0-9]+)$")
-ENVIRONMENT_FIELDS = slice(49, 51)  # of /proc/self/stat: where the first environment lies
+ENVIRONMENT_FIELDS = slice(49, 51)  # in /proc/self/stat: start and end of the first environment
 
 
 def is_kept(name: str) -> bool:

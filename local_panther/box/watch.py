@@ -54,7 +54,7 @@ class _Watch:
         self.is_set_up = False
         self.is_on = False
         self.is_trusted = False
-        self.folders: tuple[str, ...] = ()  # of content code
+        self.folders: tuple[str, ...] = ()  # folders with content code
         # This package's own environment may be inside the repository.
         installed = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
         ours = [str(Path(os.__file__).parent), str(Path(__file__).parents[1])]
@@ -183,7 +183,7 @@ def _written(paths: tuple[Any, ...]) -> str:
             continue
         real = os.path.realpath(os.fsdecode(path))
         if not any(real == f or real.startswith(f + os.sep) for f in _watch.writable):
-            return f"writing {_shown(os.fsdecode(path))}"
+            return f"writing {_shortened(os.fsdecode(path))}"
     return ""
 
 
@@ -194,12 +194,12 @@ def _database(args: tuple[Any, ...]) -> str:
 def _address(args: tuple[Any, ...]) -> str:
     address = args[1] if len(args) > 1 else ""
     named = ":".join(map(str, address[:2])) if isinstance(address, tuple) else address
-    return f"a connection to {_shown(named)}"
+    return f"a connection to {_shortened(named)}"
 
 
 def _looked_up(args: tuple[Any, ...]) -> str:
     port = f":{args[1]}" if len(args) > 1 and args[1] else ""
-    return f"a connection to {_shown(f'{args[0]}{port}')}"
+    return f"a connection to {_shortened(f'{args[0]}{port}')}"
 
 
 def _socket(args: tuple[Any, ...]) -> str:
@@ -210,10 +210,10 @@ def _program(args: tuple[Any, ...]) -> str:
     first = args[0] if args else ""
     if not first and len(args) > 1 and args[1]:
         first = args[1][0]
-    return f"the program {_shown(first)}"
+    return f"the program {_shortened(first)}"
 
 
-def _shown(value: Any) -> str:
+def _shortened(value: Any) -> str:
     text = os.fsdecode(value) if isinstance(value, bytes) else str(value)
     return text if len(text) <= 200 else f"{text[:200]}…"
 

@@ -30,7 +30,7 @@ from local_panther.detection.view import PantherEvent, lacks
 from local_panther.records.model import Record
 from local_panther.records.panther_fields import is_added
 
-MAX_LEAVES = 1_000  # of a rule; its tree is rebuilt beyond them
+MAX_LEAVES = 1_000  # in the tree of a rule, which is rebuilt beyond them
 TRIAL = 200  # evaluations after which a rule that hardly ever repeats a path is no longer watched
 
 # The path of a field in an event. CONTENT at the end stands for its whole value, () for all fields.
@@ -156,7 +156,7 @@ class WatchedEvent(enriched_event.PantherEvent):
                 if not self.passes(part.ands):
                     return False
                 continue
-            for question in _asked_by(part):
+            for question in _fields_read_by(part):
                 self.note_all(*question)
             if not part.filter(self._view):
                 return False
@@ -271,7 +271,7 @@ class _WatchedField(ImmutableCaseInsensitiveDict):
         return deepcopy(self._view, memo)
 
 
-def _asked_by(part: Filter) -> Iterator[Question]:
+def _fields_read_by(part: Filter) -> Iterator[Question]:
     """Yield the fields that a filter reads; WHOLE for a KeyPath that is not a plain path."""
     if part.exception:
         yield WHOLE
@@ -279,7 +279,7 @@ def _asked_by(part: Filter) -> Iterator[Question]:
         target = str(part.condition.target)
         yield tuple(target.split(".")) if NAMES.fullmatch(target) else WHOLE
     for inner in (*part.ands, *part.ors, *part.nots):
-        yield from _asked_by(inner)
+        yield from _fields_read_by(inner)
 
 
 def _keys_of(path: JSONPath) -> Question:

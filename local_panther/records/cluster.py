@@ -50,7 +50,7 @@ def cluster(address: str) -> Places:
 
 
 class _Batches:
-    """The batches of a run: submits them, and waits for results as long as a worker is left."""
+    """The batches of a run; their results are awaited as long as a worker is left."""
 
     def __init__(self, client: Client, executor: Executor, usable: frozenset[str]) -> None:
         self._client = client

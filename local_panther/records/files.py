@@ -90,13 +90,13 @@ def _search(folder: str, tally: Tally) -> Iterator[str]:
                 for entry in entries:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
-                    elif _is_to_be_read(entry, tally):
+                    elif _must_be_read(entry, tally):
                         yield entry.path
         except OSError as error:
             tally.skip(parent, "unreadable folder", error.strerror or str(error))
 
 
-def _is_to_be_read(entry: os.DirEntry[str], tally: Tally) -> bool:
+def _must_be_read(entry: os.DirEntry[str], tally: Tally) -> bool:
     if entry.name.startswith("."):
         tally.set_aside("hidden files")
         return False

@@ -69,7 +69,7 @@ class JsonLines:
         tally.records += 1
         time = self._schema.time_of(event)
         if time is None:
-            tally.skip(where, "no time of the event", "give a --schema with its isEventTime field")
+            tally.skip(where, "no event time", "pass a --schema with an isEventTime field")
             return
         tally.note_times([time])
         row = hashlib.sha256(line).hexdigest()[:32]

@@ -11,7 +11,7 @@ from local_panther.records.s3 import S3
 from local_panther.records.scan import Scan, Scanner
 from local_panther.records.selection import Selection
 
-MAX_RESULT_BYTES = 256 * 1024 * 1024  # of a batch; beyond it, the caller reads in chunks
+MAX_RESULT_BYTES = 256 * 1024 * 1024  # largest result; the caller reads larger batches in chunks
 
 
 class Look(NamedTuple):

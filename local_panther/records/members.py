@@ -24,7 +24,7 @@ PADDING = b"\0 \t\r\n"  # may stand between members and after the last one
 
 
 class _Decompressor(Protocol):
-    """A decompressor of one member; `eof` is True at its end, `unused_data` what follows it."""
+    """A decompressor of one member; `eof` is True at its end, `unused_data` the input after it."""
 
     @property
     def eof(self) -> bool: ...
@@ -177,7 +177,7 @@ class Members(io.BufferedIOBase):
                 if part := self._step(size):
                     parts.append(part)
                     size -= len(part)
-        except Exception as error:  # of any library; raised once everything before it is read
+        except Exception as error:  # any library's; raised once everything before it is read
             self._error = error
         return parts[0] if len(parts) == 1 else b"".join(parts)  # mostly one, which is not copied
 

@@ -25,7 +25,7 @@ from local_panther.records.panther_fields import plain_fields, remove_nulls
 from local_panther.times import event_time
 
 CACHED_SHAPES = 10_000
-CACHED_VALUES, MAX_CACHED_BYTES = 4000, 1024  # for callers, most of which are repeated
+CACHED_VALUES, MAX_CACHED_BYTES = 4000, 1024  # for callers, as most are repeated
 # Larger records are copied whole, as the lake decides by all fields of a large record how to
 # shorten it. Encoded again, a record has at most six bytes for each byte here (escaped characters).
 WHOLE_BYTES = 8 * 1024
@@ -65,7 +65,7 @@ class Trait(NamedTuple):
 
     Attributes:
         field: The name of the field; "" for anywhere in the record.
-        text: The text, in characters that every writer of JSON writes alike.
+        text: The text, in characters that every writer of JSON writes unescaped.
         ignores_case: True if case does not matter; the text is then in lower case.
         is_like_number: True if the text could be part of a number, which JSON can write in several
             ways.
@@ -298,7 +298,7 @@ def _values(name: str, records: Iterable[Any]) -> list[Any]:
 
 
 def plain_part(text: str) -> str:
-    """Return the longest part of a text that every writer of JSON writes alike; "" for none."""
+    """Return the longest part of a text that no writer of JSON escapes; "" if there is none."""
     runs = [run.lstrip(": ") for run in PLAIN_RUN.findall(text)]
     return max(runs, key=len, default="")
 

@@ -18,7 +18,7 @@ from local_panther.records.s3 import S3, is_s3
 from local_panther.records.scan import CANNOT_BE_OPENED, Scan, Scanner
 from local_panther.records.selection import Selection
 
-BATCH_BYTES = 1024 * 1024  # of small files that a worker gets at once
+BATCH_BYTES = 1024 * 1024  # largest batch of small files
 S3_BATCH_BYTES = 8 * BATCH_BYTES  # larger, as a worker fetches objects concurrently
 BATCH_FILES = 64
 BATCHES_AHEAD = 3  # for each worker

@@ -221,7 +221,7 @@ def _put(record: dict[str, Any], path: Path, value: Any) -> None:
             return  # the object has a column of its own, so that its parts are repeated
 
 
-MAX_ENTRIES = 1000  # of a flattened list
+MAX_ENTRIES = 1000  # in a flattened list
 
 
 def _field(name: str, value: Any) -> Any:

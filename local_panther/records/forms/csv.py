@@ -43,7 +43,7 @@ def is_csv(head: bytes) -> bool:
 
 
 def _has_records(names: Sequence[str], lines: Iterable[str], delimiter: str) -> bool:
-    """Return whether a cell of the first row is a record, of which the head may cut off the end."""
+    """Return whether a cell of the first row is a record; the head may end inside it."""
     try:
         row = next(csv.reader(lines, delimiter=delimiter), [])
     except csv.Error:

@@ -38,7 +38,7 @@ def read_parquet(source: Source, skip: Skip) -> Iterator[list[RecordBatch]]:
             described = connection.execute(f"DESCRIBE FROM {TABLE}", [path]).fetchall()
             names = [column[0] for column in described]
             columns = Columns(names)
-            # As JSON, in which times and nested values of any type can be parsed alike.
+            # As JSON, so that times and nested values of all types can be parsed.
             connection.execute(f"SELECT to_json(t) FROM {TABLE} t", [path])
             rows = _rows(connection)
             first = next(rows, [])

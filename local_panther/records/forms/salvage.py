@@ -1,6 +1,6 @@
 """Reads JSON that simdjson refuses.
 
-This can be broken JSON, of which every valid record is read, or valid input that simdjson does not
+This can be broken JSON, whose valid records are all read, or valid input that simdjson does not
 accept: concatenated documents, and numbers of many digits.
 """
 
@@ -20,7 +20,7 @@ FIRST_KEY = re.compile(r'\{\s*"(\w+)"')
 USUAL_FIRST_KEY = "eventVersion"
 CLOSING = {"{": "}", "[": "]"}
 BATCH_VALUES = 1000
-MAX_VALUE_CHARACTERS = 4 * 1024 * 1024  # of a broken record; CloudTrail's have at most 1 MB
+MAX_VALUE_CHARACTERS = 4 * 1024 * 1024  # longest broken record; CloudTrail's have at most 1 MB
 MAX_GAPS = 1000  # in one document; parsing stops after that many
 
 Lost = Callable[[str, str], None]  # reports an unread part: its place in the document, the reason
