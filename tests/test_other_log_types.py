@@ -173,7 +173,7 @@ class TestCommandLine:
 def test_an_invalid_schema_is_refused(tmp_path):
     path = tmp_path / "schema.yml"
     path.write_text(yaml.safe_dump(SCHEMA | {"fields": []}))
-    with pytest.raises(FieldError, match="fields: is not a list of fields"):
+    with pytest.raises(FieldError, match="fields: must be a list of fields"):
         read_schema(NAME, path)
 
 

@@ -1,14 +1,14 @@
 """Values in YAML and SQL that must agree with a setting in a repository's Python.
 
 SQL and correlation rules cannot read Python. A file that repeats a setting says so in a comment
-behind the value:
+after the value:
 
     LookbackWindowMinutes: 120 # at least my_config.WINDOW_MINUTES + 45
     10 AS threshold, -- must equal my_config.THRESHOLD
 
-`my_config` is a Python file of the repository, and the setting an upper-case name in it. The value
-is the last literal in front of the comment. A text with a number in it, such as '180 m' or
-"p_occurs_since(180 m)", counts as that number, the last one if it has several.
+`my_config` is a Python file of the repository, and the setting is an upper-case name in it. The
+value is the last literal before the comment. A string that contains numbers, such as '180 m' or
+"p_occurs_since(180 m)", counts as the last of them.
 """
 
 import ast
@@ -41,8 +41,8 @@ def check_agreements(folder: Path, files: Iterable[Path] | None = None) -> list[
     """Return a problem for each value that does not agree with its setting.
 
     Args:
-        folder: The root of a content repository. Its Python files that a comment names are run.
-        files: Those whose comments are read; all that can have some if omitted.
+        folder: The root of a content repository. The Python files named in comments are run.
+        files: The files whose comments are read; all YAML and SQL files if omitted.
     """
     settings = Settings(folder)
     files = files_with(folder, *COMMENTED) if files is None else files
@@ -50,11 +50,11 @@ def check_agreements(folder: Path, files: Iterable[Path] | None = None) -> list[
 
 
 def has_agreements(path: Path) -> bool:
-    """Return whether a comment in a file says what a value has to agree with."""
+    """Return whether a comment in a file ties a value to a setting."""
     try:
         return COMMENT.search(path.read_text(encoding="utf-8")) is not None
     except (OSError, UnicodeDecodeError):
-        return False  # named when the content is loaded
+        return False  # reported when the content is loaded
 
 
 class Settings:
@@ -62,20 +62,20 @@ class Settings:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # Of files with the same name the helper counts: the others cannot be imported by it.
+        # If files share a name, the helper wins: only it can be imported by that name.
         files = sorted(files_with(folder, ".py"), key=lambda path: "helpers" in path.parent.name)
         self._files = {path.stem: path for path in files}
         self.values = cache(self._values)
 
     def has(self, module: str) -> bool:
-        """Return whether the repository has such a file."""
+        """Return whether the repository has a Python file of this name."""
         return module in self._files
 
     def value(self, module: str, name: str) -> Any:
         """Return the value of a setting.
 
         Raises:
-            LookupError: There is none; the message says what is missing.
+            LookupError: There is no such file or setting; the message says which is missing.
         """
         values = self.values(module)
         if name not in values:
@@ -83,7 +83,7 @@ class Settings:
         return values[name]
 
     def _values(self, module: str) -> dict[str, Any]:
-        """Return all names of a file with their values.
+        """Return the values of all names in a file.
 
         Raises:
             LookupError: The file is missing or does not run.
@@ -109,18 +109,18 @@ class Settings:
             return runpy.run_path(str(path.resolve()))
 
     def _run_to_text(self, path: Path) -> tuple[dict[str, str], str]:
-        """Return the settings in a file as Python writes them, or why it fails."""
+        """Return the settings in a file as Python literals, or the reason why it does not run."""
         try:
             return _as_text(self._run(path)), ""
         except Exception as error:
             return {}, one_line(error)
 
     def file(self, module: str) -> Path | None:
-        """Return the file that a comment means by a name; None if there is none."""
+        """Return the Python file of this name; None if there is none."""
         return self._files.get(module)
 
     def place(self, module: str, name: str = "") -> str:
-        """Return the file and line of a setting; the file alone if it has none of that name."""
+        """Return the file and line of a setting; only the file if the setting is not found."""
         path = self._files[module]
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             if name and re.match(rf"{name}\b\s*[:=]", line):
@@ -129,7 +129,7 @@ class Settings:
 
 
 def repeated_at(folder: Path, module: str, name: str) -> list[str]:
-    """Return the files and lines that repeat a setting or depend on it, by their comments."""
+    """Return the files and lines whose comments tie a value to a setting."""
     return [
         f"{path.relative_to(folder)}:{number}"
         for path in files_with(folder, *COMMENTED)
@@ -141,7 +141,7 @@ def repeated_at(folder: Path, module: str, name: str) -> list[str]:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let a file import its neighbours, and not what another repository has under their names."""
+    """Let a file import its neighbours, even if modules with their names are already loaded."""
     names = [path.stem for path in folder.glob("*.py")]
     before = {name: sys.modules.pop(name) for name in names if name in sys.modules}
     sys.path.insert(0, str(folder))
@@ -156,14 +156,15 @@ def _importable(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Agreement:
-    """A comment that says what the value in front of it has to agree with.
+    """A comment that ties the value before it to a setting.
 
     Attributes:
         relation: "must equal" or "at least".
-        module: The name of a Python file, and `name` a setting in it.
-        more: What is to be added to the setting.
-        literal: The value as it is written; "" if there is none.
-        start: Where the literal is in its line.
+        module: The name of the Python file, without its suffix.
+        name: The name of the setting.
+        more: The number to add to the setting.
+        literal: The value as written in the line; "" if there is none.
+        start: The column of the literal, from 0.
     """
 
     relation: str
@@ -175,31 +176,31 @@ class Agreement:
 
     @property
     def reference(self) -> str:
-        """The setting, as the comment names it."""
+        """The setting as written in the comment."""
         return f"{self.module}.{self.name}" + (f" + {self.more}" if self.more else "")
 
     def wanted(self, settings: Settings) -> Any:
-        """Return the value that it has to agree with.
+        """Return the value of the setting, with `more` added.
 
         Raises:
             LookupError: There is no such setting; the message says what is missing.
-            TypeError: Nothing can be added to it.
+            TypeError: The setting is not a number, so that nothing can be added.
         """
         value = settings.value(self.module, self.name)
         return value + self.more if self.more else value
 
     def value(self, wanted: Any) -> Any:
-        """Return its own value, read as one of the kind that is wanted."""
+        """Return the literal's value, read as the type of the wanted value."""
         return _value(self.literal, wanted)
 
     def problem(self, settings: Settings) -> str:
-        """Return what is wrong with its value; "" if it agrees."""
+        """Return why the value does not agree with the setting; "" if it does."""
         try:
             wanted = self.wanted(settings)
         except (LookupError, TypeError) as error:
             return f"{self.relation} {self.reference}: {error}"
         if not self.literal:
-            return f"no value in front of: {self.relation} {self.reference}"
+            return f"no value before the comment: {self.relation} {self.reference}"
         value = self.value(wanted)
         if _agrees(value, self.relation, wanted):
             return ""
@@ -209,12 +210,12 @@ class Agreement:
 
 
 def agreement_in(line: str) -> Agreement | None:
-    """Return what the comment of a line asks for; None if it asks for nothing."""
+    """Return the agreement that the comment of a line asks for; None if there is none."""
     found = COMMENT.search(line)
     if found is None:
         return None
     literals = list(LITERAL.finditer(line, 0, found.start()))
-    if found["relation"] == "at least":  # a text without a number is not what it means
+    if found["relation"] == "at least":  # only a number can be compared
         literals = [one for one in literals if NUMBER.search(one[0])] or literals
     literal, start = (literals[-1][0], literals[-1].start()) if literals else ("", 0)
     return Agreement(
@@ -226,7 +227,7 @@ def _problems(path: Path, folder: Path, settings: Settings) -> Iterator[Problem]
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        return  # named when the content is loaded
+        return  # reported when the content is loaded
     for number, line in enumerate(lines, 1):
         agreement = agreement_in(line)
         message = agreement.problem(settings) if agreement else ""
@@ -235,9 +236,10 @@ def _problems(path: Path, folder: Path, settings: Settings) -> Iterator[Problem]
 
 
 def _as_text(values: dict[str, Any]) -> dict[str, str]:
-    """Return the settings of a module as Python writes them.
+    """Return the settings of a module as Python literals.
 
-    What is no literal, and so agrees with none, becomes the text that a message shows of it.
+    A value that has no literal becomes a string with its `repr`, which agrees with nothing and can
+    be shown in a message.
     """
     found = {}
     for name, value in values.items():
@@ -256,7 +258,7 @@ def _agrees(value: Any, relation: str, wanted: Any) -> bool:
 
 
 def _value(literal: str, wanted: Any) -> Any:
-    """Read a literal as the setting it is compared with: a number within a text for a number."""
+    """Read a literal as the type of a setting: the last number in a string if that is a number."""
     if literal.lower() in ("true", "false"):
         return literal.lower() == "true"
     text = literal[1:-1].replace("''", "'") if literal[0] in "'\"" else literal

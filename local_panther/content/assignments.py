@@ -1,7 +1,8 @@
-"""Settings in Python files: which there are, and giving them other values in the text.
+"""Finds the settings in a Python file and changes their values in its source text.
 
-A setting is an upper-case name that a module assigns once, at its top, to a number, a text, True or
-False, or a list or tuple of these. Comments and everything else in the file stay as they are.
+A setting is an upper-case name that a module assigns once, at its top level, to a number, a string,
+True or False, or a list or tuple of these. Comments and everything else in the file stay as they
+are.
 """
 
 import ast
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]*")
-LINE_LENGTH = 100  # as panther-analysis formats its Python
-KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+LINE_LENGTH = 100  # as in panther-analysis
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 TRUTH = {"true": True, "false": False}
 
 Scalar = bool | int | float | str
@@ -22,14 +23,15 @@ Scalar = bool | int | float | str
 
 @dataclass(frozen=True)
 class Assignment:
-    """An upper-case name that a module assigns at its top.
+    """An upper-case name that a module assigns at its top level.
 
     Attributes:
         name: The name.
-        line: Where it is assigned, from 1.
-        value: What to; None if that is no setting, because it is worked out or has another form.
-        item: The type of the items of a list, else of the value.
-        span: Where the value is in the text: its first byte, and the one behind it.
+        line: The line of the assignment, from 1.
+        value: The assigned value; None if it is not a setting, because it is computed or of another
+            type.
+        item: The type of the value, or of its items if it is a list.
+        span: Position of the value in the source: its first byte, and the byte after its last.
     """
 
     name: str
@@ -45,29 +47,29 @@ class Assignment:
 
     @property
     def kind(self) -> str:
-        """What its value has to be, in words."""
+        """The type of its value, in words."""
         return f"a list, each entry {KINDS[self.item]}" if self.is_list else KINDS[self.item]
 
     def shown(self) -> str:
-        """Return its value as `parsed` takes it."""
+        """Return its value in the form that `parsed` accepts."""
         if isinstance(self.value, (list, tuple)):
             return _shown_list(self.value)
         return str(self.value).lower() if self.item is bool else str(self.value)
 
     def parsed(self, operator: str, text: str) -> Scalar | Sequence[Scalar]:
-        """Return the value that a person asks for.
+        """Return the new value that a user has written.
 
         Args:
-            operator: "=" for another value; for a list also "+=", to add entries, and "-=", to
-                remove some.
+            operator: "=" to replace the value; for a list also "+=" to add entries and "-=" to
+                remove entries.
             text: The value. Entries of a list are separated by commas, or are a JSON array.
 
         Raises:
-            ValueError: It is none for this setting; the message says what its values are.
+            ValueError: The text is not a value of this setting; the message says which values are.
         """
         if not isinstance(self.value, (list, tuple)):
             if operator != "=":
-                raise ValueError(f"{operator} is for lists, and {self.name} takes {self.kind}")
+                raise ValueError(f"{operator} is for lists, but {self.name} is {self.kind}: use =")
             return self._scalar(text)
         entries = [self._scalar(entry) for entry in _entries(text)]
         if operator == "=":
@@ -85,16 +87,16 @@ class Assignment:
             return _read(text.strip() if self.item is not str else text, self.item)
         except ValueError as error:
             raise ValueError(
-                f"{self.name} takes {self.kind}, now {self.shown() or 'none'}; {text!r} is not that"
+                f"{self.name} must be {self.kind}, not {text!r}; it is now {self.shown() or 'none'}"
             ) from error
 
 
 def assignments(text: str) -> dict[str, Assignment]:
-    """Return what a module assigns to upper-case names at its top, by name.
+    """Return the assignments to upper-case names at the top level of a module, by name.
 
     Raises:
-        SyntaxError: It is not Python.
-        ValueError: It holds a null byte, for which some versions of Python raise this.
+        SyntaxError: The text is not valid Python.
+        ValueError: The text contains a null byte (only in some versions of Python).
     """
     tree = ast.parse(text)
     stored = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and _is_set(node))
@@ -108,12 +110,12 @@ def assignments(text: str) -> dict[str, Assignment]:
 
 
 def assigned(text: str, assignment: Assignment, value: Scalar | Sequence[Scalar]) -> str:
-    """Return the text of a module in which a setting has another value.
+    """Return the source of a module with a new value for a setting.
 
     Args:
-        text: The text, of which `assignment` is one.
-        assignment: The setting.
-        value: Its new value.
+        text: The source.
+        assignment: The setting, as `assignments` found it in the source.
+        value: The new value.
     """
     data = text.encode()
     start, end = assignment.span
@@ -128,19 +130,19 @@ def assigned(text: str, assignment: Assignment, value: Scalar | Sequence[Scalar]
 
 
 def _shown_list(value: Sequence[Scalar]) -> str:
-    """Return a list with commas, or as JSON if that would be read as something else."""
+    """Return a list separated by commas, or as JSON if that could not be read back."""
     texts = [str(entry).lower() if isinstance(entry, bool) else str(entry) for entry in value]
     joined = ",".join(texts)
     return joined if _entries(joined) == texts else json.dumps(list(value), ensure_ascii=False)
 
 
 def _entries(text: str) -> list[str]:
-    """Return the entries of a list as they are given."""
+    """Return the entries of a list, from a JSON array or a text with commas."""
     if text.lstrip().startswith("["):
         try:
             found = json.loads(text)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{text!r} begins like a JSON array and is none: {error}") from error
+            raise ValueError(f"{text!r} is not a valid JSON array: {error}") from error
         return [
             entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
             for entry in found
@@ -171,7 +173,7 @@ def _is_set(node: ast.Name) -> bool:
 
 
 def _assigned(tree: ast.Module) -> Iterator[tuple[str, ast.expr, ast.expr | None]]:
-    """Yield the name, value and annotation of each plain assignment at the top of a module."""
+    """Yield name, value and annotation of each plain assignment at the top level of a module."""
     for node in tree.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value:
             yield node.target.id, node.value, node.annotation
@@ -198,7 +200,7 @@ def _assignment(
 def _literal(
     node: ast.expr, annotation: ast.expr | None
 ) -> tuple[Scalar | Sequence[Scalar] | None, type]:
-    """Return a value and the type of it or its items; None if it has no form of a setting."""
+    """Return a value and its type (a list's: that of its items); None if it is not a setting."""
     try:
         value: Any = ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
@@ -213,13 +215,13 @@ def _literal(
 
 
 def _annotated(annotation: ast.expr | None) -> type:
-    """Return the type of the items that an annotation names, such as list[int]; str without."""
+    """Return the item type of an annotation such as list[int]; str if there is none."""
     names = {n.id for n in ast.walk(annotation) if isinstance(n, ast.Name)} if annotation else set()
     return next((kind for kind in KINDS if kind.__name__ in names), str)
 
 
 def _line_starts(text: str) -> list[int]:
-    """Return the first byte of each line, as Python counts lines."""
+    """Return the position of the first byte of each line, as Python counts lines."""
     starts, position = [0], 0
     for line in re.split(rb"(\r\n|\n|\r)", text.encode()):
         position += len(line)
@@ -229,7 +231,7 @@ def _line_starts(text: str) -> list[int]:
 
 
 def _written(value: Scalar | Sequence[Scalar], column: int) -> str:
-    """Write a value as Python, a long list with a line for each entry."""
+    """Return a value as Python source; a long list has a line for each entry."""
     if isinstance(value, (bool, int, float, str)):
         return _literal_of(value)
     opening, closing = "[]" if isinstance(value, list) else "()"
@@ -246,9 +248,9 @@ def _literal_of(value: Scalar) -> str:
 
 
 def _kept_lines(old: str, value: Scalar | Sequence[Scalar]) -> str | None:
-    """Write a list into the lines of the old one, whose comments stay; None if they do not suit.
+    """Return a list as Python source, with the lines and comments of the old one.
 
-    Each entry has to have a line of its own, and those that stay their order.
+    Return None unless each entry has a line of its own and the kept entries keep their order.
     """
     assert isinstance(value, (list, tuple))
     lines = old.split("\n")
@@ -268,7 +270,7 @@ def _kept_lines(old: str, value: Scalar | Sequence[Scalar]) -> str | None:
 
 
 def _entry_lines(old: str) -> Mapping[Scalar, int] | None:
-    """Return the line of each entry of a list, from 0; None if two share one or one has several."""
+    """Return the line of each entry of a list, from 0; None unless each has exactly one line."""
     tree = ast.parse(f"({old})", mode="eval").body
     assert isinstance(tree, (ast.List, ast.Tuple))
     last = old.count("\n")
@@ -283,7 +285,7 @@ def _entry_lines(old: str) -> Mapping[Scalar, int] | None:
 
 
 def _with_comma(line: str) -> str:
-    """Return the line of an entry with a comma behind it, in front of its comment."""
+    """Return the line of an entry with a comma after the entry, before any comment."""
     node = ast.parse(f"[\n{line}\n]", mode="eval").body
     assert isinstance(node, ast.List)
     end = node.elts[0].end_col_offset or 0

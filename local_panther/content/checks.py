@@ -9,28 +9,28 @@ from local_panther.errors import FieldError, Problem
 
 
 def check_test_names(spec: Mapping[str, Any]) -> None:
-    """Check that no two tests of an item have one name, which an instance refuses.
+    """Check that no two tests of an item have the same name, which an instance refuses.
 
     panther_analysis_tool accepts them. Source: pull request 232 of pypanther.
 
     Raises:
-        FieldError: Two have; the message has the name.
+        FieldError: Two tests have the same name; the message contains it.
     """
     seen = set()
     for i, test in enumerate(spec.get("Tests") or []):
         name = test.get("Name")
         if name in seen:
-            raise FieldError(f"Tests[{i}].Name: {name!r} is the name of two tests")
+            raise FieldError(f"Tests[{i}].Name: two tests are named {name!r}; rename one")
         seen.add(name)
 
 
 def check_steps(
     content: Content, known_ids: Collection[str], files: Mapping[str, str]
 ) -> Iterator[tuple[str, Problem]]:
-    """Yield the rule ID and a problem for each step of a correlation rule that leads nowhere.
+    """Yield the rule ID and a problem for each step with a missing rule or a circular reference.
 
     Args:
-        content: With all correlation rules loaded; those with a problem are taken out.
+        content: The content with all correlation rules; rules with a problem are removed from it.
         known_ids: IDs of all items of the repository, disabled and invalid ones too.
         files: The file of each correlation rule, by rule ID.
     """
@@ -40,7 +40,7 @@ def check_steps(
             if step.rule_id not in known_ids:
                 wrong = f"rule {step.rule_id} is not in this content"
             elif _leads_to(step.rule_id, rule_id, rules):
-                wrong = f"rule {step.rule_id} leads back to {rule_id}"
+                wrong = f"rule {step.rule_id} depends on {rule_id}: a rule cannot need itself"
             else:
                 continue
             if rule in content.correlation_rules:
@@ -49,7 +49,7 @@ def check_steps(
 
 
 def leave_out_idle_rules(content: Content) -> None:
-    """Leave out the rules that can never match, as nothing that they wait for runs here."""
+    """Leave out rules that can never match because the queries or rules they need do not run."""
     running = [
         scheduled
         for scheduled in content.scheduled_rules
@@ -61,15 +61,15 @@ def leave_out_idle_rules(content: Content) -> None:
             content.left_out.append(LeftOut(rule_id, Reason.NO_QUERY))
     content.scheduled_rules = running
     while idle := [rule for rule in content.correlation_rules if not _can_match(rule, content)]:
-        for rule in idle:  # which can be the step of another one
+        for rule in idle:  # removing it can make a rule idle that has it as a step
             content.correlation_rules.remove(rule)
             content.left_out.append(LeftOut(rule.metadata.rule_id, Reason.NO_STEPS))
 
 
 def _can_match(rule: CorrelationRule, content: Content) -> bool:
-    """Return whether enough steps run here, and all that must be absent.
+    """Return whether the rules of enough steps run here, and of every Absence step.
 
-    Without the rule that must be absent, the correlation rule would alert for want of signals.
+    If the rule of an Absence step did not run, its signals would always be absent: a false match.
     """
     running, logic = set(content.rule_ids), rule.logic
     present = [step for step in logic.steps if not step.absent]
@@ -80,7 +80,7 @@ def _can_match(rule: CorrelationRule, content: Content) -> bool:
 
 
 def _leads_to(start: str, goal: str, rules: Mapping[str, CorrelationRule]) -> bool:
-    """Return whether a rule is another one, or has it among its steps' steps."""
+    """Return whether a rule is `goal` or has it among its steps, at any depth."""
     waiting, seen = [start], set[str]()
     while waiting:
         rule_id = waiting.pop()

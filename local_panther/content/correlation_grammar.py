@@ -1,4 +1,4 @@
-"""The grammar of a correlation rule's `Detection`, checked as an instance checks it."""
+"""Parses the `Detection` of a correlation rule, with the checks of an instance."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,12 +15,13 @@ MAX_STEPS = 50
 
 @dataclass(frozen=True)
 class Step:
-    """One rule whose signals take part.
+    """A step of a correlation rule: a rule whose signals take part.
 
     Attributes:
-        id: The step's name in the rule; the rule's ID where it has no other.
-        min_count: Signals needed. 0 for a step that must be absent.
-        max_count: Signals allowed; None for any number. 0 for a step that must be absent.
+        id: The ID of the step; by default that of its rule.
+        rule_id: The ID of the rule.
+        min_count: Minimum number of signals; 0 for an Absence step.
+        max_count: Maximum number of signals, None for no maximum; 0 for an Absence step.
     """
 
     id: str
@@ -30,16 +31,16 @@ class Step:
 
     @property
     def absent(self) -> bool:
-        """True for a step of which there must be no signal."""
+        """True for an Absence step, whose rule must have no signal."""
         return self.max_count == 0
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """Fields that must hold one common value.
+    """Fields that must have one value in common.
 
     Attributes:
-        fields: By step ID the paths (`userIdentity.arn`, `p_alert_context.user`) that hold it.
+        fields: Paths of the fields (`userIdentity.arn`, `p_alert_context.user`) by step ID.
     """
 
     fields: Mapping[str, tuple[str, ...]]
@@ -47,10 +48,12 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Transition:
-    """From one step of a Sequence to a later one.
+    """A transition from one step of a Sequence to a later one.
 
     Attributes:
-        within: Seconds between the two, inclusive; None for the rule's lookback.
+        source: The ID of the earlier step.
+        target: The ID of the later step.
+        within: Most seconds between the two, inclusive; None for the rule's lookback.
     """
 
     source: str
@@ -64,9 +67,10 @@ class CorrelationLogic:
 
     Attributes:
         ordered: True for a Sequence, False for a Group.
-        lookback: Seconds that all signals of one match lie within.
-        min_steps: Steps of a Group that must hold; all of them by default.
-        newest_first: EventEvaluationOrder ReverseChronological.
+        lookback: Length of the window that holds all signals of a match, in seconds.
+        min_steps: Number of steps of a Group that must hold; by default all.
+        newest_first: True if EventEvaluationOrder is ReverseChronological.
+        fields: The paths of all criteria.
     """
 
     ordered: bool
@@ -85,13 +89,13 @@ class CorrelationLogic:
 
 
 def parse_correlation(spec: Mapping[str, Any]) -> CorrelationLogic:
-    """Read the `Detection` of a correlation rule.
+    """Parse the `Detection` of a correlation rule.
 
     Args:
         spec: The rule's YAML, as a mapping.
 
     Raises:
-        FieldError: A key has no meaning; the message names it and says why.
+        FieldError: A key is invalid; the message names it and says why.
     """
     detection = _single_detection(spec.get("Detection"))
     ordered = "Sequence" in detection
@@ -128,7 +132,7 @@ def _single_detection(detection: Any) -> Mapping[str, Any]:
     for key in ("MatchCriteria", "MinMatchCount") if "Sequence" in entry else ("Transitions",):
         if key in entry:
             other = "Group" if "Sequence" in entry else "Sequence"
-            raise FieldError(f"Detection[0].{key}: belongs to a {other}")
+            raise FieldError(f"Detection[0].{key}: is only for a {other}; remove it")
     return entry
 
 
@@ -138,7 +142,9 @@ def _steps(entries: Any, where: str) -> tuple[Step, ...]:
     steps = tuple(_step(entry, f"{where}[{i}]") for i, entry in enumerate(entries))
     for i, step in enumerate(steps):
         if step.id in {earlier.id for earlier in steps[:i]}:
-            raise FieldError(f"{where}[{i}].ID: {step.id} names an earlier step; give it another")
+            raise FieldError(
+                f"{where}[{i}].ID: an earlier step has the ID {step.id}; set another ID"
+            )
     if all(step.absent for step in steps):
         raise FieldError(f"{where}: at least one step must not be an Absence")
     return steps
@@ -146,7 +152,7 @@ def _steps(entries: Any, where: str) -> tuple[Step, ...]:
 
 def _step(entry: Any, where: str) -> Step:
     if not isinstance(entry, Mapping) or not isinstance(entry.get("RuleID"), str):
-        raise FieldError(f"{where}.RuleID: every step names a rule")
+        raise FieldError(f"{where}.RuleID: must be the ID of a rule")
     rule_id = entry["RuleID"]
     step_id = entry.get("ID") or rule_id
     if not isinstance(step_id, str):
@@ -156,7 +162,9 @@ def _step(entry: Any, where: str) -> Step:
     minimum = _number(entry, "MinMatchCount", where, 1)
     maximum = _optional_number(entry, "MaxMatchCount", where)
     if minimum < 1:
-        raise FieldError(f"{where}.MinMatchCount: {minimum} is less than one; Absence means none")
+        raise FieldError(
+            f"{where}.MinMatchCount: {minimum} is less than 1; for no signals, set Absence: true"
+        )
     if maximum is not None and maximum < minimum:
         raise FieldError(f"{where}.MaxMatchCount: {maximum} is less than MinMatchCount {minimum}")
     return Step(step_id, rule_id, minimum, maximum)
@@ -196,10 +204,10 @@ def _transitions(
         source = _known_step(entry.get("From"), set(order), f"{where}.From")
         target = _known_step(entry.get("To"), set(order), f"{where}.To")
         if order[source] >= order[target]:
-            raise FieldError(f"{where}.To: {target} does not come after {source}")
+            raise FieldError(f"{where}.To: step {target} is not listed after step {source}")
         within = _optional_number(entry, "WithinTimeFrameMinutes", where)
         if within is not None and within < 1:
-            raise FieldError(f"{where}.WithinTimeFrameMinutes: {within} is less than one minute")
+            raise FieldError(f"{where}.WithinTimeFrameMinutes: {within} is less than 1 minute")
         transitions.append(Transition(source, target, None if within is None else within * 60))
         if entry.get("Match"):
             fields = _transition_match(entry["Match"], f"{where}.Match")
@@ -221,7 +229,7 @@ def _transition_match(match: Any, where: str) -> tuple[str, str]:
 
 
 def _joined(criteria: list[Criterion]) -> list[Criterion]:
-    """Join criteria that share a step: one value must hold through the whole chain."""
+    """Merge criteria that share a step: all their fields must have one value in common."""
     joined: list[dict[str, tuple[str, ...]]] = []
     for criterion in criteria:
         merged = dict(criterion.fields)
@@ -252,7 +260,8 @@ def _group_minimum(detection: Mapping[str, Any], steps: int) -> int:
     minimum = _number(detection, "MinMatchCount", "Detection[0]", steps)
     if not MIN_STEPS <= minimum <= steps:
         raise FieldError(
-            f"Detection[0].MinMatchCount: {minimum} is not between 2 and {steps} steps"
+            f"Detection[0].MinMatchCount: {minimum} is not between {MIN_STEPS} and {steps}, "
+            "the number of steps"
         )
     return minimum
 

@@ -1,7 +1,7 @@
-"""Which files of a repository depend on which: what a change touches, and what a test needs.
+"""Dependencies between the files of a repository: what a change affects, and what a test needs.
 
-Files are known by their paths relative to the root of the content, `../` included for folders of
-helpers beside it. What they need of each other are names, as `facts` finds them.
+Files are identified by their paths relative to the root of the content (`../…` for folders of
+helpers beside it). They depend on each other by the names that `facts` finds.
 """
 
 import hashlib
@@ -26,9 +26,9 @@ class _File:
     """A file of a repository.
 
     Attributes:
-        facts: What it gives and needs by itself.
+        facts: The facts in its text.
         digest: The digest of its content.
-        gives: All names by which others find it, its path among them.
+        gives: All names by which others find it, including its path.
         needs: All names that it needs.
     """
 
@@ -39,7 +39,7 @@ class _File:
 
 
 class Dependencies:
-    """The files of a repository and what they need of each other."""
+    """The files of a repository and their dependencies on each other."""
 
     def __init__(self, folder: Path) -> None:
         """Read all files of the content.
@@ -52,7 +52,7 @@ class Dependencies:
         new = dict(_content_files(folder))
         while new:
             added = self._add(new)
-            # A helper can import a file of a folder that holds no content.
+            # A helper can import a file outside the folders of content.
             needed = {name for path in added for name in self.files[path].needs}
             paths = {name.removeprefix("file:") for name in needed if name.startswith("file:")}
             new = {path: f"{folder}/{path}" for path in paths if self._is_more(path)}
@@ -67,13 +67,13 @@ class Dependencies:
         return path.endswith(".py") and path not in self.files and self.exists(path)
 
     def exists(self, path: str) -> bool:
-        """Return whether there is a file of a path, content or not."""
+        """Return whether a file exists at a path, be it content or not."""
         return path.split("/")[0] in self._top and (self.folder / path).is_file()
 
     @cached_property
     def _top(self) -> frozenset[str]:
         try:
-            return frozenset(os.listdir(self.folder))  # noqa: PTH208 - names alone
+            return frozenset(os.listdir(self.folder))  # noqa: PTH208 - only names are needed
         except OSError:
             return frozenset()
 
@@ -90,7 +90,7 @@ class Dependencies:
         return {path for item in ids for path in self._givers.get(f"id:{item}", ())}
 
     def places(self, paths: Iterable[str]) -> set[str]:
-        """Return the absolute paths of files, with and without the links that lead to the root."""
+        """Return the absolute paths of files, with symbolic links in the root resolved and not."""
         return {os.path.normpath(f"{root}/{path}") for root in self._roots for path in paths}
 
     @cached_property
@@ -98,10 +98,10 @@ class Dependencies:
         return {os.path.abspath(self.folder), str(self.folder.resolve())}  # noqa: PTH100
 
     def touched(self, names: Iterable[str]) -> set[str]:
-        """Return the files that depend on any of some names, directly or through others.
+        """Return the files that depend on any of the given names, directly or through others.
 
         Args:
-            names: What has changed: files, and what they give or gave.
+            names: Names of what has changed: the files, and what they provide or provided.
         """
         takers: dict[str, list[str]] = defaultdict(list)
         for path, file in self.files.items():
@@ -123,13 +123,13 @@ class Dependencies:
         return found
 
     def needed(self, paths: Iterable[str]) -> set[str]:
-        """Return some files and all that they need to be tested, and what packs list."""
+        """Return some files, all files that their tests need, and the items that packs list."""
         found = self.closed(paths)
         listed = {item for path in found for item in self.files[path].facts.lists}
         return found | self.items(listed)
 
     def closed(self, paths: Iterable[str]) -> set[str]:
-        """Return some files and all that they depend on."""
+        """Return some files and all files that they depend on."""
         waiting = [path for path in paths if path in self.files]
         found = set(waiting)
         while waiting:
@@ -147,7 +147,7 @@ class Dependencies:
         }
 
     def digest(self, path: str) -> str:
-        """Return a digest of a file and of all that it depends on, and of their places."""
+        """Return a digest of a file and of all files that it depends on: their paths and bytes."""
         found = self.closed([path])
         if any(ANYTHING in self.files[each].needs for each in found):
             found = set(self.files)
@@ -158,11 +158,11 @@ class Dependencies:
 
 
 def file_of(name: str, facts: Facts, content: bytes) -> _File:
-    """Return a file as it is known by all of its names.
+    """Return a file with all names that it provides and needs.
 
     Args:
         name: Its path, relative to the root of the content.
-        facts: What its text alone tells.
+        facts: The facts in its text.
         content: Its bytes.
     """
     stem = posixpath.basename(name).rpartition(".")[0]
@@ -181,7 +181,7 @@ def _content(place: str) -> bytes:
         with open(place, "rb") as file:  # noqa: PTH123 - fast
             return file.read()
     except OSError:
-        return b""  # named when it is loaded
+        return b""  # reported when the content is loaded
 
 
 def _content_files(folder: Path) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,9 @@
-"""Finds values that an instance takes and that cannot be meant: `agreements` and `filter_checks`.
+"""Finds values that an instance accepts but that cannot be intended.
 
-Both read every file of a repository, and hardly any file changes between two runs. So it is
-remembered which filters are wrong, and which files say in a comment that a value has to agree with
-a setting, by the bytes of all files. Settings are looked up each time.
+The checks are those of `agreements` and `filter_checks`. Both read every file of a repository, and
+few files change between two runs. So their results are cached by the bytes of all files: the
+filters that are wrong, and the files with comments that tie a value to a setting. The settings
+themselves are looked up each time.
 """
 
 import json
@@ -16,11 +17,11 @@ KEPT = "filters of"
 
 
 def doubtful_values(folder: Path, *, with_comments: bool) -> list[Problem]:
-    """Return a problem for each value that does not agree, and each filter that cannot match.
+    """Return a problem for each value that disagrees with its setting, and each useless filter.
 
     Args:
         folder: The root of a content repository.
-        with_comments: Whether its comments are still there, which say what has to agree.
+        with_comments: False if the comments that tie values to settings have been removed.
     """
     names = list(names_with(folder, *COMMENTED))
     digest = digest_of(names, folder)
@@ -38,7 +39,7 @@ def doubtful_values(folder: Path, *, with_comments: bool) -> list[Problem]:
 
 
 def _found(folder: Path, names: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    """Return what is wrong with filters, and the files whose comments name settings."""
+    """Return the problems of filters, and the files whose comments name settings."""
     from local_panther.content.agreements import has_agreements
     from local_panther.content.filter_checks import check_filters
 

@@ -1,8 +1,8 @@
-"""What a file of a repository gives to other files and needs of them, by names.
+"""The names that a file of a repository provides to other files, and those that it needs of them.
 
-Files find each other by names: a helper is imported by its GlobalID, a base detection is named by
-its RuleID, a data model is asked for by its log type. What a file alone cannot tell, such as what a
-computed import brings, needs `ANYTHING`.
+Files refer to each other by names: a helper is imported by its GlobalID, a base detection is named
+by its RuleID, a data model is found by its log type. A file whose needs cannot be seen in its text,
+such as one with a computed import, needs `ANYTHING`.
 """
 
 import ast
@@ -23,26 +23,26 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built wi
 ID_KEYS = ("RuleID", "PolicyID", "QueryName", "GlobalID", "DataModelID", "PackID", "LookupName")
 SQL_KEYS = ("SnowflakeQuery", "Query", "DatabricksQuery", "AthenaQuery")
 TEMPLATE_SOURCE = re.compile(r"\{%-?\s*(?:import|from|include|extends)\s+['\"]([^'\"]+)['\"]")
-# Names in Python by which code comes from a place that is computed, or data from a file
+# Names by which Python code loads code from a computed place, or data from a file
 CODE = frozenset(("__import__", "compile", "eval", "exec", "importlib", "pkgutil", "runpy"))
 COMPUTED = CODE | {"__file__", "open", "read_bytes", "read_text"}
 SYSTEM = frozenset(("meta_path", "modules", "path", "path_hooks"))  # of sys
-MAX_FIELD_LENGTH = 500  # of what items are filtered by
+MAX_FIELD_LENGTH = 500  # characters of a value that the tool's `--filter` can compare
 
 
 @dataclass
 class Facts:
-    """What is known of a file by its text alone.
+    """Facts about a file that can be read off its text alone.
 
     Attributes:
-        kind: The AnalysisType of an item; "" for a file that is no item.
+        kind: The AnalysisType of an item; "" for a file that is not an item.
         item: The ID of an item.
-        gives: The names by which other files find it.
-        needs: The names of what it needs, in the same form.
-        lists: The IDs that a pack lists: it needs no more than that there are such items.
-        body: The Python file of an item, as it names it.
-        fields: What the tool's `--filter` compares, by key: a short text or a list of them; None
-            for a value of another form.
+        gives: The names by which other files find this one.
+        needs: The names of what this file needs, in the same form.
+        lists: The IDs listed by a pack; it only needs such items to exist.
+        body: The Python file of an item, as written in its Filename.
+        fields: Values that the tool's `--filter` compares, by key: a short string or a list of
+            them; None for any other value.
         is_readable: False for YAML or Python that cannot be parsed.
     """
 
@@ -57,7 +57,7 @@ class Facts:
 
     @property
     def is_item(self) -> bool:
-        """Whether it is an item, or could be one."""
+        """True if the file is an item, or may be one because it cannot be parsed."""
         return bool(self.kind) or not self.is_readable
 
 
@@ -65,9 +65,9 @@ def facts_of(files: Mapping[str, bytes]) -> dict[str, Facts]:
     """Return the facts of files.
 
     Args:
-        files: Their contents, by names whose suffixes say what they hold.
+        files: Contents by file name; the suffix decides how a file is parsed.
     """
-    # As text of which each character is a byte; what is no UTF-8 is found below.
+    # latin-1 maps each byte to a character; invalid UTF-8 is found below.
     texts = {name: content.decode("latin-1") for name, content in files.items()}
     found: dict[str, Facts] = {}
     for suffix, find in FINDERS.items():
@@ -115,7 +115,7 @@ def _yaml_facts(content: bytes) -> Facts:
 
 
 def _needed_ids(spec: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the names of the items that an item names."""
+    """Yield the names of the items that an item refers to."""
     if base := spec.get("BaseDetection"):
         yield f"id:{base}"
     for name in _texts(spec.get("ScheduledQueries")):
@@ -172,7 +172,7 @@ def _python_facts(content: bytes) -> Facts:
 
 
 def _imports(tree: ast.AST) -> Iterator[str]:
-    """Yield what a Python file needs."""
+    """Yield the names of what a Python file needs."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
@@ -193,12 +193,12 @@ def _is_computed(node: ast.AST) -> bool:
     if not isinstance(node, ast.Attribute):
         return False
     is_system = isinstance(node.value, ast.Name) and node.value.id == "sys"
-    # re.compile is no code
+    # `compile` as an attribute is that of `re`, which loads no code
     return node.attr in (SYSTEM if is_system else COMPUTED - {"compile"})
 
 
 def _module(name: str) -> Iterator[str]:
-    """Yield the names by which a module can be found: as a helper, or by its path."""
+    """Yield the names by which a module can be found: that of a helper, and possible paths."""
     first, path = name.partition(".")[0], name.replace(".", "/")
     yield from (f"module:{first}", f"file:{path}.py", f"file:{path}/__init__.py")
     if first in CODE:

@@ -1,4 +1,4 @@
-"""The files of a content repository: those in the folders that panther_analysis_tool reads."""
+"""Finds the files of a content repository, in the folders that panther_analysis_tool reads."""
 
 import contextlib
 import hashlib
@@ -12,12 +12,12 @@ from pathlib import Path
 
 from panther_analysis_tool import constants
 
-# As panther_analysis_tool has them: run in a repository, it reads the files of the top folder and
-# of each folder whose path matches, however deep (build/copy/rules too), and nothing else.
-FOLDER_PATTERNS = tuple(  # older versions know fewer folders
+# The tool's own patterns: run in a repository, it reads the files of the top folder and of each
+# folder whose path matches, at any depth (build/copy/rules too), and nothing else.
+FOLDER_PATTERNS = tuple(  # older versions have fewer
     value for name, value in vars(constants).items() if name.endswith("_PATH_PATTERN")
 )
-SHARED_FOLDERS = ("global_helpers", "data_models")  # read whole, as roots of their own
+SHARED_FOLDERS = ("global_helpers", "data_models")  # read with all their subfolders
 COMMENTED = (".yml", ".yaml", ".sql")  # files whose comments can name settings
 NOT_OURS = ("node_modules", "venv", "build", "dist", "site-packages")
 ITEM = re.compile(rb"^AnalysisType\s*:\s*+['\"]?+(?!pack\b)", re.MULTILINE)  # packs run nothing
@@ -25,11 +25,11 @@ MAX_ITEM_BYTES = 5 * 1024 * 1024
 
 
 def shared_beside(folder: Path) -> Iterator[Path]:
-    """Yield the folders of helpers and data models that belong to content in another folder.
+    """Yield the folders of helpers and data models that belong to the content but lie beside it.
 
-    panther_analysis_tool reads those of the folder above `--path` and of the current folder too.
-    Here the latter only count for content that is within the current folder, and not in a hidden
-    one, where uploads are kept.
+    panther_analysis_tool also reads those in the parent folder of `--path` and in the current
+    folder. Here, those in the current folder only count if the content is inside it and not in a
+    hidden folder, where uploads are kept.
 
     Args:
         folder: The root of the content.
@@ -45,10 +45,10 @@ def shared_beside(folder: Path) -> Iterator[Path]:
 
 
 def unread_items(folder: Path) -> Iterator[str]:
-    """Yield the YAML files that are written as items and lie in folders that are not read.
+    """Yield the YAML files that are items by their text but lie in folders that are not read.
 
     Args:
-        folder: The root of the content, which the paths are relative to.
+        folder: The root of the content. The paths are relative to it.
     """
     for inside, names in _walk(folder, NOT_OURS):
         if _is_read(inside):
@@ -67,13 +67,13 @@ def _is_item(path: Path) -> bool:
 
 
 def files_with(folder: Path, *suffixes: str) -> Iterator[Path]:
-    """Yield the regular files of a repository's content with one of some suffixes, in order."""
+    """Yield the regular files of the content that have one of the suffixes, in order."""
     for name in names_with(folder, *suffixes):
         yield folder / name
 
 
 def names_with(folder: Path, *suffixes: str) -> Iterator[str]:
-    """Yield the same files as `files_with`, relative to the folder."""
+    """Yield the paths of `files_with`, relative to the folder."""
     for name, mode in _content_files(folder, suffixes):
         if stat.S_ISREG(mode):
             yield name
@@ -82,7 +82,7 @@ def names_with(folder: Path, *suffixes: str) -> Iterator[str]:
 def special_files(folder: Path) -> Iterator[str]:
     """Yield the named pipes, sockets and devices among the content, relative to the folder.
 
-    To open one could take forever.
+    Opening one can block forever.
     """
     for name, mode in _content_files(folder):
         if not stat.S_ISREG(mode):
@@ -90,13 +90,13 @@ def special_files(folder: Path) -> Iterator[str]:
 
 
 def files_below(folder: Path) -> Iterator[str]:
-    """Yield all files in a folder and in those below it that are not hidden, relative to it."""
+    """Yield all files in a folder and its subfolders, except hidden ones, relative to it."""
     for inside, names in _walk(folder):
         yield from (os.path.normpath(f"{inside}/{name}") for name in names)
 
 
 def digest_of(names: Iterable[str], folder: Path) -> str:
-    """Return a digest of the names and bytes of files in a folder, as far as they can be read."""
+    """Return a digest of the names and bytes of files in a folder; unreadable ones by name only."""
     digest = hashlib.sha256()
     for name in names:
         digest.update(f"\n{name}\n".encode(errors="surrogateescape"))
@@ -107,9 +107,9 @@ def digest_of(names: Iterable[str], folder: Path) -> str:
 
 
 def _content_files(folder: Path, suffixes: tuple[str, ...] = ("",)) -> Iterator[tuple[str, int]]:
-    """Yield the path of each file with one of some suffixes, relative to the folder, and its mode.
+    """Yield the relative path and the mode of each file that has one of the suffixes.
 
-    Names come first, since to ask for the mode takes most of the time.
+    Names are compared first, because reading the mode takes most of the time.
     """
     for inside, names in _walk(folder):
         for name in names if _is_read(inside) else ():
@@ -122,7 +122,7 @@ def _content_files(folder: Path, suffixes: tuple[str, ...] = ("",)) -> Iterator[
 
 
 def _walk(folder: Path, skipped: tuple[str, ...] = ()) -> Iterator[tuple[str, list[str]]]:
-    """Yield each folder that is not hidden, relative to the first, and its files in order."""
+    """Yield the path of each folder that is not hidden, and the names of its files in order."""
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(
             name
@@ -132,7 +132,7 @@ def _walk(folder: Path, skipped: tuple[str, ...] = ()) -> Iterator[tuple[str, li
         yield os.path.relpath(parent, folder), sorted(names)
 
 
-@cache  # of some hundred folders each is asked for several times
+@cache  # a repository has some hundred folders, and each is checked several times
 def _is_read(inside: str) -> bool:
     is_shared = inside.partition("/")[0] in SHARED_FOLDERS
     is_known = any(fnmatch(f"./{inside}", each) for each in FOLDER_PATTERNS)

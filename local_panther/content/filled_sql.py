@@ -1,4 +1,4 @@
-"""The text of a saved query with values filled in, as a person would do it in the console."""
+"""Fills values into the text of a saved query, as a person would do in the console."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from sqlglot.tokenizer_core import Token, TokenType
 from local_panther.content.parameters import NUMBER
 from local_panther.content.sql import PARAMETERS
 
-KEPT = 128  # texts that are taken apart once, although many alerts fill them in
+KEPT = 128  # texts whose tokens are cached, as many alerts fill in the same query
 LITERALS = {TokenType.STRING, TokenType.NUMBER}
 
 
 @dataclass(frozen=True)
 class FilledQuery:
-    """A query in two parts, which together are its text.
+    """The text of a query in two parts: `head` followed by `rest`.
 
     Attributes:
-        head: From its start to the end of the CTE `parameters`, with the values; "" if it has none.
-        rest: What follows, the same whatever the values.
-        missing: Its parameters whose examples are still in it, since no value was given.
-        names: All its parameters, in their order.
+        head: The text up to the end of the CTE `parameters`, with the values; "" without that CTE.
+        rest: The text after that, which does not depend on the values.
+        missing: Names of the parameters that still have their example, as no value was given.
+        names: Names of all parameters, in order.
     """
 
     head: str
@@ -33,11 +33,11 @@ class FilledQuery:
 
 
 def fill(text: str, values: Mapping[str, str]) -> FilledQuery:
-    """Fill values in for the literals of a query's CTE `parameters`.
+    """Replace the literals in a query's CTE `parameters` by values.
 
     Args:
         text: SQL in Snowflake's dialect, with Panther's macros; comments are kept.
-        values: By the names of the parameters; those that the query does not have are ignored.
+        values: Values by parameter name; names that the query does not have are ignored.
     """
     inside = _parameters_of(text)
     if not inside:
@@ -56,7 +56,7 @@ def fill(text: str, values: Mapping[str, str]) -> FilledQuery:
 
 
 def _written(literal: Token, value: str) -> str:
-    """Return a value as a literal: a number in the place of one, otherwise a text."""
+    """Return a value as an SQL literal: a number where the example is one, otherwise a string."""
     if literal.token_type is TokenType.NUMBER and NUMBER.fullmatch(value.strip()):
         return value.strip()
     quoted = value.replace("\\", "\\\\").replace("'", "''")
@@ -72,7 +72,7 @@ def _parameters_of(text: str) -> Sequence[Token]:
 
 
 def _parameters(tokens: Sequence[Token]) -> Sequence[Token]:
-    """Return the CTE from its opening to its closing bracket; nothing if there is none."""
+    """Return the tokens of the CTE, both brackets included; none if there is no such CTE."""
     for i in range(len(tokens) - 2):
         opening = [token.token_type for token in tokens[i + 1 : i + 3]]
         if tokens[i].text.lower() == PARAMETERS and opening == [TokenType.ALIAS, TokenType.L_PAREN]:

@@ -1,8 +1,8 @@
-"""Finds InlineFilters that load and can never do what was meant, and keys that are written twice.
+"""Finds InlineFilters that load but cannot do what was intended, and keys that appear twice.
 
-A `*` under IsIn, a role's name where the event has its ARN, an ARN that no role can have: an
-instance takes all of them, and the rule never matches. Of a key that is written twice the first
-value is lost, as with the tests under two keys `Tests`.
+Examples are a `*` under IsIn, a role's name where the event has its ARN, and an ARN that no role
+can have. An instance accepts all of them, and the rule never matches. If a key appears twice, YAML
+keeps only the second value, so that the tests under the first of two keys `Tests` are lost.
 """
 
 import re
@@ -31,8 +31,8 @@ class Comparison(NamedTuple):
 
     Attributes:
         part: The part of the field that has to equal the text.
-        prefix: "I" if the case of letters does not matter, else "".
-        is_negated: Whether the condition holds for the fields that differ.
+        prefix: "I" if the comparison ignores case, else "".
+        is_negated: True if the condition holds where the field differs.
     """
 
     part: Part
@@ -40,7 +40,7 @@ class Comparison(NamedTuple):
     is_negated: bool = False
 
 
-# Condition that compares a part of a text, and the one that says the opposite
+# The condition for each part of a text, and its negation
 CONDITIONS: dict[Part, tuple[str, str]] = {
     "whole": ("Equals", "DoesNotEqual"),
     "start": ("StartsWith", "DoesNotStartWith"),
@@ -60,7 +60,7 @@ COMPARISONS = {
 
 
 def check_filters(folder: Path) -> list[Problem]:
-    """Return a problem for each filter that cannot do what was meant, and each repeated key.
+    """Return a problem for each filter that cannot do what was intended, and each repeated key.
 
     Args:
         folder: The root of a content repository.
@@ -71,7 +71,7 @@ def check_filters(folder: Path) -> list[Problem]:
             text = path.read_text(encoding="utf-8")
             root = yaml.compose(text, Loader=LOADER)
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            continue  # named when the content is loaded
+            continue  # reported when the content is loaded
         if isinstance(root, yaml.MappingNode) and any(
             _text(k) == "AnalysisType" for k, _ in root.value
         ):
@@ -91,7 +91,7 @@ def _problems(root: yaml.MappingNode) -> Iterator[Finding]:
 
 
 def _repeated(root: yaml.Node) -> Iterator[Finding]:
-    """Yield what is written twice in one mapping, at any depth."""
+    """Yield the keys that appear twice in one mapping, at any depth."""
     waiting, seen = [root], set[int]()
     while waiting:
         node = waiting.pop()
@@ -135,23 +135,23 @@ def _values(
         return
     given = values or fields.get("Value")
     text = _text(given)
-    hint = f"write Values:, and below it: - {text}" if text else "write one"
+    hint = f"write Values: ['{text}']" if text else "add one"
     yield (given or node).start_mark.line + 1, f"{condition} needs a list under Values; {hint}"
 
 
 def _entry(node: yaml.Node, condition: str, path: str) -> str | None:
-    """Return why a condition can do nothing with one of its values, or None.
+    """Return why one value of a condition has no effect; None if it has one.
 
     Args:
-        node: The value, or one of the list.
+        node: The value, or an entry of its list.
         condition: The condition's name.
         path: The field that is compared.
     """
     value, (part, prefix, _) = _text(node), COMPARISONS[condition]
     is_whole, is_role = part == "whole", ROLE_ARN_PATH.search(path) is not None
     if len(value) > 1 and any(char in value for char in WILDCARDS) and (is_whole or is_role):
-        compares = "whole values" if is_whole else "the text as it is"
-        matches = f"{condition} compares {compares}, so {value!r} matches only itself"
+        knows = "compares whole values and knows no wildcards" if is_whole else "knows no wildcards"
+        matches = f"{condition} {knows}, so {value!r} matches only that very text"
         return f"{matches}; {_instead(value, condition)}"
     never = _never(condition, value)
     if (is_role or path in ACCOUNT_PATHS) and node.tag != TEXT_TAG:
@@ -174,12 +174,12 @@ def _never(condition: str, value: str) -> str:
 def _why_no_text(node: yaml.Node) -> str:
     value = _text(node)
     if not isinstance(node, yaml.ScalarNode):
-        return "it is not text but a list or mapping; put quotes around a text with a colon"
-    return f"it is not text; write '{value}' in quotes" if value else "it is empty; write a text"
+        return "it is a list or mapping, not text; put quotes around a text with a colon"
+    return f"it is not text; put it in quotes: '{value}'" if value else "it is empty; add a value"
 
 
 def _or_end(value: str, condition: str) -> str:
-    """Return a condition that finds the role by the end of its ARN or by its account, if any."""
+    """Return, as a hint, a condition on the end of the ARN or its account; "" if none fits."""
     if re.fullmatch("[0-9]{12}", value):
         return f", or {_named('inside', condition)} with Value: '::{value}:'"
     before = "" if value.startswith(("/", ":")) else ":" if value.startswith("role/") else "/"
@@ -190,13 +190,13 @@ def _or_end(value: str, condition: str) -> str:
 
 
 def _named(part: Part, condition: str) -> str:
-    """Return a condition like another one that compares another part."""
+    """Return the counterpart of a condition that compares another part of the text."""
     _, prefix, is_negated = COMPARISONS[condition]
     return f"Condition: {prefix}{CONDITIONS[part][is_negated]}"
 
 
 def _instead(value: str, condition: str) -> str:
-    """Return conditions that match what a pattern with wildcards means."""
+    """Return, as a hint, conditions that match what a pattern with wildcards is meant to match."""
     part = COMPARISONS[condition].part
     parts = value.replace("?", "*").split("*")
     first: Part = "start" if part in ("whole", "start") else "inside"
@@ -215,7 +215,8 @@ def _duplicates(node: yaml.MappingNode) -> Iterator[Finding]:
             continue  # not a scalar, or a merge
         if name in seen:
             first = seen[name]
-            yield line, f"{name} is here twice, and the first one (line {first}) is lost; join them"
+            lost = f"the first one, on line {first}, is ignored"
+            yield line, f"{name} appears twice, and {lost}; merge the two"
         seen.setdefault(name, line)
 
 

@@ -1,7 +1,7 @@
-"""InlineFilters of a rule's YAML, translated to what `panther_core.filter` evaluates.
+"""Translates the InlineFilters of a rule's YAML to statements that `panther_core.filter` evaluates.
 
-Source: https://docs.panther.com/detections/rules/inline-filters and the operators that are
-registered in `panther_core/filter.py`.
+Source: https://docs.panther.com/detections/rules/inline-filters and the operators registered in
+`panther_core/filter.py`.
 """
 
 import re
@@ -13,7 +13,7 @@ from panther_core.filter import Filter, is_simple_key
 
 from local_panther.errors import FieldError
 
-# The documentation writes "OrEquals" and "OrEqual"; both occur.
+# Panther's documentation has both "OrEquals" and "OrEqual".
 OPERATORS = {
     "Equals": "==",
     "DoesNotEqual": "!=",
@@ -50,7 +50,7 @@ OPERATORS = {
 }
 NAMES = {operator: condition for condition, operator in OPERATORS.items()}
 COMBINATORS = {"All": "and", "Any": "or"}
-# The others cannot compare some types, or find no address in a text.
+# The other operators raise for types that they cannot compare, or for a text that is no address.
 NEVER_RAISING = {
     "==",
     "!=",
@@ -77,14 +77,13 @@ def transpile_filters(filters: Any) -> dict[str, Any] | None:
     """Translate a rule's `InlineFilters` to a statement for `panther_core.filter.Filter`.
 
     Args:
-        filters: The list as it stands in the YAML; all entries must hold.
+        filters: The list as written in the YAML; all entries must hold.
 
     Returns:
-        `{"statement": …}` as an instance answers `transpileFilters`, or None where there is nothing
-        to filter.
+        `{"statement": …}` as an instance answers `transpileFilters`, or None if the list is empty.
 
     Raises:
-        FieldError: An entry has no known form. The message names its place and what is wrong.
+        FieldError: An entry is invalid; the message says where it is and what is wrong.
     """
     if filters in (None, []):
         return None
@@ -93,12 +92,12 @@ def transpile_filters(filters: Any) -> dict[str, Any] | None:
 
 
 def describe_error(filters: Iterable[Filter], event: Mapping[str, Any], error: Exception) -> str:
-    """Return which condition of a rule's filters raised, and the value that it raised on.
+    """Describe an error of a rule's filters: which condition raised it, and on which value.
 
     Args:
-        filters: As panther_core evaluates them.
+        filters: The filters, compiled by panther_core.
         event: The event.
-        error: What they raised.
+        error: The error that the filters raised.
     """
     reason = f"{type(error).__name__}: {error}"
     found = next((each for part in filters if (each := _raising(part, event))), None)
@@ -116,7 +115,7 @@ def describe_error(filters: Iterable[Filter], event: Mapping[str, Any], error: E
 
 
 def _raising(part: Filter, event: Mapping[str, Any]) -> Filter | None:
-    """Return the condition that raises: the first one, as those before it have not."""
+    """Return the first condition that raises; None if none does."""
     try:
         part.filter(event)
     except Exception:
@@ -133,9 +132,9 @@ def possible_values(filters: Any, key: str) -> frozenset[str] | None:
         key: The field's name.
 
     Returns:
-        The values, or None where the filters do not limit the field to a known set. A limit that
-        comes after a condition that can raise is none: an instance gets to that condition, and has
-        an error, for events with any value.
+        The values, or None if the filters do not limit the field to a known set. A limit after a
+        condition that can raise does not count: an instance evaluates that condition, and reports
+        its error, for events with any value.
     """
     limits = []
     for part in filters if isinstance(filters, Sequence) else []:
@@ -148,7 +147,7 @@ def possible_values(filters: Any, key: str) -> frozenset[str] | None:
 
 
 def _translate_list(parts: Any, operator: str, where: str) -> dict[str, Any] | None:
-    """Translate the conditions under a combinator; None if they hold for all events."""
+    """Translate the conditions under a combinator; return None if they hold for all events."""
     if not isinstance(parts, list) or (operator == "or" and not parts):
         raise FieldError(f"{where}: must be a list of conditions, not {parts!r}")
     statements = [_translate(part, f"{where}[{i}]") for i, part in enumerate(parts)]
@@ -159,7 +158,7 @@ def _translate_list(parts: Any, operator: str, where: str) -> dict[str, Any] | N
 
 
 def _joined(operator: str, statements: list[dict[str, Any]]) -> dict[str, Any] | None:
-    # A single condition needs no combinator, which would cost every event a call.
+    # A combinator around a single condition would cost a call for every event.
     if len(statements) > 1:
         return {operator: statements}
     return statements[0] if statements else None
@@ -185,24 +184,24 @@ def _translate(expression: Any, where: str) -> dict[str, Any] | None:
 
 
 def check_path(path: Any, where: str) -> None:
-    """Check that a KeyPath is the name of a field or a JMESPath, as panther_core needs it.
+    """Check that a KeyPath is the name of a field or a JMESPath, as panther_core requires.
 
-    panther_analysis_tool accepts any text, and panther_core stops a whole test run for a wrong one.
+    panther_analysis_tool accepts any text, and an invalid path stops its whole test run.
 
     Raises:
-        FieldError: It is neither. The message quotes the names that need it.
+        FieldError: It is neither; the message shows which names need quotes.
     """
     if not isinstance(path, str) or not path:
-        raise FieldError(f"{where}: {path!r} is not the path of a field")
+        raise FieldError(f"{where}: {path!r} is not a path to a field")
     if is_simple_key(path):
         return
     try:
         jmespath.compile(path)
     except jmespath.exceptions.JMESPathError as error:
         names = [name if NAME.fullmatch(name) else f'"{name}"' for name in path.split(".")]
-        hint = "" if '"' in path else f"; write {'.'.join(names)}, with these quotes"
+        hint = "" if '"' in path else f"; write {'.'.join(names)}, with the quotes"
         reason = str(error).partition("\n")[0]
-        raise FieldError(f"{where}: {path!r} is not a JMESPath{hint} ({reason})") from error
+        raise FieldError(f"{where}: {path!r} is not a valid JMESPath{hint} ({reason})") from error
 
 
 def _value(expression: Mapping[str, Any], operator: str, where: str) -> Any:
@@ -238,12 +237,13 @@ def _values_of(expression: Any, key: str) -> frozenset[str] | None:
 
 
 def _can_raise(expression: Any) -> bool:
-    """Return whether a condition, or any within a combinator, can raise on some event."""
+    """Return whether a condition, or one inside a combinator, can raise for some event."""
     if not isinstance(expression, Mapping):
         return True
     for name in COMBINATORS:
         if name in expression:
             return any(map(_can_raise, expression[name]))
     operator = OPERATORS.get(expression.get("Condition", ""))
-    has_function = "(" in str(expression.get("KeyPath", ""))  # of JMESPath, for some types only
+    # A function of JMESPath accepts some types only.
+    has_function = "(" in str(expression.get("KeyPath", ""))
     return has_function or operator not in NEVER_RAISING

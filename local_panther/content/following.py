@@ -1,8 +1,8 @@
-"""Changes settings of a repository together with every place that has to follow them.
+"""Changes settings of a repository together with the values that must agree with them.
 
-The settings are in Python files, and what follows them is in YAML and SQL, where a comment says
-what it has to agree with (see `local_panther.content.agreements`). Nothing is written here: a
-change is the text that a file would have.
+The settings are in Python files. The values that must follow are in YAML and SQL, marked by
+comments (see `local_panther.content.agreements`). No file is written here: the functions return the
+new texts of the files.
 """
 
 import difflib
@@ -26,21 +26,21 @@ from local_panther.content.assignments import Assignment, assigned, assignments
 from local_panther.content.files import COMMENTED, files_with
 from local_panther.errors import ContentError, Problem, one_line
 
-ASKED = re.compile(
+CHANGE = re.compile(
     r"(?:(?P<module>[a-z_][a-z0-9_]*)\.)?(?P<name>[A-Za-z_]\w*)\s*(?P<operator>\+=|-=|=)(?P<value>.*)",
     re.DOTALL,
 )
 
-Texts = dict[str, str]  # of files, by their path in the repository
+Texts = dict[str, str]  # texts of files, by their path in the repository
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting and where it is.
+    """A setting and its place in the repository.
 
     Attributes:
         module: The name of its file, without the suffix.
-        path: The file, in the repository.
+        path: The file, relative to the repository.
         assignment: Its name and value.
     """
 
@@ -50,12 +50,12 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Its name in its file."""
+        """The name of the setting."""
         return self.assignment.name
 
     @property
     def place(self) -> str:
-        """Its file and line."""
+        """The file and line of the setting."""
         return f"{self.path}:{self.assignment.line}"
 
 
@@ -63,12 +63,12 @@ class Repository:
     """The settings of a content repository."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the root of the repository; files are read as they are asked for."""
+        """Keep the root of the repository; files are read when they are needed."""
         self._folder = folder
         self._python = Settings(folder)
 
     def settings(self) -> list[Setting]:
-        """Return the settings in all files that a comment names, in their order."""
+        """Return the settings in all files named in comments, in order."""
         modules = dict.fromkeys(
             agreement.module for _, lines in self._following() for agreement in _agreements(lines)
         )
@@ -83,14 +83,14 @@ class Repository:
         """Return a setting.
 
         Args:
-            module: Its file without the suffix. If it is None, the files that comments name come
+            module: Its file without the suffix. If None, the files named in comments are searched
                 first, then all others.
             name: Its name.
 
         Raises:
-            LookupError: There is none that can be set, or there are several; the message says which
-                there are.
-            ContentError: A file that was named, here or in a comment, is no Python.
+            LookupError: There is no such setting, several have the name, or it cannot be set; the
+                message says which settings there are.
+            ContentError: The file, or one named in a comment, is not valid Python.
         """
         known = self.settings()
         modules = [module] if module else list(dict.fromkeys(s.module for s in known))
@@ -98,48 +98,50 @@ class Repository:
         if not found and not module:
             stems = dict.fromkeys(path.stem for path in files_with(self._folder, ".py"))
             for stem in stems:
-                with suppress(ContentError):  # of a file that nobody named
+                with suppress(
+                    ContentError
+                ):  # no comment names this file, so its error is no concern
                     found += [s for s in self._settings_in(stem) if s.name == name]
         if len(found) > 1:
             choice = " or ".join(f"{setting.module}.{name}" for setting in found)
-            raise LookupError(f"{name} is in several files: is it {choice}?")
+            raise LookupError(f"{name} is set in several files: write {choice}")
         if not found:
             raise LookupError(_unknown(f"{module}.{name}" if module else name, known))
         if found[0].assignment.value is None:
             raise LookupError(
-                f"{name} in {found[0].place} cannot be set: it is worked out, assigned more than"
-                " once, or no number, text, true, false or list of these"
+                f"{name} in {found[0].place} cannot be set: it is computed, assigned more than"
+                " once, or not a number, string, true, false or a list of these"
             )
         return found[0]
 
     def reference(self, module: str, name: str) -> str:
-        """Return what a setting is called in a command: with its file only if that is needed."""
+        """Return how a command refers to a setting: with its file only if the name is ambiguous."""
         try:
             return name if self.named(None, name).module == module else f"{module}.{name}"
         except (LookupError, ContentError):
             return f"{module}.{name}"
 
-    def changed(self, asked: Sequence[str]) -> Texts:
-        """Return the files that are different once settings have other values.
+    def changed(self, changes: Sequence[str]) -> Texts:
+        """Return the files that differ once settings have new values.
 
         Args:
-            asked: Settings and values, each such as THRESHOLD=5, NAMES+=alice or
+            changes: Settings and values, each such as THRESHOLD=5, NAMES+=alice or
                 my_config.THRESHOLD=5.
 
         Raises:
             LookupError: There is no such setting.
-            ValueError: That is no value of it.
-            ContentError: Something that has to follow cannot.
+            ValueError: The value is not valid for the setting.
+            ContentError: A value that must agree with a setting cannot be changed.
         """
         texts: Texts = {}
         places = set()
-        for text in asked:
-            found = ASKED.fullmatch(text)
+        for text in changes:
+            found = CHANGE.fullmatch(text)
             if found is None:
-                raise ValueError(f"{text!r} is not NAME=VALUE, such as THRESHOLD=5")
+                raise ValueError(f"{text!r} is not NAME=VALUE; write, for example, THRESHOLD=5")
             setting = self.named(found["module"], found["name"])
             if setting.place in places:
-                raise ValueError(f"{setting.name} is set twice")
+                raise ValueError(f"{setting.name} is set twice; give it one value")
             places.add(setting.place)
             value = setting.assignment.parsed(found["operator"], found["value"])
             if value != setting.assignment.value:
@@ -150,9 +152,9 @@ class Repository:
         return texts
 
     def fixed(self) -> Texts:
-        """Return the files that are different once all values agree with their settings.
+        """Return the files that differ once all values agree with their settings.
 
-        What has no such setting, or no value that could follow, stays as it is.
+        A value stays as it is if its setting does not exist or it cannot be changed.
         """
         return self._follow(self._python, lambda agreement: bool(agreement.problem(self._python)))
 
@@ -160,7 +162,7 @@ class Repository:
         try:
             return bool(agreement.wanted(after) != self._wanted(agreement))
         except (LookupError, TypeError):
-            return False  # which was so before
+            return False  # it could not be evaluated before either
 
     def _wanted(self, agreement: Agreement) -> Any:
         try:
@@ -169,10 +171,14 @@ class Repository:
             return None
 
     def _follow(self, settings: Settings, has_to: Callable[[Agreement], bool]) -> Texts:
-        """Return the files of which lines follow settings.
+        """Return the files that differ once lines agree with settings.
+
+        Args:
+            settings: The settings.
+            has_to: Decides which lines to change.
 
         Raises:
-            ContentError: A line has to and cannot.
+            ContentError: A line must be changed but cannot be.
         """
         texts: Texts = {}
         problems = []
@@ -185,7 +191,7 @@ class Repository:
                     written = agreement_in(new[i])
                     left = written.problem(settings) if written else ""
                     if left and settings is not self._python:
-                        problems.append(Problem(f"{path}:{i + 1}", f"cannot follow: {left}"))
+                        problems.append(Problem(f"{path}:{i + 1}", f"cannot be changed: {left}"))
             if new != lines:
                 texts[path] = "".join(new)
         if problems:
@@ -206,12 +212,12 @@ class Repository:
         return line[: agreement.start] + written_as(agreement.literal, wanted) + line[end:]
 
     def _following(self) -> Iterator[tuple[str, list[str]]]:
-        """Yield the path and the lines of each file in which a comment names a setting."""
+        """Yield path and lines of each file with a comment that names a setting."""
         for path in files_with(self._folder, *COMMENTED):
             try:
                 text = path.read_bytes().decode()
             except (OSError, UnicodeDecodeError):
-                continue  # named when the content is loaded
+                continue  # reported when the content is loaded
             if COMMENT.search(text):
                 yield path.relative_to(self._folder).as_posix(), text.splitlines(keepends=True)
 
@@ -223,7 +229,8 @@ class Repository:
         try:
             found = assignments(self._text(path))
         except (OSError, SyntaxError, ValueError) as error:
-            raise ContentError([Problem(path, f"is no Python: {one_line(error)}")]) from error
+            message = f"is not valid Python: {one_line(error)}"
+            raise ContentError([Problem(path, message)]) from error
         return [Setting(module, path, assignment) for assignment in found.values()]
 
     def _text(self, path: str) -> str:
@@ -231,7 +238,7 @@ class Repository:
 
     @contextmanager
     def _overlaid(self, texts: Mapping[str, str]) -> Iterator[Settings]:
-        """Give the settings that the repository has with other texts of some Python files."""
+        """Yield the settings of the repository with new texts of some Python files."""
         with tempfile.TemporaryDirectory(prefix="local-panther-") as name:
             for path in files_with(self._folder, ".py"):
                 inside = path.relative_to(self._folder)
@@ -245,11 +252,11 @@ class Repository:
 
 
 def written_as(literal: str, wanted: Any) -> str:
-    """Return a value in the form of a literal: a number within a text stays within it.
+    """Return a value in the form of an old literal: in a string, only the number is replaced.
 
     Args:
-        literal: What the value replaces, in YAML or SQL.
-        wanted: True or false, a number or a text.
+        literal: The literal that the value replaces, in YAML or SQL.
+        wanted: The value: true or false, a number or a string.
     """
     if isinstance(wanted, bool):
         return str(wanted).lower() if literal.islower() else str(wanted).upper()
@@ -272,7 +279,7 @@ def _agreements(lines: Sequence[str]) -> Iterator[Agreement]:
 def _unknown(name: str, known: Sequence[Setting]) -> str:
     near = difflib.get_close_matches(name, [setting.name for setting in known], n=2)
     if not known:
-        return f"there is no setting {name}: no comment in YAML or SQL names one"
-    meant = f"is it {' or '.join(near)}? There are" if near else "there are"
+        return f"there is no setting {name}: no comment in YAML or SQL names a setting"
+    meant = f"did you mean {' or '.join(near)}? There are" if near else "there are"
     there = ", ".join(f"{setting.name}={setting.assignment.shown()}" for setting in known)
     return f"there is no setting {name}; {meant}: {there}"

@@ -1,4 +1,4 @@
-"""Makes bodies importable as an instance does: from the body alone, with no sidecar beside it."""
+"""Imports the Python bodies of content as an instance does: without the YAML files beside them."""
 
 import importlib
 import sys
@@ -20,20 +20,21 @@ from local_panther.processes import TemporaryFolder
 
 
 class BodyRule(Rule):
-    """A rule that is imported from a folder of its own.
+    """A rule of panther_core with a folder of its own and a record of swallowed errors.
 
-    panther_core writes every body to one fixed folder; two runs at once would overwrite each other.
-    And what functions beside rule() raise on a match, it swallows, as an instance does.
+    panther_core writes all bodies to one fixed folder, where two runs at once would overwrite each
+    other. And it swallows errors that functions other than rule() raise on a match, as an instance
+    does.
 
     Attributes:
-        swallowed: What the functions raised in the latest run, by name.
+        swallowed: Errors swallowed in the latest run, by the name of the function.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
         self.swallowed: dict[str, Exception] = {}
         self._again: Exception | None = None
-        self._matched: bool | None = None  # within `denies`
+        self._matched: bool | None = None  # result of rule() inside `denies`; None outside
 
     def run(self, *args: Any, **kwargs: Any) -> DetectionResult:
         """Run the rule on an event."""
@@ -41,14 +42,13 @@ class BodyRule(Rule):
         return super().run(*args, **kwargs)
 
     def denies(self, event: Mapping[str, Any], passes: Callable[[], bool]) -> bool:
-        """Return whether the filters or rule() say no; no other function is called.
+        """Return whether the filters or rule() return False; no other function is called.
 
-        An error is no "no".
+        An error does not count as False.
 
         Args:
-            event: What rule() gets.
-            passes: Evaluates the filters, in place of panther_core, which would take all of the
-                event for that.
+            event: The argument of rule().
+            passes: Evaluates the filters, because panther_core would read the whole event for that.
         """
         if self._setup_exception:
             return False
@@ -70,7 +70,7 @@ class BodyRule(Rule):
         if self._matched is None:
             return matches
         self._matched = matches
-        return False  # which ends the run
+        return False  # ends the run without a call of other functions
 
     def _run_command(self, function: Any, event: Mapping[str, Any], expected_type: Any) -> Any:
         if self._again:
@@ -78,7 +78,7 @@ class BodyRule(Rule):
         return super()._run_command(function, event, expected_type)
 
     def _watched(self, name: str, *args: Any, use_default_on_exception: bool = True) -> Any:
-        """Call what panther_core calls a function by; for an error, let it take its default."""
+        """Call a function through panther_core; if it raises, note that and return the default."""
         get = getattr(super(), f"_get_{name}")
         try:
             return get(*args, use_default_on_exception=False)
@@ -87,7 +87,7 @@ class BodyRule(Rule):
                 raise
             self.swallowed[name] = self._again = error
             try:
-                # which does not call the function once more
+                # _run_command raises self._again, so the function is not called a second time
                 return get(*args, use_default_on_exception=True)
             finally:
                 self._again = None
@@ -108,7 +108,7 @@ class BodyRule(Rule):
 
 
 class Importer:
-    """Imports the bodies of one content repository; a context manager that undoes it at the end."""
+    """An importer of the bodies of one repository; a context manager that undoes the imports."""
 
     def __init__(self) -> None:
         self._folder = TemporaryFolder("local-panther-")
@@ -139,11 +139,11 @@ class Importer:
         """Make a global helper importable by its ID; rules and other helpers import it by name.
 
         Raises:
-            SyntaxError: The body is no Python.
+            SyntaxError: The body is not valid Python.
             FieldError: The name cannot be imported.
         """
         if not name.isidentifier():
-            raise FieldError(f"GlobalID: {name} cannot be imported; use letters, digits and _")
+            raise FieldError(f"GlobalID: {name} cannot be imported; use only letters, digits and _")
         compile(body, f"{name}.py", "exec")
         (self._root / "helpers" / f"{name}.py").write_text(body, encoding="utf-8")
         if name in sys.modules:
@@ -174,7 +174,7 @@ class Importer:
         return rule
 
     def import_body(self, identifier: str, body: str) -> ModuleType:
-        """Import a body that is not run here.
+        """Import a body only to check it, as that of a policy, which is not run here.
 
         Raises:
             Exception: Whatever the body raises when it is imported.
@@ -188,13 +188,14 @@ class Importer:
         """Import a data model.
 
         Raises:
-            Exception: Whatever the body raises when it is imported, or a mapping that it lacks.
+            Exception: The body raises it when it is imported, or a mapping names a function that
+                the body lacks.
         """
         lower = [{key.lower(): value for key, value in mapping.items()} for mapping in mappings]
         config: dict[str, Any] = {"id": model_id, "mappings": lower, "versionId": "local"}
         if body is not None:
             config["body"] = body
-        # Fixed in panther_core, as for rules.
+        # panther_core has one fixed folder, as for rules.
         panther_core.data_model._DATAMODEL_FOLDER = str(self._root / "data_models")
         use_one_grammar()
         return call(DataModel, config).unwrap()

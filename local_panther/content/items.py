@@ -1,4 +1,4 @@
-"""An item of content as panther_analysis_tool has it, without what only its commands use."""
+"""The item class of panther_analysis_tool, imported without the clients its commands need."""
 
 from local_panther.imports import deferred
 

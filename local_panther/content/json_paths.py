@@ -1,7 +1,7 @@
-"""Parses the JSON paths of data models with one grammar for all, and simple ones with none.
+"""Parses the JSON paths of data models, with parser tables that are built once at most.
 
-jsonpath_ng builds the tables of its parser anew for every path, which takes 20 ms: 5 s for the data
-models of panther-analysis. Names with dots between them, as nearly all paths are, need no tables.
+jsonpath_ng builds the tables of its parser for every path, which takes 20 ms each: 5 s for the data
+models of panther-analysis. Nearly all paths are names separated by dots, which need no tables.
 """
 
 from functools import cache, reduce
@@ -15,12 +15,12 @@ from ply import yacc  # type: ignore[import-untyped]
 
 
 def use_one_grammar() -> None:
-    """Let panther_core's data models parse their paths by `json_path` in this process."""
+    """Make panther_core's data models parse their paths with `json_path` in this process."""
     vars(panther_core.data_model)["parse"] = json_path
 
 
 def json_path(path: str) -> Any:
-    """Return a path as jsonpath_ng's own function parses it, and raise what that raises."""
+    """Parse a path; results and errors are those of jsonpath_ng's own function."""
     tokens = list(ExtendedJsonPathLexer().tokenize(path))
     kinds = [token.type for token in tokens]
     names = [Root() if token.type == "$" else Fields(token.value) for token in tokens[::2]]

@@ -1,4 +1,4 @@
-"""The kinds of items in a content repository, and the folder in which each kind is kept."""
+"""The kinds of items in a content repository, and the folder of each kind."""
 
 FOLDERS = {
     "rule": "rules",
@@ -14,4 +14,4 @@ FOLDERS = {
     "pack": "packs",
 }
 QUERY_KINDS = ("saved_query", "scheduled_query")
-SHARED_KINDS = ("global", "datamodel")  # what any rule may use
+SHARED_KINDS = ("global", "datamodel")  # any rule may use these

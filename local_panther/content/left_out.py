@@ -1,4 +1,8 @@
-"""What of a repository does not run here, and why: listed once, and counted by reason."""
+"""Items of a repository that do not run here, with the reasons, and the lines that report them.
+
+An invalid item is left out with a `Problem`. An item with a doubtful value (see `doubtful`) runs,
+and so is not among them.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -7,18 +11,18 @@ from enum import StrEnum
 
 from local_panther.errors import Problem
 
-MAX_NAMED = 3  # items of one reason that are named; more are counted
+MAX_NAMED = 3  # items listed by name for one reason; more are counted
 MAX_PROBLEMS = 20
 
 
 class Reason(StrEnum):
-    """Why an item does not run, as it is counted."""
+    """The reason why an item does not run, as shown to users."""
 
     DISABLED = "disabled"
     STATUS = "never uploaded, by Status (experimental or deprecated)"
     LOG_TYPES = "for other log types"
     TABLES = "queries over other tables"
-    LANGUAGE = "queries in another language than SQL"
+    LANGUAGE = "queries in a language other than SQL"
     NO_QUERY = "scheduled rules without a query that runs here"
     NO_STEPS = "correlation rules that need rules that do not run here"
     POLICY = "policies"
@@ -33,8 +37,8 @@ class LeftOut:
 
     Attributes:
         item_id: Its ID.
-        reason: Why.
-        problem: What is wrong with an item that is invalid, and where.
+        reason: The reason.
+        problem: The problem of an invalid item; None for any other reason.
     """
 
     item_id: str
@@ -43,7 +47,7 @@ class LeftOut:
 
 
 def summary_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
-    """Yield what does not run, apart from what is invalid: a line each for few, counts for many."""
+    """Yield lines about items that do not run, except invalid ones: names if few, else counts."""
     reasons: dict[Reason, list[str]] = {}
     for item in left_out:
         if item.problem is None:
@@ -61,10 +65,10 @@ def summary_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
 
 
 def unread_line(unread: Sequence[str]) -> str:
-    """Return a line about files that are written as items and lie where none is read; "" for none.
+    """Return a line about items in folders that are not read; "" if there are none.
 
     Args:
-        unread: Their paths.
+        unread: Paths of their YAML files.
     """
     if not unread:
         return ""
@@ -74,7 +78,7 @@ def unread_line(unread: Sequence[str]) -> str:
 
 
 def problem_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
-    """Yield a line for each invalid item: what is wrong with it, and where."""
+    """Yield a line with the problem of each invalid item, up to MAX_PROBLEMS."""
     problems = [item.problem for item in left_out if item.problem is not None]
     yield from (f"left out: {problem}" for problem in problems[:MAX_PROBLEMS])
     if len(problems) > MAX_PROBLEMS:
@@ -82,5 +86,5 @@ def problem_lines(left_out: Iterable[LeftOut]) -> Iterator[str]:
 
 
 def named_or_counted(ids: list[str]) -> str:
-    """Return the IDs of few items, or how many there are."""
+    """Return the IDs of the items, or their number if there are many."""
     return ", ".join(ids) if len(ids) <= MAX_NAMED else f"{len(ids):,} items"

@@ -1,4 +1,4 @@
-"""Loads a folder of Panther content: everything that runs, and what does not and why."""
+"""Loads a folder of Panther content: the items that run, and those that do not with the reasons."""
 
 import contextlib
 import logging
@@ -39,7 +39,7 @@ from local_panther.imports import lazily
 
 MIN_DEDUP_MINUTES = 5
 LOADED_FIRST = {"global": 0, "datamodel": 1}  # a rule's body imports helpers
-NEEDED_BY_PANTHER_ANALYSIS = {"pycountry"}  # what the extra of that name brings
+NEEDED_BY_PANTHER_ANALYSIS = {"pycountry"}  # installed by the extra `panther-analysis`
 
 
 @contextlib.contextmanager
@@ -55,19 +55,19 @@ def loaded_content(
     """Load the content of a folder; its helpers can be imported while the context lasts.
 
     Args:
-        folder: The root of a content repository, as panther_analysis_tool takes it.
-        include_disabled: Load items with `Enabled: false` too, and those that no upload brings
-            for their Status.
-        saved_queries: Load the saved queries with a tag that has this prefix; none by default.
-        strict: Check everything, as an instance does at an upload, and raise for the smallest
-            problem. Otherwise only what can run over the log type is loaded, and an item that is
-            invalid is left out.
-        log_type: What its rules will get.
-        checks: Opens the check of parsed queries, which lasts until they are loaded.
+        folder: The root of a content repository, as for panther_analysis_tool.
+        include_disabled: Also load items with `Enabled: false`, and those that an upload skips
+            because of their Status.
+        saved_queries: Load the saved queries that have a tag with this prefix; by default none.
+        strict: Check everything, as an instance does at an upload, and raise for any problem. If
+            False, only items that can run over the log type are loaded, and invalid ones are left
+            out.
+        log_type: The log type of the events that streaming rules will get.
+        checks: Opens a check of parsed queries, which is closed once they are loaded.
 
     Raises:
-        ContentError: Something does not load; every problem is named with file and field. If not
-            `strict`: nothing loads.
+        ContentError: An item is invalid; every problem has its file and field. If not `strict`:
+            there are problems and no rule runs.
     """
     with _loaded(
         folder,
@@ -85,7 +85,7 @@ def loaded_content(
 
 
 def checked_content(folder: Path, checks: Checks) -> Content:
-    """Return what an upload of a folder would bring, with all that an instance would refuse.
+    """Return the content that an upload of a folder would contain, with all its problems.
 
     Args:
         folder: The root of a content repository.
@@ -124,7 +124,7 @@ def _loaded(
                 include_kept_back=include_kept_back,
                 strict=strict,
             )
-            with lazily("boto3", "client", "resource"):  # hardly any content uses it on CloudTrail
+            with lazily("boto3", "client", "resource"):  # slow, and few rules for CloudTrail use it
                 content = loader.load(specs.items)
         content.unreadable, content.unread = specs.unreadable, specs.unread
         content.left_out += [
@@ -137,7 +137,7 @@ def _loaded(
 
 
 class _Loader:
-    """Turns checked specifications into content that runs, and says what does not run and why."""
+    """A loader of checked items into content that runs; it notes which do not run, and why."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class _Loader:
         self._include_disabled = include_disabled
         self._include_kept_back = include_kept_back
         self._strict = strict
-        self._files: dict[str, str] = {}  # of correlation rules, by rule ID
+        self._files: dict[str, str] = {}  # files of correlation rules, by rule ID
         self._known_ids: set[str] = set()
         self._content = Content(log_type=log_type)
         self._add_by_kind: dict[str, Callable[[ClassifiedAnalysis], None]] = {
@@ -197,14 +197,14 @@ class _Loader:
 
     def _add(self, item: ClassifiedAnalysis) -> None:
         kind = item.analysis_type()
-        # A log type has one enabled data model: a disabled one is never asked for.
+        # A log type has one enabled data model: a disabled one is never used.
         wants_disabled = self._include_disabled and kind != "datamodel"
         if not item.analysis_spec.get("Enabled", True) and not wants_disabled:
             self._leave_out(item, Reason.DISABLED)
             return
         add = self._add_by_kind.get(kind)
         if add is None:
-            return  # packs and the like: nothing to run
+            return  # packs and other kinds with nothing to run
         try:
             check_log_types(item.analysis_spec.get("LogTypes") or ())
             check_test_names(item.analysis_spec)
@@ -231,7 +231,7 @@ class _Loader:
             raise FieldError(f"BaseDetection: {base} is not in this content")
 
     def _can_run(self, item: ClassifiedAnalysis) -> bool:
-        """Return whether an item has to do with the log type, by its own."""
+        """Return whether an item can apply to the log type, judging by its own log types."""
         log_types = item.analysis_spec.get("LogTypes") or ()
         return item.analysis_type() not in ("rule", "datamodel") or self._log_type in log_types
 
@@ -283,7 +283,7 @@ class _Loader:
             return
         text = read_query(item, self._content.query_texts, self._check)
         if not runs:
-            return  # a saved query that nobody runs here
+            return  # a saved query that was not selected by its tag
         if text is None:
             self._leave_out(item, Reason.TABLES)
             return
@@ -333,7 +333,7 @@ class _Loader:
 
 
 def _dedup_seconds(spec: Mapping[str, Any]) -> int:
-    """Return the dedup period: an instance ignores 0, and 5 minutes is the minimum."""
+    """Return the dedup period in seconds: an instance ignores 0, and the minimum is 5 minutes."""
     minutes: int = spec.get("DedupPeriodMinutes") or DEFAULT_DEDUP_MINUTES
     return max(minutes, MIN_DEDUP_MINUTES) * 60
 

@@ -1,4 +1,4 @@
-"""What a schema says of a log type that is not CloudTrail: the time of an event, and indicators.
+"""Schemas of log types other than CloudTrail, which give the time and the indicators of an event.
 
 https://docs.panther.com/data-onboarding/custom-log-types/reference
 """
@@ -14,7 +14,7 @@ from local_panther.content.log_types import check_log_types
 from local_panther.errors import FieldError, one_line
 from local_panther.times import parse_time
 
-UNIX = {"unix": 1.0, "unix_ms": 1e-3, "unix_us": 1e-6, "unix_ns": 1e-9}  # seconds of one
+UNIX = {"unix": 1.0, "unix_ms": 1e-3, "unix_us": 1e-6, "unix_ns": 1e-9}  # unit in seconds
 INDICATORS = {
     "ip": "p_any_ip_addresses",
     "domain": "p_any_domain_names",
@@ -36,11 +36,11 @@ FieldSpec = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class LogSchema:
-    """A log type, and the fields of its events as far as they are known.
+    """A log type and the fields of its schema.
 
     Attributes:
         name: The log type.
-        fields: Of its schema; none without one.
+        fields: The fields of its schema; empty without a schema.
     """
 
     name: str
@@ -49,7 +49,7 @@ class LogSchema:
     def time_of(self, event: Mapping[str, Any]) -> float | None:
         """Return when an event happened, in seconds since 1970; None if it does not say.
 
-        An event that an instance has stored says it itself, in p_event_time.
+        An event stored by an instance has the time in p_event_time.
         """
         if isinstance(stored := event.get("p_event_time"), str):
             return parse_time(stored)
@@ -76,7 +76,7 @@ def read_schema(name: str, path: Path | None) -> LogSchema:
         path: The file; None if there is none.
 
     Raises:
-        FieldError: The name is not one of a log type, or the schema is invalid.
+        FieldError: The log type is unknown, or the schema is invalid.
     """
     check_log_types([name])
     if path is None:
@@ -92,7 +92,7 @@ def read_schema(name: str, path: Path | None) -> LogSchema:
 
 
 def _values(fields: list[FieldSpec], event: Any) -> Iterator[tuple[FieldSpec, Any]]:
-    """Yield each field with each of its values, also those within objects and lists."""
+    """Yield each field with each of its values, including those inside objects and lists."""
     for spec in fields:
         value = event.get(spec["name"]) if isinstance(event, Mapping) else None
         yield from _typed(spec, value)

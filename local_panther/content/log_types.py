@@ -1,4 +1,4 @@
-"""The log types that there are: those that Panther manages, and custom ones."""
+"""Known log types: those that Panther manages, and custom ones."""
 
 import os
 import re
@@ -11,10 +11,10 @@ from local_panther.errors import FieldError
 
 CLOUDTRAIL = "AWS.CloudTrail"
 
-# Managed log types that are newer than this list, separated by commas.
+# Environment variable with managed log types that are newer than the list, separated by commas.
 FURTHER = "LOCAL_PANTHER_LOG_TYPES"
 
-# As panther_analysis_tool accepts them.
+# The names of custom log types that panther_analysis_tool accepts.
 CUSTOM = re.compile(r"Custom\.([A-Z][A-Za-z0-9]*)(\.[A-Z][A-Za-z0-9]*){0,5}")
 
 
@@ -37,7 +37,7 @@ def check_log_types(names: Iterable[str]) -> None:
     """Check the `LogTypes` of an item.
 
     Raises:
-        FieldError: One of them is neither a managed log type nor a valid custom one.
+        FieldError: A log type is neither a managed one nor a valid custom one.
     """
     managed = managed_log_types()
     for name in names:
@@ -50,4 +50,4 @@ def _hint(name: str) -> str:
     close = get_close_matches(name.lower(), lower, n=1, cutoff=0.8)
     if close:
         return f"; did you mean {lower[close[0]]}?"
-    return f" (name one that is newer than this list in {FURTHER})"
+    return f"; if Panther has added it since, list it in {FURTHER}"

@@ -1,4 +1,4 @@
-"""The kinds of content that the local Panther runs."""
+"""The loaded content that the local Panther runs: rules, correlation rules and queries."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -27,19 +27,20 @@ EventNames = frozenset[str] | None  # values of `eventName`; None for any
 
 @dataclass(frozen=True)
 class Metadata:
-    """What an alert takes from the YAML of the rule that made it.
+    """The fields of a rule's YAML that its alerts copy.
 
     Attributes:
         rule_id: The rule's ID.
         analysis_type: "rule", "scheduled_rule" or "correlation_rule".
-        display_name: What people call it; the ID if it has no other name.
+        display_name: Its DisplayName; by default the ID.
         severity: INFO, LOW, MEDIUM, HIGH or CRITICAL.
-        creates_alert: False for a rule that makes signals only.
-        description: What it detects; "" if not given, as for the two below.
-        runbook: How to triage its alerts.
-        reference: An address to read more at.
-        output_ids: The destinations in its YAML.
-        tags: What it is tagged with, and `reports` the frameworks that it reports to.
+        creates_alert: False for a rule that only creates signals.
+        description: What it detects; "" if missing.
+        runbook: How to triage its alerts; "" if missing.
+        reference: A URL for further reading; "" if missing.
+        output_ids: The IDs of its destinations.
+        tags: Its tags.
+        reports: The entries of compliance frameworks that it maps to, by framework.
     """
 
     rule_id: str
@@ -61,7 +62,7 @@ class Metadata:
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> "Metadata":
-        """Take the metadata from a checked YAML specification."""
+        """Return the metadata of a checked YAML specification."""
         return cls(
             rule_id=spec["RuleID"],
             analysis_type=spec["AnalysisType"],
@@ -79,16 +80,16 @@ class Metadata:
 
 @dataclass(frozen=True)
 class PythonRule:
-    """A rule with a Python body, or with one that was transpiled from a simple detection.
+    """A rule with a Python body, which may be transpiled from a simple detection.
 
     Attributes:
-        metadata: What its alerts are called.
-        detection: The body, loaded, with its filters: the instance's own code runs it.
-        log_types: The log types whose events a streaming rule is called for.
-        event_names: The only values of `eventName` that its filters let through; None for any.
-        threshold: Matches (or distinct values of `unique()`) that make an alert.
-        dedup_seconds: Time from the first match of an alert in which further ones belong to it.
-        body_file: The file of its Python in the repository; "" for a simple detection.
+        metadata: The fields that its alerts copy.
+        detection: The loaded body with its filters, run by panther_core as on an instance.
+        log_types: Log types of the events that a streaming rule gets.
+        event_names: The only values of `eventName` that its filters can pass; None for any.
+        threshold: Number of matches (or distinct values of `unique()`) that make an alert.
+        dedup_seconds: Seconds from the first match of an alert in which later matches join it.
+        body_file: The Python file, relative to the repository; "" for a simple detection.
     """
 
     metadata: Metadata
@@ -120,7 +121,7 @@ class ScheduledRule:
 
 @dataclass(frozen=True)
 class CorrelationRule:
-    """A correlation rule: its metadata and what its `Detection` says."""
+    """A correlation rule: its metadata and its parsed `Detection`."""
 
     metadata: Metadata
     logic: CorrelationLogic
@@ -132,9 +133,9 @@ class Query:
 
     Attributes:
         name: Its QueryName.
-        text: Snowflake's dialect with Panther's macros.
-        schedule: When it runs; None for one that only people run.
-        tags: As in its YAML.
+        text: Its SQL, in Snowflake's dialect with Panther's macros.
+        schedule: When it runs; None for a query that only people run.
+        tags: The tags in its YAML.
     """
 
     name: str
@@ -144,14 +145,14 @@ class Query:
 
     @cached_property
     def sql(self) -> "Select":
-        """The query, parsed: only where what is remembered of it does not do."""
+        """The parsed query; slow, so that facts about it are cached by its text."""
         from local_panther.content.sql import parse_sql
 
         return parse_sql(self.text)
 
     @cached_property
     def event_names(self) -> EventNames:
-        """The only values of `eventName` that it can see; None for any."""
+        """The only values of `eventName` that the query can see; None for any."""
         names = found_before("event names", self.text, self._find_event_names)
         return None if names is None else frozenset(names)
 
@@ -162,26 +163,26 @@ class Query:
         return None if names is None else sorted(names)
 
     def names_tagged(self, prefix: str) -> list[str]:
-        """Return what follows a prefix in the tags: the IDs of the rules that it is for."""
+        """Return the rest of each tag that has a prefix: the IDs of the rules it is meant for."""
         return [t.removeprefix(prefix).strip() for t in self.tags if t.startswith(prefix)]
 
 
 @dataclass
 class Content:
-    """Everything in a repository that runs, and what does not.
+    """The loaded items of a repository, and those that do not run.
 
     Attributes:
-        rules: The streaming rules for the log type.
-        scheduled_rules: Those with a query that runs here.
-        correlation_rules: Those whose steps run here.
-        queries: By name.
-        query_texts: The text of every saved and scheduled query in SQL, by name, as it would run.
-        data_models: By log type.
-        left_out: What does not run, with the reason.
-        modules: The imported bodies: of helpers, rules and data models.
+        rules: Streaming rules for the log type.
+        scheduled_rules: Scheduled rules with a query that runs here.
+        correlation_rules: Correlation rules whose steps run here.
+        queries: The queries that run, by name.
+        query_texts: The rendered text of every saved and scheduled query in SQL, by name.
+        data_models: Data models by log type.
+        left_out: The items that do not run, with the reasons.
+        modules: The imported bodies of helpers, rules and data models.
         unreadable: Named pipes, sockets and devices in the folder, which were not opened.
-        unread: Files that are written as items, in folders that are not read.
-        log_type: What its streaming rules get.
+        unread: Files that are items by their text but lie in folders that are not read.
+        log_type: The log type of the events that streaming rules get.
     """
 
     rules: list[PythonRule] = field(default_factory=list)
@@ -198,11 +199,11 @@ class Content:
 
     @property
     def problems(self) -> list[Problem]:
-        """What is wrong with the invalid items."""
+        """The problems of the invalid items."""
         return [item.problem for item in self.left_out if item.problem is not None]
 
     def ids_left_out(self, *reasons: Reason) -> list[str]:
-        """Return the IDs of the items that do not run for certain reasons."""
+        """Return the IDs of the items that do not run for one of the given reasons."""
         return [item.item_id for item in self.left_out if item.reason in reasons]
 
     @property
@@ -223,12 +224,12 @@ class Content:
 
 
 def includes(event_names: EventNames, name: str) -> bool:
-    """Return whether an eventName is one of these."""
+    """Return whether a set of eventNames includes a name; None includes all."""
     return event_names is None or name in event_names
 
 
 def united(several: Iterable[EventNames]) -> EventNames:
-    """Return the eventNames that are among any of several."""
+    """Return the union of several sets of eventNames; None (any) if one of them is None."""
     found: set[str] = set()
     for event_names in several:
         if event_names is None:

@@ -1,4 +1,4 @@
-"""Values of the parameters of a saved query, which have the types of its examples."""
+"""Reads values for the parameters of a saved query, by the types of the query's examples."""
 
 import re
 from datetime import date
@@ -15,7 +15,7 @@ TIMES = ("CURRENT_TIMESTAMP", "SYSDATE", "GETDATE", "TO_TIMESTAMP", "TO_TIMESTAM
 
 
 def type_of(default: exp.Expr) -> str:
-    """Return the type of a parameter, in DuckDB's words, by the value that stands in its place."""
+    """Return the type of a parameter, as DuckDB calls it, by its example in the query."""
     value = default.unnest()
     if isinstance(value, exp.Cast):
         kind: exp.DataType = value.to
@@ -41,11 +41,11 @@ def parameter_value(default: exp.Expr, given: str | exp.Expr) -> exp.Expr:
     """Return the value of a parameter as an expression of DuckDB.
 
     Args:
-        default: What stands in its place in the query.
-        given: A text as a person writes it, or an expression.
+        default: Its example in the query.
+        given: A text written by a person, or an expression.
 
     Raises:
-        FieldError: A text is not a value of the type of the parameter.
+        FieldError: The text is not a value of the parameter's type.
     """
     kind = type_of(default)
     if not isinstance(given, str):
@@ -71,7 +71,7 @@ def parameter_value(default: exp.Expr, given: str | exp.Expr) -> exp.Expr:
 
 
 def _moment(text: str) -> str:
-    """Return a time in UTC: one with an offset is that moment, and a date its beginning."""
+    """Return a time in UTC: an offset is applied, and a date is its first moment."""
     time = parse_time(text) if len(text) > len("2026-01-05") else parse_time(f"{text}T00:00")
     if time is None:
         example = "2026-01-05 10:00:00 or 2026-01-05T10:00:00+02:00"

@@ -1,13 +1,13 @@
-"""Which functions of content are pure: what they return depends on their arguments alone.
+"""Decides which functions of content are pure: their results depend on their arguments alone.
 
-A replay may take over what a pure rule said of an event for the next one with the same values. Of a
-rule that keeps something between calls, or asks the clock or the key-value store, it may not. A
-function is pure here only if its code says so, and that of everything it calls: what is not listed
-below is not pure. What a name stands for is looked up in the module as it was imported, so that a
-stand-in, such as that of the clock, counts as what it is.
+A replay may reuse the result of a pure rule for the next event with the same values. It may not do
+so for a rule that keeps state between calls, reads the clock or uses the key-value store. A
+function counts as pure only if all of its code, and of everything it calls, is known to be pure:
+anything not listed below is not. Names are looked up in the imported module, so that a replacement,
+such as that of the clock, is judged by what it really is.
 
-A container at the level of a module may be read if nothing can change it: every function of the
-content that names it is pure too, and so is whatever that function calls, or it only looks into it.
+A container at module level may be read if nothing can change it: every function of the content that
+names it is pure, and calls only pure ones, or only reads entries of it.
 """
 
 import ast
@@ -33,8 +33,8 @@ PURE_BUILTINS = _words(
     " issubclass iter len list map max min next ord range repr reversed round set sorted str sum"
     " tuple zip"
 )
-# Everything in these modules is pure; a class may be called, and is what an error is caught by. Not
-# `operator`, which can change its arguments, nor the paths of `os`, which look at the disk.
+# Everything in these modules is pure; their classes may be called or caught as errors. `operator`
+# is not among them, as it can change its arguments, nor is `os.path`, which reads the disk.
 PURE_MODULES = _words(
     "_functools _json base64 binascii collections collections.abc copy fnmatch html ipaddress"
     " itertools json json.decoder json.encoder math panther_core panther_core.enriched_event"
@@ -45,7 +45,7 @@ MUTATORS = _words(
     " intersection_update pop popitem popleft remove reverse setdefault sort"
     " symmetric_difference_update update"
 )
-# Methods, and properties, of whatever else a pure function can have in hand.
+# Methods and properties that are pure on any object that a pure function can hold
 PURE_METHODS = _words(
     # events and mappings
     "get deep_get deep_walk udm udm_path lookup event_time_epoch items keys values to_dict copy",
@@ -63,18 +63,19 @@ PURE_METHODS = _words(
     "overlaps subnet_of supernet_of version",
 )
 FRESH_METHODS = _words("copy rsplit split splitlines to_dict")
-# Code that can change anything by its name: with one of these in the content, nothing is pure.
+# Names that give code access to everything: if the content has one of them, nothing is pure.
 REACHING = _words(
     "__builtins__ __dict__ __globals__ __import__ delattr eval exec globals locals setattr vars"
 )
 SCALARS = (str, bytes, bool, int, float, complex, type(None), re.Pattern)
-# What their calls return shares no more than its entries with the arguments, unlike a ChainMap.
+# Calls of these return a new object that shares at most its entries with the arguments, unlike a
+# ChainMap.
 NEW_TYPES = (list, dict, set, str, int, float, Counter, OrderedDict, defaultdict, deque)
 NEW_VALUES = (
     *(ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp, ast.GeneratorExp),
     *(ast.Constant, ast.JoinedStr, ast.Compare),
 )
-# What does nothing but by what is in it. Others are judged by it: see `_Body._is_harmless`.
+# Nodes with no effect of their own beyond that of their parts. `_Body._is_harmless` judges others.
 HARMLESS = frozenset(
     (
         *(kind for kind in NEW_VALUES if kind is not ast.Compare),
@@ -82,32 +83,34 @@ HARMLESS = frozenset(
         *(ast.FormattedValue, ast.Starred, ast.Slice, ast.comprehension, ast.keyword, ast.Call),
         *(ast.arguments, ast.arg, ast.FunctionDef, ast.Return, ast.Assign, ast.AnnAssign),
         *(ast.For, ast.While, ast.If, ast.Break, ast.Continue, ast.Pass, ast.Expr),
-        ast.Global,  # which makes no spot: what is done by the names counts
+        ast.Global,  # the declaration itself does nothing; uses of its names are judged
         *(ast.Raise, ast.ExceptHandler, ast.Assert),
     )
 )
-# Parts of an expression that evaluate nothing
+# Parts of an expression that are not evaluated
 MARKS = (ast.Constant, ast.expr_context, ast.operator, ast.boolop, ast.unaryop, ast.cmpop)
 
-DATA_MODEL = frozenset(("udm", "udm_path"))  # methods of an event that call the data model's own
+DATA_MODEL = frozenset(
+    ("udm", "udm_path")
+)  # methods of an event that call functions of a data model
 
 Node = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 class _Impure:
-    """Stands for what a function does that is not pure."""
+    """A marker for anything a function does that is not pure."""
 
 
 IMPURE = _Impure()
 
 
 class Spot(NamedTuple):
-    """Code that is not pure: an expression, or whatever is on the line of a statement.
+    """A place of code that is not pure: an expression, or the first line of a statement.
 
     Attributes:
-        file: The file that it is in.
-        start: The line and the column at which it begins.
-        end: Those at which an expression ends; None for a statement.
+        file: The file.
+        start: Line and column of the beginning.
+        end: Line and column of the end of an expression; None for a statement.
     """
 
     file: str
@@ -116,20 +119,20 @@ class Spot(NamedTuple):
 
     @classmethod
     def of(cls, file: str, node: Any) -> "Spot":
-        """Return the spot of a node of a file's code."""
+        """Return the spot of a syntax node of a file."""
         is_expression = isinstance(node, ast.expr)
         end = (node.end_lineno, node.end_col_offset) if is_expression else None
         return cls(file, (node.lineno, node.col_offset), end)
 
 
 class _Used(NamedTuple):
-    """What a function uses by a name, or does.
+    """A use of a value, or an action, in the code of a function.
 
     Attributes:
-        node: The code that does it.
-        value: What the name stands for; DATA_MODEL for a call of the data model, IMPURE for
-            anything that a pure function does not do.
-        is_held: False for a container that is only looked into, which cannot change it.
+        node: The syntax node.
+        value: The value that the name refers to; DATA_MODEL for a call of the data model, IMPURE
+            for anything that a pure function does not do.
+        is_held: False for a container of which only entries are read, which cannot change it.
     """
 
     node: ast.AST
@@ -138,28 +141,28 @@ class _Used(NamedTuple):
 
 
 class Purity:
-    """Tells what is not pure in the functions of some imported modules."""
+    """An analysis of the functions of imported modules that finds code that is not pure."""
 
     def __init__(self, modules: Iterable[ModuleType], model_methods: Iterable[object] = ()) -> None:
-        """Take the modules; their code is read when it is first asked for.
+        """Keep the modules; their code is read when it is first needed.
 
         Args:
             modules: All modules of the content: helpers, rules and data models.
             model_methods: The functions of the data model, which `event.udm` calls.
         """
         self._modules = list(modules)
-        # A helper can have the name of one of them, and take its place.
+        # A helper with the name of a pure module replaces it.
         self._pure_modules = PURE_MODULES - {module.__name__ for module in self._modules}
         self._model_methods = tuple(model_methods)
         self._uses: dict[FunctionType, _Uses | None] = {}
 
     def impure_spots(self, function: object) -> frozenset[Spot] | None:
-        """Return what is not pure in a function, and in all that it may call.
+        """Return the spots that are not pure in a function and in everything that it may call.
 
-        A call that comes by none of it is pure.
+        A call that executes none of them is pure.
 
         Returns:
-            The spots; None if nothing is known of the function.
+            The spots; None if nothing is known about the function.
         """
         return self._impure_spots(function, is_model_pure=self._is_model_pure)
 
@@ -192,17 +195,17 @@ class Purity:
 
     @cached_property
     def _stored_attributes(self) -> frozenset[str]:
-        """The names of attributes that functions set, be it on a module."""
+        """The names of all attributes that functions set, on modules or other objects."""
         return frozenset().union(*(s.stored_attributes for s in self._sources.values()))
 
     @cached_property
     def _rebound(self) -> frozenset[str]:
-        """The global names of any module that its functions set."""
+        """The global names, of all modules, that functions set."""
         return frozenset().union(*(s.rebound for s in self._sources.values()))
 
     @cached_property
     def _changeable(self) -> frozenset[int]:
-        """The identities of what functions that are not pure may have in hand."""
+        """The identities of containers that functions which are not pure may hold."""
         changeable: set[int] = set()
         for source in self._sources.values():
             for node in source.nodes:
@@ -214,7 +217,7 @@ class Purity:
         return frozenset(changeable)
 
     def _reached_from(self, first: "_Uses") -> "list[_Uses]":
-        """Return what a function uses, and every function of the content that it may call."""
+        """Return the uses of a function, and those of every function of the content it may call."""
         reached, waiting = [first], [first]
         seen: set[FunctionType] = set()
         for uses in waiting:
@@ -227,7 +230,7 @@ class Purity:
         return reached
 
     def _uses_of_function(self, function: object) -> "_Uses | None":
-        """Return what a function uses; None for one whose code is not at hand."""
+        """Return the uses of a function; None if its source is not available."""
         if not isinstance(function, FunctionType):
             return None
         if function not in self._uses:
@@ -270,7 +273,7 @@ class Purity:
 
 @dataclass
 class _Uses:
-    """What a function of a file uses, and the functions of the content among it."""
+    """The values that a function uses, and the functions of the content among them."""
 
     file: str
     values: list[_Used] = field(default_factory=list)
@@ -279,16 +282,16 @@ class _Uses:
 
 @dataclass
 class _Source:
-    """The code of a module.
+    """The source of a module.
 
     Attributes:
         file: Its file.
-        names: What its names stand for.
-        nodes: Every function in it, also those within classes, and lambdas.
-        functions: The first of each name.
-        rebound: The names that its functions bind anew by `global`, but for stand-ins of tests.
-        stored_attributes: The attributes that its functions set.
-        reaches_everything: True if it has a name of REACHING, or cannot be read.
+        names: The values of its global names.
+        nodes: The nodes of all functions, including methods and lambdas.
+        functions: The first function of each name.
+        rebound: Global names that its functions rebind, except where only tests cause it.
+        stored_attributes: Names of the attributes that its functions set.
+        reaches_everything: True if it contains a name of REACHING, or cannot be read.
     """
 
     file: str
@@ -323,14 +326,14 @@ class _Source:
         )
 
     def definition(self, function: FunctionType) -> ast.FunctionDef | None:
-        """Return the code of a function that was defined at the level of the module."""
+        """Return the node of a function defined at module level; None for any other."""
         node = self.functions.get(function.__qualname__)
         is_it = node and node.lineno == function.__code__.co_firstlineno
         return node if node and is_it and not node.decorator_list else None
 
 
 class _Body:
-    """One function: finds what its code uses, and whether it does what is not pure."""
+    """The body of a function, in which uses of values and impure actions are found."""
 
     def __init__(
         self,
@@ -344,14 +347,14 @@ class _Body:
         self._source = source
         self._changed_names = source.rebound | stored_attributes
         self._changed_attributes = rebound | stored_attributes
-        # Without its code, every name that the module has counts as the module's.
+        # Without a code object, every name that the module has counts as global.
         names = _global_names(code) if code else frozenset(source.names)
         self._global = names - _reset_names(node)
 
     def used(self) -> Iterator[_Used]:
-        """Yield what the names stand for that are not the function's own.
+        """Yield the uses of global names, and actions that are not pure.
 
-        Modules are not among it, but what is taken from them.
+        For a module, the uses are those of its attributes.
         """
         if getattr(self._node, "decorator_list", None):
             yield _Used(self._node, IMPURE)
@@ -377,11 +380,11 @@ class _Body:
                 yield from map(_looked, found) if is_looked else found
 
     def _stands_for_something(self, node: ast.AST) -> bool:
-        """Return whether code is nothing but a name, or dotted name, of a module."""
+        """Return whether an expression is just a global name, or a dotted name of a module."""
         return isinstance(node, ast.expr) and self._static(node) is not None
 
     def _is_for_tests(self, node: ast.AST) -> TypeGuard[ast.If]:
-        """Return whether a statement only does something where a test set a name to a stand-in."""
+        """Return whether a statement has an effect only if a test replaced a name by a mock."""
         if not isinstance(node, ast.If):
             return False
         name = _stood_in(node, self._source.names)
@@ -401,7 +404,7 @@ class _Body:
                 for operator, pair in zip(node.ops, sides, strict=True)
             )
         if isinstance(node, ast.Try):
-            # What would go on after the _Stop of detection.decisions
+            # `finally` would continue after the _Stop of detection.decisions.
             return not node.finalbody and all(map(_catches_errors, node.handlers))
         if isinstance(node, ast.Delete):
             return all(isinstance(target, ast.Subscript) for target in node.targets)
@@ -429,7 +432,7 @@ class _Body:
             yield _Used(node, IMPURE)
 
     def _static(self, node: ast.expr) -> tuple[Any] | None:
-        """Return what a name or dotted name of a module stands for; None for anything else."""
+        """Return the value of a global or dotted name, in a tuple; None for anything else."""
         if isinstance(node, ast.Name) and node.id in self._global:
             return (self._named(node.id),)
         if isinstance(node, ast.Attribute):
@@ -445,18 +448,18 @@ class _Body:
         return self._source.names.get(name, vars(builtins).get(name, IMPURE))
 
     def _is_fresh(self, node: ast.expr) -> bool:
-        """Return whether a name stands for an object that this call has made."""
+        """Return whether an expression is a name that only ever refers to new objects."""
         return isinstance(node, ast.Name) and node.id in self._fresh
 
-    @cached_property  # which few functions need
+    @cached_property  # few functions need it
     def _fresh(self) -> set[str]:
-        """The names that never stand for anything but what this call has made."""
+        """The local names that only ever refer to objects created by the same call."""
         new: set[str] = set()
         others: set[str] = set()
         to_new: set[ast.AST] = set()
         nodes = list(ast.walk(self._node))
         for node in nodes:
-            if isinstance(node, ast.AugAssign):  # of a new object, or else `_is_harmless` minds
+            if isinstance(node, ast.AugAssign):  # on anything but a new object, it is not harmless
                 to_new.add(node.target)
             elif isinstance(node, ast.Assign | ast.AnnAssign) and self._makes_new(node.value):
                 to_new.update(node.targets if isinstance(node, ast.Assign) else [node.target])
@@ -480,7 +483,7 @@ class _Body:
 
 
 def _evaluated_in(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield the parts of code that are evaluated when it is, which annotations are not again."""
+    """Yield the parts of a node that are evaluated with it; annotations are not."""
     for name in node._fields:
         value = getattr(node, name, None)
         if name in ("annotation", "returns") or value is None:
@@ -491,7 +494,7 @@ def _evaluated_in(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _looked_into(node: ast.AST) -> list[ast.AST]:
-    """Return those of a node's children that it compares with, takes from or iterates over."""
+    """Return the children of which a node only reads entries: by `in`, a subscript or a loop."""
     if isinstance(node, ast.Compare):
         pairs = zip(node.ops, node.comparators, strict=True)
         return [side for operator, side in pairs if isinstance(operator, ast.In | ast.NotIn)]
@@ -503,7 +506,7 @@ def _looked_into(node: ast.AST) -> list[ast.AST]:
 
 
 def _looked(used: _Used) -> _Used:
-    """Return a use of what is only looked into: what is found in it is held, if it has parts."""
+    """Return a use that only reads entries of a container; a nested one still counts as held."""
     value = used.value
     parts = (*value, *value.values()) if type(value) is dict else value
     is_flat = type(value) in (list, set, dict) and all(type(part) in SCALARS for part in parts)
@@ -511,10 +514,10 @@ def _looked(used: _Used) -> _Used:
 
 
 def _stood_in(node: ast.AST, names: Mapping[str, Any]) -> str | None:
-    """Return the name that `if isinstance(NAME, MagicMock):` asks for, if that is none now.
+    """Return the NAME of a node `if isinstance(NAME, MagicMock):`, unless it is a mock now.
 
-    panther_analysis_tool sets what a test mocks to such stand-ins, and rules of Panther's own take
-    what these return in place of a constant.
+    panther_analysis_tool replaces what a test mocks by a MagicMock, and some rules of Panther then
+    use its return value in place of a constant.
     """
     match node:
         case ast.If(
@@ -529,7 +532,7 @@ def _stood_in(node: ast.AST, names: Mapping[str, Any]) -> str | None:
 
 
 def _rebound(nodes: Iterable[ast.AST], names: Mapping[str, Any]) -> set[str]:
-    """Return the names that functions bind anew, but for those that only tests make them bind."""
+    """Return the global names that functions rebind, except where only tests cause it."""
     nodes = list(nodes)
     if not any(isinstance(node, ast.Global) for node in nodes):
         return set()
@@ -545,7 +548,7 @@ def _rebound(nodes: Iterable[ast.AST], names: Mapping[str, Any]) -> set[str]:
 
 
 def _stand_in_targets(node: ast.AST, names: Mapping[str, Any]) -> Iterator[ast.Name]:
-    """Yield where `if isinstance(NAME, MagicMock):` sets NAME."""
+    """Yield the targets in `if isinstance(NAME, MagicMock):` that assign NAME."""
     name = _stood_in(node, names)
     for statement in node.body if name and isinstance(node, ast.If) else ():
         if isinstance(statement, ast.Assign):
@@ -555,7 +558,7 @@ def _stand_in_targets(node: ast.AST, names: Mapping[str, Any]) -> Iterator[ast.N
 
 
 def _bound(node: ast.AST) -> Iterator[str]:
-    """Yield the names that a piece of code binds, or may bind."""
+    """Yield the names that a node binds, or may bind."""
     if isinstance(node, ast.Name):
         if not isinstance(node.ctx, ast.Load):
             yield node.id
@@ -566,10 +569,10 @@ def _bound(node: ast.AST) -> Iterator[str]:
 
 
 def _global_names(code: CodeType) -> frozenset[str]:
-    """Return the names that a function, or one within it, takes from its module."""
+    """Return the global names that a function, or one inside it, uses."""
     kinds = ("_GLOBAL", "_NAME")
     codes = list(_codes_in(code))
-    names = {name for each in codes for name in each.co_names}  # of attributes, too
+    names = {name for each in codes for name in each.co_names}  # includes attributes
     own = {n for c in codes for n in (*c.co_varnames, *c.co_cellvars, *c.co_freevars)}
     if names.isdisjoint(own):
         return frozenset(names)
@@ -578,7 +581,7 @@ def _global_names(code: CodeType) -> frozenset[str]:
 
 
 def _codes_in(code: CodeType) -> Iterator[CodeType]:
-    """Yield code and the code of all functions in it."""
+    """Yield a code object and those of all functions inside it."""
     yield code
     for const in code.co_consts:
         if isinstance(const, CodeType):
@@ -586,10 +589,10 @@ def _codes_in(code: CodeType) -> Iterator[CodeType]:
 
 
 def _reset_names(node: Node) -> frozenset[str]:
-    """Return the global names that rule() sets to a new value before it does anything else.
+    """Return the global names that rule() resets before it does anything else.
 
-    Rules hand what they found to their title() by such names. As title() is called after a match
-    only, which sets them anew, what an evaluation leaves in them makes no difference.
+    Rules pass what they found to their title() by such names. title() is only called after a match,
+    which sets them again, so that values left by an earlier evaluation make no difference.
     """
     if not isinstance(node, ast.FunctionDef) or node.name != "rule":
         return frozenset()
@@ -622,18 +625,18 @@ def _names_singleton(*sides: ast.expr) -> bool:
 
 
 def _catches_errors(handler: ast.ExceptHandler) -> bool:
-    """Return whether a handler catches by name, and not BaseException."""
+    """Return whether a handler names what it catches, and that is not BaseException."""
     return handler.type is not None and "BaseException" not in ast.dump(handler.type)
 
 
 def _is_plain_error(value: type) -> bool:
-    """Return whether a class is an exception that makes nothing of its arguments."""
+    """Return whether a class is an exception without an `__init__` of its own."""
     is_own = value.__module__ != "builtins" and "__init__" in vars(value)
     return issubclass(value, Exception) and not is_own
 
 
 def _containers(value: Any) -> Iterator[int]:
-    """Yield the identities of a container that can be changed, and of those in it."""
+    """Yield the identities of a mutable container and of those nested in it."""
     if type(value) in (list, set, dict):
         yield id(value)
     if type(value) in (list, tuple, dict):

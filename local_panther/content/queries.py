@@ -1,7 +1,7 @@
-"""Reads and checks the SQL of saved and scheduled queries: one idea of what a valid one is.
+"""Reads and checks the SQL of saved and scheduled queries.
 
-What a query means to a database is beyond this folder: who loads content hands over a check of
-parsed queries, `local_panther.lake.preparing`.
+Whether a query runs in a database is not known here: the caller passes a check of parsed queries,
+such as that of `local_panther.lake.preparing`.
 """
 
 import difflib
@@ -24,21 +24,21 @@ SQL_FIELDS = ("SnowflakeQuery", "Query")
 OTHER_FIELDS = ("DatabricksQuery", "AthenaQuery")  # queries in the SQL of other databases
 ELSEWHERE = "reads other tables"
 LINE = re.compile(r"(\w+): line (\d+): (.*)", re.DOTALL)
-ALIKE = 0.85  # tables whose names are as like that of CloudTrail are mistyped
+ALIKE = 0.85  # a table name this similar to CloudTrail's is taken for a typing error
 
 
 class QueryCheck(Protocol):
     """A check of queries against the tables that they read."""
 
     def knows(self, text: str) -> bool:
-        """Return whether a query with this text was right before."""
+        """Return whether a query with this text has passed the check before."""
 
     def check(self, query: "exp.Query", text: str) -> None:
         """Check a query.
 
         Args:
-            query: Parsed.
-            text: From which it was parsed.
+            query: The parsed query.
+            text: The text that it was parsed from.
 
         Raises:
             FieldError: It cannot be run.
@@ -49,7 +49,7 @@ Checks = Callable[[], AbstractContextManager[QueryCheck]]
 
 
 class _Unchecked:
-    """Accepts every query."""
+    """A check that accepts every query."""
 
     def knows(self, text: str) -> bool:
         return False
@@ -65,27 +65,27 @@ def unchecked() -> Iterator[QueryCheck]:
 
 
 def sql_field(spec: Mapping[str, Any]) -> str | None:
-    """Return the key of a query's SQL; None if it is in another language."""
+    """Return the key that holds a query's SQL; None if the query is in another language."""
     return next((key for key in SQL_FIELDS if key in spec), None)
 
 
 def text_field(spec: Mapping[str, Any]) -> str:
-    """Return the key of a query's text, in SQL if it has one."""
+    """Return the key that holds a query's text, preferably that of its SQL."""
     return next(key for key in (*SQL_FIELDS, *OTHER_FIELDS) if key in spec)
 
 
 def read_query(item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck) -> str | None:
-    """Return the text of a query that can be run; None if it reads other tables than CloudTrail.
+    """Return the text of a query over CloudTrail; None if it reads other tables, or none.
 
     Args:
         item: A saved or scheduled query in SQL.
-        texts: The texts of all queries, which a template may import from.
-        check: Raises an error for a query that cannot be run. It is not asked about a query that
-            is not enabled, or that is not returned.
+        texts: The texts of all queries, from which a template may import.
+        check: Raises an error for a query that cannot be run. It is not called for a query that is
+            disabled or not returned.
 
     Raises:
-        FieldError: It is invalid; the message names the key, and the line of the file if it is
-            known.
+        FieldError: The query is invalid; the message names the key, and the line of the file if it
+            is known.
     """
     spec = item.analysis_spec
     key = sql_field(spec)
@@ -106,7 +106,7 @@ def read_query(item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck) -
     except LineError as error:
         line = _line_in_text(text, plain, error.line)
         if line is None:
-            where = f" (line {error.line} of what the template becomes)" if error.line else ""
+            where = f" (line {error.line} of the rendered template)" if error.line else ""
             raise FieldError(f"{key}: {error.text}{where}") from error
         message = located(f"{key}: line {line}: {error.text}", Path(item.file_name))
         raise FieldError(message) from error
@@ -116,7 +116,7 @@ def read_query(item: ClassifiedAnalysis, texts: QueryTexts, check: QueryCheck) -
 
 
 def _over_cloudtrail(text: str) -> "exp.Query | None":
-    """Parse a query; None if it reads other tables than CloudTrail, or none."""
+    """Parse a query; return None if it reads other tables than CloudTrail, or none."""
     from sqlglot import exp
 
     from local_panther.content.sql import other_tables, parse_sql
@@ -129,7 +129,7 @@ def _over_cloudtrail(text: str) -> "exp.Query | None":
 
 
 def _check_spelling(table: "exp.Table") -> None:
-    """Refuse a table that is meant to be CloudTrail's."""
+    """Raise an error if the name of a table looks like a misspelt aws_cloudtrail."""
     from local_panther.content.sql import CLOUDTRAIL
 
     name = table.name.lower()
@@ -143,10 +143,10 @@ def _check_spelling(table: "exp.Table") -> None:
 
 
 def located(message: str, path: Path) -> str:
-    """Return a message with the line of a file, where it names that of the query in it.
+    """Return a message with the line of the query replaced by the line of the file.
 
     Args:
-        message: From `read_query`, which knew another file with the same query.
+        message: A message of `read_query`, perhaps about another file with the same query.
         path: The file.
     """
     found = LINE.match(message)
@@ -157,12 +157,12 @@ def located(message: str, path: Path) -> str:
 
 
 def _line_in_text(text: str, plain: str, line: int | None) -> int | None:
-    """Return the line of a template that a line of what it became comes from, if that is certain.
+    """Return the line of a template that a line of the rendered text comes from; None if unclear.
 
     Args:
-        text: The template, or a query that is none.
-        plain: What it became.
-        line: From 1.
+        text: The template, or a query without template syntax.
+        plain: The rendered text.
+        line: A line of the rendered text, from 1.
     """
     if line is None or plain == text:
         return line
@@ -172,7 +172,7 @@ def _line_in_text(text: str, plain: str, line: int | None) -> int | None:
 
 
 def _file_line(path: Path, key: str, line: int) -> int | None:
-    """Return the line of a file that a line of its query is, None if that cannot be told."""
+    """Return the line of a file that holds a line of its query; None if it is not known."""
     import yaml
 
     try:

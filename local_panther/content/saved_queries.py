@@ -1,4 +1,4 @@
-"""The queries of a repository that a person runs by name, without the rest of its content."""
+"""The queries of a repository that people run by name, loaded without the rest of its content."""
 
 import difflib
 from collections.abc import Iterator, Mapping
@@ -28,11 +28,11 @@ class SavedQuery:
 
     Attributes:
         name: Its QueryName.
-        where: Its file.
+        where: Its file, relative to the repository.
         description: What its answer means.
-        written: Its SQL as it is written, which may be a template.
-        texts: The texts of all queries, which it may import from.
-        language: The key of its text if that is not Snowflake's SQL, else "".
+        written: Its SQL as written, which may be a template.
+        texts: The texts of all queries, from which it may import.
+        language: The key of its text if that is not in Snowflake's SQL, else "".
     """
 
     name: str
@@ -47,11 +47,13 @@ class SavedQuery:
         """Its SQL as an instance would run it.
 
         Raises:
-            ContentError: It has none.
+            ContentError: The query has no SQL that can be run.
         """
         with self._named():
             if self.language:
-                raise FieldError(f"has a {self.language} only: what runs here is Snowflake's SQL")
+                raise FieldError(
+                    f"has only a {self.language}, but Snowflake's SQL runs here: add SnowflakeQuery"
+                )
             text = self.texts.rendered(self.written)
             if self.is_imported_only:
                 raise FieldError("has macros for other queries to import, and nothing to run")
@@ -59,27 +61,27 @@ class SavedQuery:
 
     @property
     def is_imported_only(self) -> bool:
-        """True for a query that has macros for others and nothing else."""
+        """True for a query that contains nothing but macros for other queries."""
         return bool(exported_macros(self.written)) and not self.texts.get(self.name, "-").strip()
 
     @cached_property
     def sql(self) -> exp.Query:
-        """Its SQL, parsed.
+        """Its parsed SQL.
 
         Raises:
-            ContentError: It cannot be run over CloudTrail.
+            ContentError: The query cannot be run over CloudTrail.
         """
         with self._named():
             if not reads_only_cloudtrail(self._parsed):
-                raise FieldError("reads other tables than aws_cloudtrail, which are not here")
+                raise FieldError("must read aws_cloudtrail alone, the only table here")
         return self._parsed
 
     @cached_property
     def parameters(self) -> dict[str, exp.Expr]:
-        """What a person sets before running it: the default of each, by name.
+        """Its parameters: the example of each in the query, by name.
 
         Raises:
-            ContentError: It is no SQL.
+            ContentError: The query cannot be parsed.
         """
         return {name: column.this for name, column in parameters_in(self._parsed).items()}
 
@@ -90,7 +92,7 @@ class SavedQuery:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """Let an error say which query it is about, and in which file."""
+        """Add the name and the file of the query to an error."""
         try:
             yield
         except FieldError as error:
@@ -100,11 +102,10 @@ class SavedQuery:
         """Return the text to paste into a console.
 
         Args:
-            given: Values of its parameters as for `with_values`; its examples stay if there are
-                none.
+            given: Values of its parameters as for `with_values`; if empty, the examples stay.
 
         Raises:
-            ContentError: It has no text, or is no SQL.
+            ContentError: The query has no SQL, or it cannot be parsed.
             ValueError: As for `with_values`.
         """
         if not given:
@@ -113,18 +114,18 @@ class SavedQuery:
         return filled.head + filled.rest
 
     def with_values(self, given: Mapping[str, str]) -> dict[str, str]:
-        """Return the values of its parameters; a text that is not given is empty.
+        """Return the values to set for its parameters; a string that is not given is empty.
 
-        A saved query holds examples in the place of values, which nobody means.
+        The values written in a saved query are examples and must not be used as defaults.
 
         Raises:
-            ValueError: A value is given that it does not have or that does not fit, or none of
-                those that it needs.
+            ValueError: A parameter is unknown, its value does not fit, or a required one is
+                missing.
         """
         unknown = [name for name in given if name not in self.parameters]
         if unknown:
             known = ", ".join(self.parameters) or "none"
-            raise ValueError(f"{self.name} has no parameter {unknown[0]}; it has: {known}")
+            raise ValueError(f"{self.name} has no parameter {unknown[0]}; its parameters: {known}")
         times = [name for name, value in self.parameters.items() if _is_time(value)]
         texts = [name for name, value in self.parameters.items() if _is_text(value)]
         missing = [f"--set {name}=…" for name in times if name not in given]
@@ -168,10 +169,10 @@ def saved_queries(folder: Path) -> dict[str, SavedQuery]:
 
 
 def named(queries: Mapping[str, SavedQuery], name: str) -> SavedQuery:
-    """Return a query by its name, in any case.
+    """Return the query with a name; case is ignored.
 
     Raises:
-        LookupError: There is none; the message names those that are like it.
+        LookupError: There is no such query; the message suggests similar names.
     """
     by_name = {known.casefold(): query for known, query in queries.items()}
     if query := by_name.get(name.casefold()):
@@ -179,7 +180,7 @@ def named(queries: Mapping[str, SavedQuery], name: str) -> SavedQuery:
     near = [key for key in by_name if name.casefold() in key][:3]
     near = near or difflib.get_close_matches(name.casefold(), by_name, n=3)
     hint = " or ".join(f'"{by_name[key].name}"' for key in near)
-    meant = f"; is it {hint}?" if hint else "; local-panther query lists them"
+    meant = f"; did you mean {hint}?" if hint else "; local-panther query lists them"
     raise LookupError(f"there is no query named {name!r}{meant}")
 
 

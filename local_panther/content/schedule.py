@@ -1,4 +1,4 @@
-"""When correlation rules and scheduled queries run, on the clock of event time."""
+"""Schedules of correlation rules and scheduled queries, on the clock of event time."""
 
 import math
 from collections.abc import Mapping
@@ -16,13 +16,17 @@ CRON_FIELDS = 5
 
 @dataclass(frozen=True)
 class Schedule:
-    """Runs every so many minutes, or by a cron expression in UTC.
+    """A schedule: a fixed rate, or a cron expression in UTC.
 
-    An instance does not document at which minutes a rate runs; local runs are at multiples of the
-    rate since 1970 (low confidence).
+    Panther does not document at which minutes a rate runs; here runs are at multiples of the rate
+    since 1970 (low confidence).
+
+    Attributes:
+        rate_seconds: Seconds between runs; 0 if there is a cron expression.
+        cron: The cron expression; "" if there is a rate.
     """
 
-    rate_seconds: int = 0  # 0 if there is a cron expression
+    rate_seconds: int = 0
     cron: str = ""
 
     def next_run(self, time: float) -> float:
@@ -42,25 +46,28 @@ class Schedule:
 
 
 def parse_schedule(entry: Any, where: str) -> Schedule:
-    """Read a `Schedule`.
+    """Parse a `Schedule`.
 
     Raises:
         FieldError: It has neither a rate nor a cron expression, or an invalid one.
     """
     if not isinstance(entry, Mapping):
-        raise FieldError(f"{where}: is missing")
+        raise FieldError(f"{where}: needs RateMinutes or CronExpression, and TimeoutMinutes")
     rate, cron, timeout = (
         entry.get(key) for key in ("RateMinutes", "CronExpression", "TimeoutMinutes")
     )
     if (rate is None) == (cron is None):
         raise FieldError(f"{where}: needs either RateMinutes or CronExpression")
     if isinstance(timeout, bool) or not isinstance(timeout, int) or timeout < 1:
-        raise FieldError(f"{where}.TimeoutMinutes: {timeout!r} is not a number of minutes")
+        raise FieldError(
+            f"{where}.TimeoutMinutes: must be a whole number of 1 or more, not {timeout!r}"
+        )
     if cron is not None:
         return Schedule(cron=_checked_cron(cron, where))
     if isinstance(rate, bool) or not isinstance(rate, int) or rate < MIN_RATE_MINUTES:
         raise FieldError(
-            f"{where}.RateMinutes: {rate!r} is not a number of {MIN_RATE_MINUTES} or more"
+            f"{where}.RateMinutes: must be a whole number of {MIN_RATE_MINUTES} or more, "
+            f"not {rate!r}"
         )
     if timeout > rate:
         raise FieldError(f"{where}.TimeoutMinutes: {timeout} is more than RateMinutes {rate}")
@@ -68,11 +75,14 @@ def parse_schedule(entry: Any, where: str) -> Schedule:
 
 
 def _checked_cron(cron: Any, where: str) -> str:
-    """Return a cron expression of five fields; six begin with seconds, which no schedule has."""
+    """Return a valid cron expression. It must have five fields: a sixth would be seconds."""
     try:
         next(CronSim(str(cron), datetime(2026, 1, 1, tzinfo=UTC)))
     except (CronSimError, StopIteration) as error:
-        raise FieldError(f"{where}.CronExpression: {cron!r} is not a schedule: {error}") from error
+        reason = f"{cron!r} is not a valid cron expression: {error}"
+        raise FieldError(f"{where}.CronExpression: {reason}") from error
     if len(str(cron).split()) != CRON_FIELDS:
-        raise FieldError(f"{where}.CronExpression: {cron!r} does not have five fields")
+        raise FieldError(
+            f"{where}.CronExpression: {cron!r} must have five fields, from minutes to weekdays"
+        )
     return str(cron)

@@ -1,7 +1,7 @@
-"""Simple detections (rules with `Detection:` instead of Python), transpiled to Python.
+"""Transpiles simple detections (rules with `Detection:` instead of Python) to Python.
 
-The body that comes out runs by itself, in panther_analysis_tool as in the replay. How an instance
-joins GroupBy's values is not documented; here with " - " (low confidence).
+The resulting body needs nothing else, and runs in panther_analysis_tool as in the replay. Panther
+does not document how it joins GroupBy's values; here it is with " - " (low confidence).
 
 Source: https://docs.panther.com/detections/rules/writing-simple-detections
 """
@@ -27,10 +27,10 @@ def transpile_detection(spec: Mapping[str, Any]) -> str:
         spec: The rule's YAML, as a mapping.
 
     Raises:
-        FieldError: A key has no known form; the message names it.
+        FieldError: A key is invalid; the message names it.
     """
     if not isinstance(spec, Mapping):
-        raise FieldError("must be a mapping with the fields of a rule")
+        raise FieldError("must be a mapping with the keys of a rule")
     matches = _expressions(spec.get("Detection"), "Detection")
     parts = [
         RUNTIME.read_text(encoding="utf-8"),
@@ -92,7 +92,7 @@ def _expression(part: Any, where: str) -> dict[str, Any]:
     if not isinstance(part, Mapping):
         raise FieldError(f"{where}: must be a match expression, not {part!r}")
     if "Enrichment" in part:
-        raise FieldError(f"{where}.Enrichment: enrichments are not known to the local Panther")
+        raise FieldError(f"{where}.Enrichment: not supported: there is no enrichment here")
     for name in COMBINATORS:
         if name in part:
             return {name: _expressions(part[name], f"{where}.{name}")}
@@ -129,5 +129,5 @@ def _key(part: Any, where: str) -> dict[str, Any]:
 
 
 def _literal(value: Any) -> str:
-    """Write plain data as a Python literal."""
+    """Return JSON data as a Python literal."""
     return repr(json.loads(json.dumps(value)))

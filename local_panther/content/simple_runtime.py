@@ -1,8 +1,8 @@
-"""Runs a simple detection: the part that is the same in each.
+"""Runs a simple detection: the code that is the same in all of them.
 
-`local_panther.content.simple` puts this file's text and a detection's own settings together to one
-Python body, as an instance answers `transpileSimpleDetectionsToPython`. So it may import nothing
-but the standard library and what an instance has.
+`local_panther.content.simple` joins this file's text and the settings of one detection into a
+Python body, as an instance does for `transpileSimpleDetectionsToPython`. So this file may only
+import the standard library and packages that an instance has.
 
 Source: https://docs.panther.com/detections/rules/writing-simple-detections
 """
@@ -17,15 +17,15 @@ from panther_core.filter import Filter
 Spec = Mapping[str, Any]
 Judge = Callable[[Any], bool]
 
-MATCHES: list["Expression"] = []  # each detection's own follow below
+MATCHES: list["Expression"] = []  # set by the code that is appended for each detection
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
 
 
 class Expression:
-    """A match expression, compiled once."""
+    """A compiled match expression."""
 
     def __init__(self, spec: Spec) -> None:
-        """Compile an expression."""
+        """Compile a match expression."""
         self.holds = self._compiled(spec)
 
     def _compiled(self, spec: Spec) -> Judge:
@@ -61,7 +61,7 @@ class Expression:
         first, second = (getter(key) for key in spec["Operands"])
 
         def holds(event: Any) -> bool:
-            # The second field's value differs from event to event: nothing to compile once.
+            # The second value depends on the event, so that the filter cannot be compiled before.
             return applies(compiled_filter(spec["Operator"], second(event)), first(event))
 
         return holds
@@ -103,12 +103,12 @@ PRESENCE: dict[str, Callable[[Any], bool]] = {
 
 
 def compiled_filter(operator: str, operand: Any) -> Filter:
-    """Compile a comparison as inline filters make it."""
+    """Compile a comparison as InlineFilters do."""
     return Filter({"target": "value", "operator": operator, "value": operand})
 
 
 def applies(compiled: Filter, value: Any) -> bool:
-    """Compare as inline filters do. Values that cannot be compared do not satisfy a condition."""
+    """Return whether a value satisfies a filter; values that cannot be compared do not."""
     try:
         return compiled.filter({"value": value})
     except Exception:  # pylint: disable=broad-except
@@ -116,7 +116,7 @@ def applies(compiled: Filter, value: Any) -> bool:
 
 
 def getter(spec: Spec) -> Callable[..., Any]:
-    """Return a function that takes the value of Key, DeepKey or KeyPath from an event."""
+    """Return a function that gets the value of Key, DeepKey or KeyPath from an event."""
     if "KeyPath" in spec:
         search = jmespath.compile(spec["KeyPath"]).search
 
@@ -145,7 +145,7 @@ def deep_value(value: Any, keys: Sequence[str | int], default: Any = None) -> An
 
 
 def is_present_at(event: Any, path: str) -> bool:
-    """Return whether the event has a field, even if it is null; plain paths only."""
+    """Return whether an event has the field at a dotted path, even if it is null."""
     return deep_value(event, path.split("."), MISSING) is not MISSING
 
 

@@ -1,7 +1,7 @@
 """Reads the items of a folder of content, checked with panther_analysis_tool's own schemas.
 
-What the tool found in a folder is remembered, by the bytes of all the files that it reads there:
-to find it again takes a third of the start of a replay.
+The tool's results for a folder are cached by the bytes of all files that it reads there: finding
+them again takes a third of the start-up time of a replay.
 """
 
 import contextlib
@@ -29,8 +29,8 @@ from local_panther.content.verdicts import logged
 from local_panther.errors import ContentError, Problem, one_line
 from local_panther.remembered import folders
 
-KEPT_BACK = ("experimental", "deprecated")  # by Status, in any case
-ITEMS = "*.y*ml"  # the files that the tool reads
+KEPT_BACK = ("experimental", "deprecated")  # values of Status, in lower case
+ITEMS = "*.y*ml"  # the pattern of files that the tool reads
 KEPT = "items of"
 
 
@@ -39,10 +39,10 @@ class Specs:
     """The items of a folder.
 
     Attributes:
-        items: The valid ones.
-        problems: What is wrong with the others.
+        items: The valid items.
+        problems: The problems of the invalid items.
         unreadable: Named pipes, sockets and devices, which are not opened.
-        unread: Files that are written as items, in folders that are not read.
+        unread: Files that are items by their text but lie in folders that are not read.
     """
 
     items: list[ClassifiedAnalysis] = field(default_factory=list)
@@ -60,7 +60,7 @@ def read_specs(folder: Path) -> Specs:
     if not folder.is_dir():
         raise ContentError([Problem(str(folder), "is not a folder; name one with --content")])
     beside = list(shared_beside(folder))
-    # panther_analysis_tool looks for content in the current folder only by its folders' names.
+    # panther_analysis_tool matches folder names only if it runs in the root of the content.
     with contextlib.chdir(folder):
         special = [*special_files(Path()), *_special_in(beside)]
         found = _remembered(beside, special)
@@ -78,11 +78,11 @@ def read_specs(folder: Path) -> Specs:
 
 @dataclass(frozen=True)
 class _Found:
-    """What the tool makes of a folder, in JSON's types.
+    """The tool's results for a folder, in types that JSON has.
 
     Attributes:
-        items: The file, folder and specification of each valid item; the file relative to it.
-        problems: The file of each other one, and what is wrong with it.
+        items: File, folder and specification of each valid item; the file is relative.
+        problems: File and error of each invalid item.
     """
 
     items: list[tuple[str, str, dict[str, Any]]]
@@ -90,11 +90,11 @@ class _Found:
 
 
 def _remembered(beside: list[Path], special: list[str]) -> _Found:
-    """Return what the tool makes of the current folder, from what is kept if that is the same.
+    """Return the tool's results for the current folder, from the cache if nothing has changed.
 
     Args:
-        beside: Folders of helpers and data models that belong to it.
-        special: Files that are not opened.
+        beside: Folders of helpers and data models that belong to the content.
+        special: Files that must not be opened.
     """
     digest = _digest([Path(), *beside], special)
     kept = folders.get(KEPT, digest)
@@ -104,7 +104,7 @@ def _remembered(beside: list[Path], special: list[str]) -> _Found:
         found = _judged(beside, special)
     with contextlib.suppress(TypeError, ValueError, RecursionError):
         text = json.dumps([found.items, found.problems])
-        # Dates and the like are no JSON, and whoever reads the content has to see the warnings.
+        # Dates and similar values have no JSON form, and warnings must be logged on every run.
         is_exact = repr(list(map(tuple, json.loads(text)[0]))) == repr(found.items)
         if is_exact and all(line.levelno < logging.WARNING for line in lines):
             folders.keep(KEPT, {digest: text})
@@ -112,7 +112,7 @@ def _remembered(beside: list[Path], special: list[str]) -> _Found:
 
 
 def _judged(beside: list[Path], special: list[str]) -> _Found:
-    """Return what the tool makes of the current folder."""
+    """Return the tool's results for the current folder."""
     from local_panther.content.tool import classify_analysis, load_analysis_specs
 
     roots = [".", *(f"./{name}" for name in SHARED_FOLDERS if Path(name).is_dir())]
@@ -132,7 +132,7 @@ def _judged(beside: list[Path], special: list[str]) -> _Found:
 
 
 def _digest(roots: Iterable[Path], special: list[str]) -> str:
-    """Return a digest of all files that can be items; the same for a copy of the current folder."""
+    """Return a digest of all files that can be items; a copy of the folder has the same."""
     digests = []
     for root in roots:
         names = [name for name in files_below(root) if fnmatch(name, ITEMS)]
@@ -143,10 +143,10 @@ def _digest(roots: Iterable[Path], special: list[str]) -> str:
 
 
 def is_uploaded(item: ClassifiedAnalysis) -> bool:
-    """Return whether an upload brings an item: its Status can keep it back.
+    """Return whether an upload includes an item; its Status can exclude it.
 
-    Source: `filter_analysis` of panther_analysis_tool, which uploads what lies in the folders of
-    helpers and data models whatever its Status is.
+    Source: `filter_analysis` of panther_analysis_tool, which uploads everything in the folders of
+    helpers and data models whatever its Status.
     """
     status = str(item.analysis_spec.get("Status") or "").lower()
     patterns = (constants.HELPERS_PATH_PATTERN, constants.DATA_MODEL_PATH_PATTERN)
@@ -157,19 +157,19 @@ def is_uploaded(item: ClassifiedAnalysis) -> bool:
 def _special_in(folders: list[Path]) -> Iterator[str]:
     """Yield the named pipes, sockets and devices in folders beside the content."""
     for folder in folders:
-        # As a part of a repository, so that all of it counts
+        # Walk from the parent, so that the folder counts as one of content by its name.
         for name in special_files(folder.parent):
             if name.startswith(f"{folder.name}/"):
                 yield os.path.relpath(folder.parent / name)
 
 
 def _named(spec: Any) -> tuple[str, str] | None:
-    """Return what tells an item of the shared kinds from others, None for any other."""
+    """Return the key and ID of a helper or data model; None for any other item."""
     keys = ("GlobalID", "DataModelID")
     found = (key for key in keys if isinstance(spec, Mapping) and key in spec)
     return next(((key, str(spec[key])) for key in found), None)
 
 
 def relative(file_name: str, folder: Path) -> str:
-    """Return the path of a file within the folder of the content."""
+    """Return the path of a file relative to the folder of the content."""
     return os.path.relpath(file_name, folder.resolve())

@@ -1,4 +1,4 @@
-"""SQL of saved and scheduled queries: Snowflake's dialect, parsed, and what a query reads."""
+"""Parses the SQL of saved and scheduled queries (Snowflake's dialect), and finds what they read."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,10 @@ ANSI_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def parse_sql(sql: str) -> exp.Query:
-    """Parse one query; its time macros may be written in any form that Panther takes.
+    """Parse one query, whose time macros may have any form that Panther accepts.
 
     Raises:
-        FieldError: It is not one query in the Snowflake dialect.
+        FieldError: The text is not one query in the Snowflake dialect.
     """
     try:
         found = [
@@ -34,7 +34,7 @@ def parse_sql(sql: str) -> exp.Query:
         message = f"not a query in the Snowflake dialect: {_uncoloured(error)}"
         raise LineError(next(iter(places), None), message) from error
     if len(found) != 1 or not isinstance(found[0], exp.Query):
-        raise FieldError("must be one SELECT")
+        raise FieldError("must be one SELECT statement")
     return found[0]
 
 
@@ -55,8 +55,8 @@ def other_tables(query: exp.Expr) -> list[exp.Table]:
 
 
 def _tables(query: exp.Expr) -> list[exp.Table]:
-    """Return what a query reads from the lake: no CTEs, and no functions such as FLATTEN."""
-    found = list(query.find_all(exp.CTE, exp.Table))  # a walk costs more than what is done here
+    """Return the tables of the lake that a query reads, without CTEs and functions like FLATTEN."""
+    found = list(query.find_all(exp.CTE, exp.Table))  # one walk for both: it costs the most
     own = {cte.alias.lower() for cte in found if isinstance(cte, exp.CTE)}
     return [
         table
@@ -68,13 +68,13 @@ def _tables(query: exp.Expr) -> list[exp.Table]:
 
 
 def _is_cloudtrail(table: exp.Table) -> bool:
-    """Return whether a table is that of the records, not that of their signals or matches."""
+    """Return whether a table is that of the log itself, not of its signals or rule matches."""
     place = (table.catalog.lower(), table.db.lower())
     return table.name.lower() == CLOUDTRAIL and place in PLACES
 
 
 def cloudtrail_selects(query: exp.Expr) -> Iterator[exp.Select]:
-    """Yield the parts of a query that read CloudTrail itself."""
+    """Yield the SELECTs of a query that read CloudTrail directly."""
     known = {id(table) for table in cloudtrail_tables(query)}
     for select in query.find_all(exp.Select):
         if any(id(source) in known for source in sources(select)):
@@ -82,7 +82,7 @@ def cloudtrail_selects(query: exp.Expr) -> Iterator[exp.Select]:
 
 
 def sources(select: exp.Select) -> list[exp.Expr]:
-    """Return what a part of a query reads from: tables and subqueries."""
+    """Return the tables and subqueries that a SELECT reads from."""
     source = select.args.get("from_") or select.args.get("from")
     joins = [join.this for join in select.args.get("joins") or []]
     laterals = select.args.get("laterals") or []
@@ -90,7 +90,7 @@ def sources(select: exp.Select) -> list[exp.Expr]:
 
 
 def parameters_in(query: exp.Expr) -> dict[str, exp.Alias]:
-    """Return the columns of the CTE `parameters` by name, which people set before they run it."""
+    """Return the columns of the CTE `parameters`, which people set before a run, by name."""
     return {
         column.alias: column
         for cte in query.find_all(exp.CTE)
@@ -101,7 +101,7 @@ def parameters_in(query: exp.Expr) -> dict[str, exp.Alias]:
 
 
 def scanned_event_names(query: exp.Expr) -> frozenset[str] | None:
-    """Return the only values of eventName that a query can see of CloudTrail; None for any."""
+    """Return the only values of eventName that a query can see in CloudTrail; None for any."""
     waiting = {id(table) for table in cloudtrail_tables(query)}
     names: frozenset[str] = frozenset()
     for select in cloudtrail_selects(query):
@@ -114,15 +114,15 @@ def scanned_event_names(query: exp.Expr) -> frozenset[str] | None:
                 return None
             waiting.remove(id(table))
             names |= limit
-    return None if waiting else names  # a table in a form that was not looked into
+    return None if waiting else names  # a table that is left is used in a way not analysed here
 
 
 def is_alone(table: exp.Expr, tables: Sequence[exp.Expr]) -> bool:
-    """Return whether a column without a table can only be that of this one.
+    """Return whether a column without a table name can only belong to one table.
 
     Args:
-        table: One of the tables.
-        tables: What a part of a query reads from.
+        table: The table.
+        tables: All sources of the SELECT.
     """
     return all(other is table or _is_flatten(other) for other in tables)
 
@@ -134,7 +134,7 @@ def _is_flatten(source: exp.Expr) -> bool:
 def _limited_names(
     where: exp.Expr | None, table: exp.Expr, tables: Sequence[exp.Expr]
 ) -> frozenset[str] | None:
-    """Return the values that a WHERE leaves of a table's eventName; None for any."""
+    """Return the values of a table's eventName that a WHERE allows; None for any."""
     if where is None:
         return None
     owners = [table.alias_or_name.lower(), *([""] if is_alone(table, tables) else [])]

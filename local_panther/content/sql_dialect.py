@@ -1,8 +1,8 @@
-"""Snowflake's grammar with each function as it was called, by name and with its arguments.
+"""Snowflake's grammar for sqlglot, with each function call kept as written: name and arguments.
 
-sqlglot turns a call into a class of its own, and versions of it differ in which, and in what
-becomes of the arguments. What a function means is decided in one place, `local_panther.lake`, by
-the name that Snowflake documents.
+By default, sqlglot parses calls into classes, and its versions differ in the class and in how they
+treat the arguments. Here, only `local_panther.lake` decides what a function means, by the name that
+Snowflake documents.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ AGGREGATES = (
     "VAR_POP",
     "VAR_SAMP",
 )
-SPECIAL = ("CAST", "TRY_CAST", "EXTRACT")  # whose arguments have a grammar of their own
+SPECIAL = ("CAST", "TRY_CAST", "EXTRACT")  # functions with special syntax for their arguments
 
 
 def _aggregate(name: str) -> Callable[[Sequence[exp.Expr]], exp.Expr]:
@@ -66,6 +66,6 @@ class PantherSnowflake(Snowflake):
 
 
 def function_name(node: exp.Expr) -> str:
-    """Return the name of a called function in capitals; "" if the node is no call by name."""
+    """Return the name of a called function in capitals; "" if the node is not such a call."""
     is_call = isinstance(node, (exp.Anonymous, exp.AnonymousAggFunc))
     return str(node.this).upper() if is_call else ""

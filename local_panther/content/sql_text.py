@@ -1,13 +1,13 @@
-"""SQL before it is parsed: templates and Panther's time macros, both expanded as text.
+"""Prepares SQL for parsing: renders templates and rewrites the arguments of Panther's time macros.
 
-An instance expands them as text too, so that what is in them need not be SQL:
-`p_occurs_since(1h, , p_parse_time)`. Here a time macro stays in the query, as a call whose
-arguments can be parsed; `local_panther.lake.dialect` gives it its meaning.
+An instance expands both as text, so that arguments of time macros need not be valid SQL:
+`p_occurs_since(1h, , p_parse_time)`. Here a time macro stays in the query as a call, with arguments
+that can be parsed; `local_panther.lake.dialect` gives it its meaning.
 
-A template says so in a comment, `-- pragma: template`, and may import macros from other queries,
-as `queries/macros/anomalies.yml` of panther-analysis is imported. The forms of these two
-statements are not Jinja's but those of pongo2, a template language for Go; all else that templates
-of queries use is the same in both.
+A template is marked by the comment `-- pragma: template` and may import macros from other queries,
+such as `queries/macros/anomalies.yml` of panther-analysis. The statements that export and import
+macros have the syntax of pongo2, a template language for Go, not that of Jinja; everything else
+that templates of queries use is the same in both.
 
 Sources: https://docs.panther.com/search/data-explorer#macros,
 https://docs.panther.com/search/scheduled-searches/templated-searches,
@@ -37,7 +37,7 @@ IMPORT = re.compile(
     r"(?!as\b)(?P<names>[\w\s,]+?)\s*(?P<end>-?)%\}"
 )
 
-# What a macro cannot begin in, and the beginning of a macro.
+# Quoted text and comments, in which no macro can begin, and the beginning of a macro.
 TOKEN = re.compile(
     r"""(?P<skip>'(?:[^']|'')*'|"[^"]*"|--[^\n]*|/\*.*?\*/|\$\$.*?\$\$)"""
     r"|(?P<macro>\bp_occurs_[a-z]+\s*\()",
@@ -48,19 +48,19 @@ BARE_OFFSET = re.compile(r"\d+\s*[a-z]+", re.IGNORECASE)
 
 
 def is_template(sql: str) -> bool:
-    """Return whether a query is a template, by its pragma."""
+    """Return whether a query is marked as a template."""
     return PRAGMA.search(sql) is not None
 
 
 class QueryTexts(Mapping[str, str]):
     """The texts of a repository's queries by name, as an instance would run them.
 
-    A template is rendered when its text is asked for. One that cannot be rendered has no text here;
-    `rendered` says why.
+    A template is rendered when its text is read. If that fails, the query is missing from the
+    mapping; `rendered` raises the error.
     """
 
     def __init__(self, written: Mapping[str, str]) -> None:
-        """Take the texts as they are written in the repository, by name."""
+        """Keep the texts as written in the repository, by name."""
         self._written = dict(written)
         self._found: dict[str, str] = {}
 
@@ -82,10 +82,10 @@ class QueryTexts(Mapping[str, str]):
         return sum(1 for _ in self)
 
     def rendered(self, sql: str) -> str:
-        """Return what a template becomes; any other text is returned as it is.
+        """Render a template; return any other text unchanged.
 
         Raises:
-            FieldError: The template is invalid or imports what there is not.
+            FieldError: The template is invalid, or imports a macro that does not exist.
         """
         if not is_template(sql):
             return sql
@@ -108,24 +108,24 @@ class QueryTexts(Mapping[str, str]):
             raise FieldError(f"invalid template: {reason}") from error
 
     def check_imports(self, sql: str) -> None:
-        """Check that there is what a template imports.
+        """Check that the macros that a template imports exist.
 
         Raises:
-            FieldError: There is not; the message has the line of the text and says what is missing.
+            FieldError: A macro or query is missing; the message has the line of the text.
         """
         for line, message in self.missing_imports(sql):
             raise FieldError(f"line {line}: {message}")
 
     def missing_imports(self, sql: str) -> Iterator[tuple[int, str]]:
-        """Yield what a template imports and is not there: the line of its text, and a message."""
+        """Yield a line of the text and a message for each import that does not exist."""
         for found in IMPORT.finditer(sql) if is_template(sql) else ():
             line, source = sql.count("\n", 0, found.start()) + 1, found["source"]
             wanted = [name.split()[0] for name in found["names"].split(",") if name.strip()]
             if source not in self._written:
                 yield (
                     line,
-                    f"imports {', '.join(wanted)} from the query {source!r}, which is missing:"
-                    " the two have to be there together, in an upload too",
+                    f"imports {', '.join(wanted)} from the query {source!r}, which is missing;"
+                    " add it: the two must be uploaded together",
                 )
                 continue
             exported = exported_macros(self._written[source])
@@ -149,7 +149,7 @@ def exported_macros(sql: str) -> list[str]:
 
 
 def parsable_macros(sql: str) -> str:
-    """Return a query with the arguments of its time macros in a form that can be parsed.
+    """Rewrite the arguments of a query's time macros so that they can be parsed.
 
     `p_occurs_since(1h, , t)` becomes `p_occurs_since('1h', NULL, t)`.
     """
@@ -165,13 +165,18 @@ def parsable_macros(sql: str) -> str:
 
 
 def _as_jinja(text: str) -> str:
-    """Return a template with the two statements that are pongo2's in Jinja's form."""
+    """Rewrite the statements of a template that have pongo2's syntax to Jinja's."""
     text = EXPORTED_MACRO.sub(r"\g<begin> \g<end>", text)
     return IMPORT.sub(r"{%\g<begin> from '\g<source>' import \g<names> \g<end>%}", text)
 
 
 def _arguments(sql: str, position: int) -> tuple[list[str], int]:
-    """Return the arguments of a call, from behind its bracket, and where the closing one is."""
+    """Return the arguments of a call and the position of its closing bracket.
+
+    Args:
+        sql: The query.
+        position: The position after the opening bracket.
+    """
     arguments, depth = [""], 0
     for part in _parts(sql, position):
         if part == ")" and depth == 0:
@@ -197,6 +202,6 @@ def _parsable(argument: str) -> str:
 
 
 def has_statements(sql: str) -> bool:
-    """Return whether a text is more than comments and blanks."""
+    """Return whether a text has more than comments and white space."""
     blank = BLANK.match(sql)
     return blank is None or blank.end() < len(sql)

@@ -1,6 +1,6 @@
-"""Finds queries that import macros which are not in their repository.
+"""Finds queries that import macros missing from their repository.
 
-panther_analysis_tool renders no template, so that its tests pass all the same.
+panther_analysis_tool does not render templates, so that its tests pass nevertheless.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from local_panther.errors import Problem
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built without libyaml
 SQL_KEYS = ("SnowflakeQuery", "Query")
-BLOCK_STYLES = ("|", ">")  # whose text begins on the next line
+BLOCK_STYLES = ("|", ">")  # YAML styles whose text begins on the next line
 
 
 def check_imports(folder: Path) -> list[Problem]:
-    """Return a problem for each import of what is not there, by file and line.
+    """Return a problem, with file and line, for each import that does not exist.
 
     Args:
         folder: The root of a content repository.
@@ -39,7 +39,7 @@ def _queries(folder: Path) -> Iterator[tuple[str, Path, yaml.ScalarNode]]:
             text = path.read_text(encoding="utf-8")
             root = yaml.compose(text, Loader=LOADER) if "{%" in text else None
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
-            continue  # named when the content is loaded
+            continue  # reported when the content is loaded
         if isinstance(root, yaml.MappingNode):
             values = {key.value: value for key, value in root.value}
             sql = next((values[key] for key in SQL_KEYS if key in values), None)
@@ -48,6 +48,6 @@ def _queries(folder: Path) -> Iterator[tuple[str, Path, yaml.ScalarNode]]:
 
 
 def _line(sql: yaml.ScalarNode, line: int) -> int:
-    """Return the line of a file that a line of its query is on."""
+    """Return the line of a file that holds a line of its query."""
     first = sql.start_mark.line + 1
     return first + line if sql.style in BLOCK_STYLES else first

@@ -1,4 +1,4 @@
-"""What reads and checks content: panther_analysis_tool, without what only other commands use."""
+"""The functions of panther_analysis_tool that read and check content, imported without clients."""
 
 from local_panther.content.items import CLIENTS
 from local_panther.content.verdicts import remember_verdicts

@@ -1,12 +1,12 @@
-"""Remembers panther_analysis_tool's verdicts on items, so that it judges only what is new.
+"""Caches panther_analysis_tool's verdicts on items, so that it checks only what has changed.
 
-Of a test of panther-analysis the tool spends two thirds with sqlfluff, to find the tables of its
-queries, and most of the rest with schemas. All of this depends on the text of an item alone, and on
-the packages that judge it. Here, and nowhere else, these functions of the tool are replaced in this
-process: its files stay as they are, and a function that a version of it does not have is left out.
+In a test of panther-analysis, the tool spends two thirds of its time in sqlfluff, to find the
+tables of queries, and most of the rest in schemas. The results depend only on the text of an item
+and on the packages that check it. This module, and no other, replaces these functions of the tool
+in this process; the tool's files stay unchanged, and functions that its version lacks are skipped.
 
-Only what is found to be right is remembered of an item: what is wrong is judged each time, so that
-the errors are the tool's own. The results of tests are never remembered.
+Only positive verdicts on an item are cached. An invalid item is checked every time, so that the
+errors are the tool's own. Results of tests are never cached.
 """
 
 import contextlib
@@ -25,14 +25,14 @@ PLAIN = (str, int, float, bool, type(None))
 
 
 def remember_verdicts(tool: ModuleType) -> None:
-    """Let the tool ask for what was found before, from now on in this process.
+    """Make the tool use cached verdicts in this process from now on.
 
     Args:
-        tool: `panther_analysis_tool.analysis_utils`, some of whose names are replaced.
+        tool: `panther_analysis_tool.analysis_utils`; some of its functions are replaced.
     """
     names = vars(tool)
     if names.get("contains_invalid_table_names") is invalid_table_names:
-        return  # it does already
+        return  # replaced before
     if loader := names.get("_PyYAMLFastLoader"):
         loader.load = _remembered_yaml(loader.load)
     judged = _Judged()
@@ -48,12 +48,12 @@ def remember_verdicts(tool: ModuleType) -> None:
 
 
 def _remembered_yaml(load: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
-    """Return the loader of YAML that remembers what a text stands for."""
+    """Return a YAML loader that caches the value of a text."""
 
     def remembered_load(self: Any, stream: Any) -> Any:
         if not isinstance(stream, io.BytesIO):
             return load(self, stream)
-        # As text of which each character is a byte: whether it is UTF-8 is for the loader to say
+        # latin-1 maps each byte to a character; the loader itself decides whether it is UTF-8.
         text = stream.getvalue().decode("latin-1")
         kept = verdicts.get("yaml", text)
         if kept is not None:
@@ -69,7 +69,7 @@ def _remembered_yaml(load: Callable[[Any, Any], Any]) -> Callable[[Any, Any], An
 
 
 def _is_tree(value: Any) -> bool:
-    """Return whether no list or mapping is in two places of a value, as by an alias of YAML."""
+    """Return whether no list or mapping appears in two places of a value, as YAML aliases do."""
     waiting, seen = [value], set[int]()
     while waiting:
         each = waiting.pop()
@@ -82,9 +82,10 @@ def _is_tree(value: Any) -> bool:
 
 
 class _Judged:
-    """The texts that items are remembered by, which no two different items share.
+    """The cache keys of items: texts that differ for any two different items.
 
-    The tool judges an item by its own schema first, and by the JSON schema right after.
+    The tool checks an item with its own schema first, and with the JSON schema right after, so that
+    the text is made once for both.
     """
 
     def __init__(self) -> None:
@@ -92,26 +93,26 @@ class _Judged:
         self._text = ""
 
     def first(self, item: Any) -> str:
-        """Return the text of an item that is judged by its own schema."""
+        """Return the key of an item for the check with the tool's own schema."""
         self._item, self._text = item, repr(item)
         return self._text
 
     def second(self, item: Any) -> str:
-        """Return the text of an item that is judged by the JSON schema."""
+        """Return the key of an item for the check with the JSON schema."""
         text = self._text if item is self._item else repr(item)
         self._item, self._text = None, ""
         return text
 
 
 def _remember_schema(name: str, schema: Any, judged: _Judged) -> None:
-    """Let a schema remember which items it is right for.
+    """Make a schema cache which items are valid.
 
-    The tool changes its schemas for some items and by some options; both are part of the text.
+    The tool changes its schemas for some items and options; both are part of the key.
     """
     validate = type(schema).validate.__get__(schema)
 
     def remembered_validate(item: Any, **options: Any) -> Any:
-        if options:  # for a schema within another one
+        if options:  # a schema inside another one
             return validate(item, **options)
         text = f"{schema._ignore_extra_keys}\n{judged.first(item)}"
         if verdicts.get(name, text) == VALID:
@@ -124,7 +125,7 @@ def _remember_schema(name: str, schema: Any, judged: _Judged) -> None:
 
 
 def _remembered_validator(validator: Callable[..., Any], judged: _Judged) -> Callable[..., Any]:
-    """Return what makes validators of JSON schemas that remember what they are right for."""
+    """Return a class of JSON schema validators that cache which items are valid."""
 
     class Validator:
         def __init__(self, schema: Any, *args: Any, **kwargs: Any) -> None:
@@ -149,20 +150,20 @@ def _remembered_validator(validator: Callable[..., Any], judged: _Judged) -> Cal
 
 
 class _Tables:
-    """The tool's own function that finds wrong names of tables."""
+    """A holder of the tool's own function that finds invalid table names."""
 
     find: Callable[[Any, str, list[str]], list[str]]
 
 
 def invalid_table_names(spec: Any, item: str, valid: list[str]) -> list[str]:
-    """Return the names of tables in a query that are not valid, and log what the tool logs.
+    """Return the invalid table names in a query, and log what the tool logs.
 
-    It is a function of this module, which the tool's `--workers` can find in other processes.
+    It is a function at module level so that the tool's `--workers` can pickle it.
 
     Args:
         spec: The item with the query.
         item: Its ID.
-        valid: Patterns of further names that are valid.
+        valid: Patterns of additional valid names.
     """
     query = [spec.get(key) for key in ("Query", "SnowflakeQuery") if key in spec]
     text = repr((query, item, valid, logging.getLogger().getEffectiveLevel()))
@@ -175,7 +176,7 @@ def invalid_table_names(spec: Any, item: str, valid: list[str]) -> list[str]:
     _share_dialects()
     with logged() as records:
         names = _Tables.find(spec, item, valid)
-    if all(record.name == "root" for record in records):  # the tool's own, not of sqlfluff
+    if all(record.name == "root" for record in records):  # logged by the tool, not by sqlfluff
         lines = [(record.levelno, record.getMessage()) for record in records]
         verdicts.keep("tables", {text: json.dumps([names, lines])})
     return names
@@ -183,11 +184,11 @@ def invalid_table_names(spec: Any, item: str, valid: list[str]) -> list[str]:
 
 @cache
 def _share_dialects() -> None:
-    """Let sqlfluff use its grammar of Snowflake as it is, in place of a copy for each query.
+    """Make sqlfluff share its grammar of Snowflake between queries.
 
-    It copies its settings for each query, and the grammar, which no query changes, with them.
+    It copies its settings for each query, and with them the grammar, which no query changes.
     """
-    with contextlib.suppress(ImportError):  # of a version that has it elsewhere
+    with contextlib.suppress(ImportError):  # other versions have it elsewhere
         from sqlfluff.core.dialects.base import Dialect
 
         grammar: Any = Dialect
@@ -196,7 +197,7 @@ def _share_dialects() -> None:
 
 @contextlib.contextmanager
 def logged() -> Iterator[list[logging.LogRecord]]:
-    """Yield a list that gets what is logged in the context."""
+    """Yield a list that collects what is logged inside the context."""
     records: list[logging.LogRecord] = []
     handler = logging.Handler(logging.NOTSET)
     handler.emit = records.append  # type: ignore[method-assign, assignment]

@@ -1,4 +1,4 @@
-"""Shows only some files of a repository to what reads all of it."""
+"""Hides files of a repository from code that reads all of it."""
 
 import os
 from collections.abc import Container, Iterator
@@ -10,18 +10,18 @@ from local_panther.patching import replaced
 
 @contextmanager
 def without_files(hidden: Container[str]) -> Iterator[None]:
-    """Let whatever walks through folders in this process not find some files.
+    """Hide files from everything in this process that walks through folders.
 
-    What reads content, panther_analysis_tool included, finds its files by `os.walk`.
+    All code that reads content, panther_analysis_tool included, finds its files with `os.walk`.
 
     Args:
-        hidden: Their absolute paths.
+        hidden: Absolute paths of the files.
     """
     walk = os.walk
 
     def walk_without(top: Any, *args: Any, **kwargs: Any) -> Iterator[Any]:
         for parent, folders, names in walk(top, *args, **kwargs):
-            place = os.path.abspath(parent)  # noqa: PTH100 - fast, and of text
+            place = os.path.abspath(parent)  # noqa: PTH100 - fast, and without resolving links
             yield parent, folders, [name for name in names if f"{place}/{name}" not in hidden]
 
     with replaced(os, "walk", walk_without):

@@ -62,8 +62,8 @@ def test_reads_only_the_period(trail):
     ("arguments", "message"),
     [
         (["AWS Role Calls"], "name files or folders of CloudTrail after the query's name"),
-        (["Role Calls", "."], "no query named 'Role Calls'; is it \"AWS Role Calls of a"),
-        (["AWS Role Cals of a Principal", "."], 'is it "AWS Role Calls of a Principal"'),
+        (["Role Calls", "."], "no query named 'Role Calls'; did you mean \"AWS Role Calls of a"),
+        (["AWS Role Cals of a Principal", "."], 'did you mean "AWS Role Calls of a Principal"'),
         (["zzz", "."], "there is no query named 'zzz'; local-panther query lists them"),
         ([CALLS, "."], "needs --set alert_time=… and --set principal=…"),
         ([CALLS, ".", ALERT[0]], "needs --set alert_time=…"),
@@ -71,7 +71,10 @@ def test_reads_only_the_period(trail):
             ["AWS Role Session Activity", ".", ALERT[1]],
             "needs --set access_key_id=… or --set session_arn=…",
         ),
-        ([CALLS, ".", "--set=who=me"], "has no parameter who; it has: principal, alert_time"),
+        (
+            [CALLS, ".", "--set=who=me"],
+            "has no parameter who; its parameters: principal, alert_time",
+        ),
         ([CALLS, ".", "--set", "principal"], "--set 'principal' is not NAME=VALUE"),
     ],
 )
@@ -158,7 +161,7 @@ class TestSql:
         [
             ([CALLS, "--sql", "some-folder"], "--sql prints the query and reads nothing"),
             ([CALLS, "--sql", ALERT[0]], "needs --set alert_time=…"),
-            ([CALLS, "--sql", "--set=who=me"], "has no parameter who; it has: principal"),
+            ([CALLS, "--sql", "--set=who=me"], "has no parameter who; its parameters: principal"),
         ],
     )
     def test_is_not_printed_for_unusable_arguments(self, arguments, message):
@@ -183,7 +186,7 @@ def test_any_repository_has_its_own_queries(tmp_path):
     status, out, _ = run("query", "Mine", trail, "--set=name=GetUser", *arguments)
     assert status == 0 and json.loads(out) == {"n": 1}
     status, _, err = run("query", "Okta", trail, *arguments)
-    assert status == 2 and "reads other tables than aws_cloudtrail" in err
+    assert status == 2 and "must read aws_cloudtrail alone" in err
     status, out, _ = run("query", "--content", folder)
     assert status == 0 and "cannot run here" in out and "  name\n" in out and "Parts" not in out
     status, out, _ = run("query", "Okta", "--sql", "--content", folder)

@@ -134,19 +134,19 @@ def test_without_arguments_it_lists_what_can_be_set(run):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ("THRESHOL=5", "no setting THRESHOL; is it THRESHOLD? There are: THRESHOLD=10, WINDOW_MIN"),
+        ("THRESHOL=5", "no setting THRESHOL; did you mean THRESHOLD? There are: THRESHOLD=10, W"),
         ("threshold=5", "there is no setting threshold; "),
-        ("no_config.THRESHOLD=5", "there is no setting no_config.THRESHOLD; is it THRESHOLD?"),
-        ("THRESHOLD=five", "THRESHOLD takes a whole number, now 10; 'five' is not that"),
-        ("COLLAPSE_SESSIONS=0", "COLLAPSE_SESSIONS takes true or false, now true; '0' is not that"),
+        ("no_config.THRESHOLD=5", "no setting no_config.THRESHOLD; did you mean THRESHOLD?"),
+        ("THRESHOLD=five", "THRESHOLD must be a whole number, not 'five'; it is now 10"),
+        ("COLLAPSE_SESSIONS=0", "COLLAPSE_SESSIONS must be true or false, not '0'; it is now true"),
         (
             "LOOKBACK_MINUTES=5",
-            "_config.py:LINE cannot be set: it is worked out, assigned m",
+            "_config.py:LINE cannot be set: it is computed, assigned m",
         ),
-        ("THRESHOLD", "'THRESHOLD' is not NAME=VALUE, such as THRESHOLD=5"),
+        ("THRESHOLD", "'THRESHOLD' is not NAME=VALUE; write, for example, THRESHOLD=5"),
         ("THRESHOLD=5 THRESHOLD=6", "THRESHOLD is set twice"),
-        ("THRESHOLD+=1", "+= is for lists, and THRESHOLD takes a whole number"),
-        ("WINDOW_MINUTES=90 THRESHOLD=x", "THRESHOLD takes a whole number"),
+        ("THRESHOLD+=1", "+= is for lists, but THRESHOLD is a whole number: use ="),
+        ("WINDOW_MINUTES=90 THRESHOLD=x", "THRESHOLD must be a whole number"),
     ],
 )
 def test_what_cannot_be_set_is_refused_and_nothing_is_written(
@@ -255,12 +255,12 @@ class TestAnyRepository:
         with pytest.raises(ContentError) as raised:
             Repository(other).changed(["FACTOR=3"])
         (problem,) = raised.value.problems
-        message = "cannot follow: no value in front of: must equal limits.ALL"
+        message = "cannot be changed: no value before the comment: must equal limits.ALL"
         assert (problem.where, problem.message) == ("queries/one.sql:1", message)
 
     def test_a_name_in_several_files_needs_its_file(self, other):
         (other / "queries/one.sql").unlink()
-        with pytest.raises(LookupError, match=r"is it more\.LIMIT or limits\.LIMIT\?"):
+        with pytest.raises(LookupError, match=r"write more\.LIMIT or limits\.LIMIT"):
             Repository(other).changed(["LIMIT=5"])
         assert self.changed(other, "more.LIMIT=5") == {"global_helpers/more.py", "queries/two.yml"}
         assert self.changed(other, "LONELY=5") == {"global_helpers/more.py"}
@@ -279,13 +279,13 @@ class TestAnyRepository:
         assert self.changed(other, "LONELY=7") == {"global_helpers/more.py"}
         for asked in ("wrong.LIMIT=1", "base.NAME=y"):
             (other / "global_helpers/base.py").write_text("NAME = (\n")
-            with pytest.raises(ContentError, match="is no Python: '\\(' was never closed"):
+            with pytest.raises(ContentError, match="is not valid Python: '\\(' was never closed"):
                 Repository(other).changed([asked])
 
     def test_a_repository_without_such_comments_says_so(self, other):
         for path in [*other.rglob("*.yml"), *other.rglob("*.sql")]:
             path.unlink()
-        with pytest.raises(LookupError, match="no comment in YAML or SQL names one"):
+        with pytest.raises(LookupError, match="no comment in YAML or SQL names a setting"):
             Repository(other).changed(["NONE=1"])
 
 

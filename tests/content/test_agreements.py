@@ -22,7 +22,7 @@ TOTAL = COUNT + other_helpers.MORE
 
 @pytest.fixture
 def repository(tmp_path):
-    """A repository with settings and one file whose text is given."""
+    """Return a function that makes a repository with settings and one query file."""
     helpers = tmp_path / "global_helpers"
     helpers.mkdir()
     (helpers / "my_config.py").write_text(SETTINGS)
@@ -55,11 +55,11 @@ def messages(folder):
         "Enabled: true # must equal my_config.FLAG",
         "'a[.]b.*|c''d' AS names -- must equal my_config.NAMES",
         "15 -- must equal my_config.TOTAL",
-        "10 # must be equal to my_config.COUNT, in words that are no agreement",
+        "10 # must be equal to my_config.COUNT, which is not the syntax of an agreement",
         "10 # must equal the other one",
     ],
 )
-def test_a_value_that_agrees_is_no_problem(repository, line):
+def test_a_value_that_agrees_is_not_reported(repository, line):
     assert messages(repository(line)) == []
 
 
@@ -76,36 +76,43 @@ def test_a_value_that_agrees_is_no_problem(repository, line):
         ('"p_occurs_since(59 m)" -- at least my_config.MINUTES', "59 must be at least 60"),
         ("100 # at least my_config.MINUTES + 45", "must be at least 105, which is my_config.MINU"),
         ("14 -- must equal my_config.TOTAL", "14 must equal 15, which is my_config.TOTAL"),
-        ("x -- must equal my_config.COUNT", "no value in front of: must equal my_config.COUNT"),
+        (
+            "x -- must equal my_config.COUNT",
+            "no value before the comment: must equal my_config.COUNT",
+        ),
         ("1 -- must equal my_config.NONE", "my_config.py has no NONE"),
         ("1 -- must equal no_config.COUNT", "no_config.py is not in this repository"),
     ],
 )
-def test_a_value_that_does_not_names_file_line_and_both_values(repository, line, message):
+def test_a_value_that_disagrees_is_reported_with_file_line_and_both_values(
+    repository, line, message
+):
     (found,) = messages(repository(f"A: 1\n{line}\n"))
     assert found.startswith("queries/one.yml:2: ") and message in found
 
 
-def test_the_message_names_the_line_of_the_setting_too(repository):
+def test_the_message_also_names_the_line_of_the_setting(repository):
     (found,) = messages(repository("5 # at least my_config.MINUTES"))
     assert found.endswith("which is my_config.MINUTES in global_helpers/my_config.py:5")
 
 
-def test_a_setting_that_is_no_literal_is_shown_as_it_is(repository):
+def test_a_setting_without_a_literal_form_is_shown_as_its_repr(repository):
     folder = repository("5 # must equal my_config.COUNT")
     (folder / "global_helpers" / "my_config.py").write_text("COUNT = frozenset([5])\n")
     (found,) = messages(folder)
     assert "'5' must equal 'frozenset({5})', which is my_config.COUNT" in found
 
 
-def test_settings_that_do_not_run_are_named(repository):
+def test_a_settings_file_that_does_not_run_is_named(repository):
     folder = repository("5 # must equal my_config.COUNT")
     (folder / "global_helpers" / "my_config.py").write_text("import nothing_of_the_kind\n")
     (found,) = messages(folder)
     assert "my_config.py does not run: No module named 'nothing_of_the_kind'" in found
 
 
-def test_modules_of_this_process_are_neither_used_nor_replaced(repository, monkeypatch):
+def test_modules_of_the_same_name_in_this_process_are_neither_used_nor_replaced(
+    repository, monkeypatch
+):
     import sys
     from types import ModuleType
 
@@ -115,7 +122,7 @@ def test_modules_of_this_process_are_neither_used_nor_replaced(repository, monke
     assert sys.modules["other_helpers"] is ours and "my_config" not in sys.modules
 
 
-def test_this_repository_agrees_with_itself():
+def test_all_values_of_this_repository_agree():
     assert messages(REPO) == []
 
 
@@ -128,7 +135,9 @@ def test_this_repository_agrees_with_itself():
         ("PERSON_ROLE_PREFIXES", lambda value: ["Another-", *value], 1),
     ],
 )
-def test_changed_settings_name_every_file_that_has_to_follow(content_copy, setting, changed, files):
+def test_a_changed_setting_is_reported_for_every_file_that_must_follow(
+    content_copy, setting, changed, files
+):
     file = content_copy / "global_helpers" / "aws_role_escalation_config.py"
     value = changed(runpy.run_path(str(file))[setting])
     text = re.sub(rf"(?m)^({setting}\b[^=]*= ).*$", rf"\g<1>{value!r}", file.read_text())

@@ -1,4 +1,4 @@
-"""Settings in Python, and giving them other values."""
+"""Tests of finding settings in Python files and changing their values."""
 
 import ast
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from local_panther.content.assignments import assigned, assignments
 
-SETTINGS = '''"""Settings, with a ü in front of what follows."""
+SETTINGS = '''"""Settings, with a ü, so that bytes and characters differ in what follows."""
 COUNT = 10  # at least three
 RATIO: float = 0.5
 FLAG = True; OTHER = "ü"; LAST = 7
@@ -48,7 +48,7 @@ def value_in(text, name):
     raise AssertionError(name)
 
 
-def test_settings_are_upper_case_literals_that_are_assigned_once():
+def test_settings_are_upper_case_names_that_are_assigned_one_literal():
     found = assignments(SETTINGS)
     names = [name for name, setting in found.items() if setting.value is not None]
     assert names == [
@@ -76,14 +76,14 @@ def test_settings_are_upper_case_literals_that_are_assigned_once():
         ("PAIR", "=", "", "PAIR = ()"),
     ],
 )
-def test_a_value_takes_the_place_of_the_other_and_the_rest_stays(name, operator, text, line):
+def test_only_the_value_is_replaced(name, operator, text, line):
     new = written(name, operator, text)
     old = SETTINGS.splitlines()
     changed = [now for now in new.splitlines() if now not in old]
     assert changed == [line] and len(new.splitlines()) == len(old)
 
 
-def test_the_comments_within_a_list_stay_with_its_entries():
+def test_comments_in_a_list_stay_with_their_entries():
     new = written("LONG", "+=", "dana")
     assert '    "alice",  # on leave\n    "bob",\n' in new
     assert '    "ci",  # the last has no comma\n    "dana",\n]\n' in new
@@ -93,7 +93,7 @@ def test_the_comments_within_a_list_stay_with_its_entries():
     assert value_in(written("LONG", "=", ""), "LONG") == []
 
 
-def test_a_list_that_becomes_long_has_a_line_for_each_entry():
+def test_a_long_list_has_a_line_for_each_entry():
     many = ",".join(f"arn:aws:iam::123456789012:role/R{i}" for i in range(4))
     new = written("NAMES", "=", many)
     assert '\nNAMES: list[str] = [\n    "arn:aws:iam::123456789012:role/R0",\n' in new
@@ -102,25 +102,32 @@ def test_a_list_that_becomes_long_has_a_line_for_each_entry():
 @pytest.mark.parametrize(
     "name, operator, text, message",
     [
-        ("COUNT", "=", "five", "COUNT takes a whole number, now 10; 'five' is not that"),
-        ("COUNT", "=", "5.5", "COUNT takes a whole number"),
-        ("COUNT", "=", "", "COUNT takes a whole number"),
-        ("COUNT", "+=", "5", r"\+= is for lists, and COUNT takes a whole number"),
-        ("FLAG", "=", "1", "FLAG takes true or false, now true; '1' is not that"),
-        ("RATIO", "=", "nan", "RATIO takes a number, now 0.5"),
-        ("OTHER", "=", "a\nb", "OTHER takes a text"),
-        ("NUMBERS", "=", "1,x", "NUMBERS takes a list, each entry a whole number, now none; 'x'"),
+        ("COUNT", "=", "five", "COUNT must be a whole number, not 'five'; it is now 10"),
+        ("COUNT", "=", "5.5", "COUNT must be a whole number"),
+        ("COUNT", "=", "", "COUNT must be a whole number"),
+        ("COUNT", "+=", "5", r"\+= is for lists, but COUNT is a whole number: use ="),
+        ("FLAG", "=", "1", "FLAG must be true or false, not '1'; it is now true"),
+        ("RATIO", "=", "nan", "RATIO must be a number, not 'nan'; it is now 0.5"),
+        ("OTHER", "=", "a\nb", "OTHER must be a string"),
+        (
+            "NUMBERS",
+            "=",
+            "1,x",
+            "NUMBERS must be a list, each entry a whole number, not 'x'; it is now none",
+        ),
         ("NAMES", "-=", "x", "NAMES has no entry 'x'; it has: none"),
         ("LONG", "-=", "x", "LONG has no entry 'x'; it has: alice,bob,ci"),
-        ("NAMES", "=", '["a"', "begins like a JSON array and is none"),
+        ("NAMES", "=", '["a"', "is not a valid JSON array"),
     ],
 )
-def test_what_is_no_value_of_a_setting_is_refused_with_what_is(name, operator, text, message):
+def test_an_invalid_value_is_refused_and_the_message_says_what_is_valid(
+    name, operator, text, message
+):
     with pytest.raises(ValueError, match=message):
         assignments(SETTINGS)[name].parsed(operator, text)
 
 
-def test_line_ends_of_windows_stay():
+def test_windows_line_endings_are_kept():
     new = written("COUNT", "=", "5", SETTINGS.replace("\n", "\r\n"))
     assert new.count("\r\n") == SETTINGS.count("\n") and "\r\nCOUNT = 5  # at" in new
     long = written("LONG", "+=", "dana", SETTINGS.replace("\n", "\r\n"))
@@ -131,17 +138,17 @@ texts = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=20).map(s
 
 
 @given(st.lists(texts.filter(bool), max_size=5), st.lists(texts.filter(bool), max_size=5))
-def test_any_list_is_read_back_as_it_was_set(first, second):
+def test_any_list_can_be_set_and_read_back(first, second):
     new = SETTINGS
     for name in ("NAMES", "LONG", "PAIR"):
         for entries in (first, second):
-            shown = assignments(written(name, "=", as_asked(entries), new))[name].shown()
+            shown = assignments(written(name, "=", as_json(entries), new))[name].shown()
             new = written(name, "=", shown, new)
             assert list(value_in(new, name)) == entries
     assert [value_in(new, name) for name in ("COUNT", "FLAG", "AGAIN")] == [10, True, 1]
 
 
-def as_asked(entries):
+def as_json(entries):
     import json
 
     return json.dumps(entries)

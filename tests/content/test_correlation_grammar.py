@@ -1,4 +1,4 @@
-"""What a correlation rule may say, and what a wrong one is told."""
+"""Tests of the grammar of correlation rules, and of the errors for invalid ones."""
 
 import copy
 import re
@@ -23,7 +23,7 @@ def test_a_group_is_read_with_its_defaults():
     assert not rule.ordered and not rule.newest_first
 
 
-def test_the_key_on_is_read_as_yaml_1_1_loaders_give_it():
+def test_the_key_on_is_accepted_as_the_boolean_that_yaml_1_1_makes_of_it():
     text = f"""
     Sequence: [{{RuleID: A}}, {{RuleID: B}}]
     Transitions: [{{From: A, To: B, Match: [{{On: {FIELD}}}]}}]
@@ -33,7 +33,7 @@ def test_the_key_on_is_read_as_yaml_1_1_loaders_give_it():
     assert parsed(spec(detection)).criteria[0].fields == {"A": (FIELD,), "B": (FIELD,)}
 
 
-def test_transitions_that_share_a_step_bind_one_value_through_the_chain():
+def test_transitions_that_share_a_step_need_one_value_in_all_steps():
     rule = parsed(sequence("a", "b", "c"))
     assert [dict(c.fields) for c in rule.criteria] == [dict.fromkeys("abc", (FIELD,))]
 
@@ -56,7 +56,7 @@ def transition(**fields):
         (spec({"Group": ["a", "b"]}), "Detection[0].Group[0].RuleID"),
         (spec({"Group": [{"RuleID": "A", "ID": ["a"]}, {"RuleID": "B"}]}), "Group[0].ID: ['a']"),
         (group(*[f"s{i}" for i in range(51)]), "needs 2 to 50 steps"),
-        (group("a", "a"), "Group[1].ID: a names an earlier step"),
+        (group("a", "a"), "Group[1].ID: an earlier step has the ID a; set another ID"),
         (spec({"Group": [{"ID": "a"}, {"RuleID": "B"}]}), "Group[0].RuleID"),
         (group({"ID": "a", "MinMatchCount": 0}, "b"), "Group[0].MinMatchCount: 0"),
         (group({"ID": "a", "MinMatchCount": "2"}, "b"), "Group[0].MinMatchCount: '2'"),
@@ -74,9 +74,9 @@ def transition(**fields):
         (group("a", "b", LookbackWindowMinutes=True), "Detection[0].LookbackWindowMinutes: True"),
         (group("a", "b", MinMatchCount="2"), "Detection[0].MinMatchCount: '2'"),
         (group("a", "b", EventEvaluationOrder=[]), "one of Chronological, ReverseChronological"),
-        (group("a", "b", Transitions=[]), "Transitions: belongs to a Sequence"),
-        (sequence("a", "b", MinMatchCount=2), "MinMatchCount: belongs to a Group"),
-        (sequence("a", "b", MatchCriteria={}), "MatchCriteria: belongs to a Group"),
+        (group("a", "b", Transitions=[]), "Transitions: is only for a Sequence; remove it"),
+        (sequence("a", "b", MinMatchCount=2), "MinMatchCount: is only for a Group; remove it"),
+        (sequence("a", "b", MatchCriteria={}), "MatchCriteria: is only for a Group; remove it"),
         (
             group("a", "b", matched=False, MatchCriteria={"u": [{"GroupID": "x", "Match": "f"}]}),
             "MatchCriteria.u[0].GroupID: 'x' is not a step; the steps are a, b",
@@ -99,22 +99,25 @@ def transition(**fields):
         (sequence("a", "b", Transitions="a"), "Detection[0].Transitions: must be a list"),
         (sequence("a", "b", Transitions=["a"]), "Detection[0].Transitions[0]: must be a mapping"),
         (transition(From="x"), "Detection[0].Transitions[0].From: 'x' is not a step"),
-        (transition(To="a"), "Transitions[0].To: a does not come after a"),
+        (transition(To="a"), "Transitions[0].To: step a is not listed after step a"),
         (transition(WithinTimeFrameMinutes="5"), "[0].WithinTimeFrameMinutes: '5' is not a whole"),
         (transition(Match="f"), "Detection[0].Transitions[0].Match: must be a list"),
         (transition(Match=["f"]), "Detection[0].Transitions[0].Match: must be a list"),
         (transition(Match=[{"On": "f"}] * 2), "Transitions[0].Match: must be a list with one"),
         (transition(To="x"), "Transitions[0].To: 'x' is not a step"),
-        (transition(From="b", To="a"), "Transitions[0].To: a does not come after b"),
+        (transition(From="b", To="a"), "Transitions[0].To: step a is not listed after step b"),
         (transition(WithinTimeFrameMinutes=0), "Transitions[0].WithinTimeFrameMinutes: 0"),
         (transition(Match=[{}]), "Transitions[0].Match[0]: needs either On, or From and To"),
         (transition(Match=[{"On": "f", "From": "g"}]), "needs either On, or From and To"),
         (transition(Match=[{"From": "g"}]), "needs either On, or From and To"),
-        (group("a", "b", Schedule=None), "Detection[0].Schedule: is missing"),
+        (
+            group("a", "b", Schedule=None),
+            "Detection[0].Schedule: needs RateMinutes or CronExpression, and TimeoutMinutes",
+        ),
         (group("a", "b", Schedule={"TimeoutMinutes": 1}), "either RateMinutes or CronExpression"),
         (
             group("a", "b", Schedule={"RateMinutes": 1, "TimeoutMinutes": 1}),
-            "Schedule.RateMinutes: 1",
+            "Schedule.RateMinutes: must be a whole number of 2 or more, not 1",
         ),
         (
             group("a", "b", Schedule={"RateMinutes": 5, "TimeoutMinutes": 6}),
@@ -122,25 +125,25 @@ def transition(**fields):
         ),
         (
             group("a", "b", Schedule={"CronExpression": "often", "TimeoutMinutes": 6}),
-            "Schedule.CronExpression: 'often' is not a schedule",
+            "Schedule.CronExpression: 'often' is not a valid cron expression",
         ),
         *(
             (
                 group("a", "b", Schedule={"RateMinutes": 30, "TimeoutMinutes": timeout}),
-                f"Schedule.TimeoutMinutes: {timeout!r} is not a number of minutes",
+                f"Schedule.TimeoutMinutes: must be a whole number of 1 or more, not {timeout!r}",
             )
             for timeout in (None, 0, "5", True)
         ),
         *(
             (
                 group("a", "b", Schedule={"RateMinutes": rate, "TimeoutMinutes": 1}),
-                f"Schedule.RateMinutes: {rate!r} is not a number of 2 or more",
+                f"Schedule.RateMinutes: must be a whole number of 2 or more, not {rate!r}",
             )
             for rate in (1, "30", True)
         ),
     ],
 )
-def test_a_wrong_rule_is_told_which_key_and_why(document, message):
+def test_the_error_for_an_invalid_rule_names_the_key_and_the_reason(document, message):
     with pytest.raises(FieldError) as caught:
         parsed(document)
     assert message in str(caught.value)
@@ -157,21 +160,21 @@ def test_a_wrong_rule_is_told_which_key_and_why(document, message):
         sequence("a", "b", Transitions=None),
     ],
 )
-def test_what_is_just_allowed_is_taken(document):
+def test_values_at_the_limits_are_accepted(document):
     parsed(document)
 
 
 def test_limits_of_a_transition_are_minutes():
-    (taken,) = parsed(transition(WithinTimeFrameMinutes=7)).transitions
-    assert taken == Transition("a", "b", 420)
+    (found,) = parsed(transition(WithinTimeFrameMinutes=7)).transitions
+    assert found == Transition("a", "b", 420)
 
 
-def test_an_absent_step_needs_and_allows_none():
+def test_an_absence_step_needs_and_allows_no_signals():
     rule = parsed(group("a", {"ID": "b", "Absence": True}))
     assert rule.steps[1] == Step("b", "Rule.b", min_count=0, max_count=0) and rule.steps[1].absent
 
 
-def test_a_step_may_have_to_hold_a_value_under_two_fields():
+def test_a_step_may_match_on_two_fields():
     parts = [{"GroupID": "a", "Match": "x"}, {"GroupID": "a", "Match": "y"}]
     parts.append({"GroupID": "b", "Match": "z"})
     rule = parsed(group("a", "b", matched=False, MatchCriteria={"u": parts}))
@@ -179,7 +182,7 @@ def test_a_step_may_have_to_hold_a_value_under_two_fields():
     assert rule.fields == {"x", "y", "z"}
 
 
-def test_matches_of_steps_that_are_not_connected_bind_values_of_their_own():
+def test_transitions_without_a_common_step_match_on_separate_values():
     pairs = [("a", "b"), ("c", "d")]
     transitions = [{"From": f, "To": t, "Match": [{"On": FIELD}]} for f, t in pairs]
     rule = parsed(sequence("a", "b", "c", "d", Transitions=transitions))
@@ -207,7 +210,7 @@ def places(value, path=()):
 
 @settings(max_examples=500)
 @given(st.data(), st.sampled_from(DETECTIONS), ANY)
-def test_anything_anywhere_is_taken_or_told_and_never_crashes(data, detection, value):
+def test_any_value_in_any_place_is_accepted_or_reported(data, detection, value):
     document = {"Detection": copy.deepcopy(detection)}
     path = data.draw(st.sampled_from([path for path in places(document) if path]))
     inside = document

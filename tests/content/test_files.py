@@ -1,4 +1,4 @@
-"""The files of a repository that count as its content."""
+"""Tests of which files of a repository count as its content."""
 
 import contextlib
 import os
@@ -48,7 +48,7 @@ Threshold: 5 # must equal no_such_config.THRESHOLD
 
 @pytest.fixture
 def repository(tmp_path):
-    """A repository with one YAML file in each folder."""
+    """Return a repository with one YAML file in each folder."""
     for folder in (*READ, *NOT_READ):
         (tmp_path / folder).mkdir(parents=True, exist_ok=True)
         (tmp_path / folder / "one.yml").write_text(FILTER)
@@ -57,11 +57,8 @@ def repository(tmp_path):
 
 def test_the_content_is_what_panther_analysis_tool_reads(repository):
     with contextlib.chdir(repository):
-        roots = [
-            ".",
-            "./global_helpers",
-            "./data_models",
-        ]  # as `test`, `zip` and `upload` have them
+        # The roots of the tool's commands `test`, `zip` and `upload`
+        roots = [".", "./global_helpers", "./data_models"]
         specs = load_analysis_specs(roots, ignore_files=[])
         read = {os.path.relpath(file, repository) for file, *_ in specs}
     found = [str(path.relative_to(repository)) for path in files_with(repository, ".yml")]
@@ -75,7 +72,7 @@ def test_only_content_is_checked(repository, check):
     assert named == {str(Path(folder, "one.yml")) for folder in READ}
 
 
-def test_what_is_not_a_regular_file_is_named_and_not_read(tmp_path):
+def test_files_that_are_not_regular_are_named_and_not_read(tmp_path):
     (tmp_path / "rules").mkdir()
     (tmp_path / "node_modules").mkdir()
     os.mkfifo(tmp_path / "rules/pipe.yml")

@@ -1,4 +1,4 @@
-"""InlineFilters that load and can never do what was meant."""
+"""Tests of finding InlineFilters that load but cannot do what was intended."""
 
 import pytest
 
@@ -47,7 +47,7 @@ ARN = "arn:aws:iam::123456789012:role/Admin"
         ),
     ],
 )
-def test_filters_that_can_match_are_no_problem(tmp_path, filters):
+def test_filters_that_can_match_are_not_reported(tmp_path, filters):
     assert messages(tmp_path, filters) == []
 
 
@@ -57,8 +57,9 @@ def test_filters_that_can_match_are_no_problem(tmp_path, filters):
         (
             condition("IsIn", ARN, "arn:aws:iam::*:role/Admin"),
             7,
-            "IsIn compares whole values, so 'arn:aws:iam::*:role/Admin' matches only itself; write "
-            "Condition: StartsWith with Value: arn:aws:iam:: and "
+            "IsIn compares whole values and knows no wildcards, so 'arn:aws:iam::*:role/Admin' "
+            "matches only that very text; "
+            "write Condition: StartsWith with Value: arn:aws:iam:: and "
             "Condition: EndsWith with Value: :role/Admin",
         ),
         (
@@ -113,27 +114,27 @@ def test_filters_that_can_match_are_no_problem(tmp_path, filters):
             7,
             "requestParameters.roleArn is a role's ARN, so IsIn never matches "
             "'arn:aws:sts::123456789012:assumed-role/Admin/alice': it is the ARN of a role's "
-            f"session; write the role's, {ARN}, with its path if any",
+            f"session; write that of the role, {ARN}, with any path",
         ),
         (
             condition("IsIn", "arn:aws:iam::12345678901:role/Admin"),
             6,
-            "account numbers have 12 digits, and '12345678901' has 11",
+            "account IDs have 12 digits, but '12345678901' has 11",
         ),
-        (condition("IsIn", f"{ARN}:"), 6, "it is not text but a list or mapping"),
-        (condition("IsIn", ARN, ""), 7, "it is empty; write a text"),
+        (condition("IsIn", f"{ARN}:"), 6, "it is a list or mapping, not text"),
+        (condition("IsIn", ARN, ""), 7, "it is empty; add a value"),
         (condition("IsIn", "ARN:aws:iam::123456789012:role/Admin"), 6, "is an ARN, so IsIn never"),
         (
             one("Contains", "123456789012"),
             5,
             "requestParameters.roleArn is text, so Contains never matches '123456789012': "
-            "it is not text; write '123456789012' in quotes",
+            "it is not text; put it in quotes: '123456789012'",
         ),
         (
             condition("IsIn", "'111122223333'", "012345670123", path="recipientAccountId"),
             7,
             "recipientAccountId is text, so IsIn never matches '012345670123': "
-            "it is not text; write '012345670123' in quotes",
+            "it is not text; put it in quotes: '012345670123'",
         ),
         (
             one("DoesNotEqual", "123456789012", path="userIdentity.accountId"),
@@ -143,7 +144,8 @@ def test_filters_that_can_match_are_no_problem(tmp_path, filters):
         (
             one("StartsWith", "'arn:aws:ima::'"),
             5,
-            "StartsWith never matches 'arn:aws:ima::': the service of a role is iam, not 'ima'",
+            "StartsWith never matches 'arn:aws:ima::': "
+            "the service in a role's ARN is iam, not 'ima'",
         ),
         (
             one("DoesNotEndWith", "':user/alice'", path="requestParameters.executionRoleArn"),
@@ -159,7 +161,7 @@ def test_filters_that_can_match_are_no_problem(tmp_path, filters):
         (
             one("Contains", "role/cdk-*-deploy"),
             5,
-            "Contains compares the text as it is, so 'role/cdk-*-deploy' matches only itself; "
+            "Contains knows no wildcards, so 'role/cdk-*-deploy' matches only that very text; "
             "write Condition: Contains with Value: role/cdk- and "
             "Condition: Contains with Value: -deploy",
         ),
@@ -171,12 +173,12 @@ def test_filters_that_can_match_are_no_problem(tmp_path, filters):
         (
             condition("IsIn", ARN) + f"\n    Values:\n      - {ARN}2",
             7,
-            "Values is here twice, and the first one (line 5) is lost; join them",
+            "Values appears twice, and the first one, on line 5, is ignored; merge the two",
         ),
         (
             f"  - KeyPath: requestParameters.roleArn\n    Condition: IsIn\n    Values: {ARN}",
             5,
-            f"IsIn needs a list under Values; write Values:, and below it: - {ARN}",
+            f"IsIn needs a list under Values; write Values: ['{ARN}']",
         ),
         (
             f"  - KeyPath: requestParameters.roleArn\n    Condition: IsNotIn\n    Value: {ARN}",
@@ -186,27 +188,29 @@ def test_filters_that_can_match_are_no_problem(tmp_path, filters):
         (
             "  - KeyPath: eventName\n    Condition: IsIn",
             3,
-            "IsIn needs a list under Values; write one",
+            "IsIn needs a list under Values; add one",
         ),
-        ("  - All: []\nInlineFilters: []", 4, "InlineFilters is here twice"),
+        ("  - All: []\nInlineFilters: []", 4, "InlineFilters appears twice"),
     ],
 )
-def test_filters_that_cannot_are_named_with_what_to_write(tmp_path, filters, line, message):
+def test_filters_that_cannot_match_are_reported_with_what_to_write(
+    tmp_path, filters, line, message
+):
     found = messages(tmp_path, filters)
     assert found[0].startswith(f"rule.yml:{line}: ") and message in found[0]
 
 
-def test_filters_inside_any_and_all_are_looked_at(tmp_path):
+def test_filters_inside_any_and_all_are_checked(tmp_path):
     inner = condition("IsIn", "FullAdmin").replace("\n", "\n        ").replace("  - ", "- ", 1)
     nested = f"  - Any:\n      - All:\n          {inner}"
     assert "FullAdmin" in messages(tmp_path, nested)[0]
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "- 1", "InlineFilters: 7", "InlineFilters: [x, 1]"])
-def test_other_files_are_left_alone(tmp_path, text):
+def test_files_without_filters_are_ignored(tmp_path, text):
     (tmp_path / "other.yml").write_text(text)
     assert check_filters(tmp_path) == []
 
 
-def test_this_repository_has_none():
+def test_this_repository_has_no_such_filters():
     assert check_filters(REPO) == []

@@ -1,4 +1,4 @@
-"""InlineFilters: what they let through, and what a wrong one is told."""
+"""Tests of InlineFilters: which events pass, and the errors for invalid filters."""
 
 import ipaddress
 import re
@@ -20,7 +20,7 @@ TEXTS = ["ListRoles", "listroles", "List", "Roles", "AssumeRole", "", "10.1.2.3"
 
 
 def direct(expression, event) -> bool:
-    """Read the YAML directly, for texts and lists of texts."""
+    """Evaluate a filter directly from its YAML, for strings and lists of strings."""
     if "All" in expression:
         return all(direct(part, event) for part in expression["All"])
     if "Any" in expression:
@@ -89,7 +89,7 @@ def passes(found, event) -> bool:
 
 
 @given(filters, events)
-def test_a_translation_decides_as_the_yaml_reads(found, event):
+def test_a_translated_filter_passes_the_events_that_its_yaml_describes(found, event):
     assert passes(found, event) == all(direct(part, event) for part in found)
 
 
@@ -107,7 +107,7 @@ def test_a_translation_decides_as_the_yaml_reads(found, event):
         ("IsIPAddressPrivate", "10.1.2.3", None, True),
     ],
 )
-def test_addresses(condition, address, cidr, expected):
+def test_conditions_on_addresses(condition, address, cidr, expected):
     found = [{"KeyPath": "ip", "Condition": condition} | ({"Value": cidr} if cidr else {})]
     assert passes(found, {"ip": address}) == expected
 
@@ -123,12 +123,12 @@ def test_addresses(condition, address, cidr, expected):
         ("IsLessThanOrEqual", {4, 5}),
     ],
 )
-def test_numbers(condition, passing):
+def test_conditions_on_numbers(condition, passing):
     found = [{"KeyPath": "n", "Condition": condition, "Value": 5}]
     assert {n for n in (4, 5, 6) if passes(found, {"n": n})} == passing
 
 
-def test_nested_paths_and_values_of_any_type():
+def test_filters_accept_nested_paths_and_values_of_any_type():
     found = [
         {"KeyPath": "a.b", "Condition": "Equals", "Value": True},
         {"KeyPath": "list[0].name", "Condition": "Equals", "Value": "x"},
@@ -156,12 +156,12 @@ def test_an_event_that_passes_has_one_of_the_possible_names(found, event):
         (None, None),
     ],
 )
-def test_possible_names(found, names):
+def test_possible_values_of_a_field(found, names):
     assert possible_values(found, "eventName") == names
 
 
 @pytest.mark.parametrize("found", [None, []])
-def test_nothing_to_filter(found):
+def test_an_empty_list_has_no_statement(found):
     assert transpile_filters(found) is None
 
 
@@ -191,7 +191,7 @@ def test_nothing_to_filter(found):
         ([{"Any": []}], "InlineFilters[0].Any: must be a list"),
     ],
 )
-def test_a_wrong_filter_is_told_where_and_why(found, message):
+def test_the_error_for_an_invalid_filter_names_its_place_and_the_reason(found, message):
     with pytest.raises(FieldError) as caught:
         transpile_filters(found)
     assert message in str(caught.value)
@@ -216,7 +216,7 @@ CIDR = {"KeyPath": "ip", "Condition": "IsIPAddressNotInCIDR", "Value": "10.0.0.0
         ([{"KeyPath": "keys(a)", "Condition": "Equals", "Value": 1}, named(["a"])], None),
     ],
 )
-def test_a_condition_that_can_raise_ends_the_limit(found, names):
+def test_conditions_after_one_that_can_raise_do_not_limit_the_names(found, names):
     assert possible_values(found, "eventName") == names
 
 
@@ -240,14 +240,14 @@ raising = st.recursive(
 
 
 @given(st.lists(raising, min_size=1, max_size=3), events)
-def test_an_event_whose_name_is_not_among_the_limit_does_not_pass_and_raises_nothing(found, event):
+def test_an_event_with_an_impossible_name_neither_passes_nor_raises(found, event):
     names = possible_values(found, "eventName")
     if names is not None and event["eventName"] not in names:
         assert not passes(found, event)
 
 
 @given(st.lists(raising, min_size=1, max_size=3), events)
-def test_what_raises_is_named_with_its_condition_and_value(found, event):
+def test_an_error_names_the_condition_that_raised_and_the_value(found, event):
     part = Filter(transpile_filters(found)["statement"])
     try:
         part.filter(event)
@@ -258,7 +258,7 @@ def test_what_raises_is_named_with_its_condition_and_value(found, event):
 
 
 @given(st.text())
-def test_any_key_path_is_accepted_by_panther_core_or_refused_by_name(path):
+def test_any_key_path_is_accepted_by_panther_core_or_refused_here(path):
     found = [{"KeyPath": path, "Condition": "Equals", "Value": 1}]
     try:
         statement = transpile_filters(found)["statement"]
@@ -276,7 +276,7 @@ def test_any_key_path_is_accepted_by_panther_core_or_refused_by_name(path):
         ("a.1st", 'a."1st"'),
     ],
 )
-def test_a_key_path_that_needs_quotes_says_how(path, hint):
-    with pytest.raises(FieldError, match=re.escape(f"is not a JMESPath; write {hint}")):
+def test_the_error_for_a_key_path_without_quotes_shows_where_they_go(path, hint):
+    with pytest.raises(FieldError, match=re.escape(f"is not a valid JMESPath; write {hint}")):
         transpile_filters([{"KeyPath": path, "Condition": "Equals", "Value": 1}])
     assert transpile_filters([{"KeyPath": hint, "Condition": "Equals", "Value": 1}])

@@ -1,4 +1,4 @@
-"""Loading content as an instance does, and naming what does not load."""
+"""Tests of loading content as an instance does, and of the errors for items that do not load."""
 
 import re
 import sys
@@ -50,15 +50,15 @@ def test_this_repository_loads():
         }
 
 
-def test_disabled_items_load_when_asked_for():
+def test_disabled_items_can_be_included():
     with loaded_content(REPO, include_disabled=True) as content:
         assert len(content.rules) == 4 and not content.ids_left_out(Reason.DISABLED)
 
 
-def test_rules_want_only_the_events_that_their_filters_let_through():
+def test_the_event_names_of_a_rule_are_those_that_its_filters_can_pass():
     with loaded_content(REPO, include_disabled=True) as content:
-        wanted = {rule.metadata.rule_id: rule.event_names for rule in content.rules}
-    assert wanted["AWS.CloudTrail.IAMListRoles"] == {
+        names = {rule.metadata.rule_id: rule.event_names for rule in content.rules}
+    assert names["AWS.CloudTrail.IAMListRoles"] == {
         "ListRoles",
         "GetAccountAuthorizationDetails",
         "ListInstanceProfiles",
@@ -66,8 +66,8 @@ def test_rules_want_only_the_events_that_their_filters_let_through():
         "ListResources",
     }
     attempts = {"AssumeRole", "UpdateAssumeRolePolicy", "AssumeRoleWithWebIdentity"}
-    assert wanted["AWS.CloudTrail.MultipleFailedRoleAttempts"] == attempts
-    assert wanted["AWS.CloudTrail.RoleSearch"] == attempts
+    assert names["AWS.CloudTrail.MultipleFailedRoleAttempts"] == attempts
+    assert names["AWS.CloudTrail.RoleSearch"] == attempts
 
 
 def test_bodies_run_without_their_sidecars():
@@ -77,7 +77,7 @@ def test_bodies_run_without_their_sidecars():
             assert body.exists() and not list(body.parent.glob("*.yml"))
 
 
-def test_nothing_is_left_behind():
+def test_loading_leaves_no_modules_paths_or_folders_behind():
     before, path = set(sys.modules), list(sys.path)
     with loaded_content(REPO) as content:
         folder = Path(content.rules[0].detection.module.__file__).parent
@@ -118,7 +118,7 @@ def test_content_of_two_folders_does_not_mix(content_copy):
         ),
     ],
 )
-def test_a_wrong_field_is_named_with_its_file(content_copy, file, fields, named):
+def test_an_invalid_field_is_named_with_its_file(content_copy, file, fields, named):
     edit(content_copy / file, **fields)
     found = problems(content_copy)
     assert named in found and ".yml: " in found
@@ -140,14 +140,14 @@ def test_broken_yaml_is_named(content_copy):
     assert BLOCKLIST in problems(content_copy)
 
 
-def test_every_problem_is_told_at_once(content_copy):
+def test_all_problems_are_reported_at_once(content_copy):
     edit(content_copy / f"{LIST_ROLES}.yml", Filename="missing.py")
     (content_copy / "global_helpers" / "sidecar_filter_helpers.py").write_text("1 +")
     found = problems(content_copy)
     assert "missing.py" in found and "SyntaxError" in found
 
 
-def test_a_second_data_model_of_one_log_type_is_refused(content_copy):
+def test_a_second_data_model_for_a_log_type_is_refused(content_copy):
     second = {
         "AnalysisType": "datamodel",
         "DataModelID": "Another",
@@ -159,13 +159,13 @@ def test_a_second_data_model_of_one_log_type_is_refused(content_copy):
     assert "AWS.CloudTrail already has an enabled data model" in problems(content_copy)
 
 
-def test_a_step_that_names_no_rule_is_refused(content_copy):
+def test_a_step_whose_rule_does_not_exist_is_refused(content_copy):
     (content_copy / f"{LIST_ROLES}.yml").unlink()
     found = problems(content_copy)
     assert CORRELATION in found and "rule AWS.CloudTrail.IAMListRoles is not in this" in found
 
 
-def test_correlation_rules_that_lead_back_to_themselves_are_refused(content_copy):
+def test_correlation_rules_that_depend_on_themselves_are_refused(content_copy):
     first = yaml.safe_load((content_copy / CORRELATION).read_text())
     second = first | {"RuleID": "Second", "Tests": []}
     own = first["Detection"][0]["Group"]
@@ -175,7 +175,7 @@ def test_correlation_rules_that_lead_back_to_themselves_are_refused(content_copy
     second["Detection"] = [first["Detection"][0] | {"Group": back}]
     (content_copy / "correlation_rules" / "second.yml").write_text(yaml.safe_dump(second))
     found = problems(content_copy)
-    assert f"{CORRELATION}: Detection: step FailedAttempts: rule Second leads back to" in found
+    assert f"{CORRELATION}: Detection: step FailedAttempts: rule Second depends on" in found
 
 
 @pytest.mark.parametrize("minutes, seconds", [(None, 3600), (0, 3600), (1, 300), (30, 1800)])
@@ -186,23 +186,23 @@ def test_dedup_periods_are_bounded_as_on_an_instance(content_copy, minutes, seco
         assert rule.dedup_seconds == seconds
 
 
-def test_a_wrong_correlation_rule_is_told_which_key(content_copy):
+def test_the_error_for_an_invalid_correlation_rule_names_the_key(content_copy):
     path = content_copy / CORRELATION
     wrong = re.sub(r"LookbackWindowMinutes: \d+", "LookbackWindowMinutes: 9", path.read_text())
     path.write_text(wrong)
     assert "LookbackWindowMinutes: 9 is not between" in problems(content_copy)
 
 
-def test_a_folder_without_content_is_told_so(tmp_path):
+def test_a_folder_without_content_is_an_error(tmp_path):
     assert "holds no Panther content" in problems(tmp_path)
     assert "is not a folder" in problems(tmp_path / "missing")
 
 
 @pytest.mark.parametrize(("cron", "fields"), [("30 9 * * *", 5), ("0 30 9 * * *", 6)])
-def test_a_schedule_has_five_fields(cron, fields):
+def test_a_cron_expression_must_have_five_fields(cron, fields):
     entry = {"CronExpression": cron, "TimeoutMinutes": 1}
     if fields == 5:
         assert parse_schedule(entry, "Schedule").cron == cron
     else:
-        with pytest.raises(FieldError, match="does not have five fields"):
+        with pytest.raises(FieldError, match="must have five fields"):
             parse_schedule(entry, "Schedule")

@@ -1,4 +1,4 @@
-"""Values of the parameters of saved queries."""
+"""Tests of values for the parameters of saved queries."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def written(name, value):
         ("now", "2026-01-05T05:00:00-05:00", "CAST('2026-01-05 10:00:00.000000' AS TIMESTAMP)"),
     ],
 )
-def test_a_value_has_the_type_of_the_example_in_its_place(name, value, expected):
+def test_a_value_gets_the_type_of_the_example(name, value, expected):
     assert written(name, value) == expected
 
 
@@ -57,7 +57,7 @@ def test_a_value_of_another_type_is_refused(name, value):
         written(name, value)
 
 
-def test_a_number_is_filled_in_as_one():
+def test_a_number_is_filled_in_without_quotes_where_the_example_is_one():
     filled = fill(QUERY, {"minutes": "60", "who": "60"})
     assert "SELECT '60' AS who" in filled.head and ", 60 AS minutes" in filled.head
     assert ", 'x' AS minutes" in fill(QUERY, {"minutes": "x"}).head

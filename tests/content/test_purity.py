@@ -1,4 +1,4 @@
-"""What is pure in the functions of content is read off their code, and nothing else counts."""
+"""Tests of finding the code in functions of content that is not pure."""
 
 from textwrap import dedent
 
@@ -71,7 +71,7 @@ PURE = [
     'return next((x for x in NAMES if x == event.get("a")), None) is None',
 ]
 
-# The body, and the lines of it, from 1 on, that are not pure.
+# Bodies with the lines, from 1, that are not pure; None if nothing is known of the body.
 IMPURE = [
     ("return time.time() > 0", {1}),
     ("return datetime.datetime.now().year > 0", {1}),
@@ -138,12 +138,12 @@ IMPURE = [
 
 
 def line_of(spot):
-    """The line of what is not pure; that of an attribute is its name's."""
+    """Return the line of a spot: where an expression ends, as an attribute ends with its name."""
     return (spot.end or spot.start)[0]
 
 
 def impure_lines(folder, body):
-    """The impure lines of a rule's body, counted from its first, and helpers by their name."""
+    """Return the impure lines of a rule's body, from 1, and the names of impure helpers."""
     text = "\n".join(f"    {line}" for line in body.splitlines())
     write_rules(folder, a=f"{HEAD}def rule(event):\n{text}\n")
     with loaded_content(folder) as content:
@@ -159,12 +159,12 @@ def impure_lines(folder, body):
 
 
 @pytest.mark.parametrize("body", PURE)
-def test_what_depends_on_the_event_alone_is_pure(tmp_path, body):
+def test_code_that_depends_on_the_event_alone_is_pure(tmp_path, body):
     assert impure_lines(tmp_path, body) == set()
 
 
 @pytest.mark.parametrize(("body", "lines"), IMPURE)
-def test_what_keeps_or_asks_something_else_is_not_and_its_lines_are_told(tmp_path, body, lines):
+def test_lines_that_keep_or_read_other_state_are_not_pure(tmp_path, body, lines):
     found = impure_lines(tmp_path, body)
     assert found is None if lines is None else found is not None and lines <= found
 
@@ -179,7 +179,7 @@ def write_helper(folder, name, body):
     )
 
 
-def test_a_helper_with_the_name_of_a_pure_module_is_read_like_any_other(tmp_path):
+def test_a_helper_with_the_name_of_a_pure_module_is_analysed_like_any_other(tmp_path):
     body = "SEEN = []\nclass Kept:\n    def __init__(self):\n        SEEN.append(1)\n"
     write_helper(tmp_path, "html", body)
     write_rules(tmp_path, a="import html\ndef rule(event):\n    html.Kept()\n    return False\n")
@@ -188,7 +188,7 @@ def test_a_helper_with_the_name_of_a_pure_module_is_read_like_any_other(tmp_path
     assert found is not None and set(map(line_of, found)) == {3}
 
 
-def test_a_name_that_its_own_module_sets_anew_is_not_pure_in_another(tmp_path):
+def test_a_name_that_its_own_module_rebinds_is_not_pure_in_another(tmp_path):
     body = "COUNT = 0\ndef more():\n    global COUNT\n    COUNT += 1\n"
     write_helper(tmp_path, "shared", body)
     write_rules(tmp_path, a="import shared\ndef rule(event):\n    return shared.COUNT > 1\n")
@@ -229,7 +229,7 @@ def test_a_container_that_another_rule_can_change_is_not_pure(tmp_path):
     ]
 
 
-def test_a_data_model_that_is_not_pure_makes_what_asks_it_impure(tmp_path):
+def test_a_rule_that_uses_an_impure_data_model_is_not_pure(tmp_path):
     write_rules(tmp_path, a="def rule(event):\n    return event.udm('actor_user') == 'a'\n")
     for text, is_pure in (("event.get('a')", True), ("str(time.time())", False)):
         code = f"import time\ndef user(event):\n    return {text}\n"

@@ -1,4 +1,4 @@
-"""Simple detections: rules in YAML alone, run by panther_core from their transpiled body."""
+"""Tests of simple detections, which panther_core runs from their transpiled Python."""
 
 import pytest
 import yaml
@@ -84,7 +84,7 @@ YES, NO = {"Condition": "AlwaysTrue"}, {"Condition": "AlwaysFalse"}
         ),
     ],
 )
-def test_expressions(expression, expected):
+def test_match_expressions(expression, expected):
     assert holds(expression) == expected
 
 
@@ -97,7 +97,7 @@ def test_expressions(expression, expected):
         ("OnlyOneElement", True, False),
     ],
 )
-def test_elements_of_lists(condition, of_role, of_other):
+def test_conditions_on_elements_of_lists(condition, of_role, of_other):
     for kind, expected in (("role", of_role), ("other", of_other)):
         inner = [key("type", "Equals", Value=kind)]
         assert holds({"Key": "resources", "Condition": condition, "Expressions": inner}) == expected
@@ -108,7 +108,7 @@ def test_all_expressions_of_a_detection_must_hold():
     assert holds(YES, YES) and not holds(YES, NO)
 
 
-def test_titles_dedup_context_and_severity_are_taken_from_the_yaml():
+def test_title_dedup_context_and_severity_come_from_the_yaml():
     rule = rule_of(
         Detection=[YES],
         AlertTitle="{userIdentity.arn} called {eventName}",
@@ -141,18 +141,20 @@ def test_titles_dedup_context_and_severity_are_taken_from_the_yaml():
         ),
         (
             [{"Enrichment": {"Table": "t"}, "Condition": "Equals", "Value": 1}],
-            "Detection[0].Enrichment: enrichments are not known",
+            "Detection[0].Enrichment: not supported",
         ),
         ([key("a", "AnyElement")], "Detection[0].Expressions: must be a list"),
     ],
 )
-def test_a_wrong_detection_is_told_where_and_why(expressions, message):
+def test_the_error_for_an_invalid_detection_names_its_place_and_the_reason(expressions, message):
     with pytest.raises(FieldError) as caught:
         transpile_detection({"Detection": expressions})
     assert message in str(caught.value)
 
 
-def test_the_replay_runs_them_and_looks_only_at_their_events(tmp_path, content_copy):
+def test_a_replay_runs_simple_detections_over_the_events_that_they_can_match(
+    tmp_path, content_copy
+):
     spec = {
         "AnalysisType": "rule",
         "RuleID": "Simple.ListRoles",

@@ -1,4 +1,4 @@
-"""The items of a folder are those that are there now, whatever is remembered of it."""
+"""Tests that the items of a folder are its current ones, whatever is cached for it."""
 
 import contextlib
 import json
@@ -44,7 +44,7 @@ def repository(tmp_path):
 
 
 def found(folder: Path) -> tuple[object, ...]:
-    """Return all that is read of a folder; of one without content, what is said of it."""
+    """Return everything that is read from a folder, or the error for one without content."""
     try:
         specs = read_specs(folder)
     except ContentError as error:
@@ -58,23 +58,25 @@ def shown(specs: Specs) -> tuple[object, ...]:
 
 
 @contextlib.contextmanager
-def nothing_remembered(folder):
+def empty_cache(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield
 
 
 def refuse(*_: object, **__: object) -> None:
-    pytest.fail("judged again")
+    pytest.fail("checked again")
 
 
-def test_a_folder_is_judged_once(repository, monkeypatch):
+def test_a_folder_is_checked_once(repository, monkeypatch):
     first = found(repository)
     monkeypatch.setattr(tool, "classify_analysis", refuse)
     assert found(repository) == first and len(first[0]) == 2
 
 
-def test_a_copy_of_a_folder_is_not_judged_and_has_its_own_paths(repository, monkeypatch, tmp_path):
+def test_a_copy_of_a_folder_is_not_checked_again_and_has_its_own_paths(
+    repository, monkeypatch, tmp_path
+):
     found(repository)
     monkeypatch.setattr(tool, "classify_analysis", refuse)
     copy = Path(shutil.copytree(repository, tmp_path / "copy"))
@@ -107,10 +109,10 @@ def test_every_change_is_seen(repository, change, tmp_path):
     before = found(repository)
     change(repository)
     after = found(repository)
-    with nothing_remembered(tmp_path / "empty"):
+    with empty_cache(tmp_path / "empty"):
         assert found(repository) == after
-    is_no_change = (repository / "rules" / ".c.yml").exists()  # a hidden file is no item
-    assert (after == before) == is_no_change
+    is_hidden = (repository / "rules" / ".c.yml").exists()  # the only change without an effect
+    assert (after == before) == is_hidden
 
 
 NAMES = st.sampled_from(["rules/a.yml", "rules/b.yaml", "queries/c.yml", "x.yml", "docs/d.yml"])
@@ -131,15 +133,15 @@ CONTENTS = st.sampled_from(
 
 @settings(max_examples=60)
 @given(st.lists(st.tuples(NAMES, CONTENTS), min_size=1, max_size=6))
-def test_whatever_was_there_before_the_items_are_those_of_now(tmp_path_factory, edits):
+def test_the_items_are_the_current_ones_after_any_edits(tmp_path_factory, edits):
     folder = tmp_path_factory.mktemp("repository")
     for name, content in edits:
         path = folder / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(content)
-        remembered = found(folder)
-        with nothing_remembered(tmp_path_factory.mktemp("empty")):
-            assert found(folder) == remembered
+        cached = found(folder)
+        with empty_cache(tmp_path_factory.mktemp("empty")):
+            assert found(folder) == cached
 
 
 def test_a_warning_of_the_tool_is_logged_each_time(repository, caplog):
@@ -151,13 +153,13 @@ def test_a_warning_of_the_tool_is_logged_each_time(repository, caplog):
         assert "DedupPeriodMinutes for A" in warning.getMessage()
 
 
-def test_a_value_that_is_no_json_stays_what_it_is(repository):
+def test_a_value_without_a_json_form_stays_as_it_is(repository):
     rule(repository / "rules" / "a.yml", "A", more="Reports:\n  X: [2024-01-01]\n")
     first = found(repository)
     assert found(repository) == first and "2024" in str(first)
 
 
-def test_doubts_are_those_of_the_filters_and_settings_of_now(repository):
+def test_doubtful_values_are_those_of_the_current_filters_and_settings(repository):
     def doubts() -> list[str]:
         return [str(problem) for problem in doubtful_values(repository, with_comments=True)]
 
@@ -178,7 +180,7 @@ def test_doubts_are_those_of_the_filters_and_settings_of_now(repository):
     assert doubts() == []
 
 
-def test_what_is_kept_is_bounded(repository, cache):
+def test_the_cache_is_bounded(repository, cache):
     from local_panther.remembered import MAX_FOLDERS, folders
 
     for number in range(MAX_FOLDERS + 5):

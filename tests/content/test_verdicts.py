@@ -1,4 +1,4 @@
-"""Verdicts of panther_analysis_tool that are remembered are those that it gives."""
+"""Tests that cached verdicts are those that panther_analysis_tool gives."""
 
 import copy
 import io
@@ -45,7 +45,7 @@ def judged(spec: dict, *, ignore_tables: bool = True) -> tuple[int, list[str]]:
     return len(list(items.items())), [f"{type(error).__name__}: {error}" for _, error in invalid]
 
 
-def test_an_item_is_judged_by_what_it_is_now():
+def test_the_verdict_is_that_on_the_current_item():
     wrong = RULE | {"Severity": "Lo"}
     for _ in range(2):
         assert judged(RULE) == (1, [])
@@ -53,12 +53,12 @@ def test_an_item_is_judged_by_what_it_is_now():
         assert count == 0 and "Severity" in error and judged(wrong) == (0, [error])
 
 
-def test_a_true_and_a_one_are_two_items():
+def test_items_that_differ_in_true_and_one_have_separate_verdicts():
     assert judged(RULE)[0] == 1 and judged(RULE | {"Enabled": 1})[0] == 0
 
 
-def test_wrong_tables_and_log_lines_are_those_of_the_first_time(caplog, monkeypatch):
-    caplog.set_level(logging.WARNING, "sqlfluff")  # as the tool sets it
+def test_invalid_tables_and_log_lines_are_repeated_from_the_cache(caplog, monkeypatch):
+    caplog.set_level(logging.WARNING, "sqlfluff")  # the tool sets the same level
     caplog.set_level(logging.INFO)
     unparsable = QUERY | {"QueryName": "R", "Query": "SELECT (a FROM b WHERE"}
     for spec in (QUERY, unparsable):
@@ -94,7 +94,7 @@ def test_yaml_is_read_as_the_tool_reads_it(value):
         assert repr(loader.load(io.BytesIO(text))) == repr(real)
 
 
-def test_an_alias_of_yaml_stays_one_object():
+def test_a_yaml_alias_stays_one_object():
     text = b"a: &x {b: 1}\nc: *x\n"
     for _ in range(2):
         found = analysis_utils._PyYAMLFastLoader().load(io.BytesIO(text))
@@ -102,7 +102,7 @@ def test_an_alias_of_yaml_stays_one_object():
 
 
 def parsed(parse_path, path: str) -> str:
-    """Return what a path is parsed as, or what is raised."""
+    """Return the parsed path, or the error."""
     try:
         return repr(parse_path(path))
     except Exception as error:
@@ -147,7 +147,7 @@ def database() -> Path:
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_cache_is_no_cache(content):
+def test_a_damaged_cache_is_ignored(content):
     database().parent.mkdir(exist_ok=True, parents=True)
     for _ in range(2):
         database().write_bytes(content)
@@ -173,7 +173,7 @@ def test_other_versions_have_other_verdicts(monkeypatch):
     assert verdicts.get("test", "text") is None
 
 
-def test_all_code_that_keeps_verdicts_makes_other_ones_when_it_changes():
+def test_a_change_of_any_code_that_caches_verdicts_invalidates_them():
     package = Path(remembered.__file__).parent
     keeping = {
         path.relative_to(package).parts[0]
@@ -195,7 +195,7 @@ def test_the_cache_is_private(tmp_path, monkeypatch):
     assert stat.S_IMODE((folder / "verdicts.sqlite").stat().st_mode) == 0o600
 
 
-def test_a_cache_of_somebody_else_is_not_used(tmp_path, monkeypatch):
+def test_the_cache_of_another_user_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     verdicts.keep("test", {"text": "theirs"})
     verdicts.flush()

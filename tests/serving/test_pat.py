@@ -159,15 +159,15 @@ UPDATE = """mutation($i: CreateOrUpdateSchemaInput!)
 @pytest.mark.parametrize(
     ("change", "message"),
     (
-        ({"schema": "Custom.Other"}, "schema: is 'Custom.Other'"),
-        ({"version": 1}, "version: is 1"),
-        ({"fields": []}, "fields: is not a list of fields"),
-        ({"fields": [{"type": "string"}]}, "fields[0]: has no name"),
+        ({"schema": "Custom.Other"}, "schema: must be 'Custom.Application', not 'Custom.Other'"),
+        ({"version": 1}, "version: must be 0, not 1"),
+        ({"fields": []}, "fields: must be a list of fields"),
+        ({"fields": [{"type": "string"}]}, "fields[0]: needs a name"),
         ({"fields": [{"name": "a", "type": "text"}]}, "fields[0].type: 'text' is not one of"),
         ({"fields": [{"name": "a", "type": "array"}]}, "fields[0].element: is missing"),
-        ({"fields": [{"name": "a", "type": "object"}]}, "fields[0].fields: is not a list"),
+        ({"fields": [{"name": "a", "type": "object"}]}, "fields[0].fields: must be a list"),
         ({"fields": [{"name": "a", "type": "timestamp"}]}, "fields[0].timeFormats: is missing"),
-        ({"fields": [{"name": "a", "type": "int"}] * 2}, "'a' is there twice"),
+        ({"fields": [{"name": "a", "type": "int"}] * 2}, "'a' appears twice"),
     ),
 )
 def test_an_invalid_schema_is_refused_with_its_key(instance, change, message):
@@ -182,8 +182,8 @@ def test_an_invalid_schema_is_refused_with_its_key(instance, change, message):
     ("name", "spec", "message"),
     (
         ("Custom.Application", "a: [", "while parsing"),
-        ("Custom.Application", "- 1", "is not a mapping"),
-        ("Application", "version: 0", "is not a name such as"),
+        ("Custom.Application", "- 1", "must be a mapping"),
+        ("Application", "version: 0", "is not the name of a custom log type"),
     ),
 )
 def test_what_is_no_schema_is_refused(instance, name, spec, message):

@@ -187,7 +187,7 @@ def test_tests_that_are_lost_to_a_second_key_fail_the_run(tmp_path):
     path.write_text(path.read_text() + test)
     done = run_test(tmp_path)
     assert done.returncode == 1
-    assert "rules/a.yml" in done.stderr and "Tests is here twice" in done.stderr
+    assert "rules/a.yml" in done.stderr and "Tests appears twice" in done.stderr
 
 
 def test_a_simple_detection_with_one_value_for_isin_is_refused(tmp_path):
