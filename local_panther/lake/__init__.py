@@ -1,1 +1,1 @@
-"""The data lake: SQL over the replayed records, as it runs on an instance."""
+"""The data lake: SQL over the replayed records, with the results that an instance would give."""

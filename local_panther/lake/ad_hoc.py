@@ -1,4 +1,4 @@
-"""Queries that people write, over all databases of the lake."""
+"""Prepares queries that people type, over all databases of the lake."""
 
 import re
 
@@ -13,21 +13,21 @@ def prepare(sql: str, database: str, tables: Tables) -> str:
     """Return a query in DuckDB's dialect; `$now` stands for the time of the run.
 
     Args:
-        sql: In Snowflake's dialect, with Panther's macros.
-        database: Where tables are that are named without one: "panther_logs" or
+        sql: A query in Snowflake's dialect, with Panther's macros.
+        database: The database of tables named without one: "panther_logs" or
             "panther_logs.public".
         tables: The columns of the tables of each database.
 
     Raises:
-        FieldError: It is not one SELECT over these tables, or has something that is not
-            translated; the message names the line.
+        FieldError: It is not one SELECT over these tables, or uses something that is not supported;
+            the message names the line.
     """
     name = database.partition(".")[0].lower() or DEFAULT_DATABASE
     return written(translate(parse_sql(sql), tables, name))
 
 
 def with_line(message: str, sql: str) -> str:
-    """Return a message of DuckDB with the line of the query that it is about, if it names it.
+    """Add the line of the query to a message of DuckDB, if the message quotes a name in it.
 
     Args:
         message: The message.

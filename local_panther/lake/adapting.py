@@ -1,8 +1,8 @@
-"""The expressions of a query, from Snowflake's dialect into DuckDB's.
+"""Translates the expressions of a query from Snowflake's dialect to DuckDB's.
 
-Every part of a query is visited once, inner parts first, when all of them have Snowflake's types.
-What is not known here is refused, and never passed on as it is: a query that would answer
-otherwise than on an instance is worse than one that does not run.
+All parts of the query must have their Snowflake types. Each part is visited once, inner parts
+first. An unknown construct is refused, never passed on unchanged: a query with other results than
+on an instance is worse than one that does not run.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from local_panther.lake.writers import call
 Handler = Callable[[exp.Expr], exp.Expr]
 ROWS = "p_rows"
 
-# Parts of a query that mean the same in both dialects.
+# Parts of a query that have the same meaning in both dialects.
 PLAIN = (
     *(exp.Select, exp.Subquery, exp.CTE, exp.With, exp.From, exp.Join, exp.Where, exp.Group),
     *(exp.Having, exp.Qualify, exp.Order, exp.Ordered, exp.Limit, exp.Offset, exp.Fetch),
@@ -39,13 +39,13 @@ PLAIN = (
 
 
 def adapt(query: exp.Query) -> exp.Query:
-    """Return a query of DuckDB for a query with types.
+    """Return a query with types as a query for DuckDB.
 
     Args:
-        query: From `names.resolved`; it is changed.
+        query: A result of `names.resolved`; it is changed.
 
     Raises:
-        FieldError: It has something that is not translated.
+        FieldError: The query uses something that is not supported.
     """
     _visit(query)
     _show_zones(query)
@@ -53,7 +53,7 @@ def adapt(query: exp.Query) -> exp.Query:
 
 
 def _visit(node: exp.Expr) -> exp.Expr:
-    """Adapt a part of a query, put it in its place and return it."""
+    """Translate a part of a query in place and return the result."""
     parent, key, index = node.parent, node.arg_key, node.index
     try:
         handler = OWN.get(type(node))
@@ -69,7 +69,7 @@ def _visit(node: exp.Expr) -> exp.Expr:
     if found is not node:
         if found.type is None:
             found.type = node.type
-        if parent and key:  # as they were: what was found can hold the node itself
+        if parent and key:  # read before the call, as the result can contain the node itself
             parent.set(key, found, index)
     return found
 
@@ -85,7 +85,7 @@ def _line_above(node: exp.Expr) -> int | None:
 def _plain(node: exp.Expr) -> exp.Expr:
     if isinstance(node, PLAIN):
         return node
-    raise FieldError(f"{shown(node)} is not translated here")
+    raise FieldError(f"{shown(node)} is not supported here")
 
 
 # -- aggregates and windows
@@ -113,7 +113,7 @@ def _within_group(node: exp.Expr) -> exp.Expr:
 
 def _group_order(node: exp.Expr) -> list[exp.Expr]:
     order = node.expression
-    if function_name(node.this) == "PERCENTILE_CONT":  # which is over numbers
+    if function_name(node.this) == "PERCENTILE_CONT":  # orders numbers, so visit only the values
         for ordered in order.expressions:
             _visit(ordered)
     else:
@@ -128,7 +128,7 @@ def _count(node: exp.Expr) -> exp.Expr:
     if isinstance(counted, exp.Star):
         return call("count", exp.Star())
     if any(value.is_star for value in values):
-        raise FieldError("COUNT of all columns of a table is not translated here: use COUNT(*)")
+        raise FieldError("COUNT of all columns of a table is not supported here: use COUNT(*)")
     values = [_visit(value).copy() for value in values]
     assert isinstance(node, exp.Count)
     return count(node, values, distinct=distinct)
@@ -148,7 +148,7 @@ def _window(node: exp.Expr) -> exp.Expr:
         return node
     if isinstance(inner, (exp.AnonymousAggFunc, exp.WithinGroup)):
         if ignore_nulls:
-            raise FieldError(f"{shown(node)} is not translated with IGNORE NULLS")
+            raise FieldError(f"{shown(node)} is not supported with IGNORE NULLS")
         is_group = isinstance(inner, exp.WithinGroup)
         order = _group_order(inner) if is_group else []
         found = _parts_of(inner.this if is_group else inner, order)
@@ -157,14 +157,14 @@ def _window(node: exp.Expr) -> exp.Expr:
         return found.outer(window)
     name = function_name(inner)
     if name not in WINDOW_FUNCTIONS:
-        raise FieldError(f"the window function {name or shown(inner)} is not translated here")
+        raise FieldError(f"the window function {name or shown(inner)} is not supported here")
     function = WINDOW_FUNCTIONS[name]
     arguments = list(inner.expressions)
     if arguments and isinstance(arguments[0], (exp.IgnoreNulls, exp.RespectNulls)):
         ignore_nulls = isinstance(arguments[0], exp.IgnoreNulls)
         arguments[0] = arguments[0].this
     if not function.accepts(len(arguments)):
-        raise FieldError(f"{name} is not translated with {len(arguments)} arguments")
+        raise FieldError(f"{name} is not supported with {len(arguments)} arguments")
     arguments = [_visit(argument).copy() for argument in arguments]
     arguments = fitting(function, arguments, kind_of(inner))
     window = node.copy()
@@ -176,7 +176,7 @@ def _listed(value: object) -> list[exp.Expr]:
 
 
 def _order(node: exp.Expr) -> exp.Expr:
-    """Write ORDER BY: a VARIANT is ordered by its numbers and then by its texts."""
+    """Write ORDER BY, in which a VARIANT is ordered by number first and then by text."""
     found: list[exp.Expr] = []
     for ordered in node.expressions:
         value = ordered.this
@@ -192,7 +192,7 @@ def _order(node: exp.Expr) -> exp.Expr:
 
 
 def _aliased(value: exp.Expr, order: exp.Expr) -> exp.Expr:
-    """Return what a name in ORDER BY stands for: a column of the result."""
+    """Return the expression of a result column that ORDER BY refers to by its alias."""
     query = order.parent
     if isinstance(value, exp.Column) and not value.table and isinstance(query, exp.Query):
         for projection in query.selects:
@@ -211,7 +211,7 @@ def _alias(node: exp.Expr) -> exp.Expr:
 
 
 def _set_operation(node: exp.Expr) -> exp.Expr:
-    """Let both sides of a UNION have the same types."""
+    """Make both sides of a UNION have the same types."""
     sides = [node.this.unnest().selects, node.expression.unnest().selects]
     for left, right in zip(*sides, strict=False):
         kinds = {kind_of(left.unalias()), kind_of(right.unalias())}
@@ -228,7 +228,7 @@ def _set_operation(node: exp.Expr) -> exp.Expr:
 def _lateral(node: exp.Expr) -> exp.Expr:
     flatten = node.this
     if not isinstance(flatten, exp.Explode):
-        raise FieldError(f"{shown(node)} is not translated here")
+        raise FieldError(f"{shown(node)} is not supported here")
     given = {}
     for argument in [flatten.this, *flatten.expressions]:
         if isinstance(argument, exp.Kwarg):
@@ -239,7 +239,7 @@ def _lateral(node: exp.Expr) -> exp.Expr:
     if path := given.get("path"):
         source = get_path(call("get_path", source, path))
     if given.get("recursive") and given["recursive"].name.upper() == "TRUE":
-        raise FieldError("FLATTEN with RECURSIVE is not translated here")
+        raise FieldError("FLATTEN with RECURSIVE is not supported here")
     mode = given["mode"].name.upper() if "mode" in given else "BOTH"
     if mode != "BOTH":
         fits = exp.EQ(this=call("json_type", source.copy()), expression=exp.Literal.string(mode))
@@ -253,7 +253,7 @@ def _lateral(node: exp.Expr) -> exp.Expr:
 
 
 def _show_zones(query: exp.Query) -> None:
-    """Write the times with a zone among the results as Snowflake writes them."""
+    """Format times with a zone in the results as Snowflake does."""
     for select in _results(query):
         for projection in select.selects:
             value = projection.unalias()
@@ -262,7 +262,7 @@ def _show_zones(query: exp.Query) -> None:
 
 
 def _with_ordered_unions(query: exp.Query) -> exp.Query:
-    """Return a query in which each UNION that is ordered by expressions is in a FROM clause."""
+    """Move each UNION that is ordered by an expression into a subquery, as DuckDB requires."""
     for union in list(query.find_all(exp.SetOperation)):
         order = union.args.get("order")
         if order is None or not order.find(exp.Anonymous):
@@ -287,7 +287,7 @@ def _results(query: exp.Query) -> list[exp.Select]:
     return [query] if isinstance(query, exp.Select) else []
 
 
-# What adapts its own parts.
+# Handlers that visit the parts of their node themselves
 OWN: dict[type[exp.Expr], Handler] = {
     exp.AnonymousAggFunc: _aggregate,
     exp.WithinGroup: _within_group,
@@ -295,7 +295,7 @@ OWN: dict[type[exp.Expr], Handler] = {
     exp.Window: _window,
     exp.Lateral: _lateral,
 }
-# What is adapted when its parts have been.
+# Handlers that are called after the parts of their node have been visited
 AFTER: dict[type[exp.Expr], Handler] = {
     **casts.HANDLERS,
     **operators.HANDLERS,

@@ -1,4 +1,4 @@
-"""Aggregates and window functions of Snowflake, as DuckDB has them.
+"""Translates aggregates and window functions from Snowflake to DuckDB.
 
 https://docs.snowflake.com/en/sql-reference/functions-aggregation and
 https://docs.snowflake.com/en/sql-reference/functions-window
@@ -33,8 +33,8 @@ class Aggregate:
     """A call of an aggregate in DuckDB.
 
     Attributes:
-        inner: The call, which a window can follow.
-        outer: What is done to its result.
+        inner: The call itself, to which a window can be added.
+        outer: A function that converts the result of the call.
     """
 
     inner: exp.Expr
@@ -44,22 +44,22 @@ class Aggregate:
 def aggregate(
     name: str, arguments: list[exp.Expr], order: list[exp.Expr], *, distinct: bool
 ) -> Aggregate:
-    """Return what an aggregate becomes.
+    """Translate an aggregate.
 
     Args:
-        name: In capitals.
-        arguments: Already in DuckDB's dialect; their types are Snowflake's.
-        order: What WITHIN GROUP says, as DuckDB's ORDER BY takes it.
-        distinct: It is over distinct values.
+        name: Its name in capitals.
+        arguments: Its arguments in DuckDB's dialect, with their types in Snowflake.
+        order: The order in WITHIN GROUP, in the form of DuckDB's ORDER BY.
+        distinct: True if it has DISTINCT.
 
     Raises:
-        FieldError: It is not translated with these arguments.
+        FieldError: The aggregate is not supported with these arguments.
     """
     value = arguments[0] if arguments else None
     if value is None:
         raise FieldError(f"{name} needs an argument")
     if order and name not in ("LISTAGG", "STRING_AGG", "ARRAY_AGG", "PERCENTILE_CONT"):
-        raise FieldError(f"{name} is not translated with WITHIN GROUP")
+        raise FieldError(f"{name} is not supported with WITHIN GROUP")
     if name in ("MIN", "MAX"):
         return _extreme(name, value)
     if name in ("MIN_BY", "MAX_BY"):
@@ -85,12 +85,12 @@ def aggregate(
 
 
 def count(node: exp.Count, arguments: list[exp.Expr], *, distinct: bool) -> exp.Expr:
-    """Return what COUNT becomes: a row counts if none of several values is NULL."""
+    """Translate COUNT; with several arguments, a row counts if none of them is NULL."""
     if len(arguments) < 2:
         counted = _maybe(arguments[0], distinct=distinct) if arguments else exp.Star()
         return call("count", counted)
     several = call("row", *(argument.copy() for argument in arguments))
-    present = exp.and_(*(_is_there(argument) for argument in arguments), copy=False)
+    present = exp.and_(*(_is_not_null(argument) for argument in arguments), copy=False)
     return exp.Filter(
         this=call("count", _maybe(several, distinct=distinct)),
         expression=exp.Where(this=present),
@@ -100,7 +100,7 @@ def count(node: exp.Count, arguments: list[exp.Expr], *, distinct: bool) -> exp.
 def window_function(
     name: str, arguments: list[exp.Expr], window: exp.Window, *, ignore_nulls: bool
 ) -> exp.Expr:
-    """Return what a function becomes that needs a window."""
+    """Translate a window function."""
     if name == "RATIO_TO_REPORT":
         total = window.copy()
         total.set("this", call("sum", arguments[0].copy()))
@@ -128,7 +128,7 @@ def _maybe(value: exp.Expr, *, distinct: bool) -> exp.Expr:
     return exp.Distinct(expressions=[value]) if distinct else value
 
 
-def _is_there(value: exp.Expr) -> exp.Expr:
+def _is_not_null(value: exp.Expr) -> exp.Expr:
     return exp.Not(this=exp.Is(this=value.copy(), expression=exp.null()))
 
 
@@ -139,12 +139,12 @@ def _extreme(name: str, value: exp.Expr) -> Aggregate:
 
 
 def _by(name: str, arguments: list[exp.Expr]) -> Aggregate:
-    """Return MIN_BY or MAX_BY: the value of that row, NULL too."""
+    """Translate MIN_BY or MAX_BY, whose result may be NULL if that is the value in the row."""
     if len(arguments) != 2:
-        raise FieldError(f"{name} is translated with two arguments")
+        raise FieldError(f"{name} is only supported with two arguments")
     value, by = arguments
     if kind_of(by) is Kind.VARIANT:
-        by = exp.Case(ifs=[exp.If(this=_is_there(by), true=call("sf_key", by))])
+        by = exp.Case(ifs=[exp.If(this=_is_not_null(by), true=call("sf_key", by))])
     packed = call("struct_pack", exp.PropertyEQ(this=exp.to_identifier("v"), expression=value))
     inner = call(f"arg_{name[:3].lower()}", packed, by)
     return Aggregate(inner, lambda row: call("struct_extract", row, exp.Literal.string("v")))
@@ -165,7 +165,7 @@ def _listagg(arguments: list[exp.Expr], order: list[exp.Expr], *, distinct: bool
     delimiter = arguments[1] if len(arguments) > 1 else exp.Literal.string("")
     if order:
         delimiter = exp.Order(this=delimiter, expressions=order)
-    elif distinct:  # in some order that does not change from run to run
+    elif distinct:  # any order, as long as it is the same in each run
         delimiter = exp.Order(this=delimiter, expressions=[exp.Ordered(this=value.copy())])
     inner = call("string_agg", _maybe(value, distinct=distinct), delimiter)
     empty = exp.Literal.string("")
@@ -173,10 +173,10 @@ def _listagg(arguments: list[exp.Expr], order: list[exp.Expr], *, distinct: bool
 
 
 def _array(value: exp.Expr, order: list[exp.Expr], *, distinct: bool) -> Aggregate:
-    present = _is_there(value)
+    present = _is_not_null(value)
     item = as_variant(value)
     listed = _maybe(item, distinct=distinct)
-    if distinct:  # DuckDB orders distinct values by themselves only
+    if distinct:  # DuckDB can order distinct values only by themselves
         listed = exp.Order(this=listed, expressions=[exp.Ordered(this=item.copy())])
     elif order:
         listed = exp.Order(this=listed, expressions=order)
@@ -192,7 +192,7 @@ def _object(arguments: list[exp.Expr]) -> Aggregate:
     if len(arguments) != 2:
         raise FieldError("OBJECT_AGG needs a key and a value")
     key, value = as_text(arguments[0]), as_variant(arguments[1])
-    present = exp.and_(_is_there(key), _is_there(value), copy=False)
+    present = exp.and_(_is_not_null(key), _is_not_null(value), copy=False)
     entry = call("row", key, value)
     inner = exp.Filter(this=call("list", entry), expression=exp.Where(this=present))
 

@@ -1,4 +1,4 @@
-"""Calls of functions, by the table of `functions` or in ways of their own."""
+"""Translates function calls, by the table in `functions` or by a handler of their own."""
 
 import re
 from collections.abc import Callable
@@ -38,28 +38,28 @@ def _function(node: exp.Expr) -> exp.Expr:
     if function is None:
         if name in WINDOW_FUNCTIONS:
             raise FieldError(f"{name} needs OVER (…)")
-        raise FieldError(f"the function {name} is not translated here{similar_function(name)}")
+        raise FieldError(f"the function {name} is not supported here{similar_function(name)}")
     if not function.accepts(len(arguments)):
-        raise FieldError(f"{name} is not translated with {len(arguments)} arguments")
+        raise FieldError(f"{name} is not supported with {len(arguments)} arguments")
     return function.write(name, fitting(function, arguments, kind_of(node)))
 
 
 def fitting(function: Function, arguments: list[exp.Expr], kind: Kind) -> list[exp.Expr]:
-    """Return the arguments of a function, each in the type that it takes.
+    """Convert the arguments of a function to the types of its parameters.
 
     Args:
         function: The function.
-        arguments: With the types that they have.
-        kind: What the function gives.
+        arguments: The arguments, with their own types.
+        kind: The kind of the function's result.
 
     Raises:
-        FieldError: An argument does not fit.
+        FieldError: An argument cannot be converted.
     """
     found = []
     for place, argument in enumerate(arguments):
         letter = function.letter(place)
         if letter == "l" and not isinstance(argument.unnest(), (exp.Literal, exp.Neg)):
-            raise FieldError(f"{shown(argument)} must be written out as a value")
+            raise FieldError(f"{shown(argument)} must be a literal value")
         if letter == "c" and function.gives == "common":
             argument = as_variant(argument) if kind is Kind.VARIANT else argument
         elif letter in FITTING:
@@ -110,7 +110,7 @@ def _nullif(node: exp.Expr) -> exp.Expr:
 
 
 def _decode(node: exp.Expr) -> exp.Expr:
-    """Write DECODE, in which NULL equals NULL."""
+    """Write DECODE, which treats NULL as equal to NULL."""
     value, *rest = node.expressions
     default = rest.pop() if len(rest) % 2 else None
     is_variant = kind_of(node) is Kind.VARIANT
@@ -136,19 +136,19 @@ def _extremum(node: exp.Expr) -> exp.Expr:
     if any(kind_of(value) is Kind.VARIANT for value in node.expressions) and all(
         kind_of(value) in (Kind.VARIANT, Kind.NULL) for value in node.expressions
     ):
-        raise FieldError(f"{name} of VARIANT values is not translated here: cast them")
+        raise FieldError(f"{name} of VARIANT values is not supported here: cast them")
     return typed(FUNCTIONS[name].write(name, values), common_type(values))
 
 
 def get_path(node: exp.Expr) -> exp.Expr:
-    """Write GET_PATH, whose path is a text.
+    """Write GET_PATH, whose path is a string.
 
     Raises:
-        FieldError: The path is not written out.
+        FieldError: The path is not a literal.
     """
     value, path = node.expressions
     if not isinstance(path, exp.Literal):
-        raise FieldError("the path of GET_PATH must be written out as a text")
+        raise FieldError("the path of GET_PATH must be a literal string")
     steps = re.findall(r"\['([^']*)'\]|\[(\d+)\]|\.?([A-Za-z_]\w*)", path.name)
     written = "".join(key(a or c) if a or c else f"[{b}]" for a, b, c in steps)
     return extracted(value, written)
@@ -166,7 +166,7 @@ def _to_text(node: exp.Expr) -> exp.Expr:
 def _convert_timezone(node: exp.Expr) -> exp.Expr:
     *zones, moment = node.expressions
     if len(zones) not in (1, 2):
-        raise FieldError("CONVERT_TIMEZONE needs one zone or two, and a time")
+        raise FieldError("CONVERT_TIMEZONE needs one or two time zones and a time")
     if len(zones) == 1:
         return call("sf_convert_to", as_text(zones[0]), as_moment(moment))
     return call("sf_convert", *map(as_text, zones), as_moment(moment))

@@ -1,4 +1,4 @@
-"""Paths into a VARIANT, and casts.
+"""Translates paths into a VARIANT, and casts.
 
 https://docs.snowflake.com/en/sql-reference/data-type-conversion
 """
@@ -25,28 +25,28 @@ def _step(part: exp.Expr) -> str:
         return key(part.this)
     if isinstance(part, exp.JSONPathSubscript) and str(part.this).isdecimal():
         return f"[{part.this}]"
-    raise FieldError(f"the path {part.sql('snowflake')} is not translated here")
+    raise FieldError(f"the path {part.sql('snowflake')} is not supported here")
 
 
 def key(name: str) -> str:
-    """Return the step of a path to a name.
+    """Return the step of a path that leads to a name.
 
     Raises:
-        FieldError: DuckDB has no form for the name.
+        FieldError: DuckDB cannot express the name.
     """
     if '"' in name or "\\" in name:
-        raise FieldError(f"the name {name!r} in a path is not translated here")
+        raise FieldError(f"the name {name!r} in a path is not supported here")
     return f'."{name}"'
 
 
 def extracted(base: exp.Expr, steps: str) -> exp.Expr:
-    """Return what a path leads to in a VARIANT.
+    """Return an expression for the value at a path in a VARIANT.
 
     Raises:
         FieldError: The base is not a VARIANT.
     """
     if kind_of(base) is not Kind.VARIANT:
-        raise FieldError(f"{shown(base)} is not a VARIANT, so that it has no path {steps}")
+        raise FieldError(f"{shown(base)} is not a VARIANT, so it has no path {steps}")
     if isinstance(base, exp.Paren):
         base = base.unnest()
     if isinstance(base, exp.Anonymous) and base.name == PATH:
@@ -76,7 +76,7 @@ def _cast(node: exp.Expr) -> exp.Expr:
     is_try = isinstance(node, exp.TryCast)
     from_kind, to_kind = kind_of(value), kind_of(node)
     if is_try and from_kind not in (Kind.TEXT, Kind.NULL):
-        raise FieldError("TRY_CAST works on texts only")
+        raise FieldError("TRY_CAST works only on strings")
     if to_kind is Kind.TEXT:
         length = target.expressions[0].name if target.expressions else ""
         whole = as_text(value)
@@ -103,7 +103,7 @@ def _cast_moment(value: exp.Expr, node: exp.Expr, *, is_try: bool) -> exp.Expr:
         return exp.Cast(this=value, to=exp.DataType.build(written))
     if kind is Kind.ZONED:
         if is_try:
-            raise FieldError("TRY_CAST to a time with a zone is not translated here")
+            raise FieldError("TRY_CAST to a timestamp with a time zone is not supported here")
         return call("sf_zoned", value)
     return call(name + ("date" if kind is Kind.DATE else "timestamp"), value)
 
@@ -122,7 +122,7 @@ def _cast_number(value: exp.Expr, target: exp.DataType, *, is_try: bool) -> exp.
         if kind_of(value) is Kind.FLOAT:
             value = call("round", value)
     else:
-        raise FieldError(f"a cast to {target.sql('snowflake')} is not translated here")
+        raise FieldError(f"a cast to {target.sql('snowflake')} is not supported here")
     kind = exp.DataType.build(written, dialect="duckdb")
     return exp.TryCast(this=value, to=kind) if is_try else exp.Cast(this=value, to=kind)
 

@@ -1,8 +1,8 @@
-"""What an expression becomes where Snowflake needs another type: the meaning of a VARIANT.
+"""Converts expressions to the type that Snowflake needs, which gives a VARIANT its meaning.
 
 https://docs.snowflake.com/en/sql-reference/data-type-conversion says which types are converted
-without a cast. A VARIANT is JSON in DuckDB, and nowhere is JSON compared or put into a function of
-text as it is written: it would have its quotes.
+without a cast. A VARIANT is JSON in DuckDB. JSON text must never be compared or passed to a string
+function directly, because it would keep its quotes.
 """
 
 from sqlglot import exp
@@ -16,18 +16,18 @@ CLOCK = "sf_convert_to"
 
 
 def shown(node: exp.Expr) -> str:
-    """Return a part of a query as an error shows it."""
+    """Return a part of a query as text for an error message."""
     text = " ".join(node.sql("snowflake").split())
     return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def cast(node: exp.Expr, kind: str, like: Type) -> exp.Expr:
-    """Return a cast to a type of DuckDB, with a type of Snowflake."""
+    """Return a cast to a type of DuckDB that is annotated with a type of Snowflake."""
     return typed(exp.Cast(this=node, to=exp.DataType.build(kind, dialect="duckdb")), like)
 
 
 def as_text(node: exp.Expr) -> exp.Expr:
-    """Return the text of a value."""
+    """Return a value as text."""
     kind = kind_of(node)
     if kind is Kind.VARIANT:
         if isinstance(node, exp.Anonymous) and node.name == PATH:
@@ -42,12 +42,12 @@ def as_text(node: exp.Expr) -> exp.Expr:
     if kind in (Kind.FIXED, Kind.BOOLEAN, Kind.DATE, Kind.TIME):
         return cast(node, "text", Type.VARCHAR)
     if kind is Kind.UNKNOWN and isinstance(node, exp.Column):
-        raise FieldError(f"the type of {node.name} is not known: cast it")
+        raise FieldError(f"the type of {node.name} is unknown: cast it")
     return node
 
 
 def as_number(node: exp.Expr) -> exp.Expr:
-    """Return a value as a number, which a text has to be."""
+    """Return a value as a number; text must contain a number."""
     kind = kind_of(node)
     if kind in (Kind.VARIANT, Kind.TEXT):
         return cast(as_text(node), "double", Type.DOUBLE)
@@ -80,7 +80,7 @@ def as_boolean(node: exp.Expr) -> exp.Expr:
 
 
 def as_moment(node: exp.Expr) -> exp.Expr:
-    """Return a value as a timestamp, unless it is one already, or a date."""
+    """Return a value as a timestamp; dates and timestamps stay as they are."""
     kind = kind_of(node)
     if kind in (Kind.VARIANT, Kind.TEXT):
         return typed(call("sf_timestamp", as_text(node)), Type.TIMESTAMPNTZ)
@@ -120,20 +120,20 @@ CONVERTERS = {
 
 
 def comparable(values: list[exp.Expr], *, ordered: bool) -> list[exp.Expr]:
-    """Return values in forms that can be compared with each other.
+    """Convert values so that they can be compared with each other.
 
     Args:
-        values: Any, of which some may be VARIANT.
-        ordered: They are not compared for equality alone.
+        values: The values; some may be VARIANT.
+        ordered: True if they are compared by order too, not only for equality.
 
     Raises:
-        FieldError: One of them is the clock of a zone.
+        FieldError: One of them is a local time without its zone.
     """
     calls = [value.unnest() for value in values]
     if any(isinstance(found, exp.Anonymous) and found.name == CLOCK for found in calls):
         raise FieldError(
-            "CONVERT_TIMEZONE with two arguments gives the clock of that zone here: "
-            "compare the time itself, or name the source zone too"
+            "CONVERT_TIMEZONE with two arguments returns local time without its zone here: "
+            "compare the original time, or pass the source zone too"
         )
     kinds = {kind_of(value) for value in values} - {Kind.NULL, Kind.UNKNOWN}
     if not kinds or (len(kinds) == 1 and Kind.VARIANT not in kinds):
@@ -148,7 +148,7 @@ def comparable(values: list[exp.Expr], *, ordered: bool) -> list[exp.Expr]:
     return [CONVERTERS[target](value) for value in values]
 
 
-# Where two of these meet, the other one is converted to the first.
+# If two of these kinds are compared, the later one is converted to the earlier one.
 STRONGEST = (
     Kind.ZONED,
     Kind.TIMESTAMP,

@@ -1,12 +1,12 @@
-"""The columns of the lake's table, and how a record fills them.
+"""The columns of the lake's CloudTrail table, and the SQL that fills them from records.
 
-Each function takes the names of the columns that a lake has, None for all of them.
+The argument `names` of each function limits the columns; None means all of them.
 """
 
 from collections.abc import Collection, Mapping
 
 LAKE_TABLE = "panther_logs.public.aws_cloudtrail"
-FAILED_TABLE = "panther_logs.public.p_failed_calls"  # those that have an error, for gates
+FAILED_TABLE = "panther_logs.public.p_failed_calls"  # records with an error code, for gates
 VARIANT = (  # columns that hold objects and lists
     "userIdentity",
     "requestParameters",
@@ -26,7 +26,7 @@ TEXT = (
 TEXT += " requestID eventID eventType recipientAccountId sharedEventID vpcEndpointId eventCategory"
 TEXT += " apiVersion sessionCredentialFromConsole vpcEndpointAccountId"
 BOOLEAN = "readOnly managementEvent"
-TIME = "p_event_time"  # which every lake has
+TIME = "p_event_time"  # always among the columns
 PANTHER_TEXT = "p_log_type p_row_id p_source_id p_source_label"
 PANTHER_LISTS = "p_any_aws_arns p_any_aws_account_ids p_any_ip_addresses p_any_usernames"
 PANTHER_LISTS += " p_any_domain_names p_any_trace_ids p_any_aws_instance_ids p_any_aws_tags"
@@ -37,7 +37,7 @@ Names = Collection[str] | None
 
 
 def columns(names: Names = None) -> list[tuple[str, str, str]]:
-    """Return the columns of the log: name, type, and how the value is taken from a line.
+    """Return the columns of the log: name, type, and the SQL for the value in a line.
 
     A line has the record `r`, the fields `p` that Panther adds to it, and its arrival `a`.
     """
@@ -54,13 +54,13 @@ def columns(names: Names = None) -> list[tuple[str, str, str]]:
 
 
 def create_table(names: Names = None) -> str:
-    """Return the statement that makes the table."""
+    """Return the statement that creates the table."""
     types = ", ".join(f'"{name}" {kind}' for name, kind, _ in columns(names))
     return f"CREATE TABLE {LAKE_TABLE} ({types})"
 
 
 def record_types(names: Names = None) -> str:
-    """Return the types of a record's fields, as DuckDB writes those of a STRUCT."""
+    """Return the types of a record's fields, in the syntax of a STRUCT in DuckDB."""
     types = dict.fromkeys((TEXT + " " + BOOLEAN).split(), "VARCHAR") | dict.fromkeys(
         VARIANT, "JSON"
     )
@@ -68,7 +68,7 @@ def record_types(names: Names = None) -> str:
 
 
 def added_types(names: Names = None) -> str:
-    """Return the types of the fields that Panther adds, as DuckDB writes those of a STRUCT."""
+    """Return the types of the fields that Panther adds, in the syntax of a STRUCT in DuckDB."""
     types = dict.fromkeys(PANTHER_TEXT.split(), "VARCHAR")
     types |= dict.fromkeys(PANTHER_LISTS.split(), "VARCHAR[]")
     return _struct(types | {TIME: "TIMESTAMP"}, None if names is None else {*names, TIME})
@@ -80,7 +80,7 @@ def _struct(types: Mapping[str, str], names: Names) -> str:
 
 
 def insert_lines(names: Names = None) -> str:
-    """Return the statement that inserts a file of such lines."""
+    """Return the statement that inserts a file of lines; its parameters are path and line size."""
     record = record_types(names)
     forms = f"a: 'TIMESTAMP', p: 'STRUCT({added_types(names)})'"
     forms += f", r: 'STRUCT({record})'" if record else ""

@@ -1,7 +1,8 @@
-"""Puts the values of a row of constants where a query joins that row.
+"""Replaces columns of a one-row CTE of constants by their values.
 
-Content keeps its settings in a CTE of one row, which other parts CROSS JOIN. DuckDB filters nothing
-before it has joined: with the values in place of the columns it looks at few records closely.
+Content keeps its settings in a CTE of one row, which other parts CROSS JOIN. DuckDB does not filter
+by such columns before the join; with the values in their place it does, and so evaluates the costly
+expressions for few records.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,17 +11,17 @@ from sqlglot import exp
 
 from local_panther.content.sql import sources
 
-MAX_INTEGER = 2**31  # beyond it a number is of another type
-EVERY_ROW = ("expressions", "kind")  # of a SELECT of one row
-FILLING = ("RIGHT", "FULL")  # joins that give a row of constants nulls
-BY_PLACE = (exp.Group, exp.Order, exp.Ordered)  # where a number is the place of a column
+MAX_INTEGER = 2**31  # from here on, a literal is not an INTEGER
+EVERY_ROW = ("expressions", "kind")  # the only parts of a SELECT of one constant row
+FILLING = ("RIGHT", "FULL")  # joins that can replace the constants by nulls
+BY_PLACE = (exp.Group, exp.Order, exp.Ordered)  # here a number means the position of a column
 
 
 def inline_constants(query: exp.Expr) -> None:
-    """Replace the columns of rows of constants by their values, where that changes nothing.
+    """Replace the columns of rows of constants by their values, where the result stays the same.
 
     Args:
-        query: Of DuckDB, with a table before every column and without any `*`. It is changed.
+        query: A query for DuckDB, with a table before every column and without `*`. It is changed.
     """
     rows = _rows_of_constants(query)
     for select in list(query.find_all(exp.Select)) if rows else ():
@@ -31,7 +32,7 @@ def inline_constants(query: exp.Expr) -> None:
 
 
 def _rows_of_constants(query: exp.Expr) -> dict[str, Mapping[str, exp.Expr]]:
-    """Return by name the CTEs that are one row of constants: their columns with the values."""
+    """Return the CTEs that are one row of constants, by name: their values by column."""
     ctes = list(query.find_all(exp.CTE))
     names = [cte.alias for cte in ctes]
     found: dict[str, Mapping[str, exp.Expr]] = {}
@@ -51,7 +52,7 @@ def _rows_of_constants(query: exp.Expr) -> dict[str, Mapping[str, exp.Expr]]:
 
 
 def _typed(value: exp.Expr) -> exp.Expr | None:
-    """Return a constant with its type, which a literal alone takes from what is around it."""
+    """Return a constant with a cast, as the type of a bare literal depends on its context."""
     literal = value.this if isinstance(value, exp.Neg) else value
     if isinstance(literal, exp.Boolean):
         return value
@@ -93,7 +94,7 @@ def _inline(select: exp.Select, join: exp.Join, row: Mapping[str, exp.Expr]) -> 
 
 
 def _owner(column: exp.Column, alias: str) -> exp.Expr | None:
-    """Return the part of a query whose table a column names."""
+    """Return the SELECT that reads the table of a column; None for a table of another name."""
     if column.table != alias:
         return None
     return next(

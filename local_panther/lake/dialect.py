@@ -1,7 +1,7 @@
-"""Panther's SQL, Snowflake with time macros, translated to DuckDB.
+"""Translates Panther's SQL (Snowflake with time macros) to DuckDB.
 
-For scheduled, saved and ad hoc queries alike: names and types come first (`names`), then every part
-of the query is adapted by them (`adapting`), and parameters are set in the result.
+This is used for scheduled, saved and ad hoc queries. First names and types are resolved (`names`),
+then every part of the query is translated by its type (`adapting`), and finally parameters are set.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from local_panther.lake.macros import expand_macros, now
 from local_panther.lake.names import DEFAULT_DATABASE, Tables, name_tables, resolved
 from local_panther.lake.preparation import plain_calls
 
-TRANSLATED = "duckdb"  # where a query keeps what it became
+TRANSLATED = "duckdb"  # the key under which a parsed query caches its translations
 
 
 def transpile_sql(
@@ -30,20 +30,20 @@ def transpile_sql(
     *,
     arrived: bool = False,
 ) -> str:
-    """Write a query in DuckDB's dialect; `$now` stands for the time of the run.
+    """Return a query as SQL for DuckDB; `$now` stands for the time of the run.
 
     Args:
-        query: As for `transpiled`, and so are `parameters` and `reach`.
-        parameters: Values of its parameters.
-        reach: A length of time.
-        arrived: Let the query see only what had arrived by the time of the run.
+        query: As for `transpiled`.
+        parameters: As for `transpiled`.
+        reach: As for `transpiled`.
+        arrived: Hide the records that had not arrived by the time of the run.
 
     Raises:
-        FieldError: It has something that does not exist or is not translated.
+        FieldError: The query uses something that does not exist or is not supported.
     """
     found = transpiled(query, parameters, reach)
     if arrived:
-        _hide_what_is_to_come(found)
+        _hide_later_arrivals(found)
         inline_constants(found)
     return written(found)
 
@@ -53,16 +53,16 @@ def transpiled(
     parameters: Mapping[str, str | exp.Expr] | None = None,
     reach: str | None = None,
 ) -> exp.Query:
-    """Return a query of DuckDB over the log, with its parameters set.
+    """Translate a query over the log to DuckDB, with its parameters set.
 
     Args:
-        query: From `parse_sql`. It keeps what it became, so that asking again costs little.
-        parameters: Values for the columns of the CTE named `parameters`, by name: texts, or
-            expressions in their place.
+        query: A result of `parse_sql`. It caches its translation, so that later calls are cheap.
+        parameters: Values for the columns of the CTE named `parameters`, by name: strings or
+            expressions.
         reach: A length of time, such as '3 h', that replaces the one in every p_occurs_since.
 
     Raises:
-        FieldError: It has something that does not exist or is not translated.
+        FieldError: The query uses something that does not exist or is not supported.
     """
     kept = query.meta.setdefault(TRANSLATED, {})
     if reach not in kept:
@@ -76,18 +76,18 @@ def transpiled(
 def translate(
     query: exp.Expr, tables: Tables, database: str = DEFAULT_DATABASE, reach: str | None = None
 ) -> exp.Query:
-    """Return a query of DuckDB that answers as Snowflake answers a query.
+    """Translate a query to DuckDB so that its results are those of Snowflake.
 
     Args:
-        query: From `parse_sql`.
-        tables: What the lake has.
-        database: Where tables are that are named without one.
-        reach: As in `transpile_sql`.
+        query: A result of `parse_sql`.
+        tables: The tables of the lake.
+        database: The database of tables named without one.
+        reach: As for `transpiled`.
 
     Raises:
-        FieldError: It has something that does not exist or is not translated.
+        FieldError: The query uses something that does not exist or is not supported.
     """
-    kept = query.meta.pop(TRANSLATED, None)  # not to be copied
+    kept = query.meta.pop(TRANSLATED, None)  # must not be copied
     found = query.copy()
     if kept is not None:
         query.meta[TRANSLATED] = kept
@@ -102,7 +102,7 @@ def written(query: exp.Query) -> str:
     """Return the text of a query in DuckDB's dialect.
 
     Raises:
-        FieldError: It has something that DuckDB has not.
+        FieldError: The query uses something that DuckDB does not have.
     """
     try:
         return query.sql("duckdb", unsupported_level=sqlglot.ErrorLevel.RAISE, identify=True)
@@ -110,7 +110,7 @@ def written(query: exp.Query) -> str:
         raise FieldError(one_line(error)) from error
 
 
-def _hide_what_is_to_come(query: exp.Expr) -> None:
+def _hide_later_arrivals(query: exp.Expr) -> None:
     for table in list(query.find_all(exp.Table)):
         if table.name == CLOUDTRAIL and table.catalog:
             alias = table.alias or table.name

@@ -1,4 +1,4 @@
-"""One query with many settings of its parameters, in one run."""
+"""Runs a query once for many sets of parameter values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,21 +15,21 @@ SETTING, NUMBER = "p_setting", "p_number"
 def rows_of_each(
     lake: Lake, query: exp.Expr, settings: Sequence[Mapping[str, str]], now: str
 ) -> list[list[dict[str, Any]]]:
-    """Run a query for each of several settings; together takes little longer than for one.
+    """Run a query for several settings at once, which takes little longer than for one.
 
     Args:
-        lake: What it reads.
-        query: From `parse_sql`.
-        settings: Values of its parameters by name; the names are the same in all of them.
-        now: The name of the one that is the time of the run too, as an SQL timestamp.
+        lake: The lake that the query reads.
+        query: A result of `parse_sql`.
+        settings: Values of its parameters by name; all settings have the same names.
+        now: The name of the parameter, an SQL timestamp, that is also the time of the run.
 
     Returns:
-        The rows for each setting, in no order of their own.
+        The rows for each setting, in any order.
 
     Raises:
         duckdb.Error: The query cannot be run, or not for several settings at once.
         FieldError: A macro has invalid arguments.
-        TooManyRowsError: All of them together have more rows than are taken.
+        TooManyRowsError: There are more rows in total than a query may return.
     """
     names = list(settings[0])
     columns = {name: exp.column(name, table=SETTING, quoted=True) for name in names}
@@ -51,5 +51,5 @@ def rows_of_each(
 
 
 def _place(number: int) -> str:
-    """Return the name of a bound value."""
+    """Return the name of a query parameter for the values of one column."""
     return f"setting_{number}"

@@ -1,4 +1,4 @@
-"""Records of the lake as the events that rules get."""
+"""Reads records of the lake back as the events that rules get."""
 
 import json
 from collections.abc import Iterator
@@ -14,15 +14,16 @@ BATCH_EVENTS = 1000
 
 
 def stored_events(databases: Path) -> Iterator[list[dict[str, Any]]]:
-    """Yield the records of the lake in order of arrival, some at a time.
+    """Yield the records of the lake in order of arrival, in batches.
 
-    They have the fields that CloudTrail documents, which the lake has columns for, and Panther's.
+    The events have the fields that the lake has columns for: those that CloudTrail documents and
+    those that Panther adds.
 
     Args:
         databases: The folder of the lake's databases.
 
     Raises:
-        duckdb.Error: They cannot be read.
+        duckdb.Error: The records cannot be read.
     """
     reader = LakeReader(databases)
     try:

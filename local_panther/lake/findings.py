@@ -1,9 +1,9 @@
-"""Signals and rule matches in databases of their own, as the lake of an instance has them.
+"""Stores signals and rule matches in databases of their own, as in the lake of an instance.
 
-`panther_signals` holds every match of a rule, `panther_rule_matches` those that are part of an
-alert. Each has a table for matches of events, `aws_cloudtrail`, one for matches of the rows of
-scheduled queries, `scheduled_rules`, and the signals a view of both, `correlation_signals`.
-https://docs.panther.com/search/panther-fields
+`panther_signals` has every match of a rule, `panther_rule_matches` only matches that are part of an
+alert. Both have a table for matches of events, `aws_cloudtrail`, and one for matches of rows of
+scheduled queries, `scheduled_rules`. The signals also have a view of both tables,
+`correlation_signals`. https://docs.panther.com/search/panther-fields
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from pathlib import Path
 import duckdb
 
 from local_panther.lake.columns import added_types, columns, record_types
-from local_panther.lake.session import quoted
+from local_panther.lake.session import MEMORY_LIMIT, quoted
 
-DATABASES = ("panther_signals", "panther_rule_matches")
-MATCH = {  # what a match adds to the event, or row, that it is of
+DATABASES = SIGNALS, RULE_MATCHES = "panther_signals", "panther_rule_matches"
+MATCH = {  # columns that a match adds to its event or row
     "p_rule_id": "VARCHAR",
     "p_rule_severity": "VARCHAR",
     "p_rule_tags": "VARCHAR[]",
@@ -32,32 +32,33 @@ ROW = {"p_event_time": "TIMESTAMP", "p_row_id": "VARCHAR", "p_log_type": "VARCHA
 ALERT = tuple(name for name in MATCH if name.startswith("p_alert_"))
 NAMED = ("p_rule_id", "p_row_id", *ALERT)
 TABLES = ("aws_cloudtrail", "scheduled_rules")
-LATE_NAMES = "parts.late_names"  # of alerts, for signals of earlier parts (see `lake.parts`)
+LATE_NAMES = "parts.late_names"  # the alerts of signals in earlier parts (see `lake.parts`)
 MAX_LINE_BYTES = 32 * 1024 * 1024
 
 
 def store_findings(
     signals: Sequence[Path], matches: Sequence[Path], names: Sequence[Path], databases: Path
 ) -> int:
-    """Make the databases of signals and rule matches.
+    """Create the databases of signals and rule matches.
 
     Args:
         signals: Files with a line of JSON for each match: the time of arrival `a`, the event `e`
             (or None, and the row of a query as `q`) and the match `m`.
-        matches: Others, with those that are part of an alert.
-        names: Files with a line for each signal of which the alert was made after it: NAMED.
+        matches: Files of the same form with the matches that are part of an alert.
+        names: Files with a line, with the fields NAMED, for each signal whose alert was created
+            after the signal.
         databases: The folder for the databases.
 
     Returns:
         The number of lines that DuckDB does not accept.
 
     Raises:
-        duckdb.Error: They cannot be made.
+        duckdb.Error: The databases cannot be created.
     """
     refused = 0
     with duckdb.connect() as connection:
         connection.execute("SET threads = 1")
-        connection.execute("SET memory_limit = '512MB'")
+        connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         connection.execute("SET enable_progress_bar = false")
         for name, lines in zip(DATABASES, (signals, matches), strict=True):
             connection.execute(f"ATTACH {quoted(databases / f'{name}.duckdb')} AS {name}")
@@ -91,7 +92,7 @@ def _store(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[Pat
 
 
 def _name_alerts(connection: duckdb.DuckDBPyConnection, names: Sequence[Path]) -> int:
-    """Let signals know their alerts, which were made after them; return how many cannot."""
+    """Add alerts to signals that are older than their alert; return how many lines are invalid."""
     forms = ", ".join(f"{name}: '{MATCH.get(name, 'VARCHAR')}'" for name in NAMED)
     connection.execute(
         f"""CREATE TEMP TABLE names AS SELECT * FROM read_json([{_paths(names)}],
@@ -135,7 +136,7 @@ def _paths(files: Sequence[Path]) -> str:
 
 
 def _view(database: str, name: str) -> str:
-    """Return the statement for a view of all matches, with what they have in common."""
+    """Return the statement for a view of all matches, with their common columns."""
     shared = {column: kind for column, kind, _ in columns() if column.startswith("p_")} | MATCH
     of_rows = [c if c in ROW or c in MATCH else f"NULL::{k} AS {c}" for c, k in shared.items()]
     return f"""CREATE VIEW {database}.public.{name} AS
@@ -147,4 +148,4 @@ def _types(fields: dict[str, str]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in fields.items())
 
 
-SIGNALS_VIEW = _view("panther_signals", "correlation_signals")
+SIGNALS_VIEW = _view(SIGNALS, "correlation_signals")

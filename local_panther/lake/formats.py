@@ -1,4 +1,4 @@
-"""Formats of dates and regular expressions: Snowflake's, as DuckDB writes them."""
+"""Translates date formats and regular expressions from Snowflake's syntax to DuckDB's."""
 
 import re
 
@@ -32,18 +32,18 @@ FLAGS = {"i": "i", "m": "m", "s": "s"}
 
 
 def strftime(form: exp.Expr) -> str:
-    """Return a format of dates as strftime takes it.
+    """Return a date format in the syntax of strftime.
 
     Raises:
-        FieldError: It has an element that is not translated.
+        FieldError: The format has an element that is not supported.
     """
     if not (isinstance(form, exp.Literal) and form.is_string):
-        raise FieldError("a format must be written out as a text")
+        raise FieldError("a date format must be a literal string")
     text, written, place = form.name, "", 0
     while place < len(text):
         found = ELEMENT.match(text, place)
         if not found:
-            raise FieldError(f"the format {text!r} is not translated here from {text[place:]!r} on")
+            raise FieldError(f"the format {text!r} is not supported here from {text[place:]!r} on")
         plain = found[0] if found[1] is None else found[1]
         written += DATE_ELEMENTS.get(found[0].upper(), plain.replace("%", "%%"))
         place = found.end()
@@ -51,18 +51,18 @@ def strftime(form: exp.Expr) -> str:
 
 
 def with_flags(pattern: exp.Expr, flags: exp.Expr | None) -> exp.Expr:
-    """Return a pattern with the parameters of a regular expression in front of it.
+    """Return a regular expression with its parameters as inline flags, such as `(?i)`.
 
     Raises:
-        FieldError: A parameter is not translated.
+        FieldError: A parameter is not supported.
     """
     given = _flags(flags)
     unknown = set(given) - {"c", "e", *FLAGS}
     if unknown:
         raise FieldError(
-            f"the parameter {min(unknown)!r} of a regular expression is not translated here"
+            f"the parameter {min(unknown)!r} of a regular expression is not supported here"
         )
-    case = next((flag for flag in reversed(given) if flag in "ci"), "")  # the last one counts
+    case = next((flag for flag in reversed(given) if flag in "ci"), "")  # the last one wins
     inline = "".join(sorted(set(given) & {"m", "s"})) + ("i" if case == "i" else "")
     if not inline:
         return pattern
@@ -74,7 +74,7 @@ def with_flags(pattern: exp.Expr, flags: exp.Expr | None) -> exp.Expr:
 
 
 def regexp_substr(arguments: list[exp.Expr]) -> exp.Expr:
-    """Write REGEXP_SUBSTR, which returns a group with the parameter `e`: the first by default."""
+    """Write REGEXP_SUBSTR, whose parameter `e` returns a group, by default the first."""
     subject, pattern, start, nth, flags, group = (*arguments, *[None] * 6)[:6]
     assert subject is not None and pattern is not None
     number = int(group.name) if isinstance(group, exp.Literal) else 0
@@ -96,13 +96,13 @@ def regexp_substr(arguments: list[exp.Expr]) -> exp.Expr:
 
 
 def regexp_replace(arguments: list[exp.Expr]) -> exp.Expr:
-    """Write REGEXP_REPLACE for all that matches, or for the first match."""
+    """Write REGEXP_REPLACE for all matches or for the first."""
     subject, pattern, new, start, nth, flags = (*arguments, *[None] * 6)[:6]
     assert subject is not None and pattern is not None
     if start is not None and start.name != "1":
-        raise FieldError("REGEXP_REPLACE is translated from position 1 only")
+        raise FieldError("REGEXP_REPLACE is only supported from position 1")
     if nth is not None and nth.name not in ("0", "1"):
-        raise FieldError("REGEXP_REPLACE is translated for all occurrences or the first")
+        raise FieldError("REGEXP_REPLACE is only supported for all occurrences or the first")
     everywhere = [] if nth is not None and nth.name == "1" else [exp.Literal.string("g")]
     return exp.Anonymous(
         this="regexp_replace",
@@ -119,7 +119,7 @@ def _flags(flags: exp.Expr | None) -> str:
     if flags is None:
         return ""
     if not (isinstance(flags, exp.Literal) and flags.is_string):
-        raise FieldError("the parameters of a regular expression must be written out as a text")
+        raise FieldError("the parameters of a regular expression must be a literal string")
     return flags.name
 
 

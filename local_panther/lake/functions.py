@@ -1,8 +1,8 @@
-"""The functions of Snowflake that are translated, by name: what they take, give and become.
+"""The supported functions of Snowflake: parameters, result type and translation to DuckDB.
 
-A function that is not here is refused. Each is documented at
-https://docs.snowflake.com/en/sql-reference/functions/NAME; `functions.sql` has the macros, whose
-names begin with `sf_`.
+A function that is not listed is refused. Each is documented at
+https://docs.snowflake.com/en/sql-reference/functions/NAME. Names that begin with `sf_` are macros
+in `functions.sql`.
 """
 
 from dataclasses import dataclass
@@ -25,13 +25,14 @@ class Function:
     """A function of Snowflake.
 
     Attributes:
-        takes: A letter for each argument, followed by "?" if it and those after it may be left
-            out, or by "+" if there may be more like it: t(ext), n(umber), i(nteger), b(oolean),
-            m(oment: a date or a timestamp), v(ariant), a(ny type), c(ommon: any type, the same
-            for all of these), u(nit of time), l(iteral).
-        gives: The type of its result; "same" as its first argument, or "common" to all of its
-            `c` arguments.
-        becomes: DuckDB's function, or what writes it. The same name if it is empty.
+        takes: A letter for each argument: t(ext), n(umber), i(nteger), b(oolean), m(oment: a date
+            or a timestamp), v(ariant), a(ny type), c(ommon: any type, the same for all of these),
+            u(nit of time), l(iteral). After a letter, "?" makes it and all later ones optional,
+            and "+" allows more of it.
+        gives: The type of its result; "same" for that of the first argument, "common" for that of
+            all `c` arguments.
+        becomes: The name of DuckDB's function, or a function that writes the call; if empty, the
+            same name.
     """
 
     takes: str
@@ -40,21 +41,21 @@ class Function:
 
     @property
     def letters(self) -> str:
-        """Its arguments, without what says how many there may be."""
+        """The letters of its arguments, without "?" and "+"."""
         return self.takes.replace("?", "").replace("+", "")
 
     def letter(self, position: int) -> str:
-        """Return the letter of an argument."""
+        """Return the letter of an argument by its position, from 0."""
         return self.letters[min(position, len(self.letters) - 1)]
 
     def accepts(self, count: int) -> bool:
-        """Return whether it can have so many arguments."""
+        """Return whether it accepts a number of arguments."""
         needed, optional, _ = self.takes.partition("?")
         least = len(needed.replace("+", "")) - bool(optional)
         return least <= count and (count <= len(self.letters) or "+" in self.takes)
 
     def write(self, name: str, arguments: list[exp.Expr]) -> exp.Expr:
-        """Return a call of it in DuckDB's dialect."""
+        """Return a call of the function in DuckDB's dialect."""
         if callable(self.becomes):
             return self.becomes(arguments)
         return call(self.becomes or name.lower(), *arguments)
@@ -153,7 +154,7 @@ FUNCTIONS: dict[str, Function] = {
     "AS_INTEGER": Function("v", INT, writers.as_type("hugeint", "INTEGER")),
     "AS_BOOLEAN": Function("v", BOOL, writers.as_type("boolean", "BOOLEAN")),
     "GET": Function("va", VARIANT, "sf_get"),
-    "GET_PATH": Function("vl", VARIANT),  # a path, before it is written
+    "GET_PATH": Function("vl", VARIANT),  # written by `calls.get_path`
     "OBJECT_KEYS": Function("v", ARRAY, "sf_keys"),
     "OBJECT_CONSTRUCT": Function("v+", OBJECT, writers.object_construct),
     "ARRAY_CONSTRUCT": Function("v+", ARRAY, writers.array_construct),
@@ -227,7 +228,8 @@ FUNCTIONS: dict[str, Function] = {
     "TIMESTAMP_NTZ_FROM_PARTS": Function("iiiiii", MOMENT, writers.timestamp_from_parts),
 }
 
-# The time of the run. https://docs.snowflake.com/en/sql-reference/functions-context
+# Functions that return the time of the run.
+# https://docs.snowflake.com/en/sql-reference/functions-context
 NOW_FUNCTIONS = {
     **dict.fromkeys(("CURRENT_TIMESTAMP", "GETDATE", "LOCALTIMESTAMP", "SYSTIMESTAMP"), ZONED),
     "SYSDATE": MOMENT,
@@ -237,7 +239,8 @@ NOW_FUNCTIONS = {
     "LOCALTIME": TIME,
 }
 
-# What windows have beside aggregates. https://docs.snowflake.com/en/sql-reference/functions-window
+# Window functions other than aggregates.
+# https://docs.snowflake.com/en/sql-reference/functions-window
 WINDOW_FUNCTIONS: dict[str, Function] = {
     "ROW_NUMBER": Function("", INT),
     "RANK": Function("", INT),
@@ -286,7 +289,7 @@ AGGREGATE_TYPES: dict[str, Gives] = {
 
 
 def gives(node: exp.Expr, name: str) -> Gives:
-    """Return the type of a called function's result; unknown if it is not translated."""
+    """Return the result type of a called function; unknown if the function is not supported."""
     if isinstance(node, exp.AnonymousAggFunc):
         given = AGGREGATE_TYPES[name]
         if given != "number":
@@ -311,7 +314,7 @@ def gives(node: exp.Expr, name: str) -> Gives:
 
 
 def common_values(node: exp.Expr, name: str) -> list[exp.Expr]:
-    """Return the arguments that the type of a call comes from."""
+    """Return the arguments that determine the result type of a call."""
     arguments: list[exp.Expr] = node.expressions
     if name == "DECODE":
         found = arguments[2::2]

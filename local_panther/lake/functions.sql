@@ -1,9 +1,9 @@
--- What functions of Snowflake mean, as macros of DuckDB. Each is what Snowflake documents at
--- https://docs.snowflake.com/en/sql-reference/functions/NAME; tests/lake/expressions.py has the
--- values. A VARIANT is JSON here, an ARRAY and an OBJECT too.
+-- Functions of Snowflake as macros of DuckDB. Each does what Snowflake documents at
+-- https://docs.snowflake.com/en/sql-reference/functions/NAME; tests/lake/expressions.py has
+-- expected values. VARIANT, ARRAY and OBJECT are JSON here.
 
--- VARIANT: what it holds.
--- An instance stores no null inside a record, so that a path to one leads nowhere.
+-- VARIANT: access to its value.
+-- An instance drops nulls from records, so the path to a null is NULL, as if it did not exist.
 CREATE MACRO sf_path(v, path) AS nullif(json_extract(v, path), 'null'::JSON);
 CREATE MACRO sf_text(v) AS v ->> '$';
 CREATE MACRO sf_get(v, key) AS CASE json_type(v)
@@ -86,7 +86,7 @@ CREATE MACRO sf_epoch(n) AS CASE
   ELSE make_timestamp(CAST(n // 1000 AS BIGINT)) END;
 CREATE MACRO sf_seconds(n) AS make_timestamp(CAST(round(CAST(n AS DOUBLE) * 1000000) AS BIGINT));
 CREATE MACRO sf_scaled(n, scale) AS make_timestamp(CAST(round(n * power(10, 6 - scale)) AS BIGINT));
--- A time without a zone keeps the clock of its text, whatever the offset says.
+-- A timestamp without a zone keeps the local time of its text; the offset is ignored.
 CREATE MACRO sf_clock(t) AS
   regexp_replace(t, '(:[0-9]{2}(?:\.[0-9]+)?)\s*(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)$', '\1');
 CREATE MACRO sf_timestamp(t) AS CASE WHEN regexp_full_match(t, '-?[0-9]+')
@@ -136,7 +136,7 @@ CREATE MACRO sf_regexp_count(t, p) AS len(regexp_extract_all(t, p)),
 CREATE MACRO sf_base64_encode(t) AS base64(encode(t));
 CREATE MACRO sf_base64_decode(t) AS decode(from_base64(t));
 
--- Numbers: half is rounded away from zero, and nothing is divided by zero.
+-- Numbers: halves are rounded away from zero, and a division by zero is an error.
 CREATE MACRO sf_div(a, b) AS CASE WHEN b = 0 THEN CAST(error('Division by zero') AS DOUBLE) ELSE a / b END;
 CREATE MACRO sf_div0(a, b) AS CASE WHEN a IS NULL THEN NULL WHEN b = 0 THEN 0 ELSE a / b END;
 CREATE MACRO sf_div0null(a, b) AS

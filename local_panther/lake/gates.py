@@ -1,9 +1,10 @@
-"""Gates of scheduled queries, and which of them can only be passed by calls that failed.
+"""Builds the gates of scheduled queries, and proves which of them only failed calls can pass.
 
-Such a gate is asked of the failed calls alone, and all the others wait unread until it is passed.
-That a call without an error cannot matter is proved from the query's text: every part between the
-log and some part of the gate makes rows of one row each, and with NULL for the error code and the
-error message a condition on the way is false, whatever else is in the record.
+A gate is a cheap query that must have a row before the scheduled query can have one. If only failed
+calls can pass a gate, it is run over those alone, and all other records stay unread until it is
+passed. The proof comes from the text of the query: every part between the log and some part of the
+gate makes each of its rows from one row, and with NULL for error code and error message, a
+condition on the way is not true, whatever else is in the record.
 """
 
 import math
@@ -22,6 +23,7 @@ from local_panther.lake.needs import WITH, gate_of, needs_of
 from local_panther.lake.session import begin
 from local_panther.lake.windows import Gate, Needs
 
+# Parts of a SELECT that makes each of its rows from one row
 OF_ONE_ROW = ("kind", "hint", "expressions", "from", "from_", "where", "distinct")
 NO_ERROR: Mapping[str, exp.Expr] = {
     name: exp.cast(exp.null(), "text") for name in ("errorcode", "errormessage")
@@ -31,11 +33,11 @@ TABLE = LAKE_TABLE.rpartition(".")[2]
 
 
 def gate_for(query: exp.Expr, needs: Needs) -> Gate:
-    """Return the gate of a query, if possible one that only calls with an error can pass.
+    """Return the gate of a query, preferably one that only calls with an error can pass.
 
     Args:
-        query: From `parse_sql`.
-        needs: Those of its rows, among them a gate.
+        query: A result of `parse_sql`.
+        needs: The needs of its rows, with the name of a gate.
     """
     names = [cte.alias.lower() for cte in query.args[WITH].expressions]
     earlier = names[: names.index(needs.gate) + 1]
@@ -55,7 +57,7 @@ def gate_for(query: exp.Expr, needs: Needs) -> Gate:
 
 
 class _Proof:
-    """What follows for a gate from a record's having no error."""
+    """A proof that records without an error cannot change whether a gate has a row."""
 
     def __init__(self, gate: exp.Expr, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
@@ -64,11 +66,11 @@ class _Proof:
         self._reads = {name: self._read_by(part) for name, part in self._parts.items()}
 
     def spares_successes(self) -> bool:
-        """Return whether such a record changes nothing."""
+        """Return whether a record without an error changes nothing."""
         return any(self._is_strait(name) for name in self._parts)
 
     def _read_by(self, part: exp.Expr) -> set[str]:
-        """Return the names of what a part reads, TABLE for the log."""
+        """Return the names of the tables that a part reads, TABLE for the log."""
         return {
             TABLE if _is_log(table) else table.name
             for table in part.find_all(exp.Table)
@@ -76,7 +78,7 @@ class _Proof:
         }
 
     def _is_strait(self, name: str) -> bool:
-        """Return whether all records come through a part, and none without an error does."""
+        """Return whether all records must pass through a part that stops those without an error."""
         chain = list(self._chain(name))
         if not chain or chain[-1] != TABLE:
             return False
@@ -85,7 +87,7 @@ class _Proof:
         return not any(self._reads[other] & inside for other in others) and self._stops(chain)
 
     def _chain(self, name: str) -> Iterator[str]:
-        """Yield a part, what it reads, and so on, as long as each makes rows of one row."""
+        """Yield a part, the part that it reads, and so on, while each maps rows one by one."""
         while name in self._parts:
             yield name
             source = _source_of(self._parts[name])
@@ -98,7 +100,7 @@ class _Proof:
         yield name
 
     def _stops(self, chain: list[str]) -> bool:
-        """Return whether a condition on the way is false for a record without an error."""
+        """Return whether some condition in the chain rejects every record without an error."""
         known: Mapping[str, exp.Expr] = NO_ERROR
         for name in reversed(chain[:-1]):
             select = self._parts[name]
@@ -121,7 +123,7 @@ class _Proof:
         return exp.convert(value) if isinstance(value, bool) else None
 
     def _value(self, expression: exp.Expr, known: Mapping[str, exp.Expr]) -> Any:
-        """Return what an expression is if some columns are known; UNKNOWN if others decide."""
+        """Return the value of an expression, given some columns; UNKNOWN if it needs others."""
         root = exp.Paren(this=expression.copy())
         for column in list(root.find_all(exp.Column)):
             if column.name.lower() in known:
@@ -131,7 +133,7 @@ class _Proof:
         return self._evaluated(root)
 
     def _decide(self, case: exp.Case) -> None:
-        """Leave out what is not reached in a CASE."""
+        """Simplify a CASE: drop branches that cannot be reached."""
         if case.this is not None:
             return
         branches = list(case.args["ifs"])
@@ -157,7 +159,7 @@ class _Proof:
 
 
 def _source_of(part: exp.Expr) -> exp.Expr | None:
-    """Return the only source of a part that makes each row of one row; None for any other part."""
+    """Return the only source of a part that makes each row from one row; None for other parts."""
     if not isinstance(part, exp.Select) or len(found := sources(part)) != 1:
         return None
     has_more = any(value for name, value in part.args.items() if name not in OF_ONE_ROW)

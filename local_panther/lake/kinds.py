@@ -1,7 +1,7 @@
-"""Types of Snowflake: what an expression is before it becomes DuckDB's.
+"""The Snowflake types of expressions, before they are translated to DuckDB.
 
-sqlglot's optimizer carries the types of the lake's columns through CTEs and subqueries; what a
-function returns comes from `local_panther.lake.functions`.
+sqlglot's optimizer propagates the types of the lake's columns through CTEs and subqueries. The
+result types of functions come from `local_panther.lake.functions`.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ Type = exp.DType
 
 
 class Kind(Enum):
-    """A family of types whose values are treated alike."""
+    """A family of types whose values are treated the same way."""
 
     TEXT = "text"
     FIXED = "number"
@@ -49,7 +49,7 @@ KINDS = {
     **dict.fromkeys((Type.VARIANT, Type.OBJECT, Type.ARRAY, Type.JSON, Type.STRUCT), Kind.VARIANT),
 }
 
-# Types of the lake's columns: DuckDB's name to Snowflake's.
+# Types of the lake's columns: Snowflake's name by DuckDB's.
 SNOWFLAKE_TYPES = {
     "VARCHAR": "VARCHAR",
     "JSON": "VARIANT",
@@ -69,13 +69,13 @@ def kind_of(node: exp.Expr | None) -> Kind:
 
 
 def typed(node: exp.Expr, like: Type | exp.Expr) -> exp.Expr:
-    """Return an expression with a type, or with that of another one."""
+    """Set the type of an expression, given as a type or as another expression; return it."""
     node.type = like.type if isinstance(like, exp.Expr) else like
     return node
 
 
 def common_type(values: Iterable[exp.Expr]) -> Type:
-    """Return the type that values of several types become where they meet, as in COALESCE."""
+    """Return the common type of several values, as in COALESCE."""
     types: list[Type] = [value.type.this for value in values if value.type]
     known = [kind for kind in types if kind not in (Type.NULL, Type.UNKNOWN)]
     kinds = {KINDS.get(kind, Kind.UNKNOWN) for kind in known}
@@ -90,7 +90,7 @@ def common_type(values: Iterable[exp.Expr]) -> Type:
 
 
 def scale_of(node: exp.Expr) -> int:
-    """Return how many digits a fixed-point number has behind its point."""
+    """Return the number of decimal places of a fixed-point number."""
     node = node.unnest()
     if isinstance(node, exp.Neg):
         return scale_of(node.this)
@@ -101,11 +101,11 @@ def scale_of(node: exp.Expr) -> int:
 
 
 def metadata(returns: Returns, values: Callable[[exp.Expr], Sequence[exp.Expr]]) -> dict[Any, Any]:
-    """Return how sqlglot annotates expressions here.
+    """Return the rules by which sqlglot annotates expressions with types.
 
     Args:
-        returns: What a called function gives.
-        values: The arguments of a called function that a "common" type comes from.
+        returns: Returns the result type of a called function.
+        values: Returns the arguments that determine a "common" type.
     """
 
     def call(self: Any, node: exp.Expr) -> Any:

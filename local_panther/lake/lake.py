@@ -1,4 +1,4 @@
-"""CloudTrail in DuckDB, under the lake's table names and column shapes."""
+"""Stores CloudTrail in DuckDB, with the lake's table names and column types, and queries it."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ from local_panther.lake.columns import (
 )
 from local_panther.lake.lines import line_of, repaired
 from local_panther.lake.reach import Reach
-from local_panther.lake.session import NOW, begin, check_path, quoted
+from local_panther.lake.session import NOW, THREADS, begin, check_path, quoted
 from local_panther.lake.unread import UnreadLines
 from local_panther.lake.waiting import Queries
 from local_panther.lake.windows import Gate
@@ -38,27 +38,26 @@ else:
     duckdb = LazyModule("duckdb")
 
 DATABASE = "panther_logs.duckdb"
-BATCH_RECORDS = 5000  # that wait for one insert, which has a cost of its own
+BATCH_RECORDS = 5000  # records per insert, as each insert has a fixed cost
 BATCH_BYTES = 8 * 1024 * 1024
-LINE_BYTES = 256 * 1024  # that DuckDB reserves for a line, unless one is longer
-MEMORY_LIMIT = "600MB"  # beyond it DuckDB uses the disk
-THREADS = 2  # each needs memory of its own
+LINE_BYTES = 256 * 1024  # bytes that DuckDB reserves for a line, unless one is longer
+STORE_MEMORY_LIMIT = "600MB"  # more than `session.MEMORY_LIMIT`: it stores and queries
 QUERY_SECONDS = 60.0
-MAX_ROWS = 100_000  # of one query, that Python takes in
+MAX_ROWS = 100_000  # most rows that Python accepts from a query
 MAX_REASONS = 3
 MAX_REASON = 200  # characters
 EVENT_ID = re.compile(rb'"eventID" ?: ?"([^"\\]{1,100})"')
-FORGET_BYTES = 32 * 1024 * 1024  # stored at least between two looks at what can go
+FORGET_BYTES = 32 * 1024 * 1024  # at least so much is stored before old records are dropped again
 TIDY_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class QueryFailed:
-    """What a query ended with in place of rows.
+    """The error of a query.
 
     Attributes:
-        message: Why.
-        timed_out: True if it took too long.
+        message: The reason.
+        timed_out: True if the query took too long.
     """
 
     message: str
@@ -66,33 +65,34 @@ class QueryFailed:
 
 
 class TooManyRowsError(Exception):
-    """A query returned more rows than are taken in."""
+    """A query returned more than MAX_ROWS rows."""
 
 
 class Lake:
     """The table `panther_logs.public.aws_cloudtrail`; a context manager that drops it.
 
     Attributes:
-        added_bytes: Of all records that were ever stored, as JSON.
+        added_bytes: JSON bytes of all records ever stored.
         refused: Number of records that could not be stored.
-        reasons: Why, with the eventID of a record, for the first MAX_REASONS times.
+        reasons: The first MAX_REASONS reasons for that, each with the eventID of a record.
     """
 
     def __init__(
         self, databases: Path | None = None, columns: Collection[str] | None = None
     ) -> None:
-        """Start with an empty table; the database itself is made when it is first needed.
+        """Start with an empty table; the database itself is created when it is first needed.
 
         Args:
-            databases: A folder for the database, which stays; by default it goes with the lake.
-            columns: The only ones that the table has, beside p_event_time; None for all.
+            databases: A folder for the database, which is kept; by default the database is in a
+                temporary folder and is deleted when the lake is closed.
+            columns: The columns of the table besides p_event_time; None for all.
         """
         self._columns = None if columns is None else {*columns, TIME}
         self._insertion = insert_lines(self._columns)
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
-        self._stored_bytes = 0  # since the last look at what can go
-        self._kept_bytes = 0  # of what was kept then
+        self._stored_bytes = 0  # bytes stored since old records were last dropped
+        self._kept_bytes = 0  # bytes that were kept then
         self._folder = TemporaryFolder("local-panther-lake-")
         self._databases = databases or self._folder.path
         self._is_kept = databases is not None
@@ -104,11 +104,11 @@ class Lake:
             raise
         self._batch = self._folder.path / "batch.ndjson"
         self._unread = UnreadLines(self._folder.path)
-        self._failed: list[bytes] = []  # that wait for a gate
-        self._failed_bytes = 0  # since the last look at which can go
-        self._has_failed = False  # once one was added
+        self._failed: list[bytes] = []  # failed calls that are not stored for gates yet
+        self._failed_bytes = 0  # bytes of failed calls since old ones were last dropped
+        self._has_failed = False  # True once a failed call was added
         self._queries = Queries()
-        self._lacks_failed = False  # of those that a gate has to see
+        self._lacks_failed = False  # True if a failed call could not be stored for gates
         self.added_bytes = 0
         self.refused = 0
         self.reasons: list[str] = []
@@ -122,15 +122,15 @@ class Lake:
         self.close()
 
     def close(self) -> None:
-        """Close the database and remove its files, but for one that stays."""
+        """Close the database and remove its files, except those in a folder that is kept."""
         if "_connection" in vars(self):
             self._queries.close(self._connection)
         self._folder.cleanup()
 
     def rest(self) -> None:
-        """Store what waits to be read and close the database until it is needed again.
+        """Store the waiting records and close the database until it is needed again.
 
-        Then this process has no threads of DuckDB, and can be forked.
+        After that, this process has no threads of DuckDB and can be forked.
         """
         self._flush_waiting()
         if "_connection" in vars(self):
@@ -139,10 +139,10 @@ class Lake:
             del self.__dict__["_connection"]
 
     def move(self, databases: Path) -> None:
-        """Go on in a copy of the database, as a forked process has to.
+        """Continue with a copy of the database, as a forked process must.
 
         Args:
-            databases: A folder for the copy, which stays.
+            databases: A folder for the copy, which is kept.
         """
         file = self._databases / DATABASE
         if file.exists():
@@ -154,16 +154,16 @@ class Lake:
     def _connection(self) -> "duckdb.DuckDBPyConnection":
         """The database: its threads must start after all workers have been forked."""
         connection = duckdb.connect()
-        # In a file, as what is in memory only counts towards the limit for good.
+        # Use a file: memory of an in-memory database is never released from the limit.
         is_new = not (self._databases / DATABASE).exists()
         connection.execute(f"ATTACH {quoted(self._databases / DATABASE)} AS panther_logs")
         begin(connection)
-        if self._databases == self._folder.path:  # it goes: closing need not write it out
+        if self._databases == self._folder.path:  # deleted anyway, so do not write it on closing
             connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         connection.execute(f"SET threads = {THREADS}")
-        connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+        connection.execute(f"SET memory_limit = '{STORE_MEMORY_LIMIT}'")
         connection.execute(f"SET temp_directory = {quoted(self._folder.path)}")
-        # Queries come with the content: they read the lake and nothing else.
+        # Queries come from content, so they may read the lake and nothing else.
         allowed = f"[{quoted(self._folder.path)}, {quoted(self._databases)}]"
         connection.execute(f"SET allowed_directories = {allowed}")
         connection.execute("SET enable_external_access = false")
@@ -171,7 +171,7 @@ class Lake:
             connection.execute("CREATE SCHEMA panther_logs.public")
             create = create_table(self._columns)
             connection.execute(create)
-            if not self._is_kept:  # for people to read, who ask no gates
+            if not self._is_kept:  # a kept database is for people, who use no gates
                 connection.execute(create.replace(LAKE_TABLE, FAILED_TABLE))
         return connection
 
@@ -193,9 +193,9 @@ class Lake:
         Args:
             record: The record.
             arrival: When it arrived, in seconds since 1970; when it happened if omitted.
-            needed: Called now and then for what must stay; everything else can go.
-            unread: Leave it unread until a query other than a gate is run. All records before the
-                first query must be added alike.
+            needed: Called from time to time for the records that must stay; others may be dropped.
+            unread: Leave the record unread until a query other than a gate is run. It must be the
+                same for all records before the first query.
         """
         line = line_of(record, arrival)
         if unread:
@@ -206,7 +206,7 @@ class Lake:
         self.added_bytes += len(line)
         if len(self._waiting) >= BATCH_RECORDS or self._waiting_bytes > BATCH_BYTES:
             self._flush()
-        # Copying what stays costs as much as storing it: not before there is as much that is new.
+        # Copying what stays costs as much as storing it, so wait until as much has been added.
         if self._can_forget(FORGET_BYTES):
             self._forget(needed())
 
@@ -232,7 +232,7 @@ class Lake:
                 self._failed_bytes = 0
 
     def tidy(self, needed: Callable[[], Reach]) -> None:
-        """Forget sooner what is not needed, as each query from now on would look at it."""
+        """Drop unneeded records with a lower threshold, because queries would scan them."""
         self._flush_waiting()
         if self._can_forget(TIDY_BYTES):
             self._forget(needed())
@@ -241,7 +241,7 @@ class Lake:
         return self._stored_bytes >= max(least, self._kept_bytes)
 
     def _forget(self, reach: Reach) -> None:
-        """Copy what can still be asked for into a new table, and drop the old one."""
+        """Copy the records that queries can still see into a new table, and drop the old one."""
         stored, self._stored_bytes = self._kept_bytes + self._stored_bytes, 0
         self._kept_bytes = stored
         if reach.horizon == -math.inf:
@@ -262,7 +262,7 @@ class Lake:
                 f"CREATE OR REPLACE TABLE {LAKE_TABLE}_kept AS "
                 f"SELECT * FROM {LAKE_TABLE} WHERE {condition}"
             )
-        except duckdb.Error as error:  # as on a full disk: then everything stays
+        except duckdb.Error as error:  # for example a full disk; then all records stay
             logging.debug("nothing forgotten: %s", error)
             return
         self._connection.execute(f"DROP TABLE {LAKE_TABLE}")
@@ -279,7 +279,7 @@ class Lake:
 
         Args:
             gate: The gate.
-            times: What `$now` stands for, in seconds since 1970.
+            times: Times of the runs (`$now`), in seconds since 1970.
         """
         if not gate.of_failures:
             self._flush()
@@ -291,20 +291,20 @@ class Lake:
         return {time for time, rows in self._runs(gate.sql, times).items() if rows}
 
     def try_out(self, sql: str, time: float) -> list[dict[str, Any]] | QueryFailed:
-        """Run a query over what is read so far, for what is wrong with it."""
+        """Run a query over the records stored so far, to find its errors."""
         return self._runs(sql, [time])[time]
 
     def runs(
         self, sql: str, times: Sequence[float]
     ) -> dict[float, list[dict[str, Any]] | QueryFailed]:
-        """Run a query as of several times; DuckDB takes little longer for many than for one.
+        """Run a query as of several times at once, which takes little longer than for one.
 
         Args:
-            sql: As `transpile_sql` writes it.
-            times: What `$now` stands for, in seconds since 1970.
+            sql: A result of `transpile_sql`.
+            times: Times of the runs (`$now`), in seconds since 1970.
 
         Returns:
-            The rows of each run, or what it failed with.
+            The rows, or the error, of each run.
         """
         if times:
             self._flush()
@@ -317,7 +317,7 @@ class Lake:
             try:
                 return self._together(sql, times)
             except (duckdb.Error, TooManyRowsError) as error:
-                logging.debug("one by one: %s", error)  # not every query can be a lateral join
+                logging.debug("one by one: %s", error)  # some queries cannot be a lateral join
         return {time: self._alone(sql, time) for time in times}
 
     def _together(
@@ -351,13 +351,13 @@ class Lake:
         """Run a query and return its rows by column name, as the JSON that an instance returns.
 
         Args:
-            sql: As `transpile_sql` writes it.
-            now: What `$now` stands for, in seconds since 1970.
-            values: What other names after `$` stand for.
+            sql: A result of `transpile_sql`.
+            now: The time of the run (`$now`), in seconds since 1970.
+            values: Values of its other parameters (`$name`), by name.
 
         Raises:
             duckdb.Error: The query cannot be run.
-            TooManyRowsError: It has more rows than are taken.
+            TooManyRowsError: It has more than MAX_ROWS rows.
         """
         self._flush()
         return self._query(sql, now, values)
@@ -400,20 +400,20 @@ class Lake:
             self._store(failed, FAILED_TABLE)
 
     def _store(self, lines: list[bytes], table: str = LAKE_TABLE) -> None:
-        """Store lines, and note what cannot be stored."""
+        """Store lines, and note those that cannot be stored."""
         try:
             self._insert(lines, table)
-        except (duckdb.ProgrammingError, duckdb.DataError):  # not of the disk or memory
+        except (duckdb.ProgrammingError, duckdb.DataError):  # caused by records, not disk or memory
             self._insert_halves([repaired(line) for line in lines], table)
         except (duckdb.Error, OSError) as error:
             self._refuse(lines, error, table)
 
     def _insert_halves(self, lines: list[bytes], table: str) -> None:
-        """Insert what can be inserted: one bad record costs a few inserts, and only itself."""
+        """Insert all valid lines by bisection: a bad record costs a few inserts and only itself."""
         try:
             self._insert(lines, table)
         except (duckdb.Error, OSError) as error:
-            # A full disk refuses what it would refuse in halves, too.
+            # A full disk would also refuse the halves.
             is_of_records = isinstance(error, (duckdb.ProgrammingError, duckdb.DataError))
             if len(lines) == 1 or not is_of_records:
                 self._refuse(lines, error, table)
@@ -423,7 +423,7 @@ class Lake:
             self._insert_halves(lines[middle:], table)
 
     def _refuse(self, lines: list[bytes], error: Exception, table: str) -> None:
-        if table == FAILED_TABLE:  # the log gets the same lines, and counts them
+        if table == FAILED_TABLE:  # the same lines are counted when the log gets them
             self._lacks_failed = True
             return
         self.refused += len(lines)
@@ -434,7 +434,7 @@ class Lake:
             self.reasons.append(f"{place}: {one_line(error)[:MAX_REASON]}")
 
     def _insert(self, lines: list[bytes], table: str) -> None:
-        # By way of a file, which DuckDB reads faster than a parameter.
+        # DuckDB reads a file faster than a parameter.
         self._batch.write_bytes(b"\n".join(lines))
         room = max(LINE_BYTES, *map(len, lines)) + 1
         statement = self._insertion.replace(LAKE_TABLE, table)
@@ -442,7 +442,7 @@ class Lake:
 
 
 def json_value(value: Any) -> Any:
-    """Return a VARIANT of DuckDB, which is text, as what it holds."""
+    """Return the value of a VARIANT, which DuckDB returns as JSON text."""
     try:
         return json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
@@ -450,7 +450,7 @@ def json_value(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return a value of DuckDB as the JSON that an instance returns."""
+    """Return a value of DuckDB as JSON data, in the form that an instance returns."""
     if isinstance(value, datetime):
         return value.isoformat(" ", "milliseconds")
     if isinstance(value, Decimal):

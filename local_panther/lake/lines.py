@@ -1,4 +1,4 @@
-"""Records as the lines that DuckDB reads."""
+"""Formats records as the lines of JSON that DuckDB reads."""
 
 import json
 import re
@@ -7,15 +7,15 @@ from typing import Any
 from local_panther.records.model import Record
 from local_panther.records.panther_fields import normalised_time
 
-# DuckDB takes 2,048 values of a column at a time, which must fit into memory together. CloudTrail
-# itself leaves out what is longer than 100 KB in a record:
+# DuckDB processes 2,048 values of a column at a time, which must fit into memory together.
+# CloudTrail itself omits fields that are longer than 100 KB:
 # https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
-LARGE_BYTES = 64 * 1024  # of a record, from which on its texts are shortened
-MAX_TEXT = 4096  # characters of one text in a large record
-MAX_TEXTS = 32 * 1024  # characters of all its texts: what comes after them is empty
+LARGE_BYTES = 64 * 1024  # strings of records above this size are shortened
+MAX_TEXT = 4096  # characters of one string in a large record
+MAX_TEXTS = 32 * 1024  # characters of all its strings; later ones are dropped
 
-# Each escape of a text in JSON, so that a backslash which is itself escaped begins none: whole
-# pairs of half characters, single ones, NUL, all others.
+# All escapes in a JSON string: surrogate pairs, lone surrogates, NUL, and any other. All must be
+# matched, so that an escaped backslash is not taken for the beginning of an escape.
 ESCAPES = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|(?P<unstorable>\\u(?:[dD][89a-fA-F][0-9a-fA-F]{2}|0000))"
@@ -26,7 +26,7 @@ ESCAPES = re.compile(
 def line_of(record: Record, arrival: float | None) -> bytes:
     """Return a record `r`, its p_ fields `p` and its arrival `a` as one line of JSON.
 
-    Of a record that was read without the fields that Panther adds, `p` is its time alone.
+    If the record was read without the fields that Panther adds, `p` has only its time.
     """
     parsed = normalised_time(record.time if arrival is None else arrival).encode()
     raw = record.raw if len(record.raw) <= LARGE_BYTES else _shortened(record.raw)
@@ -35,10 +35,10 @@ def line_of(record: Record, arrival: float | None) -> bytes:
 
 
 def repaired(line: bytes) -> bytes:
-    """Return a line without what JSON can hold and DuckDB cannot: half characters, NUL.
+    """Return a line with "?" for characters that JSON allows and DuckDB does not.
 
-    A record must not be able to hide from the queries by one such character in any of its texts.
-    Numbers and all other texts stay as they are written.
+    These are lone surrogates and NUL. A record must not be able to hide from queries by such a
+    character in one of its strings. Everything else stays as written.
     """
     if b"\\u" not in line:
         return line
@@ -63,6 +63,6 @@ def _shortened(raw: bytes) -> bytes:
         room -= len(str(text))
         return text
 
-    # The largest fields last, so that they are what is cut off.
+    # The largest fields come last, so that they are cut off first.
     fields = sorted(record.items(), key=lambda field: len(str(field[1])))
     return json.dumps({name: shorten(value) for name, value in fields}).encode()

@@ -1,4 +1,4 @@
-"""Panther's time macros, as conditions in Snowflake's dialect; `$now` is the time of the run.
+"""Expands Panther's time macros to Snowflake conditions, in which `$now` is the time of the run.
 
 https://docs.panther.com/search/data-explorer#macros
 """
@@ -18,10 +18,10 @@ OFFSET = re.compile(
 
 
 def expand_macros(query: exp.Expr, reach: str | None = None) -> None:
-    """Replace the time macros of a query by what they mean.
+    """Replace the time macros of a query by conditions.
 
     Args:
-        query: From `parse_sql`; it is changed.
+        query: A result of `parse_sql`; it is changed.
         reach: A length of time, such as '3 h', that replaces the one in every p_occurs_since.
 
     Raises:
@@ -34,12 +34,12 @@ def expand_macros(query: exp.Expr, reach: str | None = None) -> None:
             if reach and name == "p_occurs_since" and arguments:
                 arguments = [exp.Literal.string(reach), *arguments[1:]]
             if len(arguments) < LEAST[name]:
-                raise FieldError(f"{macro.sql()} needs {LEAST[name]} arguments")
+                raise FieldError(f"{macro.sql()} needs at least {LEAST[name]} argument(s)")
             macro.replace(exp.paren(MACROS[name](arguments), copy=False))
 
 
 def now() -> exp.Expr:
-    """Return the time of the run."""
+    """Return an expression for the time of the run."""
     return exp.cast(exp.Placeholder(this="now"), "timestamp")
 
 
@@ -93,7 +93,7 @@ LEAST = {
 
 
 def _seconds(argument: exp.Expr) -> float:
-    """Return the length of an offset such as '3 h', in seconds; a bare number counts seconds."""
+    """Return the length of an offset such as '3 h' in seconds; a bare number means seconds."""
     found = OFFSET.fullmatch(argument.name)
     if found:
         return int(found[1]) * UNIT_SECONDS[found[2][0].lower()]
@@ -103,7 +103,7 @@ def _seconds(argument: exp.Expr) -> float:
 
 
 def _column(rest: list[exp.Expr]) -> exp.Column:
-    """Return the time column of a macro: its last two arguments name the table and the column."""
+    """Return the time column of a macro, from its last two arguments: table and column."""
     given = [None if isinstance(part, exp.Null) else part.name for part in rest]
     alias, column = (*given, None, None)[:2]
     return exp.column(column or TIME_COLUMN, table=alias)

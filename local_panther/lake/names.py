@@ -1,7 +1,7 @@
-"""Names in a query: its tables, its columns, and the spelling of both.
+"""Resolves the names of tables and columns in a query, and their types.
 
-Snowflake does not distinguish the case of names that are not quoted, and neither does DuckDB. Here
-each name is written as the lake writes it, or else as the query writes it first.
+Neither Snowflake nor DuckDB distinguishes the case of unquoted names. Here each name gets the
+spelling of the lake, or else that of its first use in the query.
 """
 
 import difflib
@@ -39,13 +39,13 @@ Tables = Mapping[str, Mapping[str, Columns]]  # columns by database and table
 
 
 def line_of(node: exp.Expr) -> int | None:
-    """Return the line that a part of a query begins at, as far as its names say."""
+    """Return the first line of a part of a query, by its names; None if they have no line."""
     lines = [part.meta["line"] for part in node.walk() if "line" in part.meta]
     return min(lines, default=None)
 
 
 def name_tables(query: exp.Expr, tables: Tables, database: str = DEFAULT_DATABASE) -> None:
-    """Write out the database of each table, and refuse what is not a table of the lake.
+    """Add the database to the name of each table, and refuse tables that the lake does not have.
 
     Raises:
         FieldError: A table does not exist.
@@ -60,7 +60,7 @@ def name_tables(query: exp.Expr, tables: Tables, database: str = DEFAULT_DATABAS
             table.set("this", exp.to_identifier(name))
             continue
         catalog, schema = table.catalog.lower(), table.db.lower()
-        if not catalog and schema in tables:  # panther_logs.aws_cloudtrail
+        if not catalog and schema in tables:  # database.table, such as panther_logs.aws_cloudtrail
             catalog, schema = schema, ""
         catalog = catalog or database
         if schema not in ("", SCHEMA) or name not in tables.get(catalog, ()):
@@ -82,14 +82,14 @@ def _hint(name: str, tables: Tables) -> str:
 
 
 def resolved(query: exp.Query, tables: Tables) -> exp.Query:
-    """Return a query whose columns all name their table, and whose parts have types.
+    """Return a query in which every column has its table and every part its type.
 
     Args:
-        query: With the tables named in full, and without macros; it is changed.
-        tables: What the lake has.
+        query: A query with the full names of its tables and without macros; it is changed.
+        tables: The tables of the lake.
 
     Raises:
-        FieldError: A column does not exist, or could be one of several.
+        FieldError: A column does not exist or is ambiguous.
     """
     _spell(query, tables)
     schema = _schema(tables)
@@ -111,7 +111,7 @@ def resolved(query: exp.Query, tables: Tables) -> exp.Query:
         kind = FLATTEN_TYPES.get(column.name.lower())
         if kind and column.table.lower() in aliases:
             if column.name.lower() == "seq":
-                raise LineError(line_of(column), "SEQ of FLATTEN is not translated here")
+                raise LineError(line_of(column), "SEQ of FLATTEN is not supported here")
             wrapped = exp.Cast(this=column.copy(), to=exp.DataType.build(kind, dialect="snowflake"))
             wrapped.meta["flatten"] = True
             column.replace(wrapped)
@@ -129,7 +129,7 @@ def resolved(query: exp.Query, tables: Tables) -> exp.Query:
 
 
 def _spell(query: exp.Expr, tables: Tables) -> None:
-    """Write each name in one way."""
+    """Give each name one spelling."""
     spelling = {
         name.lower(): name
         for database, found in tables.items()
@@ -137,7 +137,7 @@ def _spell(query: exp.Expr, tables: Tables) -> None:
         for name in (database, table, *(column for column, _ in columns))
     }
     for name in query.find_all(exp.Identifier):
-        # The key of an object, and a step of a path, are as they are written.
+        # Keys of objects and steps of paths are case-sensitive and stay as written.
         if not isinstance(name.parent, (exp.PropertyEQ, exp.Dot)):
             name.set("this", spelling.setdefault(name.name.lower(), name.name))
 
@@ -174,7 +174,9 @@ def _unresolved(
     given = name[1].rpartition(".")[2]
     known = [column for columns in _used(query, tables) for column, _ in columns]
     if known.count(given) > 1:
-        return LineError(line, f"the column {given} could be that of more than one table: name it")
+        return LineError(
+            line, f"the column {given} is ambiguous: write its table or alias before it"
+        )
     by_lower = {column.lower(): column for column in (*known, *own)}
     near = difflib.get_close_matches(given.lower(), by_lower, n=1)
     meant = f": did you mean {by_lower[near[0]]}?" if near else ""
@@ -188,7 +190,7 @@ def _used(query: exp.Expr, tables: Tables) -> Iterable[Columns]:
 
 
 def _mark_lists(query: exp.Expr, tables: Tables) -> None:
-    """Mark the columns that are lists in DuckDB and not JSON."""
+    """Mark the columns that are lists, not JSON, in DuckDB."""
     for scope in traverse_scope(query):
         for column in scope.columns:
             source = scope.sources.get(column.table)
@@ -198,6 +200,6 @@ def _mark_lists(query: exp.Expr, tables: Tables) -> None:
 
 
 def similar_function(name: str) -> str:
-    """Return a question after a function that is translated and has a name like this one."""
+    """Return a hint with the supported function of the most similar name; "" if none is similar."""
     near = difflib.get_close_matches(name, FUNCTIONS, n=1, cutoff=0.8)
     return f": did you mean {near[0]}?" if near else ""

@@ -1,7 +1,7 @@
-"""What the rows of a query need: a window of CloudTrail and parts of it, which must not be empty.
+"""Finds what a query needs to have any rows: records in a window, and rows in some of its parts.
 
-A query that looks back briefly for what happened, and far for what is ordinary, need not be asked
-while nothing has happened.
+Many queries look for events in a short window and compare them with a long history. Such a query
+need not be run while the short window is empty.
 """
 
 import math
@@ -21,12 +21,12 @@ from local_panther.lake.windows import NOTHING_NEEDED, Needs
 
 SINCE = "p_occurs_since"
 WITH = "with_" if "with_" in exp.Select.arg_types else "with"
-# Of a part of a query, what can make rows of none, or what is not looked into
+# Parts of a SELECT that can add rows, or that are not analysed
 NOT_LOOKED_INTO = (WITH, "connect", "match", "pivots", "joins")
 BETWEEN_FUNCTION_AND_WINDOW = (exp.WithinGroup, exp.Filter, exp.IgnoreNulls, exp.RespectNulls)
-# Of GROUP BY, what can add a row of totals, which is there without any other
+# Parts of GROUP BY that can add a row of totals, even if there is no other row
 GROUPINGS = (exp.Tuple, exp.Rollup, exp.Cube, exp.GroupingSets)
-# Functions that make one value of those of one row
+# Functions that compute a value from one row
 OF_ONE_ROW = {*FUNCTIONS, *SPECIAL, *NOW_FUNCTIONS, SINCE.upper()}
 ADDED_COLUMNS = {name.lower() for name in f"{PANTHER_TEXT} {PANTHER_LISTS}".split()}
 TOTALS = ("rollup", "cube", "grouping_sets", "totals", "all")
@@ -35,13 +35,13 @@ TOTALS = ("rollup", "cube", "grouping_sets", "totals", "all")
 def needs_of(query: exp.Expr) -> Needs:
     """Return what the rows of a query need.
 
-    What is not understood needs nothing: such a query is asked always.
+    A query that is not understood needs nothing, so that it is always run.
 
     Args:
-        query: From `parse_sql`, with windows of event time only.
+        query: A result of `parse_sql`, with windows of event time only.
 
     Raises:
-        FieldError: The length of a window is not one.
+        FieldError: The length of a window is invalid.
     """
     with_ = query.args.get(WITH)
     ctes = list(with_.expressions) if with_ is not None else []
@@ -49,10 +49,10 @@ def needs_of(query: exp.Expr) -> Needs:
     if not has_clear_names or (with_ is not None and with_.args.get("recursive")):
         return NOTHING_NEEDED
     known: dict[str, Needs] = {}
-    for cte in ctes:  # each sees those before it
+    for cte in ctes:  # each can read those before it
         name = cte.alias.lower()
         known[name] = _needs(cte.this, known).and_(Needs(parts=frozenset([name])))
-    found = _of_parts(query, known)
+    found = _needs_of_parts(query, known)
     reaches = _reaches(ctes)
     longest = max(_offsets([query]), default=0.0)
     names = [cte.alias.lower() for cte in ctes]
@@ -61,11 +61,11 @@ def needs_of(query: exp.Expr) -> Needs:
 
 
 def gate_of(query: exp.Expr, name: str) -> exp.Expr:
-    """Return a query that has a row if a part of a query has rows.
+    """Return a query that has a row exactly if a CTE of a query has rows.
 
     Args:
         query: As for `needs_of`.
-        name: `Needs.gate`.
+        name: The name of the CTE.
     """
     ctes = query.args[WITH].expressions
     (place,) = (number for number, cte in enumerate(ctes) if cte.alias.lower() == name)
@@ -76,19 +76,19 @@ def gate_of(query: exp.Expr, name: str) -> exp.Expr:
 
 
 def reads_added_fields(query: exp.Expr) -> bool:
-    """Return whether a query names what Panther adds to a record, beside its times.
+    """Return whether a query reads fields that Panther adds to a record, other than its times.
 
     Args:
-        query: From `parse_sql`.
+        query: A result of `parse_sql`.
     """
-    found = translate(query, TABLES)  # in which every `*` of a table is its columns
+    found = translate(query, TABLES)  # replaces every `*` of a table by its columns
     names = {column.name.lower() for column in found.find_all(exp.Column)}
     stars = (star for star in found.find_all(exp.Star) if not isinstance(star.parent, exp.Count))
     return not names.isdisjoint(ADDED_COLUMNS) or any(stars)
 
 
 def _reaches(ctes: Iterable[exp.CTE]) -> dict[str, float]:
-    """Return by name of a CTE the longest window that it sees, infinity if one is open."""
+    """Return the longest window that each CTE sees, by name; infinity if one is unlimited."""
     found: dict[str, float] = {}
     for cte in ctes:
         reach = max(_offsets([cte]), default=0.0)
@@ -109,10 +109,10 @@ def _offsets(parts: Iterable[exp.Expr]) -> list[float]:
 
 
 def _needs(query: exp.Expr, known: Mapping[str, Needs]) -> Needs:
-    return NOTHING_NEEDED if query.args.get(WITH) is not None else _of_parts(query, known)
+    return NOTHING_NEEDED if query.args.get(WITH) is not None else _needs_of_parts(query, known)
 
 
-def _of_parts(query: exp.Expr, known: Mapping[str, Needs]) -> Needs:
+def _needs_of_parts(query: exp.Expr, known: Mapping[str, Needs]) -> Needs:
     if isinstance(query, exp.Subquery):
         is_plain = not any(query.args.get(name) for name in NOT_LOOKED_INTO)
         return _needs(query.this, known) if is_plain else NOTHING_NEEDED
@@ -121,15 +121,15 @@ def _of_parts(query: exp.Expr, known: Mapping[str, Needs]) -> Needs:
         if isinstance(query, exp.Union):
             return left.or_(right)
         return left.and_(right) if isinstance(query, exp.Intersect) else left
-    if not isinstance(query, exp.Select) or _makes_rows_of_none(query):
+    if not isinstance(query, exp.Select) or _can_have_rows_without_input(query):
         return NOTHING_NEEDED
     found = NOTHING_NEEDED
     source = query.args.get("from_") or query.args.get("from")
     if source is not None:
-        found = _of_source(query, source.this, known)
+        found = _needs_of_source(query, source.this, known)
     for join in query.args.get("joins") or []:
         side, kind = (join.side or "").upper(), (join.kind or "").upper()
-        other = _of_source(query, join.this, known)
+        other = _needs_of_source(query, join.this, known)
         if side == "RIGHT":
             found = other
         elif side == "FULL" or join.method or (kind == "OUTER" and not side):
@@ -139,8 +139,8 @@ def _of_parts(query: exp.Expr, known: Mapping[str, Needs]) -> Needs:
     return found
 
 
-def _makes_rows_of_none(select: exp.Select) -> bool:
-    """Return whether a part can have a row although what it reads has none."""
+def _can_have_rows_without_input(select: exp.Select) -> bool:
+    """Return whether a SELECT can have a row although its sources have none."""
     if any(select.args.get(name) for name in ("connect", "match", "pivots")):
         return True
     group = select.args.get("group")
@@ -151,7 +151,7 @@ def _makes_rows_of_none(select: exp.Select) -> bool:
 
 
 def _may_aggregate(select: exp.Select) -> bool:
-    """Return whether a part has an aggregate of its own; an unknown function may be one."""
+    """Return whether a SELECT may have an aggregate; an unknown function counts as one."""
     for function in select.find_all(exp.Func):
         if function.find_ancestor(exp.Select) is not select:
             continue
@@ -171,7 +171,7 @@ def _is_over_a_window(function: exp.Expr) -> bool:
     return isinstance(node.parent, exp.Window) and node.parent.this is node
 
 
-def _of_source(select: exp.Select, source: exp.Expr, known: Mapping[str, Needs]) -> Needs:
+def _needs_of_source(select: exp.Select, source: exp.Expr, known: Mapping[str, Needs]) -> Needs:
     if isinstance(source, exp.Subquery):
         return _needs(source, known)
     if not isinstance(source, exp.Table) or any(source.args.get(n) for n in NOT_LOOKED_INTO):
@@ -188,12 +188,12 @@ def _is_cloudtrail(source: exp.Expr, known: Iterable[str]) -> bool:
 
 
 def limit_of(select: exp.Select, table: exp.Expr) -> float | None:
-    """Return the window that limits a table in a part of a query; None if none does.
+    """Return the shortest window, in seconds, that limits a table in a SELECT; None without one.
 
-    Only conditions that must all hold limit it.
+    Only conditions joined by AND count.
 
     Args:
-        select: The part.
+        select: The SELECT.
         table: One of its sources.
     """
     where = select.args.get("where")
@@ -207,6 +207,6 @@ def limit_of(select: exp.Select, table: exp.Expr) -> float | None:
 
 
 def _alias_of(macro: exp.Anonymous) -> str:
-    """Return the table that a macro names; "" if it names none."""
+    """Return the table alias in the arguments of a macro; "" if there is none."""
     alias = macro.expressions[1] if len(macro.expressions) > 1 else exp.null()
     return "" if isinstance(alias, exp.Null) else alias.name

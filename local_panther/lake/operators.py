@@ -1,4 +1,4 @@
-"""Operators: comparisons, logic, patterns, conditions and arithmetic.
+"""Translates operators: comparisons, logic, patterns, conditions and arithmetic.
 
 https://docs.snowflake.com/en/sql-reference/operators
 """
@@ -31,7 +31,7 @@ INTERVAL = re.compile(r"\s*-?\d+(?:\.\d+)?\s*")
 def _comparison(node: exp.Expr) -> exp.Expr:
     sides = [node.this, node.expression]
     if any(isinstance(side.unnest(), (exp.Any, exp.All)) for side in sides):
-        raise FieldError(f"{shown(node)} is not translated here: use IN or EXISTS")
+        raise FieldError(f"{shown(node)} is not supported here: use IN or EXISTS")
     if any(isinstance(side.unnest(), exp.Tuple) for side in sides):
         return _without_variants(node)
     is_equality = isinstance(node, (exp.EQ, exp.NEQ, exp.NullSafeEQ, exp.NullSafeNEQ))
@@ -59,12 +59,12 @@ def _in(node: exp.Expr) -> exp.Expr:
             value, other = comparable([node.this, place], ordered=False)
             node.set("this", value)
             if other is not place and isinstance(subquery.unnest(), exp.SetOperation):
-                raise FieldError("IN with a UNION is not translated for a VARIANT: cast it")
+                raise FieldError("IN with a UNION is not supported for a VARIANT: cast it")
             if other is not place and inner.parent:
                 inner.parent.set("this", _converted(other, place, inner))
         return node
     if node.args.get("field") or node.args.get("unnest"):
-        raise FieldError(f"{shown(node)} is not translated here")
+        raise FieldError(f"{shown(node)} is not supported here")
     if isinstance(node.this, exp.Tuple):
         return _without_variants(node)
     value, *values = comparable([node.this, *node.expressions], ordered=False)
@@ -72,14 +72,14 @@ def _in(node: exp.Expr) -> exp.Expr:
 
 
 def _without_variants(node: exp.Expr) -> exp.Expr:
-    """Return a comparison of several values at once, which are not converted."""
+    """Return a comparison of tuples unchanged; refuse it if a value is a VARIANT."""
     if any(kind_of(value) is Kind.VARIANT for value in node.find_all(exp.Anonymous, exp.Column)):
-        raise FieldError(f"{shown(node)} is not translated here: compare the values one by one")
+        raise FieldError(f"{shown(node)} is not supported here: compare the values one by one")
     return node
 
 
 def _converted(form: exp.Expr, place: exp.Expr, value: exp.Expr) -> exp.Expr:
-    """Return a form with a value in its place."""
+    """Return an expression with its placeholder replaced by a value."""
     copied = value.copy()
     found = form.copy()
     for node in list(found.find_all(exp.Placeholder)):
@@ -94,7 +94,7 @@ def _like(node: exp.Expr) -> exp.Expr:
         inner = pattern.this.unnest()
         patterns = inner.expressions if isinstance(inner, exp.Tuple) else [inner]
         if any(isinstance(part, exp.Query) for part in patterns):
-            raise FieldError(f"{shown(node)} is not translated with a subquery")
+            raise FieldError(f"{shown(node)} is not supported with a subquery")
         kind, subject = type(node), node.this
         tests = [kind(this=subject.copy(), expression=as_text(part)) for part in patterns]
         joined = exp.or_(*tests) if isinstance(pattern, exp.Any) else exp.and_(*tests)
@@ -117,7 +117,7 @@ def _logical(node: exp.Expr) -> exp.Expr:
 
 def _join(node: exp.Expr) -> exp.Expr:
     if node.args.get("using") or node.args.get("match_condition"):
-        raise FieldError(f"{shown(node)} is not translated here")
+        raise FieldError(f"{shown(node)} is not supported here")
     if condition := node.args.get("on"):
         node.set("on", as_boolean(condition))
     return node
@@ -162,7 +162,7 @@ def _sum(node: exp.Expr) -> exp.Expr:
         if kinds == (Kind.DATE, Kind.DATE) and isinstance(node, exp.Sub):
             return node
         if kinds[1] in MOMENTS:
-            raise FieldError("timestamps are not subtracted from each other: use DATEDIFF")
+            raise FieldError("timestamps cannot be subtracted from each other: use DATEDIFF")
         days = as_integer(as_number(right))
         node.set("expression", days if kinds[0] is Kind.DATE else call("to_days", days))
         return node
@@ -177,7 +177,7 @@ def _arithmetic(node: exp.Expr) -> exp.Expr:
 
 
 def _divide(node: exp.Expr) -> exp.Expr:
-    """Write a division: that of fixed-point numbers has six digits more than its dividend.
+    """Write a division; for fixed-point numbers, the result has six digits more than the dividend.
 
     https://docs.snowflake.com/en/sql-reference/operators-arithmetic#division
     """
@@ -197,7 +197,7 @@ def _modulo(node: exp.Expr) -> exp.Expr:
 def _interval(node: exp.Expr) -> exp.Expr:
     amount, unit = node.this, node.args.get("unit")
     if unit is None or not isinstance(amount, exp.Literal) or not INTERVAL.fullmatch(amount.name):
-        raise FieldError(f"{shown(node)} is not translated here: write one number and one unit")
+        raise FieldError(f"{shown(node)} is not supported here: write one number and one unit")
     return exp.Interval(this=exp.Literal.string(amount.name), unit=exp.var(unit_name(unit).upper()))
 
 

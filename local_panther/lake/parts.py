@@ -1,8 +1,8 @@
-"""The databases of a lake in parts, so that one more file of records does not copy the others.
+"""Splits the databases of a lake into parts, so that new records need no copy of the old ones.
 
-The last part of `panther_logs` is `panther_logs.duckdb`; the earlier ones, which nothing changes
-any more, are `panther_logs-1.duckdb` and so on. Together they are one database for whoever reads.
-A signal of an earlier part may have got its alert later: a later part has its name then.
+The last part of `panther_logs` is `panther_logs.duckdb`. The earlier parts, which never change, are
+`panther_logs-1.duckdb` and so on. Readers see all parts as one database. If a signal in an earlier
+part gets its alert later, the alert is stored in a later part.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,21 +10,19 @@ from pathlib import Path
 
 import duckdb
 
-from local_panther.lake.findings import ALERT, LATE_NAMES, SIGNALS_VIEW
+from local_panther.lake.findings import ALERT, LATE_NAMES, SIGNALS, SIGNALS_VIEW
 from local_panther.lake.session import quoted
 from local_panther.processes import link
-
-SIGNALS = "panther_signals"
 
 
 def add_earlier_part(file: Path, databases: Path, name: str, number: int) -> None:
     """Make a file an earlier part of a database.
 
     Args:
-        file: Nothing changes it any more.
+        file: The file, which must not change any more.
         databases: The folder of the database.
-        name: The database.
-        number: The part, from 1.
+        name: The name of the database.
+        number: The number of the part, from 1.
     """
     link(file, _part(databases, name, number))
 
@@ -34,15 +32,15 @@ def _part(databases: Path, name: str, number: int) -> Path:
 
 
 def attach(connection: duckdb.DuckDBPyConnection, databases: Path, name: str) -> None:
-    """Attach a database for reading, whatever number of parts it has.
+    """Attach a database for reading; each table has the rows of all parts, in their order.
 
     Args:
-        connection: Where to.
-        databases: The folder.
-        name: The database. Each of its tables has the rows of all parts, in their order.
+        connection: The connection.
+        databases: The folder of the database.
+        name: The name of the database.
 
     Raises:
-        duckdb.Error: They cannot be read.
+        duckdb.Error: A part cannot be read.
     """
     last = databases / f"{name}.duckdb"
     earlier = list(_earlier(databases, name))
@@ -68,7 +66,7 @@ def attach(connection: duckdb.DuckDBPyConnection, databases: Path, name: str) ->
 
 
 def _late_names(connection: duckdb.DuckDBPyConnection, parts: Sequence[str]) -> str:
-    """Return the query for names of signals in earlier parts; "" if there are none."""
+    """Return a query for later alerts of signals in earlier parts; "" if there are none."""
     late = " UNION ALL ".join(f"SELECT * FROM {part}.{LATE_NAMES}" for part in parts)
     return late if connection.execute(f"SELECT 1 FROM ({late}) LIMIT 1").fetchall() else ""
 

@@ -1,4 +1,4 @@
-"""What a query is before its names and types are looked at: units, brackets and FLATTEN."""
+"""Normalises the syntax of a query (units, FLATTEN, labels) before names and types are resolved."""
 
 from sqlglot import exp
 
@@ -8,16 +8,16 @@ from local_panther.lake.functions import FUNCTIONS
 
 
 def plain_calls(query: exp.Query) -> None:
-    """Give each call arguments that are values, and each FLATTEN the form of a LATERAL.
+    """Rewrite arguments such as units as values, and each FLATTEN as a LATERAL.
 
     Args:
-        query: From `parse_sql`; it is changed.
+        query: A result of `parse_sql`; it is changed.
 
     Raises:
-        FieldError: It is more than a query, or a form that is not translated.
+        FieldError: The query would create a table.
     """
     if query.find(exp.Into):
-        raise FieldError("the lake is read only: SELECT … INTO makes a table")
+        raise FieldError("the lake is read-only, but SELECT … INTO creates a table")
     for raw in list(query.find_all(exp.RawString)):
         raw.replace(exp.Literal.string(raw.name))
     _as_in(query)
@@ -53,7 +53,7 @@ def plain_calls(query: exp.Query) -> None:
 
 
 def _as_in(query: exp.Expr) -> None:
-    """Write `= ANY` and `<> ALL` of a subquery, which sqlglot makes of NOT IN, as IN."""
+    """Rewrite `= ANY` and `<> ALL` of a subquery as IN; sqlglot parses NOT IN to `<> ALL`."""
     for node in list(query.find_all(exp.EQ, exp.NEQ)):
         quantifier = exp.Any if isinstance(node, exp.EQ) else exp.All
         if not isinstance(node.expression, quantifier):
@@ -72,7 +72,7 @@ def _write_unit(argument: exp.Expr) -> None:
 
 
 def _label(query: exp.Expr) -> None:
-    """Name the columns of the result that have no name as Snowflake does: by their text."""
+    """Name unnamed columns of the result as Snowflake does, by their text."""
     if isinstance(query, exp.SetOperation):
         _label(query.this.unnest())
     if not isinstance(query, exp.Select):
@@ -84,7 +84,7 @@ def _label(query: exp.Expr) -> None:
 
 
 def _text(node: exp.Expr) -> str:
-    """Return an expression as it may have been written."""
+    """Return an expression as it was probably written."""
     if isinstance(node, exp.JSONExtract):
         path = node.expression.sql("snowflake").strip("'")
         return f"{_text(node.this)}:{path}"

@@ -1,7 +1,7 @@
-"""Prepares queries against the empty lake, so that a wrong one fails before it is needed.
+"""Checks queries against an empty lake, so that an invalid one fails before it is needed.
 
-That takes longer than loading the rest of a repository. So the queries that were right are
-remembered, by what their text and this package are.
+This takes longer than loading the rest of a repository. So valid queries are cached, by their text
+and by the code of this package.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from local_panther.content.queries import QueryCheck
 from local_panther.errors import FieldError
 from local_panther.imports import LazyModule
 from local_panther.lake.columns import create_table
-from local_panther.lake.session import begin
+from local_panther.lake.session import MEMORY_LIMIT, begin
 from local_panther.lake.waiting import Queries
 from local_panther.remembered import remember, remembered
 
@@ -31,7 +31,7 @@ PROOF_SECONDS = 2.0
 
 @contextlib.contextmanager
 def empty_lake() -> Iterator[QueryCheck]:
-    """Yield a check that prepares a query as if it were to run: it raises an error otherwise."""
+    """Yield a check that raises an error for a query that DuckDB cannot prepare."""
     preparer = _Preparer()
     try:
         yield preparer
@@ -40,21 +40,21 @@ def empty_lake() -> Iterator[QueryCheck]:
 
 
 class _Preparer:
-    """The empty lake, which is made when the first query needs it."""
+    """An empty lake, created when the first query needs it."""
 
     def __init__(self) -> None:
         self._new: dict[str, str] = {}
         self._queries = Queries()
 
     def knows(self, text: str) -> bool:
-        """Return whether a query with this text was right before."""
+        """Return whether a query with this text has passed the check before."""
         return text in self._new or remembered(PREPARED, text) is not None
 
     def check(self, query: "exp.Query", text: str) -> None:
-        """Prepare a query as if it were to run, and note whether it runs over no records.
+        """Prepare a query, and note whether it also runs without errors over no records.
 
         Raises:
-            FieldError: It cannot be run.
+            FieldError: The query cannot be run.
         """
         if self.knows(text):
             return
@@ -69,15 +69,15 @@ class _Preparer:
         self._new[text] = ""
         try:
             self._queries.fetch(self._connection, sql, values, seconds=PROOF_SECONDS)
-        except duckdb.Error as error:  # such as a division by their number
+        except duckdb.Error as error:  # for example a division by the number of records
             logging.debug("not proven: %s", error)
         else:
             remember(PROVEN, {text: ""})
 
     @cached_property
     def _connection(self) -> "duckdb.DuckDBPyConnection":
-        # No further threads: workers may be forked after this.
-        connection = duckdb.connect(config={"threads": 1, "memory_limit": "512MB"})
+        # A single thread, because workers may be forked later.
+        connection = duckdb.connect(config={"threads": 1, "memory_limit": MEMORY_LIMIT})
         begin(connection)
         connection.execute("ATTACH ':memory:' AS panther_logs")
         connection.execute("CREATE SCHEMA panther_logs.public")
@@ -86,7 +86,7 @@ class _Preparer:
         return connection
 
     def close(self) -> None:
-        """Close the lake, and remember what was right."""
+        """Close the lake, and cache the valid queries."""
         if "_connection" in vars(self):
             self._queries.close(self._connection)
         remember(PREPARED, self._new)

@@ -1,4 +1,4 @@
-"""Finds the windows of a query: which times it looks at, back from the time of the run."""
+"""Finds the windows of a query: the periods before a run in which it reads records."""
 
 from sqlglot import exp
 
@@ -14,7 +14,7 @@ OTHER_CLOCKS = {*NOW_FUNCTIONS, "RANDOM", "UUID_STRING"}
 
 
 def find_windows(query: exp.Expr) -> Windows:
-    """Return the windows of a query, parsed."""
+    """Return the windows of a parsed query."""
     functions = list(query.find_all(exp.Anonymous))
     macros = [function for function in functions if function.name.lower() == SINCE]
     try:

@@ -1,4 +1,4 @@
-"""Which records of the lake can still be asked for."""
+"""The times of records that queries can still see."""
 
 import math
 from collections.abc import Iterable
@@ -12,8 +12,8 @@ class Reach:
     """The times of the records that must stay.
 
     Attributes:
-        horizon: Everything that happened at this time or later stays; -infinity for all.
-        spans: What happened within one of these stays too. They do not overlap.
+        horizon: Records of this time or later stay; -infinity for all.
+        spans: Periods, without overlap, whose records stay too.
     """
 
     horizon: float = -math.inf
@@ -21,12 +21,12 @@ class Reach:
 
     @classmethod
     def around(cls, times: Iterable[float], seconds: float, horizon: float) -> "Reach":
-        """Return the reach of what is asked for around each of several times.
+        """Return the reach of queries around several times.
 
         Args:
-            times: In seconds since 1970, in any order.
-            seconds: How far it reaches to both sides of each.
-            horizon: From here on everything stays.
+            times: Times in seconds since 1970, in any order.
+            seconds: Seconds before and after each time that queries can see.
+            horizon: The time from which all records stay, in seconds since 1970.
         """
         spans: list[Span] = []
         for time in sorted(times):

@@ -1,4 +1,4 @@
-"""The databases of the lake, open for reading and for nothing else."""
+"""Reads the databases of the lake, for queries that can do nothing else."""
 
 import json
 import math
@@ -9,33 +9,33 @@ from typing import Any
 
 import duckdb
 
+from local_panther.lake.findings import RULE_MATCHES, SIGNALS
 from local_panther.lake.lake import json_value, plain
+from local_panther.lake.names import DEFAULT_DATABASE
 from local_panther.lake.parts import attach
-from local_panther.lake.session import begin, quoted
+from local_panther.lake.session import MEMORY_LIMIT, THREADS, begin, quoted
 from local_panther.processes import TemporaryFolder
 
 DATABASES = {
-    "panther_logs": "the records that were replayed",
-    "panther_signals": "matches of rules, whether they alert or not",
-    "panther_rule_matches": "matches of rules that are part of an alert",
+    DEFAULT_DATABASE: "the records that were replayed",
+    SIGNALS: "matches of rules, whether they alert or not",
+    RULE_MATCHES: "matches of rules that are part of an alert",
 }
-MEMORY_LIMIT = "512MB"  # beyond it DuckDB uses the disk
 DISK_LIMIT = "2GB"
-THREADS = 2
-MAX_ROWS = 10_000  # of one query
-MAX_BYTES = 32 * 1024 * 1024  # of their JSON
+MAX_ROWS = 10_000  # rows of one query
+MAX_BYTES = 32 * 1024 * 1024  # JSON bytes of these rows
 BATCH_ROWS = 500
 
 
 @dataclass
 class Rows:
-    """What a query returned.
+    """The result of a query.
 
     Attributes:
-        columns: Names and types, in order.
-        rows: By column name.
-        size: Bytes of their JSON.
-        cut: True if there were more than are kept.
+        columns: Names and types of the columns, in order.
+        rows: The rows, each by column name.
+        size: JSON bytes of the rows.
+        cut: True if there were more rows than MAX_ROWS or MAX_BYTES allow.
     """
 
     columns: list[tuple[str, str]] = field(default_factory=list)
@@ -45,10 +45,10 @@ class Rows:
 
 
 class LakeReader:
-    """A connection to the databases in a folder. Queries have neither files nor the network.
+    """A connection to the databases in a folder; queries cannot access files or the network.
 
     Attributes:
-        tables: The columns of each table of each database: names and types.
+        tables: Names and types of columns, by database and table.
     """
 
     def __init__(self, databases: Path) -> None:
@@ -63,7 +63,7 @@ class LakeReader:
         for name in DATABASES:
             attach(connection, databases, name)
         for setting, value in (
-            ("python_enable_replacements", "false"),  # variables of this program are not tables
+            ("python_enable_replacements", "false"),  # do not expose Python variables as tables
             ("threads", str(THREADS)),
             ("memory_limit", f"'{MEMORY_LIMIT}'"),
             ("temp_directory", quoted(self._folder.path)),
@@ -77,7 +77,7 @@ class LakeReader:
             "SELECT database_name, table_name, column_name, data_type FROM duckdb_columns() "
             "WHERE schema_name = 'public' ORDER BY column_index"
         ).fetchall():
-            if database in self.tables:  # and not a part of one
+            if database in self.tables:  # skip the parts that a database consists of
                 self.tables[database].setdefault(table, []).append((column, kind))
 
     def close(self) -> None:
@@ -86,15 +86,15 @@ class LakeReader:
         self._folder.cleanup()
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a connection for one query, which can be interrupted by itself."""
+        """Return a connection for one query, which can be interrupted separately."""
         return self._connection.cursor()
 
 
 def fetch(cursor: duckdb.DuckDBPyConnection, sql: str, values: dict[str, Any] | None) -> Rows:
-    """Run a query and return its rows, as many as are kept.
+    """Run a query and return its rows, up to MAX_ROWS and MAX_BYTES.
 
     Raises:
-        duckdb.Error: It cannot be run, or was interrupted.
+        duckdb.Error: The query cannot be run, or was interrupted.
     """
     cursor.execute(sql, values)
     found = Rows([(column[0], str(column[1])) for column in cursor.description or ()])
@@ -117,5 +117,5 @@ def _shown(row: Sequence[Any], columns: list[tuple[str, str]]) -> dict[str, Any]
 
 
 def _finite(value: Any) -> Any:
-    """Return a value, and as text what JSON has no number for."""
+    """Return a value; infinities and NaN, which JSON does not have, become text."""
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -18,13 +18,13 @@ from local_panther.records.trail import Trail
 
 @dataclass(frozen=True)
 class Answer:
-    """What a query found.
+    """The answer of a query.
 
     Attributes:
-        rows: By the names of its columns.
-        tally: What was read.
+        rows: The rows, each by column name.
+        tally: The counts of what was read.
         refused: Number of records that could not be stored.
-        reasons: Why.
+        reasons: The reasons for that.
     """
 
     rows: list[dict[str, Any]]
@@ -34,22 +34,22 @@ class Answer:
 
     @property
     def complete(self) -> bool:
-        """True if everything was read."""
+        """True if all records were read and stored."""
         return not (self.tally.skipped or self.refused)
 
 
 def run_saved(query: SavedQuery, trail: Trail, values: Mapping[str, str]) -> Answer:
-    """Run a query as a person runs it in the console, at the end of what was recorded.
+    """Run a query as a person would in the console, just after the last record.
 
     Args:
         query: The query.
         trail: The records.
-        values: Of its parameters, by name.
+        values: Parameter values by name.
 
     Raises:
         ContentError: The query cannot be run over CloudTrail.
-        QueryError: It fails.
-        UnusableCluster: There is no such cluster, or it has no worker that can be used.
+        QueryError: The query fails.
+        UnusableCluster: The cluster does not exist or has no usable worker.
     """
     tally = Tally()
     names = scanned_event_names(query.sql)
@@ -75,4 +75,4 @@ def run_saved(query: SavedQuery, trail: Trail, values: Mapping[str, str]) -> Ans
 
 
 class QueryError(Exception):
-    """A query that cannot be answered; the message says why."""
+    """A query failed; the message says why."""

@@ -1,4 +1,4 @@
-"""Scheduled queries and the rules that get their rows."""
+"""Runs scheduled queries on their schedules, and passes their rows to scheduled rules."""
 
 import json
 import math
@@ -26,26 +26,26 @@ from local_panther.lake.windows import Gate, Needs, Sight, windows_of
 from local_panther.remembered import found_before, remembered
 from local_panther.times import iso
 
-BATCH_RUNS = 2048  # runs that are asked for in one statement
-MIN_GATED_RUNS = 32  # that wait: fewer are asked for at once, as a gate costs as much
-BATCH_BYTES = 64 * 1024 * 1024  # of records that runs which wait keep in the lake
-MAX_RUNS_BETWEEN = 50_000  # of a query between two records: beyond, a wrong clock made the gap
+BATCH_RUNS = 2048  # runs of one statement
+MIN_GATED_RUNS = 32  # for fewer waiting runs, the gate would cost as much as the query
+BATCH_BYTES = 64 * 1024 * 1024  # most bytes of records kept in the lake for waiting runs
+MAX_RUNS_BETWEEN = 50_000  # more runs of a query between two records mean a wrong clock
 TRANSLATED = "translated for runs"
 GATE = "gate"
 READS_ADDED = "reads added fields"
 ORDERED = "ordered"
-MAX_TIME_OUTS = 3  # a query that takes too long so often is not run again
+MAX_TIME_OUTS = 3  # a query with so many time-outs is not run again
 
 
 @dataclass
 class _Run:
-    """A run whose rows are to be asked for.
+    """A run of a query whose rows are needed.
 
     Attributes:
-        time: In seconds since 1970.
-        until: Until when the runs after it see the same.
-        gate: The earliest of the runs up to it that see the same in the gate's windows.
-        rows: What it returned; None while that is to be asked for.
+        time: The time of the run, in seconds since 1970.
+        until: The time until which later runs see the same records.
+        gate: The time of the earliest run that sees the same records in the gate's windows.
+        rows: Its rows or error; None until the query has been run.
     """
 
     time: float
@@ -63,12 +63,12 @@ class _Job:
         schedule: When it runs.
         sql: The query in DuckDB's dialect.
         rules: The rules that get its rows.
-        sight: What it sees.
+        sight: The records that it can see.
         next_run: Seconds since 1970; infinity until the first record has arrived.
         waiting: Runs that are due, in order.
-        time_outs: How often it took too long.
-        tried: True once a run was asked for, or none need be to tell mistakes, which else the first
-            one does.
+        time_outs: Number of runs that took too long.
+        tried: True once the query has been run, or is known to run without errors. Until then its
+            first run must not be skipped, as it shows errors.
     """
 
     query: Query
@@ -82,13 +82,13 @@ class _Job:
     tried: bool = False
 
     @property
-    def unasked(self) -> list[_Run]:
-        """The waiting runs whose rows are to be asked for."""
+    def without_rows(self) -> list[_Run]:
+        """The waiting runs whose rows have not been queried yet."""
         return [run for run in self.waiting if run.rows is None]
 
     @cached_property
     def is_ordered(self) -> bool:
-        """True if the query says in which order its rows are; otherwise DuckDB chooses it."""
+        """True if the query has an ORDER BY; otherwise DuckDB chooses the order of its rows."""
         return bool(found_before(ORDERED, self.query.text, self._find_order))
 
     def _find_order(self) -> bool:
@@ -96,7 +96,7 @@ class _Job:
 
     @cached_property
     def gate(self) -> Gate | None:
-        """The query that tells whether its rows have what they need; None if there is none."""
+        """The query that decides whether it can have rows at all; None if there is none."""
         needs = self.sight.windows.needs
         if not (needs.gate and self.sight.windows.repeatable):
             return None
@@ -106,13 +106,13 @@ class _Job:
 class ScheduledQueries:
     """The scheduled queries that have a rule.
 
-    A query runs at each time of its schedule, from the first record to the first run after the
-    last one has arrived, with new records or without; every row of every run goes to its rules.
-    The time of a signal is that of the run.
+    A query runs at each time of its schedule, from the first record until the first run after the
+    last record has arrived, whether there are new records or not. Every row of every run goes to
+    its rules. The time of a signal is that of the run.
 
-    Runs are asked for together, as DuckDB takes as long for a hundred as for one; each sees what
-    had arrived by then. A run that sees the same records as the one before it has the same rows;
-    one that lacks what its rows need has none.
+    Runs are executed together, because DuckDB takes as long for a hundred as for one; each sees
+    only the records that had arrived by its time. A run that sees the same records as the one
+    before has the same rows and is not executed; neither is a run that cannot have rows.
     """
 
     def __init__(
@@ -121,9 +121,9 @@ class ScheduledQueries:
         """Prepare the scheduled queries of some content.
 
         Args:
-            content: Its queries and scheduled rules.
-            lake: What the queries read.
-            errors: Takes what goes wrong in queries and rules.
+            content: The content with queries and scheduled rules.
+            lake: The lake that the queries read.
+            errors: Collects errors of queries and rules.
             clock: Set to the time of the run while rules get its rows.
         """
         self._lake = lake
@@ -148,10 +148,10 @@ class ScheduledQueries:
             job = _Job(query, query.schedule, sql, rules, sight)
             job.tried = remembered(PROVEN, query.text) is not None
             self._jobs.append(job)
-        # A correlation rule needs its signals when they are due.
+        # A correlation rule needs its signals in time, so runs must not wait for others.
         ids = {rule.metadata.rule_id for job in self._jobs for rule in job.rules}
         self._batch = 1 if ids & steps else BATCH_RUNS
-        self._worked_off_at = 0  # bytes that the lake had been given
+        self._worked_off_at = 0  # bytes added to the lake when the waiting runs were last executed
 
     @property
     def event_names(self) -> EventNames:
@@ -160,7 +160,7 @@ class ScheduledQueries:
 
     @property
     def read_added_fields(self) -> bool:
-        """True if any of the queries reads what Panther adds to a record, beside its times."""
+        """True if any query reads fields that Panther adds to a record, other than its times."""
         return any(
             found_before(READS_ADDED, job.query.text, partial(_reads_added, job.query))
             for job in self._jobs
@@ -170,29 +170,29 @@ class ScheduledQueries:
     def sees_failures_first(self) -> bool:
         """True if each query has a gate that only calls with an error can pass.
 
-        Records can wait unread in the lake then.
+        Then records can stay unread in the lake.
         """
         gates = [job.gate for job in self._jobs]
         return bool(gates) and all(gate is not None and gate.of_failures for gate in gates)
 
     @property
     def horizon(self) -> float:
-        """The earliest event time that a run still to come can see; -infinity for any."""
+        """The earliest event time that later runs can see; -infinity for any."""
         return min((_sees_from(job) for job in self._jobs), default=math.inf)
 
     @property
     def next_run(self) -> float:
-        """When the earliest run still to come is, in seconds since 1970; infinity if none is."""
+        """The time of the earliest outstanding run, in seconds since 1970; infinity for none."""
         return min(map(_next_run, self._jobs), default=math.inf)
 
     def note(self, event_name: str, time: float) -> None:
-        """Take note that the lake has a new record of a time."""
+        """Record that the lake has a new record, by its eventName and event time."""
         for job in self._jobs:
             if includes(job.query.event_names, event_name):
                 job.sight.note(time)
 
     def advance(self, now: float) -> Iterator[Signal]:
-        """Do the runs that are due before a time, and yield a signal for each match."""
+        """Execute the runs that are due before a time, and yield a signal for each match."""
         for job in self._jobs:
             if job.next_run == math.inf:
                 job.next_run = job.schedule.next_run(now)
@@ -202,7 +202,7 @@ class ScheduledQueries:
             yield from self._work_off()
 
     def finish(self, now: float) -> Iterator[Signal]:
-        """Do the runs that are due, and for each query one at or after the end."""
+        """Execute the runs that are due, and for each query one run at or after the end."""
         for job in self._jobs:
             if job.next_run < math.inf:
                 self._collect(job, max(now, job.next_run) + 1e-3)
@@ -217,7 +217,7 @@ class ScheduledQueries:
             if (latest or job.tried) and sight.lacks_need(run):
                 until = max(following, min(sight.lacks_need_until(run), now))
                 sight.forget(run)
-                sight.changed = True  # since the run that waits last
+                sight.changed = True  # the last waiting run may have seen other records
                 job.next_run = job.schedule.next_run(until)
                 continue
             if latest is None or not sight.is_same(latest.time, run):
@@ -234,24 +234,24 @@ class ScheduledQueries:
             job.next_run = job.schedule.next_run(until)
 
     def ask(self, at_least: int = 1) -> None:
-        """Ask for the rows of runs that wait now rather than when they are handed to rules.
+        """Query the rows of the waiting runs now, before they are passed to rules.
 
-        They are the same: what had arrived by the time of such a run has been stored.
+        The rows are the same later, as all records that had arrived by these runs are stored.
 
         Args:
-            at_least: Of a query so many runs at once: DuckDB takes as long for a hundred as for
-                one.
+            at_least: Skip queries with fewer waiting runs, as DuckDB takes as long for a hundred
+                runs as for one.
         """
         for job in self._jobs:
-            if len(job.unasked) >= at_least:
+            if len(job.without_rows) >= at_least:
                 self._ask(job)
 
     def _ask(self, job: _Job) -> None:
         if job.time_outs >= MAX_TIME_OUTS:
             return
-        unasked = job.unasked
-        found = self._lake.runs(job.sql, self._possible(job, unasked))
-        for run in unasked:
+        pending = job.without_rows
+        found = self._lake.runs(job.sql, self._possible(job, pending))
+        for run in pending:
             rows = found.get(run.time, [])
             if isinstance(rows, list) and len(rows) > 1 and not job.is_ordered:
                 rows = sorted(rows, key=_sortable)
@@ -260,8 +260,8 @@ class ScheduledQueries:
     def _possible(self, job: _Job, runs: list[_Run]) -> list[float]:
         """Return the times of the runs that can have rows."""
         times = [run.time for run in runs]
-        is_asked = len(times) >= MIN_GATED_RUNS or (times and self._lake.has_unread)
-        if job.gate and is_asked:
+        use_gate = len(times) >= MIN_GATED_RUNS or (times and self._lake.has_unread)
+        if job.gate and use_gate:
             passed = self._lake.passed(job.gate, sorted({run.gate for run in runs}))
             times = [run.time for run in runs if run.gate in passed]
             if not job.tried and runs[0].time not in times:
@@ -270,7 +270,7 @@ class ScheduledQueries:
         return times
 
     def _try_out(self, job: _Job, time: float) -> None:
-        """Run a query that has no rows, for what is wrong with it."""
+        """Run a query, although it cannot have rows, to find its errors."""
         found = self._lake.try_out(job.sql, time)
         job.tried = True
         if isinstance(found, QueryFailed):
@@ -278,18 +278,20 @@ class ScheduledQueries:
             self._errors.add(job.query.name, f"run at {iso(time)}", found.message)
 
     def _times(self, job: _Job, run: _Run) -> Iterator[float]:
-        """Yield the times of a run and of those that see the same."""
+        """Yield the time of a run and those of later runs that see the same records."""
         time, count = run.time, 0
         while time < run.until or time == run.time:
             yield time
             time, count = job.schedule.next_run(time + 1), count + 1
             if count == MAX_RUNS_BETWEEN and time < run.until:
-                message = f"its runs until {iso(run.until)}, as no record came, are left out"
+                message = (
+                    f"no record arrived until {iso(run.until)}: its runs until then are left out"
+                )
                 self._errors.add(job.query.name, f"run at {iso(time)}", message)
                 return
 
     def _work_off(self) -> Iterator[Signal]:
-        """Ask for the rows of the waiting runs, and hand them to the rules in order of time."""
+        """Query the rows of the waiting runs, and pass them to the rules in order of time."""
         self._worked_off_at = self._lake.added_bytes
         due: list[tuple[float, int, list[dict[str, Any]]]] = []
         for number, job in enumerate(self._jobs):
@@ -301,7 +303,7 @@ class ScheduledQueries:
                     self._errors.add(job.query.name, f"run at {iso(run.time)}", rows.message)
                 elif rows:
                     due += [(time, number, rows) for time in self._times(job, run)]
-            job.waiting.clear()  # so that the next run asks anew
+            job.waiting.clear()  # so that the next run queries again
         for time, number, rows in sorted(due, key=lambda run: run[:2]):
             job = self._jobs[number]
             where = f"a row of {job.query.name}"
@@ -317,7 +319,7 @@ def _sortable(row: dict[str, Any]) -> str:
 
 
 def _event(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row as the event of a rule, without indicators that it has none of.
+    """Return a row as the event of a rule, without p_any_ fields that are null.
 
     Panther's own helpers copy every p_any_ field of an event (low confidence).
     """
@@ -350,5 +352,5 @@ def _sees_from(job: _Job) -> float:
     reach = job.sight.windows.reach
     if reach is None:
         return -math.inf
-    unasked = job.unasked
-    return (unasked[0].time if unasked else job.next_run) - reach
+    pending = job.without_rows
+    return (pending[0].time if pending else job.next_run) - reach

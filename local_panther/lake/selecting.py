@@ -1,8 +1,9 @@
-"""What a query can need of the log, read off its translation: columns, and conditions of its parts.
+"""Finds the columns and records of the log that a translated query can need.
 
-A condition counts only where a record that does not meet it changes nothing, whatever else is in
-the query: among those that a WHERE joins by AND, of a part that reads the log itself. Everything
-that is not known here is no condition, so that more is read than is needed.
+Records are selected by conditions. A condition counts only if a record that does not meet it cannot
+change the result, whatever else is in the query: it must be joined by AND in the WHERE of a SELECT
+that reads the log directly. Conditions that are not understood are ignored, so that more records
+are read than needed, never fewer.
 """
 
 import math
@@ -28,19 +29,19 @@ from local_panther.times import parse_time
 LOG_COLUMNS = frozenset(name for name, _ in TABLES["panther_logs"]["aws_cloudtrail"])
 TEXT_COLUMNS = frozenset(TEXT.split())
 TIMES = ("p_event_time", "eventTime")
-# Columns that the time alone gives; the others that begin so take the whole record.
+# Columns that need only the time of a record; other `p_` columns need the whole record.
 PLAIN = {*TIMES, "p_parse_time", "p_schema_version", *PANTHER_TEXT.split()} - {"p_row_id"}
-# Whose values are in the record as they are; a tag is put together from two texts.
+# Lists whose entries appear literally in the record; tags are composed of two strings.
 QUOTED_LISTS = {*PANTHER_LISTS.split()} - {"p_any_aws_tags"}
 
-# Of a SELECT and a table, beside which nothing else may be there
+# The only parts that a SELECT and a table may have
 SELECT_PARTS = {
     *("with", "with_", "expressions", "from", "from_", "joins", "laterals", "where", "group"),
     *("having", "qualify", "windows", "distinct", "order", "limit", "offset"),
 }
 TABLE_PARTS = {"this", "db", "catalog", "alias"}
 
-SAME_TEXT = {"SF_TRIM", "SF_SPLIT_PART"}  # what these return is a part of their first argument
+SAME_TEXT = {"SF_TRIM", "SF_SPLIT_PART"}  # these return a part of their first argument
 SAME_LETTERS = {"LOWER", "UPPER"}
 SUBSTRINGS = {"CONTAINS", "STARTS_WITH", "ENDS_WITH"}
 WILDCARDS = re.compile(r"[%_]")
@@ -51,18 +52,18 @@ WHOLE_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 
 @dataclass(frozen=True)
 class Text:
-    """A part of an expression whose value is in a record: a column's, or a part of it.
+    """An expression whose value is that of a column, or a part of it.
 
     Attributes:
         column: The column.
-        ignores_case: True if its letters are changed to upper or lower case.
+        ignores_case: True if the expression changes its case.
     """
 
     column: str
     ignores_case: bool = False
 
     def traits(self, value: str) -> list[Trait]:
-        """Return what a record must have where a text has a part like this one; none if unknown."""
+        """Return what a record must contain if this text contains a value; empty if unknown."""
         part = plain_part(value)
         part = part.lower() if self.ignores_case else part
         is_number = is_like_number(part)
@@ -72,7 +73,7 @@ class Text:
 
 
 def needed_columns(query: exp.Query) -> frozenset[str] | None:
-    """Return the columns of the log that a translated query names; None if it may read any."""
+    """Return the columns of the log that a translated query reads; None for any."""
     for star in query.find_all(exp.Star):
         if star.parent is None or function_name(star.parent) != "COUNT":
             return None
@@ -82,7 +83,7 @@ def needed_columns(query: exp.Query) -> frozenset[str] | None:
 
 
 def selection_of(query: exp.Query) -> Selection:
-    """Return what a translated query can need of records."""
+    """Return the records, and their fields, that a translated query can need."""
     columns = needed_columns(query)
     fields = None
     if columns is not None:
@@ -96,7 +97,7 @@ def selection_of(query: exp.Query) -> Selection:
 
 
 def _sieve(table: exp.Table, constants: "_Constants") -> Sieve:
-    """Return what the part of a query that reads a table asks of each record."""
+    """Return the conditions that the SELECT of a table puts on each record."""
     source = table.parent
     select = source.parent if isinstance(source, (exp.From, exp.Join)) else None
     if not isinstance(select, exp.Select) or not _is_plain(select, table):
@@ -109,7 +110,7 @@ def _sieve(table: exp.Table, constants: "_Constants") -> Sieve:
 
 
 def _is_plain(select: exp.Select, table: exp.Table) -> bool:
-    """Return whether a record that its WHERE leaves out can change nothing in a part of a query."""
+    """Return whether records that the WHERE of a SELECT excludes cannot change its result."""
     return (
         _has_only(select, SELECT_PARTS)
         and _has_only(table, TABLE_PARTS)
@@ -127,7 +128,7 @@ def _has_only(node: exp.Expr, parts: Iterable[str]) -> bool:
 
 
 class _Constants:
-    """Values that are written in a query, among them those of the parameters."""
+    """The constants in a query, including values of its parameters."""
 
     def __init__(self, query: exp.Query) -> None:
         ctes = list(query.find_all(exp.CTE))
@@ -135,7 +136,7 @@ class _Constants:
         self._columns = {
             (cte.alias, column.alias): column.this
             for cte in ctes
-            # Which of two of one name is meant is not looked into.
+            # A name that is used twice is ambiguous, and ignored.
             if often[cte.alias] == 1
             and isinstance(cte.this, exp.Select)
             and _has_only(cte.this, {"expressions"})
@@ -144,17 +145,17 @@ class _Constants:
         }
 
     def text(self, node: exp.Expr | None) -> str | None:
-        """Return the text that an expression always is; None if that is not known."""
+        """Return the constant string that an expression evaluates to; None if unknown."""
         if isinstance(node, exp.Literal):
             return str(node.this) if node.is_string else None
         if isinstance(node, exp.Paren):
             return self.text(node.this)
         if isinstance(node, exp.Case):
-            return self._unless(node)
-        return self.text(self._of_subquery(node)) if isinstance(node, exp.Subquery) else None
+            return self._nullif(node)
+        return self.text(self._selected(node)) if isinstance(node, exp.Subquery) else None
 
-    def _unless(self, node: exp.Case) -> str | None:
-        """Return the text of NULLIF, which is translated to a CASE."""
+    def _nullif(self, node: exp.Case) -> str | None:
+        """Return the constant string of a NULLIF, which is translated to a CASE."""
         branches = node.args["ifs"]
         test = branches[0].this
         is_nullif = (
@@ -169,13 +170,13 @@ class _Constants:
         return value if None not in (left, right) and left != right else None
 
     def moment(self, node: exp.Expr | None) -> float | None:
-        """Return the time that an expression always is, in seconds since 1970; None if unknown."""
+        """Return the constant time of an expression, in seconds since 1970; None if unknown."""
         if node is None:
             return None
         if isinstance(node, exp.Paren):
             return self.moment(node.this)
         if isinstance(node, exp.Subquery):
-            return self.moment(self._of_subquery(node))
+            return self.moment(self._selected(node))
         if isinstance(node, exp.Cast) and not isinstance(node, exp.TryCast):
             return _written_time(self.text(node.this)) if node.to.is_type("timestamp") else None
         if function_name(node) == "SF_TIMESTAMP" and len(node.expressions) == 1:
@@ -187,8 +188,8 @@ class _Constants:
             return moment + length if isinstance(node, exp.Add) else moment - length
         return None
 
-    def _of_subquery(self, node: exp.Subquery) -> exp.Expr | None:
-        """Return what `(SELECT name FROM parameters)` stands for."""
+    def _selected(self, node: exp.Subquery) -> exp.Expr | None:
+        """Return the constant that `(SELECT name FROM parameters)` selects; None if unknown."""
         select = node.this
         if not isinstance(select, exp.Select) or not _has_only(
             select, {"expressions", "from", "from_"}
@@ -231,14 +232,14 @@ def _length(node: exp.Expr) -> float | None:
 
 
 class _Reading:
-    """The conditions of a WHERE on one table."""
+    """An analysis of the conditions that a WHERE puts on one table."""
 
     def __init__(self, table: str, constants: _Constants) -> None:
         self._table = table
         self._constants = constants
 
     def sieve(self, node: exp.Expr) -> Sieve:
-        """Return what must be so of a record for which a condition is true."""
+        """Return what must hold for a record if a condition is true."""
         if isinstance(node, exp.Paren):
             return self.sieve(node.this)
         if isinstance(node, exp.And):
@@ -258,7 +259,7 @@ class _Reading:
         return Sieve((), *self._bounds(node))
 
     def _clause(self, node: exp.Expr) -> Clause:
-        """Return what one condition asks for; empty if that is not known."""
+        """Return what a single condition requires of a record; empty if unknown."""
         ways: list[list[Trait]] = []
         if isinstance(node, exp.EQ):
             ways = [self._equal(node.this, node.expression)]
@@ -303,7 +304,7 @@ class _Reading:
         return [Trait("", part)] if part else []
 
     def _is_list(self, node: exp.Expr) -> bool:
-        """Return whether an expression is a list of what a record has, as Panther adds them."""
+        """Return whether an expression is a list that Panther adds, with values of the record."""
         column = _inside(node)
         return self._is_own(column) and column.name in QUOTED_LISTS
 
@@ -325,7 +326,7 @@ class _Reading:
         return isinstance(node, exp.Column) and node.table == self._table
 
     def _bounds(self, node: exp.Expr) -> tuple[float, float]:
-        """Return the first and last time that a condition leaves."""
+        """Return the first and last time that a condition allows."""
         moment = self._constants.moment
         if isinstance(node, exp.Between) and self._is_time(node.this):
             return _known(moment(node.args["low"]), moment(node.args["high"]))
@@ -352,7 +353,7 @@ BOUNDS: dict[type[exp.Expr], Callable[[float | None], tuple[float, float]]] = {
 
 
 def _inside(node: exp.Expr) -> exp.Expr:
-    """Return what TO_JSON, which makes a VARIANT of a value, is called with."""
+    """Return the argument of TO_JSON, which converts a value to a VARIANT; else the node."""
     is_call = function_name(node) == "TO_JSON" and len(node.expressions) == 1
     return node.expressions[0] if is_call else node
 

@@ -1,4 +1,4 @@
-"""What every connection to the lake begins with."""
+"""Settings that connections to the lake have in common."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -10,31 +10,30 @@ if TYPE_CHECKING:
     import duckdb
 
 NOW = "CAST($now AS TIMESTAMP)"  # the time of the run, in a query in DuckDB's dialect
-UNUSABLE = "?*\\"  # DuckDB reads patterns and options of its own in them
+UNUSABLE = "?*\\"  # DuckDB takes these for patterns or options in a path
+MEMORY_LIMIT = "512MB"  # of one connection; beyond it DuckDB uses the disk
+THREADS = 2  # each needs memory of its own
 
 
 def check_path(path: Path) -> None:
-    """Refuse a folder for databases whose path DuckDB takes for something else.
+    """Refuse a folder for databases whose path DuckDB would misread.
 
     Raises:
-        ContentError: It has such a character.
+        ContentError: The path contains such a character.
     """
     found = sorted({character for character in str(path) if character in UNUSABLE})
     if found:
         reason = f"databases cannot be in a folder with {' '.join(found)} in its path"
-        raise ContentError([Problem(str(path), f"{reason}; name another one")])
+        raise ContentError([Problem(str(path), f"{reason}; choose another one")])
 
 
 def quoted(path: Path | str) -> str:
-    """Return a path as a text of SQL."""
+    """Return a path as an SQL string."""
     return "'" + str(path).replace("'", "''") + "'"
 
 
 def begin(connection: "duckdb.DuckDBPyConnection") -> None:
-    """Give a connection the functions of Snowflake, and a session as an instance has it.
-
-    Its time zone is UTC, whatever that of the machine is.
-    """
+    """Add the functions of Snowflake to a connection, and set its time zone to UTC."""
     connection.execute("SET enable_progress_bar = false")  # it writes to standard output
     connection.execute("SET GLOBAL TimeZone = 'UTC'")  # for its cursors too
     connection.execute(_macros())

@@ -1,4 +1,4 @@
-"""Date and time functions of Snowflake, which take a unit of time.
+"""Translates the date and time functions of Snowflake that take a unit of time.
 
 https://docs.snowflake.com/en/sql-reference/functions-date-time#supported-date-and-time-parts
 """
@@ -48,19 +48,19 @@ def unit_name(node: exp.Expr) -> str:
     """Return the unit that an argument names.
 
     Raises:
-        FieldError: It is not a unit of time that is translated.
+        FieldError: It is not a supported unit of time.
     """
     name = node.name.lower()
     if name not in UNITS:
-        raise FieldError(f"{node.sql('snowflake')} is not a unit of time that is translated here")
+        raise FieldError(f"{node.sql('snowflake')} is not a unit of time that is supported here")
     return UNITS[name]
 
 
 def moved(arguments: list[exp.Expr]) -> exp.Expr:
-    """Write DATEADD: a date stays one, unless less than a day is added to it."""
+    """Write DATEADD; a date stays a date unless the unit is smaller than a day."""
     unit, amount, moment = unit_name(arguments[0]), arguments[1], arguments[2]
     if unit not in (*LENGTHS, "millisecond", "microsecond"):
-        raise FieldError(f"DATEADD of {arguments[0].name} is not translated here")
+        raise FieldError(f"DATEADD of {arguments[0].name} is not supported here")
     whole: exp.Expr = exp.cast(_call("round", amount), "bigint")
     if unit == "quarter":
         whole, unit = exp.Mul(this=exp.paren(whole), expression=exp.Literal.number(3)), "month"
@@ -76,15 +76,15 @@ def datediff(arguments: list[exp.Expr]) -> exp.Expr:
     if unit == "week":
         return _call("sf_datediff_week", start, end)
     if unit not in (*LENGTHS, "millisecond", "microsecond"):
-        raise FieldError(f"DATEDIFF of {arguments[0].name} is not translated here")
+        raise FieldError(f"DATEDIFF of {arguments[0].name} is not supported here")
     return _call("date_diff", exp.Literal.string(unit), _timestamp(start), _timestamp(end))
 
 
 def truncated(arguments: list[exp.Expr]) -> exp.Expr:
-    """Write DATE_TRUNC, whose result has the type of what it cuts."""
+    """Write DATE_TRUNC, whose result has the type of its argument."""
     unit, moment = unit_name(arguments[0]), arguments[1]
     if unit not in (*LENGTHS, "millisecond", "microsecond"):
-        raise FieldError(f"DATE_TRUNC to {arguments[0].name} is not translated here")
+        raise FieldError(f"DATE_TRUNC to {arguments[0].name} is not supported here")
     kind = {Kind.DATE: "date", Kind.ZONED: "timestamptz"}.get(kind_of(moment), "timestamp")
     return exp.cast(_call("date_trunc", exp.Literal.string(unit), moment), kind)
 
@@ -96,22 +96,22 @@ def part(arguments: list[exp.Expr]) -> exp.Expr:
         return exp.cast(_call("floor", _call(EPOCHS[unit], _timestamp(moment))), "bigint")
     if moment.type and moment.type.this is exp.DType.TIMESTAMPTZ:
         raise FieldError(
-            "a part of a TIMESTAMP_TZ depends on the offset that it was written with, "
+            "a part of a TIMESTAMP_TZ depends on its original offset, "
             "which is not kept here: convert it with CONVERT_TIMEZONE first"
         )
     if unit in ("millisecond", "microsecond"):
-        raise FieldError(f"DATE_PART of {arguments[0].name} is not translated here")
+        raise FieldError(f"DATE_PART of {arguments[0].name} is not supported here")
     return _call("date_part", exp.Literal.string(PARTS.get(unit, unit)), moment)
 
 
 def sliced(arguments: list[exp.Expr]) -> exp.Expr:
-    """Write TIME_SLICE: slices are counted from 1970-01-01."""
+    """Write TIME_SLICE, whose slices start at 1970-01-01."""
     moment, length, unit, *edge = arguments
     name = unit_name(unit)
     if name not in LENGTHS:
-        raise FieldError(f"TIME_SLICE of {unit.name} is not translated here")
+        raise FieldError(f"TIME_SLICE of {unit.name} is not supported here")
     if name == "quarter":
-        raise FieldError("TIME_SLICE of a quarter is not translated here: use three months")
+        raise FieldError("TIME_SLICE of a quarter is not supported here: use three months")
     step = exp.Interval(this=exp.Literal.string(length.name), unit=exp.var(name.upper()))
     # A slice of weeks begins on the Monday of the week of 1970-01-01.
     origin = "1969-12-29" if name == "week" else "1970-01-01"

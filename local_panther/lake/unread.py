@@ -1,4 +1,4 @@
-"""Lines that wait on disk, unread, until a query may see them."""
+"""Keeps lines of records on disk, unread, until a query needs them."""
 
 import math
 from collections import deque
@@ -19,13 +19,13 @@ class _File(NamedTuple):
 
 
 class UnreadLines:
-    """Lines of records in the order in which they came, in files of a few megabytes."""
+    """Lines of records in order of arrival, in files of a few megabytes."""
 
     def __init__(self, folder: Path) -> None:
-        """Start with none.
+        """Start without lines.
 
         Args:
-            folder: Where to write files.
+            folder: The folder for the files.
         """
         self._folder = folder
         self._files: deque[_File] = deque()
@@ -38,15 +38,15 @@ class UnreadLines:
         self._first, self._last = math.inf, -math.inf
 
     def __bool__(self) -> bool:
-        """Return whether there are any."""
+        """Return whether there are any lines."""
         return bool(self._lines or self._files)
 
     def add(self, line: bytes, time: float) -> bool:
-        """Add the line of a record, and return whether a file is full.
+        """Add the line of a record, and return whether that filled a file.
 
         Args:
             line: The line.
-            time: When the record happened, in seconds since 1970.
+            time: The event time of the record, in seconds since 1970.
         """
         self._lines.append(line)
         self._size += len(line)
@@ -61,10 +61,10 @@ class UnreadLines:
         return is_full
 
     def move(self, folder: Path) -> None:
-        """Go on in another folder, as a forked process has to: its parent keeps the files.
+        """Continue in another folder, as a forked process must: its parent keeps the files.
 
         Args:
-            folder: The folder.
+            folder: The other folder.
         """
         files = deque(file._replace(path=folder / file.path.name) for file in self._files)
         for old, new in zip(self._files, files, strict=True):
@@ -72,7 +72,7 @@ class UnreadLines:
         self._folder, self._files = folder, files
 
     def forget(self, reach: Reach) -> None:
-        """Drop the files of which nothing can be asked for any more."""
+        """Drop the files with records that no query can see any more."""
         kept: deque[_File] = deque()
         for file in self._files:
             spans = [(reach.horizon, math.inf), *reach.spans]
@@ -83,7 +83,7 @@ class UnreadLines:
         self._files = kept
 
     def take(self) -> Iterator[list[bytes]]:
-        """Yield all lines, a few thousand at once; they wait no more."""
+        """Yield all lines, a few thousand at a time, and remove them."""
         while self._files:
             file = self._files.popleft()
             lines = file.path.read_bytes().split(b"\n")

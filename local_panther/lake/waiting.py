@@ -1,7 +1,8 @@
-"""Waits for queries so that Ctrl-C is noticed, whatever DuckDB is at.
+"""Runs queries in a thread, so that Ctrl-C works whatever DuckDB is doing.
 
-One call of DuckDB can take any time, as for the distance of two long texts, and neither a signal
-nor its own interrupt ends it: it runs in another thread, and the command's own stays free.
+A single function call in DuckDB, such as the edit distance of two long strings, can take any time,
+and neither a signal nor DuckDB's own interrupt stops it. So it runs in a thread of its own, and the
+main thread stays responsive.
 """
 
 import threading
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import duckdb
 
-INTERRUPTION_SECONDS = 1.0  # that a query has to end in once its command is interrupted
+INTERRUPTION_SECONDS = 1.0  # time for a query to stop once its command is interrupted
 
 
 class Fetched(NamedTuple):
@@ -27,7 +28,7 @@ class Queries:
     """The queries of a connection, one at a time.
 
     Attributes:
-        are_abandoned: True once one goes on that nobody waits for, to the end of the process.
+        are_abandoned: True if a query could not be interrupted and still runs in its thread.
     """
 
     def __init__(self) -> None:
@@ -45,19 +46,19 @@ class Queries:
         """Run a query and return its first rows.
 
         Args:
-            connection: Where to run it.
+            connection: The connection.
             sql: The query.
-            values: Of its parameters, by name.
-            seconds: After which it is interrupted; None for no such limit.
-            most: Number of rows.
+            values: Parameter values by name.
+            seconds: Time limit after which the query is interrupted; None for no limit.
+            most: Maximum number of rows.
 
         Raises:
-            duckdb.Error: It cannot be run, or it was interrupted.
-            KeyboardInterrupt: The command was.
+            duckdb.Error: The query cannot be run, or was interrupted.
+            KeyboardInterrupt: The command was interrupted.
         """
         answer: Future[Fetched] = Future()
         arguments = answer, connection, sql, values, most
-        # Ended by `end_for_certain` if it is abandoned
+        # If it is abandoned, `end_for_certain` kills it with the process.
         thread = threading.Thread(target=_answer, args=arguments, name="query of the lake")
         thread.start()
         try:
@@ -93,5 +94,5 @@ def _answer(
         rows = cursor.fetchmany(most) if most else []
         columns = [(column[0], str(column[1])) for column in cursor.description or ()]
         answer.set_result(Fetched(columns, rows))
-    except BaseException as error:  # raised where it is waited for
+    except BaseException as error:  # raised again in the waiting thread
         answer.set_exception(error)

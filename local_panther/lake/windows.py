@@ -1,4 +1,4 @@
-"""Which part of the lake a scheduled query can see at a run, and when that changes."""
+"""Works out which records a scheduled query can see at a run, and when they change."""
 
 import math
 from bisect import bisect_left, bisect_right, insort
@@ -11,12 +11,12 @@ from local_panther.remembered import found_before
 
 @dataclass(frozen=True)
 class Needs:
-    """What the rows of a query, or of a part of it, need.
+    """Conditions without which a query, or a part of it, has no rows.
 
     Attributes:
-        window: Seconds back from the run in which there must be a record; infinity if not known.
-        parts: The names of its CTEs that must have rows.
-        gate: The name of one of them that sees shorter windows than the query; "" if none does.
+        window: Seconds before the run in which there must be a record; infinity if not known.
+        parts: Names of its CTEs that must have rows.
+        gate: Name of one of these that sees shorter windows than the query; "" if none does.
         gate_window: The longest window of the gate, in seconds.
     """
 
@@ -27,10 +27,11 @@ class Needs:
 
     def and_(self, other: "Needs") -> "Needs":
         """Return the needs of rows that need both."""
+        # A record in the shorter window is also in the longer one.
         return Needs(min(self.window, other.window), self.parts | other.parts)
 
     def or_(self, other: "Needs") -> "Needs":
-        """Return the needs of rows of which some need one and some the other."""
+        """Return the needs that hold for rows of either kind."""
         return Needs(max(self.window, other.window), self.parts & other.parts)
 
 
@@ -38,13 +39,13 @@ NOTHING_NEEDED = Needs()
 
 
 class Gate(NamedTuple):
-    """A query that has a row if another one can have any.
+    """A cheaper query that has a row whenever a scheduled query can have one.
 
     Attributes:
         sql: The gate in DuckDB's dialect.
-        of_failures: True if no call without an error can make a difference. It then reads the table
-            of calls that failed.
-        needs_calls: True if it has no row over no calls, whatever the time.
+        of_failures: True if calls without an error cannot change its result. It then reads only the
+            table of failed calls.
+        needs_calls: True if it never has a row without any call.
     """
 
     sql: str
@@ -57,11 +58,10 @@ class Windows:
     """The windows of a query.
 
     Attributes:
-        offsets: The lengths of all its windows, in seconds back from the run.
-        reach: Seconds back from the run that it can see at most; None if it sees everything.
-        repeatable: True if its rows depend on nothing but the records in its windows, so that they
-            are the same as long as these are.
-        needs: What its rows need.
+        offsets: The lengths of all its windows, in seconds before the run.
+        reach: The most seconds before the run that it can see; None if it sees everything.
+        repeatable: True if its rows depend only on the records in its windows.
+        needs: Conditions without which it has no rows.
     """
 
     offsets: tuple[float, ...]
@@ -88,12 +88,12 @@ def _as_json(query: Query) -> dict[str, Any]:
 
 @dataclass
 class Sight:
-    """What a query sees, by the times of the records that it could see.
+    """The records that a query can see, by their event times.
 
     Attributes:
-        windows: Of the query.
+        windows: The windows of the query.
         times: Event times of records, in order.
-        changed: True after a record arrived that the latest run cannot have seen.
+        changed: True if a record has arrived since the latest run.
     """
 
     windows: Windows
@@ -101,18 +101,18 @@ class Sight:
     changed: bool = True
 
     def note(self, time: float) -> None:
-        """Take note of a record that arrived."""
+        """Record the arrival of a record, by its event time."""
         self.changed = True
         if self.windows.offsets:
             insort(self.times, time)
 
     def is_same(self, earlier: float, later: float, longest: float = math.inf) -> bool:
-        """Return whether a run sees the same records as an earlier one saw.
+        """Return whether a run sees the same records as an earlier run.
 
         Args:
             earlier: The time of the earlier run.
             later: The time of the run.
-            longest: Look only at windows that are no longer than this, in seconds.
+            longest: Ignore windows longer than this, in seconds.
         """
         if self.changed or not self.windows.repeatable:
             return False
@@ -123,17 +123,20 @@ class Sight:
         return all(at(self.times, old) == at(self.times, new) for old, new, at in moved)
 
     def lacks_need(self, run: float) -> bool:
-        """Return whether a run has no rows, as there is no record in the window that they need."""
+        """Return whether a run has no rows because the window that they need has no record."""
         window = self.windows.needs.window
         first, end = bisect_left(self.times, run - window), bisect_right(self.times, run)
         return window < math.inf and first == end
 
     def lacks_need_until(self, run: float) -> float:
-        """Return until when later runs lack what they need, as one does, if nothing arrives."""
+        """Return until when later runs lack their needs too, given a run that does.
+
+        This assumes that no record arrives.
+        """
         return min(self.times[bisect_right(self.times, run) :][:1], default=math.inf)
 
     def same_until(self, run: float) -> float:
-        """Return a time before which all later runs see what a run sees, if nothing arrives."""
+        """Return the time before which later runs see the same records, if none arrive."""
         found = [math.inf]
         for offset in self.windows.offsets:
             leaving = self.times[bisect_left(self.times, run - offset) :][:1]

@@ -1,7 +1,7 @@
-"""What becomes of a call in DuckDB where that is more than another name.
+"""Writes function calls in DuckDB's dialect, where more than the name changes.
 
-Each function here takes the arguments of a call, already converted to the types that it takes, and
-returns an expression of DuckDB; or it returns such a function.
+A writer gets the arguments of a call, already converted to the types of its parameters, and returns
+an expression for DuckDB. Some functions here return a writer.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,12 +30,12 @@ def concat(arguments: list[exp.Expr]) -> exp.Expr:
 
 
 def cast_to(kind: str) -> Writer:
-    """Return what writes a cast to a type of DuckDB."""
+    """Return a writer of a cast to a type of DuckDB."""
     return lambda arguments: exp.Cast(this=arguments[0], to=exp.DataType.build(kind))
 
 
 def try_cast_to(kind: str) -> Writer:
-    """Return what writes a cast that is NULL where it fails."""
+    """Return a writer of a cast that returns NULL if it fails."""
     return lambda arguments: exp.TryCast(this=arguments[0], to=exp.DataType.build(kind))
 
 
@@ -44,7 +44,7 @@ def decimal(name: type[exp.Cast], arguments: Sequence[exp.Expr]) -> exp.Expr:
     precision, scale = 38, 0
     given = [argument for argument in arguments[1:] if argument]
     if any(not isinstance(part, exp.Literal) or part.is_string for part in given):
-        raise FieldError("a format of a number is not translated here")
+        raise FieldError("a number format is not supported here")
     if given:
         precision = int(given[0].name)
         scale = int(given[1].name) if len(given) > 1 else 0
@@ -65,7 +65,7 @@ def nvl2(arguments: list[exp.Expr]) -> exp.Expr:
 
 
 def unless_null(name: str) -> Writer:
-    """Return GREATEST or LEAST, which are NULL if any value is."""
+    """Return a writer of GREATEST or LEAST, which are NULL if any value is NULL."""
 
     def write(arguments: list[exp.Expr]) -> exp.Expr:
         missing = [exp.Is(this=value.copy(), expression=exp.null()) for value in arguments]
@@ -78,7 +78,7 @@ def unless_null(name: str) -> Writer:
 
 
 def is_type(*names: str) -> Writer:
-    """Return what tells whether a VARIANT holds a value of one of these types."""
+    """Return a writer of a test whether a VARIANT holds a value of one of these types."""
 
     def write(arguments: list[exp.Expr]) -> exp.Expr:
         found = call("sf_typeof", arguments[0])
@@ -88,7 +88,7 @@ def is_type(*names: str) -> Writer:
 
 
 def as_type(kind: str, *names: str) -> Writer:
-    """Return what gives the value of a VARIANT that has one of these types."""
+    """Return a writer for the value of a VARIANT, or NULL if it has none of these types."""
 
     def write(arguments: list[exp.Expr]) -> exp.Expr:
         value = call("sf_text", arguments[0])
@@ -105,7 +105,7 @@ def is_null_value(arguments: list[exp.Expr]) -> exp.Expr:
 
 
 def object_construct(arguments: list[exp.Expr]) -> exp.Expr:
-    """Return OBJECT_CONSTRUCT, which leaves out what is NULL."""
+    """Write OBJECT_CONSTRUCT, which leaves out pairs with NULL."""
     if len(arguments) % 2:
         raise FieldError("OBJECT_CONSTRUCT needs a value for each key")
     pairs = [
@@ -113,7 +113,7 @@ def object_construct(arguments: list[exp.Expr]) -> exp.Expr:
         for key, value in zip(arguments[::2], arguments[1::2], strict=True)
         for part in (call("sf_text", key), value)
     ]
-    # A patch leaves out what is null in it.
+    # A merge patch drops keys whose value is null.
     empty = exp.cast(exp.Literal.string("{}"), "json")
     return call("json_merge_patch", empty, call("json_object", *pairs))
 
@@ -126,12 +126,12 @@ def array_construct(arguments: list[exp.Expr]) -> exp.Expr:
 def sha2(arguments: list[exp.Expr]) -> exp.Expr:
     """Write SHA2."""
     if len(arguments) > 1 and arguments[1].name != "256":
-        raise FieldError("SHA2 is translated for 256 bits only")
+        raise FieldError("SHA2 is only supported with 256 bits")
     return call("sha256", arguments[0])
 
 
 def regexp_like(arguments: list[exp.Expr]) -> exp.Expr:
-    """Write REGEXP_LIKE, which has to match the whole text."""
+    """Write REGEXP_LIKE, whose pattern must match the whole text."""
     subject, pattern, *flags = arguments
     return call("regexp_full_match", subject, with_flags(pattern, flags[0] if flags else None))
 
@@ -147,25 +147,25 @@ def to_char(arguments: list[exp.Expr]) -> exp.Expr:
     """Write TO_CHAR."""
     value, *form = arguments
     if not form:
-        return value  # which is text already
+        return value  # already converted to text
     if kind_of(value) not in MOMENTS:
-        raise FieldError("TO_CHAR with a format is translated for dates and timestamps only")
+        raise FieldError("TO_CHAR with a format is only supported for dates and timestamps")
     return call("strftime", value, exp.Literal.string(strftime(form[0])))
 
 
 def to_moment(name: str, kind: str) -> Writer:
-    """Return what turns a text, a number or another moment into a date or timestamp."""
+    """Return a writer that converts text, numbers, dates and timestamps to a date or timestamp."""
     is_try = name.startswith("sf_try")
 
     def write(arguments: list[exp.Expr]) -> exp.Expr:
         value, *form = arguments
         if kind_of(value) in NUMBERS:
             if "date" in name:
-                raise FieldError("a number is not a date here: write it as text")
+                raise FieldError("a number cannot be converted to a date here: write it as text")
             return _zoned_or_not(call("sf_scaled" if form else "sf_seconds", value, *form), kind)
         if kind_of(value) in MOMENTS:
             if form:
-                raise FieldError("a format is for texts only")
+                raise FieldError("a format is only allowed for text")
             return exp.Cast(this=value, to=exp.DataType.build(kind))
         if form:
             if form[0].name.upper() == "AUTO":
@@ -186,7 +186,7 @@ def _zoned_or_not(moment: exp.Expr, kind: str) -> exp.Expr:
 
 
 def trunc(arguments: list[exp.Expr]) -> exp.Expr:
-    """Write TRUNC of a number or of a moment."""
+    """Write TRUNC of a number, date or timestamp."""
     value, *rest = arguments
     if kind_of(value) in MOMENTS:
         return (
@@ -203,7 +203,7 @@ def convert_timezone(arguments: list[exp.Expr]) -> exp.Expr:
 
 
 def date_part(name: str) -> Writer:
-    """Return what writes a function for one part, such as HOUR."""
+    """Return a writer of a function for one part of a date or time, such as HOUR."""
     return lambda arguments: part([exp.Literal.string(name), *arguments])
 
 
@@ -215,7 +215,7 @@ def last_day(arguments: list[exp.Expr]) -> exp.Expr:
         return call("last_day", value)
     if name == "week":
         return call("sf_last_day_week", value)
-    raise FieldError(f"LAST_DAY of a {name} is not translated here")
+    raise FieldError(f"LAST_DAY of a {name} is not supported here")
 
 
 def date_from_parts(arguments: list[exp.Expr]) -> exp.Expr:
@@ -226,7 +226,7 @@ def date_from_parts(arguments: list[exp.Expr]) -> exp.Expr:
 def timestamp_from_parts(arguments: list[exp.Expr]) -> exp.Expr:
     """Write TIMESTAMP_FROM_PARTS."""
     if len(arguments) > 6:
-        raise FieldError("TIMESTAMP_FROM_PARTS is translated for six arguments only")
+        raise FieldError("TIMESTAMP_FROM_PARTS is only supported with six arguments")
     return call("make_timestamp", *arguments[:5], exp.cast(arguments[5], "double"))
 
 
@@ -271,5 +271,5 @@ def coalesce(arguments: list[exp.Expr]) -> exp.Expr:
 
 
 def itself(arguments: list[exp.Expr]) -> exp.Expr:
-    """Return the argument, which was converted."""
+    """Return the argument, which has already been converted."""
     return arguments[0]

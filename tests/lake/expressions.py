@@ -1,6 +1,6 @@
-"""Expressions of Snowflake over CloudTrail, with the values that its documentation says.
+"""Expressions of Snowflake over CloudTrail, with their documented values.
 
-Each has the name of the page below https://docs.snowflake.com/en/sql-reference/ that says so.
+Each has the name of the page below https://docs.snowflake.com/en/sql-reference/ that documents it.
 """
 
 from tests.builders.events import START, call
@@ -44,7 +44,7 @@ MAIN = call(
     sessionCredentialFromConsole="true",
     eventVersion="1.08",
 )
-# What aggregates are over: sizes as numbers, a text, and none at all.
+# Records for aggregates: sizes as numbers, a string, and none.
 SIZES = [9, 10, 100, "x", None]
 OTHERS = [
     call(
@@ -66,9 +66,9 @@ PATH = "../user-guide/querying-semistructured"
 T = "functions/"
 ARN = WHO["arn"]
 
-# Over the record MAIN alone.
+# Expressions over the record MAIN alone.
 SCALARS = [
-    # A VARIANT in each position.
+    # A VARIANT in every kind of place.
     ("userIdentity:arn", ARN, PATH),
     ("userIdentity:type = 'AssumedRole'", True, CONVERSION),
     ("userIdentity:type <> 'IAMUser'", True, CONVERSION),
@@ -188,7 +188,7 @@ SCALARS = [
     ("TO_ARRAY('a')", ["a"], T + "to_array"),
     ("SPLIT('a/b', '/')", ["a", "b"], T + "split"),
     ("SPLIT('a/b', '/')[1]::string", "b", T + "split"),
-    # Texts.
+    # Strings.
     ("SUBSTR('abc', 0, 2)", "ab", T + "substr"),
     ("SUBSTR('abc', -2)", "bc", T + "substr"),
     ("SUBSTR('abc', 2, -1)", "", T + "substr"),
@@ -348,7 +348,7 @@ SCALARS = [
     ("GETDATE() >= p_event_time", True, T + "getdate"),
 ]
 
-# Over OTHERS, whose sizes are 9, 10, 100, 'x' and none.
+# Aggregates over OTHERS, whose sizes are 9, 10, 100, 'x' and none.
 SIZE = "requestParameters:size"
 NUMERIC = f"IFF(IS_INTEGER({SIZE}), {SIZE}, NULL)"
 AGGREGATES = [
@@ -397,7 +397,7 @@ AGGREGATES = [
     ("STDDEV_POP(requestParameters:n)", 1.118034, T + "stddev_pop"),
 ]
 
-# Whole queries: the column v of each row.
+# Whole queries, with the column v of each row.
 TABLE = "panther_logs.public.aws_cloudtrail"
 QUERIES = [
     (
@@ -543,21 +543,21 @@ QUERIES = [
     ),
 ]
 
-# What is refused, and what the error says.
+# Expressions that are refused, with a part of the error.
 REFUSED = [
-    ("HASH(eventName)", "the function HASH is not translated here"),
+    ("HASH(eventName)", "the function HASH is not supported here"),
     ("SPLIT_PARTS(eventName, '/', 1)", "did you mean SPLIT_PART?"),
-    ("CONCAT_WS('-', eventName, errorCode)", "CONCAT_WS is not translated here"),
-    ("TO_CHAR(p_event_time, 'YYYY TZH')", "the format 'YYYY TZH' is not translated here"),
-    ("TO_CHAR(5, '999')", "dates and timestamps only"),
+    ("CONCAT_WS('-', eventName, errorCode)", "CONCAT_WS is not supported here"),
+    ("TO_CHAR(p_event_time, 'YYYY TZH')", "the format 'YYYY TZH' is not supported here"),
+    ("TO_CHAR(5, '999')", "only supported for dates and timestamps"),
     ("REGEXP_LIKE(eventName, 'a', 'x')", "the parameter 'x'"),
-    ("REGEXP_REPLACE(eventName, 'a', 'b', 2)", "from position 1 only"),
+    ("REGEXP_REPLACE(eventName, 'a', 'b', 2)", "only supported from position 1"),
     ("DATEADD(fortnight, 1, p_event_time)", "not a unit of time"),
     ("HOUR('2026-01-05 10:00:00+02:00'::timestamp_tz)", "TIMESTAMP_TZ"),
-    ("CONVERT_TIMEZONE('Asia/Kolkata', p_event_time) > '2026-01-05'", "compare the time itself"),
+    ("CONVERT_TIMEZONE('Asia/Kolkata', p_event_time) > '2026-01-05'", "compare the original time"),
     (
         "CONVERT_TIMEZONE('Asia/Kolkata', p_event_time) BETWEEN '2026-01-05' AND '2026-01-06'",
-        "compare the time itself",
+        "compare the original time",
     ),
     ("p_event_time - p_event_time", "use DATEDIFF"),
     ("eventName:x", "is not a VARIANT"),
@@ -565,10 +565,10 @@ REFUSED = [
     ("eventName > ANY (SELECT 'a')", "use IN or EXISTS"),
     ("COUNT(aws_cloudtrail.*)", "use COUNT(*)"),
     ("(userIdentity:arn, eventName) = ('a', 'b')", "one by one"),
-    ("SHA2(eventName, 512)", "256 bits only"),
-    ("MAX_BY(eventName, p_event_time, 2)", "with two arguments"),
-    ("TRY_CAST(requestParameters:n AS INT)", "works on texts only"),
+    ("SHA2(eventName, 512)", "only supported with 256 bits"),
+    ("MAX_BY(eventName, p_event_time, 2)", "only supported with two arguments"),
+    ("TRY_CAST(requestParameters:n AS INT)", "works only on strings"),
     ("userIdentity::json", "Snowflake has no type JSON"),
-    ("SUBSTR(eventName)", "SUBSTR is not translated with 1 arguments"),
+    ("SUBSTR(eventName)", "SUBSTR is not supported with 1 arguments"),
     ("p_event_time + INTERVAL '1 day, 2 hours'", "one number and one unit"),
 ]

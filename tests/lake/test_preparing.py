@@ -27,9 +27,9 @@ WRONG = [
     ("SELECT eventName\nFROM aws_cloudtrail\nWHERE eventNam = 'a'", 3, "did you mean eventName?"),
     ("SELECT eventName\nFROM aws_cloudtrial", 2, "aws_cloudtrial: did you mean aws_cloudtrail?"),
     ("SELECT eventName\nFROM aws_cloudtrail\nWHERE (eventName = 'a'", 3, "not a query"),
-    ("SELECT\n  HASH(eventName)\nFROM aws_cloudtrail", 2, "the function HASH is not translated"),
+    ("SELECT\n  HASH(eventName)\nFROM aws_cloudtrail", 2, "the function HASH is not supported"),
     ("SELECT TO_CHAR(p_event_time,\n 'TZH') AS t FROM aws_cloudtrail", 1, "format 'TZH'"),
-    ("SELECT 1 AS n\nFROM aws_cloudtrail a, aws_cloudtrail b\nWHERE eventID = 'x'", 3, "name it"),
+    ("SELECT 1 AS n\nFROM aws_cloudtrail a, aws_cloudtrail b\nWHERE eventID = 'x'", 3, "ambiguous"),
 ]
 
 

@@ -246,7 +246,7 @@ class TestErrors:
             ),
             (
                 f"SELECT eventName\nFROM {LOGS}\nWHERE\n  no_such(eventName)",
-                "line 4: the function NO_SUCH is not translated here",
+                "line 4: the function NO_SUCH is not supported here",
             ),
             ("SELECT 1\nFROM no_such", "line 2: there is no table no_such; there are panther_logs"),
             ("SELECT 1\nFROM\npanther_logs.other.aws_cloudtrail", "line 3: there is no table"),
