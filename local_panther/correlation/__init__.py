@@ -1,5 +1,5 @@
-"""Correlation rules: their grammar, and the one evaluator behind the replay and the unit tests.
+"""Correlation rules: the engine that runs them, and the evaluator that replay and unit tests share.
 
 Source: https://docs.panther.com/detections/correlation-rules and panther_analysis_tool's JSON
-schema. Where Panther's documentation is silent, each module says which reading it takes.
+schema. Where Panther's documentation is silent, the docstrings say which behaviour is assumed.
 """

@@ -1,4 +1,4 @@
-"""Runs correlation rules on their schedules while signals come in, on the clock of event time."""
+"""Runs correlation rules on their schedules as signals arrive, on the clock of event time."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ class CorrelationMatch:
     """A match of a correlation rule, found by one of its runs.
 
     Attributes:
-        metadata: Of the rule.
-        match: The signals that take part, and the value that binds them.
-        found_at: When the run was, in seconds since 1970.
+        metadata: Metadata of the rule.
+        match: The signals that take part, and the values that they share.
+        found_at: The time of the run, in seconds since 1970.
     """
 
     metadata: Metadata
@@ -33,12 +33,12 @@ class CorrelationMatch:
 
     @property
     def value(self) -> str | None:
-        """The value that was matched on; None for a rule without match criteria."""
+        """The values that the signals share, joined by commas; None without match criteria."""
         return ", ".join(self.match.binding) or None
 
     @property
     def context(self) -> dict[str, Any]:
-        """By step ID, the `p_alert_context` of the step's latest signal."""
+        """The `p_alert_context` of the latest signal of each step, by step ID."""
         return {step: signals[-1].context for step, signals in self.match.signals.items()}
 
     @cached_property
@@ -48,17 +48,18 @@ class CorrelationMatch:
 
     @property
     def signals(self) -> list[StepSignal]:
-        """The signals that take part, by step."""
+        """The signals that take part, in the order of the steps."""
         return [signal for found in self.match.signals.values() for signal in found]
 
 
 @dataclass
 class _Reported:
-    """What a rule's matches of one binding had in them.
+    """Signals of matches that a rule has reported for one binding.
 
     Attributes:
-        numbers: Of a Group all signals, of a Sequence the signal that each match began with.
-        latest: Time of the latest of these signals, in seconds since 1970.
+        numbers: Numbers of all signals of a Group; for a Sequence, of the first signal of each
+            match.
+        latest: Time of the latest signal of these matches, in seconds since 1970.
     """
 
     numbers: set[int] = field(default_factory=set)
@@ -71,13 +72,13 @@ class _State:
 
     Attributes:
         rule: The rule.
-        index: The signals that a match can still need.
+        index: The signals that later matches may need.
         fresh: Signals that no run has seen yet, each with its step.
-        waiting: By binding, when the run is that decides a match of it.
-        reported: By binding.
+        waiting: The time of the run that decides a match, by binding.
+        reported: Signals of reported matches, by binding.
         next_run: Seconds since 1970; infinity while no run is due.
-        tidied: When bindings were last forgotten.
-        late: How many signals arrived after every run that looks back to them.
+        tidied: The time when old bindings were last dropped.
+        late: Number of signals that arrived too late for every run that looks back to them.
     """
 
     rule: CorrelationRule
@@ -94,37 +95,38 @@ class _State:
 
     @property
     def logic(self) -> CorrelationLogic:
-        """What the rule looks for."""
+        """The parsed `Detection` of the rule."""
         return self.rule.logic
 
     @property
     def signals(self) -> Mapping[str, Sequence[StepSignal]]:
-        """By step ID, the signals that are not forgotten."""
+        """The signals that are still kept, by step ID."""
         return self.index.by_step
 
     def run_by(self, time: float) -> None:
-        """Set the next run to a time, unless it is earlier already."""
+        """Set the next run to a time, unless an earlier one is due."""
         self.next_run = min(self.next_run, time)
 
 
 class CorrelationEngine:
-    """The correlation rules of some content.
+    """The correlation rules of some content, with the signals that they have received.
 
-    A run looks at the signals from the lookback before it until it, and finds matches of which no
-    run has reported everything. Each match is a signal of its rule, which other correlation rules
-    can have as a step.
+    A run looks at the signals in the lookback before it, and finds matches that are not fully
+    reported yet. Each match is a signal of its own rule, which other correlation rules can have as
+    a step.
 
-    A match that a later signal could contradict, of a step with Absence or MaxMatchCount, waits
-    until none can, in a Group and in a Sequence alike. At the latest it is decided by the last run
-    that looks at all of its signals. (A low-confidence reading. That an absent signal is looked for
-    within the lookback of the match, even if that is before the run's, is part of it: otherwise a
-    match would come true when the signal that contradicts it grows too old.)
+    A step with Absence or MaxMatchCount allows a later signal to contradict a match. Such a match,
+    of a Group or a Sequence, waits until no signal can contradict it any more. At the latest, it is
+    decided by the last run that looks at all of its signals (low confidence). The signals of an
+    Absence step are searched in the lookback of the match, even before the lookback of the run.
+    Otherwise a match would become true once the signal that contradicts it is too old.
     """
 
     def __init__(self, rules: Sequence[CorrelationRule]) -> None:
-        """Start with no signals."""
+        """Start without signals."""
         self._states = [_State(rule) for rule in rules]
-        self._steps: dict[str, list[tuple[_State, list[str]]]] = {}  # by rule ID
+        # By ID of the rule whose signals they get: rules, and their steps.
+        self._steps: dict[str, list[tuple[_State, list[str]]]] = {}
         for state in self._states:
             by_rule: dict[str, list[str]] = {}
             for step in state.logic.steps:
@@ -135,26 +137,25 @@ class CorrelationEngine:
 
     @property
     def late(self) -> dict[str, int]:
-        """By rule ID, how many signals arrived too late to take part in a match of the rule.
+        """The number of signals that arrived too late to take part in a match, by rule ID.
 
-        No run that is still to come when such a signal arrives looks back to its time. Signals that
-        could not take part at any time are not counted: of steps that must be absent, and those
-        that lack a value to be matched on.
+        When such a signal arrives, no later run looks back to its time. Signals that could never
+        take part are not counted: those of Absence steps, and those without a value to match on.
         """
         return {state.rule.metadata.rule_id: state.late for state in self._states if state.late}
 
     def add(self, signal: Signal) -> None:
-        """Take a signal of a rule."""
+        """Add a signal of a rule."""
         if signal.metadata.rule_id in self._steps:
-            behind = pack([signal.event, signal.context])
-            source = StepSignal(signal.time, {}, signal.event_id, behind)
+            packed = pack([signal.event, signal.context])
+            source = StepSignal(signal.time, {}, signal.event_id, packed)
             self._add(signal.metadata.rule_id, source, signal.fields)
 
     def advance(self, now: float) -> Iterator[CorrelationMatch]:
-        """Do the runs that are due before a time, and yield their matches.
+        """Execute the runs that are due before a time, and yield their matches.
 
         Args:
-            now: Seconds since 1970; infinity for all that are still due.
+            now: Seconds since 1970; infinity for all outstanding runs.
         """
         while due := [state for state in self._states if state.next_run < now]:
             state = min(due, key=lambda state: state.next_run)
@@ -203,17 +204,17 @@ class CorrelationEngine:
         _forget(state, now)
 
     def _add_match(self, state: _State, found: CorrelationMatch) -> None:
-        """Pass a match on as a signal of its own rule."""
+        """Add a match as a signal of its own rule."""
         if found.metadata.rule_id not in self._steps:
             return
         match, latest = found.match, found.latest
-        behind = pack([latest.event, found.context])
-        source = StepSignal(match.last, {}, latest.event_id, behind)
+        packed = pack([latest.event, found.context])
+        source = StepSignal(match.last, {}, latest.event_id, packed)
         self._add(found.metadata.rule_id, source, _matched_fields(state.logic, match))
 
 
 def _can_pair(logic: CorrelationLogic, step_id: str, signal: StepSignal) -> bool:
-    """Return whether a signal of a step can take part in a match, if a run sees it."""
+    """Return whether a signal of a step can take part in a match at all."""
     absent = {step.id for step in logic.steps if step.absent}
     criteria = [criterion for criterion in logic.criteria if step_id in criterion.fields]
     return step_id not in absent and all(held(signal, c, step_id) for c in criteria)
@@ -226,10 +227,10 @@ def _new_matches(
     now: float,
     reported: set[int],
 ) -> Iterator[Match]:
-    """Yield the matches of a binding that a run sees and that were not reported.
+    """Yield the matches of a binding that a run sees and that have not been reported.
 
-    Of a Group that is the one with all signals of the run, if any of them is new; of a Sequence one
-    for each time at which a chain begins.
+    A Group has one match, with all signals of the run, if any of them is new. A Sequence has one
+    match for each time at which a chain begins.
     """
     first = now - logic.lookback
     if not logic.ordered:
@@ -263,15 +264,15 @@ def _identity(logic: CorrelationLogic, match: Match) -> set[int]:
 def _decided_at(logic: CorrelationLogic, match: Match) -> float:
     """Return the time of the run that decides a match.
 
-    That is the first run at or after the time when no later signal can contradict it, or the last
-    run that looks at all of its signals.
+    That is the first run after which no signal can contradict it, or the last run that looks at all
+    of its signals, whichever is earlier.
     """
     settled = logic.schedule.next_run(match.settled)
     return min(settled, logic.schedule.last_run(match.first + logic.lookback))
 
 
 def _forget(state: _State, now: float) -> None:
-    """Drop signals more than two lookbacks old: one is for a match, one for an absence."""
+    """Drop signals older than two lookbacks: one for a match, one for absences before it."""
     oldest = now - 2 * state.logic.lookback
     state.index.forget(oldest)
     if now - state.tidied > state.logic.lookback:
@@ -282,7 +283,7 @@ def _forget(state: _State, now: float) -> None:
 
 
 def _matched_fields(logic: CorrelationLogic, match: Match) -> dict[str, Any]:
-    """Return what a correlation rule's own signal can be matched on: the fields it matched by."""
+    """Return the fields of a correlation rule's own signal: those that its match criteria name."""
     fields: dict[str, Any] = {}
     for criterion, value in zip(logic.criteria, match.binding, strict=True):
         for path in {path for paths in criterion.fields.values() for path in paths}:

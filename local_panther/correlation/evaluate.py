@@ -1,4 +1,4 @@
-"""Evaluates correlation rules over signals: the one evaluator of replay and unit tests."""
+"""Evaluates correlation rules over signals, for unit tests; the replay uses the same parts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ class Match:
 
     Attributes:
         binding: The value of each match criterion, in the rule's order.
-        signals: By step ID, the signals that take part, in order of time.
-        settled: Seconds since 1970 from which no signal that comes later can contradict it.
+        signals: The signals that take part, by step ID and in order of time.
+        settled: The time, in seconds since 1970, from which no later signal can contradict it.
     """
 
     binding: Binding
@@ -25,30 +25,30 @@ class Match:
 
     @property
     def first(self) -> float:
-        """When the earliest signal happened."""
+        """The time of the earliest signal."""
         return min(signal.time for signals in self.signals.values() for signal in signals)
 
     @property
     def last(self) -> float:
-        """When the latest signal happened."""
+        """The time of the latest signal."""
         return max(signal.time for signals in self.signals.values() for signal in signals)
 
 
 def find_matches(
     rule: CorrelationLogic, signals: Mapping[str, Sequence[StepSignal]]
 ) -> Iterable[Match]:
-    """Find one match for each binding that satisfies a rule, as its unit tests ask for.
+    """Find one match for each binding that satisfies a rule, as unit tests need it.
 
-    There is no run, and all signals are known: those of one match are within the lookback of each
-    other, wherever that is.
+    There is no schedule, and all signals are known. The signals of a match lie within any window of
+    the lookback's length.
 
     Args:
-        rule: What to look for.
-        signals: By step ID, in any order.
+        rule: The parsed `Detection` of the rule.
+        signals: Signals by step ID, in any order.
 
     Yields:
-        The earliest match of each binding; the latest for `ReverseChronological`, which is read as
-        an order of search and so never decides whether there is a match (low confidence).
+        The earliest match of each binding; the latest for `ReverseChronological`, which is taken
+        for an order of search that never decides whether there is a match (low confidence).
     """
     search = sequence_match if rule.ordered else group_match
     for binding, by_step in bound_signals(rule, signals).items():

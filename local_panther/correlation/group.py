@@ -1,4 +1,4 @@
-"""Groups: steps in any order within the lookback."""
+"""Evaluates Groups: steps in any order within the lookback."""
 
 import math
 from bisect import bisect_left, bisect_right
@@ -14,17 +14,18 @@ Found = tuple[dict[str, Sequence[StepSignal]], float]
 def group_match(rule: CorrelationLogic, signals: Signals) -> Found | None:
     """Find a window of the lookback's length in which a Group holds.
 
-    A window begins at a signal. A step holds in it with at least MinMatchCount signals in the
-    window; a step with MaxMatchCount or Absence holds when no more signals than that are within the
-    lookback of all the signals of the window. At least the group's MinMatchCount steps must hold.
-    (That an absent step counts among them is a low-confidence reading.)
+    A window begins at a signal. A step holds if the window has at least MinMatchCount of its
+    signals, and if no more than MaxMatchCount (0 for Absence) are within the lookback of all
+    signals of the window. The Group holds if at least its MinMatchCount steps hold; an Absence step
+    counts as one of them (low confidence).
 
     Args:
         rule: A Group.
-        signals: By step ID, in order of time, bound to one value.
+        signals: Signals of one binding by step ID, in order of time.
 
     Returns:
-        The signals that take part by step ID, and the time from which no signal can contradict it.
+        The signals that take part by step ID, and the time from which no signal can contradict the
+        match.
     """
     present = [step for step in rule.steps if not step.absent]
     starts = {signal.time for step in present for signal in signals[step.id]}
@@ -39,7 +40,7 @@ def match_within(
 ) -> Found | None:
     """Return the match of a Group among the signals from `first` to `last`, both inclusive.
 
-    It has all their signals: what holds for some of them holds for all.
+    It has all signals in that period, because further signals cannot make a match invalid.
     """
     present = [step for step in rule.steps if not step.absent]
     window = {step.id: between(signals[step.id], first, last) for step in present}
@@ -69,12 +70,12 @@ def _holds(
 
 
 def between(signals: Sequence[StepSignal], first: float, last: float) -> Sequence[StepSignal]:
-    """Return the signals from `first` to `last`, both inclusive, of a list in order of time."""
+    """Return the signals from `first` to `last`, both inclusive; they must be in order of time."""
     return signals[index_from(signals, first) : index_after(signals, last)]
 
 
 def count(signals: Sequence[StepSignal], first: float, last: float) -> int:
-    """Return how many signals are from `first` to `last`, both inclusive."""
+    """Return the number of signals from `first` to `last`, both inclusive."""
     return max(0, index_after(signals, last) - index_from(signals, first))
 
 

@@ -1,7 +1,7 @@
-"""Unit tests of correlation rules: the `Tests` of their YAML.
+"""Runs the unit tests of correlation rules: the `Tests` of their YAML.
 
-A test lists the signals of each step: under the field and the value that they are matched on, the
-times, as minutes from an unnamed beginning or as ISO 8601.
+A test lists the signals of each step as times, by field and by the value to match on. Times are
+minutes from any beginning, or ISO 8601.
 https://docs.panther.com/detections/correlation-rules#testing
 """
 
@@ -19,7 +19,7 @@ from local_panther.errors import FieldError
 
 @dataclass(frozen=True)
 class RuleTestResult:
-    """The outcome of one unit test: passed, failed, or not to be run for the reason in `error`."""
+    """The result of a unit test: passed, failed, or not run because of `error`."""
 
     __test__ = False  # not a class of tests for pytest
 
@@ -35,7 +35,7 @@ def run_tests(spec: Mapping[str, Any]) -> list[RuleTestResult]:
         spec: The rule's YAML, as a mapping.
 
     Raises:
-        FieldError: The rule itself is wrong. A test that is wrong is a result with an error.
+        FieldError: The rule itself is invalid. An invalid test has a result with an error.
     """
     rule = parse_correlation(spec)
     return [_run(rule, test, f"Tests[{i}]") for i, test in enumerate(spec.get("Tests") or [])]
@@ -61,24 +61,25 @@ def _signals(rule: CorrelationLogic, outputs: Any, where: str) -> dict[str, list
     for i, output in enumerate(outputs):
         step = output.get("ID") if isinstance(output, Mapping) else None
         if step not in ids:
-            raise FieldError(f"{where}[{i}].ID: {step!r} is not a step; they are {', '.join(ids)}")
+            known = ", ".join(ids)
+            raise FieldError(f"{where}[{i}].ID: {step!r} is not a step; the steps are {known}")
         matches = output.get("Matches") or {}
         signals.setdefault(step, []).extend(_step_signals(matches, f"{where}[{i}].Matches"))
     return signals
 
 
 def _step_signals(matches: Any, where: str) -> list[StepSignal]:
-    """Make the signals of one step.
+    """Return the signals of one step.
 
-    The same time under two fields is one signal that holds both; a time listed twice under one
-    value is two signals.
+    The same time under two fields means one signal that holds both values; a time listed twice
+    under one value means two signals.
     """
     values: dict[tuple[float, int], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     if not isinstance(matches, Mapping):
-        raise FieldError(f"{where}: must be a mapping of fields to values to times")
+        raise FieldError(f"{where}: must map fields to values, and values to times")
     for field, by_value in matches.items():
         if not isinstance(by_value, Mapping):
-            raise FieldError(f"{where}.{field}: must be a mapping of values to times")
+            raise FieldError(f"{where}.{field}: must map values to times")
         for value, times in by_value.items():
             seen: dict[float, int] = defaultdict(int)
             for entry in times if isinstance(times, list) else [times]:
@@ -92,12 +93,14 @@ def _step_signals(matches: Any, where: str) -> list[StepSignal]:
 
 
 def _time(entry: Any, where: str) -> float:
-    """Return a test's time in seconds: minutes count from 1970, which makes no difference."""
+    """Return a time of a test in seconds since 1970; minutes are counted from 1970 too."""
     if isinstance(entry, (int, float)) and not isinstance(entry, bool):
         return entry * 60
     try:
         is_date = isinstance(entry, date)
         moment = datetime.fromisoformat(entry.isoformat() if is_date else entry)
     except (TypeError, ValueError):
-        raise FieldError(f"{where}: {entry!r} is neither minutes nor an ISO 8601 time") from None
+        raise FieldError(
+            f"{where}: {entry!r} is neither a number of minutes nor an ISO 8601 time"
+        ) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

@@ -1,8 +1,8 @@
-"""Sequences: steps one after the other within the lookback.
+"""Evaluates Sequences: steps one after the other within the lookback.
 
-Readings where the documentation is silent (low confidence): a transition's time runs from the last
-signal of the earlier step to the first of the later one; a step with MaxMatchCount is held to it
-over all its signals within the lookback of the match; an absent step at the end is waited for.
+Assumptions where the documentation is silent (low confidence): the time of a transition runs from
+the last signal of the earlier step to the first of the later one; MaxMatchCount limits all signals
+of the step within the lookback of the match; a match waits for an Absence step at its end.
 """
 
 import math
@@ -18,7 +18,7 @@ Signals = Mapping[str, Sequence[StepSignal]]
 
 @dataclass(frozen=True)
 class _Block:
-    """The signals that one step of a chain takes: a run of consecutive ones."""
+    """The consecutive signals that one step of a chain uses."""
 
     step: Step
     signals: Sequence[StepSignal]
@@ -39,10 +39,11 @@ def sequence_match(rule: CorrelationLogic, signals: Signals) -> Found | None:
 
     Args:
         rule: A Sequence.
-        signals: By step ID, in order of time, bound to one value.
+        signals: Signals of one binding by step ID, in order of time.
 
     Returns:
-        The signals that take part by step ID, and the time from which no signal can contradict it.
+        The signals that take part by step ID, and the time from which no signal can contradict the
+        match.
     """
     chains = Chains(rule, signals)
     order = reversed(chains.starts) if rule.newest_first else chains.starts
@@ -50,7 +51,11 @@ def sequence_match(rule: CorrelationLogic, signals: Signals) -> Found | None:
 
 
 class Chains:
-    """The chains that signals of one binding make."""
+    """A search for chains among the signals of one binding.
+
+    Attributes:
+        starts: Indexes of the signals of the first step that a chain may begin with.
+    """
 
     def __init__(
         self,
@@ -59,13 +64,13 @@ class Chains:
         first: float = -math.inf,
         last: float = math.inf,
     ) -> None:
-        """Take the signals.
+        """Prepare a search.
 
         Args:
             rule: A Sequence.
-            signals: By step ID, in order of time, bound to one value.
-            first: Earliest time of a signal that takes part, in seconds since 1970.
-            last: Latest time of one.
+            signals: Signals of one binding by step ID, in order of time.
+            first: Earliest time of a signal that may take part, in seconds since 1970.
+            last: Latest time of a signal that may take part.
         """
         self._rule = rule
         self._signals = signals
@@ -79,11 +84,11 @@ class Chains:
             self.starts = range(0)
 
     def start(self, index: int) -> StepSignal:
-        """Return the signal that a chain can begin with."""
+        """Return a signal of the first step by its index."""
         return self._signals[self._present[0].id][index]
 
     def match_from(self, index: int) -> Found | None:
-        """Return the chain that begins with a signal of the first step, by its index."""
+        """Return the chain that begins with a signal of the first step, given by its index."""
         if self._has_too_many(self.start(index).time):
             return None
         for block in self._runs(self._present[0], index, math.inf):
@@ -92,7 +97,7 @@ class Chains:
         return None
 
     def _has_too_many(self, first: float) -> bool:
-        """Return whether a MaxMatchCount is exceeded whatever else a chain has."""
+        """Return whether every chain from this time exceeds a MaxMatchCount."""
         lookback = self._rule.lookback
         last = min(first + lookback, self._last)
         return any(
@@ -102,7 +107,7 @@ class Chains:
         )
 
     def _search(self, chain: list[_Block]) -> list[_Block] | None:
-        """Extend a chain to all the present steps, depth first; None if it cannot be."""
+        """Extend a chain to all steps that need signals, depth first; return None if impossible."""
         rule, signals = self._rule, self._signals
         if len(chain) == len(self._present):
             complete = _keeps_maxima(rule, chain, signals) and not _is_broken(rule, chain, signals)
@@ -119,11 +124,11 @@ class Chains:
         return None
 
     def _blocks(self, chain: list[_Block]) -> Iterator[_Block]:
-        """Yield the runs of signals that can continue a chain.
+        """Yield the blocks of signals that can continue a chain.
 
-        After another step a run of several begins with the first signal that comes after it, for a
-        later beginning could satisfy no limit that this one does not: none but that of an absent
-        step, which reaches back from it.
+        A step that needs several signals begins with the first signal after the previous step. A
+        later beginning would not help, except with an Absence step whose limit reaches back from
+        this step.
         """
         rule, step = self._rule, self._present[len(chain)]
         signals = self._signals[step.id]
@@ -140,10 +145,10 @@ class Chains:
             yield from self._runs(step, start, end_limit)
 
     def _runs(self, step: Step, start: int, end_limit: float) -> Iterator[_Block]:
-        """Yield the runs that begin with a signal.
+        """Yield the blocks that begin with a signal, given by its index.
 
-        A step that needs one signal takes one. A step that needs more takes all from a first to a
-        last one.
+        A step that needs one signal uses one. A step that needs more uses all signals from the
+        first to the last one of the block.
         """
         signals, lookback = self._signals[step.id], self._rule.lookback
         last_end = start + 1 if step.min_count == 1 else len(signals)
@@ -154,7 +159,7 @@ class Chains:
             yield _Block(step, signals[start:end])
 
     def _broken_from(self, before: _Block, step: Step) -> float:
-        """Return the time from which a block is behind an absent signal that breaks the chain."""
+        """Return the time from which a block would come after a signal of an Absence step."""
         broken = math.inf
         for absent in self._rule.steps[self._order[before.step.id] : self._order[step.id]]:
             pairs = {(t.source, t.target): t.within for t in self._rule.transitions}
@@ -176,10 +181,11 @@ class Chains:
 
 
 def _state(rule: CorrelationLogic, chain: list[_Block]) -> tuple[object, ...]:
-    """Return all that the rest of a search depends on: chains alike in it end alike.
+    """Return the state that the rest of a search depends on.
 
-    The first signal bounds the lookback, the last block the next one, and any block may bound a
-    later one by a transition or an absent step of its own.
+    Chains with equal state have equal continuations. The first signal limits the lookback, the last
+    block limits the next one, and any block may limit a later one by a transition or an Absence
+    step.
     """
     bounding = {step for t in rule.transitions for step in (t.source, t.target)}
     bounds = tuple((b.first, b.last) for b in chain[:-1] if b.step.id in bounding)
@@ -204,14 +210,14 @@ def _keeps_maxima(rule: CorrelationLogic, chain: list[_Block], signals: Signals)
 def _is_broken(
     rule: CorrelationLogic, chain: list[_Block], signals: Signals, *, inside_only: bool = False
 ) -> bool:
-    """Return whether a signal of an absent step is where there must be none.
+    """Return whether an Absence step has a signal in its forbidden period.
 
     Args:
-        rule: The rule that the chain is for.
-        chain: The steps so far.
-        signals: By step ID, in order of time.
-        inside_only: Look only at absent steps between two steps of the chain, and if no step that
-            is still to come can narrow the time in which there must be none.
+        rule: The Sequence.
+        chain: The blocks so far.
+        signals: Signals by step ID, in order of time.
+        inside_only: Check only Absence steps between two steps of the chain whose forbidden period
+            no later step can shorten.
     """
     placed = {block.step.id for block in chain}
     for step in rule.steps:
@@ -236,7 +242,7 @@ def _neighbours(
 
 
 def _forbidden(rule: CorrelationLogic, chain: list[_Block], step: Step) -> tuple[float, float]:
-    """Return the times within which an absent step breaks a chain, both inclusive."""
+    """Return the first and last time at which a signal of an Absence step breaks a chain."""
     before, after = _neighbours(rule, chain, step)
     low = before[-1].last if before else chain[-1].last - rule.lookback
     high = after[0].first if after else chain[0].first + rule.lookback

@@ -1,4 +1,4 @@
-"""Signals as correlation sees them, and the values that bind them together."""
+"""Signals of correlation rules, and the values that bind them together."""
 
 import itertools
 from collections import defaultdict
@@ -9,10 +9,7 @@ from typing import Any
 from local_panther.content.correlation_grammar import CorrelationLogic, Criterion
 from local_panther.packed import pack, unpack
 
-# One value for each criterion of a rule.
-Binding = tuple[str, ...]
-
-
+Binding = tuple[str, ...]  # one value for each match criterion of a rule
 NOTHING = pack([{}, {}])
 
 
@@ -20,12 +17,14 @@ NOTHING = pack([{}, {}])
 class StepSignal:
     """A signal of one step of a correlation rule.
 
+    A flood makes tens of thousands of them, so event and context are stored compressed.
+
     Attributes:
         time: Event time in seconds since 1970.
-        values: By field path the values that it holds; a list field holds each of its entries.
-        event_id: The CloudTrail event behind it.
-        packed: The event and its context, packed.
-        number: Unique number of the signal.
+        values: Values of the fields to match on, by field path; every entry of a list is a value.
+        event_id: The eventID of its CloudTrail event.
+        packed: The event and the context, packed.
+        number: A unique number.
     """
 
     time: float
@@ -36,13 +35,13 @@ class StepSignal:
 
     @property
     def event(self) -> dict[str, Any]:
-        """The event behind it, unpacked anew each time."""
+        """Its event, unpacked on each access."""
         found: dict[str, Any] = unpack(self.packed)[0]
         return found
 
     @property
     def context(self) -> dict[str, Any]:
-        """Its `p_alert_context`, unpacked anew each time."""
+        """Its `p_alert_context`, unpacked on each access."""
         found: dict[str, Any] = unpack(self.packed)[1]
         return found
 
@@ -55,8 +54,8 @@ def numbers(signals: Mapping[str, Sequence[StepSignal]]) -> set[int]:
 def values_at(fields: Mapping[str, Any], path: str) -> frozenset[str]:
     """Return the values at a dotted path that can be matched on.
 
-    Of a list each entry is a value. Objects cannot be matched. Null and empty text are no
-    value: that two records both lack something does not connect them (a low-confidence reading).
+    Each entry of a list is a value. Objects are not. Null and the empty string are not either: two
+    records that both lack something are not connected by that (low confidence).
     """
     value: Any = fields
     for key in path.split("."):
@@ -71,15 +70,15 @@ def values_at(fields: Mapping[str, Any], path: str) -> frozenset[str]:
 def bound_signals(
     rule: CorrelationLogic, signals: Mapping[str, Sequence[StepSignal]]
 ) -> dict[Binding, dict[str, list[StepSignal]]]:
-    """Sort the signals of each step by the values that bind them.
+    """Group the signals of each step by the values that bind them.
 
     Args:
-        rule: The rule whose criteria bind.
-        signals: By step ID.
+        rule: The rule with the match criteria.
+        signals: Signals by step ID.
 
     Returns:
-        By binding, the signals of each step in order of time. A step that no criterion names takes
-        part in every binding. Without criteria there is one binding, the empty one.
+        The signals of each step in order of time, by binding. A step that no criterion names takes
+        part in every binding. Without criteria, the only binding is the empty one.
     """
     found: dict[Binding, dict[str, list[StepSignal]]] = {(): {}}
     for criterion in rule.criteria:
@@ -108,7 +107,7 @@ def _by_value(
 
 
 def held(signal: StepSignal, criterion: Criterion, step: str) -> frozenset[str]:
-    """Return the values of a criterion that a signal of one of its steps holds."""
+    """Return the values that a signal has in all fields of a criterion for its step."""
     held = (signal.values.get(path, frozenset()) for path in criterion.fields[step])
     return frozenset.intersection(*held)
 
@@ -116,7 +115,7 @@ def held(signal: StepSignal, criterion: Criterion, step: str) -> frozenset[str]:
 def _candidates(
     by_step: Mapping[str, list[StepSignal]], criterion: Criterion, by_value: Mapping[str, Any]
 ) -> Iterable[str]:
-    """Return the values worth combining with a binding: those that its own signals hold."""
+    """Return the values that can extend a binding: those that its own signals hold."""
     shared = by_step.keys() & criterion.fields.keys()
     if not shared:
         return list(by_value)

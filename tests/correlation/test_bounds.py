@@ -1,4 +1,4 @@
-"""What correlation rules keep is what a run to come can see, however long the trail is."""
+"""Tests that correlation rules keep only what later runs can see, however long the trail is."""
 
 import pytest
 
@@ -11,10 +11,10 @@ DAY = 24 * 60  # minutes
 
 
 def kept(days, document):
-    """The most signals and reports that are kept while signals come for some days."""
+    """Return the most signals and reports kept at once while signals arrive for some days."""
     engine, most = CorrelationEngine([rule(document)]), 0
     for minute in range(0, days * DAY, 20):
-        user = f"user-{minute}"  # somebody else each time
+        user = f"user-{minute}"  # a new user each time
         for one in (signal("a", minute, user), signal("b", minute + 1, user)):
             for _ in engine.advance(one.time):
                 pass
@@ -26,5 +26,5 @@ def kept(days, document):
 
 
 @pytest.mark.parametrize("form", [group, sequence])
-def test_a_month_of_signals_takes_no_more_than_three_days(form):
+def test_a_month_of_signals_needs_no_more_room_than_three_days(form):
     assert kept(30, form("a", "b")) <= kept(3, form("a", "b"))

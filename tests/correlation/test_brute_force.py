@@ -1,4 +1,4 @@
-"""The engine against its definition: every run there is, over all signals, one after the other."""
+"""Tests of the engine against a plain definition that executes every run over all signals."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,7 +19,13 @@ NAMES = "abc"
 
 @dataclass(frozen=True)
 class One:
-    """A signal: its step, its time in seconds, and its number in the order of arrival."""
+    """A signal.
+
+    Attributes:
+        step: The ID of its step.
+        time: Its time in seconds.
+        number: Its number in the order of arrival.
+    """
 
     step: str
     time: float
@@ -27,8 +33,11 @@ class One:
 
 
 class Definition:
-    """What a rule reports, written down plainly: `found` has the time of each run that does, and
-    the signals that take part."""
+    """A plain implementation of what a rule reports.
+
+    Attributes:
+        found: The time of each run that reports a match, and the numbers of its signals.
+    """
 
     def __init__(self, rule, rate, arrivals):
         self.rule, self.rate = rule, rate * 60
@@ -106,7 +115,7 @@ class Definition:
                 self.found.append((now, members))
 
     def chains(self, seen, start, chosen=()):
-        """Yield the chains that begin with a signal, those first that are short and early."""
+        """Yield the chains that begin with a signal, early and short ones first."""
         rule = self.rule
         present = [step for step in rule.steps if not step.absent]
         timed = [(step, [s.time for s in taken]) for step, taken in chosen]
@@ -132,7 +141,7 @@ def engine_found(rule, arrivals):
 
 
 def engine_run(rule, arrivals):
-    """Return what the engine reports, and how many signals it counts as too late."""
+    """Return the matches that the engine reports, and the number of late signals by rule."""
     engine = CorrelationEngine([rule])
     found, now = [], -math.inf
 
@@ -150,7 +159,7 @@ def engine_run(rule, arrivals):
 
 
 def late(rule, rate, arrivals):
-    """Count the signals that no run can pair any more: a plain search through all runs."""
+    """Count the signals that come too late for every run, by a plain search through all runs."""
     count, now = 0, -math.inf
     pairable = {step.id for step in rule.steps if not step.absent}
     for one in arrivals:
@@ -189,7 +198,7 @@ def rules(draw):
 
 @settings(max_examples=examples(600, 40_000))
 @given(rules(), arrivals)
-def test_every_run_reports_what_the_definition_says(document_and_rate, found):
+def test_every_run_reports_the_matches_of_the_definition(document_and_rate, found):
     document, rate = document_and_rate
     rule = CorrelationRule(metadata(document["RuleID"]), parsed(document))
     expected = Definition(rule.logic, rate, found).found
@@ -198,7 +207,7 @@ def test_every_run_reports_what_the_definition_says(document_and_rate, found):
 
 @settings(max_examples=examples(600, 40_000))
 @given(rules(), arrivals)
-def test_signals_are_too_late_if_no_run_to_come_looks_back_to_them(document_and_rate, found):
+def test_signals_are_late_if_no_later_run_looks_back_to_them(document_and_rate, found):
     document, rate = document_and_rate
     rule = CorrelationRule(metadata(document["RuleID"]), parsed(document))
     expected = late(rule.logic, rate, found)

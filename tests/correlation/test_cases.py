@@ -1,9 +1,9 @@
-"""What correlation rules match: a table of cases, each with the sentence that it rests on.
+"""Tests of which cases correlation rules match, by a table with the documented sentence for each.
 
-Readings of low confidence, where the sentence leaves something open: what lies beyond the lookback
-breaks no absence and exceeds no maximum; an absence in a Sequence reaches as far as its
-transition's time, else the lookback; the order of evaluation never decides whether there is a
-match; a step that is listed without `Matches` has no signals; empty values connect nothing.
+Assumptions of low confidence, where a sentence leaves something open: signals beyond the lookback
+neither break an absence nor exceed a maximum; an absence in a Sequence lasts for the time of its
+transition, or else the lookback; the order of evaluation never decides whether there is a match; a
+step that is listed without `Matches` has no signals; empty values connect nothing.
 """
 
 from datetime import UTC, date, datetime
@@ -27,7 +27,7 @@ BERLIN = "1970-01-01T01:05:00+01:00"
 
 
 def outputs(**by_step):
-    """RuleOutputs from the minutes of one user, or from users and their minutes."""
+    """Return RuleOutputs from the minutes of one user, or from minutes by user."""
     return [
         {"ID": step, "Matches": {FIELD: times if isinstance(times, dict) else {"alice": times}}}
         for step, times in by_step.items()
@@ -35,7 +35,7 @@ def outputs(**by_step):
 
 
 def both(**users_and_groups):
-    """RuleOutputs of one signal a step, which holds a user and another value at minute 0."""
+    """Return RuleOutputs with one signal a step, at minute 0, with a user and another value."""
     return [
         {"ID": step, "Matches": {FIELD: {user: [0]}, OTHER: {other: [0]}}}
         for step, (user, other) in users_and_groups.items()
@@ -43,7 +43,7 @@ def both(**users_and_groups):
 
 
 def criteria(user_steps, other_steps):
-    """Match the user over some steps and the other value over others."""
+    """Return MatchCriteria for the user in some steps and the other value in other steps."""
     return {
         name: [{"GroupID": step, "Match": field} for step in steps]
         for name, field, steps in (("user", FIELD, user_steps), ("other", OTHER, other_steps))
@@ -51,7 +51,7 @@ def criteria(user_steps, other_steps):
 
 
 def limits(*steps, **minutes):
-    """A Sequence with limits between steps that are named by two letters, None for no limit."""
+    """Return a Sequence with limits in minutes by pairs of step IDs ("ab"); None for no limit."""
     transitions = [
         {"From": pair[0], "To": pair[1], **({"WithinTimeFrameMinutes": within} if within else {})}
         for pair, within in minutes.items()
@@ -132,18 +132,18 @@ CASES = [
         False,
     ),
     (
-        "a step that one criterion leaves out",
+        "a step in only one of the criteria",
         TWO_VALUES_OF_THREE,
         both(a=("alice", "x"), b=("alice", "x"), c=("bob", "x")),
         True,
     ),
     (
-        "a step that holds another value of its one criterion",
+        "a step with another value of its only criterion",
         TWO_VALUES_OF_THREE,
         both(a=("alice", "x"), b=("alice", "x"), c=("alice", "y")),
         False,
     ),
-    ("a value under a field that is not asked for", TWO_VALUES, outputs(a=[0], b=[1]), False),
+    ("no value for the second criterion", TWO_VALUES, outputs(a=[0], b=[1]), False),
     # "a Sequence is ordered, not strictly (equal times count as in order)"
     ("in order", sequence("a", "b"), outputs(a=[0], b=[5]), True),
     ("out of order", sequence("a", "b"), outputs(a=[5], b=[0]), False),
@@ -151,7 +151,12 @@ CASES = [
     ("a later one is in order", sequence("a", "b"), outputs(a=[5], b=[0, 9]), True),
     ("three in order", sequence("a", "b", "c"), outputs(a=[0], b=[5], c=[9]), True),
     ("middle out of order", sequence("a", "b", "c"), outputs(a=[0], b=[10], c=[9]), False),
-    ("all of a count come first", sequence(THREE_A, "b"), outputs(a=[0, 1, 9], b=[5]), False),
+    (
+        "a count that ends after the next",
+        sequence(THREE_A, "b"),
+        outputs(a=[0, 1, 9], b=[5]),
+        False,
+    ),
     ("a count, then the next", sequence(THREE_A, "b"), outputs(a=[0, 1, 2], b=[5]), True),
     # "WithinTimeFrameMinutes is inclusive", default: the lookback
     ("within", sequence("a", "b", within=5), outputs(a=[0], b=[5]), True),
@@ -185,7 +190,7 @@ CASES = [
     ("one at the most", sequence("a", AT_MOST_ONE_B), outputs(a=[0], b=[1]), True),
     # Absence: false is a step like any other
     ("no absence", group("a", {"ID": "b", "Absence": False}), outputs(a=[0], b=[1]), True),
-    ("no absence, none there", group("a", {"ID": "b", "Absence": False}), outputs(a=[0]), False),
+    ("no absence, no signal", group("a", {"ID": "b", "Absence": False}), outputs(a=[0]), False),
     # limits and counts that later steps depend on
     (
         "a limit from a step between",
@@ -205,11 +210,11 @@ CASES = [
         outputs(a=[0], b=[0], c=[0], d=[2]),
         True,
     ),
-    ("an absence limited from behind", LATER_LIMITED, outputs(a=[0], b=[0], c=[0], d=[2]), True),
+    ("an absence limited backwards", LATER_LIMITED, outputs(a=[0], b=[0], c=[0], d=[2]), True),
     ("an absence not limited enough", LATER_LIMITED, outputs(a=[0], b=[1], c=[1], d=[2]), False),
     ("a count that ends too late", sequence("a", TWO_B), outputs(a=[0], b=[59, 61]), False),
     ("a count that just ends in time", sequence("a", TWO_B), outputs(a=[0], b=[59, 60]), True),
-    # the order of evaluation finds another match, never another answer
+    # the order of evaluation decides which match is found, never whether there is one
     (
         "newest first",
         sequence("a", "b", EventEvaluationOrder="ReverseChronological"),
@@ -243,7 +248,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("name, rule, signals, expected", CASES, ids=[case[0] for case in CASES])
-def test_case(name, rule, signals, expected, far_from_greenwich):
+def test_a_rule_matches_as_the_case_expects(name, rule, signals, expected, far_from_greenwich):
     test = {"Name": name, "ExpectedResult": expected, "RuleOutputs": signals}
     (result,) = run_tests(rule | {"Tests": [test]})
     assert result.error is None and result.name == name
@@ -263,7 +268,7 @@ def differing_fields(transition_match):
 
 
 @pytest.mark.parametrize("value, expected", [("alice", True), ("bob", False)])
-def test_a_value_may_stand_under_fields_of_different_names(value, expected):
+def test_a_value_may_be_in_fields_of_different_names(value, expected):
     rule = differing_fields([{"From": "user.created", "To": "userIdentity.arn"}])
     signals = [
         {"ID": "a", "Matches": {"user.created": {"alice": [0]}}},
@@ -273,7 +278,7 @@ def test_a_value_may_stand_under_fields_of_different_names(value, expected):
     assert run_tests(rule | {"Tests": [test]})[0].passed
 
 
-def test_a_step_between_two_matches_must_hold_the_value_under_both_fields():
+def test_a_step_in_two_transitions_must_have_the_value_in_both_fields():
     steps = [{"RuleID": name.upper(), "ID": name} for name in "abc"]
     transitions = [
         {"From": "a", "To": "b", "Match": [{"From": "x", "To": "y"}]},
@@ -297,16 +302,16 @@ def test_a_step_between_two_matches_must_hold_the_value_under_both_fields():
 @pytest.mark.parametrize(
     "signals, message",
     [
-        ([{"ID": "x"}], "Tests[0].RuleOutputs[0].ID: 'x' is not a step; they are a, b"),
+        ([{"ID": "x"}], "Tests[0].RuleOutputs[0].ID: 'x' is not a step; the steps are a, b"),
         ("text", "Tests[0].RuleOutputs: must be a list"),
-        (["text"], "Tests[0].RuleOutputs[0].ID: None is not a step; they are a, b"),
+        (["text"], "Tests[0].RuleOutputs[0].ID: None is not a step; the steps are a, b"),
         ([{"ID": "a", "Matches": []}], None),
-        ([{"ID": "a", "Matches": [1]}], "Matches: must be a mapping"),
-        ([{"ID": "a", "Matches": {"f": [1]}}], "Matches.f: must be a mapping"),
+        ([{"ID": "a", "Matches": [1]}], "Matches: must map fields to values"),
+        ([{"ID": "a", "Matches": {"f": [1]}}], "Matches.f: must map values to times"),
         ([{"ID": "a", "Matches": {"f": {"v": ["soon"]}}}], "Matches.f.v: 'soon' is neither"),
     ],
 )
-def test_a_wrong_test_is_told_what_is_wrong(signals, message):
+def test_an_invalid_test_has_a_result_with_the_error(signals, message):
     test = {"Name": "wrong", "ExpectedResult": False, "RuleOutputs": signals}
     (result,) = run_tests(group("a", "b") | {"Tests": [test]})
     if message is None:
@@ -315,7 +320,7 @@ def test_a_wrong_test_is_told_what_is_wrong(signals, message):
         assert message in result.error and result.passed is False and result.name == "wrong"
 
 
-def test_a_test_without_a_name_is_called_by_its_place():
+def test_a_test_without_a_name_is_named_by_its_place():
     results = run_tests(group("a", "b") | {"Tests": [{}, "text", {"Name": "n"}]})
     assert [result.name for result in results] == ["Tests[0]", "Tests[1]", "n"]
     assert not any(result.passed for result in results)
@@ -324,7 +329,7 @@ def test_a_test_without_a_name_is_called_by_its_place():
 
 @pytest.mark.parametrize("order, first", [("Chronological", 0), ("ReverseChronological", 3000)])
 @pytest.mark.parametrize("kind", [sequence, group])
-def test_the_order_of_evaluation_says_which_match_is_found(kind, order, first):
+def test_the_order_of_evaluation_decides_which_match_is_found(kind, order, first):
     rule = parsed(kind("a", "b", lookback=20, EventEvaluationOrder=order))
     (match,) = find_matches(rule, step_signals(a=[0, 50], b=[5, 55]))
     assert match.first == first

@@ -1,4 +1,4 @@
-"""The evaluator against definitions that are written down plainly."""
+"""Tests of the evaluator against plain definitions."""
 
 from itertools import combinations, pairwise
 
@@ -19,8 +19,10 @@ def matched(rule, found) -> bool:
 
 
 def group_holds(steps, times, min_steps) -> bool:
-    """The definition: in some window of the lookback's length that begins at a signal of a step
-    that is not absent, enough steps hold."""
+    """Return whether enough steps hold in some window, by the definition.
+
+    A window has the length of the lookback and begins at a signal of a step without Absence.
+    """
     present = [s for s in steps if not s.absent]
     for start in {t for s in present for t in times[s.id]}:
         window = {s.id: [t for t in times[s.id] if start <= t <= start + LOOKBACK] for s in present}
@@ -46,14 +48,14 @@ steps_of_a_group = st.tuples(
 
 @settings(max_examples=400)
 @given(steps_of_a_group, st.integers(2, 3), minutes, minutes, minutes)
-def test_a_group_matches_as_the_definition_says(steps, min_steps, a, b, c):
+def test_a_group_matches_exactly_if_the_definition_holds(steps, min_steps, a, b, c):
     rule = parsed(group(*steps, lookback=LOOKBACK, MinMatchCount=min_steps))
     expected = group_holds(rule.steps, {"a": a, "b": b, "c": c}, min_steps)
     assert matched(rule, signals(a=a, b=b, c=c)) == expected
 
 
 def run_holds(rule, run, chosen) -> bool:
-    """Tell whether a run of signals of one step may follow the runs of the steps before it."""
+    """Return whether a run of signals of one step may follow the runs of the steps before it."""
     step, taken = run
     limits = {(t.source, t.target): t.within for t in rule.transitions}
     for earlier, times in chosen:
@@ -64,7 +66,7 @@ def run_holds(rule, run, chosen) -> bool:
 
 
 def forbidden_times(rule, step, chosen) -> tuple[float, float]:
-    """The first and last time at which a signal of an absent step breaks a chain."""
+    """Return the first and last time at which a signal of an Absence step breaks a chain."""
     place = rule.steps.index(step)
     before = [run for run in chosen if rule.steps.index(run[0]) < place]
     after = [run for run in chosen if rule.steps.index(run[0]) > place]
@@ -90,10 +92,10 @@ def chain_stands(rule, times, chosen) -> bool:
 
 
 def chain_exists(rule, times, chosen=()) -> bool:
-    """The definition: runs of signals can be chosen step by step, in order and within all limits.
+    """Return whether signals can be chosen for each step, in order and within all limits.
 
-    Tries all there are, one after the other. A step takes one signal, or as many in a row as it
-    needs or more.
+    This tries all possibilities. A step uses one signal or, if it needs several, at least that many
+    consecutive ones.
     """
     present = [step for step in rule.steps if not step.absent]
     if len(chosen) == len(present):
@@ -111,7 +113,7 @@ def chain_exists(rule, times, chosen=()) -> bool:
 
 @st.composite
 def sequences(draw):
-    """A Sequence of three or four steps, with limits between any two of them."""
+    """Return a Sequence of three or four steps, with limits between any two of them."""
     names = "abcd"[: draw(st.integers(3, 4))]
     kinds = st.sampled_from([{}, {}, {"MinMatchCount": 2}, {"MaxMatchCount": 2}, {"Absence": True}])
     steps = [{"ID": name, **draw(kinds)} for name in names]
@@ -129,13 +131,13 @@ def sequences(draw):
 
 @settings(max_examples=examples(1500, 50_000))
 @given(sequences(), st.fixed_dictionaries(dict.fromkeys("abcd", few_minutes)))
-def test_a_sequence_matches_where_a_chain_can_be_chosen(rule, times):
+def test_a_sequence_matches_exactly_if_a_chain_can_be_chosen(rule, times):
     seconds = {step.id: [minute * 60 for minute in times[step.id]] for step in rule.steps}
     assert matched(rule, signals(**times)) == chain_exists(rule, seconds)
 
 
 @given(st.data(), st.integers(2, 6))
-def test_rising_signals_match_and_none_of_them_can_be_left_out(data, length):
+def test_signals_in_order_match_and_each_of_them_is_needed(data, length):
     gaps = data.draw(st.lists(st.integers(1, 10), min_size=length, max_size=length))
     names = [f"s{i}" for i in range(length)]
     rule = parsed(sequence(*names, lookback=10 * length + 15))
@@ -149,7 +151,7 @@ def test_rising_signals_match_and_none_of_them_can_be_left_out(data, length):
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 60), st.sampled_from("xyz"))),
 )
-def test_each_value_is_judged_by_its_own_signals(found):
+def test_each_value_matches_by_its_own_signals_alone(found):
     rule = parsed(group("a", "b", lookback=LOOKBACK))
     by_step = {s: [at(minute, user) for step, minute, user in found if step == s] for s in "ab"}
     values = {match.binding[0] for match in find_matches(rule, by_step)}
