@@ -1,10 +1,12 @@
 """The command line: `local-panther`, one module for each command.
 
-Imports are deferred: each command imports what it runs with when it runs, since moto, DuckDB and
-panther_core take most of a second to import and `--help` should not wait for them.
+Each command defers its imports until it runs: moto, DuckDB and panther_core take most of a second
+to import, and `--help` should not wait for them.
 
-Exit status: 0 everything was read; 1 some input could not be read, a rule or test failed, or a
-check that was asked for did; 2 the arguments or the content cannot be used.
+Exit statuses:
+    0: Everything was read, and every check passed.
+    1: Some input could not be read, or a rule, a test or a requested check failed.
+    2: The arguments or the content cannot be used.
 """
 
 import importlib.metadata
@@ -49,14 +51,14 @@ Begin in a content repository with `local-panther test`, in an empty folder with
 
 @dataclass(frozen=True)
 class _Command:
-    """A command, and what help says of it.
+    """A command with its help texts.
 
     Attributes:
-        run: Its function.
-        name: Its name.
+        run: Function of the command.
+        name: Name of the command.
         about: Its line in the list of commands, short enough for 80 columns.
         examples: Whole command lines.
-        settings: For click.
+        settings: Settings of click's context.
     """
 
     run: Callable[..., None]
@@ -77,7 +79,7 @@ class _Command:
         )(self.run)
 
 
-# In the order in which a newcomer needs them.
+# In the order in which a newcomer needs them
 COMMANDS = (
     _Command(
         init,
@@ -126,7 +128,7 @@ COMMANDS = (
     _Command(
         set_values,
         "set",
-        "Change a setting and all that repeats it.",
+        "Change a setting in every file that repeats it.",
         ("local-panther set", "local-panther set THRESHOLD=5 EXPECTED_PRINCIPALS+=alice"),
     ),
     _Command(
@@ -151,7 +153,7 @@ app = typer.Typer(
     help=ABOUT,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # whose boxes break messages in a pipe
+    rich_markup_mode=None,  # rich's boxes break messages in a pipe
     context_settings=context_settings(),
 )
 for command in COMMANDS:
@@ -174,7 +176,7 @@ def options(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show versions."),
     ] = False,
 ) -> None:
-    """Take the options that come before a command."""
+    """Accept the options that come before a command."""
 
 
 def main() -> None:

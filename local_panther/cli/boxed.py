@@ -1,4 +1,4 @@
-"""How commands run content: in the box, unless the user trusts it."""
+"""Puts commands that run content into the box, unless the user trusts the content."""
 
 import contextlib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ TrustContent = Annotated[
     bool,
     typer.Option(
         "--trust-content",
-        help="Let the content's code have your environment, the network and your files.",
+        help="Give the content's code access to your environment, the network and your files.",
     ),
 ]
 MAX_SHOWN = 20
@@ -24,7 +24,7 @@ _is_own_process = False
 
 
 def own_this_process() -> None:
-    """Let commands put this process into the box: nothing takes it out again."""
+    """Allow commands to put this process into the box, which it can never leave."""
     global _is_own_process
     _is_own_process = True
 
@@ -37,14 +37,14 @@ def enter_box(
     *,
     trust: bool,
 ) -> None:
-    """Put this process into the box before it runs content, unless that is trusted.
+    """Put this process into the box before it runs content, unless the content is trusted.
 
     Args:
-        paths: What the command reads.
-        cluster: The address of a Dask scheduler.
-        outputs: The files that it writes at its end.
-        messages: Where to say what this system cannot refuse.
-        trust: Run content as it is.
+        paths: Inputs of the command.
+        cluster: Address of a Dask scheduler; "" for none.
+        outputs: Files that the command writes when it finishes.
+        messages: Console for a note on what this system cannot block.
+        trust: Run the content without the box.
     """
     from local_panther.box.entry import ANY_NETWORK, NO_NETWORK, enter, without
     from local_panther.box.environment import OF_A_CLUSTER, OF_S3
@@ -76,7 +76,7 @@ def run_content_here() -> None:
 
 
 def note_limits(messages: Console, *, trust: bool) -> None:
-    """Say what this system cannot refuse the processes that run content, unless it is trusted."""
+    """Print what this system cannot block, unless the content is trusted."""
     from local_panther.box.entry import without
     from local_panther.box.kernel import missing
 
@@ -85,10 +85,10 @@ def note_limits(messages: Console, *, trust: bool) -> None:
 
 
 def cache_folders() -> list[Path]:
-    """Return the folder of what is remembered about content, made if it is missing; none if not."""
+    """Return the cache folder, created if it is missing; an empty list if it cannot be created."""
     from local_panther.remembered import cache_folder
 
-    with contextlib.suppress(OSError, RuntimeError):  # then nothing is remembered
+    with contextlib.suppress(OSError, RuntimeError):  # the command then runs without a cache
         folder = Path(cache_folder())
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return [folder]
@@ -96,7 +96,7 @@ def cache_folders() -> list[Path]:
 
 
 def print_refusals(messages: Console) -> bool:
-    """Print what was refused, and where; return whether there was anything."""
+    """Print what the box refused, and where; return whether it refused anything."""
     from local_panther.box.watch import refused
 
     found = sorted(refused().items())
@@ -107,5 +107,5 @@ def print_refusals(messages: Console) -> bool:
     if len(found) > MAX_SHOWN:
         messages.print(message(f"refused: {len(found) - MAX_SHOWN:,} more", "red"))
     if found:
-        note("--trust-content lets content do this", messages)
+        note("--trust-content allows content to do this", messages)
     return bool(found)

@@ -1,4 +1,4 @@
-"""What makes a replay a check: --expect and --fail-on. Each says on standard error why it fails."""
+"""Checks of a replay: --expect and --fail-on. Each prints on standard error why it fails."""
 
 from collections import Counter
 from enum import StrEnum
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Severity(StrEnum):
-    """The severities of alerts, the least severe first."""
+    """Severities of alerts, the least severe first."""
 
     INFO = "INFO"
     LOW = "LOW"
@@ -27,7 +27,7 @@ class Severity(StrEnum):
 
 
 def expected_in(path: Path, messages: Console) -> "Counter[ExpectedAlert]":
-    """Return the alerts that a file expects; a file that cannot be used ends the command."""
+    """Return the alerts that a file expects; exit if the file cannot be used."""
     from local_panther.alerts.expected import read_expected
 
     try:
@@ -45,13 +45,13 @@ def is_as_expected(
     *,
     is_answered: bool,
 ) -> bool:
-    """Print each alert that is missing or unexpected; return whether there is none.
+    """Print each missing or unexpected alert; return whether the check passed.
 
     Args:
-        outcome: What the replay found.
-        expected: The alerts of the file.
-        path: The file.
-        messages: Where to print.
+        outcome: Result of the replay.
+        expected: Expected alerts, each with its count.
+        path: File of the expected alerts.
+        messages: Console to print on.
         is_answered: Whether all of the input was read and all of the content ran; if not, no
             expectation is met.
     """
@@ -60,7 +60,7 @@ def is_as_expected(
     found = differences(expected, found_alerts(outcome.incidents))
     for difference in found:
         is_known = difference.alert.rule in outcome.signals
-        hint = "" if is_known else "; no rule of this ID ran"
+        hint = "" if is_known else "; no rule with this ID ran"
         messages.print(message(f"{path}: {_sentence(difference)}{hint}", "red"))
     if not is_answered:
         reason = "not everything was read or run, so no expectation is met"
@@ -90,12 +90,12 @@ def is_below(outcome: "Outcome", limit: Severity, messages: Console) -> bool:
     counts = Counter(a.severity for a in outcome.alerts if a.severity not in less_severe)
     shown = [f"{counts[severity]:,} {severity}" for severity in sorted(counts, key=_rank)]
     if shown:
-        messages.print(message(f"--fail-on {limit}: there are alerts: {', '.join(shown)}", "red"))
+        messages.print(message(f"--fail-on {limit}: found alerts: {', '.join(shown)}", "red"))
     return not shown
 
 
 def _rank(severity: str) -> int:
-    """Return the place of a severity, the worst first."""
+    """Return the rank of a severity, 0 for the most severe; -1 for an unknown one."""
     known = list(reversed(Severity))
     return known.index(Severity(severity)) if severity in known else -1
 

@@ -1,7 +1,6 @@
-"""What several commands share: exit statuses, consoles, content folders and progress."""
+"""Exit statuses, consoles, content folders and progress, which several commands share."""
 
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+import click
 import typer
 from rich.console import Console, ConsoleOptions, ConsoleRenderable, RenderHook, RenderResult
 from rich.segment import Segment
@@ -24,15 +24,14 @@ if TYPE_CHECKING:
 OK, INCOMPLETE, UNUSABLE = 0, 1, 2
 PIPE_WIDTH = 120
 REFRESH_SECONDS = 0.1
-LINE_SECONDS = 10  # between lines of progress where no terminal is
+LINE_SECONDS = 10  # between lines of progress on a stream that is not a terminal
 DIFFERENCE_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class _Console(Console):
-    """A console that shows only what is printable, whoever wrote it.
+    """A console that prints only printable characters, whatever the source of a text.
 
-    A closed pipe is an error like any other, which the command line reports.
+    It raises BrokenPipeError on a closed pipe, so that the command line can handle it.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -44,7 +43,7 @@ class _Console(Console):
 
 
 class _Printable(RenderHook):
-    """Lets no control character from outside through, wherever a message forgot about it."""
+    """A hook that replaces control characters in every text that is printed."""
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
         return [_Shown(renderable) for renderable in renderables]
@@ -60,7 +59,7 @@ class _Shown:
 
 
 def content_folder(given: Path | None) -> Path:
-    """Return the folder of the content to run: the given one, this one, or what comes along."""
+    """Return the content's folder: the given one, the working folder, or the shipped content."""
     from local_panther.content.kinds import FOLDERS
     from local_panther.content.shipped import shipped_content
     from local_panther.instance.store.index import stored_content
@@ -76,12 +75,12 @@ def content_folder(given: Path | None) -> Path:
 
 
 def message_console(*outputs: Path | None) -> Console:
-    """Return the console for messages; a file that cannot be written ends the command at once."""
+    """Return the console for messages; exit if one of the output files cannot be written."""
     messages = _Console(stderr=True, soft_wrap=True)
     for path in filter(None, outputs):
         reason = ""
         if not path.parent.is_dir():
-            reason = f"there is no folder {path.parent}"
+            reason = f"the folder {path.parent} does not exist"
         elif path.is_dir():
             reason = "is a folder; name a file in it"
         elif not os.access(place := path if path.exists() else path.parent, os.W_OK):
@@ -95,36 +94,36 @@ def message_console(*outputs: Path | None) -> Console:
 
 
 def output_console() -> Console:
-    """Return standard output; a pipe has no width of its own and gets COLUMNS, or enough."""
+    """Return the console for standard output; in a pipe it is PIPE_WIDTH wide, or COLUMNS."""
     console = _Console()
     has_width = console.is_terminal or "COLUMNS" in os.environ
     return console if has_width else _Console(width=PIPE_WIDTH)
 
 
 def is_quiet() -> bool:
-    """Return whether the user wants no progress and no notes, only output and errors."""
+    """Return whether to print only output and errors, without progress and notes."""
     return bool(os.environ.get("LOCAL_PANTHER_QUIET"))
 
 
 def message(text: str, style: str = "") -> Text:
-    """Return a message, which may name what comes from outside, as one line."""
+    """Return a message as one printable line; it may contain text from outside."""
     return Text(in_one_line(text), style)
 
 
 def note(text: str, messages: Console) -> None:
-    """Print what is good to know, unless the user wants it quiet."""
+    """Print a note, unless --quiet is set."""
     if not is_quiet():
         messages.print(message(text))
 
 
 def without_colour(text: str) -> str:
-    """Return text as the user wants it: without colours if NO_COLOR is set."""
-    return COLOUR.sub("", text) if os.environ.get("NO_COLOR") else text
+    """Return text without colours if NO_COLOR is set, else unchanged."""
+    return click.unstyle(text) if os.environ.get("NO_COLOR") else text
 
 
 @contextmanager
 def content_errors(messages: Console) -> Iterator[None]:
-    """Print what is wrong with the content or the cluster, and end the command."""
+    """Print what is wrong with the content or the cluster, and exit."""
     try:
         yield
     except ContentError as error:
@@ -136,9 +135,9 @@ def content_errors(messages: Console) -> Iterator[None]:
 
 
 def has_doubtful_content(folder: Path, messages: Console) -> bool:
-    """Print values that do not agree and filters that cannot match; return whether there are any.
+    """Print values that disagree and filters that cannot match; return whether there are any.
 
-    An instance takes such content, so it runs; the exit status says that it needs a look.
+    An instance accepts such content, so it runs; the exit status says that it needs attention.
     """
     from local_panther.content.doubtful import doubtful_values
     from local_panther.instance.store.index import is_stored
@@ -150,14 +149,14 @@ def has_doubtful_content(folder: Path, messages: Console) -> bool:
 
 
 def print_problems(problems: Iterable[Problem], messages: Console) -> None:
-    """Print what is wrong with the content, a line each."""
+    """Print each problem of the content on a line."""
     for problem in problems:
         messages.print(Text.assemble(("content: ", "red"), in_one_line(str(problem))))
 
 
 @contextmanager
 def write_errors(folder: Path, messages: Console) -> Iterator[None]:
-    """Print why files of a folder cannot be written, which none of them is then, and end."""
+    """Print why the files of a folder cannot be written, and exit; none of them is written."""
     try:
         yield
     except BrokenPipeError:
@@ -169,12 +168,12 @@ def write_errors(folder: Path, messages: Console) -> Iterator[None]:
 
 
 def print_difference(change: "Change", console: Console, **names: str) -> None:
-    """Print how a file differs from what it shall be.
+    """Print the difference between a file and its new content.
 
     Args:
-        change: The file.
-        console: Where to print.
-        names: What both are called, as for `Change.diff`.
+        change: Change of the file.
+        console: Console to print on.
+        names: Labels of the two versions, as for `Change.diff`.
     """
     for line in change.diff(**names):
         console.print(Text(line, DIFFERENCE_COLOURS.get(line[:1], "")), soft_wrap=True)
@@ -183,7 +182,7 @@ def print_difference(change: "Change", console: Console, **names: str) -> None:
 def write_file(
     write: Callable[[], None], path: Path, messages: Console, what: str = "report"
 ) -> None:
-    """Write a file, by default a report, and print where it is; a failure ends the command."""
+    """Write a file and print its path after a label; exit if it cannot be written."""
     try:
         write()
     except OSError as error:
@@ -194,7 +193,7 @@ def write_file(
 
 @contextmanager
 def reading_progress(console: Console) -> "Iterator[Callable[[Tally, int], None] | None]":
-    """Show progress while files are read: a bar on a terminal, elsewhere a line now and then."""
+    """Show progress while files are read: a bar on a terminal, else a line every 10 seconds."""
     if is_quiet():
         yield None
         return
@@ -204,7 +203,7 @@ def reading_progress(console: Console) -> "Iterator[Callable[[Tally, int], None]
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    # Without a thread that refreshes: the workers are forked from this process.
+    # No thread refreshes the bar: the workers are forked from this process.
     with Progress(*columns, console=console, transient=True, auto_refresh=False) as progress:
         task = progress.add_task("reading", total=None)
         shown = 0.0

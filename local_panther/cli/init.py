@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from local_panther.bundle.manifest import Manifest
     from local_panther.bundle.plan import Plan, Step
 
-QUIET_KINDS = ("same", "skipped", "kept")  # not worth a line, unless there is something to say
-PATHS = "A path, a folder or a pattern such as 'queries/*'; may be given again."
+QUIET_KINDS = ("same", "skipped", "kept")  # listed only if there is a note on the file
+PATHS = "A path, a folder or a pattern such as 'queries/*'; repeatable."
 
 
 def init(
     folder: Annotated[
         Path,
         typer.Argument(
-            file_okay=False, help="Root of a content repository; made if it does not exist."
+            file_okay=False, help="Root of a content repository; created if it does not exist."
         ),
     ],
     *,
@@ -44,36 +44,39 @@ def init(
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show how each file changes.")] = False,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help=f"Leave all others alone. {PATHS}")
+        list[str] | None, typer.Option(metavar="PATH", help=f"Write only these files. {PATHS}")
     ] = None,
     skip: Annotated[
-        list[str] | None, typer.Option(metavar="PATH", help=f"Leave these alone. {PATHS}")
+        list[str] | None, typer.Option(metavar="PATH", help=f"Do not write these files. {PATHS}")
     ] = None,
     mark_conflicts: Annotated[
         bool,
-        typer.Option("--mark-conflicts", help="Write conflicts into the files, as git merge does."),
+        typer.Option(
+            "--mark-conflicts", help="Mark conflicts inside the files, as git merge does."
+        ),
     ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
-            help="DISCARD your changes to these files, settings too, and restore deleted ones.",
+            help="DISCARD your changes to these files, including settings, and restore deleted "
+            "files.",
         ),
     ] = False,
     base: Annotated[
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="A checkout of the version that wrote the files; needed only where none was"
-            " recorded.",
+            help="Checkout of the version that wrote the files; needed only if no version was "
+            "recorded.",
         ),
     ] = None,
 ) -> None:
     """Write the detections into a content repository, or upgrade them there.
 
-    What an earlier init wrote and you did not change is replaced. Your settings, your changes and
-    what you deleted stay; what both changed is merged. If a file cannot be merged, or is there and
-    was not written by init, nothing is written. All files are written or none.
+    Files that an earlier init wrote and you did not change are replaced. Your settings, changes and
+    deletions are kept, and files changed on both sides are merged. If a file cannot be merged, or
+    if it exists but was not written by init, nothing is written: all files are written or none.
     """
     from local_panther.bundle.plan import BLOCKING, Kind, Wishes, planned
     from local_panther.bundle.writing import finish, is_unfinished, write
@@ -85,9 +88,9 @@ def init(
             messages.print(message(text))
             raise typer.Exit(INCOMPLETE)
         if not dry_run and finish(folder):
-            note("finished what an interrupted init had begun", messages)
+            note("finished an earlier init that was interrupted", messages)
         new, before = _versions(folder, base, messages, overwrite=overwrite)
-        wants = _chosen(new, before, only or (), skip or ())
+        wants = _Chosen(new, before, only or (), skip or ())
         plan = planned(new, folder, before, Wishes(wants, overwrite))
         _show(plan, console, with_differences=diff)
         _print_counts(plan.steps, new, before, console)
@@ -111,7 +114,7 @@ def init(
 def _versions(
     folder: Path, base: Path | None, messages: Console, *, overwrite: bool
 ) -> "tuple[Manifest, Manifest | None]":
-    """Return what is to be written and what was before; a newer one there ends the command."""
+    """Return the manifests of the new and of the present version; exit if the latter is newer."""
     from packaging.version import InvalidVersion, Version
 
     from local_panther.bundle.files import bundled_files
@@ -131,14 +134,14 @@ def _versions(
     except InvalidVersion:
         is_newer = False
     if before and is_newer and not overwrite:
-        text = f"{folder} has the detections of {before.version}, and this is local-panther"
-        messages.print(message(f"{text} {new.version}: upgrade local-panther, or --overwrite"))
+        text = f"{folder} has the detections of {before.version}, but this is local-panther"
+        messages.print(message(f"{text} {new.version}: upgrade local-panther, or use --overwrite"))
         raise typer.Exit(UNUSABLE)
     return new, before
 
 
-class _chosen:
-    """Tells which paths the user wants to be looked at."""
+class _Chosen:
+    """A filter for paths, from --only and --skip."""
 
     def __init__(
         self,
@@ -189,7 +192,7 @@ def _print_counts(
 
 
 def _explain(blocking: "list[Step]", messages: Console) -> None:
-    """Say why nothing was written, and how to go on."""
+    """Print why nothing was written, and how to continue."""
     from local_panther.bundle.plan import Kind
 
     skips = " ".join(f"--skip {step.path}" for step in blocking)
@@ -199,9 +202,9 @@ def _explain(blocking: "list[Step]", messages: Console) -> None:
         count = len(blocking) - conflicts
         reasons.append(f"{count} of your files have the path of a detection and differ from it")
     if conflicts:
-        reasons.append(f"{conflicts} changed here and in the new version in the same lines")
+        reasons.append(f"{conflicts} changed in the same lines as in the new version")
     ways = ["--diff shows how", f"keep yours: {skips}"]
     if conflicts:
         ways.append("merge them by hand: --mark-conflicts")
     ways.append("discard yours: --overwrite")
-    messages.print(message(f"{'; '.join(ways)}; nothing was written: {', '.join(reasons)}"))
+    messages.print(message(f"nothing was written: {', '.join(reasons)}; {'; '.join(ways)}"))

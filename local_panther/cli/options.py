@@ -1,4 +1,4 @@
-"""Arguments and options that several commands take."""
+"""Arguments and options that several commands share."""
 
 import contextlib
 import math
@@ -13,14 +13,14 @@ from local_panther.times import Period, parse_time
 
 
 class Format(StrEnum):
-    """How a command prints what it found."""
+    """Output formats of a command."""
 
     TEXT = "text"
     JSON = "json"
 
 
 class AlertFormat(StrEnum):
-    """How alerts are printed: OCSF has them as Detection Findings, one JSON object a line."""
+    """Output formats of alerts; OCSF prints Detection Findings, one JSON object a line."""
 
     TEXT = "text"
     JSON = "json"
@@ -29,7 +29,7 @@ class AlertFormat(StrEnum):
 
 
 class RowFormat(StrEnum):
-    """How rows are printed."""
+    """Output formats of rows."""
 
     TABLE = "table"
     CSV = "csv"
@@ -42,15 +42,15 @@ ContentFolder = Annotated[
     Path | None,
     typer.Option(
         help="Root of a content repository (the folder with rules/), or the state folder of "
-        "`serve` for what was uploaded. By default this folder if it holds content, else the "
-        "detections that come with local-panther.",
+        "`serve`, for the uploads in it. By default the working folder if it holds content, else "
+        "the detections that come with local-panther.",
         show_default=False,
     ),
 ]
 
 
 def _moment(text: str) -> float:
-    """Return a time or the beginning of a day, UTC unless it says otherwise."""
+    """Return a time, or the start of a date, in seconds since 1970; without an offset it is UTC."""
     time = parse_time(text.strip())
     if time is None:
         with contextlib.suppress(ValueError):
@@ -62,7 +62,7 @@ def _moment(text: str) -> float:
 
 
 def finite(value: float) -> float:
-    """Return a number that a user has given; NaN is none, and passes every minimum and maximum."""
+    """Return a number from the command line; refuse infinity, and NaN, which passes every bound."""
     if not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a number")
     return value
@@ -75,7 +75,8 @@ From = Annotated[
         metavar="TIME",
         parser=_moment,
         show_default=False,
-        help="Only what happened at this time or later: ISO 8601, UTC; a date means its start.",
+        help="Start of the period (inclusive): ISO 8601, by default in UTC; a date means its "
+        "start.",
     ),
 ]
 To = Annotated[
@@ -85,7 +86,7 @@ To = Annotated[
         metavar="TIME",
         parser=_moment,
         show_default=False,
-        help="Only what happened before this time.",
+        help="End of the period (exclusive).",
     ),
 ]
 
@@ -94,7 +95,7 @@ def period(start: float | None, end: float | None) -> Period:
     """Return the period that --from and --to ask for.
 
     Raises:
-        typer.BadParameter: It is empty.
+        typer.BadParameter: The period is empty.
     """
     given = Period(-math.inf if start is None else start, math.inf if end is None else end)
     if given.start >= given.end:
@@ -102,20 +103,20 @@ def period(start: float | None, end: float | None) -> Period:
     return given
 
 
-RowsFormat = Annotated[RowFormat, typer.Option("--format", help="How to print the rows.")]
+RowsFormat = Annotated[RowFormat, typer.Option("--format", help="Output format of the rows.")]
 Strict = Annotated[
     bool,
     typer.Option("--strict", help="Refuse content with an invalid item, as an upload does."),
 ]
 Workers = Annotated[
     int,
-    typer.Option(min=0, help="Processes that scan files, 0 for one per core."),
+    typer.Option(min=0, help="Number of processes that scan files; 0 starts one per core."),
 ]
 Cluster = Annotated[
     str,
     typer.Option(
         metavar="ADDRESS",
-        help="Scheduler of a Dask cluster whose workers scan files, such as tcp://scheduler:8786.",
+        help="Scheduler of a Dask cluster that scans the files, such as tcp://scheduler:8786.",
         show_default=False,
     ),
 ]
@@ -124,5 +125,5 @@ RequesterPays = Annotated[
     typer.Option("--requester-pays", help="Accept the charges of requester-pays buckets."),
 ]
 ReportFile = Annotated[
-    Path | None, typer.Option(metavar="FILE.html", help="Also write everything as one HTML page.")
+    Path | None, typer.Option(metavar="FILE.html", help="Also write the result as one HTML page.")
 ]

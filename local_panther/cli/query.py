@@ -42,7 +42,7 @@ def query(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="The query's name, in quotes if it has spaces; without it all are listed."
+            help="Name of the query, quoted if it has spaces; without a name, all are listed."
         ),
     ] = None,
     paths: Annotated[
@@ -59,7 +59,7 @@ def query(
         ),
     ] = None,
     sql: Annotated[
-        bool, typer.Option("--sql", help="Print the SQL that an instance would run, to paste it.")
+        bool, typer.Option("--sql", help="Only print the SQL, to paste it into an instance.")
     ] = False,
     content: ContentFolder = None,
     start: From = None,
@@ -69,7 +69,7 @@ def query(
     requester_pays: RequesterPays = False,
     output_format: RowsFormat = RowFormat.TABLE,
 ) -> None:
-    """Run a saved query of the content over recorded CloudTrail, as a runbook asks for it."""
+    """Run a saved query, such as those in runbooks, over recorded CloudTrail."""
     from local_panther.content.saved_queries import named, saved_queries
     from local_panther.lake.saved import QueryError, run_saved
     from local_panther.output.basis import print_basis

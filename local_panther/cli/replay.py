@@ -57,7 +57,8 @@ def replay(
         bool,
         typer.Option(
             "--include-disabled",
-            help="Run content with Enabled: false too, and experimental or deprecated content.",
+            help="Also run disabled content (Enabled: false) and experimental or deprecated "
+            "content.",
         ),
     ] = False,
     strict: Strict = False,
@@ -82,14 +83,14 @@ def replay(
     log_type: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="Run the rules for this log type; the files are JSON lines of it."
+            metavar="NAME", help="Log type of the files; all but CloudTrail are read as JSON lines."
         ),
     ] = CLOUDTRAIL,
     schema: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The schema of --log-type: the time of its events and their indicators.",
+            help="Schema of --log-type, which names the event time and the indicators.",
         ),
     ] = None,
     output_format: Annotated[
@@ -101,25 +102,26 @@ def replay(
     ] = AlertFormat.TEXT,
     details: Annotated[
         bool,
-        typer.Option("--details", help="Print everything about every incident, however many."),
+        typer.Option("--details", help="Print all details of all incidents."),
     ] = False,
     expect: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Exit with status 1 unless the alerts are those of this file, and no others.",
+            help="Exit with status 1 unless the alerts are exactly those in this file.",
         ),
     ] = None,
     write_expected: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write the alerts that were found for --expect."),
+        typer.Option(metavar="FILE", help="Write the alerts to a file that --expect reads."),
     ] = None,
     fail_on: Annotated[
         Severity | None,
         typer.Option(
             metavar="SEVERITY",
             case_sensitive=False,
-            help=f"Exit with status 1 if an alert is this severe or worse: {', '.join(Severity)}.",
+            help="Exit with status 1 on an alert of this severity or a higher one: "
+            f"{', '.join(Severity)}.",
         ),
     ] = None,
     trust_content: TrustContent = False,
@@ -139,7 +141,7 @@ def replay(
     asked = period(start, end)
     messages = message_console(report, write_expected)
     if expect and write_expected:
-        raise typer.BadParameter("--write-expected makes the file that --expect reads: give one")
+        raise typer.BadParameter("--expect and --write-expected exclude each other")
     expected = expected_in(expect, messages) if expect else None
     if fail_on_alert:
         fail_on = fail_on or Severity.INFO
@@ -200,7 +202,7 @@ def replay(
 def _schema(
     log_type: str, path: Path | None, cluster: str, messages: Console
 ) -> "LogSchema | None":
-    """Return the log type that is asked for; None for CloudTrail, which needs no schema."""
+    """Return the schema of a log type; None for CloudTrail, which needs none."""
     from local_panther.content.log_schema import read_schema
 
     try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from local_panther.instance.instance import Instance
 
 STATE = Path(".local-panther")
-MAX_TOKEN = 4096  # characters of its file: /dev/zero has no end
+MAX_TOKEN = 4096  # characters read from a token file: /dev/zero never ends
 TOKEN_VARIABLE = "PANTHER_API_TOKEN"
 SECRET_VARIABLE = "PANTHER_WEBHOOK_SECRET"
 
@@ -31,31 +31,33 @@ SECRET_VARIABLE = "PANTHER_WEBHOOK_SECRET"
 def serve(
     *,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8097,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")
+    ] = 8097,
     token_file: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help=f"File with the token that clients must send. By default {TOKEN_VARIABLE} of the "
-            "environment, else one is generated.",
+            help="File with the token that clients must send. By default the token is taken from "
+            f"{TOKEN_VARIABLE}, else generated.",
         ),
     ] = None,
     state: Annotated[
-        Path, typer.Option(help="Folder that keeps uploads, alerts and the lake.")
+        Path, typer.Option(help="Folder for uploads, alerts and the data lake.")
     ] = STATE,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow a --host that other machines can reach.")
     ] = False,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Accept requests for this host name too; repeatable."),
+        typer.Option(metavar="NAME", help="Also accept requests for this host name; repeatable."),
     ] = None,
     replay: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATH",
-            help="CloudTrail that the uploaded content runs over at the start: a file, a folder "
-            "or s3://bucket/prefix; repeatable. Fills alerts and the data lake.",
+            help="CloudTrail to run the uploaded content over at the start: a file, a folder or "
+            "s3://bucket/prefix; repeatable. Fills the alerts and the data lake.",
         ),
     ] = None,
     follow: Annotated[
@@ -69,14 +71,13 @@ def serve(
         str,
         typer.Option(
             metavar="URL",
-            help="A webhook to which each new alert is delivered, signed with the key in "
-            f"{SECRET_VARIABLE}.",
+            help=f"Webhook that gets each new alert, signed with the key in {SECRET_VARIABLE}.",
         ),
     ] = "",
     workers: Workers = 0,
     trust_content: TrustContent = False,
 ) -> None:
-    """Run an instance for Panther's clients: content, alerts and the data lake."""
+    """Run a local instance for Panther's clients: content, alerts and the data lake."""
     from local_panther.console.sessions import Sessions
     from local_panther.console.site import Console as Pages
     from local_panther.instance.http.access import is_loopback
@@ -85,8 +86,9 @@ def serve(
     messages = message_console()
     if not is_loopback(host):
         if not allow_remote:
-            _fail(messages, f"--host {host} is not of this machine alone; add --allow-remote")
-        text = "warning: whoever has the token can run Python here, and it is sent in the clear"
+            reason = "is reachable from other machines; add --allow-remote if you want that"
+            _fail(messages, f"--host {host} {reason}")
+        text = "warning: anyone with the token can run Python here, and it is sent unencrypted"
         messages.print(message(text, "yellow"))
     given = _given_token(token_file, messages)
     token = given or secrets.token_urlsafe(24)
@@ -99,7 +101,7 @@ def serve(
 
     def ready(url: str) -> None:
         print(f"export PANTHER_API_HOST={url}")
-        if not given:  # what was given is a secret, which a log should not have
+        if not given:  # a given token is a secret, and must not end up in a log
             print(f"export {TOKEN_VARIABLE}={shlex.quote(token)}")
         print(end="", flush=True)
         links.append(url.removesuffix("/public/graphql"))
@@ -122,7 +124,7 @@ def serve(
 
 
 def _console_link(address: str, sessions: "Sessions", *, is_secret: bool) -> str:
-    """Return where a person looks at it; if the token is no secret, the link signs in once."""
+    """Return a line with the console's link, which signs in once unless the token is secret."""
     if is_secret:
         return f"console: {address}/ (sign in with the token)"
     return f"console: {address}/console/login?code={sessions.new_code()} (signs in once)"
@@ -131,7 +133,7 @@ def _console_link(address: str, sessions: "Sessions", *, is_secret: bool) -> str
 def _feed(
     paths: list[str], workers: int, messages: Console, *, follow: bool, trust: bool
 ) -> "Background":
-    """Return what makes the replay of an instance."""
+    """Return the background task that replays files through the uploaded content."""
     from local_panther.records.s3 import is_s3
     from local_panther.records.workers import usable_cores
     from local_panther.serving.feed import Feed
@@ -144,18 +146,18 @@ def _feed(
         if not is_s3(path) and not Path(path).exists():
             _fail(messages, f"--replay {path}: no such file, folder or bucket")
 
-    def tell(text: str) -> None:
+    def report(text: str) -> None:
         note(text, messages)
 
     def feed(instance: "Instance") -> Feed:
         count = workers or usable_cores()
-        return Feed(instance, paths, count, tell, follow=follow, trust=trust)
+        return Feed(instance, paths, count, report, follow=follow, trust=trust)
 
     return feed
 
 
 def _webhook(url: str, messages: Console) -> "Webhook | None":
-    """Return where alerts are delivered to."""
+    """Return the webhook of a URL, None for an empty one; exit if it cannot be used."""
     from local_panther.instance.alerts.webhook import Webhook
 
     if not url:
@@ -173,9 +175,9 @@ def _background(
     feed: "Background",
     webhook: "Webhook | None",
     links: Sequence[str],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> "Background":
-    """Return what goes on beside the requests: the deliveries first, then what they are of."""
+    """Return all background tasks; deliveries start before the replay that makes the alerts."""
 
     @contextlib.contextmanager
     def background(instance: "Instance") -> Iterator[None]:
@@ -184,7 +186,7 @@ def _background(
         with contextlib.ExitStack() as stack:
             if webhook:
                 stack.enter_context(
-                    WebhookSender(instance.alerts, instance.library, webhook, links[0], tell)
+                    WebhookSender(instance.alerts, instance.library, webhook, links[0], report)
                 )
             stack.enter_context(feed(instance))
             yield
@@ -193,9 +195,9 @@ def _background(
 
 
 def _given_token(path: Path | None, messages: Console) -> str:
-    """Return the token that the user gave; "" if none.
+    """Return the token that the user gave; "" if there is none.
 
-    It is never on the command line, which other users can read.
+    No option takes the token itself: other users of the machine can read command lines.
     """
     if path is None:
         token = os.environ.get(TOKEN_VARIABLE, "")

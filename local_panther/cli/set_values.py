@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 def set_values(
     asked: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME=VALUE]...", help="Settings; without any all are listed."),
+        typer.Argument(
+            metavar="[NAME=VALUE]...", help="Settings to change; without any, all are listed."
+        ),
     ] = None,
     *,
     content: Annotated[
@@ -42,12 +44,12 @@ def set_values(
         bool, typer.Option("--dry-run", help="Only show what would change; write nothing.")
     ] = False,
 ) -> None:
-    """Change settings of a content repository, and every place that has to follow them.
+    """Change settings of a content repository, and every value that depends on them.
 
-    The settings are upper-case names in Python; SQL and YAML that repeat one say so in a comment
-    ("must equal", "at least"). Entries of a list are separated by commas: NAMES=alice,bob sets it,
-    NAMES= empties it, NAMES+=carol adds to it and NAMES-=bob removes from it. An entry with a comma
-    needs a JSON array: NAMES='["a,b"]'.
+    Settings are upper-case names in Python; a comment in SQL or YAML ("must equal", "at least")
+    marks a value that depends on one. Entries of a list are separated by commas: NAMES=alice,bob
+    sets the list, NAMES= empties it, NAMES+=carol adds an entry and NAMES-=bob removes one. An
+    entry with a comma needs a JSON array: NAMES='["a,b"]'.
     """
     from local_panther.bundle.writing import finish
     from local_panther.content.agreements import check_agreements
@@ -69,14 +71,14 @@ def set_values(
         except (LookupError, ValueError) as error:
             raise typer.BadParameter(str(error.args[0])) from error
     if not texts:
-        note("nothing to change: all of it is set so", messages)
+        note("nothing to change: everything has these values already", messages)
     show_and_write(texts, folder, output_console(), messages, dry_run=dry_run)
     if dry_run:
         raise typer.Exit(OK)
     problems = check_agreements(folder)
     print_problems(problems, messages)
     if problems:
-        note("local-panther test --fix brings these back to their settings", messages)
+        note("local-panther test --fix corrects these", messages)
         raise typer.Exit(INCOMPLETE)
     if texts:
         note("next: local-panther test", messages)
@@ -93,11 +95,11 @@ def show_and_write(
     """Print how files change, and write all of them or none.
 
     Args:
-        texts: The new texts by path.
-        folder: The root of the repository.
-        console: Where the differences go.
-        messages: Where an error goes, which ends the command.
-        dry_run: Only print.
+        texts: New texts by path.
+        folder: Root of the repository.
+        console: Console for the differences.
+        messages: Console for an error, after which the command exits.
+        dry_run: Only print the differences.
     """
     from local_panther.bundle.change import Change
     from local_panther.bundle.writing import write
@@ -116,19 +118,19 @@ def show_and_write(
 
 
 def _own_content(folder: Path, messages: Console) -> Path:
-    """Return a folder of content that a person edits; any other ends the command."""
+    """Return a folder if it holds content that can be edited; else exit."""
     from local_panther.content.kinds import FOLDERS
     from local_panther.instance.store.index import is_stored, stored_content
 
     with content_errors(messages):
         was_uploaded = is_stored(stored_content(folder))
     if was_uploaded:
-        text = "holds uploads, which keep no comments; name the repository that they come from"
+        text = "holds uploads, which keep no comments; use --content to name their repository"
     elif not any((folder / name).is_dir() for name in FOLDERS.values()):
-        text = "holds no Panther content (rules/, queries/, …); name a folder that does"
+        text = "holds no Panther content (rules/, queries/, …); use --content to name a folder"
     else:
         return folder
-    messages.print(message(f"{folder}: {text} with --content"))
+    messages.print(message(f"{folder}: {text}"))
     raise typer.Exit(UNUSABLE)
 
 

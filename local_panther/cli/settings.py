@@ -1,4 +1,4 @@
-"""What every command takes: --quiet, --no-color, and how it ends when it is interrupted."""
+"""Options and behaviour of every command: --quiet, --no-color, Ctrl-C and broken streams."""
 
 import errno
 import os
@@ -23,15 +23,14 @@ RANGE = re.compile(r"; BOUNDS(?=\])|\s*\[BOUNDS\]".replace("BOUNDS", r"(?:[\d.]+
 MAX_COLUMNS = 1000
 NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
-# What options mean that are given without a value, which typer has no word for
-ALONE = {"changed": "HEAD"}
+BARE_VALUES = {"changed": "HEAD"}  # values of options that are given without one
 QUIET, NO_COLOUR = "LOCAL_PANTHER_QUIET", "NO_COLOR"
 
 
 class _Formatter(click.HelpFormatter):
-    """Writes help without what typer puts there for rich and for programmers.
+    """A formatter of help that drops typer's notation for rich and for programmers.
 
-    These are backslashes before brackets, and ranges such as "INTEGER RANGE" and "x>=0".
+    It drops backslashes before brackets, and ranges such as "INTEGER RANGE" and "x>=0".
     """
 
     def write_dl(
@@ -49,7 +48,7 @@ class _Context(click.Context):
 
 
 class Commands(TyperGroup):
-    """Adds the common options to each command, and turns broken streams into messages."""
+    """The group of all commands, with their common options and errors."""
 
     context_class = _Context
 
@@ -60,12 +59,17 @@ class Commands(TyperGroup):
             command.context_class = _Context
         if command and not any(option.name == "quiet" for option in command.params):
             command.params += [
-                _flag("--quiet", "-q", variable=QUIET, text="No progress and no notes."),
-                _flag("--no-color", variable=NO_COLOUR, text="No colours; NO_COLOR does it too."),
+                _flag("--quiet", "-q", variable=QUIET, text="Print no progress and no notes."),
+                _flag(
+                    "--no-color",
+                    variable=NO_COLOUR,
+                    text="Print no colours, as if NO_COLOR were set.",
+                ),
             ]
         for option in command.params if command else ():
-            if option.name in ALONE and isinstance(option, click.Option):
-                option.flag_value = ALONE[option.name]
+            if option.name in BARE_VALUES and isinstance(option, click.Option):
+                # click supports this by `flag_value`, which typer 0.20 does not pass on
+                option.flag_value = BARE_VALUES[option.name]
                 option._flag_needs_value = True
         return command
 
@@ -75,24 +79,24 @@ class Commands(TyperGroup):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, unless it cannot work beside what is installed."""
+        """Run a command, unless a package that it needs is missing or too old."""
         stop_as_ctrl_c()
         unusable = list(unusable_versions())
         for line in unusable:
             print(line, file=sys.stderr)
         if unusable:
             ctx.exit(UNUSABLE)
-        ctx.call_on_close(_note_untested_versions)  # when --quiet has been read
+        ctx.call_on_close(_note_untested_versions)  # not yet: --quiet has not been read
         with _printable_errors(), _broken_streams():
             return super().invoke(ctx)
 
 
 @contextmanager
 def _printable_errors() -> Iterator[None]:
-    """Make what click says of arguments printable: `replay *` passes file names of any kind."""
+    """Make click's messages printable: `replay *` passes file names with any characters."""
     try:
         yield
-    except NoArgsIsHelpError as error:  # whose message is the whole help
+    except NoArgsIsHelpError as error:  # its message is the whole help
         print(error.message)
         raise cast("Exception", click.exceptions.Exit(OK)) from None
     except click.ClickException as error:
@@ -103,17 +107,17 @@ def _printable_errors() -> Iterator[None]:
 
 @contextmanager
 def _broken_streams() -> Iterator[None]:
-    """Turn Ctrl-C, and whatever the machine is short of, into a message and an exit status."""
+    """Turn Ctrl-C, and a lack of memory, disk or descriptors, into a message and exit status."""
     try:
         try:
             yield
         finally:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        ignore_interruptions()  # a second one would end it with another status
+        ignore_interruptions()  # a second Ctrl-C would change the exit status
         _end("interrupted")
     except BrokenPipeError:
-        _end()  # as `| head` does, which has what it wanted
+        _end()  # no error: the reader, such as `head`, has closed the pipe
     except MemoryError:
         _end("out of memory")
     except OSError as error:
@@ -127,13 +131,13 @@ def _broken_streams() -> Iterator[None]:
 
 
 def _described(error: OSError) -> str:
-    """Return what is wrong, and with which file if it is known."""
+    """Return the reason of an error, with the file if it is known."""
     place = f" ({in_one_line(str(error.filename))})" if error.filename else ""
     return f"{error.strerror}{place}"
 
 
 def _has_temporary_folder() -> bool:
-    """Return whether there is one, which panther_core and others ask for as they are imported."""
+    """Return whether a temporary folder can be used; importing panther_core fails without one."""
     try:
         tempfile.gettempdir()
     except FileNotFoundError:
@@ -142,7 +146,7 @@ def _has_temporary_folder() -> bool:
 
 
 def context_settings() -> dict[str, Any]:
-    """Return what help looks like: as wide as the terminal or COLUMNS, in a pipe wide enough."""
+    """Return the settings of help: as wide as the terminal or COLUMNS, in a pipe PIPE_WIDTH."""
     settings: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
     is_terminal = sys.stdout is not None and sys.stdout.isatty()
     if not is_terminal and "COLUMNS" not in os.environ:
@@ -151,19 +155,19 @@ def context_settings() -> dict[str, Any]:
 
 
 def check_surroundings() -> None:
-    """Let no width of zero columns hide all output, and end the command if its folder is gone."""
+    """Ignore an invalid COLUMNS, such as 0, and exit if the working folder is gone."""
     columns = os.environ.get("COLUMNS", "")
     if columns and not (columns.isdecimal() and 0 < int(columns) <= MAX_COLUMNS):
         del os.environ["COLUMNS"]
     try:
-        os.getcwd()  # noqa: PTH109 - whether there is one
+        os.getcwd()  # noqa: PTH109 - raises if the folder is gone
     except OSError as error:
         print(f"the working folder cannot be used: {error.strerror}", file=sys.stderr)
         os._exit(UNUSABLE)
 
 
 def end_for_certain(code: str | int | None) -> None:
-    """End the process now if threads that content has started would keep it for ever."""
+    """Exit at once if threads started by content would keep the process running."""
     others = [thread for thread in threading.enumerate() if not thread.daemon]
     if isinstance(code, int | None) and others != [threading.main_thread()]:
         for stream in (sys.stdout, sys.stderr):
@@ -173,13 +177,13 @@ def end_for_certain(code: str | int | None) -> None:
 
 
 def ensure_streams() -> None:
-    """End the command if it was started without standard output or error.
+    """Exit if standard output or error is closed, and replace a closed standard input.
 
-    The next file that is opened would otherwise take their place, and get what is printed.
-    Standard input is only needed by commands that read it; they find one that cannot be read.
+    The next file that is opened would otherwise get the descriptor of a closed stream, and with it
+    all that is printed. Commands that read standard input then report that it cannot be read.
     """
     if sys.stdin is None:
-        os.open(os.devnull, os.O_WRONLY)  # takes the place of standard input, the lowest number
+        os.open(os.devnull, os.O_WRONLY)  # gets the lowest free descriptor, which is 0
         sys.stdin = os.fdopen(0, "r", closefd=False)
     if sys.stdout is None or sys.stderr is None:
         name = "output" if sys.stdout is None else "error"
@@ -205,7 +209,7 @@ def _note_untested_versions() -> None:
 
 
 def _end(message: str = "") -> None:
-    """Print a message, if any, and end, without a word on what is still to be written."""
+    """Print a message, if any, and exit; output that cannot be written is dropped."""
     for stream, number in ((sys.stderr, 2), (sys.stdout, 1)):
         try:
             if stream is sys.stderr and message:

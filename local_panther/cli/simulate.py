@@ -17,7 +17,7 @@ from local_panther.simulate.ordinary import background as ordinary_records
 from local_panther.simulate.scenario import Api, Scenario, attack
 
 MAX_MINUTES = 366 * 24 * 60
-YEARS = range(1971, 9999)  # whose days before and after have a place in a timestamp
+YEARS = range(1971, 9999)  # leaves room for days before and after within valid timestamps
 DEFAULT_START = datetime(2026, 1, 5, 10, 0, 0)
 ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", re.ASCII)
 FILE_NAME = re.compile(r".*\.[a-z][a-z0-9]{1,8}", re.IGNORECASE)
@@ -35,15 +35,15 @@ def _output(output: str) -> str:
     path = Path(output)
     is_folder = output.endswith("/") or path.is_dir() or not FILE_NAME.fullmatch(path.name)
     if output != "-" and not is_folder and not WRITTEN.fullmatch(path.name):
-        message = f"{output}: files end in .json, .jsonl or .ndjson, or that with .gz"
-        raise typer.BadParameter(f"{message}; a folder of this name needs a / at its end")
+        message = f"{output}: files end in .json, .jsonl or .ndjson, optionally with .gz"
+        raise typer.BadParameter(f"{message}; end the name of a folder with /")
     return output
 
 
 def _would_be_lost(output: str) -> bool:
-    """Return whether a file is there with something in it.
+    """Return whether the output is an existing file that is not empty.
 
-    What is in a folder stays: names of generated files are those of no other ones.
+    Files in a folder are never lost: generated files have names that other files do not have.
     """
     path = Path(output)
     return output != "-" and path.is_file() and path.stat().st_size > 0
@@ -53,7 +53,8 @@ def simulate(
     output: Annotated[
         str,
         typer.Argument(
-            help="A folder, a file (.json, .jsonl, .ndjson, also .gz) or - for lines.",
+            help="A folder, a file (.json, .jsonl, .ndjson, also with .gz), or - for standard "
+            "output.",
             callback=_output,
         ),
     ],
@@ -64,9 +65,11 @@ def simulate(
     accounts: Annotated[
         int, typer.Option(min=1, help="Accounts in which the attacker tries each name.")
     ] = 1,
-    api: Annotated[Api, typer.Option(help="How the attacker tries them.")] = Api.ASSUME_ROLE,
+    api: Annotated[
+        Api, typer.Option(help="How the attacker tries to get into roles.")
+    ] = Api.ASSUME_ROLE,
     principal: Annotated[
-        PrincipalKind, typer.Option(help="The kind of attacker.")
+        PrincipalKind, typer.Option(help="Kind of the attacker.")
     ] = PrincipalKind.USER,
     principals: Annotated[
         int, typer.Option(min=1, help="Number of attackers, who take turns.")
@@ -88,31 +91,35 @@ def simulate(
         int, typer.Option(min=0, help="Roles that the attacker then gets into, or changes.")
     ] = 0,
     follow_up: Annotated[
-        bool, typer.Option("--follow-up", help="Use the sessions: a secret, an access key, …")
+        bool,
+        typer.Option(
+            "--follow-up", help="Use the sessions: read a secret, create an access key, …"
+        ),
     ] = False,
     no_discovery: Annotated[
         bool, typer.Option("--no-discovery", help="Leave out the ListRoles call.")
     ] = False,
     discovery_last: Annotated[
-        bool, typer.Option("--discovery-last", help="ListRoles after the attempts, not before.")
+        bool,
+        typer.Option("--discovery-last", help="Call ListRoles after the attempts, not before."),
     ] = False,
     blocklisted: Annotated[
         str | None,
         typer.Option(
             metavar="ARN",
-            help="A role that a person assumes, for the blocklist rule.",
+            help="Role that a person assumes, to trigger the blocklist rule.",
             callback=_role,
         ),
     ] = None,
     console: Annotated[
         bool,
-        typer.Option("--console", help="The person assumes it by the console's Switch role."),
+        typer.Option("--console", help="The person uses Switch role in the AWS console."),
     ] = False,
     owners: Annotated[
-        bool, typer.Option("--owners", help="Pipelines assume the same roles, as on any day.")
+        bool, typer.Option("--owners", help="Pipelines also assume these roles, as they always do.")
     ] = False,
     background: Annotated[
-        int, typer.Option(min=0, help="Number of ordinary records around it.")
+        int, typer.Option(min=0, help="Number of ordinary records around the attack.")
     ] = 500,
     role_calls: Annotated[
         float, typer.Option(min=0, max=1, help="Share of role calls among the ordinary records.")
@@ -127,7 +134,7 @@ def simulate(
         datetime, typer.Option(formats=["%Y-%m-%dT%H:%M:%S"], help="Time of the attack, UTC.")
     ] = DEFAULT_START,
     seed: Annotated[int, typer.Option(help="The same seed gives the same records.")] = 1,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write generated CloudTrail: a role attack among ordinary records."""
     if no_discovery and discovery_last:
@@ -137,7 +144,7 @@ def simulate(
             "--accounts needs --api assume-role: IAM changes no role of another account"
         )
     if console and not blocklisted:
-        raise typer.BadParameter("--console needs --blocklisted, the role that is switched to")
+        raise typer.BadParameter("--console needs --blocklisted, the role to switch to")
     if start.year not in YEARS:
         raise typer.BadParameter(f"--start: a year from {YEARS[0]} to {YEARS[-1]}")
     if follow_up and not succeed:

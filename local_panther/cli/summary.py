@@ -41,7 +41,7 @@ def summary(
     requester_pays: RequesterPays = False,
     output_format: RowsFormat = RowFormat.TABLE,
 ) -> None:
-    """Show what each principal did with roles: tried, entered, from where, with what, when."""
+    """Show which roles each principal tried and entered: when, from where and with which client."""
     from local_panther.output.basis import print_basis
     from local_panther.output.rows import write_csv, write_json_lines
     from local_panther.output.summary import COLUMNS, as_row, limits, print_summary

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from local_panther.content.dependencies import Dependencies
     from local_panther.tool_runs.results import Results
 
-# What is not an option of ours is the tool's; its help is printed below our own.
+# Unknown options are passed to panther_analysis_tool; its help is printed below ours.
 TEST_SETTINGS: dict[str, Any] = {
     "allow_extra_args": True,
     "ignore_unknown_options": True,
@@ -51,7 +51,7 @@ def test(
         bool,
         typer.Option(
             "--github/--no-github",
-            help="Mark failed tests in the pull request; the default within GitHub Actions.",
+            help="Annotate failed tests in the pull request; the default in GitHub Actions.",
             show_default=False,
         ),
     ] = ON_GITHUB,
@@ -59,26 +59,26 @@ def test(
         str | None,
         typer.Option(
             metavar="[REV]",
-            help="Test only what differs from a revision of git, and all that depends on it; "
-            "HEAD by default.",
+            help="Test only what differs from a git revision (by default HEAD), and everything "
+            "that depends on it.",
             show_default=False,
         ),
     ] = None,
     fix: Annotated[
         bool,
-        typer.Option("--fix", help="First bring values that disagree back to their setting."),
+        typer.Option("--fix", help="First correct values that disagree with their setting."),
     ] = False,
     trust_content: TrustContent = False,
     show_help: Annotated[
         bool, typer.Option("--help", "-h", help="Show this message, and the tool's.")
     ] = False,
 ) -> None:
-    """Run panther_analysis_tool test with an instance that lives as long as the run.
+    """Run panther_analysis_tool test against a temporary local instance.
 
-    Nothing is skipped: correlation rules and inline filters are tested too. All further arguments
-    and the output are those of panther_analysis_tool test. What failed comes once more at the end,
-    with the reason, beside what an upload would be refused for and what cannot do what was meant.
-    The exit status is 0 only if there is nothing of this.
+    Nothing is skipped: correlation rules and inline filters are tested too. All other arguments are
+    passed to panther_analysis_tool test, and its output is printed. A list at the end repeats each
+    failure with its reason, and adds content that an upload would refuse and filters or values that
+    cannot work as intended. The exit status is 0 only if this list is empty.
     """
     from local_panther.tool_runs.annotations import commands_stopped
     from local_panther.tool_runs.tool import started_tool
@@ -118,7 +118,7 @@ def test(
         if changed is not None:
             only = _touched(dependencies, changed, messages)
             if not only:
-                if junit:  # or that of an earlier run would be taken for this one's
+                if junit:  # else the file of an earlier run would seem to be this one's
                     _report(tool.results(), junit, github=False)
                 raise typer.Exit
             narrowed = narrowed_to(dependencies, only)
@@ -142,7 +142,7 @@ def test(
 
 
 def _print_end(results: "Results", notes: Iterable[str], messages: Console) -> None:
-    """Print what failed and why, and what is good to know."""
+    """Print all notes, and each failure with its reason."""
     for result in results.tests:
         for text in result.notes:
             note(f"{result.item}: {result.test}: {text}", messages)
@@ -156,12 +156,12 @@ def _print_end(results: "Results", notes: Iterable[str], messages: Console) -> N
         messages.print(message(text, "red"))
     elif results.failed:
         tests = sum(not result.place for result in results.failed)
-        parts = (f"{tests:,} failed", f"{len(results.failed) - tests:,} problems of the content")
+        parts = (f"{tests:,} failed", f"{len(results.failed) - tests:,} problems in the content")
         messages.print(message(", ".join(parts), "red"))
 
 
 def _touched(dependencies: "Dependencies", revision: str, messages: Console) -> set[str]:
-    """Return the files that depend on what differs from a revision; none if no item does."""
+    """Return the files that depend on changes since a revision; an empty set if no item does."""
     from local_panther.tool_runs.changes import NoChanges, changed_names
 
     try:
@@ -177,23 +177,23 @@ def _touched(dependencies: "Dependencies", revision: str, messages: Console) -> 
 
 
 def _fix(folder: Path, messages: Console) -> None:
-    """Bring values that do not agree back to their settings, and print how files change."""
+    """Correct values that disagree with their settings, and print how files change."""
     from local_panther.cli.set_values import show_and_write
     from local_panther.content.following import Repository
     from local_panther.instance.store.index import is_stored
 
     if is_stored(folder):
-        note("--fix: uploads keep no comments, which say what has to agree", messages)
+        note("--fix: uploads keep no comments, so it is unknown which values must agree", messages)
         return
     with content_errors(messages):
         texts = Repository(folder).fixed()
     show_and_write(texts, folder, messages, messages)
     if not texts:
-        note("--fix: nothing to change that a setting says", messages)
+        note("--fix: nothing to change", messages)
 
 
 def _content_folder(arguments: list[str]) -> Path:
-    """Return the root of the repository that is tested: this folder, or else the given --path."""
+    """Return the root of the tested repository: the working folder, or else the given --path."""
     from local_panther.content.kinds import FOLDERS
 
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
@@ -205,7 +205,7 @@ def _content_folder(arguments: list[str]) -> Path:
 
 
 def _width() -> dict[str, str]:
-    """Return the width of the tool's help: in a pipe it would be too narrow to be read."""
+    """Return variables that set the width of the tool's help, which is too narrow in a pipe."""
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
     return {} if has_width else {"COLUMNS": str(PIPE_WIDTH)}
 
@@ -219,7 +219,7 @@ def _is_plain() -> bool:
 
 
 def _below_workspace() -> Path:
-    """Return where this folder is in the repository that GitHub checked out, from its root."""
+    """Return the working folder's path below the root of the repository that GitHub checked out."""
     workspace = Path(os.environ.get("GITHUB_WORKSPACE", ".")).resolve()
     here = Path.cwd()
     return here.relative_to(workspace) if here.is_relative_to(workspace) else Path()

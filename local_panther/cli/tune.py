@@ -46,11 +46,11 @@ def tune(
     cluster: Cluster = "",
     requester_pays: RequesterPays = False,
     output_format: Annotated[
-        Format, typer.Option("--format", help="How to print the result.")
+        Format, typer.Option("--format", help="Output format of the result.")
     ] = Format.TEXT,
     trust_content: TrustContent = False,
 ) -> None:
-    """Count the alerts that each threshold and window would have given, and advise which to set."""
+    """Count the alerts that each threshold and window would have made, and advise which to set."""
     from local_panther.output.basis import without_answer
     from local_panther.output.tuning import print_tuning, write_json
     from local_panther.records.trail import Trail

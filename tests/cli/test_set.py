@@ -68,7 +68,8 @@ def test_a_threshold_stands_in_two_places_and_both_change(run, content_copy):
         "+      5 AS threshold, -- must equal aws_role_escalation_config.THRESHOLD",
     ]
     assert check_agreements(content_copy) == []
-    assert run("local-panther set THRESHOLD=5") == (0, "", "nothing to change: all of it is set so")
+    message = "nothing to change: everything has these values already"
+    assert run("local-panther set THRESHOLD=5") == (0, "", message)
 
 
 def test_what_is_worked_out_from_a_setting_follows_in_every_file(run, content_copy):
@@ -187,7 +188,7 @@ def test_what_disagreed_before_is_left_and_named(run, content_copy):
     macros.write_text(macros.read_text().replace("3 AS propagation", "4 AS propagation"))
     status, out, err = run("local-panther set THRESHOLD=5")
     assert status == 1 and "propagation" not in re.sub(r"(?m)^ .*", "", out)
-    assert "4 must equal 3" in err and "local-panther test --fix brings these back" in err
+    assert "4 must equal 3" in err and "local-panther test --fix corrects these" in err
 
 
 class TestFix:

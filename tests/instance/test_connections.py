@@ -212,7 +212,7 @@ class TestListening:
             for host, status in (("panther.example", 200), ("other.example", 403)):
                 assert answer(found, host=host)[0] == status
             _, messages = found.end()
-        assert "warning: whoever has the token can run Python here" in messages
+        assert "warning: anyone with the token can run Python here" in messages
 
     def test_takes_the_token_from_a_file(self, tmp_path):
         (tmp_path / "token").write_text("from-a-file\n")

@@ -112,7 +112,7 @@ def test_a_test_that_fails_is_told_with_its_reason_everywhere(tmp_path, fields, 
         pytest.skip("this version of panther_analysis_tool knows no ExpectedDestinations")
     (told,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
     assert told.startswith("failed: A: t: ") and reason in told
-    assert done.stderr.splitlines()[-1] == "1 failed, 0 problems of the content"
+    assert done.stderr.splitlines()[-1] == "1 failed, 0 problems in the content"
     assert failures(report).keys() == {("A", "t")} and reason in failures(report)["A", "t"]
     (mark,) = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
     assert "file=rules/a.yml,line=" in mark and "title=A%3A t::" in mark
