@@ -1,1 +1,1 @@
-"""Alerts and the summary, for a person or for a program."""
+"""Alerts, summaries and rows, printed for a person or written for a program."""

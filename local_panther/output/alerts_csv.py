@@ -1,4 +1,4 @@
-"""Alerts as CSV, one row each, for a spreadsheet or a ticket."""
+"""Writes alerts as CSV, one row each, for a spreadsheet or a ticket."""
 
 from collections.abc import Iterator
 from typing import Any, TextIO

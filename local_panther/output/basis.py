@@ -1,6 +1,6 @@
-"""What an answer rests on: what was read, what was set aside and what could not be read.
+"""The basis of an answer: the records that were read, set aside, or could not be read.
 
-Every answer begins with it. Where nothing was read there is no answer: "nobody" would be false.
+Every answer begins with its basis. If nothing was read there is no answer: "nobody" would be false.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from local_panther.records.model import Tally
 from local_panther.text import in_one_line
 from local_panther.times import ALWAYS, Period, iso
 
-MAX_KINDS = 4  # of what was set aside that are named; the summary of a replay has all
+MAX_KINDS = 4  # kinds of set-aside files and records to name; a replay's summary names all
 
 
 def without_answer(tally: Tally) -> str:
-    """Return why there is no answer: nothing was read, or nothing of the period; else ""."""
+    """Return why there is no answer, "" if there is one: nothing was read, or not in the period."""
     if not tally.records:
         reasons = [str(tally.problems[0])] if tally.problems else []
         reasons += [f"{tally.unread - tally.problems[0].count:,} more"] if _has_more(tally) else []
@@ -32,7 +32,8 @@ def without_answer(tally: Tally) -> str:
         return in_one_line(f"nothing was read: {tally.problems[0]}" if tally.problems else "")
     if first >= tally.period.end or last < tally.period.start:
         records = _count(tally.records, "record")
-        return f"no record {_in_words(tally.period)}: the {records} are {iso(first)} to {iso(last)}"
+        times = f"{iso(first)} to {iso(last)}"
+        return f"no record {_in_words(tally.period)}: the {records} date from {times}"
     return ""
 
 
@@ -42,7 +43,7 @@ def basis(tally: Tally) -> str:
     if tally.first is not None and tally.last is not None:
         parts[0] += f", {iso(tally.first)} to {iso(tally.last)}"
     if tally.period != ALWAYS:
-        parts.append(f"asked for {_in_words(tally.period)}")
+        parts.append(f"period {_in_words(tally.period)}")
     if tally.other:
         parts.append(f"set aside {_aside(tally)}")
     if tally.unread:
@@ -51,20 +52,20 @@ def basis(tally: Tally) -> str:
 
 
 def no_alert(tally: Tally) -> str:
-    """Return that there is no alert, and in how much."""
+    """Return a sentence that there is no alert, and in how many records."""
     unread = f"; {tally.unread:,} could not be read" if tally.unread else ""
     return f"No alert in {_count(tally.records, 'record')}{unread}."
 
 
 def print_basis(tally: Tally, console: Console) -> bool:
-    """Print what an answer rests on, or why there is none; return whether there is one."""
+    """Print the basis of an answer, or why there is none; return whether there is an answer."""
     reason = without_answer(tally)
     console.print(Text(reason or basis(tally), style="bold" if reason else "dim"))
     return not reason
 
 
 def as_json(tally: Tally) -> Mapping[str, Any]:
-    """Return the same as plain JSON."""
+    """Return the basis of an answer as plain JSON."""
     return {
         "records": tally.records,
         "files": tally.files,
@@ -89,7 +90,7 @@ def _aside(tally: Tally) -> str:
 def _in_words(period: Period) -> str:
     start = f"from {iso(period.start)}" if period.start > ALWAYS.start else ""
     end = f"before {iso(period.end)}" if period.end < ALWAYS.end else ""
-    return " ".join(filter(None, (start, end)))
+    return " to ".join(filter(None, (start, end)))
 
 
 def _count(number: int, one: str) -> str:

@@ -1,4 +1,4 @@
-"""An incident for a terminal: the verdict, what to do now, and the evidence, each fact once."""
+"""Prints incidents in a terminal: the verdict, what to do now, and the evidence, each fact once."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ from local_panther.roles.facts import RoleFacts
 from local_panther.text import in_one_line, printable, short
 from local_panther.times import event_time, iso
 
-MAX_LINES = 12  # of one fact
+MAX_LINES = 12  # lines of one fact
 MAX_ALERTS = 5
 INDENT = "   "
 
@@ -27,13 +27,13 @@ INDENT = "   "
 def print_card(
     incident: Incident, source: Sequence[str], console: Console, *, details: bool
 ) -> None:
-    """Print an incident: without a frame, so that commands can be copied.
+    """Print an incident, without a frame so that commands can be copied.
 
     Args:
-        incident: The incident.
-        source: The arguments by which a command reads the same records.
-        console: Where to.
-        details: Add the contexts of its alerts although its facts are known.
+        incident: Incident to print.
+        source: Arguments that let another command read the same records.
+        console: Console to print on.
+        details: Also print the contexts of alerts that the incident's facts summarise.
     """
     colour = COLOURS.get(incident.severity, "white")
     console.print(Rule(Text(f" {incident.severity} ", style=colour), style=colour, align="left"))
@@ -44,11 +44,11 @@ def print_card(
         console.print(Text(f"\n{what}", style="bold"))
         _print_steps(runbook.steps, incident, source, console)
     steps = [step for runbook in incident.runbooks for step in runbook.steps]
-    told = {name for step in steps for name, _ in step.facts}
+    printed = {name for step in steps for name, _ in step.facts}
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
     facts.add_column(overflow="fold")
-    for name, lines in _evidence(incident, told, details=details):
+    for name, lines in _evidence(incident, printed, details=details):
         more = [f"… and {len(lines) - MAX_LINES:,} more"] * (len(lines) > MAX_LINES)
         facts.add_row(Text(name), Text("\n".join([*lines[:MAX_LINES], *more])))
     console.print(Text("\nEvidence", style="bold"))
@@ -69,30 +69,31 @@ def _print_steps(
 ) -> None:
     for number, step in enumerate(steps, 1):
         start = f"{number}. " if len(steps) > 1 else ""
-        # Indented, so that no line of a text from a record can pass for one of the output's own.
+        # Indented, so that no line of text from a record looks like a line of this output.
         console.print(Text(printable(start + step.text).replace("\n", "\n   ")))
-        for name, values in _untold(step, incident):
+        for name, values in _unprinted(step, incident):
             text = Text(f"{name}: {', '.join(map(short, values))}", overflow="fold")
             console.print(Padding(text, (0, 0, 0, len(INDENT))))
         for call in (call for call in step.queries if call.can_run):
-            # In one piece, however long: a terminal wraps it, and it is copied without breaks.
+            # On one line, however long: the terminal wraps it, and it is copied without breaks.
             command = Text(INDENT + in_one_line(call.command(source)), style="cyan")
             console.print(command, soft_wrap=True)
             if call.others:
-                console.print(Text(f"{INDENT}… and {call.others:,} more, each by itself"))
+                console.print(Text(f"{INDENT}… and {call.others:,} more, one command each"))
 
 
-def _untold(step: Step, incident: Incident) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield the facts of a step that neither its commands nor verdict and evidence say."""
-    told = {value for call in step.queries for _, value in call.values}
-    told |= {incident.principal, *incident.addresses, *incident.agents}
+def _unprinted(step: Step, incident: Incident) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield the facts of a step that its commands, the verdict and the evidence do not have."""
+    printed = {value for call in step.queries for _, value in call.values}
+    printed |= {incident.principal, *incident.addresses, *incident.agents}
     roles = {name_of(role) for role in incident.roles.tried} if incident.roles else set()
     for name, values in step.facts:
-        if not all(value in told or name_of(value) in roles for value in values):
+        if not all(value in printed or name_of(value) in roles for value in values):
             yield in_one_line(name), values
 
 
-def _evidence(incident: Incident, told: set[str], *, details: bool) -> Iterator[Fact]:
+def _evidence(incident: Incident, printed: set[str], *, details: bool) -> Iterator[Fact]:
+    """Yield the evidence; fields of alerts' contexts only if their names are not in `printed`."""
     yield "First seen, last seen", [f"{event_time(incident.first)}, {event_time(incident.last)}"]
     yield "Alerts", list(_alerts(incident.alerts))
     mitre = dict.fromkeys(code for alert in incident.alerts for code in alert.metadata.mitre)
@@ -105,7 +106,7 @@ def _evidence(incident: Incident, told: set[str], *, details: bool) -> Iterator[
         yield from _roles(incident.roles)
     for alert in incident.alerts if details or not incident.roles else ():
         for name, lines in context_facts(alert):
-            if name.strip() not in told:
+            if name.strip() not in printed:
                 yield name, lines
     for alert in incident.alerts[:1]:
         if alert.reference:

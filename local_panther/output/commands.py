@@ -1,4 +1,4 @@
-"""Arguments of the commands that are printed for an analyst to run."""
+"""Arguments of the commands that an analyst is told to run."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ from local_panther.replay import Outcome
 
 
 def source_arguments(outcome: Outcome) -> tuple[str, ...]:
-    """Return the arguments with which another command reads the same records and content."""
+    """Return the arguments that let another command read the same records and content."""
     if outcome.folder == Path():
         return outcome.paths
-    # The state folder rather than the content in it, which the next upload replaces.
+    # Name the state folder: the next upload replaces the content folder in it.
     folder = outcome.folder.parent if is_stored(outcome.folder) else outcome.folder
     return (*outcome.paths, "--content", str(folder))

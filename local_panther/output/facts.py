@@ -1,4 +1,4 @@
-"""What is worth telling of an alert and of a run, in words: for the terminal and for the report."""
+"""Facts about alerts and runs in words, for the terminal and the report."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -8,14 +8,14 @@ from local_panther.content.left_out import problem_lines, summary_lines, unread_
 from local_panther.text import in_one_line, short
 from local_panther.times import iso, span
 
-if TYPE_CHECKING:  # a query prints rows without all that makes alerts
+if TYPE_CHECKING:  # commands that make no alerts need not import these modules
     from local_panther.alerts.model import Alert
     from local_panther.records.model import Tally
     from local_panther.replay import Outcome
 
 Fact = tuple[str, list[str]]
 
-# What an instance does where a function raises on a match. Source: panther_core's batch mode.
+# What an instance does if a function raises on a match. Source: panther_core's batch mode.
 INSTEAD = {
     "title": "takes the rule's ID",
     "dedup": "groups all such matches as one",
@@ -28,12 +28,12 @@ INSTEAD = {
     "reference": "takes the rule's Reference",
 }
 
-# Told above the context already, or noise to a person; JSON output has everything.
-TOLD_BEFORE = {"sourceIPAddress", "awsRegion", "recipientAccountId", "eventSource"}
+# Already shown above the context, or noise to a person; JSON output has everything.
+ALREADY_SHOWN = {"sourceIPAddress", "awsRegion", "recipientAccountId", "eventSource"}
 
 
 def alert_facts(alert: "Alert") -> Iterator[Fact]:
-    """Yield name and lines of everything that an analyst asks first about an alert."""
+    """Yield name and lines of each fact that an analyst wants first about an alert."""
     yield "Rule", [in_one_line(f"{alert.metadata.rule_id} ({alert.metadata.display_name})")]
     yield "Alert at", [iso(alert.created_at)]
     if alert.suppressed:
@@ -53,7 +53,7 @@ def alert_facts(alert: "Alert") -> Iterator[Fact]:
 
 
 def reading_facts(tally: "Tally") -> Iterator[tuple[str, str]]:
-    """Yield name and value of what was read."""
+    """Yield name and value of each count of files and records."""
     yield "files", f"{tally.files:,}"
     yield "records", f"{tally.records:,}"
     if tally.first is not None and tally.last is not None:
@@ -62,7 +62,7 @@ def reading_facts(tally: "Tally") -> Iterator[tuple[str, str]]:
     yield "duplicates dropped", f"{tally.duplicates:,}"
     yield "looked at by rules", f"{tally.wanted:,}"
     if tally.outside:
-        yield "outside --from and --to", f"{tally.outside:,} of those for rules"
+        yield "outside --from and --to", f"{tally.outside:,} of those looked at"
     if tally.late:
         yield "out of order beyond the buffer", f"{tally.late:,}"
     for kind, count in sorted(tally.other.items()):
@@ -72,7 +72,7 @@ def reading_facts(tally: "Tally") -> Iterator[tuple[str, str]]:
 
 
 def detection_facts(outcome: "Outcome") -> Iterator[tuple[str, int, int, int]]:
-    """Yield rule ID, signals, alerts and errors of everything that ran."""
+    """Yield rule ID and numbers of signals, alerts and errors of each rule that ran."""
     made = [alert.metadata.rule_id for alert in outcome.alerts]
     names = sorted(outcome.signals.keys() | outcome.errors.counts.keys())
     for rule_id in names:
@@ -82,7 +82,7 @@ def detection_facts(outcome: "Outcome") -> Iterator[tuple[str, int, int, int]]:
 
 
 def notes(outcome: "Outcome") -> Iterator[tuple[str, str]]:
-    """Yield what was left out ("dim") and what went wrong ("warning"), a line each."""
+    """Yield style and line of all that was left out ("dim") or went wrong ("warning")."""
     content = outcome.content
     yield from (("dim", line) for line in summary_lines(content.left_out))
     yield from (("warning", line) for line in problem_lines(content.left_out))
@@ -105,7 +105,7 @@ def notes(outcome: "Outcome") -> Iterator[tuple[str, str]]:
 
 
 def _swallowed_lines(outcome: "Outcome") -> Iterator[str]:
-    """Yield a line for each function of a rule that raised on matches, which no instance tells."""
+    """Yield a line for each function that raised on matches; an instance does not report these."""
     for (rule_id, function), raised in outcome.errors.swallowed.items():
         matches = outcome.signals.get(rule_id, 0)
         of = f"{raised.count:,} of {matches:,} match{'es' * (matches != 1)}"
@@ -114,7 +114,7 @@ def _swallowed_lines(outcome: "Outcome") -> Iterator[str]:
 
 
 def _late_lines(outcome: "Outcome") -> Iterator[str]:
-    """Yield a line for each correlation rule that signals came too late for."""
+    """Yield a line for each correlation rule with signals that arrived too late."""
     for rule in outcome.content.correlation_rules:
         rule_id = rule.metadata.rule_id
         if count := outcome.late_signals.get(rule_id, 0):
@@ -136,7 +136,7 @@ def context_facts(alert: "Alert") -> Iterator[Fact]:
 
 def _flat(context: Mapping[str, Any]) -> Iterator[Fact]:
     for name, value in context.items():
-        if name in TOLD_BEFORE or value in (None, "", [], {}):
+        if name in ALREADY_SHOWN or value in (None, "", [], {}):
             continue
         if isinstance(value, list):
             yield in_one_line(name), [short(entry) for entry in value]

@@ -1,4 +1,4 @@
-"""Incidents for a person at a terminal: an overview, worst first, and a card for each."""
+"""Prints incidents in a terminal: an overview, most severe first, and a card for each."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,14 +20,14 @@ from local_panther.roles.summary import nearest
 from local_panther.text import in_one_line
 from local_panther.times import clock, iso
 
-MAX_CARDS = 5  # unless details are asked for
-MAX_LINES = 15  # of the overview, so that it fits a screen
+MAX_CARDS = 5  # more incidents get cards only with --details
+MAX_LINES = 15  # lines of the overview, so that it fits a screen
 MAX_NEAREST = 5
-WIDE = 120  # columns from which the overview has the year and the end
+WIDE = 120  # columns of a console that has room for the year
 
 
 def print_incidents(outcome: Outcome, console: Console, *, details: bool = False) -> None:
-    """Print an overview of the incidents, and cards of few of them or if details are asked for."""
+    """Print an overview of the incidents, and a card for each if they are few or with details."""
     incidents = outcome.incidents
     if not incidents:
         _print_nearest(outcome, console)
@@ -68,17 +68,19 @@ def _print_overview(incidents: Sequence[Incident], console: Console, limit: int 
     for incident in incidents[:limit]:
         colour = COLOURS.get(incident.severity, "white")
         what, who = incident.headline, incident.who
-        is_alike = len(of_name[_name(incident)]) > 1
+        is_ambiguous = len(of_name[_name(incident)]) > 1
         if not is_wide:
-            what, who = what.removesuffix(" roles"), who if is_alike else _name(incident)
+            what, who = what.removesuffix(" roles"), who if is_ambiguous else _name(incident)
         others = f" +{len(incident.addresses) - 1}" if len(incident.addresses) > 1 else ""
         address = f"{incident.addresses[0]}{others}" if incident.addresses else ""
         grid.add_row(
             Text(incident.severity, style=colour),
             Text(in_one_line(what), style=colour if incident.entered else ""),
-            # Names that are alike take as many lines as tell them apart.
+            # A name that several principals have is shown whole, on several lines if need be.
             Text(
-                in_one_line(who), no_wrap=not is_alike, overflow="fold" if is_alike else "ellipsis"
+                in_one_line(who),
+                no_wrap=not is_ambiguous,
+                overflow="fold" if is_ambiguous else "ellipsis",
             ),
             _times(incident.first, incident.last, has_year=is_wide),
             Text(in_one_line(address)),
@@ -96,7 +98,7 @@ def _name(incident: Incident) -> str:
 
 
 def _times(first: float, last: float, *, has_year: bool) -> str:
-    """Return both to the minute, in UTC; the day of the last only if it is another one."""
+    """Return both times to the minute in UTC; the last with its day only if it is another day."""
     day = "%Y-%m-%d" if has_year else "%m-%d"
     is_same_day = clock(first, "%Y-%m-%d") == clock(last, "%Y-%m-%d")
     begin, end = clock(first, f"{day} %H:%M"), clock(last, "%H:%M" if is_same_day else day)
@@ -113,7 +115,7 @@ def _print_nearest(outcome: Outcome, console: Console) -> None:
     settings = outcome.role_log.settings
     window = f"{settings.window_minutes} min"
     needed = f"{settings.threshold} roles in {window}"
-    console.print(Text(f"Nearest to one, which takes failures on {needed}:"))
+    console.print(Text(f"Nearest to an alert, which needs failures on {needed}:"))
     grid = table(f"In {window}", "Failed on", "Tried", "Entered", "Who", "From", "First", "Last")
     for summary in found:
         addresses = [address for address, _ in summary.addresses.most_common()]

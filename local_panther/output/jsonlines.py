@@ -1,4 +1,4 @@
-"""Alerts as JSON, one object a line."""
+"""Writes alerts as JSON, one object a line."""
 
 from collections.abc import Iterator
 from typing import Any, TextIO

@@ -1,6 +1,6 @@
-"""Alerts as Detection Findings of the Open Cybersecurity Schema Framework, one JSON object a line.
+"""Writes alerts as Detection Findings of OCSF 1.6, one JSON object a line.
 
-Class: https://schema.ocsf.io/1.6.0/classes/detection_finding
+OCSF is the Open Cybersecurity Schema Framework. Source of the class: https://schema.ocsf.io/1.6.0/classes/detection_finding
 """
 
 import hashlib
@@ -34,10 +34,15 @@ def write_findings(outcome: Outcome, out: TextIO) -> None:
 
 
 def finding(alert: Alert, incident: Incident, settings: RoleSettings) -> dict[str, Any]:
-    """Return an alert as a Detection Finding; the settings say who is one principal.
+    """Return an alert as a Detection Finding, with times in milliseconds since 1970.
 
-    Times are in milliseconds since 1970, as OCSF has them. What has no place in the schema is under
-    `unmapped`.
+    Args:
+        alert: Alert to convert.
+        incident: Incident of the alert.
+        settings: Settings that define which callers count as one principal.
+
+    Returns:
+        The finding; facts without a place in the schema are under `unmapped`.
     """
     severity = SEVERITIES.get(alert.severity, OTHER)
     return {
@@ -103,7 +108,7 @@ def _finding_info(alert: Alert) -> dict[str, Any]:
 
 
 def _uid(alert: Alert) -> str:
-    """Return an ID that is the same whenever the same records are replayed."""
+    """Return an ID of an alert, the same in each replay of the same records."""
     parts = alert.metadata.rule_id, alert.kind, alert.dedup, f"{alert.created_at:.3f}"
     return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""Rows of a query as a table, as CSV and as JSON lines."""
+"""Prints rows of a query as a table, and writes them as CSV and as JSON lines."""
 
 import csv
 import json
@@ -14,20 +14,20 @@ from rich.text import Text
 from local_panther.json_text import json_text
 from local_panther.text import in_one_line, printable, short
 
-MANY_ROWS = 50  # from here on without styles
+MANY_ROWS = 50  # more rows are printed without styles
 
-# What makes a spreadsheet take the text of a cell for a formula:
+# A spreadsheet runs a cell as a formula if it begins with one of these. Source:
 # https://owasp.org/www-community/attacks/CSV_Injection
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", *"＝＋－＠")
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], out: TextIO) -> None:
-    """Write rows as CSV (RFC 4180) that a spreadsheet opens without running any of it.
+    """Write rows as CSV (RFC 4180) that a spreadsheet opens without running any formula.
 
     Args:
-        rows: Values by column; what is neither text nor a number is written as JSON.
-        columns: Their order.
-        out: Where to; its line ends are kept as they are written.
+        rows: Values by column; values other than text and numbers are written as JSON.
+        columns: Names of the columns, in order.
+        out: Text stream to write to; it must not translate line ends.
     """
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(map(cell, columns))
@@ -36,7 +36,7 @@ def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], out: Te
 
 
 def cell(value: Any) -> Any:
-    """Return a value as a cell: text that would be a formula gets an apostrophe in front."""
+    """Return a value as a cell: text that would be a formula gets a leading apostrophe."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
@@ -55,9 +55,9 @@ def write_json_lines(rows: Iterable[Mapping[str, Any]], out: TextIO) -> None:
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print rows as a table, or as a card for each if the table is too wide to be read.
+    """Print rows as a table, or one card per row if the table would be wider than the console.
 
-    Many rows have the same text without styles, as Rich takes milliseconds for each.
+    Many rows are printed as the same text without styles, since Rich takes milliseconds per row.
     """
     if not rows:
         console.print("no rows")
@@ -93,7 +93,7 @@ def _side(name: str, rows: Sequence[Mapping[str, Any]]) -> Literal["left", "righ
 
 
 def _filled(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return names and values of a card: what the row has."""
+    """Return names and values of a card, without the empty ones."""
     return [
         (in_one_line(name), _shown(value))
         for name, value in row.items()

@@ -1,4 +1,4 @@
-"""What each principal did with roles, as a table and as rows."""
+"""Prints what each principal did with roles as a table, and converts it to rows."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -38,12 +38,10 @@ COLUMNS = (
     "failed_on",
     "own_sessions",
 )
-MAX_ROWS = 20  # of the table
-MAX_VALUES = 20  # of one kind in a row; how many there are beside them is said
-MAX_ROLES = 10  # in a line of the table
-NOT_LOOKED_AT = (
-    "Not looked at: console sign-ins, keys that were created, what sessions did afterwards"
-)
+MAX_ROWS = 20  # rows of the table
+MAX_VALUES = 20  # values in a column of a row; the count of the others is kept
+MAX_ROLES = 10  # roles in a line of the table
+NOT_LOOKED_AT = "Not looked at: console sign-ins, created access keys, what sessions did afterwards"
 
 
 def as_row(summary: PrincipalSummary) -> dict[str, Any]:
@@ -74,7 +72,7 @@ def as_row(summary: PrincipalSummary) -> dict[str, Any]:
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """Print what each principal did, first those that failed on the most roles."""
+    """Print what each principal did, in the order of the summary: most failed roles first."""
     found = summary.principals
     if found:
         console.print(_grid(found[:MAX_ROWS]))
@@ -95,14 +93,14 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 
 def limits(summary: Summary) -> str:
-    """Return what a summary does not look at, and how many calls on roles it does not count."""
+    """Return a line on what a summary leaves out: kinds of events, and calls on roles by kind."""
     counts = summary.passed_over.most_common()
     others = ", ".join(f"{count:,} call{'s' * (count > 1)} on roles {who}" for who, count in counts)
     return f"{NOT_LOOKED_AT}{'; not counted: ' * bool(others)}{others}"
 
 
 def _grid(found: Sequence[PrincipalSummary]) -> Table:
-    """Return a table that no width cuts: beside the counts everything has lines of its own."""
+    """Return a table that fits any width: all but the counts is in one column that wraps."""
     grid = table("Tried", "Failed on", "Entered", "Principal")
     grid.columns[0].justify = "right"
     grid.columns[3].justify = "left"
@@ -124,7 +122,7 @@ def _grid(found: Sequence[PrincipalSummary]) -> Table:
 
 
 def _lines(summary: PrincipalSummary) -> Iterator[str]:
-    """Yield when, from where and with what a principal called, and on which roles."""
+    """Yield lines on the times, addresses, keys, calls and roles of a principal."""
     keys = f"{len(summary.keys):,} key{'s' * (len(summary.keys) > 1)}"
     where = [
         f"from {_first(summary.addresses)}" * bool(summary.addresses),
@@ -157,7 +155,7 @@ def _calls(summary: PrincipalSummary) -> Iterator[str]:
 
 
 def _named(roles: Collection[str]) -> str:
-    """Return the names of roles by account, "A, B in 123456789012", the first of many."""
+    """Return the names of roles by account, as "A, B in 123456789012"; at most MAX_ROLES."""
     shown = sorted(roles)[:MAX_ROLES]
     parts = [
         f"{', '.join(map(_name, keys))} in {account}"
@@ -180,7 +178,7 @@ def _first(counts: Counter[str]) -> str:
 
 
 def _most_common(counts: Counter[str]) -> dict[str, int]:
-    """Return the counts of the most frequent values; the others are one entry, "(others)"."""
+    """Return the counts of the most frequent values, and the sum of the others as "(others)"."""
     shown = dict(counts.most_common(MAX_VALUES))
     others = sum(counts.values()) - sum(shown.values())
     return shown | ({"(others)": others} if others else {})

@@ -1,4 +1,4 @@
-"""The summary of a run as tables, for a person at a terminal."""
+"""Prints the summary of a run as tables in a terminal."""
 
 from rich.console import Console
 from rich.text import Text
@@ -10,11 +10,11 @@ from local_panther.text import in_one_line
 
 COLOURS = {"CRITICAL": "bold red", "HIGH": "red", "MEDIUM": "yellow", "LOW": "cyan", "INFO": "blue"}
 STYLES = {"warning": "yellow", "dim": "dim"}
-MAX_QUIET = 10  # rules without a signal that are listed; more are counted
+MAX_QUIET = 10  # most rules without a signal that are listed; if there are more, only their count
 
 
 def print_summary(outcome: Outcome, console: Console) -> None:
-    """Print what was read, what matched and what could not be done."""
+    """Print what was read, what matched, and what was left out or failed."""
     reading = table("Read", "")
     for name, value in reading_facts(outcome.tally):
         reading.add_row(Text(name), Text(value))

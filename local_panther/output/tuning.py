@@ -1,4 +1,4 @@
-"""Tuning as text in a terminal, and as JSON."""
+"""Prints the result of tuning in a terminal, and writes it as JSON."""
 
 import json
 from dataclasses import asdict
@@ -22,7 +22,7 @@ NOW = "*"
 def print_tuning(tuning: Tuning, console: Console) -> None:
     """Print the advice, alerts by threshold and window, and the busiest principals."""
     for line, style in advice_lines(tuning):
-        # A command stays in one piece, to be copied.
+        # A command stays on one line, so that it can be copied.
         console.print(Text(in_one_line(line), style=style), soft_wrap=line.startswith(" "))
     if without_answer(tuning.tally):
         _print_problems(tuning, console)
@@ -38,7 +38,9 @@ def print_tuning(tuning: Tuning, console: Console) -> None:
         trials = [tuning.trial(threshold, minutes) for minutes in tuning.windows]
         grid.add_row(str(threshold), *(_cell(trial, tuning) for trial in trials))
     console.print(grid)
-    console.print(Text(f"{NOW} present setting; a burst alerts if its companion event is near\n"))
+    console.print(
+        Text(f"{NOW} current setting; a burst alerts only if a companion event is near it\n")
+    )
     _print_busiest(tuning, console)
     _print_problems(tuning, console)
 
@@ -51,7 +53,7 @@ def _print_problems(tuning: Tuning, console: Console) -> None:
 
 
 def advice_lines(tuning: Tuning) -> list[tuple[str, str]]:
-    """Return the advice and how to follow it, line by line, each with its style."""
+    """Return lines with the advice and how to follow it, each with its style."""
     if reason := without_answer(tuning.tally):
         return [(reason, "bold")]
     advice, settings = tuning.advice, tuning.settings
@@ -71,7 +73,7 @@ def advice_lines(tuning: Tuning) -> list[tuple[str, str]]:
 def _threshold_lines(tuning: Tuning, threshold: int) -> list[str]:
     command = tuning.settings.command(threshold)
     if command:
-        return ["In the content repository, with all that has to follow:", f"  {command}"]
+        return ["Run in the content repository, to change every file:", f"  {command}"]
     return ["Places to change:", *(f"  {place}" for place in tuning.settings.places)]
 
 
@@ -81,17 +83,17 @@ def _exemption_lines(tuning: Tuning) -> list[str]:
         return []
     then = ""
     if advice.threshold_without is not None:
-        then = f" ({advice.threshold_without} is then enough)"
+        then = f" (a threshold of {advice.threshold_without} is then enough)"
     if exemption is None:
         return [f"To exempt them, add an inline filter to {tuning.rule_id}{then}."]
     return [
-        f"To exempt those that are automation{then}:",
+        f"To exempt those of them that are automation{then}:",
         f"  {exemption.command(advice.automation)}",
     ]
 
 
 def write_json(tuning: Tuning, file: TextIO) -> None:
-    """Write everything as one JSON object."""
+    """Write the result of tuning as one JSON object."""
     settings, exemption = tuning.settings, tuning.settings.exemption
     document: dict[str, Any] = {
         "read": read_as_json(tuning.tally),
@@ -134,5 +136,5 @@ def _print_busiest(tuning: Tuning, console: Console) -> None:
             "yes" if peak.paired else "no",
             "yes" if peak.subject in now.subjects and peak.count >= settings.threshold else "no",
         )
-    console.print(Text(f"The busiest, in {settings.window} minutes", style="bold"))
+    console.print(Text(f"The busiest principals in {settings.window} minutes", style="bold"))
     console.print(busiest)

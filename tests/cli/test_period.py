@@ -56,7 +56,7 @@ def test_a_period_without_a_record_is_said_with_the_period_that_there_is(trail, 
 
 def test_the_summary_says_how_many_records_were_outside(trail):
     _, out, _ = run("replay", trail, "--from", "2026-01-05T11:00:00Z")
-    assert "outside --from and --to  1 of those for rules" in out
+    assert "outside --from and --to  1 of those looked at" in out
 
 
 def test_tune_counts_the_period_only(tmp_path):

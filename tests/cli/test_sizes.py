@@ -106,7 +106,7 @@ def test_more_calls_about_roles_than_memory_holds_are_kept_on_disk(tmp_path):
     ]
     write_lines(tmp_path / "trail.jsonl", records)
     status, out, err = run("replay", tmp_path / "trail.jsonl", "--content", quiet)
-    assert (status, err) == (0, "") and "Nearest to one" in out
+    assert (status, err) == (0, "") and "Nearest to an alert" in out
 
 
 def test_full_disk_costs_what_needs_the_disk(tmp_path, content):

@@ -129,7 +129,7 @@ def test_the_command_prints_tables_advice_and_a_page(tmp_path, monkeypatch):
     for text in (
         "Threshold",
         "240 min",
-        f"The busiest, in {WINDOW_MINUTES} minutes",
+        f"The busiest principals in {WINDOW_MINUTES} minutes",
         "mallory",
         "Too little to tell",
         "*1 (1)",
