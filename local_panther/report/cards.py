@@ -1,4 +1,4 @@
-"""The card of an incident: what a report says of it, and in how much detail."""
+"""Cards of incidents: what a report shows about each."""
 
 import json
 import re
@@ -14,17 +14,17 @@ from local_panther.report.timeline import Timeline, incident_timeline
 
 MITRE = "https://attack.mitre.org"
 TACTIC, TECHNIQUE = re.compile(r"TA\d{4}"), re.compile(r"(T\d{4})(?:\.(\d{3}))?")
-MAX_JSON = 40_000  # characters of the events behind an incident, and of a context
+MAX_JSON = 40_000  # characters of JSON, of an incident's events and of an alert's context
 
 
 @dataclass(frozen=True)
 class Events:
-    """The events behind an incident as JSON.
+    """Events of an incident as JSON.
 
     Attributes:
-        text: A JSON array of the first of them.
-        shown: Their number.
-        total: How many there are.
+        text: JSON array of the first events.
+        shown: Number of events in `text`.
+        total: Number of all events of the incident.
     """
 
     text: str
@@ -34,11 +34,11 @@ class Events:
 
 @dataclass(frozen=True)
 class Card:
-    """An incident and all that is said of it.
+    """An incident with what a report shows about it.
 
     Attributes:
         incident: The incident.
-        paths: What was read, as arguments of a command.
+        paths: Files and folders that were read, as arguments of a command.
     """
 
     incident: Incident
@@ -46,12 +46,12 @@ class Card:
 
     @cached_property
     def timeline(self) -> Timeline | None:
-        """Its timeline; None if there is nothing to draw."""
+        """Timeline of the incident; None if there is nothing to draw."""
         return incident_timeline(self.incident)
 
     @cached_property
     def happened(self) -> list[Mapping[str, Any]]:
-        """The events behind it that its alerts hold, each once."""
+        """Events that the incident's alerts keep, each once, in the order of their times."""
         found: dict[Any, Mapping[str, Any]] = {}
         for packed in dict.fromkeys(p for a in self.incident.alerts for p in a.packed_events):
             event = unpack(packed)
@@ -60,7 +60,7 @@ class Card:
 
     @property
     def events(self) -> Events:
-        """The first events behind it, as many as there is room for."""
+        """First events of the incident as JSON of about MAX_JSON characters at most."""
         shown: list[str] = []
         size = 0
         for event in self.happened:
@@ -75,7 +75,7 @@ class Card:
 
 
 def as_json(value: Any) -> str:
-    """Return a value as JSON to read, cut if it is very long."""
+    """Return a value as indented JSON, cut after MAX_JSON characters."""
     text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
     return text if len(text) <= MAX_JSON else text[:MAX_JSON] + "\n… cut"
 
@@ -90,5 +90,5 @@ def mitre_links(metadata: Metadata) -> Iterator[tuple[str, str]]:
 
 
 def is_link(address: str) -> bool:
-    """Return whether an address leads to a web page, and nowhere else."""
+    """Return whether an address is that of a web page."""
     return address.startswith(("https://", "http://"))

@@ -1,4 +1,4 @@
-"""The overview of a report: how many incidents of each severity, and when alerts were made."""
+"""The overview of a report: incidents by severity, and a chart of alerts over time."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,19 +8,21 @@ from local_panther.alerts.incidents import SEVERITIES, Incident
 from local_panther.alerts.model import Alert
 from local_panther.times import clock, iso
 
-COLUMNS = 60  # of the chart at most
+COLUMNS = 60  # most columns of the chart
 MIN_COLUMNS, MIN_TIMES = 30, 5
 STEPS = (60, 300, 900, 3600, 4 * 3600, 86_400, 7 * 86_400, 30 * 86_400)  # seconds of a column
 
 
 @dataclass(frozen=True)
 class Block:
-    """The alerts of one severity in one column of the chart, in its own units.
+    """The alerts of one severity in one column of the chart.
 
     Attributes:
-        x: Its left edge, `y` its upper edge, `height` its height.
-        severity: Of the alerts.
-        label: What it says of them.
+        x: Left edge, in columns.
+        y: Upper edge, in alerts below the top of the chart.
+        height: Number of alerts.
+        severity: Severity of the alerts.
+        label: Text that a browser shows when the pointer is on the block.
     """
 
     x: float
@@ -32,13 +34,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Chart:
-    """Alerts over time, a column for each step.
+    """A chart of alerts over time, with a column for each span of time.
 
     Attributes:
-        blocks: The parts of the columns.
-        columns: Their number; each is one unit wide.
-        most: The most alerts in one column, which is as high as the chart.
-        first: The time at which it begins, and `last` that at which it ends, as text.
+        blocks: Blocks of all columns.
+        columns: Number of columns.
+        most: Number of alerts in the highest column, which is the height of the chart.
+        first: Time at the left end, as text.
+        last: Time at the right end, as text.
     """
 
     blocks: tuple[Block, ...]
@@ -49,13 +52,13 @@ class Chart:
 
 
 def severity_counts(incidents: Sequence[Incident]) -> list[tuple[str, int]]:
-    """Return how many incidents there are of each severity, worst first."""
+    """Return the number of incidents of each severity, most severe first."""
     counts = Counter(incident.severity for incident in incidents)
     return [(severity, counts[severity]) for severity in SEVERITIES if counts[severity]]
 
 
 def alerts_over_time(alerts: Sequence[Alert]) -> Chart | None:
-    """Lay out when alerts were made; None if there are too few to see anything in it."""
+    """Return a chart of the times of alerts; None for fewer than MIN_TIMES different times."""
     times = [alert.created_at for alert in alerts]
     if len(set(times)) < MIN_TIMES:
         return None

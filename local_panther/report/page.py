@@ -1,4 +1,4 @@
-"""Writes pages: one file each, which asks the network for nothing."""
+"""Writes pages, each as one file that loads nothing from the network."""
 
 import base64
 import hashlib
@@ -22,11 +22,11 @@ from local_panther.text import first_of, printable
 from local_panther.times import event_time, iso, parse_time, span
 from local_panther.tuning.advice import some
 
-FOLDED_FROM = 12  # rows of a table, and notes
-MAX_ROWS = 200  # of a table of targets, folded ones with them
-PRINTED = 20  # incidents; the overview is printed whole
+FOLDED_FROM = 12  # rows of a table, or notes; the others are folded
+MAX_ROWS = 200  # rows of a table of targets, including folded ones
+PRINTED = 20  # incidents on paper; the overview is printed whole
 LISTED = 10  # incidents; the others are folded
-MAX_OVERVIEW = 1500  # incidents
+MAX_OVERVIEW = 1500  # incidents in the overview
 MAX_CELL = 200  # characters of a field of an event
 
 EVENT_COLUMNS = {
@@ -39,7 +39,8 @@ EVENT_COLUMNS = {
     "Region": "awsRegion",
 }
 
-# The page grows by this many characters of cards until there is less in those that follow.
+# Sizes of all cards, in characters, after which further cards have no JSON, no details, or are
+# left out.
 JSON_UNTIL, ALL_UNTIL, CARDS_UNTIL = 900_000, 2_400_000, 3_600_000
 
 
@@ -47,12 +48,12 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
     """Write the report of a replay as one HTML file.
 
     Args:
-        outcome: Of the replay.
-        path: The file.
-        sources: The files and folders that were read, for commands that read them again.
+        outcome: Outcome of the replay.
+        path: File to write.
+        sources: Files and folders that were read, for commands that read them again.
 
     Raises:
-        OSError: The file cannot be written; one that was there before is as it was.
+        OSError: The file cannot be written; an existing file is unchanged then.
     """
     environment = report_environment()
     paths = list(sources) if "-" not in sources else ["PATHS"]
@@ -79,16 +80,16 @@ def write_report(outcome: Outcome, path: Path, sources: Sequence[str] = ("PATHS"
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Render a template and put it in its place in one step."""
+    """Render a template and write it to a file atomically."""
     write_text(path, report_environment().get_template(template).render(**values))
 
 
 def _rendered(
     environment: jinja2.Environment, cards: Sequence[Card]
 ) -> tuple[list[Markup], dict[str, tuple[str, str]]]:
-    """Return the cards that there is room for, and the anchor and text of the queries in them.
+    """Return the cards that fit, and the anchor and text of each query in them by its name.
 
-    The worst incidents come first and have everything.
+    The first cards, which are those of the most severe incidents, have everything.
     """
     template = environment.get_template("incident.html.j2")
     queries: dict[str, tuple[str, str]] = {}
@@ -109,12 +110,12 @@ def _rendered(
 
 
 def report_environment(*more: jinja2.BaseLoader) -> jinja2.Environment:
-    """Return what renders the templates of a report, or of pages that are made of its parts.
+    """Return the environment that renders a report, or pages that use parts of it.
 
-    Whatever an expression shows is escaped, and made printable before.
+    The value of each expression is made printable, and then escaped.
 
     Args:
-        more: Where further templates are.
+        more: Loaders of further templates.
     """
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader([*more, jinja2.PackageLoader("local_panther.report")]),
@@ -150,14 +151,14 @@ def report_environment(*more: jinja2.BaseLoader) -> jinja2.Environment:
 
 
 def _asset(environment: jinja2.Environment, name: str) -> Markup:
-    """Return a style sheet or script of ours, to be put into the page as it is."""
+    """Return one of our style sheets or scripts, which is not escaped."""
     assert environment.loader
     text, _, _ = environment.loader.get_source(environment, name)
     return Markup(text.strip())
 
 
 def _text(value: object) -> str:
-    """Return a field of an event in a table: nothing for one that is missing."""
+    """Return a field of an event for a table; "" for a missing one."""
     time = parse_time(value) if isinstance(value, str) else None
     if time is not None:
         return event_time(time)
@@ -165,15 +166,15 @@ def _text(value: object) -> str:
 
 
 def _csp_hash(text: str) -> str:
-    """Return the hash by which a content security policy allows a style sheet or script.
+    """Return the hash that allows a style sheet or script in a content security policy.
 
-    https://www.w3.org/TR/CSP3/#grammardef-hash-source
+    Source: https://www.w3.org/TR/CSP3/#grammardef-hash-source
     """
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
 def _shown(value: Any) -> Any:
-    """Make whatever an expression of a template shows printable, before it is escaped."""
+    """Make the value of a template's expression printable, before it is escaped."""
     is_text = isinstance(value, str) and not isinstance(value, Markup)
     return printable(value) if is_text else value

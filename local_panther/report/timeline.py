@@ -1,9 +1,9 @@
-"""The timeline of an incident, laid out to scale, at any size.
+"""Timelines of incidents, laid out to scale.
 
-What is drawn comes from the content's timeline queries, else from the calls about roles that were
-read, else from the events behind the alerts. The columns of a timeline query: `event_time`;
-`lane`, the row to draw in; `mark`, one of discovery, failure, success, crossing or any other word;
-`detail`, the error or the like.
+A timeline is drawn from the rows of the content's timeline queries, else from the role calls that
+were read, else from the events of the alerts. A timeline query has these columns: `event_time`;
+`lane`, the row to draw in; `mark`, which is discovery, failure, success, crossing or any other
+word; `detail`, such as an error code.
 """
 
 import math
@@ -21,18 +21,18 @@ from local_panther.times import clock, parse_time
 CROSSING, ALERT = "crossing", "alert"
 DISCOVERY, FAILURE, SUCCESS = "discovery", "failure", "success"
 MIN_LENGTH = 60  # seconds
-MARGIN = 0.02  # of the span, on both sides
+MARGIN = 0.02  # share of the span that is left free on each side
 MAX_TICKS = 6
 TICK_STEPS = (1, 5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 43_200, 86_400)
-MAX_LANES = 20  # drawn one by one
-PLACES = 200  # that marks of one kind can have in one lane; those nearer to each other are one
-BINS = 100  # of a density lane
-MIN_EVENTS = 3  # at different times, below which a drawing says no more than a table
+MAX_LANES = 20  # lanes that are drawn one by one
+PLACES = 200  # places in a lane; marks of one kind at the same place are drawn as one
+BINS = 100  # bins of a density
+MIN_EVENTS = 3  # different times of events; with fewer, a table says as much as a drawing
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One row of a timeline: when, in which lane, and what."""
+    """An event of a timeline: its time, lane, kind and detail."""
 
     time: float
     lane: str
@@ -42,7 +42,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Mark:
-    """One thing that happened: `left` is its place in percent of the width."""
+    """A moment placed on a timeline, `left` percent of the width from its left end."""
 
     left: float
     time: float
@@ -52,40 +52,40 @@ class Mark:
 
 @dataclass
 class Lane:
-    """One row of a timeline and what the table says of it."""
+    """A row of a timeline, with its facts for the table of targets."""
 
     name: str
     marks: list[Mark] = field(default_factory=list)
 
     @property
     def failures(self) -> list[Mark]:
-        """The failed attempts in it."""
+        """Marks of failed attempts."""
         return [mark for mark in self.marks if mark.kind == FAILURE]
 
     @property
     def errors(self) -> str:
-        """Its distinct errors."""
+        """Distinct errors of the failed attempts, separated by commas."""
         return ", ".join(sorted({mark.detail for mark in self.failures if mark.detail}))
 
     @property
     def entered(self) -> float | None:
-        """When it first succeeded; None if it did not."""
+        """Time of the first success; None if there is none."""
         return next((mark.time for mark in self.marks if mark.kind == SUCCESS), None)
 
     @property
     def is_target(self) -> bool:
-        """True if anything in it failed or succeeded: a row of the table."""
+        """True for a target, on which an attempt failed or succeeded."""
         return any(mark.kind in (FAILURE, SUCCESS) for mark in self.marks)
 
     @property
     def drawn(self) -> list[Mark]:
-        """Its marks without those that would be drawn on top of one of their kind."""
+        """Marks to draw: the first of each kind at each place."""
         places = {(mark.kind, round(mark.left * PLACES / 100)): mark for mark in self.marks[::-1]}
         return sorted(places.values(), key=lambda mark: mark.time)
 
     @property
     def rank(self) -> tuple[int, float, float]:
-        """Its place: what is not about a target, then what was entered, then most attempts."""
+        """Key to sort by: other lanes, then entered targets, then targets by most failures."""
         if not self.is_target:
             return 0, self.marks[0].time, 0
         if self.entered is not None:
@@ -95,14 +95,14 @@ class Lane:
 
 @dataclass(frozen=True)
 class Density:
-    """Many lanes drawn as one.
+    """Many lanes drawn as one histogram.
 
     Attributes:
-        lanes: Their number.
-        kind: What is counted: failures, or successes.
-        bins: Place and width of each part of the time in percent, and the count in percent of the
-            highest.
-        marks: How many there are.
+        lanes: Number of lanes.
+        kind: Kind of the marks that are counted: failure or success.
+        bins: Left end and width of each bin in percent of the timeline, and its count in percent of
+            the highest count.
+        marks: Number of marks.
     """
 
     lanes: int
@@ -116,10 +116,10 @@ class Timeline:
     """A timeline, ready to be drawn.
 
     Attributes:
-        lanes: What is not about a target first, then what was entered, then the most attempts.
-        lines: Times that go through all lanes, as marks: crossings and the alerts themselves.
-        ticks: Places in percent and the times written there.
-        outside: Attempts that were made too long before or after to be of this incident.
+        lanes: Lanes in the order of their rank.
+        lines: Marks that are drawn through all lanes: crossings of a threshold, and alerts.
+        ticks: Place of each tick in percent, and its label.
+        outside: Number of attempts too long before or after the incident to be part of it.
     """
 
     lanes: list[Lane]
@@ -129,12 +129,12 @@ class Timeline:
 
     @property
     def drawn(self) -> list[Lane]:
-        """The lanes to draw one by one."""
+        """Lanes to draw one by one."""
         return self.lanes[:MAX_LANES]
 
     @property
     def densities(self) -> list[Density]:
-        """The other lanes, those that were entered and those that were not as one each."""
+        """Densities of the other lanes: one of entered targets, one of all others."""
         rest = self.lanes[MAX_LANES:]
         entered = [lane for lane in rest if lane.entered is not None]
         others = [lane for lane in rest if lane.entered is None]
@@ -143,33 +143,33 @@ class Timeline:
 
     @cached_property
     def targets(self) -> list[Lane]:
-        """The lanes that something failed or succeeded in: the rows of the table."""
+        """Lanes of targets, which are the rows of the table."""
         return [lane for lane in self.lanes if lane.is_target]
 
     @cached_property
     def common(self) -> str:
-        """What the names of all targets begin with, up to a colon; "" if they differ."""
+        """Common prefix of all targets' names, up to a colon; "" if the prefixes differ."""
         prefixes = {lane.name[: lane.name.rfind(":") + 1] for lane in self.targets}
         return prefixes.pop() if len(prefixes) == 1 else ""
 
     def label(self, lane: Lane) -> str:
-        """Return a lane's name without what all targets have in common."""
+        """Return a lane's name without the common prefix."""
         return lane.name.removeprefix(self.common)
 
 
 def incident_timeline(incident: Incident) -> Timeline | None:
-    """Lay out the timeline of an incident; None if there is nothing to draw."""
+    """Return the timeline of an incident; None if there is nothing to draw."""
     rows = {id(alert.timeline): alert.timeline for alert in incident.alerts if alert.timeline}
-    moments = list(dict.fromkeys(m for found in rows.values() for m in _of_rows(found)))
+    moments = list(dict.fromkeys(m for found in rows.values() for m in _row_moments(found)))
     outside = 0
     if incident.roles and moments:
-        near = [m for m in moments if m.kind not in (FAILURE, SUCCESS) or _is_of(m, incident)]
+        near = [m for m in moments if m.kind not in (FAILURE, SUCCESS) or _is_within(m, incident)]
         moments, outside = near, len(moments) - len(near)
     elif incident.roles:
         calls = incident.roles.calls
         moments = [Moment(c.time, c.role or c.api, c.outcome, c.error) for c in calls]
     if not moments:
-        moments = list(_of_events(incident.alerts))
+        moments = list(_event_moments(incident.alerts))
         if len({moment.time for moment in moments}) < MIN_EVENTS:
             return None
     return lay_out(moments, incident.alerts, outside)
@@ -178,7 +178,7 @@ def incident_timeline(incident: Incident) -> Timeline | None:
 def lay_out(
     moments: Sequence[Moment], alerts: Sequence[Alert], outside: int = 0
 ) -> Timeline | None:
-    """Lay out moments and the alerts that were made; None if there are no moments."""
+    """Return a timeline of moments and alerts; None if there are no moments."""
     if not moments:
         return None
     times = [*(moment.time for moment in moments), *(alert.created_at for alert in alerts)]
@@ -205,7 +205,7 @@ def lay_out(
     return Timeline(ordered, lines, _ticks(start, length), outside)
 
 
-def _of_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[Moment]:
+def _row_moments(rows: Iterable[Mapping[str, Any]]) -> Iterator[Moment]:
     for row in rows:
         value = row.get("event_time")
         time = parse_time(value) if isinstance(value, str) else None
@@ -214,7 +214,7 @@ def _of_rows(rows: Iterable[Mapping[str, Any]]) -> Iterator[Moment]:
             yield Moment(time, str(row.get("lane")), str(row.get("mark")), detail)
 
 
-def _of_events(alerts: Iterable[Alert]) -> Iterator[Moment]:
+def _event_moments(alerts: Iterable[Alert]) -> Iterator[Moment]:
     for event in map(unpack, dict.fromkeys(p for alert in alerts for p in alert.packed_events)):
         value, name = event.get("eventTime"), event.get("eventName")
         time = parse_time(value) if isinstance(value, str) else None
@@ -223,7 +223,7 @@ def _of_events(alerts: Iterable[Alert]) -> Iterator[Moment]:
             yield Moment(time, str(name), "error" if error else "event", error)
 
 
-def _is_of(moment: Moment, incident: Incident) -> bool:
+def _is_within(moment: Moment, incident: Incident) -> bool:
     return math.floor(incident.first) <= moment.time <= math.ceil(incident.last)
 
 

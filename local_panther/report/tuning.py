@@ -1,4 +1,4 @@
-"""Tuning as a page."""
+"""Writes the result of tuning as a page."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -9,13 +9,13 @@ from local_panther.report.page import write_page
 from local_panther.tuning.run import Tuning
 from local_panther.tuning.sweep import Trial
 
-WIDTH, HEIGHT, MARGIN = 640, 220, 30  # of the plot, in its own units
-DASHES = ("", "6 3", "2 3", "10 3 2 3", "1 5")  # so that lines differ without colour too
+WIDTH, HEIGHT, MARGIN = 640, 220, 30  # of the plot, in SVG units
+DASHES = ("", "6 3", "2 3", "10 3 2 3", "1 5")  # lines also differ without colours
 
 
 @dataclass(frozen=True)
 class Point:
-    """One trial on the plot."""
+    """A trial on the plot."""
 
     x: float
     y: float
@@ -24,12 +24,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Line:
-    """The trials of one window, as a line from threshold to threshold.
+    """A line of the plot, with the trials of one window.
 
     Attributes:
-        minutes: The window.
-        is_now: True for the window that is set now, which is drawn above the others.
-        dash: Its pattern, as SVG's stroke-dasharray.
+        minutes: Length of the window.
+        is_now: True for the current window, which is drawn above the others.
+        dash: Pattern of the line, as in SVG's stroke-dasharray.
+        points: Trials by threshold.
     """
 
     minutes: int
@@ -39,7 +40,7 @@ class Line:
 
     @property
     def path(self) -> str:
-        """Its points, as SVG's polyline takes them."""
+        """Points of the line, as in SVG's polyline."""
         return " ".join(f"{point.x},{point.y}" for point in self.points)
 
 
@@ -47,7 +48,7 @@ def write_tuning_report(tuning: Tuning, path: Path) -> None:
     """Write the advice, the plot and the tables of a tuning as one HTML file.
 
     Raises:
-        OSError: The file cannot be written; one that was there before is as it was.
+        OSError: The file cannot be written; an existing file is unchanged then.
     """
     lines = advice_lines(tuning)
     most = max((trial.alerts for trial in tuning.trials), default=0)
