@@ -1,1 +1,1 @@
-"""Alerts: what an analyst gets, made from signals and from correlation matches."""
+"""Alerts and incidents, made from signals of rules and matches of correlation rules."""

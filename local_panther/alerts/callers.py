@@ -1,4 +1,4 @@
-"""The credentials behind an incident: whom to stop, and how to tell their calls from others'."""
+"""The credentials of an incident, which tell whom to stop and what to look for in other logs."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from local_panther.text import most_frequent
 
 
 class Credentials(NamedTuple):
-    """What one call was made with.
+    """The credentials and client of a call. A text is "" if the record does not have the fact.
 
     Attributes:
-        kind: The type of userIdentity.
-        access_key: Its ID.
-        session: The name of the role's session; "" for others.
-        mfa: "true" or "false"; "" if the record does not say, as for long-term keys.
-        agent: The user agent.
+        kind: Type of the record's userIdentity.
+        access_key: ID of the access key.
+        session: Name of the role's session; "" for other callers.
+        mfa: "true" or "false", whether the session began with MFA; "" for long-term keys.
+        agent: User agent.
     """
 
     kind: str
@@ -35,24 +35,24 @@ class Caller:
     """The credentials of all calls of an incident.
 
     Attributes:
-        calls: Those of each call.
+        calls: Credentials of each call.
     """
 
     calls: tuple[Credentials, ...]
 
     @cached_property
     def access_keys(self) -> tuple[str, ...]:
-        """IDs of access keys, the most frequent first, as all below."""
+        """IDs of access keys, most frequent first."""
         return most_frequent(call.access_key for call in self.calls)
 
     @cached_property
     def kinds(self) -> tuple[str, ...]:
-        """Types of userIdentity."""
+        """Types of userIdentity, most frequent first."""
         return most_frequent(call.kind for call in self.calls)
 
     @property
     def facts(self) -> Iterator[tuple[str, list[str]]]:
-        """Name and values of what an analyst looks for in other logs."""
+        """Name and values of each fact that an analyst looks for in other logs."""
         kinds = [KINDS_OF_IDENTITY.get(kind, kind) for kind in self.kinds]
         mfa = most_frequent(call.mfa for call in self.calls)
         columns = {
@@ -66,11 +66,11 @@ class Caller:
 
 
 def caller_of(alerts: Iterable[Alert], roles: RoleFacts | None) -> Caller:
-    """Return the credentials behind alerts.
+    """Return the credentials of the calls of an incident.
 
     Args:
-        alerts: Of one incident.
-        roles: What its principal did with roles; None if the alerts are about something else.
+        alerts: Alerts of the incident.
+        roles: Facts about its principal and roles; None if the alerts are about something else.
     """
     found = [
         Credentials(
@@ -79,11 +79,11 @@ def caller_of(alerts: Iterable[Alert], roles: RoleFacts | None) -> Caller:
         for call in (roles.calls if roles else ())
     ]
     if not found:
-        found = [_of_event(event) for alert in alerts for event in alert.events]
+        found = [_credentials(event) for alert in alerts for event in alert.events]
     return Caller(tuple(found))
 
 
-def _of_event(event: Mapping[str, Any]) -> Credentials:
+def _credentials(event: Mapping[str, Any]) -> Credentials:
     identity = event.get("userIdentity")
     identity = identity if isinstance(identity, Mapping) else {}
     texts = (identity.get("type"), identity.get("accessKeyId"), identity.get("arn"))

@@ -1,4 +1,4 @@
-"""Expected alerts: a file of the alerts that a replay has to give, kept with the content.
+"""Files of expected alerts, which are kept with the content and checked by a replay.
 
     alerts:
       - rule: AWS.CloudTrail.RoleSearch
@@ -6,8 +6,8 @@
         severity: HIGH
         count: 2
 
-JSON of the same shape is YAML too. The alerts that a rule's errors make are never expected: a rule
-that fails is a failed run.
+JSON of the same shape is valid YAML too. Alerts about errors of rules cannot be expected: a replay
+in which a rule fails has failed.
 """
 
 from collections import Counter
@@ -28,11 +28,11 @@ HEADER = "# The alerts of a replay, for local-panther replay --expect (docs/ci.m
 
 
 class ExpectedAlert(NamedTuple):
-    """What alerts are compared by.
+    """The fields by which alerts are compared.
 
     Attributes:
-        rule: The ID of its rule.
-        principal: Who it is about, as in the JSON and CSV of a replay; "" if it does not say.
+        rule: ID of the alert's rule.
+        principal: Principal of the alert, as in a replay's JSON and CSV; "" if there is none.
         severity: INFO, LOW, MEDIUM, HIGH or CRITICAL.
     """
 
@@ -42,12 +42,12 @@ class ExpectedAlert(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """Alerts of which a replay gave more or fewer than expected.
+    """A difference between the expected and the found number of equal alerts.
 
     Attributes:
-        alert: What they have in common.
-        expected: How many were expected.
-        found: How many there were.
+        alert: Fields of these alerts.
+        expected: Number of expected alerts.
+        found: Number of found alerts.
     """
 
     alert: ExpectedAlert
@@ -56,7 +56,7 @@ class Difference(NamedTuple):
 
 
 def found_alerts(incidents: Iterable[Incident]) -> Counter[ExpectedAlert]:
-    """Return how many alerts of each kind a replay gave, without those of a rule's errors."""
+    """Return the counts of equal alerts of a replay, without alerts about errors of rules."""
     return Counter(
         ExpectedAlert(alert.metadata.rule_id, incident.principal, alert.severity)
         for incident in incidents
@@ -68,7 +68,7 @@ def found_alerts(incidents: Iterable[Incident]) -> Counter[ExpectedAlert]:
 def differences(
     expected: Mapping[ExpectedAlert, int], found: Mapping[ExpectedAlert, int]
 ) -> list[Difference]:
-    """Return where two sets of alerts differ, sorted by rule, principal and severity."""
+    """Return the differences between two counts, sorted by rule, principal and severity."""
     both = ((alert, expected.get(alert, 0), found.get(alert, 0)) for alert in {*expected, *found})
     return sorted(Difference(*counts) for counts in both if counts[1] != counts[2])
 
@@ -77,8 +77,8 @@ def read_expected(path: Path) -> Counter[ExpectedAlert]:
     """Read a file of expected alerts, YAML or JSON.
 
     Raises:
-        FieldError: It cannot be read, or a field is missing, unknown or invalid; the message names
-            file, entry and field.
+        FieldError: The file cannot be read, or a field is missing, unknown or invalid; the message
+            names file, entry and field.
     """
     try:
         document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
@@ -90,7 +90,7 @@ def read_expected(path: Path) -> Counter[ExpectedAlert]:
 
 
 def write_expected(found: Mapping[ExpectedAlert, int], path: Path) -> None:
-    """Write alerts as a file of expected alerts, in an order that keeps its changes small.
+    """Write alerts as a file of expected alerts, sorted, which keeps later differences small.
 
     Raises:
         OSError: The file cannot be written.
@@ -104,7 +104,7 @@ def write_expected(found: Mapping[ExpectedAlert, int], path: Path) -> None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads YAML and refuses keys that are written twice, of which it would lose the first."""
+    """A loader of YAML that refuses repeated keys, whose first value would be lost."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002 - PyYAML's own
         counts = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
@@ -138,7 +138,7 @@ def _alert(entry: Any) -> ExpectedAlert:
 
 
 def _problems(entry: Mapping[Any, Any]) -> Iterator[str]:
-    """Yield what is wrong with an entry; what follows a problem rests on its being mended."""
+    """Yield the problems of an entry; each check relies on the earlier ones having passed."""
     for name in entry:
         if name not in (*FIELDS, COUNT):
             yield f"{name}: unknown field; known are {', '.join(FIELDS)} and {COUNT}"

@@ -13,20 +13,20 @@ SCHEDULED = "scheduled_rule"
 
 @dataclass
 class _Group:
-    """Matches of one rule with one dedup string, within one dedup period from the first of them."""
+    """Matches of one rule with one dedup string, within one dedup period from the first match."""
 
     started: float
-    signals: list[Signal] = field(default_factory=list)  # only until the alert is made
+    signals: list[Signal] = field(default_factory=list)  # emptied when the alert is made
     uniques: set[str] = field(default_factory=set)
     alert: Alert | None = None
 
 
 class AlertGrouper:
-    """Makes alerts from signals, as an instance does, on the clock of event time.
+    """A maker of alerts from signals, which works as an instance does, but by event time.
 
-    An alert is made once `Threshold` matches (or as many distinct values of `unique()`) have come
-    within the dedup period. Matches that follow within the period, counted from its first match,
-    join it; the next one after that begins anew.
+    An alert is made when the number of matches (or of distinct values of `unique()`) in the dedup
+    period reaches `Threshold`. The period begins with the first match. Later matches in the period
+    join the alert; the next match after it starts a new period.
     """
 
     def __init__(
@@ -35,8 +35,8 @@ class AlertGrouper:
         """Start with no alerts.
 
         Args:
-            rules: The rules whose signals will come.
-            joined: Called with each alert and each signal that has become part of it.
+            rules: Rules that make the signals.
+            joined: Function that is called with an alert and each signal that joins it.
         """
         self._joined = joined
         self._rules = {rule.metadata.rule_id: rule for rule in rules}
@@ -44,7 +44,7 @@ class AlertGrouper:
         self.alerts: list[Alert] = []
 
     def add(self, signal: Signal) -> None:
-        """Take a signal; one of a rule with `CreateAlert: false` makes no alert."""
+        """Add a signal; one of a rule with `CreateAlert: false` makes no alert."""
         if not signal.metadata.creates_alert:
             return
         rule = self._rules[signal.metadata.rule_id]
@@ -54,7 +54,7 @@ class AlertGrouper:
             group = self._groups[key] = _Group(signal.time)
         if group.alert:
             _join(group.alert, signal)
-            self._tell(group.alert, [signal])
+            self._report(group.alert, [signal])
             return
         group.signals.append(signal)
         if signal.unique is not None:
@@ -62,11 +62,11 @@ class AlertGrouper:
         reached = len(group.uniques) if rule.counts_unique else len(group.signals)
         if reached >= rule.threshold:
             group.alert = _make(group.signals, signal.made_at)
-            self._tell(group.alert, group.signals)
+            self._report(group.alert, group.signals)
             group.signals = []
             self.alerts.append(group.alert)
 
-    def _tell(self, alert: Alert, signals: list[Signal]) -> None:
+    def _report(self, alert: Alert, signals: list[Signal]) -> None:
         if self._joined:
             for signal in signals:
                 self._joined(alert, signal)
@@ -111,9 +111,9 @@ def _join(alert: Alert, signal: Signal) -> None:
 
 
 def happened(signal: Signal) -> tuple[float, float]:
-    """Return when the first and the last event behind a signal happened, in seconds since 1970.
+    """Return the times of a signal's first and last event, in seconds since 1970.
 
-    A scheduled rule is called when its query runs: what happened, and when, is in the row.
+    A scheduled rule runs when its query does, so the times of its events are taken from the row.
     """
     if signal.metadata.analysis_type != SCHEDULED:
         return signal.time, signal.time

@@ -1,4 +1,4 @@
-"""Incidents: alerts of one principal that belong together, as an analyst works on them."""
+"""Incidents: alerts of one principal that an analyst works on together."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,30 +18,30 @@ from local_panther.roles.log import RoleLog
 from local_panther.roles.principals import IDENTITY_CENTER, described, principal_of
 from local_panther.text import first_of, is_address, most_frequent
 
-GAP = 3 * 3600  # seconds between two alerts of a principal that are still one incident
-MAX_ADDRESSES = 20  # of an incident, the most frequent, by which others are found
-MAX_OF_ADDRESS = 20  # incidents: an address of more is that of a gateway
-CONTAINED = ("CRITICAL", "HIGH")  # severities at which the caller is stopped before anybody asks
-SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")  # worst first
+GAP = 3 * 3600  # most seconds between two alerts of one incident
+MAX_ADDRESSES = 20  # most frequent addresses by which related incidents are found
+MAX_OF_ADDRESS = 20  # incidents of one address; an address with more is taken for a gateway
+CONTAINED = ("CRITICAL", "HIGH")  # severities at which stopping the caller comes first
+SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")  # most severe first
 
 
 @dataclass(frozen=True)
 class Incident:
-    """Alerts of one principal, none more than GAP after the one before it.
+    """Alerts of one principal, each at most GAP after the one before it.
 
-    It says in words and values what an analyst reads; outputs only lay them out.
+    It has all texts and values that an analyst reads; outputs only lay them out.
 
     Attributes:
-        number: Its rank among all incidents, worst first, from 1.
-        principal: Who did it; "" if the alerts do not say.
-        alerts: Worst first, and in order of time.
-        first: When the first of its events happened, in seconds since 1970.
-        last: When the last of them happened.
-        roles: What the principal did with roles; None if the alerts are about something else.
-        queries: The SQL of the saved queries that runbooks name, by name.
-        session_of: Number of the incident in which its access key was issued; 0 if in none.
-        same_address: Numbers of the other incidents with calls from one of its addresses at about
-            the same time.
+        number: Rank among all incidents, from 1 for the most severe.
+        principal: Principal of the alerts; "" if it is unknown.
+        alerts: Alerts, most severe first, then by time.
+        first: Time of the first event, in seconds since 1970.
+        last: Time of the last event.
+        roles: Facts about the principal and roles; None if the alerts are about something else.
+        queries: SQL of the saved queries that runbooks name, by name.
+        session_of: Number of the incident in which its access key was issued; 0 for none.
+        same_address: Numbers of other incidents with calls from one of its addresses at about the
+            same time.
     """
 
     number: int
@@ -56,12 +56,12 @@ class Incident:
 
     @property
     def severity(self) -> str:
-        """The highest severity of its alerts."""
+        """Highest severity of the alerts."""
         return self.alerts[0].severity
 
     @cached_property
     def sentence(self) -> str:
-        """The one sentence to read first: about the worst of its alerts."""
+        """Sentence to read first, about the most severe alert."""
         if self.is_about_roles(self.alerts[0]):
             parts = [self._role_sentence]
         else:
@@ -70,13 +70,13 @@ class Incident:
         return "; ".join([*parts, *self._links])
 
     def sentence_of(self, alert: Alert) -> str:
-        """Return the sentence of one of its alerts."""
+        """Return the sentence about one of the alerts."""
         if self.is_about_roles(alert):
             return self._role_sentence
         return sentence([alert], self._caller, len(alert.event_ids), alert.first, alert.last)
 
     def is_about_roles(self, alert: Alert) -> bool:
-        """Return whether an alert is about what the principal did with roles."""
+        """Return whether an alert is about attempts on roles."""
         return not self._role_events.isdisjoint(alert.event_ids)
 
     @cached_property
@@ -99,19 +99,19 @@ class Incident:
 
     @cached_property
     def caller(self) -> Caller:
-        """The credentials that its calls were made with."""
+        """Credentials of the calls."""
         return caller_of(self.alerts, self.roles)
 
     @cached_property
     def containment(self) -> tuple[Action, ...]:
-        """What stops the caller, first of all; nothing if it may be everyday work."""
+        """Actions that stop the caller; none at low severities, which may be everyday work."""
         if self.severity not in CONTAINED:
             return ()
         return containment(self.principal, self.caller.access_keys, self.roles)
 
     @property
     def headline(self) -> str:
-        """What happened, in a few words: the worst of it."""
+        """What happened in a few words, from the most severe alert."""
         worst = self.alerts[0]
         if self.roles and self.is_about_roles(worst):
             return role_verdict.answer(self.roles)
@@ -119,12 +119,12 @@ class Incident:
 
     @property
     def who(self) -> str:
-        """The principal as people read it; "" if it is unknown."""
+        """Readable form of the principal; "" if it is unknown."""
         return described(self.principal) if self.principal else ""
 
     @cached_property
     def runbooks(self) -> tuple[Runbook, ...]:
-        """Each distinct runbook of its alerts once, the worst alert's first."""
+        """Distinct runbooks of the alerts, that of the most severe alert first."""
         worst: dict[str, Alert] = {}
         for alert in self.alerts:
             if alert.runbook:
@@ -132,7 +132,7 @@ class Incident:
         return tuple(Runbook(alert, self.steps(alert)) for alert in worst.values())
 
     def steps(self, alert: Alert) -> tuple[Step, ...]:
-        """Return the steps of the runbook of one of its alerts, filled in."""
+        """Return the steps of the runbook of one of the alerts, with values filled in."""
         calls = self.roles.entered if self.roles else ()
         entered = [_role_values(call.role) for call in calls]
         keys = self.roles.issued_keys if self.roles else ()
@@ -140,7 +140,7 @@ class Incident:
 
     @cached_property
     def columns(self) -> Mapping[str, Any]:
-        """What an export says of it beside each of its alerts."""
+        """Columns about the incident that exports add to each of its alerts."""
         return {
             "incident": self.number,
             "verdict": self.sentence,
@@ -163,17 +163,17 @@ class Incident:
 
     @cached_property
     def event_count(self) -> int:
-        """Number of the events behind its alerts, as far as these know their IDs."""
+        """Number of distinct events of the alerts that have IDs."""
         return len({event_id for alert in self.alerts for event_id in alert.event_ids})
 
     @cached_property
     def addresses(self) -> tuple[str, ...]:
-        """Addresses of its calls, the most frequent first."""
+        """Source addresses of the calls, most frequent first."""
         return self._most_frequent("address", "sourceIPAddress")
 
     @cached_property
     def agents(self) -> tuple[str, ...]:
-        """User agents of its calls, the most frequent first."""
+        """User agents of the calls, most frequent first."""
         return self._most_frequent("agent", "userAgent")
 
     @property
@@ -184,8 +184,8 @@ class Incident:
     def _known(self) -> Mapping[str, str]:
         """Values for parameters of queries, by name.
 
-        `principal`; `name`, the last part of its ARN; `address`; `role_name` and `account` of the
-        first role that was entered, or else tried.
+        They are `principal`; `name`, the last part of its ARN; `address`, the most frequent one;
+        `role_name` and `account` of the first role that was entered, or else tried.
         """
         roles = self.roles
         key = roles.entered[0].role if roles and roles.entered else roles.tried[0] if roles else ""
@@ -206,15 +206,14 @@ class Incident:
 def incidents_of(
     alerts: Iterable[Alert], log: RoleLog, queries: Mapping[str, str] | None = None
 ) -> list[Incident]:
-    """Join alerts into incidents, worst first.
+    """Join alerts into incidents, in the order in which an analyst should read them.
 
-    First comes the highest severity, among equals what got into the most roles, then what tried the
-    most, then what began first.
+    They are sorted by severity, then by most roles entered, most roles tried, and earliest start.
 
     Args:
-        alerts: All of them, in any order.
-        log: The calls about roles that were read.
-        queries: The SQL of the saved queries that runbooks name, by name.
+        alerts: All alerts, in any order.
+        log: All calls about roles that were read.
+        queries: SQL of the saved queries that runbooks name, by name.
     """
     by_principal: dict[str, list[Alert]] = {}
     found: list[Incident] = []
@@ -235,10 +234,10 @@ def incidents_of(
 
 
 def principal_of_alert(alert: Alert, log: RoleLog) -> str:
-    """Return who an alert is about; "" if it does not say.
+    """Return the principal that an alert is about; "" if it is unknown.
 
-    That is the principal that its context names or, for a correlation rule, that it matched on;
-    else who made the call that matched; else, for the row of a query, a value that is the name of
+    It is the principal in the alert's context, or the value that a correlation rule matched on;
+    else the caller of the matching event; else, for the row of a query, a value that is the name of
     a principal.
     """
     contexts = list(_contexts(alert))
@@ -253,10 +252,9 @@ def principal_of_alert(alert: Alert, log: RoleLog) -> str:
 
 
 def _linked(incidents: Sequence[Incident]) -> Iterator[Incident]:
-    """Yield incidents with the numbers of those that belong to them.
+    """Yield incidents with `session_of` and `same_address` set.
 
-    That is the incident in which the key of a session was issued, and incidents of other principals
-    from one of its addresses, where few share it.
+    An address that many incidents share links none of them.
     """
     issued_in: dict[str, int] = {}
     by_address: dict[str, list[Incident]] = {}
@@ -318,7 +316,7 @@ def _incident(principal: str, alerts: list[Alert], log: RoleLog) -> Incident:
 
 
 def _role_values(key: str) -> dict[str, str]:
-    """Return what the key of a role, or "", sets the parameters of queries to."""
+    """Return the parameters of queries for a role by its key, or for none by ""."""
     return {"role_name": name_of(key) if key else "", "account": key.partition(":")[0]}
 
 
@@ -328,5 +326,5 @@ def _rank(incident: Incident) -> tuple[int, int, int, float, str]:
 
 
 def severity_rank(name: str) -> int:
-    """Return the place of a severity in the order of all, 0 for the worst; last if not known."""
+    """Return the rank of a severity, 0 for the most severe; an unknown one comes last."""
     return SEVERITIES.index(name) if name in SEVERITIES else len(SEVERITIES)

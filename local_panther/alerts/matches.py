@@ -1,4 +1,4 @@
-"""Makes alerts of the matches of correlation rules."""
+"""Makes alerts from matches of correlation rules."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,34 +11,34 @@ Key = tuple[str, tuple[str, ...]]  # rule ID, and the value of each match criter
 
 @dataclass
 class _OpenAlert:
-    """The latest alert of a rule and value, and the numbers of the signals in it by step ID."""
+    """The latest alert of a rule and value, with the numbers of its signals by step ID."""
 
     alert: Alert
     members: dict[str, set[int]] = field(default_factory=dict)
 
 
 class CorrelationAlerts:
-    """Makes alerts of the matches of correlation rules.
+    """A maker of alerts from matches of correlation rules.
 
-    How an instance groups repeated matches of one value is not documented (low confidence): here a
-    match that overlaps the value's latest alert in time joins it, and any other makes a new one.
+    It is undocumented how an instance groups repeated matches of one value (low confidence): here a
+    match that overlaps the value's latest alert in time joins it, and any other makes a new alert.
 
     Attributes:
-        alerts: In the order in which they were made.
+        alerts: Alerts in the order in which they were made.
     """
 
     def __init__(self, joined: Callable[[Alert, CorrelationMatch], None] | None = None) -> None:
         """Start with no alerts.
 
         Args:
-            joined: Called with each alert and each match that has become part of it.
+            joined: Function that is called with an alert and each match that joins it.
         """
         self._joined = joined
         self._open: dict[Key, _OpenAlert] = {}
         self.alerts: list[Alert] = []
 
     def add(self, found: CorrelationMatch) -> None:
-        """Take a match; one of a rule with `CreateAlert: false` makes no alert."""
+        """Add a match; one of a rule with `CreateAlert: false` makes no alert."""
         if not found.metadata.creates_alert:
             return
         key = found.metadata.rule_id, found.match.binding

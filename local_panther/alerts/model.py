@@ -1,4 +1,4 @@
-"""Alerts: what an analyst gets."""
+"""The model of an alert."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,36 +12,38 @@ if TYPE_CHECKING:
     from local_panther.detection.signals import Signal
 
 RULE, RULE_ERROR = "RULE", "RULE_ERROR"
-MAX_EVENTS = 20  # that an alert holds; how many there are beside them is known
+MAX_EVENTS = 20  # events that an alert keeps; the total is known from their IDs
 
 
 @dataclass
 class Alert:
-    """One alert, with everything that has joined it.
+    """An alert, with all matches that have joined it.
 
     Attributes:
-        metadata: Of the rule that made it.
+        metadata: Metadata of the rule.
         severity: INFO, LOW, MEDIUM, HIGH or CRITICAL.
-        title: What it is called.
-        dedup: The string that groups matches; for a correlation rule the matched value.
-        created_at: When an instance would have made it, in seconds since 1970: when the event that
-            completed it had arrived, or at the run of the query or correlation rule that found it.
-        first: When the first of its events happened, in seconds since 1970; for the row of a query,
-            what the row says of it.
-        last: When the latest of them happened.
-        event_ids: Of the events behind it, each once, in the order of their arrival.
-        context: The `p_alert_context` of its first match; for a correlation rule, by step ID, that
-            of the step's latest signal.
-        event: The event of its first match; for a correlation rule that of its latest signal.
-        description: What the rule, or its `description()`, says; `runbook` and `reference` alike.
-        match_value: For a correlation rule the value that was matched on.
-        signals: For a correlation rule the number of signals by step ID.
+        title: Title, from the rule.
+        dedup: String that groups matches; for a correlation rule the matched value.
+        created_at: Time at which an instance would have made it, in seconds since 1970: the arrival
+            of the event that completed it, or the run of the query or correlation rule.
+        first: Time of the first event, in seconds since 1970; for the row of a query, the earliest
+            time in the row.
+        last: Time of the last event; for the row of a query, the latest time in the row.
+        event_ids: IDs of the distinct events, in the order of their arrival.
+        context: `p_alert_context` of the first match; for a correlation rule, that of each step's
+            latest signal by step ID.
+        event: Event of the first match; for a correlation rule, that of the latest signal.
+        description: Description from the rule's YAML or its `description()`.
+        runbook: Runbook from the rule's YAML or its `runbook()`.
+        reference: Reference from the rule's YAML or its `reference()`.
+        match_value: For a correlation rule, the value that was matched on.
+        signals: For a correlation rule, the number of signals by step ID.
         event_count: Number of matches; for a correlation rule, of events.
-        packed_events: The first MAX_EVENTS of the events behind it, each once, packed.
+        packed_events: The first MAX_EVENTS distinct events, packed.
         kind: RULE, or RULE_ERROR for an alert about a rule that raised.
-        destinations: Names or IDs of where it goes, by the rule; none if the severity decides.
-        suppressed: True if the rule's `destinations()` says that it goes nowhere.
-        timeline: The rows of the rule's timeline query, if they were asked for.
+        destinations: Names or IDs of destinations from the rule; empty if the severity decides.
+        suppressed: True if the rule's `destinations()` returned an empty list: it goes nowhere.
+        timeline: Rows of the rule's timeline query; empty unless timelines were requested.
     """
 
     metadata: Metadata
@@ -73,30 +75,30 @@ class Alert:
 
     @property
     def contexts(self) -> list[Mapping[str, Any]]:
-        """Its context; for a correlation rule those of its steps."""
+        """The alert's context; for a correlation rule the contexts of its steps."""
         found = self.context.values() if self.is_correlation else [self.context]
         return [context for context in found if isinstance(context, Mapping)]
 
     @property
     def events(self) -> list[Mapping[str, Any]]:
-        """The events behind it that it holds."""
+        """Events that the alert keeps."""
         return [unpack(event) for event in self.packed_events]
 
     @property
     def distinct_events(self) -> int:
-        """Number of the events behind it, each once; of matches if the events have no IDs.
+        """Number of distinct events, or of matches if the events have no IDs.
 
-        A scheduled query finds the same in each of its runs: these are matches, but not events.
+        The runs of a scheduled query may all find the same event: each is a match of its own.
         """
         return len(self.event_ids) or self.event_count
 
     @property
     def events_left_out(self) -> int:
-        """Number of the events behind it that it does not hold."""
+        """Number of distinct events that the alert does not keep."""
         return max(len(self.event_ids) - len(self.packed_events), 0)
 
     def add_event(self, signal: "Signal | StepSignal") -> None:
-        """Take the event behind a signal; one that it has, or beyond the bound, only counts."""
+        """Add the event of a signal; keep it if it is new and fewer than MAX_EVENTS are kept."""
         is_known = signal.event_id in self.event_ids
         if signal.event_id:
             self.event_ids[signal.event_id] = None
@@ -108,5 +110,5 @@ class Alert:
 
 
 def in_order(alerts: Sequence[Alert]) -> list[Alert]:
-    """Sort alerts by when they were made; equal times by rule and dedup, to be repeatable."""
+    """Return alerts by the time of their creation, then by rule and dedup, to be repeatable."""
     return sorted(alerts, key=lambda a: (a.created_at, a.metadata.rule_id, a.dedup))

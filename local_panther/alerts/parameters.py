@@ -1,14 +1,14 @@
-"""What the saved queries about an alert get of it: the values of their CTE `parameters`."""
+"""Values of an alert for the parameters of saved queries, which are in their CTE `parameters`."""
 
 from local_panther.alerts.model import Alert
 from local_panther.times import sql_timestamp
 
-TIMELINE_TAG = "Timeline:"  # followed by the ID of a rule whose alerts a query is about
+TIMELINE_TAG = "Timeline:"  # followed by the ID of the rule whose alerts a query shows
 ALERT_TIME = "alert_time"
 
 
 def parameters_of(alert: Alert) -> dict[str, str]:
-    """Return what the CTE `parameters` of a query can ask for."""
+    """Return an alert's values for the columns of a query's CTE `parameters`, by name."""
     found: dict[str, str] = {}
     for context in alert.contexts:
         found |= {key: value for key, value in context.items() if isinstance(value, str)}

@@ -1,8 +1,8 @@
-"""Alerts about the content itself: rules that raise, and rules that alert too often.
+"""Alerts about rules that raise, and notes on rules that alert too often.
 
-An instance makes an alert of the kind RULE_ERROR for a rule that raises, one for each type of
-error (https://docs.panther.com/alerts#alert-types), and stops alerting for a rule with more than
-1,000 alerts in an hour.
+An instance makes an alert of type RULE_ERROR for each type of error that a rule raises
+(https://docs.panther.com/alerts#alert-types), and stops the alerts of a rule after 1,000 in an
+hour.
 """
 
 from collections import deque
@@ -20,8 +20,8 @@ def rule_error_alerts(errors: RunErrors, rules: Mapping[str, Metadata]) -> Itera
     """Yield an alert for each rule and type of error.
 
     Args:
-        errors: What rules raised.
-        rules: The metadata of all rules, by rule ID.
+        errors: Errors that rules raised.
+        rules: Metadata of all rules, by rule ID.
     """
     for (rule_id, kind), raised in errors.raised.items():
         metadata = rules.get(rule_id)
@@ -39,7 +39,7 @@ def rule_error_alerts(errors: RunErrors, rules: Mapping[str, Metadata]) -> Itera
             event_ids={},
             context={"error": raised.message, "where": raised.where},
             event={},
-            description="The rule did not get to an answer for these events.",
+            description="The rule raised an error, so these events were not checked.",
             runbook="",
             reference="",
             event_count=raised.count,
@@ -48,20 +48,20 @@ def rule_error_alerts(errors: RunErrors, rules: Mapping[str, Metadata]) -> Itera
 
 
 def noisy_rules(alerts: Iterable[Alert]) -> Iterator[str]:
-    """Yield a line for each rule that an instance would have stopped from alerting.
+    """Yield a line for each rule whose alerts an instance would have stopped.
 
     Args:
-        alerts: In the order in which they were made.
+        alerts: Alerts in the order in which they were made.
     """
     recent: dict[str, deque[float]] = {}
-    told: set[str] = set()
+    reported: set[str] = set()
     for alert in alerts:
         rule_id, time = alert.metadata.rule_id, alert.created_at
         times = recent.setdefault(rule_id, deque())
         times.append(time)
         while times[0] <= time - HOUR:
             times.popleft()
-        if len(times) > MAX_ALERTS_AN_HOUR and rule_id not in told:
-            told.add(rule_id)
+        if len(times) > MAX_ALERTS_AN_HOUR and rule_id not in reported:
+            reported.add(rule_id)
             limit = f"{MAX_ALERTS_AN_HOUR:,} alerts in an hour"
-            yield f"{rule_id} made more than {limit} by {iso(time)}: an instance stops alerting"
+            yield f"{rule_id} made more than {limit} by {iso(time)}: an instance stops its alerts"

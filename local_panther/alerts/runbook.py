@@ -1,7 +1,7 @@
-"""The runbook of an alert, step by step, with what the alert says filled in.
+"""The steps of an alert's runbook, with queries whose parameters are filled in from the alert.
 
-A step names a saved query in quotation marks. The parameters of that query are set by name: from
-the incident, and from the fields of the alert's context.
+A step names saved queries in quotation marks. Parameters of a query are set by name, from the
+incident and from the fields of the alert's context.
 """
 
 import re
@@ -21,20 +21,20 @@ STEP = re.compile(r"^\s*(?:\d+[.)]|[-*•])\s+", re.MULTILINE)
 QUOTED = re.compile(r'"([^"\n]+)"')
 WORD = re.compile(r"\w+")
 ISSUED_KEY = re.compile(r"issued_?access_?keys?(_?id)?", re.IGNORECASE)
-MAX_VALUES = 10  # of a field with many
-SEVERAL = ("access_key_id", "role_name")  # parameters that can have a value for each call
-MAX_CALLS = 10  # of one query, which is there for each of several keys or roles
+MAX_VALUES = 10  # values of a field that are shown
+SEVERAL = ("access_key_id", "role_name")  # parameters that can have several values, one a call
+MAX_CALLS = 10  # calls of one query, one for each of several keys or roles
 
 
 @dataclass(frozen=True)
 class QueryCall:
-    """A saved query that a step names.
+    """A call of a saved query that a step names.
 
     Attributes:
-        name: The query's.
-        filled: Its text with the values.
-        values: Those of its parameters that are known.
-        others: How many further roles or keys the last of MAX_CALLS stands for.
+        name: Name of the query.
+        filled: SQL of the query with the values.
+        values: Names and values of the parameters that are known.
+        others: Number of further roles or keys without a call; 0 for all but the last call.
     """
 
     name: str
@@ -44,21 +44,21 @@ class QueryCall:
 
     @property
     def about(self) -> str:
-        """The role or access key that it looks for, of which a step can have several."""
+        """Role or access key of this call; "" if the query has no such parameter."""
         values = dict(self.values)
         return next((values[name] for name in SEVERAL if name in values), "")
 
     @property
     def can_run(self) -> bool:
-        """False if the alert says nothing that it could look for."""
+        """True if the query can run: a parameter is known, or none is missing."""
         is_known = any(name != ALERT_TIME for name, _ in self.values)
         return is_known or not self.filled.missing
 
     def command(self, paths: Sequence[str]) -> str:
-        """Return the command that runs it over recorded CloudTrail.
+        """Return the command that runs the query over recorded CloudTrail.
 
         Args:
-            paths: Where that is, and further arguments.
+            paths: Paths of the files, and further arguments.
         """
         settings = [f"--set={name}={value}" for name, value in self.values]
         return shlex.join(["local-panther", "query", self.name, *paths, *settings])
@@ -66,13 +66,13 @@ class QueryCall:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a runbook.
+    """A step of a runbook.
 
     Attributes:
-        text: What to do, as the runbook has it.
-        facts: Name and values of the fields of the alert's context that it mentions and that no
-            earlier step did.
-        queries: The saved queries that it names.
+        text: Text of the step in the runbook.
+        facts: Name and values of each field of the alert's context that this step is the first to
+            mention.
+        queries: Calls of the saved queries that it names.
     """
 
     text: str
@@ -82,11 +82,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Runbook:
-    """The runbook of one or more alerts.
+    """A runbook of one or more alerts.
 
     Attributes:
-        alert: The worst alert that it belongs to.
-        steps: Its steps, filled in with what that alert says.
+        alert: The most severe of these alerts.
+        steps: Steps, with values of that alert filled in.
     """
 
     alert: Alert
@@ -102,15 +102,16 @@ def runbook_steps(
 ) -> tuple[Step, ...]:
     """Return the steps of an alert's runbook; one without numbers or bullets is one step.
 
-    A query that takes one access key or role is there for each that alert and incident name.
+    A query with a parameter for an access key or role has a call for each key or role of the alert
+    and the incident.
 
     Args:
         alert: The alert.
         known: Values for parameters of queries by name, from its incident.
-        texts: The SQL of the saved queries by name.
+        texts: SQL of the saved queries by name.
         roles: `role_name` and `account` of each role that was entered.
-        keys: Access keys that were issued, beside those that the alert says: a query that ran once
-            knows the sessions until then.
+        keys: Issued access keys of the incident: the alert's query may have run before some of them
+            were issued.
     """
     values = query_values(alert, known)
     each: dict[str, Sequence[Mapping[str, str]]] = {
@@ -131,10 +132,10 @@ def runbook_steps(
 
 
 def query_values(alert: Alert, known: Mapping[str, str]) -> dict[str, str]:
-    """Return what an alert sets the parameters of saved queries to, by name.
+    """Return the values of an alert for parameters of saved queries, by name.
 
-    These are the values that its incident knows, over them the texts of its context by field,
-    `access_key_id` of the first session that was issued, and `alert_time`.
+    They are the values of its incident, `access_key_id` of the first issued session, the texts of
+    its context by field, and `alert_time`; a later one replaces an earlier one.
     """
     found = {
         **known,
@@ -151,7 +152,7 @@ def _calls(
     values: Mapping[str, str],
     each: Mapping[str, Sequence[Mapping[str, str]]],
 ) -> Iterator[QueryCall]:
-    """Yield a query for each value of a parameter that has several, up to MAX_CALLS."""
+    """Yield a call for each value of a parameter that has several, up to MAX_CALLS."""
     call = _call(name, text, values)
     several = next((each[one] for one in call.filled.names if len(each.get(one, ())) > 1), ())
     for number, more in enumerate(several[:MAX_CALLS], 1):
@@ -182,7 +183,7 @@ def _fields(alert: Alert) -> dict[str, tuple[str, ...]]:
 
 
 def issued_keys(alert: Alert) -> list[str]:
-    """Return the IDs of the access keys that the alert says were issued."""
+    """Return the IDs of issued access keys, from the alert's context or else its events."""
     for name, value in _texts(alert.contexts):
         if ISSUED_KEY.fullmatch(name):
             return list(dict.fromkeys(filter(None, (key.strip() for key in value.split(",")))))

@@ -2,12 +2,11 @@
 
 A saved query with the tag `Timeline:<RuleID>` is about the alerts of that rule. The columns of its
 CTE `parameters` are set from the alert: `alert_time`, `match_value`, and the fields of the alert's
-context by name. A text in it that is not empty is an example: an alert that does not say that
-value has no timeline.
+context by name. A column whose default is a text other than '' is required: an alert without a
+value for it has no timeline.
 
-A number in its column `minutes_around` says that the query looks so far to both sides of
-`alert_time` and no further. The lake need not keep what no timeline reaches; a query that does not
-say how far it looks has all records kept.
+A number in the column `minutes_around` promises that the query reads at most so many minutes before
+and after `alert_time`, so that the lake can drop other records. Without it all records are kept.
 """
 
 import logging
@@ -31,7 +30,7 @@ from local_panther.text import without_halves
 from local_panther.times import parse_time
 
 MINUTES_AROUND = "minutes_around"
-MAX_TOGETHER = 50  # alerts in one run of a query: much faster than one by one, in bounded memory
+MAX_TOGETHER = 50  # alerts in one run of a query: faster than one by one, and in bounded memory
 
 Rows = list[dict[str, Any]]
 Values = tuple[tuple[str, str], ...]  # of parameters, by name
@@ -41,12 +40,12 @@ class Timelines:
     """The timeline queries of some content."""
 
     def __init__(self, content: Content, lake: Lake, errors: RunErrors) -> None:
-        """Take the timeline queries.
+        """Collect the timeline queries.
 
         Args:
-            content: Its saved queries.
-            lake: What the queries read.
-            errors: Takes what goes wrong in queries.
+            content: Content with the saved queries.
+            lake: Data lake that the queries read.
+            errors: Collector for errors of the queries.
         """
         self._lake = lake
         self._errors = errors
@@ -56,12 +55,12 @@ class Timelines:
 
     @property
     def event_names(self) -> EventNames:
-        """The eventNames of records that any timeline can show."""
+        """Event names of the records that any timeline can show."""
         return united(query.event_names for query in self._queries.values())
 
     @cached_property
     def seconds_around(self) -> float | None:
-        """How far from an alert's time any timeline looks; None if one does not say it."""
+        """Most seconds before and after an alert that a timeline reads; None if one is unknown."""
         found = [_seconds_around(query) for query in self._queries.values()]
         known = [seconds for seconds in found if seconds is not None]
         return max(known, default=0.0) if len(known) == len(found) else None
@@ -92,7 +91,7 @@ class Timelines:
                 yield from zip(several, self._rows(query, several), strict=True)
 
     def _rows(self, query: Query, settings: list[Values]) -> list[Rows]:
-        """Return the rows for each of several settings; none for one that fails."""
+        """Return the rows for each of several settings; an empty list for one that fails."""
         if len(settings) > 1:
             try:
                 return rows_of_each(self._lake, query.sql, [dict(s) for s in settings], ALERT_TIME)
@@ -110,7 +109,7 @@ class Timelines:
 
 
 def _values(alert: Alert, columns: Mapping[str, exp.Alias]) -> Values | None:
-    """Return what an alert sets the parameters to; None if it does not say one that it must."""
+    """Return an alert's values for the parameters; None if it lacks a required one."""
     known = parameters_of(alert)
     examples = (name for name, column in columns.items() if _is_example(column.this))
     if not all(name in known for name in examples):

@@ -1,6 +1,6 @@
-"""What an incident is, in words: one sentence that says who, what, from where, and how it ended.
+"""The verdict on an incident: one sentence with principal, address, events and outcome.
 
-Text in it comes from logs and rules as it is: whoever prints it makes it printable.
+Text from logs and rules is in it unchanged: whoever prints it must make it printable.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ MAX_AGENT = 40  # characters
 
 
 def who(principal: str, addresses: Sequence[str], agents: Sequence[str]) -> str:
-    """Return a principal, from where and with what it called, in words.
+    """Return a principal with its address and client, in words.
 
     Args:
-        principal: Its name; "" if it is unknown.
-        addresses: The most frequent first.
-        agents: User agents, the most frequent first.
+        principal: Name of the principal; "" if it is unknown.
+        addresses: Source addresses, most frequent first.
+        agents: User agents, most frequent first.
     """
     products = list(dict.fromkeys(map(_product, agents)))
     parts = (
@@ -31,18 +31,18 @@ def who(principal: str, addresses: Sequence[str], agents: Sequence[str]) -> str:
 
 
 def sentence(alerts: Sequence[Alert], who: str, event_count: int, first: float, last: float) -> str:
-    """Return the sentence for alerts about anything: the title of the worst leads.
+    """Return the sentence for alerts about anything, which begins with the first alert's title.
 
     Args:
-        alerts: Worst first.
-        who: From `who`.
-        event_count: Events behind them; 0 if unknown.
-        first: When the first of these happened, in seconds since 1970.
-        last: When the last one happened.
+        alerts: Alerts, most severe first.
+        who: Principal with its address and client, from `who`.
+        event_count: Number of events; 0 if unknown.
+        first: Time of the first event, in seconds since 1970.
+        last: Time of the last event.
     """
     worst, others = alerts[0], len(alerts) - 1
     if worst.kind == RULE_ERROR:
-        return f"NOT CHECKED: {worst.title} on {_events(worst.event_count)}: no answer for these"
+        return f"NOT CHECKED: {worst.title} on {_events(worst.event_count)}"
     more = f" and {others:,} more alert{'s' * (others > 1)}" if others else ""
     when = f"in {span(last - first)}" if last > first else f"at {event_time(first)}"
     events = f"{_events(event_count)} {when}" if event_count else when
@@ -54,6 +54,6 @@ def _events(count: int) -> str:
 
 
 def _product(agent: str) -> str:
-    """Return the product of a user agent: "aws-cli" of "aws-cli/2.17.32 md/…"."""
+    """Return the product name of a user agent: "aws-cli" for "aws-cli/2.17.32 md/…"."""
     name = agent.partition("/")[0].strip("[ ")
     return name if len(name) <= MAX_AGENT else name[:MAX_AGENT] + "…"

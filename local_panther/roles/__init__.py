@@ -1,1 +1,1 @@
-"""Roles: who called, which roles they tried and entered, by the repository's own settings."""
+"""Calls about IAM roles: who tried and entered which roles, by the repository's own settings."""

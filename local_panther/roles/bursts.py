@@ -1,4 +1,4 @@
-"""What counts as a burst: enough distinct roles that one principal fails on in one window."""
+"""Bursts: one principal fails on many distinct roles within one window."""
 
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from local_panther.roles.settings import RoleSettings
 
 
 def fullest_window(calls: Iterable[RoleCall], settings: RoleSettings) -> int:
-    """Return on how many distinct roles a principal failed, by one API in one window, at most.
+    """Return the most distinct roles that a principal failed on, by one API in one window.
 
-    It is a burst, and the streaming rule matches, from `settings.threshold` on.
+    If it is at least `settings.threshold`, it is a burst, and the streaming rule matches.
 
     Args:
-        calls: Of one principal, in order of time.
-        settings: The length of the window.
+        calls: Calls of one principal, in order of time.
+        settings: Settings with the length of the window.
     """
     most = 0
     windows: dict[str, _Window] = {}
@@ -26,7 +26,7 @@ def fullest_window(calls: Iterable[RoleCall], settings: RoleSettings) -> int:
 
 
 class _Window:
-    """The failed attempts within the window that ends with the latest one."""
+    """A sliding window of failed attempts, which ends with the latest one."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -34,10 +34,10 @@ class _Window:
         self._roles = Counter[str]()
 
     def add(self, call: RoleCall) -> int:
-        """Add a call, and return the number of distinct roles in the window that it ends."""
+        """Add a call, and return the number of distinct roles in the window."""
         self._calls.append(call)
         self._roles[call.role] += 1
-        # Event times count in whole seconds, as they do for the rule.
+        # In whole seconds, as the rule compares event times
         while int(call.time) - int(self._calls[0].time) > self._length:
             oldest = self._calls.popleft().role
             self._roles[oldest] -= 1

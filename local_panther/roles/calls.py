@@ -1,7 +1,7 @@
-"""What a CloudTrail record says about access to IAM roles: which role was tried, how it ended.
+"""Reads calls about IAM roles from CloudTrail records: the role that was tried, and the outcome.
 
 AWS records a denied call without request parameters: only the error message names the role. A
-missing, null or wrongly typed field gives no answer, never an exception.
+missing, null or wrongly typed field means that a fact is unknown, and raises no exception.
 """
 
 import re
@@ -25,19 +25,19 @@ SOURCES = {
     "ListDiscoveredResources": "config.amazonaws.com",
     "ListResources": "cloudcontrolapi.amazonaws.com",
 }
-# Of those that list resources of any type, the request parameter that names the type
+# The request parameter that names the type, for calls that list resources of any type
 LISTED_TYPES = {"ListDiscoveredResources": "resourceType", "ListResources": "typeName"}
 TYPE_OF_ROLES = "AWS::IAM::Role"
 ROLE_CALLS = frozenset(SOURCES)
-SERVICE = "AWSService"  # the type of a caller whose calls are nobody's
+SERVICE = "AWSService"  # type of a caller that is no person or workload of an account
 
 DISCOVERY, SUCCESS = "discovery", "success"
 FAILURE = "failure"  # refused
-OPEN = "open"  # failed, but with a proper request the caller gets in: counts as a failure
-FAULT = "fault"  # an error that says nothing about access to the role
-OWN_SESSION = "session"  # gave its caller credentials with the caller's own rights, and no role
+OPEN = "open"  # failed, but a valid request would succeed: counts as a failure
+FAULT = "fault"  # failed with an error that says nothing about access to the role
+OWN_SESSION = "session"  # issued credentials with the caller's own rights, and no role
 FAILED = (FAILURE, OPEN)
-# Errors by code, without "Exception" at its end. Every other error is a fault.
+# Error codes without the suffix "Exception"; every other error is a fault.
 REFUSED = frozenset({"UnmodifiableEntity", "NoSuchEntity"})
 REFUSED_BEGINNINGS = ("AccessDenied", "Unauthorized")
 AFTER_AUTHORISATION = frozenset({"MalformedPolicyDocument", "LimitExceeded"})
@@ -47,40 +47,41 @@ TOO_LONG_SESSION = "The requested DurationSeconds exceeds the MaxSessionDuration
 NAME = r"[A-Za-z0-9_+=,.@-]+"
 ROLE = rf"arn:[a-z0-9-]+:iam::[0-9]{{12}}:role/(?:[!-~]+/)?{NAME}"
 ROLE_ARN, ROLE_NAME = re.compile(ROLE), re.compile(NAME)
-# Anchored at the start: what an attacker writes into a role's name cannot pass for the resource.
+# Anchored at the start, so that text in a role's name is not taken for the resource
 DENIED = re.compile(
     r"User: \S+ is not authorized to perform: [a-z]+:[A-Za-z]+ on resource: "
     rf"(?:(?P<arn>{ROLE})|role (?P<name>{NAME}))(?: |\Z)"
 )
-TRAILER = ". Go to "  # a sentence that follows on most IAM calls; its dot is not of the resource
+TRAILER = ". Go to "  # begins a further sentence of most IAM messages; its dot ends the resource
 POLICY = re.compile(
     r"arn:[a-z0-9-]+:(?:iam|organizations)::[a-z0-9]+:policy/[!-~]*[A-Za-z0-9_+=@-]"
 )
-QUARANTINE = ":policy/AWSCompromisedKeyQuarantine"  # AWS holds the caller's key for leaked
+QUARANTINE = ":policy/AWSCompromisedKeyQuarantine"  # AWS attaches it to users with leaked keys
 ACCOUNT = re.compile(r"[0-9]{12}")
 ROLE_ACCOUNT = re.compile(r"([0-9]{12}):role/")
 
 
 class RoleCall(NamedTuple):
-    """One call about roles.
+    """A call about roles. A text is "" if the record does not have the fact.
 
     Attributes:
-        time: When it was made, in seconds since 1970.
-        principal: Who made it, from `principal_of`.
-        caller: The caller's ARN, with the session.
-        api: Its eventName.
-        role: "<account ID>:role/<name>", whichever way the call names it; "" if unknown.
+        time: Time of the call, in seconds since 1970.
+        principal: Principal that made the call, from `principal_of`.
+        caller: ARN of the caller, with its session.
+        api: The record's eventName.
+        role: Key of the role, "<account ID>:role/<name>", however the call names it.
         outcome: DISCOVERY, SUCCESS, FAILURE, OPEN, FAULT or OWN_SESSION.
-        error: The error code.
-        address: Where it came from, and `agent` with what.
-        region: Where it was recorded.
+        error: Error code.
+        address: Source address of the call.
+        agent: User agent of the call.
+        region: Region of the record.
         access_key: Access key of the caller.
-        issued_key: Access key of the session that it was given.
+        issued_key: Access key of the session that the call returned.
         source_identity: Source identity of the caller's session.
-        policy: ARN of the policy that denied it, where the message says so.
-        event_id: ID of its record.
-        identity_type: The type of its userIdentity.
-        mfa: "true" or "false", whether its session began with MFA; "" if the record does not say.
+        policy: ARN of the policy that denied the call, if the message names it.
+        event_id: ID of the record.
+        identity_type: Type of the record's userIdentity.
+        mfa: "true" or "false", whether the caller's session began with MFA.
     """
 
     time: float
@@ -103,12 +104,12 @@ class RoleCall(NamedTuple):
 
 
 def role_call(event: Mapping[str, Any], time: float, settings: RoleSettings) -> RoleCall | None:
-    """Return what a record says about roles; None if it is another call or of an AWS service.
+    """Return a record as a call about roles; None for other calls, and for those of AWS services.
 
     Args:
         event: The record.
-        time: When it happened, in seconds since 1970.
-        settings: Of the repository.
+        time: Time of the event, in seconds since 1970.
+        settings: Settings of the repository.
     """
     api, identity = event.get("eventName"), event.get("userIdentity")
     if api not in ROLE_CALLS or event.get("eventSource") != SOURCES[api]:
@@ -137,10 +138,10 @@ def call_of(
 
     Args:
         event: The record.
-        time: When it happened, in seconds since 1970.
-        principal: Who made it; its caller too if the record has no ARN.
-        role: The role that it was aimed at, as `RoleCall.role`.
-        outcome: How it ended, as `RoleCall.outcome`.
+        time: Time of the event, in seconds since 1970.
+        principal: Principal that made the call; also the caller if the record has no ARN.
+        role: Key of the role, as in `RoleCall.role`.
+        outcome: Outcome, as in `RoleCall.outcome`.
     """
     identity = inner(event, "userIdentity")
     return RoleCall(
@@ -165,23 +166,23 @@ def call_of(
 
 
 def name_of(role: str) -> str:
-    """Return the name in a role's key."""
+    """Return the name in a role's key or ARN."""
     return role.rsplit("/", 1)[-1]
 
 
 def error_name(event: Mapping[str, Any]) -> str:
-    """Return an error's code without its ending, and without whose fault it is in front."""
+    """Return an error's code without its suffix "Exception" and a prefix such as "Client."."""
     return text_of(event.get("errorCode")).removesuffix("Exception").rsplit(".", 1)[-1]
 
 
 def mfa_of(identity: Mapping[str, Any]) -> str:
-    """Return whether a session began with MFA, "true" or "false"; "" if its record does not say."""
+    """Return "true" or "false", whether a session began with MFA; "" if it is unknown."""
     value = inner(identity, "sessionContext", "attributes").get("mfaAuthenticated")
     return str(value).lower() if isinstance(value, (str, bool)) else ""
 
 
 def outcome_of(event: Mapping[str, Any], api: str) -> str:
-    """Return how a call that asks for access ended: SUCCESS, FAILURE, OPEN or FAULT."""
+    """Return the outcome of an attempt: SUCCESS, FAILURE, OPEN or FAULT."""
     if not event.get("errorCode") and not event.get("errorMessage"):
         return SUCCESS
     code, message = error_name(event), event.get("errorMessage")
@@ -193,7 +194,7 @@ def outcome_of(event: Mapping[str, Any], api: str) -> str:
         return OPEN
     if code:
         is_refused = code in REFUSED or code.startswith(REFUSED_BEGINNINGS)
-    else:  # a record can have the message alone
+    else:  # some records have a message but no code
         denied = _denied(event)
         is_refused = bool(denied and denied["arn"])
     return FAILURE if is_refused else FAULT
@@ -213,7 +214,7 @@ def _denied(event: Mapping[str, Any]) -> re.Match[str] | None:
 
 
 def inner(values: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """Return an object within others; an empty one if any of them is missing or is no object."""
+    """Return a nested object; an empty one if it or a parent is missing or not an object."""
     for name in names:
         inner = values.get(name)
         values = inner if isinstance(inner, Mapping) else {}
@@ -221,9 +222,9 @@ def inner(values: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 
 
 def _role(event: Mapping[str, Any], api: str, identity: Mapping[str, Any]) -> str:
-    """Return the key of the role that a call was aimed at.
+    """Return the key of the role that an attempt was made on; "" if it is unknown.
 
-    Request parameters come first; if AWS left them out, as on every denial, the message names it.
+    It comes from the request parameters, or from the message if AWS left them out, as on a denial.
     """
     given = event.get("requestParameters")
     given = given if isinstance(given, Mapping) else {}

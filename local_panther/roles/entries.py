@@ -1,19 +1,19 @@
-"""Every recorded way into a role or an account's root, beside the calls that detections look at.
+"""Reads every recorded way into a role or an account's root, also those that no detection looks at.
 
-What a record of each says:
+Fields of each record:
 
 - AssumeRoleWithSAML: a SAMLUser with the person's name and a hash of the provider, and roleArn.
-- AssumeRoot: an ARN, and the account in targetPrincipal.
-- CreateSession of IAM Roles Anywhere: no caller; the answer has the certificate's name as
+- AssumeRoot: the caller's ARN, and the account in targetPrincipal.
+- CreateSession of IAM Roles Anywhere: no caller; the response has the certificate's name as
   sourceIdentity. The role is in roleArn.
 - GetRoleCredentials of Identity Center: an IdentityCenterUser with the person's ID; account_id, and
-  role_name, which is that of the permission set. AssumeRoleWithSAML in that account follows.
-- AssumeRole from another account, in the account of the role: an AWSAccount with its ID; the same
-  sharedEventID as the record in the caller's account.
-- SwitchRole of the console: the session that it gave; SwitchFrom is who switched.
+  role_name, which is the permission set's name. AssumeRoleWithSAML in that account follows.
+- AssumeRole from another account, recorded in the account of the role: an AWSAccount with its ID;
+  the same sharedEventID as the record in the caller's account.
+- SwitchRole of the console: the new session as the caller; SwitchFrom names who switched.
 
-GetSessionToken and GetFederationToken give a caller credentials with rights of its own: no way in,
-but keys that later records name.
+GetSessionToken and GetFederationToken issue credentials with the caller's own rights. They lead
+into no role, but later records name their keys.
 
 Field references:
 https://docs.aws.amazon.com/IAM/latest/UserGuide/cloudtrail-integration.html
@@ -68,17 +68,17 @@ OWN_SESSIONS = frozenset({"GetSessionToken", "GetFederationToken"})
 COUNTED = {api: ROLE_SOURCES[api] for api in ATTEMPTS} | SOURCES
 ENTRY_CALLS = frozenset({*ROLE_CALLS, *SOURCES})
 ACCOUNT = re.compile(r"(?:arn:[a-z0-9-]+:iam::)?([0-9]{12})(?::root)?")
-BY_SERVICES = "by AWS services"  # which assume roles all the time
+BY_SERVICES = "by AWS services"  # they assume roles all the time
 BY_NOBODY = "that name no caller"
 
 
 def entry_call(event: Event, time: float, settings: RoleSettings) -> RoleCall | None:
-    """Return what a record says about roles, whichever way in it is; None if it is no such call.
+    """Return a record of any way into a role as a call about roles; None for other records.
 
     Args:
         event: The record.
-        time: When it happened, in seconds since 1970.
-        settings: Of the repository.
+        time: Time of the event, in seconds since 1970.
+        settings: Settings of the repository.
     """
     api = event.get("eventName")
     if api not in SOURCES:
@@ -97,7 +97,7 @@ def entry_call(event: Event, time: float, settings: RoleSettings) -> RoleCall | 
 
 
 def passed_over(event: Event) -> str:
-    """Return who made a call on a role that is not counted; "" for every other record."""
+    """Return BY_SERVICES or BY_NOBODY for a call on a role that is not counted, else ""."""
     api, identity = event.get("eventName"), event.get("userIdentity")
     if api not in COUNTED or event.get("eventSource") != COUNTED[api]:
         return ""
@@ -106,9 +106,9 @@ def passed_over(event: Event) -> str:
 
 
 def _from_other_account(event: Event, time: float, settings: RoleSettings) -> RoleCall | None:
-    """Return the record that a call from another account leaves in the account of the role.
+    """Return the call of another account's principal, recorded in the account of the role.
 
-    It has the account and the ID of the caller, and no ARN.
+    Such a record has the account and the ID of the caller, but no ARN.
     """
     identity = inner(event, "userIdentity")
     account, caller = text_of(identity.get("accountId")), text_of(identity.get("principalId"))
@@ -141,7 +141,7 @@ def _by_saml(event: Event, identity: Event, settings: RoleSettings) -> str:
     name = text_of(identity.get("userName"))
     given = inner(event, "requestParameters")
     if name and IDENTITY_CENTER_ROLE.fullmatch(text_of(given.get("roleArn"))):
-        return IDENTITY_CENTER + name  # how its portal takes a person into an account
+        return IDENTITY_CENTER + name  # Identity Center's portal signs a person in by SAML
     provider = text_of(given.get("principalArn")) or text_of(identity.get("identityProvider"))
     return f"{SAML}{provider}:{name}" if name else principal_of(identity, settings)
 
@@ -184,7 +184,7 @@ def _root(event: Event) -> str:
 
 
 def _permission_set(event: Event) -> str:
-    """Return a key of its own: the role that AWS makes of a permission set has another name."""
+    """Return the key of a permission set; AWS gives its role another name."""
     details, given = inner(event, "serviceEventDetails"), inner(event, "requestParameters")
     name = text_of(details.get("role_name")) or text_of(given.get("roleName"))
     account = text_of(details.get("account_id")) or text_of(given.get("accountId"))

@@ -1,4 +1,4 @@
-"""What a principal did with roles around its alerts: tried, entered, and what it listed before."""
+"""Facts about a principal and roles around its alerts: what it listed, tried and entered."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -18,22 +18,21 @@ from local_panther.roles.log import RoleLog, may_lack_calls
 from local_panther.roles.settings import RoleSettings
 from local_panther.text import most_frequent
 
-MIN_REACH = 3 * 3600  # seconds around the alerts in which calls can belong to them
+MIN_REACH = 3 * 3600  # seconds before and after the alerts in which calls can belong to them
 LISTING_PAUSE = 60  # seconds between the pages of one listing
 
 
 @dataclass(frozen=True)
 class RoleFacts:
-    """The calls of one principal that belong together.
+    """The calls of one principal that belong to its alerts.
 
     Attributes:
-        attempts: Failed and successful ones on roles that are known, in order of time; of the
-            successes those that the principal does not have every day.
-        discoveries: The calls that listed roles, in order of time.
-        habits: Keys of the roles that it got into meanwhile, and in the hours before, too.
+        attempts: Attempts on known roles, in order of time; successes that are habits are left out.
+        discoveries: Calls that listed roles, in order of time.
+        habits: Keys of the roles that it entered in this time, and also in the hours before.
         is_minimum: True if there were too many calls to look at all of them.
-        is_fan_out: True if the roles are few in each of many accounts, as an organisation's tools
-            try them.
+        is_fan_out: True if a few roles were tried in each of many accounts, which tools of an
+            organisation do.
     """
 
     attempts: tuple[RoleCall, ...]
@@ -44,12 +43,12 @@ class RoleFacts:
 
     @cached_property
     def tried(self) -> tuple[str, ...]:
-        """The keys of the roles that were tried, in the order of their first attempt."""
+        """Keys of the roles that were tried, in the order of their first attempt."""
         return tuple(dict.fromkeys(call.role for call in self.attempts))
 
     @cached_property
     def entered(self) -> tuple[RoleCall, ...]:
-        """The first success on each role that was assumed or whose trust policy was changed."""
+        """First success on each role that was assumed or whose trust policy was changed."""
         first: dict[str, RoleCall] = {}
         for call in self.attempts:
             if call.outcome == SUCCESS:
@@ -58,7 +57,7 @@ class RoleFacts:
 
     @cached_property
     def assumed(self) -> frozenset[str]:
-        """The keys of the roles that it got a session of."""
+        """Keys of the roles that it assumed."""
         return frozenset(
             call.role
             for call in self.attempts
@@ -67,18 +66,18 @@ class RoleFacts:
 
     @cached_property
     def changed(self) -> tuple[str, ...]:
-        """The keys of the roles whose trust policy it changed, in order of time."""
+        """Keys of the roles whose trust policy it changed, in order of time."""
         calls = (call for call in self.attempts if call.api == UPDATE_TRUST_POLICY)
         return tuple(dict.fromkeys(call.role for call in calls if call.outcome == SUCCESS))
 
     @cached_property
     def denied_apis(self) -> tuple[str, ...]:
-        """The calls that failed, the most frequent first."""
+        """APIs of the failed attempts, most frequent first."""
         return most_frequent(call.api for call in self.attempts if call.outcome in FAILED)
 
     @cached_property
     def open(self) -> tuple[RoleCall, ...]:
-        """The first call on each role that a proper request would open, and none has yet."""
+        """First OPEN call on each role that was not entered: a valid request would succeed."""
         first: dict[str, RoleCall] = {}
         for call in self.attempts:
             if call.outcome == OPEN:
@@ -88,35 +87,35 @@ class RoleFacts:
 
     @cached_property
     def policies(self) -> tuple[str, ...]:
-        """ARNs of the policies that denied calls, the most frequent first."""
+        """ARNs of the policies that denied attempts, most frequent first."""
         return most_frequent(call.policy for call in self.attempts)
 
     @cached_property
     def source_identities(self) -> tuple[str, ...]:
-        """Source identities of the sessions that failed, the one with the most roles first."""
+        """Source identities of failed attempts, those with the most roles first."""
         pairs = {(c.source_identity, c.role) for c in self.attempts if c.outcome != SUCCESS}
         return most_frequent(identity for identity, _ in pairs)
 
     @cached_property
     def issued_keys(self) -> tuple[str, ...]:
-        """Access keys of the sessions that were issued, in order of time."""
+        """Access keys of the issued sessions, in order of time."""
         return tuple(dict.fromkeys(call.issued_key for call in self.attempts if call.issued_key))
 
     @property
     def first(self) -> float:
-        """When the first attempt was made, in seconds since 1970."""
+        """Time of the first attempt, in seconds since 1970."""
         return self.attempts[0].time
 
     @property
     def last(self) -> float:
-        """When the last attempt was made, in seconds since 1970."""
+        """Time of the last attempt, in seconds since 1970."""
         return self.attempts[-1].time
 
     @property
     def listed(self) -> float | None:
-        """Seconds from the last listing before the first attempt until it.
+        """Seconds between the last listing of roles and the first attempt after it.
 
-        Negative if there is only a later one; None if there is none at all.
+        Negative if roles were listed only later; None if they were not listed.
         """
         times = [call.time for call in self.discoveries]
         listings = [
@@ -128,22 +127,22 @@ class RoleFacts:
 
     @property
     def calls(self) -> list[RoleCall]:
-        """All of them in order of time."""
+        """All attempts and discoveries in order of time."""
         return sorted([*self.attempts, *self.discoveries])
 
 
 def role_facts(log: RoleLog, principal: str, first: float, last: float) -> RoleFacts | None:
-    """Return what belongs to the alerts of a principal; None if it tried no role.
+    """Return the calls that belong to the alerts of a principal; None if it tried no role.
 
-    A burst of failed attempts belongs to them as a whole, however early it began: an alert starts
-    when a threshold is crossed. It ends where a whole window passes without an attempt. Whether the
-    principal got in is asked of the whole log.
+    A whole burst of failed attempts belongs to the alerts, although an alert starts only when the
+    threshold is crossed. The burst ends when a whole window passes without a failed attempt.
+    Successes on roles that had failed are looked up until the end of the log.
 
     Args:
-        log: The calls about roles that were read.
-        principal: Who the alerts are about.
-        first: When the first event of the alerts happened, in seconds since 1970.
-        last: When the last one happened.
+        log: All calls about roles that were read.
+        principal: Principal of the alerts.
+        first: Time of the first event of the alerts, in seconds since 1970.
+        last: Time of the last event of the alerts.
     """
     settings = log.settings
     reach = max(MIN_REACH, 2 * settings.window + settings.success_seconds)
@@ -175,7 +174,7 @@ def role_facts(log: RoleLog, principal: str, first: float, last: float) -> RoleF
 def _burst(
     times: Sequence[float], first: float, last: float, settings: RoleSettings
 ) -> tuple[float, float]:
-    """Return the first and last time of the failed attempts that belong to alerts."""
+    """Return the first and last time of a burst that belongs to alerts."""
     begin, end = first, last
     for time in reversed(times):
         if begin - settings.window <= time < begin:
@@ -187,7 +186,7 @@ def _burst(
 
 
 def _success_from(begin: float, discoveries: Iterable[RoleCall], settings: RoleSettings) -> float:
-    """Return from when on a success belongs to a burst that begins at a time."""
+    """Return the earliest time at which a success belongs to a burst that begins at `begin`."""
     listed = [call.time for call in discoveries if call.time <= begin]
     near = [time for time in listed if time >= begin - settings.success_seconds]
     return min([begin - settings.lead_seconds, *near])
@@ -207,18 +206,18 @@ def _counted(
 
 
 def _is_fan_out(roles: Collection[str], settings: RoleSettings) -> bool:
-    """Return whether as many roles as make a burst are fewer in each of their accounts."""
+    """Return whether roles reach the threshold together, but not in any single account."""
     by_account = Counter(role.partition(":")[0] for role in roles)
     return len(roles) >= settings.threshold > max(by_account.values())
 
 
 def _habit(call: RoleCall) -> str:
-    """Return what a principal does every day: assume this role, or change trust policies."""
+    """Return what makes a success a habit: the role, or the API for changes of trust policies."""
     return call.api if call.api == UPDATE_TRUST_POLICY else call.role
 
 
 def refused(facts: RoleFacts) -> int:
-    """Return the number of roles that refused and were not entered."""
+    """Return the number of roles that refused every attempt."""
     others = {call.role for call in (*facts.entered, *facts.open)}
     found = {call.role for call in facts.attempts if call.outcome == FAILURE}
     return len(found - others)

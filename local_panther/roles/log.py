@@ -1,4 +1,4 @@
-"""All calls about roles that were read, by principal."""
+"""A log of all calls about roles that were read, by principal."""
 
 import math
 import sqlite3
@@ -11,50 +11,50 @@ from local_panther.roles.principals import role_of_session
 from local_panther.roles.settings import RoleSettings, shipped_settings
 from local_panther.text import without_halves
 
-# Of one principal, successes and other calls by themselves: of more the latest are returned. So no
-# flood of failures hides a success.
+# Limit of the calls that are returned for a principal; the latest are kept. Successes and other
+# calls are counted separately, so that no flood of failures hides a success.
 MAX_CALLS = 20_000
-BATCH_CALLS = 1000  # that wait to be stored together
+BATCH_CALLS = 1000  # calls that are stored together
 CACHE_KIB = 4 * 1024
 FIELDS = ", ".join(RoleCall._fields)
 PLACES = ", ".join("?" * len(RoleCall._fields))
 
 
 def may_lack_calls(calls: Sequence[RoleCall]) -> bool:
-    """Return whether a log that returned these calls may have left out others."""
+    """Return whether these calls reach the limit, so that others may have been left out."""
     return max(Counter(call.outcome == SUCCESS for call in calls).values(), default=0) >= MAX_CALLS
 
 
 class RoleLog:
-    """The calls about roles of every principal.
+    """A log of the calls about roles of all principals.
 
-    A flood has a million principals and more calls than memory holds, and only those of an alert
-    are ever asked for: the calls are on disk beyond a few megabytes.
+    Beyond a few megabytes the calls are on disk: a flood can have a million principals and more
+    calls than memory holds, and only the calls of alerts are ever looked up.
     """
 
     def __init__(self, settings: RoleSettings | None = None) -> None:
         """Start with no calls.
 
         Args:
-            settings: Of the repository that is replayed; as shipped if omitted.
+            settings: Settings of the replayed repository; by default the shipped ones.
         """
         self.settings = settings or shipped_settings()
         self._waiting: list[RoleCall] = []
         self._calls = _database()
         self._calls.execute(f"CREATE TABLE calls ({FIELDS})")
-        # One transaction for good: at the end of each, SQLite looks through all its changed pages.
+        # One transaction for the whole run: each commit makes SQLite go over all changed pages.
         self._calls.execute("BEGIN")
 
     def rest(self) -> None:
-        """Prepare to be copied in a forked process."""
+        """Finish pending writes, before the process is forked."""
         self.store()
         self._calls.execute("COMMIT")
         self._calls.execute("BEGIN")
 
     def move(self) -> None:
-        """Continue with a copy of the calls, as a forked process has to after `rest`.
+        """Continue with a copy of the calls; a forked process must call it, after `rest`.
 
-        The file is that of its parent, which continues with it.
+        The parent continues to use the original file.
         """
         copy = _database()
         self._calls.backup(copy)
@@ -62,11 +62,11 @@ class RoleLog:
         self._calls = copy
 
     def add(self, event: Mapping[str, Any], time: float) -> None:
-        """Take a record of any kind.
+        """Add a record, if it is a call about roles.
 
         Args:
             event: The record.
-            time: When it happened, in seconds since 1970.
+            time: Time of the event, in seconds since 1970.
         """
         call = role_call(event, time, self.settings)
         if call is not None:
@@ -79,10 +79,10 @@ class RoleLog:
             self.store()
 
     def drop_copies(self, prefix: str) -> None:
-        """Drop the calls of principals with a prefix whose event another principal's call has too.
+        """Drop calls of principals with a prefix if another principal has a call of the same event.
 
         Args:
-            prefix: How the principals begin; without `*`, `?` and `[`.
+            prefix: Prefix of the principals; without `*`, `?` and `[`.
         """
         self.store()
         drop = """
@@ -91,7 +91,7 @@ class RoleLog:
         self._calls.execute(drop, [f"{prefix}*"])
 
     def __contains__(self, principal: object) -> bool:
-        """Return whether a principal made any call about roles."""
+        """Return whether a principal or session made any call about roles."""
         if not isinstance(principal, str):
             return False
         whose = "SELECT 1 FROM calls WHERE principal = ?"
@@ -106,7 +106,7 @@ class RoleLog:
 
     @property
     def left_out(self) -> dict[str, int]:
-        """Number of calls that are not returned, by principal."""
+        """Number of calls beyond the limit, which are not returned, by principal."""
         counts = f"""
             SELECT principal, SUM(n - {MAX_CALLS}) FROM (
                 SELECT principal, COUNT(*) AS n FROM calls
@@ -118,18 +118,18 @@ class RoleLog:
         """Return the calls of a principal, or of one session of a role, in order of time.
 
         Args:
-            name: Of the principal or session.
-            first: Only calls from then on, in seconds since 1970.
-            last: Only calls until then.
+            name: Name of the principal, or ARN of the session.
+            first: Time of the first call to return, in seconds since 1970.
+            last: Time of the last call to return.
         """
         return self._found(name, first, last, ("=", "<>"))
 
     def successes(self, name: str, first: float) -> list[RoleCall]:
-        """Return the successful calls of a principal or session from a time on, the latest.
+        """Return the successful calls of a principal or session from a time on, in order of time.
 
         Args:
-            name: The principal or session.
-            first: Seconds since 1970.
+            name: Name of the principal, or ARN of the session.
+            first: Time of the first call to return, in seconds since 1970.
         """
         return self._found(name, first, math.inf, ("=",))
 
@@ -143,7 +143,13 @@ class RoleLog:
         return sorted(map(RoleCall._make, found))
 
     def _latest(self, outcomes: Sequence[str], whose: str, *values: Any) -> list[Any]:
-        """Return the latest calls, those that compare so with a success each by themselves."""
+        """Return the latest calls, with a limit for each way to compare outcomes with SUCCESS.
+
+        Args:
+            outcomes: SQL operators: "=" selects successes, "<>" all other calls.
+            whose: SQL condition on the principal.
+            values: Parameters of the query.
+        """
         return self._rows(
             " UNION ALL ".join(
                 f"SELECT * FROM (SELECT {FIELDS} FROM calls WHERE {whose}"
@@ -155,10 +161,10 @@ class RoleLog:
         )
 
     def store(self) -> None:
-        """Store the calls that wait.
+        """Store the calls that were added since the last time.
 
         Raises:
-            sqlite3.Error: The disk is full; they are lost.
+            sqlite3.Error: The disk is full; these calls are lost.
         """
         calls, self._waiting = self._waiting, []
         self._calls.executemany(f"INSERT INTO calls VALUES ({PLACES})", _rows_of(calls))
@@ -170,7 +176,7 @@ class RoleLog:
 
 
 def _database() -> sqlite3.Connection:
-    # "" is a temporary file, which SQLite makes once its cache is full.
+    # "" means a temporary file, which SQLite creates once its cache is full.
     made = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     made.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     made.execute("PRAGMA journal_mode = OFF")
@@ -186,5 +192,5 @@ def _rows_of(calls: list[RoleCall]) -> Sequence[tuple[Any, ...]]:
 
 
 def _storable(value: Any) -> Any:
-    """Return text without half characters, which SQLite does not take."""
+    """Return a text without lone surrogates, which SQLite refuses; any other value unchanged."""
     return without_halves(value) if isinstance(value, str) else value

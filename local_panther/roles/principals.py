@@ -1,4 +1,4 @@
-"""Who made a call: one name for all the calls of a person or workload, and how people read it.
+"""Names of principals: one name for all calls of a person or workload, and a readable form of it.
 
 Field reference:
 https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-user-identity.html
@@ -12,17 +12,13 @@ from typing import Any
 from local_panther.roles.settings import RoleSettings
 from local_panther.text import text_of
 
-# Prefix of a person of IAM Identity Center, whatever account and permission set
-IDENTITY_CENTER = "identity-center:"
-# Prefix of a caller of OpenID Connect: the provider and the subject's name follow
-WEB_IDENTITY = "web-identity:"
-# Prefix of a person of a SAML provider: the provider and the name follow
-SAML = "saml:"
-# Prefix of a workload of IAM Roles Anywhere: what identifies its certificate follows
-ROLES_ANYWHERE = "roles-anywhere:"
-# Prefix of a principal of another account, whose name is not recorded: account and ID follow
-OTHER_ACCOUNT = "other-account:"
-# A provider of an account by its ARN, or another one by a name without colons, and a name there
+# Prefixes of principals without an ARN of their own
+IDENTITY_CENTER = "identity-center:"  # then the person's name
+WEB_IDENTITY = "web-identity:"  # then the OpenID Connect provider and the subject's name
+SAML = "saml:"  # then the provider and the person's name
+ROLES_ANYWHERE = "roles-anywhere:"  # then the name of the certificate
+OTHER_ACCOUNT = "other-account:"  # then the account and the principal's ID
+# An account's provider by its ARN, or a public one by a name without colons; then a name
 PROVIDED = re.compile(
     r"(?:arn:[a-z0-9-]+:iam::(?P<account>[0-9]{12}):(?:oidc|saml)-provider/)?"
     r"(?P<provider>[^:]*):(?P<name>.*)",
@@ -30,7 +26,7 @@ PROVIDED = re.compile(
 )
 
 ASSUMED_ROLE_ARN = re.compile(r"(arn:[a-z0-9-]+):sts::([0-9]{12}):assumed-role/([^/\s]+)/(\S+)")
-# Only IAM Identity Center can create roles here, and it sets the session name to the person.
+# Only IAM Identity Center can create roles with this path; its session names are names of persons.
 IDENTITY_CENTER_ROLE = re.compile(
     r"arn:[a-z0-9-]+:iam::[0-9]{12}:role/aws-reserved/sso\.amazonaws\.com/\S+"
 )
@@ -57,21 +53,22 @@ WITHOUT_ARN = ("invokedBy", "userName", "principalId", "accountId")
 
 
 def principal_of(identity: Any, settings: RoleSettings) -> str:
-    """Return who made a call, as one name for all the calls of one person or workload.
+    """Return the principal that made a call, as one name for all calls of a person or workload.
 
-    That is the ARN, with two exceptions: for the session of a role it is the role's ARN, since the
-    caller picks the session name, unless the settings say otherwise; and for a person of IAM
-    Identity Center "identity-center:" and the session name, the same in every account and
-    permission set. A caller of OpenID Connect is "web-identity:", its provider and its name.
-    Another caller without an ARN has the first name it comes with, such as that of the
-    service.
+    - A session of a role: the role's ARN, since the caller picks the session name; the session's
+      ARN if the settings say that each session is a person.
+    - A person of IAM Identity Center: "identity-center:" and the session name, which is the same in
+      every account and permission set.
+    - A caller of OpenID Connect: "web-identity:", the provider and the name.
+    - Any other caller: its ARN, or without one the first other name in the record, such as that of
+      a service.
 
     Args:
         identity: The `userIdentity` of a record, of any shape.
-        settings: Which roles have a person in each session, and whether sessions are joined.
+        settings: Settings that say which sessions are one principal.
 
     Returns:
-        The name; "" if the record does not say.
+        The name; "" if the record has none.
     """
     if not isinstance(identity, Mapping):
         return ""
@@ -94,13 +91,13 @@ def principal_of(identity: Any, settings: RoleSettings) -> str:
 
 
 def is_web_identity(identity: Mapping[str, Any]) -> bool:
-    """Return whether a caller of OpenID Connect is named, by its provider and its name there."""
+    """Return whether a caller of OpenID Connect has both a provider and a name."""
     names = (text_of(identity.get(key)) for key in ("identityProvider", "userName"))
     return identity.get("type") == "WebIdentityUser" and all(names)
 
 
 def role_of_session(arn: str) -> str:
-    """Return the ARN of the role behind an assumed-role ARN; any other name as it is."""
+    """Return the ARN of the role of an assumed-role ARN; any other name unchanged."""
     session = ASSUMED_ROLE_ARN.fullmatch(arn)
     return f"{session[1]}:iam::{session[2]}:role/{session[3]}" if session else arn
 
@@ -112,7 +109,7 @@ def session_of(arn: str) -> str:
 
 
 def described(principal: str) -> str:
-    """Return a principal as people read it: "mallory (IAM user, 123456789012)"."""
+    """Return a principal in its readable form, such as "mallory (IAM user, 123456789012)"."""
     if principal.startswith(IDENTITY_CENTER):
         return f"{principal.removeprefix(IDENTITY_CENTER)} (Identity Center)"
     if principal.startswith(ROLES_ANYWHERE):
@@ -135,7 +132,7 @@ def described(principal: str) -> str:
 
 
 def names_apart(principals: Iterable[str]) -> dict[str, str]:
-    """Return each principal as people read it; whole where two of them would read the same."""
+    """Return each principal's readable form, or its full name if several have the same form."""
     names = {principal: described(principal) for principal in principals}
     counts = Counter(names.values())
     return {who: name if counts[name] == 1 else who for who, name in names.items()}

@@ -1,7 +1,7 @@
-"""What a repository's own settings say about role calls: who is one principal, what is a burst.
+"""A repository's own settings for role calls, which define principals and bursts.
 
-They are in the Python file that the detection of failed role attempts reads. A repository without
-that file is read as the detection is shipped.
+They are in the Python file that the detection of failed role attempts imports. A repository without
+that file gets the settings that are shipped.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,18 +20,18 @@ MODULE = "aws_role_escalation_config"
 
 @dataclass(frozen=True)
 class RoleSettings:
-    """The settings that decide who is one principal and what is a burst.
+    """The settings that define principals and bursts.
 
     Attributes:
         threshold: Distinct roles that make a burst.
-        window_minutes: Minutes of event time in which they have to be tried, both ends inclusive.
+        window_minutes: Minutes of event time in which they must be tried, both ends inclusive.
         expected_principals: Names or patterns of principals that raise no alert.
-        person_role_prefixes: Beginnings of the names of roles whose every session is a person.
+        person_role_prefixes: Prefixes of the names of roles in which each session is a person.
         collapse_sessions: Whether all sessions of a role are one principal.
-        lead_minutes: Minutes before a burst from which on a success counts without discovery.
-        success_minutes: Minutes after a burst until which any success counts, and before it from
-            which on one counts after discovery.
-        history_hours: Hours before a burst; what a principal also entered then does not count.
+        lead_minutes: Minutes before a burst in which a success counts without discovery.
+        success_minutes: Minutes after a burst in which any success counts, and minutes before it in
+            which a success counts if discovery came first.
+        history_hours: Hours before a burst; successes on roles entered in them do not count.
     """
 
     threshold: int
@@ -45,34 +45,34 @@ class RoleSettings:
 
     @property
     def window(self) -> int:
-        """The window in seconds."""
+        """`window_minutes` in seconds."""
         return self.window_minutes * 60
 
     @property
     def lead_seconds(self) -> int:
-        """The lead in seconds."""
+        """`lead_minutes` in seconds."""
         return self.lead_minutes * 60
 
     @property
     def success_seconds(self) -> int:
-        """The time in which successes count, in seconds."""
+        """`success_minutes` in seconds."""
         return self.success_minutes * 60
 
     @property
     def history_seconds(self) -> int:
-        """The history in seconds."""
+        """`history_hours` in seconds."""
         return self.history_hours * 3600
 
     def is_expected(self, principal: str) -> bool:
-        """Return whether a principal is one that raises no alert."""
+        """Return whether a principal is expected, and so raises no alert."""
         return any(fnmatchcase(principal, pattern) for pattern in self.expected_principals)
 
 
 def read_settings(folder: Path) -> RoleSettings:
-    """Return the settings of a content repository; what it does not set is as shipped.
+    """Return the settings of a content repository; the shipped ones for those that it lacks.
 
     Args:
-        folder: The root of the repository. Its settings file is run.
+        folder: Root of the repository. Its settings file is run.
 
     Raises:
         ContentError: The file does not run, or a setting has the wrong type.
@@ -85,7 +85,7 @@ def read_settings(folder: Path) -> RoleSettings:
 
 @cache
 def shipped_settings() -> RoleSettings:
-    """Return the settings as the detection is shipped."""
+    """Return the settings that are shipped with the detection."""
 
     def missing(name: str) -> Any:
         raise LookupError(f"{MODULE}.py as shipped has no {name.upper()}")

@@ -1,6 +1,6 @@
-"""What each principal did with roles: the answer when nothing alerted, and before tuning.
+"""Summaries of what each principal did with roles, for when nothing alerted and before tuning.
 
-A summary counts every way into a role (`entries`); a burst is of those that the detections look at.
+A summary counts every way into a role (`entries`); a burst counts only calls that detections read.
 """
 
 import heapq
@@ -29,24 +29,29 @@ from local_panther.text import text_of
 
 @dataclass
 class PrincipalSummary:
-    """The calls about roles of one principal.
+    """A summary of one principal's calls about roles.
 
     Attributes:
-        principal: From `principal_of`.
-        first: When its first call was made, and `last` the last one, in seconds since 1970.
-        failures: Failed attempts by API, and `successes` the successful ones.
-        sessions: Calls by API that gave it credentials with its own rights, and no role.
-        discoveries: Calls that list roles.
-        faults: Calls on roles by error code, whose errors are not known to be about access.
-        tried: The keys of the roles that it tried; of an account's root "<account ID>:root", of
-            a permission set "<account ID>:permission-set/<name>".
-        failed: Those that it failed on.
-        entered: Those that it got into or whose trust policy it changed.
+        principal: Name of the principal, from `principal_of`.
+        first: Time of the first call, in seconds since 1970.
+        last: Time of the last call.
+        failures: Number of failed attempts by API.
+        successes: Number of successful attempts by API.
+        sessions: Number of calls by API that issued credentials with its own rights, and no role.
+        discoveries: Number of calls that list roles.
+        faults: Number of calls by error code, for errors that are not known to be about access.
+        tried: Keys of the roles that it tried; the key of an account's root is "<account ID>:root",
+            that of a permission set "<account ID>:permission-set/<name>".
+        failed: Keys of the roles that it failed on.
+        entered: Keys of the roles that it assumed or whose trust policy it changed.
         in_window: The most distinct roles that it failed on, by one API in one window.
-        is_burst: Whether these are as many as the threshold.
+        is_burst: Whether `in_window` reaches the threshold.
         is_expected: Whether the settings say that it raises no alert.
-        addresses: Number of calls by address; `agents`, `keys` and `regions` are the same.
-        left_out: Calls beyond those that were kept, which are not counted here.
+        addresses: Number of calls by source address.
+        agents: Number of calls by user agent.
+        keys: Number of calls by the caller's access key.
+        regions: Number of calls by region.
+        left_out: Number of calls beyond the log's limit, which are not counted here.
     """
 
     principal: str
@@ -100,12 +105,12 @@ class PrincipalSummary:
 
 @dataclass
 class Summary:
-    """What everybody did with roles.
+    """Summaries of all principals.
 
     Attributes:
-        principals: First those that failed on most roles, then those that tried most.
-        passed_over: Number of calls on roles that are not counted, by who made them.
-        tally: What was read.
+        principals: Summaries, by most failed roles, then by most tried roles.
+        passed_over: Number of calls on roles that are not counted, by kind of caller.
+        tally: Counts of the files and records that were read.
     """
 
     principals: list[PrincipalSummary]
@@ -114,17 +119,17 @@ class Summary:
 
 
 def summaries(log: RoleLog) -> list[PrincipalSummary]:
-    """Return a summary of each principal: first what failed on most roles, then what tried most."""
+    """Return a summary of each principal, by most failed roles, then by most tried roles."""
     return sorted(_each(log), key=_rank)
 
 
 def nearest(log: RoleLog, count: int) -> list[PrincipalSummary]:
-    """Return at most `count` principals that failed on any role, the nearest to a burst first."""
+    """Return at most `count` principals that failed on any role, nearest to a burst first."""
     return heapq.nsmallest(count, (s for s in _each(log) if s.failed), key=_distance)
 
 
 def _each(log: RoleLog) -> Iterator[PrincipalSummary]:
-    """Yield a summary of each principal: a flood has more of them than memory holds."""
+    """Yield a summary of each principal, one by one: a flood has more than memory holds."""
     left_out = log.left_out
     for principal in log:
         calls = log.of(principal)
@@ -148,14 +153,14 @@ def _distance(summary: PrincipalSummary) -> tuple[bool, int, tuple[int, int, str
 
 
 def summarised(trail: Trail, settings: RoleSettings) -> Summary:
-    """Read CloudTrail and summarise it.
+    """Read CloudTrail and summarise the calls about roles.
 
     Args:
-        trail: The records.
-        settings: Of the repository whose detection is asked about.
+        trail: Records to read.
+        settings: Settings of the repository.
 
     Raises:
-        UnusableCluster: There is no such cluster, or it has no worker that can be used.
+        UnusableCluster: The cluster does not exist, or has no worker that can be used.
     """
     entries, tally = Entries(settings), Tally()
     with trail.opened(tally) as opened:
@@ -165,10 +170,10 @@ def summarised(trail: Trail, settings: RoleSettings) -> Summary:
 
 
 class Entries:
-    """The calls about roles of every principal, whichever way in they are.
+    """A collection of the calls about roles of all principals, by every way into a role.
 
-    A call from another account is recorded in both. The record in the account of the role does not
-    name the caller, and counts only where the other one was not read.
+    A call from another account is recorded in both accounts. The record in the account of the role
+    does not name the caller, and counts only if the record in the caller's account was not read.
     """
 
     def __init__(self, settings: RoleSettings) -> None:
@@ -176,22 +181,22 @@ class Entries:
         self._log = RoleLog(settings)
 
     def add(self, event: Mapping[str, Any], time: float) -> None:
-        """Add a record of any kind.
+        """Add a record, if it is a call about roles.
 
         Args:
             event: The record.
-            time: When it happened, in seconds since 1970.
+            time: Time of the event, in seconds since 1970.
         """
         call = entry_call(event, time, self._log.settings)
         if call is None:
             if who := passed_over(event):
                 self.passed_over[who] += 1
             return
-        # One ID for both records of a call from another account
+        # A call from another account has one shared ID in both accounts.
         shared = text_of(event.get("sharedEventID"))
         self._log.add_call(call._replace(event_id=shared or call.event_id))
 
     def log(self) -> RoleLog:
-        """Return the calls; to be asked for when all were added."""
+        """Return the log of the calls; to be called after all records are added."""
         self._log.drop_copies(OTHER_ACCOUNT)
         return self._log

@@ -1,4 +1,4 @@
-"""What happened to roles, in words.
+"""The verdict on what happened to roles, in words.
 
 ENTERED 1 of 300 roles: mallory (IAM user, 123456789012) from 198.51.100.23 by aws-cli, over 25 min;
 listed roles 2 min 30 s before; first success NetworkOperatorRole10 10:31:30Z
@@ -13,7 +13,7 @@ from local_panther.times import clock, event_time, span
 
 
 def answer(facts: RoleFacts) -> str:
-    """Return what was tried and how it ended: "ENTERED 1 of 12 roles"."""
+    """Return what was tried and the outcome, such as "ENTERED 1 of 12 roles"."""
     opens = facts.open
     if len(facts.tried) == 1 and not opens:
         return f"{_ended(facts)} role {name_of(facts.tried[0])}"
@@ -36,7 +36,7 @@ def answer(facts: RoleFacts) -> str:
 
 
 def _ended(facts: RoleFacts) -> str:
-    """Return how the attempts on the only role ended."""
+    """Return the outcome of the attempts on the only role that was tried."""
     if facts.assumed:
         return "ENTERED"
     return "CHANGED the trust policy of" if facts.changed else f"{_denied(facts)} on"
@@ -57,11 +57,11 @@ def _count(number: int, what: str) -> str:
 
 
 def sentence(facts: RoleFacts, who: str) -> str:
-    """Return the sentence to read first.
+    """Return the verdict as one sentence, which an analyst reads first.
 
     Args:
-        facts: What a principal did with roles.
-        who: The principal, from where and with what, in words.
+        facts: Facts about a principal and roles.
+        who: The principal with its address and client, in words.
     """
     length = facts.last - facts.first
     times = f"over {span(length)}" if length else event_time(facts.first)
@@ -70,13 +70,14 @@ def sentence(facts: RoleFacts, who: str) -> str:
     parts = [f"{leaked}{answer(facts)}: {who}, {times}"]
     listed = facts.listed
     if listed is not None:
-        when = f"{span(listed)} before" if listed >= 0 else f"{span(-listed)} after it began"
-        parts.append(f"listed roles {when}")
+        when = "before" if listed >= 0 else "after the first attempt"
+        parts.append(f"listed roles {span(abs(listed))} {when}")
     if facts.entered:
         parts += _successes(facts.entered, facts)
     if facts.habits:
         count = len(facts.habits)
-        parts.append(f"{count:,} more role{'s' * (count > 1)} that it also entered the day before")
+        roles = f"{count:,} more role{'s' * (count > 1)}"
+        parts.append(f"also entered {roles}, as on the day before")
     if len(facts.source_identities) > 1:
         count = len(facts.source_identities)
         parts.append(f"{count:,} source identities: {first_of(facts.source_identities)}")
@@ -90,9 +91,9 @@ def _open(calls: Sequence[RoleCall]) -> list[str]:
     sessions = len(calls) - len(policies)
     parts = []
     if sessions:
-        parts.append(f"{sessions:,} would open with a shorter session")
+        parts.append(f"{sessions:,} can be assumed with a shorter session")
     if policies:
-        parts.append(f"the trust policy of {len(policies):,} may be changed")
+        parts.append(f"the trust policy of {len(policies):,} can be changed")
     return parts
 
 
@@ -104,7 +105,7 @@ def _successes(entered: Sequence[RoleCall], facts: RoleFacts) -> list[str]:
         time = clock(first.time, "%H:%M:%SZ") if is_same_day else event_time(first.time)
         what = "first success" if facts.assumed else "first change"
         parts.append(f"{what} {name_of(first.role)} {time}")
-    # The answer and the first change tell of one that is all alone.
+    # A single change is already in the answer and the first change.
     if facts.changed and (facts.assumed or len(facts.changed) > 1):
         parts.append(f"changed the trust policy of {first_of([name_of(r) for r in facts.changed])}")
     return parts

@@ -127,8 +127,8 @@ def test_a_changed_trust_policy_is_put_back_before_sessions_end():
     actions = containment("arn:aws:iam::123456789012:root", [], roles)
     texts = [action.text.partition(" in ")[0] for action in actions[1:]]
     assert texts == [
-        "Put the trust policies back that it changed",
-        "End the sessions of the roles that it entered",
+        "Restore the trust policies it changed",
+        "End the sessions of the roles it entered",
     ]
     assert shlex.split(actions[1].commands[0])[-1] == "--role-name=B"
 

@@ -223,7 +223,7 @@ class TestRoleFacts:
         incident = self.facts(self.failed("A"), *routine, self.assumed("New", 70))
         assert [found.role for found in incident.roles.entered] == ["123456789012:role/New"]
         assert incident.roles.habits == ("123456789012:role/Daily",)
-        assert incident.sentence.endswith("1 more role that it also entered the day before")
+        assert incident.sentence.endswith("also entered 1 more role, as on the day before")
 
     @pytest.mark.parametrize(("offset", "tried"), [(-PAUSE, 2), (-PAUSE - 1, 1), (PAUSE, 2)])
     def test_a_burst_belongs_to_its_alert_as_a_whole(self, offset, tried):

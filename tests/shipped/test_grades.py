@@ -286,12 +286,13 @@ def test_a_stream_is_graded_by_what_happened(tmp_path, name):
                     TOO_LONG,
                 )[-4:],
             ],
-            f"DENIED AssumeRole on {T - 2} of {T + 2} roles, 4 would open with a shorter session: ",
+            f"DENIED AssumeRole on {T - 2} of {T + 2} roles, "
+            "4 can be assumed with a shorter session: ",
         ),
         (
             failed("MalformedPolicyDocument", api="UpdateAssumeRolePolicy"),
             f"DENIED UpdateAssumeRolePolicy on 0 of {T + 2} roles, "
-            f"the trust policy of {T + 2} may be changed: alice",
+            f"the trust policy of {T + 2} can be changed: alice",
         ),
         (
             quarantined(),
@@ -312,7 +313,7 @@ def test_the_first_sentence_states_only_facts(tmp_path, records, sentence):
     found = [incident.sentence for incident in outcome.incidents]
     assert not sentence or [s for s in found if s.startswith(sentence)], found
     if "NodeRole" in sentence:
-        assert "5 more roles that it also entered the day before" in found[0]
+        assert "also entered 5 more roles, as on the day before" in found[0]
     if not sentence:
         assert found == []
 
