@@ -1,1 +1,1 @@
-"""The detections that come with local-panther: where they are, and writing them elsewhere."""
+"""The detections that come with local-panther, and how they are written into a repository."""

@@ -1,4 +1,4 @@
-"""A change of one file."""
+"""Changes of files."""
 
 import difflib
 from collections.abc import Iterator
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one file.
+    """A change of one file.
 
     Attributes:
-        path: Where, from the root of the repository.
-        old: The present content; None if there is no such file.
-        new: The new content; None if the file is removed.
+        path: Path from the root of the repository.
+        old: Present content; None if the file does not exist.
+        new: New content; None if the file is removed.
     """
 
     path: str
     old: bytes | None
     new: bytes | None
 
-    def diff(self, before: str = "there", after: str = "local-panther") -> Iterator[str]:
+    def diff(self, before: str = "yours", after: str = "local-panther") -> Iterator[str]:
         """Yield the lines of a unified diff from the present content to the new one.
 
         Args:
-            before: What the present content is called.
-            after: What the new one is called.
+            before: Label of the present content.
+            after: Label of the new content.
         """
         old, new = ((b or b"").decode(errors="replace").splitlines() for b in (self.old, self.new))
         names = (f"{self.path} ({before})", f"{self.path} ({after})")

@@ -5,9 +5,9 @@ from local_panther.content.shipped import shipped_content
 
 
 def bundled_files() -> dict[str, bytes]:
-    """Return all files of the detections by their path in a content repository.
+    """Return all files of the detections by their paths in a content repository.
 
     Raises:
-        OSError: One of them cannot be read.
+        OSError: A file cannot be read.
     """
     return content_in(shipped_content())

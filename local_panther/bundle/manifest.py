@@ -1,7 +1,7 @@
-"""What `init` leaves in a repository: its version, and each file as it was shipped.
+"""The manifest that `init` leaves in a repository: its version, and each file as it was shipped.
 
-The files are needed whole, and not only their hashes: what a user and a newer version both changed
-is merged, for which the text that both began with has to be known.
+It has whole files and not only hashes, since a merge of the user's and a newer version's changes
+needs the text that both started from.
 """
 
 import base64
@@ -27,9 +27,9 @@ class Manifest:
     """The files of one version.
 
     Attributes:
-        version: The version of local-panther.
-        files: Each file as it was shipped, by its path in a content repository.
-        yours: Paths of files that the repository has of its own and that were skipped.
+        version: Version of local-panther.
+        files: Files as they were shipped, by their paths in a content repository.
+        yours: Paths at which the repository has files of its own, which were skipped.
     """
 
     version: str
@@ -37,7 +37,7 @@ class Manifest:
     yours: frozenset[str] = field(default_factory=frozenset)
 
     def to_bytes(self) -> bytes:
-        """Return the text of the manifest's file."""
+        """Return the content of the manifest's file."""
         files = {
             path: {
                 "sha256": hashlib.sha256(data).hexdigest(),
@@ -56,8 +56,8 @@ def read_manifest(folder: Path) -> Manifest | None:
     """Return the manifest of a repository; None if `init` never wrote there.
 
     Raises:
-        ContentError: It is damaged.
-        OSError: It cannot be read.
+        ContentError: The manifest is damaged.
+        OSError: The manifest cannot be read.
     """
     path = folder / NAME
     return _parsed(path) if path.is_file() else None
@@ -77,10 +77,10 @@ def manifest_of(folder: Path) -> Manifest:
 
 
 def content_in(folder: Path) -> dict[str, bytes]:
-    """Return all files of content in a folder by their path.
+    """Return all files of content in a folder by their paths.
 
     Raises:
-        OSError: One of them cannot be read.
+        OSError: A file cannot be read.
     """
     places = sorted(set(FOLDERS.values()))
     paths = (path for name in places for path in sorted((folder / name).rglob("*")))
@@ -92,9 +92,9 @@ def content_in(folder: Path) -> dict[str, bytes]:
 
 
 def version_without_manifest(folder: Path) -> Manifest | None:
-    """Return the version that a repository without a manifest has; None if it seems to have none.
+    """Return the manifest of version 0.1.0, which left none, if a repository seems to have it.
 
-    Content of others shares a few paths with these detections, and a copy of them most.
+    A copy of the detections has most of their paths; other content shares a few of them at most.
     """
     manifest = _parsed(WITHOUT_MANIFEST)
     there = sum((folder / path).is_file() for path in manifest.files)
@@ -107,12 +107,12 @@ def _parsed(path: Path) -> Manifest:
         files = {name: _shipped(entry) for name, entry in whole["files"].items()}
         return Manifest(str(whole["version"]), files, frozenset(whole.get("yours", ())))
     except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
-        what = "is damaged, so it cannot be told what you changed; restore it from git"
+        what = "is damaged, so your changes cannot be recognised; restore it from git"
         raise ContentError([Problem(str(path), f"{what} ({error!r})")]) from error
 
 
 def _shipped(entry: Any) -> bytes:
     data = zlib.decompress(base64.b64decode(entry["shipped"], validate=True))
     if hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise ValueError("a file does not have its hash")
+        raise ValueError("a file does not match its hash")
     return data

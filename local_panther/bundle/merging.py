@@ -1,4 +1,4 @@
-"""Merges what a user and a new version both changed in a file."""
+"""Merges a user's and a new version's changes of a file."""
 
 import subprocess
 import tempfile
@@ -15,10 +15,10 @@ class Merged:
     """The result of a merge.
 
     Attributes:
-        text: The merged text, in which conflicts are marked as git does it.
+        text: Merged text, with git's conflict markers.
         has_edits: True if the user changed more than settings.
-        conflicts: How many places both changed differently.
-        notes: What the user has to know of it.
+        conflicts: Number of conflicts.
+        notes: Notes for the user.
     """
 
     text: bytes
@@ -31,11 +31,11 @@ def merged(path: str, mine: bytes, base: bytes, new: bytes, names: tuple[str, st
     """Merge three texts of a file.
 
     Args:
-        path: The path of the file.
-        mine: The text of the user.
-        base: The text that both began with.
-        new: The text of the new version.
-        names: The versions of `base` and `new`.
+        path: Path of the file.
+        mine: Text of the user.
+        base: Text that both started from.
+        new: Text of the new version.
+        names: Versions of `base` and `new`.
     """
     try:
         texts = [data.decode() for data in (mine, base, new)]
@@ -57,7 +57,7 @@ def merged(path: str, mine: bytes, base: bytes, new: bytes, names: tuple[str, st
 
 
 def _merge(mine: str, base: str, new: str, names: tuple[str, str]) -> tuple[str, int, list[str]]:
-    """Return the merged text, the number of conflicts and what to say of them."""
+    """Return the merged text, the number of conflicts, and notes for the user."""
     if base == new or mine == new:
         return mine, 0, []
     with tempfile.TemporaryDirectory(prefix="local-panther-") as folder:
@@ -69,7 +69,7 @@ def _merge(mine: str, base: str, new: str, names: tuple[str, str]) -> tuple[str,
         try:
             done = subprocess.run(command, capture_output=True, check=False)
         except FileNotFoundError:
-            return mine, 1, ["git, which merges, is not installed"]
+            return mine, 1, ["git is not installed, which merges files"]
     if not 0 <= done.returncode <= MOST_CONFLICTS:
         return mine, 1, [f"git merge-file failed: {done.stderr.decode(errors='replace').strip()}"]
     return done.stdout.decode(), done.returncode, []

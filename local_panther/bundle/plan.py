@@ -1,8 +1,8 @@
-"""What writing the detections into a content repository would change there.
+"""Plans how to write the detections into a content repository, or to upgrade them there.
 
-A file has up to three texts: as an earlier version shipped it (the base), as the repository has it,
-and as this version ships it. If the user did not change it, it is replaced; if only the user did,
-it is kept; if both did, it is merged. Settings are carried over in any case.
+A file has up to three texts: the one that an earlier version shipped (the base), the repository's,
+and the one that this version ships. A file that the user did not change is replaced; a file that
+only the user changed is kept; a file that both changed is merged. Settings are always carried over.
 """
 
 import tempfile
@@ -25,7 +25,7 @@ ID_KEYS = ("RuleID", "PolicyID", "QueryName", "GlobalID", "DataModelID", "PackID
 
 
 class Kind(StrEnum):
-    """What becomes of a file, in the word that a user reads."""
+    """The kinds of steps, as they are printed."""
 
     NEW = "new"
     UPDATED = "updated"
@@ -44,12 +44,12 @@ BLOCKING = (Kind.CONFLICT, Kind.DIFFERS)
 
 @dataclass(frozen=True)
 class Step:
-    """What becomes of one file of the detections, and why.
+    """The step for one file of the detections.
 
     Attributes:
-        kind: What becomes of it.
-        change: Its content, before and after.
-        notes: What the user has to know.
+        kind: Kind of the step.
+        change: Change of the file's content.
+        notes: Notes for the user.
     """
 
     kind: Kind
@@ -58,17 +58,17 @@ class Step:
 
     @property
     def path(self) -> str:
-        """The path of the file in the repository."""
+        """Path of the file in the repository."""
         return self.change.path
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of a repository.
+    """The plan for a repository.
 
     Attributes:
-        steps: The files.
-        manifest: The change of the manifest.
+        steps: Steps for all files.
+        manifest: Change of the manifest.
     """
 
     steps: tuple[Step, ...]
@@ -76,18 +76,18 @@ class Plan:
 
     @property
     def changes(self) -> list[Change]:
-        """Everything that has to be written."""
+        """Changes that have to be written."""
         changes = [step.change for step in self.steps] + [self.manifest]
         return [change for change in changes if change.old != change.new]
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the user asks for.
+    """The wishes of the user.
 
     Attributes:
-        wants: Whether a path is to be looked at.
-        overwrite: True to replace what differs, settings too.
+        wants: Function that returns whether the file at a path may be written.
+        overwrite: True to replace files that differ, including their settings.
     """
 
     wants: Callable[[str], bool] = field(default=lambda path: True)
@@ -100,16 +100,16 @@ def planned(
     base: Manifest | None = None,
     wishes: Wishes | None = None,
 ) -> Plan:
-    """Compare the files of a version with what a repository has.
+    """Return the plan for writing the files of a version into a repository.
 
     Args:
-        new: The files to write.
-        folder: The root of the repository; it need not exist.
-        base: What an earlier version wrote there; None if none did.
-        wishes: What the user asks for.
+        new: Files to write.
+        folder: Root of the repository; it need not exist.
+        base: Files that an earlier version wrote there; None if none did.
+        wishes: Wishes of the user; by default none.
 
     Raises:
-        ContentError: A file cannot be written there, or an item of it exists under another name.
+        ContentError: A file cannot be written, or the repository has its item in another file.
     """
     return _Planner(new, folder, base or Manifest("", {}), wishes or Wishes()).plan()
 
@@ -118,15 +118,15 @@ class _Planner:
     def __init__(self, new: Manifest, folder: Path, base: Manifest, wishes: Wishes) -> None:
         self._new, self._folder, self._base, self._wishes = new, folder, base, wishes
         self._old_paths = _renamed(base.files, new.files)
-        self._moved: set[str] = set()  # the old places of files that get a new one
+        self._moved: set[str] = set()  # old paths of files that are moved
         self._problems: list[Problem] = []
 
     def plan(self) -> Plan:
-        there = _item_names(self._folder)
-        theirs = self._satisfied(there)
-        steps = [self._step(path, theirs, there) for path in self._new.files]
-        steps += [s for path in self._base.files if (s := self._left(path, steps)) is not None]
-        self._problems = self._problems or list(self._clashes(steps, there))
+        present = _item_names(self._folder)
+        needless = self._needless(present)
+        steps = [self._step(path, needless, present) for path in self._new.files]
+        steps += [s for path in self._base.files if (s := self._old_step(path, steps)) is not None]
+        self._problems = self._problems or list(self._clashes(steps, present))
         if self._problems:
             raise ContentError(self._problems)
         steps = _agreeing(steps, self._new.files)
@@ -135,19 +135,19 @@ class _Planner:
     def _wants(self, path: str) -> bool:
         return self._wishes.wants(path)
 
-    def _step(self, path: str, theirs: Mapping[str, str], there: Mapping[str, str]) -> Step:
-        """Return what becomes of a file of the new version."""
+    def _step(self, path: str, needless: Mapping[str, str], present: Mapping[str, str]) -> Step:
+        """Return the step for a file of the new version."""
         old_path = self._old_paths.get(path, path)
         base, new = self._base.files.get(old_path), self._new.files[path]
-        place = self._place(path, old_path, there)
+        place = self._place(path, old_path, present)
         mine = self._content(place)
-        if path in theirs and base is None and mine != new:
-            return Step(Kind.SKIPPED, Change(path, mine, mine), (theirs[path],))
+        if path in needless and base is None and mine != new:
+            return Step(Kind.SKIPPED, Change(path, mine, mine), (needless[path],))
         is_yours = mine is not None and path in self._base.yours and not self._wishes.overwrite
         if not self._wants(path) or is_yours:
             return Step(Kind.SKIPPED, Change(place, mine, mine), ("yours",) if is_yours else ())
         if mine is None and base is not None and not self._wishes.overwrite:
-            note = f"you deleted it; --overwrite --only {path} brings it back"
+            note = f"you deleted it; --overwrite --only {path} restores it"
             return Step(Kind.DELETED, Change(path, None, None), (note,))
         target = path if place == old_path else place
         if target == place or mine is None:
@@ -160,14 +160,14 @@ class _Planner:
     def _changed(
         self, path: str, old: bytes | None, mine: bytes | None, base: bytes | None, new: bytes
     ) -> Step:
-        """Return what becomes of a file that is to be written, if anything.
+        """Return the step for a file of the new version at its path.
 
         Args:
-            path: Where it is written.
-            old: What is there now.
-            mine: The text of the user; other than `old` only if the file is moved.
-            base: The text that was shipped before.
-            new: The text that is shipped now.
+            path: Path to write to.
+            old: Present content at this path.
+            mine: Text of the user; it differs from `old` only if the file is moved.
+            base: Text that was shipped before.
+            new: Text that is shipped now.
         """
         change = Change(path, old, new)
         if mine is None:
@@ -188,25 +188,25 @@ class _Planner:
             kind = Kind.MERGED if result.has_edits else Kind.UPDATED
         return Step(kind, change, result.notes)
 
-    def _place(self, path: str, old_path: str, there: Mapping[str, str]) -> str:
-        """Return where the repository has a file, also if it was moved there."""
+    def _place(self, path: str, old_path: str, present: Mapping[str, str]) -> str:
+        """Return the path at which the repository has a file, also if the user moved it."""
         for place in (path, old_path):
             if (self._folder / place).exists() or (self._folder / place).is_symlink():
                 return place
         if old_path in self._base.files:
             names = _names(self._base.files[old_path])
-            moved = {there[name] for name in names if name in there}
+            moved = {present[name] for name in names if name in present}
             if len(moved) == 1:
                 return moved.pop()
             for name, spec in self._new.files.items():  # Python moves with the YAML that names it
                 if name.endswith(".yml") and _python_of(name, spec) == path:
-                    beside = Path(self._place(name, self._old_paths.get(name, name), there))
+                    beside = Path(self._place(name, self._old_paths.get(name, name), present))
                     place = (beside.parent / Path(path).name).as_posix()
                     return place if (self._folder / place).is_file() else path
         return path
 
-    def _left(self, path: str, steps: list[Step]) -> Step | None:
-        """Return what becomes of a file that the new version does not have under its path."""
+    def _old_step(self, path: str, steps: list[Step]) -> Step | None:
+        """Return the step for a file whose path the new version does not have; None for others."""
         if path in self._new.files or any(step.path == path for step in steps):
             return None
         mine = self._content(path)
@@ -219,12 +219,14 @@ class _Planner:
         shipped = self._base.files[path]
         result = merged(path, mine, shipped, shipped, ("", ""))
         if result.has_edits and not self._wishes.overwrite:
-            note = "is no longer among the detections; you changed it, so remove it yourself"
+            note = "is no longer part of the detections; you changed it, so remove it yourself"
             return Step(Kind.KEPT, Change(path, mine, mine), (note,))
-        return Step(Kind.REMOVED, Change(path, mine, None), ("is no longer among the detections",))
+        return Step(
+            Kind.REMOVED, Change(path, mine, None), ("is no longer part of the detections",)
+        )
 
     def _content(self, path: str) -> bytes | None:
-        """Return what the repository has at a path, and note what can take no file."""
+        """Return the content at a path; record a problem if no file can be there."""
         try:
             return _content(self._folder, path)
         except OSError as error:
@@ -233,30 +235,30 @@ class _Planner:
                 self._problems.append(problem)
             return None
 
-    def _satisfied(self, there: Mapping[str, str]) -> dict[str, str]:
-        """Return the files that another data model makes needless, with a note on each.
+    def _needless(self, present: Mapping[str, str]) -> dict[str, str]:
+        """Return the files that the repository's own data model replaces, with a note on each.
 
-        An instance takes one data model for a log type, and nothing of the detections calls one.
+        An instance accepts one data model for a log type, and no detection here uses one.
         """
         needless: dict[str, str] = {}
         for path, data in self._new.files.items():
             log_types = [name for name in _names(data) if name.startswith(DATA_MODEL)]
-            found = next((there[name] for name in log_types if name in there), None)
+            found = next((present[name] for name in log_types if name in present), None)
             is_ours = found == path and path in self._base.files
             if path.endswith(".yml") and found and not is_ours:
-                note = f"{log_types[0]} is there already ({found})"
+                note = f"{log_types[0]} exists already ({found})"
                 needless |= dict.fromkeys((path, _python_of(path, data)), note)
         return needless
 
-    def _clashes(self, steps: list[Step], there: Mapping[str, str]) -> Iterator[Problem]:
-        """Yield an error for each item that the repository has in a file of another name."""
+    def _clashes(self, steps: list[Step], present: Mapping[str, str]) -> Iterator[Problem]:
+        """Yield a problem for each item that the repository has in a file of another name."""
         handled = {step.path for step in steps}
         for step in steps:
             is_written = step.kind in (Kind.NEW, Kind.UPDATED, Kind.MERGED, *BLOCKING)
             names = _names(step.change.new) if is_written and step.change.new else ()
             for name in names if step.path.endswith(".yml") else ():
-                if there.get(name, step.path) not in handled:
-                    where = str(self._folder / there[name])
+                if present.get(name, step.path) not in handled:
+                    where = str(self._folder / present[name])
                     how = f"remove it there, or keep it with --skip {step.path}"
                     yield Problem(where, f"has {name} already; {how}")
 
@@ -284,7 +286,7 @@ DATA_MODEL = "the data model of "
 
 
 def _agreeing(steps: list[Step], shipped: Mapping[str, bytes]) -> list[Step]:
-    """Return the steps with every value that repeats a setting brought to the user's setting."""
+    """Return the steps with all values that repeat a setting set to the user's setting."""
     with tempfile.TemporaryDirectory(prefix="local-panther-") as name:
         folder = Path(name)
         for step in steps:
@@ -306,7 +308,7 @@ def _agreeing(steps: list[Step], shipped: Mapping[str, bytes]) -> list[Step]:
 
 
 def _renamed(base: Mapping[str, bytes], new: Mapping[str, bytes]) -> dict[str, str]:
-    """Return the old path of each file that has another one in the new version."""
+    """Return the old path of each file that has a new path in the new version."""
     gone = {name: path for path in base if path not in new for name in _names(base[path])}
     moves = {}
     for path, data in new.items():
@@ -322,19 +324,19 @@ def _renamed(base: Mapping[str, bytes], new: Mapping[str, bytes]) -> dict[str, s
 def _content(folder: Path, path: str) -> bytes | None:
     target = folder / path
     if not target.resolve().is_relative_to(folder.resolve()):
-        raise OSError(0, f"is a link out of {folder}; replace it by a folder or file of its own")
+        raise OSError(0, f"is a link out of {folder}; replace it with a real folder or file")
     if not target.exists() and not target.is_symlink():
         parent = next(p for p in target.parents if p.exists() or p.is_symlink())
         if not parent.is_dir():
             raise OSError(0, f"{parent} is not a folder")
         return None
     if not target.is_file():
-        raise OSError(0, "is there already and is not a file")
+        raise OSError(0, "exists already and is not a file")
     return target.read_bytes()
 
 
 def _item_names(folder: Path) -> dict[str, str]:
-    """Return the file of each item of a repository, by what the item is known by."""
+    """Return the path of each item of a repository, by the item's names."""
     return {
         name: file.relative_to(folder).as_posix()
         for file in files_with(folder, ".yml", ".yaml")
@@ -352,7 +354,7 @@ def _spec(text: bytes) -> dict[str, Any]:
 
 
 def _names(text: bytes) -> list[str]:
-    """Return what an item is known by; [] if the text holds no item."""
+    """Return the names that identify an item, such as "RuleID A.B"; [] if there is no item."""
     spec = _spec(text)
     names = [f"{key} {spec[key]}" for key in ID_KEYS if isinstance(spec.get(key), str)]
     if spec.get("AnalysisType") == "datamodel" and spec.get("Enabled", True):

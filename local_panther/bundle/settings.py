@@ -1,10 +1,10 @@
-"""Settings in the files of the detections: told apart from other changes, and carried over.
+"""Finds the settings that a user changed in the detections, and carries them over to a new version.
 
-A setting is what a user is meant to change, so it never conflicts with what a new version changes:
+Users are meant to change settings, so these never conflict with changes of a new version. They are:
 
-- in Python, an upper-case name that is assigned a literal (`THRESHOLD = 5`);
+- in Python, an upper-case name with a literal value (`THRESHOLD = 5`);
 - in YAML, a key of `KEYS`, such as `Enabled` and `InlineFilters`;
-- in YAML and SQL, a value beside a comment that names a setting ("must equal", "at least").
+- in YAML and SQL, a value with a comment that names a setting ("must equal", "at least").
 """
 
 import re
@@ -25,18 +25,18 @@ KEYS = (
     "CreateAlert",
 )
 KEY = re.compile(rf"^({'|'.join(KEYS)}):", re.MULTILINE)
-BLOCK_END = re.compile(r"^(?![ \t-]|$)", re.MULTILINE)  # the next key or comment at the margin
+BLOCK_END = re.compile(r"^(?![ \t-]|$)", re.MULTILINE)  # the next line without indentation
 AT_LEAST = "at least "
 
 
 @dataclass(frozen=True)
 class Value:
-    """A setting in a text.
+    """The value of a setting in a text.
 
     Attributes:
-        start: The index of its first character.
-        end: The index after its last one.
-        text: What is written there.
+        start: Index of its first character.
+        end: Index after its last character.
+        text: Text of the value.
     """
 
     start: int
@@ -49,8 +49,8 @@ class Changed:
     """A setting that a user changed.
 
     Attributes:
-        mine: What the user wrote.
-        base: What was shipped.
+        mine: Value of the user.
+        base: Value that was shipped.
     """
 
     mine: str
@@ -61,9 +61,9 @@ def changed_settings(path: str, mine: str, base: str) -> dict[str, Changed]:
     """Return the settings that a user changed, by name.
 
     Args:
-        path: The path of the file, which tells Python from YAML.
-        mine: The text of the user.
-        base: The text that was shipped.
+        path: Path of the file, whose suffix tells Python from YAML.
+        mine: Text of the user.
+        base: Text that was shipped.
     """
     before = _values(path, base)
     return {
@@ -74,30 +74,30 @@ def changed_settings(path: str, mine: str, base: str) -> dict[str, Changed]:
 
 
 def without(path: str, mine: str, changed: Mapping[str, Changed]) -> str:
-    """Return a user's text with the settings as they were shipped."""
+    """Return a user's text with the changed settings set back to the shipped values."""
     return _replaced(path, mine, {name: change.base for name, change in changed.items()})
 
 
 def carried_over(path: str, text: str, changed: Mapping[str, Changed]) -> tuple[str, list[str]]:
-    """Return a new text with a user's settings, and what to tell the user about them.
+    """Return a new text with a user's settings, and notes for the user.
 
-    Values beside a comment follow their settings later; here only one that is "at least" as much is
-    kept, if the user's is more.
+    Values with a comment are adapted to their settings later. Only a value with "at least" is kept
+    here, if the user's is higher.
     """
     new, notes = {}, list[str]()
     kept: list[str] = []
-    there = _values(path, text)
+    present = _values(path, text)
     for name, change in changed.items():
         is_repeated = name.startswith((AT_LEAST, "must equal "))
-        if name not in there:
+        if name not in present:
             if not is_repeated:
-                notes.append(f"{name} is gone, yours was {_short(change.mine)}")
+                notes.append(f"{name} no longer exists, yours was {_short(change.mine)}")
         elif not is_repeated:
             new[name] = change.mine
             kept.append(name)
-            if there[name].text not in (change.base, change.mine):
-                notes.append(f"the new {name} would be {_short(there[name].text)}")
-        elif name.startswith(AT_LEAST) and _number(change.mine) > _number(there[name].text):
+            if present[name].text not in (change.base, change.mine):
+                notes.append(f"the new default of {name} is {_short(present[name].text)}")
+        elif name.startswith(AT_LEAST) and _number(change.mine) > _number(present[name].text):
             new[name] = change.mine
     if kept:
         notes.insert(0, f"with your {', '.join(kept)}")

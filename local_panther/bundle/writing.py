@@ -1,9 +1,9 @@
 """Writes files into a folder: all of them or none, also if the process is killed.
 
-All of it is first written into a folder of its own inside the repository, `WORK`, where a full disk
-or a missing right shows. Then a list of what goes where, the journal, takes its place there in one
-step; from then on it counts as written: whoever is interrupted while the files take their places
-has them put there by the next run, with `finish`.
+All files are first written into the folder `WORK` inside the repository, where a full disk or a
+missing permission shows. Then the journal, a list of all moves, is put there in one step. From then
+on the files count as written: if the process is interrupted while it moves them, the next run moves
+the others, with `finish`.
 """
 
 import fcntl
@@ -20,18 +20,18 @@ from local_panther.processes import signals_held_back
 WORK = ".local-panther-init.tmp"
 JOURNAL = "journal.json"
 
-Step = tuple[str, str | None]  # the path of a file, and its new content in WORK; None removes it
+Step = tuple[str, str | None]  # path of a file, and name of its new content in WORK; None: remove
 
 
 def write(changes: Iterable[Change], folder: Path) -> None:
-    """Write the new content of each change; after an error everything is as it was.
+    """Write the new content of each change; after an error all files are unchanged.
 
     Args:
-        changes: What to write.
-        folder: The root of the repository; it is made if it does not exist.
+        changes: Changes to write.
+        folder: Root of the repository; it is created if it does not exist.
 
     Raises:
-        OSError: Something cannot be written.
+        OSError: A file cannot be written.
     """
     wanted = [change for change in changes if change.old != change.new]
     folders: list[Path] = []
@@ -42,29 +42,29 @@ def write(changes: Iterable[Change], folder: Path) -> None:
                 _write(wanted, folder, folders)
         finally:
             for made in reversed(folders):
-                with suppress(OSError):  # which are not empty if all went well
+                with suppress(OSError):  # folders with files stay
                     made.rmdir()
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Return whether files of an interrupted run still have to take their places."""
+    """Return whether an interrupted run left files that still have to be moved."""
     return (folder / WORK / JOURNAL).is_file()
 
 
 def finish(folder: Path) -> bool:
-    """Complete what an interrupted run had written; return whether there was something to do.
+    """Complete an interrupted run; return whether there was one.
 
     Args:
-        folder: The root of the repository.
+        folder: Root of the repository.
 
     Raises:
-        OSError: Something cannot be written.
+        OSError: A file cannot be written, or the journal is damaged.
     """
     if not (folder / WORK).is_dir():
         return False
     with signals_held_back(), _locked(folder):
         if found := is_unfinished(folder):
-            _take_places(_read_journal(folder), folder)
+            _move_files(_read_journal(folder), folder)
         shutil.rmtree(folder / WORK, ignore_errors=True)
     return found
 
@@ -72,10 +72,10 @@ def finish(folder: Path) -> bool:
 def _read_journal(folder: Path) -> list[Step]:
     """Return the steps of an interrupted run.
 
-    A repository of somebody else can come with a journal, so it may not lead out of the folder.
+    A cloned repository may contain a journal of somebody else, so no step may leave the folder.
 
     Raises:
-        OSError: It does, or is damaged.
+        OSError: A step leaves the folder, or the journal is damaged.
     """
     path, root = folder / WORK / JOURNAL, folder.resolve()
     try:
@@ -95,7 +95,7 @@ def _read_journal(folder: Path) -> list[Step]:
 
 def _write(changes: Sequence[Change], folder: Path, folders: list[Path]) -> None:
     work = folder / WORK
-    shutil.rmtree(work, ignore_errors=True)  # of a run that was killed before it had all
+    shutil.rmtree(work, ignore_errors=True)  # left by a run that was killed before its journal
     is_committed = False
     try:
         work.mkdir()
@@ -103,7 +103,7 @@ def _write(changes: Sequence[Change], folder: Path, folders: list[Path]) -> None
         _put(work / "list", json.dumps(steps).encode())
         is_committed = True
         (work / "list").replace(work / JOURNAL)
-        _take_places(steps, folder)
+        _move_files(steps, folder)
     except BaseException:
         if is_committed:
             (work / JOURNAL).unlink(missing_ok=True)
@@ -126,8 +126,8 @@ def _staged(change: Change, folder: Path, name: str, folders: list[Path]) -> Ste
     return change.path, name
 
 
-def _take_places(steps: Iterable[Step], folder: Path) -> None:
-    """Put files in their places; those that are there already are left alone."""
+def _move_files(steps: Iterable[Step], folder: Path) -> None:
+    """Move files from WORK to their paths; those that were moved before are skipped."""
     for path, name in steps:
         target = (folder / path).resolve()
         if name is None:
@@ -139,24 +139,25 @@ def _take_places(steps: Iterable[Step], folder: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Keep others from writing into a repository at the same time.
+    """Keep other processes from writing into a repository at the same time.
 
     Raises:
-        OSError: Another process does so.
+        OSError: Another process is writing into it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise OSError(error.errno, "another local-panther writes there now", folder) from error
+            text = "another local-panther is writing into this folder"
+            raise OSError(error.errno, text, folder) from error
         yield
     finally:
         os.close(descriptor)
 
 
 def _make_folders(folder: Path, made: list[Path]) -> None:
-    """Make a folder and those above it, and add the new ones to a list, the highest first."""
+    """Create a folder and its parents, and add those that are new to `made`, parents first."""
     for path in reversed((folder, *folder.parents)):
         if not path.exists():
             path.mkdir()
@@ -164,7 +165,7 @@ def _make_folders(folder: Path, made: list[Path]) -> None:
 
 
 def _put(path: Path, data: bytes) -> None:
-    """Write a file so that it is on the disk."""
+    """Write a file and flush it to the disk."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -173,7 +174,7 @@ def _put(path: Path, data: bytes) -> None:
 
 def _keep_mode(target: Path, path: Path) -> None:
     if target.exists():
-        os.chmod(path, target.stat().st_mode)  # noqa: PTH101 - as short
+        path.chmod(target.stat().st_mode)
 
 
 def _restore(folder: Path, change: Change) -> None:

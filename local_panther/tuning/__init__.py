@@ -1,1 +1,1 @@
-"""Tuning: what each threshold and window would have given on recorded CloudTrail."""
+"""Tuning: counts of the alerts that each threshold and window would have made, and advice."""

@@ -1,25 +1,25 @@
-"""Which threshold to set, why, and what it rests on."""
+"""Advice on a threshold, with its reasons and evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from local_panther.tuning.habits import Habit
 
-LOWEST = 5  # fewer distinct values than this are everyday work
+LOWEST = 5  # lowest threshold that is advised; fewer distinct values are everyday work
 MIN_RECORDS = 10_000
-MIN_DAYS = 7  # a week has its own rhythm: releases, on-call, weekends
+MIN_DAYS = 7  # a week covers releases, on-call and weekends
 MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What an advice rests on.
+    """The evidence for an advice.
 
     Attributes:
-        records: CloudTrail records that were read.
-        days: UTC days with calls that the tuning query looks at.
-        principals: Subjects that made such calls.
-        unread: Records and files that could not be read.
+        records: Number of CloudTrail records that were read.
+        days: Number of UTC days with calls that the tuning query reads.
+        principals: Number of subjects that made such calls.
+        unread: Number of records and files that could not be read.
     """
 
     records: int
@@ -35,7 +35,7 @@ class Evidence:
 
     @property
     def objection(self) -> str:
-        """Why it carries no advice; "" if it does."""
+        """Why the evidence is not enough for advice; "" if it is."""
         if self.unread:
             return (
                 f"No advice: {_count(self.unread, 'record or file', 'records or files')} could not "
@@ -51,14 +51,14 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Advice:
-    """A threshold and why.
+    """An advised threshold with its reasons.
 
     Attributes:
-        threshold: What to set; None if the evidence carries no advice.
+        threshold: Threshold to set; None if there is not enough evidence.
         headline: The advice in one sentence.
         reasons: Further sentences.
-        automation: Subjects that alert on two or more days as it is set now.
-        threshold_without: What to set if those are exempt; None if there are none.
+        automation: Subjects that alert on two or more days at the current threshold.
+        threshold_without: Threshold to set if these are exempt; None if there are none.
     """
 
     threshold: int | None
@@ -69,15 +69,15 @@ class Advice:
 
 
 def advise(found: Sequence[Habit], threshold: int, evidence: Evidence) -> Advice:
-    """Recommend a threshold for the window that the habits were counted in.
+    """Advise a threshold for the window in which the habits were counted.
 
-    The lowest one, and at least LOWEST, at which no subject alerts on two or more days: what
-    repeats is work, and what happens once deserves a look.
+    It is the lowest threshold, from LOWEST on, at which no subject alerts on two or more days: what
+    repeats is ordinary work, and what happens once deserves a look.
 
     Args:
-        found: One for each subject.
-        threshold: What is set now.
-        evidence: What was read.
+        found: Habits, one for each subject.
+        threshold: Current threshold.
+        evidence: Counts of what was read.
     """
     automation = tuple(h.subject for h in found if h.repeated >= threshold)
     if evidence.objection:
@@ -91,7 +91,7 @@ def advise(found: Sequence[Habit], threshold: int, evidence: Evidence) -> Advice
 
 
 def some(names: Sequence[str]) -> str:
-    """Write names in a line, no more than MAX_NAMES of them."""
+    """Return names in one line; beyond MAX_NAMES, only the number of the others."""
     shown = ", ".join(names[:MAX_NAMES])
     more = len(names) - MAX_NAMES
     return f"{shown} and {more:,} more" if more > 0 else shown
@@ -105,7 +105,7 @@ def _headline(found: Sequence[Habit], threshold: int, advised: int) -> str:
     act = "Keep the threshold at" if advised == threshold else "Set the threshold to"
     top = max(found, key=lambda habit: habit.repeated, default=None)
     if top is None or top.repeated < LOWEST:
-        why = f"nobody reaches {LOWEST}, the lowest that is advised, on two or more days"
+        why = f"nobody reaches {LOWEST}, the lowest threshold advised, on two or more days"
     else:
         days = top.days(top.repeated)
         why = (
@@ -140,8 +140,8 @@ def _changes(found: Sequence[Habit], threshold: int, advised: int) -> list[str]:
     if not changed or advised == threshold:
         return []
     if advised < threshold:
-        return [f"At {advised} it would also alert on one day for: {some(changed)}."]
-    return [f"At {advised} it would miss what happened once: {some(changed)}."]
+        return [f"At {advised} the rule would also alert on one day for: {some(changed)}."]
+    return [f"At {advised} the rule would miss what happened once: {some(changed)}."]
 
 
 def _count(number: int, one: str, many: str = "") -> str:

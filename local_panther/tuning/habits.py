@@ -1,4 +1,4 @@
-"""What each subject reaches day by day: work that repeats, or a burst that happens once."""
+"""Habits: the counts that each subject reaches day by day, repeatedly or once."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ DAY = 86_400
 
 @dataclass(frozen=True)
 class Habit:
-    """What one subject reached.
+    """The highest counts of one subject.
 
     Attributes:
-        highs: The most distinct values of each day that would alert at a low enough threshold,
-            highest first.
+        subject: Who is counted.
+        highs: Most distinct values on each day with counts that could alert, highest first.
     """
 
     subject: str
@@ -23,12 +23,12 @@ class Habit:
 
     @property
     def once(self) -> int:
-        """The most that it reached on any day."""
+        """Highest count of any day."""
         return self.highs[0] if self.highs else 0
 
     @property
     def repeated(self) -> int:
-        """The most that it reached on two or more days, 0 if it was active on one day only."""
+        """Highest count reached on two or more days; 0 if it was active on one day only."""
         return self.highs[1] if len(self.highs) > 1 else 0
 
     def days(self, threshold: int) -> int:
@@ -37,10 +37,10 @@ class Habit:
 
 
 def habits(found: Iterable[Series], window: Window) -> list[Habit]:
-    """Return the habit of each subject, the one that repeats most first.
+    """Return the habit of each subject, by highest repeated count.
 
-    A run of sightings less than a window apart belongs to the UTC day on which it began, so that a
-    burst around midnight is not taken for work of two days; after 24 hours a new run begins.
+    Sightings at most a window apart form a run, which belongs to the UTC day on which it began. So
+    a burst around midnight does not count as two days. After 24 hours a new run begins.
     """
     highs: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for series in found:

@@ -1,4 +1,4 @@
-"""Reads CloudTrail once and counts."""
+"""Tunes a rule: reads CloudTrail once, and counts for every threshold and window."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -35,16 +35,18 @@ TOP_PEAKS = 15
 
 @dataclass(frozen=True)
 class Tuning:
-    """What tuning a rule gave.
+    """The result of tuning a rule.
 
     Attributes:
-        settings: What the rule is set to now.
-        evidence: What was read.
-        trials: For every threshold and window.
-        peaks: Of the busiest series in the window that is set now, busiest first.
-        advice: What to set.
-        exempt: Subjects that were not counted because the rule leaves them out.
-        problems: What is wrong with items of the content that were left out.
+        rule_id: ID of the rule.
+        settings: Current settings of the rule.
+        tally: Counts of the files and records that were read.
+        evidence: Evidence for the advice.
+        trials: Trials of all thresholds and windows.
+        peaks: Peaks of the busiest series in the current window, busiest first.
+        advice: Advised threshold.
+        exempt: Subjects that were not counted because the rule exempts them.
+        problems: Problems of content items that were left out.
     """
 
     rule_id: str
@@ -59,22 +61,22 @@ class Tuning:
 
     @property
     def thresholds(self) -> list[int]:
-        """The thresholds that were tried, lowest first."""
+        """Thresholds that were tried, lowest first."""
         return sorted({trial.threshold for trial in self.trials})
 
     @property
     def windows(self) -> list[int]:
-        """The windows that were tried, in minutes, shortest first."""
+        """Windows that were tried, in minutes, shortest first."""
         return sorted({trial.window // 60 for trial in self.trials})
 
     def trial(self, threshold: int, window: int | None = None) -> Trial:
-        """Return the trial of a threshold and a window in minutes, by default the present one."""
+        """Return the trial of a threshold and a window in minutes, by default the current one."""
         window = self.settings.window if window is None else window
         return next(t for t in self.trials if (t.threshold, t.window) == (threshold, window * 60))
 
     @property
     def effect(self) -> str:
-        """What following the advice would have changed; "" without advice."""
+        """Sentence on the alerts that the advised threshold would have made; "" without advice."""
         if self.advice.threshold is None:
             return ""
         now, then = (self.trial(t).alerts for t in (self.settings.threshold, self.advice.threshold))
@@ -90,17 +92,17 @@ def tune(
     *,
     strict: bool = False,
 ) -> Tuning:
-    """Count what each threshold and window would have given.
+    """Count the alerts that each threshold and window would have made, and advise a threshold.
 
     Args:
-        trail: The records.
-        folder: The root of the content repository.
-        rule_id: The rule to tune; may be left out where only one can be.
+        trail: Records to read.
+        folder: Root of the content repository.
+        rule_id: ID of the rule to tune; None if only one rule can be tuned.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
 
     Raises:
-        ContentError: The content does not load, or has no such rule to tune.
-        UnusableCluster: There is no such cluster, or it has no worker that can be used.
+        ContentError: The content does not load, or has no such rule that can be tuned.
+        UnusableCluster: The cluster does not exist, or has no worker that can be used.
     """
     tally = Tally()
     with (
@@ -119,7 +121,7 @@ def tune(
         for record in opened.reader(query.event_names).read(opened.taken()):
             lake.add(record)
             days.add(int(record.time // DAY))
-        # Everything that was read: a tuning query's own reach is meant for the data lake.
+        # Query all records that were read: the query's own period is meant for the data lake.
         end = (tally.last or 0) + 1
         rows = lake.query(transpile_sql(query.sql, reach=f"{end:.0f} s"), end)
     unread = sum(tally.skipped.values()) + lake.refused
@@ -157,7 +159,7 @@ def _is_exempt(series: Series, settings: RuleSettings) -> bool:
 
 
 def _pairings(content: Content, rule: PythonRule) -> list[Pairing]:
-    """Return the runs of the correlation rules that have a rule as a step."""
+    """Return lookback and schedule of each correlation rule that has a rule as a step."""
     return [
         Pairing(correlation.logic.lookback, correlation.logic.schedule)
         for correlation in content.correlation_rules
@@ -166,7 +168,7 @@ def _pairings(content: Content, rule: PythonRule) -> list[Pairing]:
 
 
 def _window(minutes: int, settings: RuleSettings, pairings: list[Pairing]) -> Window:
-    """Return a window to try; a correlation's lookback changes with it by the same length."""
+    """Return a window to try; the lookback of correlation rules grows or shrinks with it."""
     longer = (minutes - settings.window) * 60
     shifted = (replace(pairing, lookback=pairing.lookback + longer) for pairing in pairings)
     return Window(minutes * 60, tuple(shifted))

@@ -1,7 +1,7 @@
-"""Where a rule's threshold is set, what must change with it, and how subjects are exempt.
+"""Finds where a rule's threshold is set, what must change with it, and how to exempt subjects.
 
-A tuning query can have the tag `Exempts:<module>.<NAME>`: a list, in a Python file of the
-repository, of subjects that the rule leaves out, as exact names or patterns with `*` and `?`.
+A tuning query can have the tag `Exempts:<module>.<NAME>`. It names a list in a Python file of the
+repository: the subjects that the rule exempts, as exact names or patterns with `*` and `?`.
 """
 
 import ast
@@ -26,13 +26,13 @@ DEFAULT_WINDOW = 60  # minutes
 
 @dataclass(frozen=True)
 class Exemption:
-    """The setting that leaves subjects out.
+    """The setting that exempts subjects.
 
     Attributes:
-        place: The file and line of the setting.
-        name: What it is called there.
-        reference: What it is called in a command.
-        entries: What is in it now.
+        place: File and line of the setting.
+        name: Name of the setting in its file.
+        reference: Name of the setting in a command.
+        entries: Current entries.
     """
 
     place: str
@@ -45,7 +45,7 @@ class Exemption:
         return any(fnmatchcase(subject, entry) for entry in self.entries)
 
     def command(self, subjects: Sequence[str]) -> str:
-        """Return the command that makes further subjects exempt."""
+        """Return the command that exempts further subjects."""
         joined = ",".join(subjects)
         is_plain = all("," not in subject and subject.strip() == subject for subject in subjects)
         entries = joined if is_plain else json.dumps(list(subjects), ensure_ascii=False)
@@ -54,14 +54,14 @@ class Exemption:
 
 @dataclass(frozen=True)
 class RuleSettings:
-    """What a rule is set to.
+    """The settings of a rule.
 
     Attributes:
         threshold: Distinct values that make a burst.
-        window: In minutes.
-        places: Files and lines that must change for another threshold, the setting itself first.
-        reference: What the threshold is called in a command; "" if it is set in the rule's YAML.
-        exemption: How to leave subjects out; None if the tuning query does not say.
+        window: Length of the window in minutes.
+        places: Files and lines to change for another threshold, the setting itself first.
+        reference: Name of the threshold in a command; "" if it is set in the rule's YAML.
+        exemption: Setting that exempts subjects; None if the tuning query names none.
     """
 
     threshold: int
@@ -76,14 +76,19 @@ class RuleSettings:
 
 
 def rule_settings(folder: Path, rule: PythonRule, query: Query) -> RuleSettings:
-    """Find the settings of a rule.
+    """Return the settings of a rule.
+
+    The threshold is the rule's constant THRESHOLD, also if it is imported, else the `Threshold` of
+    its YAML. The window is its constant WINDOW_MINUTES, else the one in the file that defines
+    THRESHOLD, else an hour.
 
     Args:
-        folder: The root of the content repository.
-        rule: Its constants THRESHOLD and WINDOW_MINUTES count, whichever file they are imported
-            from, and a WINDOW_MINUTES that stands beside its THRESHOLD; without them the
-            `Threshold` of its YAML, and an hour.
-        query: Its tuning query.
+        folder: Root of the content repository.
+        rule: The rule.
+        query: Tuning query of the rule.
+
+    Raises:
+        LookupError: The tuning query's exemption names a setting that does not exist.
     """
     settings, module = Settings(folder), rule.detection.module
     repository, reference = Repository(folder), ""
@@ -109,7 +114,7 @@ def rule_settings(folder: Path, rule: PythonRule, query: Query) -> RuleSettings:
 
 
 def _home(module: ModuleType, folder: Path) -> str | None:
-    """Return the name of the file that defines a rule's threshold: its own or an imported one."""
+    """Return the module that defines a rule's THRESHOLD, its own or an imported one; else None."""
     source = inspect.getsource(module)
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and any(a.name == THRESHOLD for a in node.names):

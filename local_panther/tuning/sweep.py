@@ -1,8 +1,8 @@
 """Counts distinct values in sliding windows, for every threshold and window at once.
 
-Its rows come from the saved query with the tag `Tuning:<RuleID>`: `event_time`; `subject`, who is
-counted; `counter`, what is counted apart; `value`; and `part`, which is "counted", or "companion"
-for an event that must be near a burst before it alerts.
+The rows come from the saved query with the tag `Tuning:<RuleID>`. Their columns are `event_time`;
+`subject`, who is counted; `counter`, such as an API, whose values are counted separately; `value`;
+and `part`, which is "counted", or "companion" for an event that a burst needs nearby to alert.
 """
 
 from bisect import bisect_left, bisect_right
@@ -19,10 +19,12 @@ COMPANION = "companion"
 
 @dataclass(frozen=True)
 class Series:
-    """What one subject did by one counter.
+    """The rows of one subject and counter.
 
     Attributes:
-        sightings: Time in seconds since 1970 and value, in order of time.
+        subject: Who is counted.
+        counter: Name of the counter.
+        sightings: Times in seconds since 1970 and values, in order of time.
         companions: Times of the subject's companion events, in order.
     """
 
@@ -34,40 +36,40 @@ class Series:
 
 @dataclass(frozen=True)
 class Pairing:
-    """When a burst and a companion are seen together.
+    """The condition under which a correlation rule pairs a burst with a companion.
 
-    In one of a correlation rule's runs; a streaming rule remembers a companion that came first as
-    long as the correlation rules look back.
+    One run of the correlation rule must see both. A streaming rule remembers an earlier companion
+    for as long as the correlation rules look back.
 
     Attributes:
-        lookback: How far a run looks back, in seconds.
-        schedule: When it runs.
+        lookback: Lookback of a run in seconds.
+        schedule: Schedule of the runs.
     """
 
     lookback: int
     schedule: Schedule
 
     def joins(self, time: float, companion: float) -> bool:
-        """Return whether a burst and a companion, in seconds since 1970, are seen together."""
+        """Return whether a burst and a companion at these times (seconds since 1970) are paired."""
         last = self.schedule.next_run(companion) if companion > time else time
         return last - min(time, companion) <= self.lookback
 
 
 @dataclass(frozen=True)
 class Window:
-    """The length of time in which values are counted.
+    """A window in which values are counted.
 
     Attributes:
-        seconds: Its length; both ends belong to it.
-        pairings: The correlation rules, one of which has to see a companion; without any, none
-            is needed.
+        seconds: Length of the window, both ends inclusive.
+        pairings: Pairings of correlation rules, one of which needs a companion; if empty, no
+            companion is needed.
     """
 
     seconds: int
     pairings: tuple[Pairing, ...]
 
     def is_paired(self, series: Series, time: float) -> bool:
-        """Return whether what a series reached at a time alerts: a companion is near, if needed."""
+        """Return whether a burst of a series at a time has a companion, or needs none."""
         if not self.pairings:
             return True
         times = series.companions
@@ -83,7 +85,10 @@ class Peak:
     """The most distinct values of one series in any window.
 
     Attributes:
-        time: When the window ends, in seconds since 1970.
+        subject: Who is counted.
+        counter: Name of the counter.
+        count: Number of distinct values.
+        time: End of the window, in seconds since 1970.
         paired: True if a companion event is near the window's end, or none is needed.
     """
 
@@ -96,12 +101,14 @@ class Peak:
 
 @dataclass(frozen=True)
 class Trial:
-    """What one threshold and window would have given.
+    """The counts for one threshold and window.
 
     Attributes:
-        window: In seconds.
-        alerts: Bursts that alert; `bursts` counts those without a companion too.
-        subjects: Who would have caused the alerts.
+        threshold: Distinct values that make a burst.
+        window: Length of the window in seconds.
+        alerts: Number of bursts that alert.
+        bursts: Number of bursts, including those without a companion.
+        subjects: Subjects of the alerts.
     """
 
     threshold: int
@@ -112,7 +119,7 @@ class Trial:
 
 
 def read_series(rows: Iterable[Mapping[str, Any]]) -> list[Series]:
-    """Sort the rows of a tuning query by subject and counter."""
+    """Return the rows of a tuning query as a series for each subject and counter."""
     sightings: dict[tuple[str, str], list[tuple[float, str]]] = defaultdict(list)
     companions: dict[str, list[float]] = defaultdict(list)
     for row in rows:
@@ -131,7 +138,7 @@ def read_series(rows: Iterable[Mapping[str, Any]]) -> list[Series]:
 
 
 def trailing_counts(series: Series, window: int) -> list[tuple[float, int]]:
-    """Return for each sighting the distinct values in the window that ends with it, inclusive."""
+    """Return time and number of distinct values of each window that ends with a sighting."""
     inside: Counter[str] = Counter()
     counts: list[tuple[float, int]] = []
     first = 0
@@ -148,7 +155,7 @@ def trailing_counts(series: Series, window: int) -> list[tuple[float, int]]:
 
 
 def peak(series: Series, window: Window) -> Peak:
-    """Return the most distinct values of a series in any window, the earliest of equals."""
+    """Return the peak of a series; the earliest one if several windows have the same count."""
     time, count = max(trailing_counts(series, window.seconds), key=lambda found: found[1])
     return Peak(series.subject, series.counter, count, time, window.is_paired(series, time))
 
@@ -156,9 +163,9 @@ def peak(series: Series, window: Window) -> Peak:
 def sweep(
     found: Sequence[Series], thresholds: Sequence[int], windows: Iterable[Window]
 ) -> list[Trial]:
-    """Return what every threshold and window would have given.
+    """Return a trial for each threshold and window.
 
-    Hits of one series that are no more than a window apart are one burst.
+    Hits of one series that are at most a window apart are one burst.
     """
     trials = []
     for window in windows:

@@ -95,7 +95,7 @@ def test_another_data_model_for_cloudtrail_satisfies_and_stays(tmp_path, path):
     before = contents(tmp_path)
     status, out, err = run("init", tmp_path)
     assert status == 0, err
-    assert f"skipped  {MODEL}; the data model of AWS.CloudTrail is there already ({path})\n" in out
+    assert f"skipped  {MODEL}; the data model of AWS.CloudTrail exists already ({path})\n" in out
     models = {p: data for p, data in contents(tmp_path).items() if p.startswith("data_models/")}
     assert models == before
     assert run("init", tmp_path)[::2] == (0, "")
@@ -159,7 +159,7 @@ def test_an_obstacle_is_named_and_nothing_is_written(tmp_path, obstacle):
         (folder / "rules").symlink_to(outside)
     status, out, err = run("init", folder, "--overwrite")
     assert status == 2 and out == "" and "Traceback" not in err
-    reasons = "is not a folder|is there already and is not a file|is a link out of"
+    reasons = "is not a folder|exists already and is not a file|is a link out of"
     assert re.search(rf"{re.escape(str(folder))}.*: .*({reasons})", err)
     assert not contents(tmp_path / "repository") or obstacle == "file"
     assert not contents(outside)

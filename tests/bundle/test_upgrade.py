@@ -150,7 +150,7 @@ def test_a_new_default_reaches_who_did_not_change_it_and_who_did_is_told(there):
         if step.path == RULE
     )
     assert step.kind is Kind.KEPT
-    assert step.notes == ("with your Severity", "the new Severity would be High")
+    assert step.notes == ("with your Severity", "the new default of Severity is High")
 
 
 def test_both_sides_of_a_text_are_merged(there):
@@ -261,7 +261,7 @@ def test_the_base_of_an_unrecorded_version_can_be_given(configured, tmp_path):
     edit(configured / CONFIG, ("THRESHOLD = 6", "THRESHOLD = 8"))
     status, out, err = run("init", configured, "--base", older, "--dry-run")
     assert status == 0, err
-    assert f"updated  {CONFIG}; with your THRESHOLD; the new THRESHOLD would be" in out
+    assert f"updated  {CONFIG}; with your THRESHOLD; the new default of THRESHOLD is" in out
 
 
 def test_an_older_version_does_not_replace_a_newer_one(there):

@@ -35,7 +35,7 @@ def test_pipelines_that_alert_every_day_are_above_no_lowered_threshold():
     assert advice.threshold_without == LOWEST
     assert "pipeline0 (30 days)" in text(advice)
     assert "one day, which deserves a look: mallory" in text(advice)
-    assert "At 15 it would miss what happened once: mallory (11)." in text(advice)
+    assert "At 15 the rule would miss what happened once: mallory (11)." in text(advice)
 
 
 def test_what_happens_once_is_not_automation_and_moves_no_threshold():
