@@ -1,4 +1,4 @@
 """Generated CloudTrail: role attacks among ordinary records, in the shapes that AWS writes.
 
-Every record says that it is generated, in its userAgent. Nothing here is known to the replay.
+The userAgent of every record says that it is generated. A replay imports nothing from here.
 """

@@ -1,4 +1,4 @@
-"""Callers: `userIdentity` of each kind, as AWS writes it."""
+"""Callers: the `userIdentity` of each kind of caller, as AWS writes it."""
 
 from enum import StrEnum
 from typing import Any
@@ -22,9 +22,9 @@ def identity(kind: PrincipalKind, name: str, session: str) -> dict[str, Any]:
     """Return the `userIdentity` of a caller.
 
     Args:
-        kind: What kind of caller it is.
-        name: The user's, role's or person's name. People of `SSO` share one role.
-        session: The session name of a `ROLE`.
+        kind: Kind of the caller.
+        name: Name of the user, role or person. Persons of kind `SSO` share one role.
+        session: Session name of a caller of kind `ROLE`.
     """
     if kind is PrincipalKind.USER:
         return user_identity(name, ACCOUNT, f"AKIA{_digits(name)}")
@@ -43,7 +43,7 @@ def identity(kind: PrincipalKind, name: str, session: str) -> dict[str, Any]:
 
 
 def user_identity(name: str, account: str, access_key: str) -> dict[str, Any]:
-    """Return the `userIdentity` of an IAM user that calls with an access key."""
+    """Return the `userIdentity` of an IAM user with an access key."""
     return {
         "type": "IAMUser",
         "principalId": f"AIDA{_digits(name)}",
@@ -55,11 +55,11 @@ def user_identity(name: str, account: str, access_key: str) -> dict[str, Any]:
 
 
 def signed_in(user: dict[str, Any], since: str) -> dict[str, Any]:
-    """Return the `userIdentity` of a user who works in the console.
+    """Return the `userIdentity` of a user who signed in to the console with MFA.
 
     Args:
-        user: The `userIdentity` of the same user elsewhere.
-        since: When the user signed in, as `eventTime` has it; with MFA.
+        user: `userIdentity` of the same user with an access key.
+        since: Time of the sign-in, in the form of `eventTime`.
     """
     attributes = {"creationDate": since, "mfaAuthenticated": "true"}
     key = user["accessKeyId"].replace("AKIA", "ASIA", 1)
@@ -70,7 +70,7 @@ def issued_identity(entry: dict[str, Any]) -> dict[str, Any]:
     """Return the `userIdentity` of calls with the credentials that an AssumeRole issued.
 
     Args:
-        entry: The record of the AssumeRole.
+        entry: Record of the AssumeRole.
     """
     response, role_arn = entry["responseElements"], entry["requestParameters"]["roleArn"]
     user = response["assumedRoleUser"]
@@ -127,6 +127,6 @@ def _issuer(kind: str, arn: str, name: str, prefix: str) -> dict[str, Any]:
 
 
 def _digits(name: str) -> str:
-    """Return 16 characters like those of an AWS ID that show whose it is."""
+    """Return 16 characters in the form of an AWS ID, which show the name of its owner."""
     plain = "".join(char for char in name.upper() if char.isalnum())
     return ("EXAMPLE" + plain)[:16].ljust(16, "0")

@@ -13,18 +13,18 @@ from local_panther.simulate.shapes import Record
 from local_panther.times import clock, parse_time
 
 MAX_DELAY_SECONDS = 15 * 60  # CloudTrail's usual delivery
-FILE_SECONDS = 5 * 60  # of records in one file
+FILE_SECONDS = 5 * 60  # seconds of deliveries in one file
 
 
 def deliver(
     records: Iterable[Record], random: Random, *, shuffle: bool, duplicates: float
 ) -> list[tuple[float, Record]]:
-    """Return records with the times of their delivery, in that order.
+    """Return the times of delivery (seconds since 1970) and records, in the order of delivery.
 
     Args:
-        records: In any order.
-        random: Decides delays and duplicates.
-        shuffle: Deliver each record up to 15 minutes late; otherwise in the order of their times.
+        records: Records in any order.
+        random: Source of delays and duplicates.
+        shuffle: Deliver each record up to 15 minutes late; otherwise in the order of event times.
         duplicates: Share (0 to 1) of the records that are delivered twice.
     """
     delivered = []
@@ -41,12 +41,13 @@ def write(delivered: list[tuple[float, Record]], output: str) -> int:
     """Write records to a folder, a file or standard output.
 
     Args:
-        delivered: Records with the times of their delivery.
+        delivered: Times of delivery and records, from `deliver`.
         output: A folder, which gets gzipped files laid out and named as in a bucket; a file that
-            ends in .jsonl, .ndjson or .json, with .gz or without; or "-" for one record a line.
+            ends in .jsonl, .ndjson or .json, optionally with .gz; or "-" for standard output, one
+            record a line.
 
     Returns:
-        The number of files written.
+        Number of files written.
     """
     records = [record for _, record in delivered]
     if output == "-":

@@ -1,8 +1,7 @@
-"""Ordinary work: hundreds of principals and many services, in the proportions of real trails.
+"""Records of ordinary work by hundreds of principals and services, in the proportions of real ones.
 
-Calls are spread over principals and actions unevenly, as in recorded accounts: a few workloads
-make most of them. No two records repeat each other: IDs, times, sessions, resources and addresses
-vary.
+Calls are spread unevenly over principals and actions, as in recorded accounts: a few workloads make
+most calls. No two records are alike: IDs, times, sessions, resources and addresses vary.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,13 +26,13 @@ SERVICES = (
 REGIONS = ("eu-west-1", "us-east-1", "eu-central-1", "us-west-2")
 TEAMS = ("billing", "data", "deploy", "network", "orders", "payments", "platform", "search")
 BACKGROUND_SECONDS = 4 * 3600
-BEFORE_ATTACK = 1 / 4  # of the background
-ROLES = 120  # that workloads, services and people are allowed to assume
+BEFORE_ATTACK = 1 / 4  # share of the background's time that is before the attack
+ROLES = 120  # number of roles that workloads, services and people may assume
 
-# Shares of all records. Of role calls, most are successes of services and workloads.
-ROLE_CALLS = 0.03
+ROLE_CALLS = 0.03  # share of all records
+# Shares of role calls; most are successes of services and workloads, and the rest is throttled.
 SERVICE_ASSUMES, WORKLOAD_ASSUMES, PERSON_ASSUMES = 0.62, 0.30, 0.06
-PERSON_DENIED, LISTED_ROLES = 0.01, 0.005  # the rest is throttled
+PERSON_DENIED, LISTED_ROLES = 0.01, 0.005
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,11 @@ class Action:
     """An API call that workloads and people make all the time.
 
     Attributes:
-        weight: How often it is made, relative to the others.
-        source: The service, without its domain.
+        weight: Frequency relative to the other actions.
+        source: Name of the service, without its domain.
         name: The eventName.
-        parameter: The request parameter that says what it is about; "" if it has none.
-        resource: The form of that parameter's value; `{}` takes a name that varies.
+        parameter: Request parameter that names the resource; "" if there is none.
+        resource: Template of that parameter's value; `{}` stands for a varying name.
     """
 
     weight: float
@@ -94,7 +93,7 @@ def background(
     Args:
         count: Number of records.
         attack: Time of the attack, in seconds since 1970.
-        random: Decides everything; the same seed gives the same records.
+        random: Source of all choices; the same seed gives the same records.
         role_calls: Share (0 to 1) of the records that are AssumeRole or ListRoles.
     """
     start = attack - BACKGROUND_SECONDS * BEFORE_ATTACK
@@ -102,13 +101,13 @@ def background(
 
 
 class OrdinaryWork:
-    """The principals of an organisation and what they do all day."""
+    """The ordinary work of an organisation's principals."""
 
     def __init__(self, random: Random, role_calls: float = ROLE_CALLS) -> None:
         """Make up the principals.
 
         Args:
-            random: Decides everything; the same seed gives the same records.
+            random: Source of all choices; the same seed gives the same records.
             role_calls: Share (0 to 1) of the records that are AssumeRole or ListRoles.
         """
         self._random = random
@@ -121,18 +120,18 @@ class OrdinaryWork:
         self._action_weights = list(accumulate(action.weight for action in ACTIONS))
 
     def records(self, count: int, start: float, seconds: float) -> Iterator[Record]:
-        """Yield records, evenly spread, in the order of their times.
+        """Yield records that are evenly spread over time, in the order of their times.
 
         Args:
             count: Number of records.
-            start: Time of the first one, in seconds since 1970.
-            seconds: Length of time that they cover.
+            start: Time of the first record, in seconds since 1970.
+            seconds: Length of the period.
         """
         for number in range(count):
             yield self.record(start + seconds * number / count)
 
     def record(self, time: float) -> Record:
-        """Return one record."""
+        """Return a record of ordinary work at a time, in seconds since 1970."""
         if self._random.random() < self._role_calls:
             return self._role_call(time)
         random = self._random

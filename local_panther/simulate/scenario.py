@@ -1,4 +1,4 @@
-"""A simulated role attack."""
+"""Simulated role attacks."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from local_panther.times import event_time
 ATTACKER_ADDRESS = "198.51.100.23"
 OFFICE_ADDRESS = "203.0.113.10"
 PIPELINE_ADDRESS = "192.0.2.253"
-SOURCE_IDENTITY = "mallory"  # of all sessions, as trust policies can ask for one
+SOURCE_IDENTITY = "mallory"  # set on all sessions, since trust policies can require one
 DISCOVERY_PAGES = 3
 DISCOVERY_LEAD_SECONDS = 150  # from the first ListRoles to the first attempt
-DISCOVERY_LAG_SECONDS = 120  # from the last failure to a ListRoles that comes afterwards
+DISCOVERY_LAG_SECONDS = 120  # from the last failure to a ListRoles after it
 SUCCESS_LAG_SECONDS = 240  # from the last failure to the first success
 PROPAGATION_SECONDS = 30  # from a new trust policy to the first session
 OWNERS_HOURS = (-3, -1, 2)  # from the attack to the runs of pipelines
@@ -33,7 +33,7 @@ LEVELS = ("Admin", "Operator", "ReadOnly", "Runtime")
 
 
 class Api(StrEnum):
-    """The API by which the attacker tries to get a role."""
+    """The APIs by which the attacker can try to get into roles."""
 
     ASSUME_ROLE = "assume-role"
     UPDATE_TRUST_POLICY = "update-trust-policy"
@@ -41,27 +41,27 @@ class Api(StrEnum):
 
 @dataclass(frozen=True)
 class Scenario:
-    """A role attack.
+    """The parameters of a role attack.
 
     Attributes:
-        roles: Distinct role names that deny the attacker.
-        accounts: Number of accounts in which the attacker tries each of them: with one, the
-            attacker's own; with more, others.
-        api: The API by which the attacker tries them.
-        principal: The kind of attacker.
-        retries: Further attempts on the same roles.
-        minutes: Time from the first attempt to the last one on a new role.
+        roles: Number of distinct role names that deny the attacker.
+        accounts: Number of accounts in which the attacker tries each name. One means the attacker's
+            own account, more mean other accounts.
+        api: API by which the attacker tries the roles.
+        principal: Kind of the attacker.
+        retries: Number of further attempts on the same roles.
+        minutes: Minutes from the first to the last attempt, including the retries.
         principals: Number of attackers, who take turns attempt by attempt.
         rotate_sessions: Use a new session name for every call of a ROLE attacker.
         discovery: Call ListRoles.
-        discovery_last: Call it after the attempts, not before them.
-        succeed: Roles, of those that denied the attacker, that the attacker then gets into, or
-            whose trust policy it then changes.
-        follow_up: Use the sessions; enter the roles whose trust policy was changed, too.
-        owners: Let the pipelines that own the roles assume them, before the attack and after it.
-        blocklisted: A role that a person assumes in the meantime; None for nobody.
-        console: The person assumes it in the console, after a wrong MFA code elsewhere.
-        start: Time of the attack, in seconds since 1970: that of a ListRoles which comes first.
+        discovery_last: Call ListRoles after the attempts, not before them.
+        succeed: Number of these roles that the attacker then gets into, or whose trust policy it
+            then changes.
+        follow_up: Use the sessions; also enter the roles whose trust policy was changed.
+        owners: Let the pipelines that own the roles assume them, before and after the attack.
+        blocklisted: ARN of a role that a person assumes during the attack; None for no such role.
+        console: The person uses Switch role in the console, after a wrong MFA code.
+        start: Time of the attack, in seconds since 1970, which is that of a first ListRoles.
     """
 
     roles: int = 12
@@ -83,7 +83,7 @@ class Scenario:
 
     @property
     def targets(self) -> list[str]:
-        """ARNs of the roles, each name in all accounts before the next name."""
+        """ARNs of the roles, sorted by name and then by account."""
         first = int(ACCOUNT) + (self.accounts > 1)
         accounts = range(first, first + self.accounts)
         names = role_names(self.roles)
@@ -104,7 +104,7 @@ def attack(scenario: Scenario, random: Random) -> Iterator[Record]:
 
 
 def _attempts(scenario: Scenario, shapes: Shapes, callers: "_Callers") -> Iterator[Record]:
-    """Yield the attempts of the attackers, and what they do after them."""
+    """Yield the attempts of the attackers, and their later calls."""
     first = scenario.start + DISCOVERY_LEAD_SECONDS
     targets = scenario.targets
     tries = [*range(len(targets)), *(i % len(targets) for i in range(scenario.retries))]
@@ -124,7 +124,7 @@ def _attempts(scenario: Scenario, shapes: Shapes, callers: "_Callers") -> Iterat
 
 
 def _success(scenario: Scenario, shapes: Shapes, call: Call, role_arn: str) -> Iterator[Record]:
-    """Yield how the attacker gets into a role, and what follows."""
+    """Yield the calls by which the attacker gets into a role and uses it."""
     if scenario.api is Api.UPDATE_TRUST_POLICY:
         trust = policy(Action="sts:AssumeRole", Principal={"AWS": call.identity["arn"]})
         yield shapes.changed_trust(call, role_name(role_arn), trust)
@@ -139,7 +139,7 @@ def _success(scenario: Scenario, shapes: Shapes, call: Call, role_arn: str) -> I
 
 
 def _person(scenario: Scenario, shapes: Shapes) -> Iterator[Record]:
-    """Yield how a person assumes the blocklisted role."""
+    """Yield the calls by which a person assumes the blocklisted role."""
     if not scenario.blocklisted:
         return
     person = identity(PrincipalKind.USER, "trent", "")
@@ -154,7 +154,7 @@ def _person(scenario: Scenario, shapes: Shapes) -> Iterator[Record]:
 
 
 def _owners(scenario: Scenario, shapes: Shapes) -> Iterator[Record]:
-    """Yield how the pipelines of the teams assume their roles, all day."""
+    """Yield the calls by which the teams' pipelines assume their roles, several times a day."""
     for hours in OWNERS_HOURS:
         for number, role_arn in enumerate(scenario.targets):
             owner = f"{TEAMS[number // scenario.accounts % len(TEAMS)]}PipelineRole"

@@ -1,4 +1,4 @@
-"""What an attacker does with a session that it got: look around, take a secret, and stay."""
+"""Calls of an attacker with a gained session: it looks around, reads a secret and stays."""
 
 import json
 from collections.abc import Iterator
@@ -8,21 +8,21 @@ from local_panther.simulate.identities import issued_identity, user_identity
 from local_panther.simulate.shapes import Call, Record, Shapes
 from local_panther.times import parse_time
 
-FOLLOW_UP_SECONDS = 180  # from an entry to the last call that follows it
-CREATED_USER = "svc-backup"  # for whom a session creates an access key
-NEXT_ROLE = "BackupAccessRole"  # which a session assumes in turn
+FOLLOW_UP_SECONDS = 180  # from the AssumeRole to the last call
+CREATED_USER = "svc-backup"  # user that gets an access key
+NEXT_ROLE = "BackupAccessRole"  # role that the session assumes
 
 
 def follow_up(shapes: Shapes, entry: Record) -> Iterator[Record]:
     """Yield the calls that follow an AssumeRole, in the order of their times.
 
-    The session lists users and secrets, reads a secret, may not create a user, widens the
+    The session lists users and secrets, reads a secret, is denied to create a user, widens the
     permissions of its role, creates an access key and assumes another role. The key and the other
-    session are used.
+    session make calls too.
 
     Args:
-        shapes: Builds the records.
-        entry: The AssumeRole.
+        shapes: Builder of records.
+        entry: Record of the AssumeRole.
     """
     session, time = issued_identity(entry), parse_time(entry["eventTime"]) or 0
     account, role = session["accountId"], session["sessionContext"]["sessionIssuer"]["userName"]
@@ -56,6 +56,6 @@ def follow_up(shapes: Shapes, entry: Record) -> Iterator[Record]:
 
 
 def policy(**statement: Any) -> str:
-    """Return a policy of one statement that allows something, as the text that a request has."""
+    """Return a policy with one Allow statement, as the JSON text in a request."""
     statements = [{"Effect": "Allow", **statement}]
     return json.dumps({"Version": "2012-10-17", "Statement": statements})

@@ -1,7 +1,7 @@
-"""The shapes of CloudTrail records about roles.
+"""Builds CloudTrail records about roles, in the shapes that AWS writes.
 
-The fields and their order are those of recorded events: a denied call has null request parameters
-and no resources, and only its error message names the role.
+Fields and their order are those of recorded events: a denied call has null request parameters and
+no resources, and only its error message names the role.
 """
 
 import uuid
@@ -12,7 +12,7 @@ from typing import Any
 from local_panther.simulate.identities import ACCOUNT, issued_identity
 from local_panther.times import clock, event_time
 
-IAM_REGION = "us-east-1"  # IAM records its events there, wherever the caller is
+IAM_REGION = "us-east-1"  # region of all IAM events, wherever the caller is
 STS_REGION = "eu-west-1"
 GENERATED_BY = "generated-by/local-panther-simulate"
 USER_AGENT = f"aws-cli/2.17.32 {GENERATED_BY}"
@@ -24,7 +24,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """What every record has in common: who called, when, from where."""
+    """The caller, time and address of a call."""
 
     identity: dict[str, Any]
     time: float  # seconds since 1970
@@ -32,21 +32,21 @@ class Call:
 
 
 class Shapes:
-    """Builds records. Their IDs come from the random generator, so that a seed repeats them."""
+    """A builder of records, whose IDs come from a random generator, so that a seed repeats them."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
 
     def list_roles(self, call: Call) -> Record:
-        """Return a ListRoles call that is allowed."""
+        """Return an allowed ListRoles call."""
         return self._record(call, "iam", "ListRoles", {"maxItems": 100}, read_only=True)
 
     def denied_assume_role(self, call: Call, role_arn: str) -> Record:
-        """Return an AssumeRole call that is denied."""
+        """Return a denied AssumeRole call."""
         return self._denied(call, "sts", "AssumeRole", role_arn, "", read_only=True)
 
     def denied_trust_update(self, call: Call, role_name: str) -> Record:
-        """Return an UpdateAssumeRolePolicy call that is denied."""
+        """Return a denied UpdateAssumeRolePolicy call."""
         reason = " because no identity-based policy allows the iam:UpdateAssumeRolePolicy action"
         return self._denied(call, "iam", "UpdateAssumeRolePolicy", f"role {role_name}", reason)
 
@@ -57,33 +57,33 @@ class Shapes:
         return record | {"errorCode": "AccessDenied", "errorMessage": message}
 
     def denied(self, call: Call, service: str, name: str, resource: str) -> Record:
-        """Return any other call that changes something and is denied.
+        """Return any other denied call that would change something.
 
         Args:
-            call: Who called, when, from where.
-            service: The service, without its domain.
-            name: The eventName, which is the action's name too.
-            resource: What the error message says that it was aimed at.
+            call: Caller, time and address.
+            service: Name of the service, without its domain.
+            name: The eventName, which is also the name of the action.
+            resource: Resource in the error message.
         """
         reason = f" because no identity-based policy allows the {service}:{name} action"
         return self._denied(call, service, name, resource, reason)
 
     def changed_trust(self, call: Call, role_name: str, document: str) -> Record:
-        """Return an UpdateAssumeRolePolicy call that succeeds.
+        """Return a successful UpdateAssumeRolePolicy call.
 
         Args:
-            call: Who called, when, from where.
-            role_name: The role, which is in the caller's account.
-            document: The new trust policy, as JSON text.
+            call: Caller, time and address.
+            role_name: Name of the role, which is in the caller's account.
+            document: New trust policy, as JSON text.
         """
         parameters = {"roleName": role_name, "policyDocument": document}
         return self._record(call, "iam", "UpdateAssumeRolePolicy", parameters, read_only=False)
 
     def switched_role(self, call: Call, role_arn: str) -> tuple[Record, Record]:
-        """Return what the console's Switch role records, for a user.
+        """Return the two records of a user's Switch role in the console.
 
-        The console assumes the role from an address of its own; the SwitchRole of the same second,
-        which the session makes, has the user's address.
+        The AssumeRole comes from the console's own address; the SwitchRole of the same second is
+        made by the new session and has the user's address.
         """
         user, arn = call.identity["userName"], call.identity["arn"]
         internal = Call(call.identity | {"invokedBy": INTERNAL}, call.time, INTERNAL)
@@ -101,13 +101,13 @@ class Shapes:
         return entry, switch | {"eventType": "AwsConsoleSignIn", "awsRegion": IAM_REGION}
 
     def assumed_role(self, call: Call, role_arn: str, session: str, source: str = "") -> Record:
-        """Return an AssumeRole call that succeeds.
+        """Return a successful AssumeRole call.
 
         Args:
-            call: Who called, when, from where.
-            role_arn: The role.
-            session: The name of its session.
-            source: The source identity that the session has; "" for none.
+            call: Caller, time and address.
+            role_arn: ARN of the role.
+            session: Name of the session.
+            source: Source identity of the session; "" for none.
         """
         role_name = role_arn.rsplit("/", 1)[-1]
         account = role_arn.split(":")[4]
@@ -145,14 +145,14 @@ class Shapes:
         *,
         read_only: bool = True,
     ) -> Record:
-        """Return any other call that succeeds.
+        """Return any other successful call.
 
         Args:
-            call: Who called, when, from where.
-            service: The service, without its domain.
+            call: Caller, time and address.
+            service: Name of the service, without its domain.
             name: The eventName.
             parameters: The requestParameters.
-            read_only: False if it changes something.
+            read_only: False if the call changes something.
         """
         return self._record(call, service, name, parameters, read_only=read_only)
 
@@ -168,7 +168,7 @@ class Shapes:
         return record | {"responseElements": {"accessKey": key}}
 
     def failed(self, record: Record, code: str, message: str) -> Record:
-        """Return a record with an error that is not a denial: its parameters stay."""
+        """Return a record with an error other than a denial, which keeps its parameters."""
         return record | {"errorCode": code, "errorMessage": message, "responseElements": None}
 
     def _denied(

@@ -1,1 +1,1 @@
-"""Runs panther_analysis_tool's unit tests, and writes their results as JUnit XML and for GitHub."""
+"""Runs of panther_analysis_tool's unit tests, with results as JUnit XML and GitHub annotations."""

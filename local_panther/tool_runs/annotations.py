@@ -1,4 +1,4 @@
-"""Marks failed tests in a pull request: GitHub's workflow commands."""
+"""Annotates failed tests in a pull request, by GitHub's workflow commands."""
 
 import secrets
 from collections.abc import Iterator, Mapping
@@ -11,10 +11,10 @@ from local_panther.tool_runs.tool import relative
 
 @contextmanager
 def commands_stopped() -> Iterator[None]:
-    """Keep what is printed from being a command of GitHub's runner.
+    """Keep GitHub's runner from obeying commands in the output.
 
-    The runner reads `::command` at the beginning of any line of the log and `##[command]` anywhere
-    in it, also where a name or an error of the content holds it.
+    The runner obeys `::command` at the start of any line of the log and `##[command]` anywhere in
+    it, even if they come from a name or an error of the content. Source:
     https://docs.github.com/actions/reference/workflows-and-actions/workflow-commands#stopping-and-starting-workflow-commands
     """
     token = secrets.token_hex(16)
@@ -33,7 +33,7 @@ def annotations(
     Args:
         failed: The failed results.
         files: The YAML file of each item, by ID, relative to the current folder.
-        folder: The current folder within the repository that was checked out.
+        folder: Path of the current folder in the repository that was checked out.
     """
     for result in failed:
         path = files.get(result.item) or relative(Path(result.file or result.item), Path())
@@ -46,7 +46,7 @@ def annotations(
 
 
 def _line_of(path: Path, test: str) -> int:
-    """Return the line that names a test, 1 if the file does not, 0 if there is no file."""
+    """Return the line that names a test; 1 if no line does, 0 if the file cannot be read."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""What differs from a revision of git, by the names that the dependencies of files are known by."""
+"""Finds what differs from a git revision, by the names that dependencies of files use."""
 
 import os
 import subprocess
@@ -12,20 +12,20 @@ from local_panther.content.facts import facts_of
 
 
 class NoChanges(Exception):
-    """It cannot be found out what differs; the message says why."""
+    """An error that makes differences unknown; the message says why."""
 
 
 def changed_names(dependencies: Dependencies, revision: str) -> set[str]:
-    """Return the names of what differs from a revision, of what is there and of what was there.
+    """Return the names of all that differs from a revision, both the old and the new names.
 
-    Files that git does not track count as new, those that it ignores too.
+    Files that git does not track count as new, including those that it ignores.
 
     Args:
-        dependencies: The files as they are now.
-        revision: As git understands it, such as `HEAD` or `origin/main`.
+        dependencies: Dependencies of the present files.
+        revision: Revision in git's notation, such as `HEAD` or `origin/main`.
 
     Raises:
-        NoChanges: There is no git, no repository or no such revision.
+        NoChanges: Git, the repository or the revision does not exist.
     """
     git = _Git(dependencies.folder, revision)
     tracked = git.tracked()
@@ -44,7 +44,7 @@ def changed_names(dependencies: Dependencies, revision: str) -> set[str]:
 
 
 def _present(dependencies: Dependencies) -> Iterator[str]:
-    """Yield the files that are there, content or not, as far as content can depend on them."""
+    """Yield the existing files that are content or that content depends on."""
     yield from dependencies.files
     needed = {name for file in dependencies.files.values() for name in file.needs}
     for path in (CONFIG_FILE, *(name.removeprefix("file:") for name in needed)):
@@ -53,26 +53,26 @@ def _present(dependencies: Dependencies) -> Iterator[str]:
 
 
 class _Git:
-    """A repository of git, seen from a folder in it."""
+    """A git repository, seen from a folder in it."""
 
     def __init__(self, folder: Path, revision: str) -> None:
         """Find the repository and the revision.
 
         Raises:
-            NoChanges: There is none.
+            NoChanges: The repository or the revision does not exist.
         """
         self._folder = folder
         try:
             top = self._run("rev-parse", "--show-toplevel")
         except NoChanges as error:
             place = folder.resolve()
-            raise NoChanges(f"{place} is not in a repository of git ({error})") from error
+            raise NoChanges(f"{place} is not in a git repository ({error})") from error
         self._top = Path(os.fsdecode(top.rstrip(b"\n")))
         try:
             given = f"{revision}^{{commit}}"
             found = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", given)
         except NoChanges as error:
-            raise NoChanges(f"there is no revision {revision!r} in this repository") from error
+            raise NoChanges(f"this repository has no revision {revision!r}") from error
         self._commit = found.decode().strip()
 
     def tracked(self) -> set[str]:
@@ -81,12 +81,12 @@ class _Git:
         return set(self._paths(listed))
 
     def changed(self) -> set[str]:
-        """Return the files of the revision, or since then, that differ now or are gone."""
+        """Return the tracked files that differ from the revision, or that were removed."""
         options = ("--name-only", "-z", "--no-renames", "--no-ext-diff")
         return set(self._paths(self._run("diff", *options, self._commit, "--")))
 
     def contents(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
-        """Yield files as they were at the revision."""
+        """Yield the path and content of files at the revision."""
         asked = [path for path in paths if "\n" not in path]
         top = self._folder.resolve()
         lines = [
@@ -105,7 +105,7 @@ class _Git:
             found = rest
 
     def _paths(self, listed: bytes) -> Iterator[str]:
-        """Yield the paths of a list that git gives, relative to the folder."""
+        """Yield the paths in a list from git, relative to the folder."""
         inside = os.path.relpath(self._folder.resolve(), self._top)
         for name in filter(None, listed.split(b"\0")):
             yield os.path.relpath(os.fsdecode(name), inside)

@@ -1,7 +1,7 @@
-"""The tool's client of the instance that lives as long as the run, made once it is needed.
+"""Creates the tool's client of the temporary instance only when the tool needs it.
 
-Most tests ask an instance nothing but its log types, and these are known. To make the client, the
-instance and what they talk with takes longer than to test a rule.
+Most tests ask the instance only for its log types, and these are known without it. Creating the
+client and the instance takes longer than testing a rule.
 """
 
 import logging
@@ -14,16 +14,16 @@ from panther_analysis_tool.backend import client
 from local_panther.content.log_types import managed_log_types
 
 CLIENT, OPTIONS = "PublicAPIClient", "PublicAPIClientOptions"
-# As its constructor logs it.
+# The line that the real client logs when it is created
 ENDPOINT = "Panther Public API endpoint: %s"
 
 
 def make_client_when_needed(tool: ModuleType, url: str) -> None:
-    """Let the tool make its client of an instance of ours when it asks it something.
+    """Let the tool create its client of our instance when it first calls the instance.
 
     Args:
-        tool: `panther_analysis_tool.util`, one of whose names is replaced.
-        url: The address of the instance; of others the client is made at once.
+        tool: `panther_analysis_tool.util`, whose names are replaced.
+        url: Address of our instance; clients of others are created at once.
     """
     names = vars(tool)
     if not {CLIENT, OPTIONS} <= names.keys() or not hasattr(client, "ListSchemasResponse"):
@@ -40,7 +40,7 @@ def make_client_when_needed(tool: ModuleType, url: str) -> None:
 
 
 class _Client:
-    """Stands in for the client; it knows the log types."""
+    """A stand-in for the client that knows the log types, and creates the client for all else."""
 
     def __init__(self, make: Callable[[], Any], url: str) -> None:
         logging.info(ENDPOINT, url)
@@ -69,7 +69,7 @@ class _Client:
 
     def __getattr__(self, name: str) -> Any:
         if self._real is None:
-            logging.disable(logging.INFO)  # it logs its endpoint again
+            logging.disable(logging.INFO)  # else the endpoint is logged a second time
             try:
                 self._real = self._make()
             finally:

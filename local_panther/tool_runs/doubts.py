@@ -1,7 +1,7 @@
-"""What the tests do not show: content that is refused at an upload, or cannot do what was meant.
+"""Checks content for what unit tests do not show: errors of an upload, and values without effect.
 
-What was found about a file is remembered, by all files that it depends on, and by the packages that
-are installed, since a body that is checked is imported.
+The findings about a file are cached, keyed by all files that it depends on and by the installed
+packages, since a check imports the body of a rule.
 """
 
 import json
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
     from local_panther.content.queries import QueryCheck
 
-CHECKED = ("content", "lake", "tool_runs")  # what the outcome depends on beside the content
+CHECKED = ("content", "lake", "tool_runs")  # packages whose code decides what is found
 
 
 @dataclass
 class Doubts:
-    """What a repository's content is doubtful for.
+    """The doubts about a repository's content.
 
     Attributes:
-        problems: What has to be mended.
-        notes: What is good to know.
+        problems: Problems that have to be fixed.
+        notes: Notes for the user.
     """
 
     problems: list[Problem] = field(default_factory=list)
@@ -49,11 +49,11 @@ class Doubts:
 
 @dataclass
 class _Finding:
-    """What was found about a file.
+    """The findings about a file.
 
     Attributes:
-        problems: Places within it and messages.
-        kept_back: The IDs of its items that no upload brings, for their Status.
+        problems: Place and message of each problem.
+        kept_back: IDs of its items that are not uploaded because of their Status.
     """
 
     problems: list[tuple[str, str]] = field(default_factory=list)
@@ -63,16 +63,16 @@ class _Finding:
 def check_content(
     dependencies: Dependencies, *, has_comments: bool = True, only: Collection[str] | None = None
 ) -> Doubts:
-    """Check what an upload of a repository would bring, as an instance does, and what it means.
+    """Check a repository as an instance checks an upload, and check values and filters.
 
     Args:
-        dependencies: Its files.
-        has_comments: False for what was uploaded, which keeps none: they say what has to agree.
-        only: The files to check, relative to the root; all by default.
+        dependencies: Dependencies of the repository's files.
+        has_comments: False for uploads, which lose the comments that name settings.
+        only: Files to check, relative to the root; by default all.
     """
     check = _Check(dependencies, has_comments=has_comments)
     found = check.findings(check.paths if only is None else check.paths & set(only))
-    verdicts.flush()  # the tool, in its own process, judges the same items
+    verdicts.flush()  # for the tool, which validates the same items in its own process
     problems = [*_settings_problems(dependencies.folder)]
     problems += [Problem(*each) for path in sorted(found) for each in found[path].problems]
     if only is not None:
@@ -84,11 +84,11 @@ def check_content(
 
 
 def checked_apart(check: Callable[[], Doubts], writable: Iterable[Path]) -> Doubts:
-    """Check content in a process of its own, in the box: to load content is to run it.
+    """Check content in the box, in a process of its own, since loading content runs it.
 
     Args:
-        check: Calls `check_content`.
-        writable: The folder of what is remembered.
+        check: Function that calls `check_content`.
+        writable: Folders that the process may write to, which is the cache.
     """
 
     def as_json() -> Any:
@@ -106,7 +106,7 @@ def checked_apart(check: Callable[[], Doubts], writable: Iterable[Path]) -> Doub
 
 
 class _Check:
-    """The check of a repository, file by file."""
+    """A check of a repository, file by file."""
 
     def __init__(self, dependencies: Dependencies, *, has_comments: bool) -> None:
         self._dependencies = dependencies
@@ -115,7 +115,7 @@ class _Check:
         self.paths = {path for path in dependencies.files if not path.endswith(".py")}
 
     def findings(self, paths: Collection[str]) -> dict[str, _Finding]:
-        """Return what is found about some files."""
+        """Return the findings about some files, by path."""
         kept = {path: verdicts.get("content", self._key(path)) for path in paths}
         found = {path: _Finding(**json.loads(text)) for path, text in kept.items() if text}
         new = set(paths) - set(found)
@@ -145,10 +145,10 @@ class _Check:
         return "\n".join([code_digest(*CHECKED), str(self._has_comments), further, *installed])
 
     def _checked(self, paths: Collection[str]) -> tuple[dict[str, _Finding], bool]:
-        """Check files as a repository that holds nothing else but what they need.
+        """Check files in a view of the repository that has only them and the files they need.
 
         Returns:
-            What was found about each, and whether all that was found is about one of them.
+            The findings about each file, and whether all findings are about one of these files.
         """
         needed = self._dependencies.closed(paths)
         hidden = self._dependencies.places(self._dependencies.files.keys() - needed)
@@ -169,7 +169,7 @@ class _Check:
         return found, is_all
 
     def _problems(self) -> tuple[list[Problem], Iterable[str]]:
-        """Return the problems of what can be seen of the repository, and what is kept back."""
+        """Return the problems of the visible files, and the IDs of items that are kept back."""
         from local_panther.containment import contained
         from local_panther.content.doubtful import doubtful_values
         from local_panther.content.load import checked_content
@@ -177,20 +177,20 @@ class _Check:
 
         folder = self._folder
         problems = check_imports(folder)
-        told = {problem.where.partition(":")[0] for problem in problems}
+        reported = {problem.where.partition(":")[0] for problem in problems}
         problems += doubtful_values(folder, with_comments=self._has_comments)
         try:
             with contained():
                 content = checked_content(folder, _lake_on_demand)
         except ContentError:
-            return problems, ()  # no content at all: the tool says it
-        problems += [problem for problem in content.problems if problem.where not in told]
+            return problems, ()  # no content at all, which the tool reports
+        problems += [problem for problem in content.problems if problem.where not in reported]
         return problems, content.ids_left_out(Reason.STATUS)
 
 
 @contextmanager
 def _lake_on_demand() -> "Iterator[QueryCheck]":
-    """Yield the empty lake's check of queries; its database is loaded for the first query."""
+    """Yield the empty lake's check of queries, which loads its database at the first query."""
     with ExitStack() as stack:
         yield _LakeOnDemand(stack)
 
@@ -213,12 +213,12 @@ class _LakeOnDemand:
 
 
 def _settings_problems(folder: Path) -> Iterator[Problem]:
-    """Yield a problem for an empty file of settings, with which the tool runs no command."""
+    """Yield a problem if the tool's settings file is empty: the tool fails on such a file."""
     path = folder / CONFIG_FILE
     try:
         is_empty = path.is_file() and yaml.safe_load(path.read_bytes()) is None
     except (OSError, yaml.YAMLError):
-        return  # the tool says it
+        return  # reported by the tool
     if is_empty:
-        message = "holds no setting, and panther_analysis_tool cannot read it; remove the file"
+        message = "holds no setting, so panther_analysis_tool fails; remove the file"
         yield Problem(CONFIG_FILE, message)

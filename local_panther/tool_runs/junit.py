@@ -13,11 +13,11 @@ NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit_xml(results: list[Result], files: Mapping[str, Path]) -> str:
-    """Return the document: a suite for each item, a case for each of its tests.
+    """Return the XML document, with a suite for each item and a case for each of its tests.
 
     Args:
-        results: The results, those of one item together.
-        files: The YAML file of each item, by ID.
+        results: Results, grouped by item.
+        files: YAML file of each item, by ID.
     """
     failed = sum(not result.passed for result in results)
     totals = {"name": "panther", "tests": str(len(results)), "failures": str(failed)}

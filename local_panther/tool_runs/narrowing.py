@@ -1,4 +1,4 @@
-"""Which files a run of the tool has to read and test: all, or those that something depends on."""
+"""Narrows a run of the tool to the files that it has to read and test."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from local_panther.remembered import verdicts
 
 SKIP_VERSION_CHECK = "_SKIP_HTTP_VERSION_CHECK"
 QUIET = "quiet"
-# Options of the tool that do not change what it says of a file that it does not test
+# Options of the tool that do not change what it logs about files that it does not test
 OTHER_OPTIONS = ("--filter", "--test-names", "--minimum-tests")
 OTHER_FLAGS = ("--show-failures-only", "--sort-test-results", "--skip-disabled-tests")
 OTHER_VARIABLES = ("PANTHER_API_HOST", "PANTHER_API_TOKEN", "PANTHER_FILTER", "PANTHER_TEST_NAMES")
@@ -26,12 +26,12 @@ OTHER_VARIABLES = ("PANTHER_API_HOST", "PANTHER_API_TOKEN", "PANTHER_FILTER", "P
 
 @dataclass
 class Narrowed:
-    """What a run of the tool leaves out.
+    """The files that a run of the tool leaves out.
 
     Attributes:
         hidden: Absolute paths of the YAML files that it does not read.
-        untested: Absolute paths of those that it reads, and does not test.
-        is_complete: Whether it says all that a run would say that leaves nothing out.
+        untested: Absolute paths of the YAML files that it reads but does not test.
+        is_complete: Whether its output is that of a run that leaves nothing out.
     """
 
     hidden: set[str] = field(default_factory=set)
@@ -39,18 +39,18 @@ class Narrowed:
     is_complete: bool = True
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as the process of the tool gets it."""
+        """Return it as plain JSON, for the tool's process."""
         paths = {"hidden": sorted(self.hidden), "untested": sorted(self.untested)}
         return {**paths, "is_complete": self.is_complete}
 
 
 @dataclass
 class Loaded:
-    """What the tool found when it read its items.
+    """The outcome of the tool's reading of all items.
 
     Attributes:
         files: Absolute paths of the valid items.
-        said: What it logged about them.
+        said: Messages that it logged about items.
     """
 
     files: list[str] = field(default_factory=list)
@@ -58,11 +58,11 @@ class Loaded:
 
 
 def narrowed_to(dependencies: Dependencies, touched: Iterable[str]) -> Narrowed:
-    """Return what a run leaves out that tests only some items.
+    """Return the files to leave out of a run that tests only some items.
 
     Args:
-        dependencies: All files.
-        touched: The files of the items, among others.
+        dependencies: Dependencies of all files.
+        touched: Files of the items to test, and others.
     """
     paths = {path for path in dependencies.files if not path.endswith(".py")}
     tested, read = dependencies.closed(touched), dependencies.needed(touched)
@@ -71,14 +71,14 @@ def narrowed_to(dependencies: Dependencies, touched: Iterable[str]) -> Narrowed:
 
 
 class Filters:
-    """What is remembered for runs with `--filter`: the items about which the tool says nothing.
+    """A cache for runs with `--filter`, of the items about which the tool logs nothing.
 
-    A run with a filter reads all items and names those that are invalid. An item that was valid
-    before, without a word, need not be read again if no item that is tested depends on it.
+    A run with a filter reads all items and names the invalid ones. An item that was valid in an
+    earlier run, without a message, need not be read if no tested item depends on it.
     """
 
     def __init__(self, dependencies: Dependencies, arguments: Sequence[str]) -> None:
-        """Read the arguments of the tool that say what is tested."""
+        """Parse the arguments of the tool that select what is tested."""
         self._dependencies = dependencies
         parser = ArgumentParser(add_help=False, allow_abbrev=False)
         for option in OTHER_OPTIONS:
@@ -97,7 +97,7 @@ class Filters:
         self._surroundings = "\n".join([str(Path.cwd()), *others, *variables, written])
 
     def narrowed(self) -> Narrowed:
-        """Return what need not be read; nothing if there is no filter."""
+        """Return the files that need not be read; none without a filter."""
         if not self._filters:
             return Narrowed()
         files = self._dependencies.files
@@ -109,12 +109,12 @@ class Filters:
         return Narrowed(self._dependencies.places(quiet - read))
 
     def remember(self, loaded: Loaded) -> None:
-        """Remember about which items the tool said nothing when it read them."""
+        """Remember the items about which the tool logged nothing when it read them."""
         valid, files = set(loaded.files), self._dependencies.files
         ids = {file.facts.item for file in files.values()} - {""}
         named = {item for item in ids if any(item in line for line in loaded.said)}
         if not all(any(item in line for item in named) for line in loaded.said):
-            return  # it is not to be seen about which item that was
+            return  # the item of some message is unknown
         keys = {
             self._key(path)
             for path, file in files.items()
@@ -127,7 +127,7 @@ class Filters:
         return f"{self._surroundings}\n{path}\n{self._dependencies.files[path].digest}"
 
     def _may_match(self, facts: Facts) -> bool:
-        """Return whether the tool may choose an item; it decides itself among those that may."""
+        """Return whether the filters may select an item; the tool decides among such items."""
         for given in self._filters:
             key, _, values = given.partition("=")
             if not facts.kind or (not key.endswith("!") and not _may_have(facts, key, values)):
@@ -138,20 +138,20 @@ class Filters:
 def _may_have(facts: Facts, key: str, values: str) -> bool:
     value = facts.fields.get(key, "")
     if value is None:
-        return True  # it is not known as the tool reads it
+        return True  # the value that the tool reads is unknown
     found = value if isinstance(value, list) else [value]
     return not {each.lower() for each in found}.isdisjoint(values.lower().split(","))
 
 
 def narrow(tool: Any, given: Mapping[str, Any], report: Path) -> None:
-    """Let the tool leave out what it need not read or test, and note what it says of the rest.
+    """Let the tool leave out files, and record what it logs about the others.
 
-    A version of the tool that lacks one of the functions reads and tests everything.
+    A version of the tool that lacks one of the replaced functions reads and tests everything.
 
     Args:
         tool: `panther_analysis_tool.main`, some of whose names are replaced.
-        given: What `Narrowed.as_json` returned.
-        report: The file to write what was `Loaded` to, as JSON.
+        given: Value of `Narrowed.as_json`.
+        report: File to write `Loaded` to, as JSON.
     """
     names = vars(tool)
     hidden, untested = set(given["hidden"]), set(given["untested"])
@@ -175,7 +175,7 @@ def narrow(tool: Any, given: Mapping[str, Any], report: Path) -> None:
         return [item for item in choose(*args, **kwargs) if item.file_name not in untested]
 
     def validate_packs(specs: Any) -> Any:
-        """Check the packs that are tested, which list items that are only read."""
+        """Check the tested packs; they may list items that are read but not tested."""
         if not specs.packs:
             return []
         every = read[-1].apply(list)
@@ -186,5 +186,5 @@ def narrow(tool: Any, given: Mapping[str, Any], report: Path) -> None:
     if not given["is_complete"]:
         names["filter_analysis"] = filter_analysis
         names["validate_packs"] = validate_packs
-        if SKIP_VERSION_CHECK in names:  # over the network
+        if SKIP_VERSION_CHECK in names:  # the check uses the network
             names[SKIP_VERSION_CHECK] = True

@@ -1,7 +1,7 @@
-"""The process that panther_analysis_tool runs in: the unmodified tool, ready to be told what to do.
+"""The process that panther_analysis_tool runs in: it imports the unmodified tool, then waits.
 
-The tool takes over a second to import. It does so before it gets its arguments and variables, while
-the process that started it makes its instance ready, and without what a test never uses.
+Importing the tool takes over a second. It is done before arguments and variables arrive, while the
+parent process prepares the instance, and without modules that a test never uses.
 """
 
 import json
@@ -22,7 +22,7 @@ from local_panther.imports import deferred
 from local_panther.processes import collect_garbage_rarely, end_with_parent
 from local_panther.tool_runs.client import make_client_when_needed
 from local_panther.tool_runs.narrowing import narrow
-from local_panther.tool_runs.watching import tell_refusals, watch
+from local_panther.tool_runs.watching import record_refusals, watch
 
 HOST = "PANTHER_API_HOST"
 
@@ -54,7 +54,7 @@ UNUSED = (
 
 
 def main() -> None:
-    """Import the tool, wait for a task as JSON from the pipe that is the argument, and run it."""
+    """Import the tool, read a task as JSON from the pipe given by its descriptor, and run it."""
     end_with_parent()
     collect_garbage_rarely()
     tool = imported_tool()
@@ -63,7 +63,7 @@ def main() -> None:
     if given:
         task = json.loads(given)
         if task["box"]:
-            # Its own folder is all that the tool writes, the instance of this run all it talks to.
+            # The tool may only write to its own folder and connect to the instance of this run.
             port = urlsplit(task["environment"].get(HOST, "")).port or NO_NETWORK
             enter(
                 writable=map(Path, task["writable"]),
@@ -81,19 +81,19 @@ def main() -> None:
                 with content_in(Path(task["content"])), content_in(own_folder()):
                     tool.run()
             finally:
-                tell_refusals(report)
+                record_refusals(report)
 
 
 def own_folder() -> Path:
-    """Return the folder of this run, which is where all temporary files go."""
+    """Return the folder of this run, in which all temporary files are."""
     return Path(os.environ["TMPDIR"])
 
 
 def imported_tool() -> ModuleType:
-    """Import `panther_analysis_tool.main`, which remembers its verdicts."""
+    """Import `panther_analysis_tool.main`, and let it cache its verdicts on items."""
     with deferred(*UNUSED):
-        with suppress(KeyError):  # imported already
-            # The tool sets its level in every run.
+        with suppress(KeyError):  # the module is imported already
+            # The tool sets the level of this logger in every run.
             vars(sys.modules[AIOHTTP])["log"] = logging.getLogger(AIOHTTP)
         from panther_analysis_tool import analysis_utils, main
     remember_verdicts(analysis_utils)

@@ -1,4 +1,4 @@
-"""The results of panther_analysis_tool's unit tests, as `watching` records them."""
+"""Results of panther_analysis_tool's unit tests, as `watching` records them."""
 
 import json
 import os
@@ -13,16 +13,16 @@ COMPLETE = {"complete": True}
 
 @dataclass
 class Result:
-    """One unit test of an item, or an item that cannot be tested.
+    """The result of a unit test, or of an item that cannot be tested.
 
     Attributes:
-        item: The item's ID, or its file if it has no valid ID.
-        test: The name of the test; "" for the item itself.
-        passed: The outcome.
-        messages: What failed in it.
-        notes: What an instance does otherwise than the rule says, in a test that passed.
-        place: The file of a problem of the content, with its line after a colon if that is known;
-            "" for what the tool found.
+        item: ID of the item, or its file if it has no valid ID.
+        test: Name of the test; "" for the item itself.
+        passed: Whether it passed.
+        messages: Reasons of a failure.
+        notes: Notes on what an instance does differently from what the rule says.
+        place: For a problem in the content, its file, with its line after a colon if it is known;
+            "" for a result of the tool.
     """
 
     item: str
@@ -34,20 +34,20 @@ class Result:
 
     @property
     def file(self) -> str:
-        """The file of a problem of the content."""
+        """File of a problem in the content."""
         return self.place.partition(":")[0]
 
     @property
     def line(self) -> int:
-        """The line of a problem of the content, 0 if it is not known."""
+        """Line of a problem in the content; 0 if it is unknown."""
         return int(self.place.partition(":")[2] or 0)
 
     def as_line(self) -> str:
-        """Return it as a line of JSON."""
+        """Return the result as a line of JSON."""
         return json.dumps(asdict(self))
 
     def __str__(self) -> str:
-        """Return what failed, on one line."""
+        """Return the failure on one line."""
         where = self.place or (f"{self.item}: {self.test}" if self.test else self.item)
         return f"{where}: {'; '.join(self.messages) or 'the result is not the expected one'}"
 
@@ -57,8 +57,8 @@ class Results:
     """The results of a run.
 
     Attributes:
-        tests: In the order in which they ran.
-        complete: Whether the tool got to its summary.
+        tests: Results in the order of the run.
+        complete: Whether the tool reached its summary.
     """
 
     tests: list[Result] = field(default_factory=list)
@@ -66,25 +66,23 @@ class Results:
 
     @property
     def failed(self) -> list[Result]:
-        """The tests that failed and the items that are invalid."""
+        """Failed tests and invalid items."""
         return [result for result in self.tests if not result.passed]
 
     def add_problems(self, problems: Iterable[Problem], folder: Path) -> None:
-        """Add what is wrong with the content.
-
-        What the tool has found too is not said once more: that a file is invalid, and why.
+        """Add problems in the content, without those that the tool has found as well.
 
         Args:
-            problems: Each at a file in the folder, or at `file:line`.
-            folder: The root of the content.
+            problems: Problems, each at a file in the folder, or at `file:line`.
+            folder: Root of the content.
         """
         items = [result for result in self.failed if not result.test]
         refused = {Path(result.item).resolve() for result in items}
-        told = {message for result in items for message in result.messages}
+        found = {message for result in items for message in result.messages}
         for problem in problems:
             name, has_line, _ = problem.where.partition(":")
-            is_told = (folder / name).resolve() in refused or problem.message in told
-            if has_line or not is_told:
+            is_known = (folder / name).resolve() in refused or problem.message in found
+            if has_line or not is_known:
                 place = os.path.normpath(folder / problem.where)
                 self.tests.append(
                     Result(name, "", passed=False, messages=[problem.message], place=place)
@@ -92,10 +90,10 @@ class Results:
 
 
 def read_results(path: Path) -> Results:
-    """Read what was recorded.
+    """Return the recorded results.
 
     Args:
-        path: A file with one JSON object a line.
+        path: File with one JSON object a line.
     """
     results = Results()
     for line in path.read_text(encoding="utf-8").splitlines():

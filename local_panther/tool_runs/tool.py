@@ -1,4 +1,4 @@
-"""Runs the unmodified panther_analysis_tool in a process that ends with this one."""
+"""Runs the unmodified panther_analysis_tool in a process that exits when this one does."""
 
 import json
 import os
@@ -16,17 +16,17 @@ from local_panther.tool_runs.results import Results, read_results
 
 START = "from local_panther.tool_runs.process import main; main()"
 REPORT, LOADED = "results.jsonl", "loaded.json"
-END_SECONDS = 0.5  # for the tool to end by itself
+END_SECONDS = 0.5  # time for the tool to exit on SIGTERM, before it is killed
 
 Watch = Callable[[str], None]
 
 
 class Box(NamedTuple):
-    """How the code of some content is kept.
+    """The box for the code of some content.
 
     Attributes:
-        content: The root of the content.
-        writable: What the run writes beside its own folder.
+        content: Root of the content.
+        writable: Folders that the run may write to, besides its own folder.
     """
 
     content: Path
@@ -34,7 +34,7 @@ class Box(NamedTuple):
 
 
 class Tool:
-    """The tool in a process that waits for what to do."""
+    """The tool in a process that waits for its task."""
 
     def __init__(self, process: "subprocess.Popen[str]", pipe: TextIO, folder: Path) -> None:
         self._process = process
@@ -50,15 +50,15 @@ class Tool:
         narrowed: Narrowed | None = None,
         box: Box | None = None,
     ) -> int:
-        """Run the tool and return its exit status; once.
+        """Run the tool and return its exit status; it can run only once.
 
         Args:
-            arguments: Its command and arguments.
-            environment: Variables beside those of this process.
-            watch: Called with each line of its output, which it then prints, if the tool was
-                started as watched.
-            narrowed: What it leaves out; nothing by default.
-            box: How content code is kept; by default it is trusted.
+            arguments: Command and arguments of the tool.
+            environment: Variables to add to those of this process.
+            watch: Function that is called with each line of output and has to print it, if the tool
+                was started with `watched`.
+            narrowed: Files to leave out; by default none.
+            box: Box for the content's code; by default the code is trusted.
         """
         task = {
             "arguments": list(arguments),
@@ -78,11 +78,11 @@ class Tool:
         return self._process.wait()
 
     def results(self) -> Results:
-        """Return what it found, after it has run."""
+        """Return the results of the run."""
         return read_results(self._report) if self._report.exists() else Results()
 
     def loaded(self) -> Loaded | None:
-        """Return what it found when it read its items, None if it did not."""
+        """Return the outcome of reading all items; None if the tool did not get there."""
         if not self._loaded.exists():
             return None
         return Loaded(**json.loads(self._loaded.read_text(encoding="utf-8")))
@@ -90,12 +90,12 @@ class Tool:
 
 @contextmanager
 def started_tool(*, watched: bool) -> Iterator[Tool]:
-    """Start the tool; it ends with the context, whether it has run or not.
+    """Start the tool's process; it exits with the context, whether the tool has run or not.
 
     Args:
-        watched: Hand its output to this process; otherwise it goes where that of this process goes.
+        watched: Pass its output to this process, instead of printing it directly.
     """
-    # The tool keeps helpers in one folder for all its runs; two at once would disturb each other.
+    # By default all runs of the tool share a folder for helpers, and would disturb each other.
     with TemporaryFolder("local-panther-tool-") as own:
         inside, pipe = os.pipe()
         process = subprocess.Popen(
@@ -126,7 +126,7 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 
 def spec_files(root: Path) -> dict[str, Path]:
-    """Return the YAML file of each item below a folder, relative to it, by the item's ID."""
+    """Return the YAML file of each item in a folder, relative to the folder, by the item's ID."""
     from local_panther.content.tool import load_analysis_specs
 
     keys = ("RuleID", "PolicyID", "QueryName", "GlobalID", "DataModelID", "PackID")

@@ -1,4 +1,4 @@
-"""What panther_analysis_tool must not open: it would wait forever for what a named pipe gives."""
+"""Finds files that panther_analysis_tool must not open, such as named pipes: it would hang."""
 
 import os
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ class Unopened:
     """The named pipes, sockets and devices of a repository, and the items that need one.
 
     Attributes:
-        special: Their paths, relative to the repository.
-        problems: The items whose Python body is one of them.
-        folder: The root of the repository.
+        special: Paths of these files, relative to the repository.
+        problems: Problems of the items whose Python body is such a file.
+        folder: Root of the repository.
     """
 
     special: list[str]
@@ -27,7 +27,7 @@ class Unopened:
 
     @property
     def arguments(self) -> Iterator[str]:
-        """The tool's arguments that leave them out. It compares paths as it has found them."""
+        """Arguments that let the tool ignore them, each path in both forms that it may compare."""
         for name in [*self.special, *(problem.where for problem in self.problems)]:
             path = self.folder / name
             for form in (os.path.normpath(path), str(path.absolute())):
@@ -35,7 +35,7 @@ class Unopened:
 
     @property
     def note(self) -> str:
-        """What was left out, in one line; "" if nothing was."""
+        """A line on what was left out; "" if nothing was."""
         if not self.special:
             return ""
         count, first = len(self.special), self.special[0]
@@ -45,10 +45,10 @@ class Unopened:
 
 
 def unopened(folder: Path) -> Unopened:
-    """Find what must not be opened in a repository.
+    """Return the files that must not be opened in a repository.
 
     Args:
-        folder: Its root.
+        folder: Root of the repository.
     """
     special = list(special_files(folder))
     bodies = {name for name in special if name.endswith(".py")}
@@ -66,5 +66,5 @@ def _filename(path: Path) -> str:
     try:
         spec = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return ""  # named when it is tested
+        return ""  # reported when it is tested
     return str(spec.get("Filename", "")) if isinstance(spec, dict) else ""

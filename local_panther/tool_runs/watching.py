@@ -1,8 +1,8 @@
-"""Records what panther_analysis_tool finds, in its own process.
+"""Records the results of panther_analysis_tool, in its own process.
 
-What it prints cannot be told from what rules print. Its exit status is 1 only where it has printed
-a failed function: a filter that raises, `unique()` that raises, and any function that raises under
-`CreateAlert: false` are `[FAIL]`, "Failed: 0" and status 0 (1.6.0 and 1.11.1).
+They cannot be read from its output, which rules can print to as well, nor from its exit status. A
+filter that raises, a `unique()` that raises, and any function that raises under
+`CreateAlert: false` give `[FAIL]`, but "Failed: 0" and status 0 (1.6.0 and 1.11.1).
 """
 
 import json
@@ -33,7 +33,7 @@ FUNCTIONS = (
     "alert_context",
     "unique",
 )
-# How the tool's warnings begin about a test that it cannot run, which is in no other place.
+# Beginnings of the tool's warnings about tests that it cannot run; it reports these nowhere else.
 NOT_RUN = ("AttributeError: {%s}", "Unexpected exception: {%s}")
 WITHOUT_BASE = "Skipping Derived Detection"
 
@@ -43,10 +43,10 @@ def watch(tool: ModuleType, report: TextIO) -> None:
 
     Args:
         tool: `panther_analysis_tool.main`, some of whose names are replaced.
-        report: Gets one JSON object a line, for `results.read_results`.
+        report: Stream to write to, one JSON object a line, for `results.read_results`.
     """
     watcher = _Watcher(tool, report)
-    logging.getLogger().addFilter(watcher)  # the tool sets no handler up if there is one
+    logging.getLogger().addFilter(watcher)  # not a handler: with one, the tool would add none
     replaced = {
         "_run_tests": watcher.run_tests,
         "print_summary": watcher.print_summary,
@@ -55,8 +55,8 @@ def watch(tool: ModuleType, report: TextIO) -> None:
     vars(tool).update(replaced)
 
 
-def tell_refusals(report: TextIO) -> None:
-    """Record what the box has refused to content: a result that rests on it is none."""
+def record_refusals(report: TextIO) -> None:
+    """Record what the box refused to content as failures, since results may depend on it."""
     for refusal, count in sorted(refused().items()):
         times = f" ({count:,} times)" if count > 1 else ""
         text = f"refused: line {refusal.line}: {refusal.what}{times}"
@@ -66,14 +66,14 @@ def tell_refusals(report: TextIO) -> None:
 
 @dataclass
 class _Evaluated:
-    """A test that ran.
+    """The evaluation of a test that ran.
 
     Attributes:
         data: The event.
         expected: Whether the rule should match.
-        found: What panther_core says of it.
-        raised: What its functions raised, by name; the tool forgets some of it.
-        result: What the tool makes of it, in the end.
+        found: Result of panther_core.
+        raised: Errors of the rule's functions, by name; the tool discards some of them.
+        result: Final result of the tool.
     """
 
     data: Mapping[str, Any]
@@ -84,7 +84,7 @@ class _Evaluated:
 
 
 class _Watcher(logging.Filter):
-    """Stands in for some functions of the tool, which it calls, and records what they find."""
+    """A watcher that wraps some functions of the tool and records their results."""
 
     def __init__(self, tool: ModuleType, report: TextIO) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class _Watcher(logging.Filter):
         self._known: dict[str, set[str]] = {}  # names of the tests that ran, by item
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Take a warning of the tool about a test that cannot run; all are printed."""
+        """Record a warning of the tool about a test that cannot run; let all messages through."""
         if record.pathname != self._tool or not isinstance(record.args, tuple):
             return True
         if str(record.msg).startswith(NOT_RUN):
@@ -110,7 +110,7 @@ class _Watcher(logging.Filter):
         return True
 
     def run_tests(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the tests of one item."""
+        """Run the tests of one item, and record their results."""
         given = signature(self._run_tests).bind(*args, **kwargs)
         given.apply_defaults()
         named = given.arguments
@@ -133,8 +133,8 @@ class _Watcher(logging.Filter):
         return done
 
     def evaluator(self) -> type[Any]:
-        """Return the tool's class that compares a test with its outcome, with a record of both."""
-        seen = self
+        """Return the tool's class that evaluates a test, extended to record the evaluation."""
+        watcher = self
 
         class Evaluator(self._evaluator):  # type: ignore[misc, name-defined]
             def __init__(self, spec: Any, found: DetectionResult) -> None:
@@ -146,13 +146,13 @@ class _Watcher(logging.Filter):
                 raised = dict(_raised(found))
                 result = super().interpret(*args, **kwargs)
                 expected = spec.expectations.detection
-                seen._seen.append(_Evaluated(spec.data, expected, found, raised, result))
+                watcher._seen.append(_Evaluated(spec.data, expected, found, raised, result))
                 return result
 
         return Evaluator
 
     def print_summary(self, *args: Any, **kwargs: Any) -> Any:
-        """Print the summary, and record what is in no other place."""
+        """Print the summary, and record failures that are only in the summary."""
         named = signature(self._print_summary).bind(*args, **kwargs).arguments
         for item, entries in named["failed_tests"].items():
             known = self._known.get(item, set())
@@ -193,7 +193,7 @@ def _result(item: str, name: str, detection: Any, seen: _Evaluated | str) -> Res
 
 
 def _messages(detection: Any, seen: _Evaluated) -> Iterator[str]:
-    """Yield why a test failed."""
+    """Yield the reasons why a test failed."""
     found, module = seen.found, getattr(detection, "module", None)
     rule = detection.matcher_function_name
     if found.filter_exception:
@@ -206,13 +206,13 @@ def _messages(detection: Any, seen: _Evaluated) -> Iterator[str]:
         why = "the InlineFilters do not pass the event" if found.filters_did_not_match else ""
         yield why or f"{rule}() returned {found.detection_output}, expected {seen.expected}"
     if not seen.expected:
-        return  # the tool does not count what the other functions do without a match
+        return  # without a match, errors of other functions do not count for the tool either
     for name, raised in seen.raised.items():
-        if getattr(found, f"{name}_exception"):  # which the tool was not told to ignore
+        if getattr(found, f"{name}_exception"):  # unless the tool was told to ignore it
             yield _raises(name, raised, module)
     destinations = seen.result.functions.destinationsFunction
     if destinations and not destinations.error and not destinations.matched:
-        yield f"destinations() returned {destinations.output}, which ExpectedDestinations is not"
+        yield f"destinations() returned {destinations.output}, unlike ExpectedDestinations"
 
 
 def _raised(found: DetectionResult) -> Iterator[tuple[str, BaseException]]:
@@ -230,9 +230,9 @@ def _raises(name: str, error: BaseException, module: ModuleType | None) -> str:
 
 
 def _notes(error: BaseException | None) -> Iterator[str]:
-    """Yield a note on destinations that are named twice, of which an instance uses none.
+    """Yield a note on each destination that is named twice: an instance then uses none of them.
 
-    The tool knows no destinations and passes whatever `destinations()` names.
+    The tool knows no destinations, and passes any names that `destinations()` returns.
     """
     names = error.args[-1] if isinstance(error, UnknownDestinationError) else []
     for name in dict.fromkeys(names):

@@ -172,10 +172,10 @@ def test_a_revision_is_no_option_of_git(content, tmp_path):
 
 def test_a_folder_without_git_is_an_error(content):
     shutil.rmtree(content / ".git")
-    with pytest.raises(NoChanges, match="not in a repository of git"):
+    with pytest.raises(NoChanges, match="not in a git repository"):
         changed_names(Dependencies(content), "HEAD")
     done = run_test(content, "--changed")
-    assert done.returncode == 2 and "not in a repository of git" in done.stderr
+    assert done.returncode == 2 and "not in a git repository" in done.stderr
 
 
 def test_nothing_is_tested_if_nothing_differs(content, tmp_path):

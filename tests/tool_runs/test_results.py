@@ -99,7 +99,7 @@ CIDR = "InlineFilters: sourceIPAddress IsIPAddressNotInCIDR 10.0.0.0/8 raised Fi
         (
             {"Tests": [unit_test(ExpectedDestinations=["a"])]},
             MATCHES,
-            "destinations() returned null, which ExpectedDestinations is not",
+            "destinations() returned null, unlike ExpectedDestinations",
         ),
     ],
 )
