@@ -5,8 +5,9 @@ CTE `parameters` are set from the alert: `alert_time`, `match_value`, and the fi
 context by name. A column whose default is a text other than '' is required: an alert without a
 value for it has no timeline.
 
-A number in the column `minutes_around` promises that the query reads at most so many minutes before
-and after `alert_time`, so that the lake can drop other records. Without it all records are kept.
+A number in the column `minutes_around` promises that the query reads at most this many minutes
+before and after `alert_time`, so that the lake can drop other records. Without it all records are
+kept.
 """
 
 import logging

@@ -43,7 +43,7 @@ class Evidence:
             )
         if self.records < MIN_RECORDS or self.days < MIN_DAYS:
             return (
-                f"Too little to tell: advice needs at least {MIN_RECORDS:,} records and "
+                f"Not enough data: advice needs at least {MIN_RECORDS:,} records and "
                 f"{MIN_DAYS} days with relevant calls."
             )
         return ""

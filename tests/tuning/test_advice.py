@@ -56,7 +56,7 @@ def test_a_present_threshold_that_is_right_is_kept():
 def test_no_advice_below_a_stated_amount():
     for evidence in (Evidence(MIN_RECORDS - 1, 30, 5, 0), Evidence(10**6, MIN_DAYS - 1, 5, 0)):
         advice = advised(("bob", 2, 2), ("eve", 12), evidence=evidence)
-        assert advice.threshold is None and advice.headline.startswith("Too little to tell")
+        assert advice.threshold is None and advice.headline.startswith("Not enough data")
         assert f"{MIN_RECORDS:,} records and {MIN_DAYS} days" in advice.headline
         assert "eve" in text(advice)
 

@@ -131,7 +131,7 @@ def test_the_command_prints_tables_advice_and_a_page(tmp_path, monkeypatch):
         "240 min",
         f"The busiest principals in {WINDOW_MINUTES} minutes",
         "mallory",
-        "Too little to tell",
+        "Not enough data",
         "*1 (1)",
     ):
         assert text in done.stdout
