@@ -1,4 +1,4 @@
-"""Every answer begins with what it rests on, and without anything read there is none."""
+"""Every answer begins with its basis; if nothing was read, there is no answer."""
 
 import json
 
@@ -33,7 +33,7 @@ def ran(command, *paths):
 
 @pytest.fixture
 def nothing(tmp_path):
-    """Paths of which nothing can be read, each with what is said of it."""
+    """Paths from which nothing can be read, each with the reason that is printed."""
     (tmp_path / "README.md").write_text("[![build](https://ci.example/badge.svg)]\n")
     (tmp_path / "empty.json").write_text('{"Records": []}')
     ecs = {"event": {"action": "ListRoles"}, "aws": {"cloudtrail": {"event_version": "1.11"}}}
@@ -47,12 +47,12 @@ def nothing(tmp_path):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_without_anything_read_there_is_no_answer(nothing, command):
+def test_nothing_read_gives_no_answer(nothing, command):
     for path, reason in nothing.items():
         status, out, err = ran(command, path)
-        told = " ".join((out + err).split())
+        printed = " ".join((out + err).split())
         assert status == 1
-        assert "nothing was read: " in told and reason in told
+        assert "nothing was read: " in printed and reason in printed
         assert not any(answer in out for answer in FALSE_ANSWERS)
 
 
@@ -68,17 +68,17 @@ def test_an_answer_begins_with_what_was_read_and_what_was_not(tmp_path, command)
     assert "set aside 1 (other files 1); 1 could not be read" in base
 
 
-def test_one_cause_is_one_line_with_its_count(tmp_path):
+def test_problems_with_one_cause_are_one_line_with_a_count(tmp_path):
     bad = "".join(json.dumps(call("ListRoles", eventTime="soon")) + "\n" for _ in range(500))
     (tmp_path / "a.jsonl").write_text(bad + json.dumps(call("ListRoles")) + "\n")
     _, out, err = run("replay", tmp_path)
-    told = [line for line in (out + err).splitlines() if "not read:" in line]
-    assert len(told) == 1
+    lines = [line for line in (out + err).splitlines() if "not read:" in line]
+    assert len(lines) == 1
     assert "499 more in this file" in " ".join((out + err).split())
 
 
 @pytest.mark.parametrize("form", ["json", "ocsf"])
-def test_json_is_json_whatever_numbers_a_record_has(tmp_path, form):
+def test_json_is_valid_whatever_numbers_a_record_has(tmp_path, form):
     trail = simulated(tmp_path / "trail.jsonl", ordinary=0)
     records = [json.loads(line) for line in trail.read_text().splitlines()]
     numbered = [json.dumps(record | {"apiVersion": "TOO LARGE"}) for record in records]

@@ -36,7 +36,7 @@ def file(tmp_path):
     return write
 
 
-def test_what_a_replay_wrote_it_meets_and_the_file_is_readable(trail, tmp_path):
+def test_a_replay_meets_the_readable_file_that_it_wrote(trail, tmp_path):
     path = tmp_path / "expected.yml"
     status, _, err = replay(trail, "--write-expected", path)
     assert status == 0 and f"expected alerts: {path}" in err
@@ -46,7 +46,7 @@ def test_what_a_replay_wrote_it_meets_and_the_file_is_readable(trail, tmp_path):
     assert out.startswith("read ")
 
 
-def test_each_missing_and_each_unexpected_alert_has_its_line(trail, file):
+def test_each_missing_and_each_unexpected_alert_has_a_line(trail, file):
     other = HIGH | {"rule": "No.Such.Rule", "principal": ""}
     path = file(HIGH | {"count": 2}, other)
     status, out, err = replay(trail, "--expect", path, "--format", "json")
@@ -64,7 +64,7 @@ def test_a_changed_severity_is_a_difference(trail, file):
     assert "unexpected: CRITICAL of" in err and "missing: MEDIUM of" in err
 
 
-def test_no_alert_can_be_expected(trail, file):
+def test_a_file_can_expect_no_alert(trail, file):
     path = file()
     assert replay(trail, "--expect", path)[0] == 1
     status, _, err = replay(trail, "--expect", path, "--to", "2026-01-05T09:30")
@@ -72,7 +72,7 @@ def test_no_alert_can_be_expected(trail, file):
 
 
 @pytest.mark.parametrize("records", ["none", "of another time", "broken"])
-def test_no_expectation_is_met_where_something_was_not_read(records, trail, file, tmp_path):
+def test_no_expectation_is_met_if_something_was_not_read(records, trail, file, tmp_path):
     read = tmp_path / "records"
     read.mkdir()
     more = ["--to", "2026-01-05T09:30"]
@@ -88,7 +88,7 @@ def test_no_expectation_is_met_where_something_was_not_read(records, trail, file
     assert "as expected" not in err
 
 
-def test_nothing_is_written_where_something_was_not_read(tmp_path):
+def test_nothing_is_written_if_something_was_not_read(tmp_path):
     path = tmp_path / "expected.yml"
     (tmp_path / "empty").mkdir()
     status, _, err = replay(tmp_path / "empty", "--write-expected", path)
@@ -111,12 +111,12 @@ def test_expecting_and_writing_at_once_is_refused(trail, file):
     ("severity", "shown"),
     [("critical", "1 CRITICAL"), ("High", "1 CRITICAL, 1 HIGH"), ("INFO", "1 CRITICAL, 1 HIGH")],
 )
-def test_fails_on_alerts_of_a_severity_or_worse(severity, shown, trail):
+def test_fail_on_fails_for_alerts_of_the_severity_or_a_higher_one(severity, shown, trail):
     status, _, err = replay(trail, "--fail-on", severity)
     assert status == 1 and err.splitlines()[-1].endswith(f"found alerts: {shown}")
 
 
-def test_does_not_fail_on_what_is_less_severe(tmp_path):
+def test_fail_on_ignores_less_severe_alerts(tmp_path):
     trail = simulated(tmp_path / "trail.jsonl", ordinary=20)
     assert replay(trail, "--fail-on", "critical")[0] == 0
     assert replay(trail, "--fail-on", "high")[0] == 1

@@ -1,4 +1,4 @@
-"""The command line: what it prints where, and its exit status."""
+"""The command line: standard output, standard error and exit status of each command."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def run(*arguments, cwd=REPO, stdin=None):
 
 
 def is_the_attack(out):
-    """Whether the attack has its one alert, beside that of a blocklist which is turned on."""
+    """Return whether the only alerts are the attack's and, if enabled, the blocklist's."""
     rule_ids = [json.loads(line)["rule_id"] for line in out.splitlines()]
     return rule_ids == [*[BLOCKLIST] * blocklist_is_enabled(), ROLE_SEARCH]
 
@@ -53,13 +53,13 @@ def trail(tmp_path):
 
 @pytest.fixture
 def listed_last(tmp_path):
-    """The same attack, which the correlation rule finds: its roles are listed afterwards."""
+    """The same attack with roles listed afterwards, which the correlation rule finds."""
     blocklisted = role_arn("FullAdminRole")
     return simulated(tmp_path / "listed-last", blocklisted=blocklisted, discovery_last=True)
 
 
 class TestReplay:
-    def test_prints_alerts_and_a_summary(self, trail):
+    def test_replay_prints_alerts_and_a_summary(self, trail):
         status, out, err = run("replay", trail, "--include-disabled")
         assert status == 0 and err == ""
         assert out.startswith("read 116 records in 94 files, 2026-01-05T09:00:00Z to ")
@@ -70,11 +70,11 @@ class TestReplay:
             assert text in out
         assert "distinctTargets" not in out
 
-    def test_prints_what_the_rules_say_too_if_details_are_asked_for(self, trail):
+    def test_details_have_the_contexts_of_the_rules(self, trail):
         _, out, _ = run("replay", trail, "--details")
         assert "distinctTargets" in out
 
-    def test_json_of_an_alert_of_the_stream_has_the_same_keys(self, trail):
+    def test_json_has_the_same_keys_for_a_streaming_rule(self, trail):
         _, out, _ = run("replay", trail, "--include-disabled", "--format", "json")
         blocklisted, search = (json.loads(line) for line in out.splitlines())
         assert search["rule_id"] == ROLE_SEARCH and list(search) == list(blocklisted)
@@ -125,12 +125,12 @@ class TestReplay:
         assert alerts[1]["match_value"] == "arn:aws:iam::123456789012:user/mallory"
         assert alerts[1]["signals"] == {"Discovery": 3, "FailedAttempts": 13 - THRESHOLD}
 
-    def test_reads_standard_input(self, tmp_path):
+    def test_replay_reads_standard_input(self, tmp_path):
         lines = simulated(tmp_path / "t.jsonl").read_bytes()
         status, out, _ = run("replay", "-", "--format", "json", stdin=lines)
         assert status == 0 and json.loads(out)["rule_id"] == ROLE_SEARCH
 
-    def test_has_status_1_where_something_could_not_be_read_and_reads_the_rest(self, trail):
+    def test_unreadable_input_gives_status_1_and_the_rest_is_read(self, trail):
         broken = trail / "broken.json"
         broken.write_text('{"Records": [7]}')
         status, out, err = run("replay", trail, trail / "missing", "--format", "json")
@@ -139,11 +139,11 @@ class TestReplay:
         assert "missing: no such file or folder" in " ".join(err.split())
 
     @pytest.mark.parametrize("arguments", [[], ["--format", "xml", "x"], ["--nonsense", "x"]])
-    def test_has_status_2_for_unusable_arguments(self, arguments):
+    def test_unusable_arguments_give_status_2(self, arguments):
         status, out, err = run("replay", *arguments)
         assert status == 2 and out == "" and err
 
-    def test_leaves_an_item_out_that_does_not_load_unless_it_is_strict(self, trail, content_copy):
+    def test_an_item_that_does_not_load_is_left_out_unless_strict(self, trail, content_copy):
         rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
         rule.write_text("import no_such_module")
         status, out, _ = run("replay", trail, "--content", content_copy)
@@ -153,20 +153,20 @@ class TestReplay:
         assert status == 2 and out == ""
         assert "aws_iam_list_roles.yml: Filename: import failed" in err
 
-    def test_has_status_2_where_there_is_no_content(self, trail, tmp_path):
+    def test_a_folder_without_content_gives_status_2(self, trail, tmp_path):
         (tmp_path / "rules").mkdir()
         for arguments in ([], ["--content", tmp_path / "rules"]):
             status, _, err = run("replay", trail, *arguments, cwd=tmp_path)
             assert status == 2 and "holds no Panther content" in err
 
-    def test_runs_this_repository_where_the_folder_holds_no_content(self, trail, tmp_path):
+    def test_the_shipped_content_runs_in_a_folder_without_content(self, trail, tmp_path):
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
         status, out, _ = run("replay", trail, "--format", "json", cwd=elsewhere)
         assert status == 0 and is_the_attack(out)
 
     @pytest.mark.parametrize("workers", [1, 2])
-    def test_says_what_was_done_when_it_is_interrupted(self, tmp_path, workers):
+    def test_an_interrupted_replay_prints_what_was_done(self, tmp_path, workers):
         report = tmp_path / "report.html"
         lines = simulated(tmp_path / "t.jsonl").read_bytes()
         command = [COMMAND, "replay", "-", tmp_path, "--report", report, "--workers", workers]
@@ -182,7 +182,7 @@ class TestReplay:
         assert {path.name for path in tmp_path.iterdir()} == {"t.jsonl", "report.html"}
 
     @pytest.mark.parametrize("begin", [b'{"eventName": "', b'{\n"eventName": "'])
-    def test_reads_past_a_line_of_a_gigabyte_in_bounded_memory(self, tmp_path, begin):
+    def test_a_line_of_a_gigabyte_is_skipped_in_bounded_memory(self, tmp_path, begin):
         piece = b"x" * 2**24
         with igzip.open(tmp_path / "a.json.gz", "wb", compresslevel=0) as file:
             file.write(begin)
@@ -198,16 +198,16 @@ class TestReplay:
 
 
 class TestSimulate:
-    def test_repeats_itself_with_the_same_seed(self):
+    def test_the_same_seed_gives_the_same_records(self):
         first, second, other = (run("simulate", "-", "--seed", seed)[1] for seed in (7, 7, 8))
         assert first == second != other
 
-    def test_says_in_every_record_that_it_is_generated(self):
+    def test_every_record_says_that_it_is_generated(self):
         records = [json.loads(line) for line in run("simulate", "-")[1].splitlines()]
         assert len(records) == 500 + 12 + 3
         assert all("generated-by/local-panther-simulate" in r["userAgent"] for r in records)
 
-    def test_writes_denials_as_aws_records_them(self):
+    def test_denials_are_written_as_aws_records_them(self):
         for api in ("assume-role", "update-trust-policy"):
             lines = run("simulate", "-", "--api", api, "--background", 0)[1].splitlines()
             failed = [r for r in map(json.loads, lines) if r.get("errorCode")]
@@ -216,8 +216,8 @@ class TestSimulate:
                 assert record["requestParameters"] is None and "resources" not in record
                 assert record["errorMessage"].startswith("User: arn:aws:iam::")
 
-    def test_replaces_no_file_unless_it_is_told_to(self, tmp_path):
-        """A trail of one's own is easily named in place of a new one."""
+    def test_an_existing_file_is_replaced_only_with_force(self, tmp_path):
+        """It is easy to name a recorded trail by mistake."""
         path = tmp_path / "trail.jsonl"
         path.write_text("mine")
         status, _, err = run("simulate", path)
@@ -226,12 +226,12 @@ class TestSimulate:
         path.write_text("")  # as mktemp leaves it
         assert run("simulate", path)[0] == 0 and "AssumeRole" in path.read_text()
 
-    def test_leaves_what_is_in_a_folder(self, tmp_path):
+    def test_files_in_a_folder_are_kept(self, tmp_path):
         (tmp_path / "mine.json").write_text("mine")
         assert run("simulate", tmp_path)[0] == run("simulate", tmp_path)[0] == 0
         assert (tmp_path / "mine.json").read_text() == "mine"
 
-    def test_has_status_2_where_it_can_not_write(self, tmp_path):
+    def test_unwritable_output_gives_status_2(self, tmp_path):
         (tmp_path / "file").write_text("")
         status, _, err = run("simulate", tmp_path / "file" / "trail.jsonl")
         assert status == 2 and "cannot be written" in err

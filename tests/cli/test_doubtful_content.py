@@ -1,4 +1,4 @@
-"""Content that an instance takes and that cannot do what was meant, at the command line."""
+"""Commands report content that an instance accepts but that cannot work as intended."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ LIST = f"    Values:\n      - {ROLE}"
 
 @pytest.fixture
 def run(content_copy):
-    shipped(content_copy)  # whatever its owner has configured
+    shipped(content_copy)  # undo the settings of the repository's owner
 
     def run(*arguments, folder=content_copy):
         command = [sys.executable, "-m", "local_panther", *map(str, arguments)]
@@ -61,7 +61,7 @@ def test_entries_that_never_match_are_named_and_the_command_fails(
     assert code == 1 and "Condition: EndsWith" in output
 
 
-def test_a_value_that_does_not_follow_its_setting_is_named(run, content_copy):
+def test_a_value_that_disagrees_with_its_setting_is_named(run, content_copy):
     text = (content_copy / CONFIG).read_text()
     start = text.index("\nTHRESHOLD = ") + 1
     number = text[:start].count("\n") + 1
@@ -73,7 +73,7 @@ def test_a_value_that_does_not_follow_its_setting_is_named(run, content_copy):
     assert code == 1 and f"{was} must equal 99, which is {setting}" in output
 
 
-def test_a_list_given_as_text_is_an_error_and_no_skipped_filter(run, content_copy, tmp_path):
+def test_a_text_in_place_of_a_list_is_an_error(run, content_copy, tmp_path):
     edit(content_copy / BLOCKLIST, LIST, f"    Values: {ROLE}")
     for arguments in (["test"], ["replay", simulated(tmp_path / "trail", ordinary=10)]):
         code, output = run(*arguments, *["--include-disabled"] * (arguments[0] == "replay"))
@@ -94,7 +94,7 @@ MISSING = (
 )
 
 
-def test_macros_that_a_query_imports_and_are_missing_are_named(run, content_copy, tmp_path):
+def test_missing_macros_that_a_query_imports_are_named(run, content_copy, tmp_path):
     """The tool's own tests pass: it renders no template."""
     (content_copy / MACROS).unlink()
     lines = (content_copy / SUCCEEDED).read_text().splitlines()

@@ -1,4 +1,4 @@
-"""However a command ends, nothing of it is left; broken streams give a message."""
+"""Exits of commands: no process and no folder is left, and broken streams give a message."""
 
 import os
 import random
@@ -45,14 +45,14 @@ def forks_of(process: int) -> list[int]:
 
 
 def busy_seconds(process: int) -> float:
-    """Return how much of a processor a process has used."""
+    """Return the seconds of processor time that a process has used."""
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
     return int(fields[11]) / os.sysconf("SC_CLK_TCK")
 
 
 class TestReplay:
     @pytest.mark.parametrize("stop", STOPS)
-    def test_leaves_no_worker_and_no_folder(self, tmp_path, stop):
+    def test_a_stopped_replay_leaves_no_worker_and_no_folder(self, tmp_path, stop):
         temporary = tmp_path / "tmp"
         temporary.mkdir()
         lines = simulated(tmp_path / "t.jsonl").read_bytes()
@@ -75,7 +75,7 @@ class TestReplay:
 
 @pytest.mark.parametrize("number", range(examples(4, 25)))
 @pytest.mark.parametrize("command", ["query", "summary", "replay"])
-def test_ctrl_c_twice_ends_it_at_once(tmp_path, command, number):
+def test_ctrl_c_twice_stops_a_command_at_once(tmp_path, command, number):
     lines = simulated(tmp_path / "t.jsonl").read_bytes()
     for copy in range(100):
         (tmp_path / f"{copy}.jsonl").write_bytes(lines)
@@ -95,7 +95,7 @@ def test_ctrl_c_twice_ends_it_at_once(tmp_path, command, number):
 
 
 class TestOneCallOfDuckDB:
-    """A query in which DuckDB notices no interrupt, and one in which it does."""
+    """Queries during which DuckDB notices no interrupt, and one during which it does."""
 
     TABLE = "panther_logs.public.aws_cloudtrail"
     ONE_CALL = "SELECT EDITDISTANCE({0}, REVERSE({0})) AS n FROM " + TABLE
@@ -111,7 +111,7 @@ class TestOneCallOfDuckDB:
         ("command", "query"),
         [*(("query", query) for query in QUERIES), ("replay", "of constants, in one call")],
     )
-    def test_is_ended_at_any_time(self, tmp_path, command, query, stop):
+    def test_a_query_can_be_stopped_at_any_time(self, tmp_path, command, query, stop):
         (temporary := tmp_path / "tmp").mkdir()
         trail = simulated(tmp_path / "t.jsonl")
         content = write_rules(tmp_path / "content", a="def rule(event):\n    return False\n")
@@ -154,7 +154,7 @@ class TestToolRun:
         return content_copy
 
     @pytest.mark.parametrize("stop", STOPS)
-    def test_leaves_no_tool_and_no_folder(self, slow_content, tmp_path, stop):
+    def test_a_stopped_test_run_leaves_no_tool_and_no_folder(self, slow_content, tmp_path, stop):
         temporary = tmp_path / "tmp"
         temporary.mkdir()
         environment = os.environ | {"TMPDIR": str(temporary)}
@@ -177,7 +177,7 @@ class TestToolRun:
         assert eventually(lambda: not list(temporary.iterdir()), 2)
 
     @pytest.mark.parametrize("stop", STOPS)
-    def test_ends_while_content_is_checked(self, content_copy, stop):
+    def test_a_test_run_can_be_stopped_while_content_is_checked(self, content_copy, stop):
         rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
         rule.write_text("import time\ntime.sleep(300)\n" + rule.read_text())
         process = started([COMMAND, "test"], cwd=content_copy)
@@ -189,7 +189,7 @@ class TestToolRun:
         assert b"Traceback" not in err
         assert eventually(lambda: not any(map(is_running, below)), 2)
 
-    def test_two_at_once_do_not_disturb_each_other(self, content_copy):
+    def test_two_test_runs_do_not_disturb_each_other(self, content_copy):
         both = [started([COMMAND, "test"], cwd=content_copy) for _ in range(2)]
         for process in both:
             out, err = process.communicate(timeout=120)
@@ -198,7 +198,7 @@ class TestToolRun:
 
 
 def test_signals_that_are_ignored_stay_ignored(tmp_path):
-    """`nohup local-panther serve` survives the end of its terminal."""
+    """`nohup local-panther serve` survives its terminal being closed."""
     command = ["sh", "-c", 'trap "" HUP; exec "$0" "$@"', COMMAND, "serve", "--port", 0]
     process = started(command, cwd=tmp_path)
     process.stdout.readline()
@@ -218,7 +218,7 @@ class TestStreams:
         )
 
     @pytest.mark.parametrize("form", ["text", "json"])
-    def test_an_output_that_is_closed_early_ends_it_in_silence(self, tmp_path, form):
+    def test_a_command_exits_silently_if_its_output_is_closed(self, tmp_path, form):
         trail = simulated(tmp_path / "t.jsonl")
         line = f"(sleep 0.1; local-panther replay {trail} --format {form}; echo status $? >&2)"
         done = self.shell(f"{line} | true")
@@ -233,31 +233,31 @@ class TestStreams:
         assert "No space left on device" in done.stderr and "Traceback" not in done.stderr
 
     @pytest.mark.parametrize("command", ["simulate -", "serve --port 0", "replay x"])
-    def test_no_output_at_all_is_a_message(self, tmp_path, command):
+    def test_a_closed_standard_output_is_a_message(self, tmp_path, command):
         done = self.shell(f"local-panther {command} >&-", cwd=tmp_path)
         assert done.returncode == 2 and "standard output is closed" in done.stderr
         assert not list(tmp_path.iterdir())
 
-    def test_no_input_at_all_is_a_message(self, tmp_path):
+    def test_a_closed_standard_input_is_a_message(self, tmp_path):
         trail = simulated(tmp_path / "t.jsonl")
         done = self.shell(f"local-panther replay - {trail} <&-")
         assert done.returncode == 1 and "standard input" in done.stdout
         assert "1 incident (1 HIGH)" in done.stdout and "Traceback" not in done.stderr
 
-    def test_no_input_is_no_trouble_where_none_is_read(self, tmp_path):
+    def test_a_closed_standard_input_does_not_matter_if_it_is_not_read(self, tmp_path):
         trail = simulated(tmp_path / "t.jsonl")
         done = self.shell(f"local-panther replay {trail} <&-")
         assert done.returncode == 0 and "1 incident (1 HIGH)" in done.stdout
 
 
 class TestTemporaryFolder:
-    def test_is_removed_at_the_end(self):
+    def test_a_temporary_folder_is_removed_at_the_end(self):
         with TemporaryFolder("test-") as folder:
             (folder / "a").mkdir()
             (folder / "a" / "b").write_text("")
         assert not folder.exists()
 
-    def test_is_removed_when_its_process_is_killed_at_any_moment(self, tmp_path):
+    def test_a_temporary_folder_is_removed_if_its_process_is_killed(self, tmp_path):
         script = (
             "import sys; from pathlib import Path; from local_panther.processes import *\n"
             "while True:\n"
@@ -274,7 +274,7 @@ class TestTemporaryFolder:
         assert eventually(lambda: not list(tmp_path.iterdir()), 3)
 
     @pytest.mark.parametrize("end", ["pass", "os.kill(os.getpid(), 9)"])
-    def test_is_removed_whatever_rights_were_taken_away_in_it(self, end):
+    def test_a_temporary_folder_is_removed_despite_missing_permissions(self, end):
         script = (
             "import os, sys; from pathlib import Path; from local_panther.processes import *\n"
             "if os.geteuid() == 0: os.setuid(65534)\n"  # root needs no rights
@@ -293,7 +293,7 @@ class TestTemporaryFolder:
             assert eventually(lambda: list(place.iterdir()) == [outside], 5)
             assert outside.stat().st_mode & 0o777 == 0o500
 
-    def test_a_name_of_any_kind_is_removed(self, tmp_path):
+    def test_a_temporary_folder_with_any_name_is_removed(self, tmp_path):
         for name in ("-rf ", "a b", "a'b", 'a"b', "a\nb", "$HOME", "*"):
             with TemporaryFolder(name, tmp_path) as folder:
                 assert folder.parent == tmp_path
@@ -301,8 +301,8 @@ class TestTemporaryFolder:
 
 
 @pytest.mark.attack("kills")
-def test_a_report_and_the_memory_of_a_killed_replay_are_whole(tmp_path, record_property):
-    """The file is the old or the new one, and what is remembered is right or forgotten."""
+def test_the_report_and_cache_of_a_killed_replay_are_valid(tmp_path, record_property):
+    """The report is the old or the new one, and the cache is right or empty."""
     trail = simulated(tmp_path / "t.jsonl")
     report = tmp_path / "out" / "report.html"
     report.parent.mkdir()
@@ -345,7 +345,7 @@ def test_a_file_that_a_killed_command_writes_is_the_old_or_the_new_one(
     simulated(tmp_path / "t.jsonl")
     write_rules(tmp_path, role="def rule(event):\n    return event.get('errorCode') is not None\n")
     command, file = [COMMAND, *arguments], tmp_path / name
-    for _ in range(2):  # the first one finds out what is remembered
+    for _ in range(2):  # the first run fills the cache
         begun = time.monotonic()
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
@@ -364,7 +364,7 @@ def test_a_file_that_a_killed_command_writes_is_the_old_or_the_new_one(
             time.sleep(moments.uniform(0.3, 1.1) * takes)
         process.kill()
         process.communicate(timeout=30)
-        # What writes for a command in the box may end a moment after it.
+        # The process that writes for a command in the box may exit a moment after it.
         assert eventually(lambda: file.read_bytes() in (b"old", right))
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
     assert file.read_bytes() == right

@@ -1,4 +1,4 @@
-"""Floods: many records, many principals, large records; whole commands in bounded memory."""
+"""Commands handle floods of records, principals and large records in bounded memory."""
 
 import json
 import subprocess
@@ -54,7 +54,7 @@ def succeeded(role, who, time, **fields):
 
 
 def search_that_gets_in(time, who=None, names="Searched", **fields):
-    """A user who lists roles, fails on many and gets into the last of them."""
+    """Return records of a user who lists roles, fails on many and gets into the last of them."""
     mallory = who or user("mallory")
     records = [call("ListRoles", mallory, time, eventID="list", **fields)]
     for number in range(ROLES):
@@ -70,7 +70,7 @@ def write(path, records):
     return path
 
 
-def test_flood_of_successes_is_held_only_as_far_as_it_can_be_asked_for(tmp_path):
+def test_a_flood_of_successes_takes_bounded_memory(tmp_path):
     def records():
         yield from search_that_gets_in(START)
         for number in range(SUCCESSES):
@@ -100,8 +100,8 @@ def test_large_attempts_use_the_disk_and_the_critical_query_runs(tmp_path):
     assert memory < MEMORY_MB, messages
 
 
-def test_search_of_any_number_of_roles_is_seen_getting_in(tmp_path):
-    """Names need not exist to be tried: whoever searches can have as many failures as he likes."""
+def test_a_search_of_any_number_of_roles_that_gets_in_is_found(tmp_path):
+    """An attacker can cause any number of failures, since a role need not exist to be tried."""
 
     def records():
         yield from search_that_gets_in(START)
@@ -134,7 +134,7 @@ def test_a_year_of_bursts_has_an_alert_for_each_day(tmp_path):
         for day in range(DAYS):
             for number in range(10):
                 time = START + day * 86_400 + number * 3600
-                who, names = user(f"user-{number}"), f"Day{day}-"  # new roles, and no habit
+                who, names = user(f"user-{number}"), f"Day{day}-"  # new roles, so no habits
                 for record in search_that_gets_in(time, who, names):
                     yield record | {"eventID": f"{day}-{number}-{record['eventID']}"}
 
@@ -144,7 +144,7 @@ def test_a_year_of_bursts_has_an_alert_for_each_day(tmp_path):
     assert memory < MEMORY_MB, messages
 
 
-def test_flood_of_principals_hides_no_burst(tmp_path):
+def test_a_flood_of_principals_hides_no_burst(tmp_path):
     def records():
         for number in range(PRINCIPALS):
             who, time = user(f"user-{number}"), START + number * 3600 // PRINCIPALS

@@ -1,4 +1,4 @@
-"""What people expect of any command line."""
+"""Conventions that people expect of any command line."""
 
 import os
 import re
@@ -44,35 +44,35 @@ class TestHelp:
 
     @pytest.mark.parametrize("option", ["-h", "--help"])
     @pytest.mark.parametrize("command", [None, *COMMANDS])
-    def test_is_there_for_every_command(self, command, option):
+    def test_help_exists_for_every_command(self, command, option):
         status, out, _ = run(*filter(None, (command, option)))
         assert status == 0 and f"Usage: local-panther{' ' + command if command else ''}" in out
 
-    def test_of_test_names_its_own_options_and_those_of_the_tool(self):
+    def test_help_of_test_names_its_own_options_and_those_of_the_tool(self):
         _, out, _ = run("test", "-h")
         assert "--junit" in out and "--show-failures-only" in out
 
     @pytest.mark.parametrize("columns", [60, 100])
-    def test_is_as_wide_as_columns_says(self, columns):
+    def test_help_is_as_wide_as_columns_says(self, columns):
         out = with_environment("serve", "-h", COLUMNS=str(columns)).stdout
         assert columns - 25 < max(map(len, out.splitlines())) <= columns
 
-    def test_says_the_whole_sentence_of_a_command_in_a_pipe(self):
+    def test_help_in_a_pipe_has_the_whole_sentence_of_a_command(self):
         out = with_environment("-h").stdout
         assert "Run content over recorded CloudTrail; print the alerts." in out
         assert "..." not in out.split("Commands:")[1]
 
-    def test_is_printed_as_help_if_nothing_is_asked_for(self):
+    def test_help_is_printed_without_arguments(self):
         assert run() == run("-h")
 
-    def test_begins_with_what_a_newcomer_needs_and_fits_a_narrow_terminal(self):
+    def test_help_begins_with_what_a_newcomer_needs_and_fits_a_narrow_terminal(self):
         lines = with_environment("-h", COLUMNS="80").stdout.split("Commands:\n")[1].splitlines()
         assert [line.split()[0] for line in lines] == COMMANDS
         assert COMMANDS[:3] == ["init", "test", "replay"]
         assert all(line.endswith(".") and "..." not in line for line in lines)
 
     @pytest.mark.parametrize("command", COMMANDS)
-    def test_of_a_command_has_an_example_and_its_page_and_no_bounds(self, command):
+    def test_help_of_a_command_has_an_example_and_its_page_and_no_bounds(self, command):
         out = run(command, "-h")[1]
         assert f"Examples:\n    local-panther {command}" in out
         (page,) = re.findall(r"Page: (\S+)", out)
@@ -82,7 +82,7 @@ class TestHelp:
     @pytest.mark.parametrize(
         "example", [example for command in cli.COMMANDS for example in command.examples]
     )
-    def test_shows_examples_whose_options_exist(self, example):
+    def test_examples_in_help_use_existing_options(self, example):
         _, name, *words = shlex.split(example)
         out = run(name, "-h")[1]
         assert all(word.split("=")[0] in out for word in words if word.startswith("--"))
@@ -116,18 +116,18 @@ class TestWidth:
 
 class TestReports:
     @pytest.mark.parametrize("name", [".", "missing/r.html", "folder"])
-    def test_that_cannot_be_written_are_refused_before_anything_is_read(self, tmp_path, name):
+    def test_unwritable_reports_are_refused_before_anything_is_read(self, tmp_path, name):
         (tmp_path / "folder").mkdir()
         trail = simulated(tmp_path / "t.jsonl")
         status, out, err = run("replay", trail, "--report", tmp_path / name)
         assert status == 2 and out == "" and "folder" in err
 
-    def test_an_alert_fails_no_replay_that_is_not_asked_to_check(self, tmp_path):
+    def test_an_alert_does_not_fail_a_replay_without_a_check(self, tmp_path):
         assert run("replay", simulated(tmp_path / "t.jsonl"))[0] == 0
 
 
 class TestColour:
-    def test_none_is_used_if_no_color_is_set(self, content_copy):
+    def test_no_colour_is_used_if_no_color_is_set(self, content_copy):
         coloured = with_environment("test", cwd=content_copy, NO_COLOR="").stdout
         plain = with_environment("test", cwd=content_copy, NO_COLOR="1").stdout
         option = with_environment("test", "--no-color", cwd=content_copy).stdout
@@ -149,7 +149,7 @@ class TestQuiet:
 
 class TestArguments:
     @pytest.mark.parametrize("arn", ["NotAnArn", "", "arn:aws:iam::1:role/x", "arn:aws:iam::role"])
-    def test_a_role_that_is_none_is_an_error_that_names_one(self, arn):
+    def test_an_invalid_role_is_an_error_with_an_example(self, arn):
         status, out, err = run("simulate", "-", "--blocklisted", arn)
         assert status == 2 and out == "" and "Traceback" not in err
         assert "is not the ARN of a role, such as arn:aws:iam::" in err
@@ -167,20 +167,20 @@ class TestArguments:
         assert status == 2 and out == "" and needed in err
 
     @pytest.mark.parametrize("name", ["out.csv", "out.gz", "out.json.zip", "out.parquet", "o.JSON"])
-    def test_a_file_of_another_kind_is_no_folder(self, tmp_path, name):
+    def test_a_file_with_another_suffix_is_refused(self, tmp_path, name):
         status, _, err = run("simulate", tmp_path / name)
         assert status == 2 and "files end in .json, .jsonl or .ndjson" in err
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize("name", ["out", "2026.01", "v1.2/", "out.csv/", "a.json.gz"])
-    def test_folders_and_files_that_are_known_are_written(self, tmp_path, name):
+    def test_folders_and_files_with_known_suffixes_are_written(self, tmp_path, name):
         status, _, err = run("simulate", f"{tmp_path}/{name}")
         assert status == 0 and "records in" in err
         assert (tmp_path / name).is_dir() == (name != "a.json.gz")
 
 
 class TestProgress:
-    def test_is_a_line_now_and_then_where_no_terminal_is(self, monkeypatch, capsys):
+    def test_progress_is_printed_as_lines_without_a_terminal(self, monkeypatch, capsys):
         monkeypatch.setattr(common, "LINE_SECONDS", 0)
         with common.reading_progress(common.message_console()) as watch:
             for files in range(3):
@@ -188,7 +188,7 @@ class TestProgress:
         lines = capsys.readouterr().err.splitlines()
         assert lines[-1] == "reading: 2 of 3 files, 2,000 records" and len(lines) == 3
 
-    def test_is_left_out_if_it_shall_be_quiet(self, monkeypatch):
+    def test_progress_is_left_out_if_quiet(self, monkeypatch):
         monkeypatch.setenv("LOCAL_PANTHER_QUIET", "1")
         with common.reading_progress(common.message_console()) as watch:
             assert watch is None

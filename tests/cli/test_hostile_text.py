@@ -1,4 +1,4 @@
-"""Text from outside in every field that is printed: it stays text, in every medium."""
+"""Hostile text in every printed field stays text, in every format."""
 
 import csv
 import io
@@ -23,11 +23,11 @@ pytestmark = pytest.mark.attack("output")
 
 MARKUP = hostile.SHORT["markup of rich"]
 HOSTILE = hostile.ALL
-WITHOUT_HALVES = HOSTILE.encode(errors="ignore").decode()
+WITHOUT_SURROGATES = HOSTILE.encode(errors="ignore").decode()
 IN_A_NAME = "".join(hostile.SHORT[name] for name in hostile.FOR_TERMINALS)
 IN_A_NAME = IN_A_NAME.replace("\0", "").replace("/", "\\")[:100]
-# All that Panther takes in names; an ID is a part of file names, too.
-NAME = "".join(c for c in WITHOUT_HALVES if c not in '<>&"%')
+# Characters that Panther accepts in names; an ID is also part of file names.
+NAME = "".join(c for c in WITHOUT_SURROGATES if c not in '<>&"%')
 ID = "".join(c for c in IN_A_NAME if c not in '<>&"%')
 
 WIDE = os.environ | {"COLUMNS": "3000"}  # so that lines are not wrapped
@@ -63,13 +63,18 @@ QUERY = "SELECT userAgent AS agent, userAgent AS user FROM panther_logs.public.a
 
 @pytest.fixture
 def content(tmp_path):
-    """A repository whose every name is hostile."""
+    """A repository in which every name is hostile."""
     folder = tmp_path / "content"
     rules, queries, correlations = (folder / f for f in ("rules", "queries", "correlation_rules"))
     for path in (rules, queries, correlations):
         path.mkdir(parents=True)
-    common = {"Enabled": True, "Severity": "High", "DisplayName": NAME, "Runbook": WITHOUT_HALVES}
-    common |= {"Reference": WITHOUT_HALVES, "Description": WITHOUT_HALVES, "Tags": [NAME]}
+    common = {
+        "Enabled": True,
+        "Severity": "High",
+        "DisplayName": NAME,
+        "Runbook": WITHOUT_SURROGATES,
+    }
+    common |= {"Reference": WITHOUT_SURROGATES, "Description": WITHOUT_SURROGATES, "Tags": [NAME]}
     (rules / "r.py").write_text(RULE)
     spec = {"AnalysisType": "rule", "RuleID": ID, "Filename": "r.py"}
     spec |= {"LogTypes": ["AWS.CloudTrail"], **common}
@@ -93,7 +98,7 @@ def content(tmp_path):
 
 @pytest.fixture
 def trail(tmp_path):
-    """Records whose every text is hostile, and files that cannot be read."""
+    """Records in which every text is hostile, and files that cannot be read."""
     folder = tmp_path / "trail"
     folder.mkdir()
     who = {"type": "IAMUser", "arn": HOSTILE, "userName": HOSTILE, "accountId": HOSTILE}
@@ -115,7 +120,7 @@ def run(*arguments):
 
 
 def assert_only_text(shown: bytes):
-    """Nothing that a terminal obeys, and no line that a value from outside begins."""
+    """Assert that output has no control characters, and no line that begins with hostile text."""
     text = shown.decode()
     assert [c for c in set(text) if not (c.isprintable() or c == "\n")] == []
     assert not any(line.startswith("ALERT CRITICAL") for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""Odd surroundings and numbers get a message, and hide no output."""
+"""Odd environments and values give a message, and hide no output."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def run(*arguments, cwd=REPO, **environment):
 
 
 @pytest.mark.parametrize("columns", ["0", "-1", "x", "99999999999"])
-def test_a_width_that_is_none_hides_no_output(tmp_path, columns):
+def test_an_invalid_width_hides_no_output(tmp_path, columns):
     done = run("summary", simulated(tmp_path / "t.jsonl"), COLUMNS=columns)
     assert done.returncode == 0 and done.stdout.startswith("read ") and len(done.stdout) < 20_000
 
@@ -49,14 +49,14 @@ def test_a_value_out_of_range_is_a_message(tmp_path, arguments):
     assert arguments[-2].removeprefix("--") in done.stderr and not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_gone_is_a_message(tmp_path):
+def test_a_removed_working_folder_is_a_message(tmp_path):
     command = f"mkdir gone; cd gone; rmdir ../gone; exec {COMMAND} replay {tmp_path}"
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2 and done.stderr.startswith("the working folder cannot be used")
 
 
 @pytest.mark.parametrize("what", ["link", "device", "file in a folder that cannot be written"])
-def test_a_report_is_written_where_its_name_leads(tmp_path, what):
+def test_a_report_is_written_through_links_and_to_devices(tmp_path, what):
     trail = simulated(tmp_path / "t.jsonl")
     target = tmp_path / "folder" / "report.html"
     target.parent.mkdir()
@@ -81,7 +81,7 @@ def test_a_report_is_written_where_its_name_leads(tmp_path, what):
         assert target.read_text().startswith("<!") and path.is_symlink() == (what == "link")
 
 
-def test_a_thread_that_a_rule_leaves_behind_holds_nothing(tmp_path):
+def test_a_thread_that_a_rule_starts_does_not_keep_the_command_running(tmp_path):
     rules = tmp_path / "content" / "rules"
     rules.mkdir(parents=True)
     (rules / "thread.yml").write_text(

@@ -1,4 +1,4 @@
-"""--from and --to: what happened in a period, in every command that reads."""
+"""--from and --to, in every command that reads records."""
 
 import json
 import re
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.process
 
 
 def listings(status_out_err):
-    """The number of ListRoles that a replay saw."""
+    """Return the number of ListRoles signals of a replay."""
     status, out, _ = status_out_err
     assert status == 0
     return int(re.search(r"IAMListRoles +([\d,]+)", out)[1])
@@ -42,12 +42,12 @@ def trail(tmp_path):
         (["--to", "2026-01-06"], 14),
     ],
 )
-def test_from_is_in_the_period_and_to_is_not(trail, arguments, count):
+def test_from_is_inclusive_and_to_is_exclusive(trail, arguments, count):
     assert listings(run("replay", trail, *arguments)) == count
 
 
 @pytest.mark.parametrize("command", ["replay", "summary", "tune"])
-def test_a_period_without_a_record_is_said_with_the_period_that_there_is(trail, command):
+def test_a_period_without_records_is_named_with_the_times_of_the_records(trail, command):
     status, out, _ = run(command, trail, "--from", "2027-01-01")
     assert status == 1
     assert out.startswith("no record from 2027-01-01T00:00:00Z: the ")
@@ -59,7 +59,7 @@ def test_the_summary_says_how_many_records_were_outside(trail):
     assert "outside --from and --to  1 of those looked at" in out
 
 
-def test_tune_counts_the_period_only(tmp_path):
+def test_tune_counts_only_the_period(tmp_path):
     trail = simulated(tmp_path / "t", ordinary=0)
     for day, principals in (("2026-01-05", 1), ("2026-01-06", 0)):
         _, out, _ = run("tune", trail, "--from", day, "--format", "json")

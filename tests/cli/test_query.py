@@ -39,7 +39,7 @@ def test_without_a_name_it_lists_every_query_with_its_parameters():
     assert lines[lines.index("AWS Role Escalation Succeeded") + 1] == "  no parameters"
 
 
-def test_the_three_forms_say_the_same(trail):
+def test_the_three_formats_have_the_same_rows(trail):
     outputs = {}
     for form in ("table", "csv", "json"):
         status, outputs[form], _ = run("query", CALLS.lower(), trail, *ALERT, "--format", form)
@@ -53,7 +53,7 @@ def test_the_three_forms_say_the_same(trail):
     assert all(row["event_id"] in outputs["table"] for row in rows if row["event_id"])
 
 
-def test_reads_only_the_period(trail):
+def test_a_query_reads_only_the_period(trail):
     _, out, _ = run("query", CALLS, trail, *ALERT, "--to", "2026-01-05T10:16", "--format", "json")
     assert '"success"' not in out and '"failure"' in out
 
@@ -83,12 +83,12 @@ def test_unusable_arguments_say_what_to_do(arguments, message):
     assert status == 2 and out == "" and message in " ".join(err.split())
 
 
-def test_a_value_that_is_no_time_is_a_clear_error(trail):
+def test_an_invalid_time_is_a_clear_error(trail):
     status, out, err = run("query", CALLS, trail, ALERT[0], "--set=alert_time=soon")
     assert status == 2 and out == "" and "--set alert_time=…: 'soon' is not a time" in err
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_is_answered(trail):
+def test_an_unreadable_file_is_named_and_the_others_are_queried(trail):
     (trail / "broken.json").write_text('{"Records": [7]}')
     status, out, err = run("query", CALLS, trail, *ALERT, "--format", "json")
     assert status == 1 and len(out.splitlines()) >= 13
@@ -116,7 +116,7 @@ def test_text_from_a_log_is_neither_a_formula_nor_a_command_to_a_terminal(tmp_pa
     assert [c for c in set(out) if not (c.isprintable() or c == "\n")] == []
 
 
-def test_macros_are_no_query_to_list_or_to_run(trail):
+def test_macros_are_neither_listed_nor_run(trail):
     _, out, _ = run("query")
     assert "aws_role_macros" not in out
     status, out, err = run("query", "aws_role_macros", trail)
@@ -125,15 +125,15 @@ def test_macros_are_no_query_to_list_or_to_run(trail):
 
 
 class TestSql:
-    """What --sql prints."""
+    """The output of --sql."""
 
-    def test_is_what_an_instance_runs_with_all_that_the_query_imports(self):
+    def test_the_sql_is_what_an_instance_runs_with_all_imports(self):
         status, out, _ = run("query", "aws role escalation hunt", "--sql")
         assert status == 0 and out.startswith("WITH settings AS (\n  SELECT\n")
         assert "{" not in re.sub(r"\\d\{12\}", "", out) and "pragma" not in out
         assert out.endswith("LIMIT 1000\n") and isinstance(parse_sql(out), exp.Select)
 
-    def test_has_the_values_that_are_set(self):
+    def test_the_sql_has_the_values_that_are_set(self):
         number = "--set=minutes_around=300"
         _, out, _ = run("query", CALLS, "--sql", *ALERT, number)
         head = out[: out.index("settings AS")]
@@ -145,8 +145,8 @@ class TestSql:
         _, examples, _ = run("query", CALLS, "--sql")
         assert "'arn:aws:iam::123456789012:user/alice' AS principal" in examples
 
-    def test_gives_the_same_answer_as_the_query(self, trail, tmp_path):
-        """Pasted as a query of its own."""
+    def test_the_sql_gives_the_same_answer_as_the_query(self, trail, tmp_path):
+        """The printed SQL is pasted into a query of its own."""
         _, sql, _ = run("query", CALLS, "--sql", *ALERT)
         folder = write_rules(tmp_path / "content", some="def rule(event):\n    return False\n")
         (folder / "queries").mkdir()
@@ -164,7 +164,7 @@ class TestSql:
             ([CALLS, "--sql", "--set=who=me"], "has no parameter who; its parameters: principal"),
         ],
     )
-    def test_is_not_printed_for_unusable_arguments(self, arguments, message):
+    def test_no_sql_is_printed_for_unusable_arguments(self, arguments, message):
         status, out, err = run("query", *arguments)
         assert status == 2 and out == "" and message in " ".join(err.split())
 
@@ -194,7 +194,7 @@ def test_any_repository_has_its_own_queries(tmp_path):
 
 
 @pytest.mark.parametrize("name", [CALLS, "AWS Role Attempt Targets"])
-def test_a_number_is_set_as_one(trail, name):
+def test_a_number_is_set_as_a_number(trail, name):
     counts = []
     for minutes in (1, 60):
         settings = [*ALERT, f"--set=minutes_around={minutes}"]
@@ -204,7 +204,7 @@ def test_a_number_is_set_as_one(trail, name):
     assert counts[0] < counts[1]
 
 
-def test_a_time_with_an_offset_is_that_moment(trail):
+def test_a_time_with_an_offset_is_converted(trail):
     outputs = set()
     for time in ("2026-01-05 10:30:00", "2026-01-05T15:30:00+05:00"):
         settings = [ALERT[0], f"--set=alert_time={time}"]
@@ -212,6 +212,6 @@ def test_a_time_with_an_offset_is_that_moment(trail):
     assert len(outputs) == 1 and outputs.pop()
 
 
-def test_a_value_that_fits_no_type_is_refused(trail):
+def test_a_value_of_the_wrong_type_is_refused(trail):
     status, _, err = run("query", CALLS, trail, *ALERT, "--set=minutes_around=soon")
     assert status == 2 and "--set minutes_around=…: 'soon' is not a number" in err

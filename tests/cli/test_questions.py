@@ -1,4 +1,4 @@
-"""The ten questions of docs/triage.md: each command answers, on the attack that it is shown on."""
+"""The ten questions of docs/triage.md: each command answers its question about the attack."""
 
 import json
 import re
@@ -15,7 +15,7 @@ PAGE = (REPO / "docs" / "triage.md").read_text()
 
 
 def block(name):
-    """The commands of a block of the page."""
+    """Return the text of a block of commands on the page."""
     return PAGE.partition(f"<!-- commands: {name} -->")[2].partition("```sh")[2].partition("```")[0]
 
 
@@ -36,13 +36,13 @@ def trail(tmp_path_factory):
     return folder
 
 
-def test_there_is_a_command_for_each_of_ten_questions():
+def test_each_of_ten_questions_has_a_command():
     assert [str(number) for number in range(1, 11)] == QUESTIONS
     assert len(COMMANDS) == 1 + len(QUESTIONS)
 
 
 def answers(trail, command):
-    """What a command of the page prints as JSON."""
+    """Return the rows that a command of the page prints as JSON."""
     arguments = [*shlex.split(command)[1:], "--format", "json", "--workers", "1"]
     done = CliRunner().invoke(app, [str(trail) if a == "trail" else a for a in arguments])
     assert done.exit_code == 0, done.output
@@ -54,14 +54,14 @@ def test_each_command_has_an_answer(trail, command):
     assert answers(trail, command)
 
 
-def test_each_query_of_the_package_is_asked_something():
+def test_each_query_of_the_package_is_used():
     asked = {shlex.split(command)[2] for command in [*COMMANDS[1:], *MORE]}
     assert QUERIES - asked == set()
 
 
 @pytest.mark.parametrize("command", COMMANDS[1:])
 def test_the_ten_answers_are_about_the_attacker(trail, command):
-    # The calls of a principal have its address, all other answers its name.
+    # The calls of a principal have its address; all other answers have its name.
     found = answers(trail, command)
     assert "mallory" in json.dumps(found) or "198.51.100.23" in {row["address"] for row in found}
 

@@ -1,4 +1,4 @@
-"""Commands that read from S3, which moto's server is in a process of its own."""
+"""Commands that read from S3; moto's server stands in for it, in a process of its own."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "local_panther"]
 
 
 def output(*arguments):
-    """What a command prints, with each text that depends on the folder made alike."""
+    """Return what a command prints."""
     result = subprocess.run(
         [*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=REPO, check=False
     )
@@ -39,7 +39,9 @@ def trail(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_replay_gives_the_same_alerts_as_of_the_folder(bucket, trail, monkeypatch, workers):
+def test_a_replay_from_s3_gives_the_same_alerts_as_from_the_folder(
+    bucket, trail, monkeypatch, workers
+):
     url = upload(bucket, trail)
     options = ("--format", "json", "--workers", workers, "--include-disabled")
     expected = output("replay", f"{trail}/", *options)
@@ -47,13 +49,13 @@ def test_a_replay_gives_the_same_alerts_as_of_the_folder(bucket, trail, monkeypa
     assert output("replay", url, *options).replace(url, f"{trail}/") == expected
 
 
-def test_tuning_gives_the_same_advice_as_of_the_folder(bucket, trail):
+def test_tuning_from_s3_gives_the_same_advice_as_from_the_folder(bucket, trail):
     url = upload(bucket, trail, "some/prefix/")
     options = ("--format", "json")
     assert output("tune", url, *options) == output("tune", trail, *options)
 
 
-def test_what_cannot_be_read_is_named_and_the_rest_is_read(bucket, trail):
+def test_unreadable_paths_are_named_and_the_others_are_read(bucket, trail):
     url = upload(bucket, trail, "good/")
     paths = ["s3://no-such-bucket/x", "s3://trail/empty/", url]
     result = subprocess.run(
@@ -65,7 +67,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_is_read(bucket, trail):
 
 @pytest.fixture
 def real_names(bucket, monkeypatch):
-    """The names of AWS's own endpoints lead to the server, as moto claims only these."""
+    """Make the names of AWS's own endpoints lead to the server: moto intercepts only these."""
     host, port = bucket.meta.endpoint_url.removeprefix("http://").split(":")
     resolve = socket.getaddrinfo
 
@@ -106,7 +108,7 @@ Severity: Low
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_content_gets_a_fake_aws_and_the_replay_the_real_one(bucket, real_names, tmp_path, workers):
-    """Also if moto runs before the first object is fetched, and is asked at the same addresses."""
+    """Moto runs before the first object is fetched, and the content uses the same addresses."""
     trail = simulated(tmp_path / "trail", roles=12)
     (tmp_path / "rules").mkdir()
     rule = RULE.format(endpoint=bucket.meta.endpoint_url)

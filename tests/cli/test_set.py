@@ -27,7 +27,7 @@ COMMAND = Path(sys.executable).parent / "local-panther"
 
 @pytest.fixture
 def run(content_copy):
-    """Run a line of a shell in a copy of the content as it is shipped."""
+    """Return a function that runs a command line in a copy of the shipped content."""
     shipped(content_copy)
 
     def run(line, folder=content_copy):
@@ -56,7 +56,7 @@ def values(folder):
     return lambda name: found.value("aws_role_escalation_config", name)
 
 
-def test_a_threshold_stands_in_two_places_and_both_change(run, content_copy):
+def test_a_threshold_changes_in_both_of_its_places(run, content_copy):
     before = files(content_copy)
     status, out, err = run("local-panther set THRESHOLD=5")
     assert status == 0 and err == "written: 2 files next: local-panther test"
@@ -72,7 +72,7 @@ def test_a_threshold_stands_in_two_places_and_both_change(run, content_copy):
     assert run("local-panther set THRESHOLD=5") == (0, "", message)
 
 
-def test_what_is_worked_out_from_a_setting_follows_in_every_file(run, content_copy):
+def test_values_derived_from_a_setting_change_in_every_file(run, content_copy):
     before = files(content_copy)
     line = "local-panther set WINDOW_MINUTES=240 PERSON_ROLE_PREFIXES=SharedAdmin,Other.x"
     status, _, _ = run(f"{line} COLLAPSE_SESSIONS=false")
@@ -88,16 +88,16 @@ def test_what_is_worked_out_from_a_setting_follows_in_every_file(run, content_co
     assert len(differing(before, files(content_copy))) == 9
 
 
-def test_what_is_at_least_a_setting_stays_where_it_is_enough(run, content_copy):
+def test_an_at_least_value_is_kept_if_it_is_high_enough(run, content_copy):
     sidecar = content_copy / "rules/aws_cloudtrail_rules/aws_role_escalation_succeeded.yml"
     text = sidecar.read_text()
     sidecar.write_text(re.sub("DedupPeriodMinutes: [0-9]+", "DedupPeriodMinutes: 240", text))
     run("local-panther set WINDOW_MINUTES=90")
-    assert "DedupPeriodMinutes: 240 #" in sidecar.read_text()  # of which 210 are needed
+    assert "DedupPeriodMinutes: 240 #" in sidecar.read_text()  # 210 are needed
     run("local-panther set WINDOW_MINUTES=240")
     assert "DedupPeriodMinutes: 360 #" in sidecar.read_text()
     run("local-panther set WINDOW_MINUTES=60")
-    assert "DedupPeriodMinutes: 180 #" in sidecar.read_text()  # as exact as before
+    assert "DedupPeriodMinutes: 180 #" in sidecar.read_text()  # exactly what is needed
     assert check_agreements(content_copy) == []
 
 
@@ -150,7 +150,7 @@ def test_without_arguments_it_lists_what_can_be_set(run):
         ("WINDOW_MINUTES=90 THRESHOLD=x", "THRESHOLD must be a whole number"),
     ],
 )
-def test_what_cannot_be_set_is_refused_and_nothing_is_written(
+def test_unusable_settings_are_refused_and_nothing_is_written(
     run, content_copy, arguments, message
 ):
     before = files(content_copy)
@@ -165,7 +165,7 @@ def test_a_file_that_cannot_be_written_leaves_all_of_them_as_they_were(run, cont
     macros = content_copy / MACROS
     macros.write_text(macros.read_text() + "# a comment\n" * 2000)
     before = files(content_copy)
-    command = 'ulimit -f 20; "$0" set THRESHOLD=5'  # KiB: as if the disk were full at the macros
+    command = 'ulimit -f 20; "$0" set THRESHOLD=5'  # KiB: the macros are too large to be written
     done = subprocess.run(
         ["bash", "-c", command, COMMAND], cwd=content_copy, capture_output=True, text=True
     )
@@ -183,7 +183,7 @@ def test_a_folder_without_content_and_uploads_are_refused(run, tmp_path):
     assert status == 2 and "holds" in err
 
 
-def test_what_disagreed_before_is_left_and_named(run, content_copy):
+def test_an_earlier_disagreement_is_kept_and_named(run, content_copy):
     macros = content_copy / MACROS
     macros.write_text(macros.read_text().replace("3 AS propagation", "4 AS propagation"))
     status, out, err = run("local-panther set THRESHOLD=5")
@@ -192,7 +192,7 @@ def test_what_disagreed_before_is_left_and_named(run, content_copy):
 
 
 class TestFix:
-    def test_brings_values_back_to_their_settings_and_then_tests(self, run, content_copy):
+    def test_fix_corrects_values_and_then_tests(self, run, content_copy):
         config = content_copy / CONFIG
         config.write_text(config.read_text().replace("THRESHOLD = 10", "THRESHOLD = 6"))
         status, _, err = run("local-panther test --show-failures-only")
@@ -206,7 +206,7 @@ class TestFix:
         status, _, err = run("local-panther test --fix --show-failures-only")
         assert status == 0 and "--fix: nothing to change" in err
 
-    def test_leaves_and_names_what_has_no_setting(self, run, content_copy):
+    def test_fix_names_values_without_a_setting(self, run, content_copy):
         macros = content_copy / MACROS
         macros.write_text(
             macros.read_text().replace("config.PROPAGATION_MINUTES", "config.NO_SUCH")
@@ -236,7 +236,7 @@ def other(tmp_path):
 
 
 class TestAnyRepository:
-    """Whatever its settings and files are."""
+    """Settings of repositories other than this one."""
 
     def changed(self, folder, *asked):
         texts = Repository(folder).changed(asked)
@@ -267,7 +267,7 @@ class TestAnyRepository:
         assert self.changed(other, "LONELY=5") == {"global_helpers/more.py"}
 
     @pytest.mark.parametrize("name", ["plain", "it's", 'a "b"', "a\\b", "5 of them", "#x", "ü"])
-    def test_a_text_is_written_as_its_file_needs_it(self, other, name):
+    def test_a_text_is_quoted_for_its_file(self, other, name):
         (other / "queries/one.sql").write_text("SELECT 'x' -- must equal base.NAME\n")
         self.changed(other, f"NAME={name}")
         assert check_agreements(other) == []
@@ -275,7 +275,7 @@ class TestAnyRepository:
         quoted = name.replace("'", "''")
         assert (other / "queries/one.sql").read_text().startswith(f"SELECT '{quoted}' -- must")
 
-    def test_a_file_that_is_no_python_matters_only_if_it_is_named(self, other):
+    def test_invalid_python_matters_only_if_it_is_named(self, other):
         (other / "global_helpers/wrong.py").write_text("LIMIT = (\n")
         assert self.changed(other, "LONELY=7") == {"global_helpers/more.py"}
         for asked in ("wrong.LIMIT=1", "base.NAME=y"):
@@ -295,9 +295,7 @@ names = st.text("abcXYZ019+=,.@-_'\"", min_size=1, max_size=9)
 
 @settings(max_examples=examples(40, 600), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_after_any_valid_values_all_places_agree_and_a_place_that_does_not_is_seen(
-    data, content_copy
-):
+def test_all_places_agree_after_any_valid_values_and_a_disagreement_is_found(data, content_copy):
     import json
 
     drawn = {

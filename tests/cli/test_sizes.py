@@ -1,4 +1,4 @@
-"""Sizes that nothing should hold in memory: bombs, lines without end, folders of many files."""
+"""Inputs that must not be held in memory: gzip bombs, endless lines, folders of many files."""
 
 import json
 import resource
@@ -62,7 +62,7 @@ def replayed(paths, content, limit_file_size=None):
 
 
 @pytest.mark.parametrize("filler", [b"\0", b"x", b"\n", b'{"a":'])
-def test_gzip_bomb_costs_bounded_memory_and_nothing_else(tmp_path, content, filler):
+def test_a_gzip_bomb_takes_bounded_memory_and_hides_no_other_record(tmp_path, content, filler):
     with igzip.open(tmp_path / "bomb.json.gz", "wb", compresslevel=1) as file:
         file.write(record(0) + b"\n")
         for _ in range(LARGE // PIECE):
@@ -77,7 +77,7 @@ def test_gzip_bomb_costs_bounded_memory_and_nothing_else(tmp_path, content, fill
     assert ("bomb.json.gz, line 2: oversized line: a line of" in messages) == bool(status)
 
 
-def test_line_without_end_costs_itself(tmp_path, content):
+def test_an_endless_line_is_the_only_loss(tmp_path, content):
     with (tmp_path / "a.jsonl").open("wb") as file:
         file.write(record(0) + b"\n")
         for _ in range(LONG // PIECE):
@@ -98,7 +98,7 @@ def test_many_files_are_all_read(tmp_path, content):
     assert memory < MEMORY_MB and f"{MANY:,}" in messages
 
 
-def test_more_calls_about_roles_than_memory_holds_are_kept_on_disk(tmp_path):
+def test_many_large_calls_about_roles_are_kept_on_disk(tmp_path):
     quiet = write_rules(tmp_path / "content", quiet="def rule(event):\n    return False\n")
     records = [
         denied(role_arn(f"r{n}"), time=START + n, eventID=str(n), userAgent="x" * 2000)
@@ -109,8 +109,8 @@ def test_more_calls_about_roles_than_memory_holds_are_kept_on_disk(tmp_path):
     assert (status, err) == (0, "") and "Nearest to an alert" in out
 
 
-def test_full_disk_costs_what_needs_the_disk(tmp_path, content):
-    """No file may grow: the lake cannot store a record, an archive in an archive is not copied."""
+def test_a_full_disk_affects_only_what_needs_the_disk(tmp_path, content):
+    """No file may grow, so that the lake cannot store records."""
     queries = content / "queries"
     queries.mkdir()
     (queries / "q.yml").write_text(

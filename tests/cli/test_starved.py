@@ -1,4 +1,4 @@
-"""Machines that are short of something: a message, an exit status, and what can be done is done."""
+"""Commands under limits of the machine: each does its work, or fails with a message."""
 
 import os
 import re
@@ -19,18 +19,18 @@ from tests.scale import FULL
 pytestmark = [pytest.mark.attack("processes"), pytest.mark.process]
 
 COMMANDS = ("test", "replay", "tune", "query", "summary", "init", "serve")
-NOT_THERE = "/proc/nothing/can/be/made/here"
+MISSING = "/proc/nothing/can/be/made/here"
 
 
 @dataclass(frozen=True)
 class Shortage:
-    """What a command runs with.
+    """The limits that a command runs under.
 
     Attributes:
         limits: Limits of the process (RLIMIT_…).
-        environment: Variables, None for one that is not set.
-        within: The command that it is started by.
-        is_enough: Whether a command can do all of its work all the same.
+        environment: Environment variables; None for one that is not set.
+        within: Command that starts the command.
+        is_enough: Whether commands can do all of their work despite the limits.
     """
 
     limits: dict[int, int] = field(default_factory=dict)
@@ -44,9 +44,9 @@ SHORTAGES = {  # in the order of COMMANDS: the ordinary tests try each with one 
     "2 GB of address space": Shortage({resource.RLIMIT_AS: 2 << 30}),
     "no home": Shortage(environment={"HOME": None, "XDG_CACHE_HOME": None}),
     "a home that cannot be written": Shortage(
-        environment={"HOME": NOT_THERE, "XDG_CACHE_HOME": NOT_THERE}
+        environment={"HOME": MISSING, "XDG_CACHE_HOME": MISSING}
     ),
-    "a temporary folder that is not there": Shortage(environment={"TMPDIR": NOT_THERE}),
+    "a missing temporary folder": Shortage(environment={"TMPDIR": MISSING}),
     "64 descriptors": Shortage({resource.RLIMIT_NOFILE: 64}),
     "no room at all": Shortage({resource.RLIMIT_FSIZE: 0}, is_enough=False),
 }
@@ -85,7 +85,7 @@ def arguments(command: str, content: Path, trail: Path, folder: Path) -> list[st
 
 
 def run(command: list[str | Path], folder: Path, shortage: Shortage) -> tuple[int, str, str]:
-    """Run a command; a server that has started is stopped. Returns its status and output."""
+    """Run a command, and stop a server that has started; return status and output."""
     environment = dict(os.environ) | shortage.environment
 
     def limit() -> None:
@@ -109,7 +109,7 @@ def run(command: list[str | Path], folder: Path, shortage: Shortage) -> tuple[in
 
 
 @pytest.mark.parametrize(("shortage", "command"), TRIED)
-def test_a_command_that_is_short_of_something_says_so_and_does_the_rest(
+def test_a_command_under_limits_works_or_fails_with_a_message(
     tmp_path, content, trail, shortage, command
 ):
     found = SHORTAGES[shortage]
@@ -129,7 +129,7 @@ def test_a_command_that_is_short_of_something_says_so_and_does_the_rest(
 
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Callable[[int], Path]]:
-    """Makes a file system of a few KB, where this is allowed."""
+    """Return a function that mounts a file system of some KB; skip the test if it may not."""
     mounted: list[Path] = []
 
     def mount(size: int) -> Path:
@@ -169,7 +169,7 @@ READ_ONLY = 'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && cd "$0" 
 
 @pytest.fixture
 def read_only(tmp_path) -> tuple[str, ...]:
-    """What a command is started by that finds this folder on a mount that cannot be written."""
+    """Return a command that starts another one with its folder mounted read-only."""
     folder = tmp_path / "mounted"
     folder.mkdir()
     within = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", READ_ONLY, str(folder))

@@ -42,7 +42,7 @@ def trail(tmp_path):
     return write_lines(tmp_path / "trail.jsonl", records)
 
 
-def test_has_everything_of_each_principal(trail, tmp_path):
+def test_json_has_every_fact_about_each_principal(trail, tmp_path):
     status, out, _ = run("summary", trail, "--format", "json", cwd=tmp_path)
     alice, bob = map(json.loads, out.splitlines())
     assert status == 0 and alice.pop("principal").endswith("user/alice")
@@ -86,7 +86,7 @@ def test_csv_and_the_table_say_the_same(trail):
 
 
 def in_width(columns, *arguments):
-    """Run a command in a terminal of so many columns; 0 for a pipe, which has none."""
+    """Return the output of a command for a number of columns; 0 leaves COLUMNS unset."""
     environment = {k: v for k, v in os.environ.items() if k != "COLUMNS"}
     environment |= {"COLUMNS": str(columns)} if columns else {}
     done = subprocess.run([COMMAND, *arguments], env=environment, capture_output=True, check=True)
@@ -94,7 +94,7 @@ def in_width(columns, *arguments):
 
 
 @pytest.mark.parametrize("columns", [60, 80, 110, 200, 0])
-def test_principals_of_one_name_are_told_apart_at_any_width(columns, tmp_path):
+def test_principals_with_one_name_are_distinguished_at_any_width(columns, tmp_path):
     elsewhere = "210987654321"
     other = BOB | {"arn": f"arn:aws:iam::{elsewhere}:user/bob", "accountId": elsewhere}
     callers = [BOB, other, identity(PrincipalKind.ROLE, "bob", "x"), WORKFLOW]
@@ -112,7 +112,7 @@ def test_principals_of_one_name_are_told_apart_at_any_width(columns, tmp_path):
     assert "repo:o/r:ref:refs/heads/main(token.actions.githubusercontent.com" in out
 
 
-def test_other_ways_in_are_counted_and_what_is_not_is_said(tmp_path):
+def test_other_ways_in_are_counted_and_uncounted_calls_are_named(tmp_path):
     records = [
         call("AssumeRoot", requestParameters={"targetPrincipal": "222222222222"}),
         call("GetSessionToken"),
@@ -137,7 +137,7 @@ def test_other_ways_in_are_counted_and_what_is_not_is_said(tmp_path):
     assert "Not looked at: " not in run("summary", trail, "--format", "json", "-q")[2]
 
 
-def test_a_folder_is_the_same_with_one_worker_and_with_several(tmp_path):
+def test_one_worker_and_several_give_the_same_summary(tmp_path):
     trail = simulated(tmp_path / "trail", succeed=2, ordinary=40)
     assert len([path for path in trail.rglob("*") if path.is_file()]) > 10
     outs = [run("summary", trail, "--format", "json", "--workers", n)[:2] for n in (1, 2)]
@@ -147,7 +147,7 @@ def test_a_folder_is_the_same_with_one_worker_and_with_several(tmp_path):
     )
 
 
-def test_counts_the_period_only_and_reads_on_past_what_is_broken(trail, tmp_path):
+def test_the_summary_counts_only_the_period_and_continues_after_a_broken_file(trail, tmp_path):
     (tmp_path / "broken.json").write_text('{"Records": [7]}')
     arguments = ["--from", "2026-01-05T11:00", "--format", "json"]
     status, out, err = run("summary", tmp_path, *arguments)
@@ -155,7 +155,7 @@ def test_counts_the_period_only_and_reads_on_past_what_is_broken(trail, tmp_path
     assert [json.loads(line)["principal"][-3:] for line in out.splitlines()] == ["bob"]
 
 
-def test_says_so_if_nobody_tried_a_role(tmp_path):
+def test_the_summary_says_if_nobody_tried_a_role(tmp_path):
     trail = write_lines(tmp_path / "t.jsonl", [call("GetUser")])
     status, out, _ = run("summary", trail)
     base, answer, limits = out.splitlines()

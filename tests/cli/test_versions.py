@@ -1,4 +1,4 @@
-"""Beside which versions of Panther's packages the commands start."""
+"""Commands start with tested and newer versions of Panther's packages, and not with older ones."""
 
 import os
 import subprocess
@@ -35,7 +35,7 @@ def test_a_version_that_is_too_old_is_named_with_what_to_install(tmp_path, name,
     assert f"{name} {version} is too old" in done.stderr and "pip install" in done.stderr
 
 
-def test_a_newer_version_than_was_tested_is_mentioned_and_runs(tmp_path):
+def test_a_newer_untested_version_is_mentioned_and_runs(tmp_path):
     done = beside(tmp_path, "panther-analysis-tool", "1.99.0", "simulate", tmp_path / "t.jsonl")
     assert done.returncode == 0
     assert "panther-analysis-tool 1.99.0 was not tested with local-panther" in done.stderr
@@ -47,6 +47,6 @@ def test_a_newer_version_than_was_tested_is_mentioned_and_runs(tmp_path):
     assert quiet.returncode == 0 and quiet.stderr == b""
 
 
-def test_help_and_versions_are_there_whatever_is_installed(tmp_path):
+def test_help_and_versions_are_printed_whatever_is_installed(tmp_path):
     done = beside(tmp_path, "panther-core", "0.15.0", "--version")
     assert done.returncode == 0 and "panther-core 0.15.0" in done.stdout
