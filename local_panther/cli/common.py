@@ -60,6 +60,7 @@ class _Shown:
 
 def content_folder(given: Path | None) -> Path:
     """Return the content's folder: the given one, the working folder, or the shipped content."""
+    from local_panther.content.files import has_items
     from local_panther.content.kinds import FOLDERS
     from local_panther.content.shipped import shipped_content
     from local_panther.instance.store.index import stored_content
@@ -67,7 +68,7 @@ def content_folder(given: Path | None) -> Path:
     if given:
         with content_errors(message_console()):
             return stored_content(given)
-    if any(Path(folder).is_dir() for folder in FOLDERS.values()):
+    if any(Path(folder).is_dir() for folder in FOLDERS.values()) or has_items(Path()):
         return Path()
     text = "no content in this folder: running the detections that come with local-panther"
     note(text, message_console())

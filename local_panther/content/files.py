@@ -19,7 +19,8 @@ FOLDER_PATTERNS = tuple(  # older versions have fewer
 )
 SHARED_FOLDERS = ("global_helpers", "data_models")  # read with all their subfolders
 COMMENTED = (".yml", ".yaml", ".sql")  # files whose comments can name settings
-NOT_OURS = ("node_modules", "venv", "build", "dist", "site-packages")
+# Not content by their names, whatever lies in them
+NOT_OURS = ("node_modules", "venv", "build", "dist", "site-packages", "examples")
 ITEM = re.compile(rb"^AnalysisType\s*:\s*+['\"]?+(?!pack\b)", re.MULTILINE)  # packs run nothing
 MAX_ITEM_BYTES = 5 * 1024 * 1024
 
@@ -57,6 +58,14 @@ def unread_items(folder: Path) -> Iterator[str]:
             path = folder / inside / name
             if name.endswith((".yml", ".yaml")) and path.is_file() and _is_item(path):
                 yield os.path.normpath(f"{inside}/{name}")
+
+
+def has_items(folder: Path) -> bool:
+    """Return whether items lie in a folder itself, as in a repository without subfolders."""
+    with contextlib.suppress(OSError):
+        files = (path for path in folder.iterdir() if path.suffix in (".yml", ".yaml"))
+        return any(path.is_file() and _is_item(path) for path in files)
+    return False
 
 
 def _is_item(path: Path) -> bool:

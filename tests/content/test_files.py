@@ -8,7 +8,7 @@ import pytest
 from panther_analysis_tool.analysis_utils import load_analysis_specs
 
 from local_panther.content.agreements import check_agreements
-from local_panther.content.files import files_with, special_files
+from local_panther.content.files import files_with, has_items, special_files, unread_items
 from local_panther.content.filter_checks import check_filters
 
 READ = [
@@ -80,3 +80,18 @@ def test_files_that_are_not_regular_are_named_and_not_read(tmp_path):
     (tmp_path / "rules/dangling.yml").symlink_to("nowhere")
     assert list(special_files(tmp_path)) == ["rules/pipe.yml"]
     assert list(files_with(tmp_path, ".yml")) == []
+
+
+@pytest.mark.parametrize("name", ["rule.yml", "rule.yaml"])
+def test_a_repository_may_have_its_items_in_the_top_folder(tmp_path, name):
+    (tmp_path / "schema.yml").write_text("schema: Custom.Own\n")
+    assert not has_items(tmp_path) and not has_items(tmp_path / "missing")
+    (tmp_path / name).write_text(FILTER)
+    assert has_items(tmp_path)
+
+
+def test_items_in_folders_that_are_not_read_are_named_except_in_examples(tmp_path):
+    for folder in ("examples/rule", "detections"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "one.yml").write_text(FILTER)
+    assert list(unread_items(tmp_path)) == ["detections/one.yml"]
