@@ -14,7 +14,11 @@ from tests.scale import slow
 
 pytestmark = pytest.mark.process
 
-PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
+PAGES = [
+    REPO / "README.md",
+    *sorted((REPO / "docs").rglob("*.md")),
+    *sorted((REPO / "examples").rglob("*.md")),
+]
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)]*)?\)")
 
 

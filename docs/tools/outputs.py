@@ -1,29 +1,37 @@
 """Fills the documentation with the real output of commands: `make docs-assets`.
 
-A page asks for it in front of a fenced block, which is replaced:
+A comment before a fenced block asks for the output of a command, which replaces the block:
 
     <!-- output of: local-panther replay trail | head -20 -->
     ```
     ```
 
-All commands run in a content repository that `init` has made, with the records of a generated
-attack in `trail`. With --check nothing is written; exit status 1 says that a page is not current.
+In the README of an example, a block of the kind `console` shows the commands too: each line that
+begins with `$ ` is run, and the lines after it are replaced by its output.
+
+The commands of a page run in a content repository that `init` has made, with the records of a
+generated attack in `trail`; those of an example in a copy of it. With --check nothing is written,
+and exit status 1 says that a page is not current. Arguments name pages; without any, all are done.
 """
 
 import difflib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+from functools import cached_property
 from pathlib import Path
 
 REPO = Path(__file__).parents[2]
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").rglob("*.md"))]
+EXAMPLES = sorted((REPO / "examples").glob("*/README.md"))
 BLOCK = re.compile(
     r"(<!-- output of: (.+?) -->\n```[a-z]*\n)(.*?)(^```$)", re.DOTALL | re.MULTILINE
 )
+CONSOLE = re.compile(r"(^```console\n)(.*?)(^```$)", re.DOTALL | re.MULTILINE)
 SERVES = re.compile("local-panther serve (?!.*-h$)")
 # Progress on a slow machine, and the tool's hint that there is a newer version.
 PASSING = re.compile("^reading: |pip3 install panther_analysis_tool")
@@ -32,16 +40,15 @@ BLOCKLISTED = "arn:aws:iam::123456789012:role/FullAdminRole"
 
 
 def main() -> None:
-    """Replace the blocks of all pages, or check them."""
+    """Replace the outputs in the pages, or check them."""
     is_check = "--check" in sys.argv[1:]
+    named = [Path(name).resolve() for name in sys.argv[1:] if name != "--check"]
     outdated = 0
     with tempfile.TemporaryDirectory(prefix="local-panther-docs-") as name:
-        folder = Path(name)
-        _run("local-panther init . --quiet", folder)
-        _run(SIMULATE.format(BLOCKLISTED), folder)
-        for page in PAGES:
+        renewed = _Renewal(Path(name))
+        for page in named or [*PAGES, *EXAMPLES]:
             old = page.read_text(encoding="utf-8")
-            new = BLOCK.sub(lambda found: found[1] + _run(found[2], folder) + found[4], old)
+            new = renewed.example(page) if page in EXAMPLES else renewed.page(page)
             if old == new:
                 continue
             outdated += 1
@@ -53,6 +60,40 @@ def main() -> None:
                 page.write_text(new, encoding="utf-8")
                 print(f"written: {page.relative_to(REPO)}")
     sys.exit(is_check and bool(outdated))
+
+
+class _Renewal:
+    """The texts of pages with current output, and the folders in which their commands run."""
+
+    def __init__(self, temporary: Path) -> None:
+        self._temporary = temporary
+
+    def page(self, page: Path) -> str:
+        """Return the text of a page of the documentation."""
+        text = page.read_text(encoding="utf-8")
+        return BLOCK.sub(lambda block: block[1] + _run(block[2], self._content) + block[4], text)
+
+    def example(self, page: Path) -> str:
+        """Return the text of an example's README."""
+        folder = self._temporary / page.parent.name
+        shutil.copytree(page.parent, folder)
+        text = page.read_text(encoding="utf-8")
+        return CONSOLE.sub(lambda block: block[1] + _session(block[2], folder) + block[3], text)
+
+    @cached_property
+    def _content(self) -> Path:
+        folder = self._temporary / "content"
+        folder.mkdir()
+        _run("local-panther init . --quiet", folder)
+        _run(SIMULATE.format(BLOCKLISTED), folder)
+        return folder
+
+
+def _session(shown: str, folder: Path) -> str:
+    """Return a session in a terminal with the current output of its commands."""
+    commands = [line for line in shown.splitlines() if line.startswith("$ ")]
+    texts = (f"{line}\n{_run(line[2:], folder)}".strip("\n") for line in commands)
+    return "\n\n".join(texts) + "\n"
 
 
 def _run(command: str, folder: Path) -> str:

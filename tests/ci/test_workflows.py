@@ -11,7 +11,7 @@ from tests.builders.events import REPO
 
 pytestmark = [pytest.mark.process, pytest.mark.attack("supply")]
 
-TEMPLATE = REPO / "examples" / "panther.yml"
+TEMPLATE = REPO / "examples" / "ci" / ".github" / "workflows" / "panther.yml"
 WORKFLOWS = [*sorted((REPO / ".github" / "workflows").glob("*.yml")), TEMPLATE]
 ACTION = REPO / "action.yml"
 
@@ -73,14 +73,8 @@ def template_inputs(text):
     return own["with"]
 
 
-def test_the_template_names_only_inputs_that_the_action_has_and_replays_nothing_yet():
+def test_the_template_names_only_inputs_of_the_action_and_files_of_its_example():
     inputs = template_inputs(TEMPLATE.read_text())
     assert inputs.keys() <= yaml.safe_load(ACTION.read_text())["inputs"].keys()
-    assert "replay" not in inputs and "expect" not in inputs
-
-
-def test_the_commented_out_part_of_the_template_is_valid():
-    text = re.sub(r"(?m)^( +)# (replay: |expect: |  test_trails)", r"\1\2", TEMPLATE.read_text())
-    inputs = template_inputs(text)
-    assert inputs["replay"] == "test_trails/\n" and inputs["expect"] == "expected-alerts.yml"
-    assert inputs.keys() <= yaml.safe_load(ACTION.read_text())["inputs"].keys()
+    example = REPO / "examples" / "ci"
+    assert (example / inputs["replay"].strip()).is_dir() and (example / inputs["expect"]).is_file()
