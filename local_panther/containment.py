@@ -170,7 +170,7 @@ def call(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Called[
             called = _called(function, *args, **kwargs)
         finally:
             state.calling = False
-    except _Stop:  # the alarm came after the call, but before `calling` was cleared
+    except _Stop:  # raised in this function itself, just before or after the call
         state.calling = False
     if state.expired or state.pending is not None:
         state.arm(0)

@@ -82,7 +82,7 @@ class Tally:
         skipped: Number of records and files that could not be read, by reason.
         problems: One for each reason in each file, with its first place and its count; at most
             MAX_PROBLEMS.
-        other: Number of files and documents set aside as not CloudTrail, by kind.
+        other: Number of files and documents set aside, by kind.
         late: Number of records read too late to be put in order of time.
         first: Earliest eventTime in seconds since 1970; `last` is the latest.
         period: The requested period.

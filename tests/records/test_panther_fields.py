@@ -69,7 +69,7 @@ def test_times_are_written_like_those_of_recent_instances():
 
 
 def test_every_added_field_is_known_as_added(tmp_path):
-    """Results of rules are reused only for events that agree in the fields read, added ones too."""
+    """`detection.decisions` reads all other fields from the record, without making the event."""
     line = tmp_path / "t.jsonl"
     line.write_text(json.dumps({"p_event_time": "2026-01-05T10:00:00Z"}))
     lines = JsonLines(LogSchema("Custom.Log"), Tally(), S3(), ALWAYS, keep_repeated=False)
