@@ -1,4 +1,4 @@
-"""What stops a caller: commands that a shell and IAM take as they are printed."""
+"""Containment: the printed commands run in a shell, and IAM accepts them."""
 
 import json
 import shlex
@@ -30,7 +30,7 @@ def facts_of(*records):
 
 @pytest.fixture
 def run(tmp_path):
-    """Run a command with an `aws` that notes its arguments; return those of each call."""
+    """Return a function that runs a command and returns the arguments of each call of `aws`."""
     tool = tmp_path / "aws"
     code = "import json, sys\nprint(json.dumps(sys.argv[1:]), file=open('aws.n', 'a'))"
     tool.write_text(f"#!{sys.executable}\n{code}\n")
@@ -107,9 +107,7 @@ def test_a_users_key_is_deactivated_and_the_sessions_of_each_role_end(run):
         ("web-identity:ci.example.com:app", [], "Stop web-identity:ci.example.com:app: ", ""),
     ],
 )
-def test_only_the_step_for_the_caller_that_there_is_is_shown(
-    run, principal, keys, begins, operation
-):
+def test_each_kind_of_caller_has_its_own_step(run, principal, keys, begins, operation):
     (action,) = containment(principal, keys, None)
     assert action.text.startswith(begins)
     operations = [arguments[1] for command in action.commands for arguments in run(command)]
@@ -117,11 +115,11 @@ def test_only_the_step_for_the_caller_that_there_is_is_shown(
 
 
 @pytest.mark.parametrize("name", ["a;id", "$(id)", "a b", "`id`", "x\ny", "'"])
-def test_a_name_that_iam_does_not_have_is_in_no_command(name):
+def test_a_name_that_iam_does_not_allow_is_in_no_command(name):
     assert containment(f"arn:aws:iam::123456789012:user/{name}", [f"AKIA{name}"], None) == ()
 
 
-def test_a_changed_trust_policy_is_put_back_before_sessions_end():
+def test_a_changed_trust_policy_is_restored_before_sessions_end():
     change = {"requestParameters": {"roleName": "B"}, "eventID": "c"}
     roles = facts_of(call("UpdateAssumeRolePolicy", **change), entered("C", START + 1))
     actions = containment("arn:aws:iam::123456789012:root", [], roles)
@@ -153,7 +151,7 @@ def test_each_attacker_of_a_simulation_can_be_stopped_and_looked_for(tmp_path, k
     assert bool(facts.get("Access key")) == ("accessKeyId" in identity_)
 
 
-def test_what_may_be_everyday_work_is_not_stopped():
+def test_a_low_severity_has_no_containment():
     from local_panther.alerts.incidents import incidents_of
     from tests.builders.alerts import alert
 

@@ -1,4 +1,4 @@
-"""Files of expected alerts: what is read, what is refused, and how alerts are compared."""
+"""Files of expected alerts: reading, errors and the comparison of alerts."""
 
 from collections import Counter
 
@@ -38,7 +38,7 @@ def read(text, folder):
 
 
 @given(COUNTS)
-def test_what_is_written_is_read_and_has_no_difference(tmp_path_factory, counts):
+def test_a_written_file_is_read_without_a_difference(tmp_path_factory, counts):
     path = tmp_path_factory.mktemp("expected") / "expected.yml"
     write_expected(counts, path)
     assert read_expected(path) == counts
@@ -73,7 +73,7 @@ def test_alerts_are_compared_by_rule_principal_and_severity_whatever_their_order
         }
 
 
-def test_the_alert_of_a_failing_rule_never_passes_for_an_expected_one():
+def test_the_alert_of_a_failing_rule_is_never_expected():
     assert found_alerts(incidents_of([alert(kind=RULE_ERROR)], log_of())) == {}
 
 
@@ -93,7 +93,7 @@ def test_every_difference_has_both_counts():
         '{"alerts": [{"rule": "A", "principal": "alice", "severity": "HIGH", "count": 2}]}',
     ],
 )
-def test_json_repeated_entries_and_any_case_are_the_same_file(text, tmp_path):
+def test_json_repeated_entries_and_counts_are_equivalent(text, tmp_path):
     assert read(text, tmp_path) == {ExpectedAlert("A", "alice", "HIGH"): 2}
 
 

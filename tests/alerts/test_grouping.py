@@ -18,7 +18,7 @@ def grouper(threshold=1, period=60, unique=False, **fields):
 
 
 def feed(grouper, *matches, **fields):
-    """Give matches as (minute, dedup, unique) and return the alerts."""
+    """Add matches, each as (minute, dedup, unique), and return the alerts."""
     from dataclasses import replace
 
     for minute, dedup, unique in matches:

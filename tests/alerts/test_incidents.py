@@ -62,7 +62,7 @@ class TestJoining:
 
 
 class TestOrder:
-    def test_is_severity_then_roles_entered_then_tried_then_time(self):
+    def test_incidents_are_in_order_of_severity_roles_entered_roles_tried_and_time(self):
         def attack(name, entered, tried, first, severity="HIGH"):
             who = identity(PrincipalKind.USER, name, "")
             records = [
@@ -95,15 +95,15 @@ class TestOrder:
 
 
 class TestPrincipal:
-    def test_is_what_the_context_names(self):
+    def test_the_principal_is_the_one_in_the_context(self):
         assert principal_of_alert(alert(context={"principal": "somebody"}), RoleLog()) == "somebody"
 
-    def test_is_who_made_the_call_whichever_session(self):
+    def test_the_principal_is_the_role_of_any_session(self):
         who = identity(PrincipalKind.ROLE, "Build", "session-7")
         log = RoleLog(replace(shipped_settings(), collapse_sessions=True))
         assert principal_of_alert(alert(who=who), log) == role_arn("Build")
 
-    def test_is_a_value_of_a_querys_row_that_names_a_principal(self):
+    def test_the_principal_is_a_value_in_the_row_of_a_query(self):
         log = log_of(denied(role_arn("A")))
         row = {"count": 3, "roles": ["x"], "actor": ALICE["arn"]}
         assert principal_of_alert(alert(row), log) == ALICE["arn"]
@@ -111,7 +111,7 @@ class TestPrincipal:
 
 
 class TestChains:
-    """One actor under several names: the key that was issued in one incident acts in another."""
+    """One actor under several names: a key that is issued in one incident is used in another."""
 
     def test_a_session_names_the_incident_in_which_it_was_issued(self):
         key = "ASIAEXAMPLEJUMP00001"
@@ -161,12 +161,12 @@ class TestChains:
         assert not any(found[name].same_address for name in others)
         assert found["anna"].sentence.endswith(f"same address as incident {found['berta'].number}")
 
-    def test_an_address_of_many_is_that_of_a_gateway(self):
+    def test_an_address_of_many_incidents_links_none(self):
         people = [identity(PrincipalKind.USER, f"p{i}", "") for i in range(30)]
         alerts = [alert(call("DeleteBucket", who, eventID=who["arn"]), who=who) for who in people]
         assert not any(incident.same_address for incident in incidents_of(alerts, RoleLog()))
 
-    def test_people_of_one_role_are_told_apart_by_their_source_identities(self):
+    def test_source_identities_of_one_role_are_named(self):
         people = [
             identity(PrincipalKind.ROLE, "Shared", "s")
             | {"sessionContext": {"sourceIdentity": f"p{i}@example.com"}}
@@ -182,7 +182,7 @@ class TestChains:
 
 
 class TestRoleFacts:
-    """What belongs to an alert on one of the failed attempts."""
+    """The calls that belong to an alert about a failed attempt."""
 
     def facts(self, *records):
         (incident,) = incidents_of([alert(records[0])], log_of(*records))
@@ -207,18 +207,18 @@ class TestRoleFacts:
         )
         assert incident.entered == entered and incident.tried == 2 + entered
 
-    def test_a_success_after_the_listing_counts_from_there(self):
+    def test_a_success_counts_from_the_listing_on(self):
         listing = call("ListRoles", time=START - LAG, eventID="l")
         early = self.assumed("Early", 1 - LAG)
         assert self.facts(self.failed("A"), listing, early).entered == 1
         assert self.facts(self.failed("A"), early).entered == 0
 
-    def test_a_role_that_had_failed_counts_whenever_it_opens(self):
+    def test_a_success_on_a_role_that_had_failed_counts_at_any_time(self):
         late = self.assumed("A", 30 * 86_400)
         assert self.facts(self.failed("A"), self.failed("B", 9), late).entered == 1
         assert self.facts(self.failed("B"), late).entered == 0
 
-    def test_what_it_does_every_day_is_no_entry_and_is_counted(self):
+    def test_habits_are_counted_but_are_not_entries(self):
         routine = [self.assumed("Daily", -5 * 3600), self.assumed("Daily", 60)]
         incident = self.facts(self.failed("A"), *routine, self.assumed("New", 70))
         assert [found.role for found in incident.roles.entered] == ["123456789012:role/New"]
@@ -229,7 +229,7 @@ class TestRoleFacts:
     def test_a_burst_belongs_to_its_alert_as_a_whole(self, offset, tried):
         assert self.facts(self.failed("A"), self.failed("B", offset)).tried == tried
 
-    def test_one_role_is_one_target_by_whichever_api(self):
+    def test_one_role_is_one_target_by_any_api(self):
         policy = {"roleName": "A", "policyDocument": "{}"}
         incident = self.facts(
             denied_update("A", eventID="1"),
@@ -239,12 +239,12 @@ class TestRoleFacts:
         assert (incident.tried, incident.entered) == (1, 1)
         assert incident.roles.entered[0].api == "UpdateAssumeRolePolicy"
 
-    def test_faults_and_unknown_roles_are_no_attempts(self):
+    def test_faults_and_unknown_roles_are_not_attempts(self):
         throttled = denied(role_arn("B"), errorCode="ThrottlingException", eventID="t")
         nameless = denied("", errorMessage="MultiFactorAuthentication failed", eventID="n")
         assert self.facts(self.failed("A"), throttled, nameless).tried == 1
 
-    def test_an_alert_about_something_else_has_none(self):
+    def test_an_alert_about_something_else_has_no_role_facts(self):
         bucket = call("DeleteBucket", eventID="other")
         (incident,) = incidents_of([alert(bucket)], log_of(self.failed("A"), bucket))
         assert incident.roles is None and (incident.tried, incident.entered) == (0, 0)
@@ -258,18 +258,18 @@ def test_a_trust_policy_attack_has_its_true_successes_and_the_times_of_its_event
     success = START + 150 + 600 + 240  # listing, burst, and the pause before the first success
     assert [found.time for found in incident.roles.entered] == [success, success + 240]
     critical = incident.alerts[0]
-    # What its query's row says, from the listing on
+    # The times in the query's row, which begins with the listing
     assert (critical.first, critical.last) == (START, success + 240)
     assert (incident.first, incident.last) == (START, success + 240)
 
 
-def test_an_alert_holds_so_many_events_and_counts_the_others():
+def test_an_alert_keeps_the_first_events_and_counts_the_others():
     events = [{"eventID": f"{i}"} for i in range(MAX_EVENTS + 3)]
     made = alert(*events, *events)
     assert made.events == events[:MAX_EVENTS] and made.events_left_out == 3
 
 
-def test_sessions_that_the_content_tells_apart_are_told_apart():
+def test_sessions_that_the_content_distinguishes_are_distinguished():
     sessions = [identity(PrincipalKind.ROLE, "Shared", name) for name in ("ann", "ben")]
     records = [
         denied(role_arn(f"R{i}"), who, START + i, eventID=f"{who['arn']}{i}")
@@ -290,5 +290,5 @@ def test_an_event_that_every_run_of_a_query_finds_counts_once(tmp_path):
     critical = incident.alerts[0]
     line = as_json(critical, incident, outcome)
     assert line["event_count"] == len(line["event_ids"]) == 1 < critical.event_count
-    assert line["last"] == "2026-01-05T10:24:30Z"  # of the last success
+    assert line["last"] == "2026-01-05T10:24:30Z"  # time of the last success
     assert line["context"]["last_success"].startswith("2026-01-05 10:24:30")

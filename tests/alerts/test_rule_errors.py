@@ -42,7 +42,7 @@ def outcome_of(tmp_path, body, names=("a",), seconds=60, **fields):
 
 
 def as_json(outcome):
-    """The first alert, as it is written."""
+    """Return the first alert as it is written."""
     out = io.StringIO()
     write_alerts(outcome, out)
     return json.loads(out.getvalue().splitlines()[0])
@@ -84,7 +84,7 @@ def test_output_ids_alone_are_shown(tmp_path):
     assert plain["destinations"] == ["one"] and plain["delivered"]
 
 
-def test_a_rule_with_more_than_a_thousand_alerts_in_an_hour_is_told(tmp_path):
+def test_a_rule_with_more_than_a_thousand_alerts_in_an_hour_is_reported(tmp_path):
     body = f"{RULE}def dedup(event):\n    return event['eventID']\n"
     assert list(noisy_rules(alerts(tmp_path, body, names=["a"] * 1000, seconds=1))) == []
     (line,) = noisy_rules(alerts(_folder(tmp_path, "more"), body, names=["a"] * 1001, seconds=3))

@@ -1,4 +1,4 @@
-"""Runbooks, step by step, with what the alert says."""
+"""Steps of runbooks, with values of the alert filled in."""
 
 import re
 
@@ -31,7 +31,7 @@ def steps_of(outcome):
                 yield alert, step
 
 
-def test_every_query_of_every_step_gets_what_the_alert_says(outcome):
+def test_every_query_of_every_step_gets_the_values_of_the_alert(outcome):
     calls = [call for _, step in steps_of(outcome) for call in step.queries]
     assert len({call.name for call in calls}) >= 8
     assert [(call.name, call.filled.missing) for call in calls if call.filled.missing] == []
@@ -43,7 +43,7 @@ def test_every_query_of_every_step_gets_what_the_alert_says(outcome):
     assert times and all(map(MINUTE.fullmatch, times))
 
 
-def test_what_has_too_many_roles_for_a_query_each_says_how_many_are_left(tmp_path):
+def test_the_last_of_too_many_calls_counts_those_left_out(tmp_path):
     outcome = replayed(simulated(tmp_path / "t", roles=40, succeed=23, ordinary=0))
     (incident,) = outcome.incidents
     calls = [
@@ -56,7 +56,7 @@ def test_what_has_too_many_roles_for_a_query_each_says_how_many_are_left(tmp_pat
     assert len(calls) + sum(call.others for call in calls) == incident.entered == 23
 
 
-def test_sessions_are_asked_for_that_were_issued_after_the_query_had_run(tmp_path):
+def test_sessions_issued_after_the_run_of_the_alerts_query_are_included(tmp_path):
     (incident,) = replayed(simulated(tmp_path / "t", succeed=8, ordinary=0)).incidents
     critical = incident.alerts[0]
     calls = [
@@ -71,7 +71,7 @@ def test_sessions_are_asked_for_that_were_issued_after_the_query_had_run(tmp_pat
     assert set(asked[: len(of_alert)]) == set(of_alert)
 
 
-def test_steps_are_apart_and_each_field_is_said_once(outcome):
+def test_steps_are_separate_and_each_field_appears_once(outcome):
     (critical,) = [a for a in outcome.alerts if a.severity == "CRITICAL"]
     own = [step for alert, step in steps_of(outcome) if alert is critical]
     assert [len(step.queries) for step in own] == [2, 2, 3]  # two roles, two sessions
@@ -91,13 +91,13 @@ def test_steps_are_apart_and_each_field_is_said_once(outcome):
 def test_a_value_cannot_leave_its_literal(value):
     text = "WITH parameters AS (SELECT 'x' AS a, 'y' AS b, 3 AS c) SELECT * FROM parameters"
     filled = fill(text, {"a": value})
-    # Snowflake and DuckDB differ in backslashes only: DuckDB's form of such a literal is E'…'
+    # Snowflake and DuckDB differ only in backslashes: DuckDB needs E'…' for such a literal.
     sql = (filled.head + filled.rest).replace("SELECT '", "SELECT E'", 1)
     assert duckdb.connect().execute(sql).fetchone() == (value, "y", 3)
     assert filled.missing == ("b",) and filled.names == ("a", "b", "c")
 
 
-def test_a_query_without_parameters_is_its_own_text():
+def test_a_query_without_parameters_is_unchanged():
     with loaded_content(REPO) as content:
         text = content.query_texts["AWS Role Escalation Hunt"]
     assert fill(text, {"principal": "x"}).rest == text

@@ -1,4 +1,4 @@
-"""Timeline queries: one run for many alerts, with the rows that each would have got alone."""
+"""Timeline queries: one run for many alerts gives each alert the rows of a run of its own."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def attached(alerts, sql=SQL):
     return [a.timeline for a in alerts], errors
 
 
-def test_many_alerts_get_what_each_would_get_alone(monkeypatch):
+def test_many_alerts_get_the_rows_that_each_gets_alone(monkeypatch):
     alerts = [alert(who, minute) for who in NAMES for minute in (5, 20, 20, 58)]
     together, errors = attached(alerts)
     monkeypatch.setattr(module, "MAX_TOGETHER", 1)
@@ -59,7 +59,7 @@ def test_many_alerts_get_what_each_would_get_alone(monkeypatch):
     assert {row["now"] for row in together[0]} == {"2026-01-05 10:05:00.000 +0000"}
 
 
-def test_an_example_never_stands_for_the_alert():
+def test_an_alert_without_a_required_value_has_no_timeline():
     rows, errors = attached([alert(None, 20)])
     assert rows == [[]] and not errors.counts
 

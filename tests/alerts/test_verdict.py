@@ -34,7 +34,9 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize(("scenario", "sentence"), ATTACKS)
-def test_an_attack_says_who_what_from_where_and_whether_it_worked(tmp_path, scenario, sentence):
+def test_the_sentence_of_an_attack_has_outcome_principal_address_and_times(
+    tmp_path, scenario, sentence
+):
     (incident,) = replayed(simulated(tmp_path / "t", **scenario)).incidents
     assert incident.sentence == sentence
 
@@ -121,7 +123,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("records", "answer"), ANSWERS)
-def test_the_sentence_begins_with_what_was_done_and_to_how_many(records, answer):
+def test_the_sentence_begins_with_the_outcome_and_the_number_of_roles(records, answer):
     assert of_records(*records).startswith(answer)
 
 
@@ -149,7 +151,7 @@ def test_a_success_on_the_next_day_has_its_date():
 
 
 class TestAlertsOfSeveralKinds:
-    """The worst alert leads, whatever it is about."""
+    """The most severe alert leads the sentence, whatever it is about."""
 
     def of(self, severity_of_deletion):
         deleted = call("DeleteDBInstance", time=START + 2400, eventID="deleted")
@@ -166,7 +168,7 @@ class TestAlertsOfSeveralKinds:
         (incident,) = incidents_of(alerts, log_of(changed("Ops"), deleted))
         return incident
 
-    def test_a_worse_alert_leads_and_what_was_done_to_roles_follows(self):
+    def test_a_more_severe_alert_leads_and_the_roles_follow(self):
         incident = self.of("CRITICAL")
         assert incident.sentence.startswith(
             "RDS Instance Deleted: prod-db, without a final snapshot and 1 more alert: alice"
@@ -174,7 +176,7 @@ class TestAlertsOfSeveralKinds:
         assert incident.sentence.endswith("; CHANGED the trust policy of role Ops")
         assert incident.headline.startswith("RDS Instance Deleted")
 
-    def test_roles_lead_where_they_are_the_worst(self):
+    def test_roles_lead_if_their_alert_is_the_most_severe(self):
         incident = self.of("LOW")
         assert incident.sentence.startswith("CHANGED the trust policy of role Ops: alice")
         assert incident.headline == "CHANGED the trust policy of role Ops"
@@ -188,7 +190,7 @@ class TestAlertsOfSeveralKinds:
 
 
 class TestOtherRules:
-    """Rules about something else than roles, and rows of queries that name nobody."""
+    """Rules that are not about roles, and rows of queries without a principal."""
 
     def of(self, *alerts):
         (incident,) = incidents_of(alerts, RoleLog())
@@ -208,7 +210,7 @@ class TestOtherRules:
     def test_a_row_that_names_nobody_has_title_and_time(self):
         assert self.of(alert({"count": 5}, title="Many")) == "Many: at 2026-01-05T10:00:00Z"
 
-    def test_a_rule_that_raised_did_not_check(self):
+    def test_the_sentence_of_a_rule_that_raised_says_that_it_did_not_check(self):
         raised = alert(kind=RULE_ERROR, title="Rule raised KeyError", event_count=3)
         assert self.of(raised) == "NOT CHECKED: Rule raised KeyError on 3 events"
 

@@ -45,14 +45,14 @@ def test_a_new_folder_gets_all_files_of_the_five_folders_and_no_other(written):
     assert contents(written) == {str(path.relative_to(REPO)): path.read_bytes() for path in wanted}
 
 
-def test_what_is_there_already_is_not_written_again(written):
+def test_existing_files_are_not_written_again(written):
     before = {path: path.stat().st_mtime_ns for path in written.rglob("*")}
     status, out, err = run("init", written)
     assert (status, err) == (0, "") and re.search(r": \d+ same$", out)
     assert {path: path.stat().st_mtime_ns for path in written.rglob("*")} == before
 
 
-def test_nothing_is_written_over_files_of_others_unless_told(tmp_path):
+def test_files_of_others_are_replaced_only_with_overwrite(tmp_path):
     (tmp_path / SETTINGS).parent.mkdir(parents=True)
     (tmp_path / SETTINGS).write_text("mine\n")
     for option in ([], ["--dry-run"]):
@@ -90,7 +90,7 @@ def test_a_pattern_that_matches_nothing_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize("path", [MODEL, "data_models/mine.yaml"])
-def test_another_data_model_for_cloudtrail_satisfies_and_stays(tmp_path, path):
+def test_another_data_model_for_cloudtrail_is_kept_in_place_of_ours(tmp_path, path):
     own(tmp_path, path, AnalysisType="datamodel", DataModelID="X", LogTypes=["AWS.CloudTrail"])
     before = contents(tmp_path)
     status, out, err = run("init", tmp_path)
@@ -130,14 +130,14 @@ def test_a_dry_run_writes_nothing(tmp_path):
         ),
     ],
 )
-def test_an_item_that_is_there_under_another_name_is_named(tmp_path, option, path, spec, name):
+def test_an_item_in_a_file_of_another_name_is_an_error(tmp_path, option, path, spec, name):
     own(tmp_path, path, **spec)
     status, _, err = run("init", tmp_path, *option)
     assert status == 2 and f"{tmp_path / path}: has {name} already" in err and "--skip" in err
     assert list(contents(tmp_path)) == [path]
 
 
-def test_files_of_others_do_not_disturb(tmp_path):
+def test_unrelated_files_do_not_matter(tmp_path):
     for name, text in {"broken": "{", "list": "[1]", "other": "RuleID: [1]"}.items():
         (tmp_path / "rules").mkdir(exist_ok=True)
         (tmp_path / f"rules/{name}.yml").write_text(text)
@@ -172,7 +172,7 @@ def test_a_file_in_place_of_the_repository_is_one_error(tmp_path):
     assert len(err.splitlines()) < 5
 
 
-def test_a_disk_that_is_full_leaves_everything_as_it_was(written):
+def test_a_full_disk_leaves_all_files_unchanged(written):
     for path in (RULE, SETTINGS):
         (written / path).write_text("mine")
     (written / "queries").rename(written / "moved")
@@ -184,9 +184,7 @@ def test_a_disk_that_is_full_leaves_everything_as_it_was(written):
 
 
 @pytest.mark.parametrize("moment", [0, 1, 17, 35])
-def test_an_error_while_files_take_their_places_undoes_those_that_have(
-    written, monkeypatch, moment
-):
+def test_an_error_while_files_are_moved_undoes_the_earlier_moves(written, monkeypatch, moment):
     for path in bundled_files():
         (written / path).write_text("mine")
     (written / SETTINGS).unlink()

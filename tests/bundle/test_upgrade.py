@@ -1,4 +1,4 @@
-"""Upgrades: what a newer version brings, what the user changed, and what both did."""
+"""Upgrades: changes of a newer version, of the user, and of both."""
 
 import json
 import random
@@ -41,8 +41,8 @@ OLD = {
 }
 
 
-def laid(folder: Path, files: dict[str, bytes | str], version: str = "1.0") -> None:
-    """Write files into a folder as `init` of a version does."""
+def install(folder: Path, files: dict[str, bytes | str], version: str = "1.0") -> None:
+    """Write the files of a version into a folder, as `init` does."""
     new = shipped(files, version)
     write(planned(new, folder, read_manifest(folder)).changes, folder)
 
@@ -67,15 +67,15 @@ def edit(path: Path, *changes: tuple[str, str]) -> None:
 
 
 @pytest.fixture
-def there(tmp_path) -> Path:
+def repository(tmp_path) -> Path:
     """A repository with version 1.0 of three files."""
-    laid(tmp_path / "repository", OLD)
+    install(tmp_path / "repository", OLD)
     return tmp_path / "repository"
 
 
 @pytest.fixture
 def configured(tmp_path) -> Path:
-    """Version 0.1.0 of the detections, which left no manifest, as a user configured it."""
+    """Version 0.1.0 of the detections, which left no manifest, with a user's configuration."""
     folder = tmp_path / "configured"
     assert json.loads(WITHOUT_MANIFEST.read_text())["version"] == "0.1.0"
     shutil.copy(WITHOUT_MANIFEST, tmp_path / NAME)
@@ -120,10 +120,14 @@ def test_a_configured_copy_of_the_first_version_keeps_settings_and_gets_the_rest
     assert run("init", configured)[::2] == (0, "")
 
 
-def test_settings_move_neither_files_nor_lines_that_the_new_version_changes(there):
-    edit(there / "global_helpers/my_config.py", ("LIMIT = 10", "LIMIT = 4"))
-    edit(there / QUERY, ("10 AS most", "4 AS most"))
-    edit(there / RULE, ("Enabled: false # until set", "Enabled: true"), ("Exists", "DoesNotExist"))
+def test_settings_are_kept_in_files_that_the_new_version_changes(repository):
+    edit(repository / "global_helpers/my_config.py", ("LIMIT = 10", "LIMIT = 4"))
+    edit(repository / QUERY, ("10 AS most", "4 AS most"))
+    edit(
+        repository / RULE,
+        ("Enabled: false # until set", "Enabled: true"),
+        ("Exists", "DoesNotExist"),
+    )
     new = OLD | {
         "global_helpers/my_config.py": '"""Now."""\n\n# Each.\nLIMIT = 12 # more\nNAMES = []\n',
         RULE: OLD[RULE]
@@ -131,42 +135,42 @@ def test_settings_move_neither_files_nor_lines_that_the_new_version_changes(ther
         .replace("until set", "until then"),
         QUERY: OLD[QUERY].replace("SELECT", "SELECT 2,").replace("10 AS", "12 AS"),
     }
-    assert set(upgraded(there, new).values()) == {Kind.UPDATED}
-    config = (there / "global_helpers/my_config.py").read_text()
+    assert set(upgraded(repository, new).values()) == {Kind.UPDATED}
+    config = (repository / "global_helpers/my_config.py").read_text()
     assert config == '"""Now."""\n\n# Each.\nLIMIT = 4 # more\nNAMES = []\n'
-    assert (there / QUERY).read_text() == new[QUERY].replace("12 AS", "4 AS")
+    assert (repository / QUERY).read_text() == new[QUERY].replace("12 AS", "4 AS")
     rule = new[RULE].replace("Enabled: false # until then", "Enabled: true")
-    assert (there / RULE).read_text() == rule.replace("Exists", "DoesNotExist")
+    assert (repository / RULE).read_text() == rule.replace("Exists", "DoesNotExist")
 
 
-def test_a_new_default_reaches_who_did_not_change_it_and_who_did_is_told(there):
+def test_a_new_default_applies_unless_the_user_changed_it_and_is_noted_then(repository):
     new = OLD | {RULE: OLD[RULE].replace("Severity: Low", "Severity: High")}
-    plan = planned(shipped(new), there, read_manifest(there))
+    plan = planned(shipped(new), repository, read_manifest(repository))
     assert {step.kind for step in plan.steps if step.path == RULE} == {Kind.UPDATED}
-    edit(there / RULE, ("Severity: Low", "Severity: Info"))
+    edit(repository / RULE, ("Severity: Low", "Severity: Info"))
     (step,) = (
         step
-        for step in planned(shipped(new), there, read_manifest(there)).steps
+        for step in planned(shipped(new), repository, read_manifest(repository)).steps
         if step.path == RULE
     )
     assert step.kind is Kind.KEPT
     assert step.notes == ("with your Severity", "the new default of Severity is High")
 
 
-def test_both_sides_of_a_text_are_merged(there):
-    edit(there / RULE, ("  one\n", "  one, ours\n"))
+def test_both_sides_of_a_text_are_merged(repository):
+    edit(repository / RULE, ("  one\n", "  one, ours\n"))
     new = OLD | {RULE: OLD[RULE].replace("  three\n", "  three, theirs\n")}
-    assert upgraded(there, new)[RULE] is Kind.MERGED
-    assert (there / RULE).read_text() == new[RULE].replace("  one\n", "  one, ours\n")
+    assert upgraded(repository, new)[RULE] is Kind.MERGED
+    assert (repository / RULE).read_text() == new[RULE].replace("  one\n", "  one, ours\n")
 
 
-def test_what_only_the_user_changed_stays(there):
-    edit(there / RULE, ("  one\n", "  one, ours\n"))
-    assert upgraded(there, OLD)[RULE] is Kind.KEPT
-    assert "one, ours" in (there / RULE).read_text()
+def test_changes_of_the_user_alone_are_kept(repository):
+    edit(repository / RULE, ("  one\n", "  one, ours\n"))
+    assert upgraded(repository, OLD)[RULE] is Kind.KEPT
+    assert "one, ours" in (repository / RULE).read_text()
 
 
-def test_a_conflict_writes_nothing_unless_it_is_to_be_marked(tmp_path, configured):
+def test_a_conflict_writes_nothing_without_mark_conflicts(tmp_path, configured):
     query = "queries/aws_role_attempts_tuning_query.yml"
     edit(configured / query, ("Description: >", "Description: > # ours"))
     edit(configured / query, ("SnowflakeQuery: |\n", "SnowflakeQuery: |\n  -- ours\n"))
@@ -183,76 +187,81 @@ def test_a_conflict_writes_nothing_unless_it_is_to_be_marked(tmp_path, configure
     assert "<<<<<<< yours\n" in text and re.search(r"^>>>>>>> \d", text, re.MULTILINE)
 
 
-def test_files_that_a_version_drops_go_unless_they_were_changed(there):
+def test_files_that_a_version_drops_are_removed_unless_they_were_changed(repository):
     new = {path: text for path, text in OLD.items() if path != QUERY}
-    edit(there / RULE, ("one", "ours"))
+    edit(repository / RULE, ("one", "ours"))
     del new[RULE]
-    kinds = upgraded(there, new)
-    assert kinds[QUERY] is Kind.REMOVED and not (there / QUERY).exists()
-    assert kinds[RULE] is Kind.KEPT and (there / RULE).exists()
+    kinds = upgraded(repository, new)
+    assert kinds[QUERY] is Kind.REMOVED and not (repository / QUERY).exists()
+    assert kinds[RULE] is Kind.KEPT and (repository / RULE).exists()
 
 
-def test_a_renamed_file_is_followed_with_what_the_user_changed(there):
-    edit(there / QUERY, ("    1\n", "    1, 'ours'\n"))
+def test_a_renamed_file_is_followed_with_what_the_user_changed(repository):
+    edit(repository / QUERY, ("    1\n", "    1, 'ours'\n"))
     new = {path: text for path, text in OLD.items() if path != QUERY}
     new["queries/renamed.yml"] = OLD[QUERY].replace("Query: |", "Description: New\nQuery: |")
-    kinds = upgraded(there, new)
+    kinds = upgraded(repository, new)
     assert kinds["queries/renamed.yml"] is Kind.MERGED and kinds[QUERY] is Kind.REMOVED
-    text = (there / "queries/renamed.yml").read_text()
-    assert "'ours'" in text and "Description: New" in text and not (there / QUERY).exists()
+    text = (repository / "queries/renamed.yml").read_text()
+    assert "'ours'" in text and "Description: New" in text and not (repository / QUERY).exists()
 
 
-def test_a_renamed_file_that_was_not_changed_is_moved(there):
+def test_a_renamed_file_that_was_not_changed_is_moved(repository):
     new = {path: text for path, text in OLD.items() if path != QUERY}
     new["queries/renamed.yml"] = OLD[QUERY]
-    upgraded(there, new)
-    assert (there / "queries/renamed.yml").read_text() == OLD[QUERY]
-    assert not (there / QUERY).exists()
+    upgraded(repository, new)
+    assert (repository / "queries/renamed.yml").read_text() == OLD[QUERY]
+    assert not (repository / QUERY).exists()
 
 
-def test_a_file_that_the_user_moved_is_upgraded_where_it_is(there):
-    (there / "rules/mine").mkdir()
-    (there / RULE).rename(there / "rules/mine/moved.yml")
+def test_a_file_that_the_user_moved_is_upgraded_where_it_is(repository):
+    (repository / "rules/mine").mkdir()
+    (repository / RULE).rename(repository / "rules/mine/moved.yml")
     new = OLD | {RULE: OLD[RULE].replace("three", "three, theirs")}
-    upgraded(there, new)
-    assert (there / "rules/mine/moved.yml").read_text() == new[RULE]
-    assert not (there / RULE).exists()
+    upgraded(repository, new)
+    assert (repository / "rules/mine/moved.yml").read_text() == new[RULE]
+    assert not (repository / RULE).exists()
 
 
-def test_a_deleted_file_stays_deleted_over_versions(there):
-    (there / QUERY).unlink()
-    assert upgraded(there, OLD)[QUERY] is Kind.DELETED
+def test_a_deleted_file_stays_deleted_over_versions(repository):
+    (repository / QUERY).unlink()
+    assert upgraded(repository, OLD)[QUERY] is Kind.DELETED
     new = OLD | {QUERY: OLD[QUERY] + "  -- new\n"}
-    assert upgraded(there, new)[QUERY] is Kind.DELETED and not (there / QUERY).exists()
-    assert upgraded(there, new, overwrite=True)[QUERY] is Kind.NEW
+    assert upgraded(repository, new)[QUERY] is Kind.DELETED and not (repository / QUERY).exists()
+    assert upgraded(repository, new, overwrite=True)[QUERY] is Kind.NEW
 
 
-def test_a_skipped_file_is_merged_with_the_right_base_later(there):
+def test_a_skipped_file_is_merged_with_the_right_base_later(repository):
     new = OLD | {RULE: OLD[RULE].replace("three", "three, theirs")}
-    edit(there / RULE, ("  one\n", "  one, ours\n"))
-    assert upgraded(there, new, wants=lambda path: path != RULE)[RULE] is Kind.SKIPPED
-    assert "theirs" not in (there / RULE).read_text()
-    assert upgraded(there, new)[RULE] is Kind.MERGED
-    assert "one, ours" in (there / RULE).read_text() and "theirs" in (there / RULE).read_text()
+    edit(repository / RULE, ("  one\n", "  one, ours\n"))
+    assert upgraded(repository, new, wants=lambda path: path != RULE)[RULE] is Kind.SKIPPED
+    assert "theirs" not in (repository / RULE).read_text()
+    assert upgraded(repository, new)[RULE] is Kind.MERGED
+    assert (
+        "one, ours" in (repository / RULE).read_text()
+        and "theirs" in (repository / RULE).read_text()
+    )
 
 
-def test_a_new_query_has_the_settings_of_the_user(there):
-    edit(there / "global_helpers/my_config.py", ("LIMIT = 10", "LIMIT = 4"))
-    edit(there / QUERY, ("10 AS most", "4 AS most"))
+def test_a_new_query_has_the_settings_of_the_user(repository):
+    edit(repository / "global_helpers/my_config.py", ("LIMIT = 10", "LIMIT = 4"))
+    edit(repository / QUERY, ("10 AS most", "4 AS most"))
     other = OLD[QUERY].replace("Thing", "Other")
-    upgraded(there, OLD | {"queries/other.yml": other})
-    assert (there / "queries/other.yml").read_text() == other.replace("10 AS most", "4 AS most")
+    upgraded(repository, OLD | {"queries/other.yml": other})
+    assert (repository / "queries/other.yml").read_text() == other.replace(
+        "10 AS most", "4 AS most"
+    )
 
 
-def test_line_endings_of_windows_are_no_change_and_stay(there):
+def test_line_ends_of_windows_are_kept_and_are_not_a_change(repository):
     for path in OLD:
-        (there / path).write_bytes((there / path).read_bytes().replace(b"\n", b"\r\n"))
-    edited = (there / RULE).read_bytes().replace(b"  one", b"  one, ours")
-    (there / RULE).write_bytes(edited)
+        (repository / path).write_bytes((repository / path).read_bytes().replace(b"\n", b"\r\n"))
+    edited = (repository / RULE).read_bytes().replace(b"  one", b"  one, ours")
+    (repository / RULE).write_bytes(edited)
     new = OLD | {RULE: OLD[RULE].replace("three", "three, theirs")}
-    upgraded(there, new)
-    assert (there / RULE).read_bytes() == edited.replace(b"three", b"three, theirs")
-    assert (there / QUERY).read_bytes() == OLD[QUERY].replace("\n", "\r\n").encode()
+    upgraded(repository, new)
+    assert (repository / RULE).read_bytes() == edited.replace(b"three", b"three, theirs")
+    assert (repository / QUERY).read_bytes() == OLD[QUERY].replace("\n", "\r\n").encode()
 
 
 def test_the_base_of_an_unrecorded_version_can_be_given(configured, tmp_path):
@@ -264,21 +273,23 @@ def test_the_base_of_an_unrecorded_version_can_be_given(configured, tmp_path):
     assert f"updated  {CONFIG}; with your THRESHOLD; the new default of THRESHOLD is" in out
 
 
-def test_an_older_version_does_not_replace_a_newer_one(there):
-    manifest = read_manifest(there)
-    (there / NAME).write_bytes(Manifest("999.0", manifest.files).to_bytes())
-    status, _, err = run("init", there)
+def test_an_older_version_does_not_replace_a_newer_one(repository):
+    manifest = read_manifest(repository)
+    (repository / NAME).write_bytes(Manifest("999.0", manifest.files).to_bytes())
+    status, _, err = run("init", repository)
     assert status == 2 and "upgrade local-panther" in err
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"version": "1", "files": {"a": {"sha256": ""}}}'])
-def test_a_damaged_manifest_is_an_error_with_its_place(there, text):
-    (there / NAME).write_text(text)
-    before = contents(there)
-    status, _, err = run("init", there)
-    assert status == 2 and f"{there / NAME}: is damaged" in err and contents(there) == before
+def test_a_damaged_manifest_is_an_error_with_its_place(repository, text):
+    (repository / NAME).write_text(text)
+    before = contents(repository)
+    status, _, err = run("init", repository)
+    assert (
+        status == 2 and f"{repository / NAME}: is damaged" in err and contents(repository) == before
+    )
     with pytest.raises(ContentError):
-        read_manifest(there)
+        read_manifest(repository)
 
 
 LINES = st.lists(st.sampled_from(["a", "b", "c", "LIMIT = 1", "Enabled: true"]), max_size=12).map(
@@ -287,7 +298,7 @@ LINES = st.lists(st.sampled_from(["a", "b", "c", "LIMIT = 1", "Enabled: true"]),
 
 
 @given(base=LINES, other=LINES, path=st.sampled_from(["a.py", "a.yml"]))
-def test_a_change_of_one_side_alone_is_what_a_merge_gives(base, other, path):
+def test_a_merge_with_changes_of_one_side_gives_that_side(base, other, path):
     assert merged(path, other, base, base, ("1", "2")).text == other
     assert merged(path, base, base, other, ("1", "2")).text == other
     assert merged(path, other, base, base, ("1", "2")).conflicts == 0
@@ -310,7 +321,9 @@ main()
 
 
 @pytest.mark.parametrize("moment", [0, 1, 2, 15, 25])
-def test_a_kill_between_two_files_is_completed_by_the_next_run(configured, tmp_path, moment):
+def test_an_upgrade_killed_between_two_files_is_completed_by_the_next_run(
+    configured, tmp_path, moment
+):
     whole = tmp_path / "whole"
     shutil.copytree(configured, whole)
     assert run("init", whole)[0] == 0
@@ -346,7 +359,7 @@ def test_kills_at_random_moments_leave_the_old_or_the_new_state(
         process.wait()
         was_committed = finish(copy)
         assert contents(copy) in states
-        if number % 10 == 0:  # the next run needs no hand
+        if number % 10 == 0:  # the next run succeeds without help
             assert run("init", copy)[0] == 0 and contents(copy) == states[1], was_committed
         shutil.rmtree(copy)
 
@@ -364,7 +377,7 @@ def test_kills_at_random_moments_leave_the_old_or_the_new_state(
         "text",
     ],
 )
-def test_a_journal_that_came_with_a_repository_leads_nowhere_else(tmp_path, journal):
+def test_a_journal_in_a_cloned_repository_cannot_leave_the_folder(tmp_path, journal):
     (tmp_path / "outside").write_text("not of the repository")
     folder = tmp_path / "repository"
     (folder / WORK).mkdir(parents=True)
@@ -377,7 +390,7 @@ def test_a_journal_that_came_with_a_repository_leads_nowhere_else(tmp_path, jour
     assert not (folder / "rules").exists()
 
 
-def test_a_journal_that_is_no_json_is_named(tmp_path):
+def test_an_invalid_journal_is_an_error(tmp_path):
     (tmp_path / WORK).mkdir()
     (tmp_path / WORK / "journal.json").write_bytes(b"\xff{")
     with pytest.raises(OSError, match="is damaged"):

@@ -131,7 +131,7 @@ class TestHostileText:
     def outcome(self, text):
         return Outcome(Tally(), [hostile_alert(text)], Counter(), RunErrors(), Content())
 
-    def test_is_one_cell_that_is_no_formula(self, text, outcome):
+    def test_hostile_text_is_one_cell_and_no_formula(self, text, outcome):
         (row,) = rows_of(outcome)
         assert set(row) == set(COLUMNS)
         assert not any(value.lstrip(" ").startswith(FORMULA_STARTS) for value in row.values())
@@ -140,13 +140,13 @@ class TestHostileText:
         if text.isprintable():
             assert row["title"] in (text, f"'{text}")
 
-    def test_is_the_same_text_in_json(self, text, outcome):
+    def test_hostile_text_is_unchanged_in_json(self, text, outcome):
         (line,) = text_of(write_alerts, outcome).splitlines()
         assert line.isascii() and line.isprintable()
         found = json.loads(line, parse_constant=pytest.fail)
         assert found["title"] == found["context"][text] == found["events"][0]["userAgent"] == text
 
-    def test_is_the_same_text_in_a_valid_finding(self, text, outcome):
+    def test_hostile_text_is_unchanged_in_a_valid_finding(self, text, outcome):
         (line,) = text_of(write_findings, outcome).splitlines()
         finding = json.loads(line, parse_constant=pytest.fail)
         assert line.isascii() and line.isprintable() and problems(finding) == []

@@ -1,4 +1,4 @@
-"""The overview of incidents, and what is printed if there is none."""
+"""The overview of incidents, and the output without incidents."""
 
 import io
 from dataclasses import replace
@@ -45,7 +45,7 @@ def users(count, **fields):
     ]
 
 
-def test_worst_first_with_one_line_each_and_counts_of_the_rest():
+def test_incidents_are_listed_worst_first_with_counts_of_the_rest():
     critical = alert(severity="CRITICAL", title="Worst", first=START + 5 * 86_400)
     lines = printed(outcome_of(*users(40), *users(3, severity="LOW", rule_id="Low"), critical))
     assert lines[0] == "41 incidents (1 CRITICAL, 40 HIGH) of 44 alerts"
@@ -62,7 +62,7 @@ def test_every_line_of_the_overview_has_times_and_address_and_fits(width):
 
 
 @pytest.mark.parametrize("width", [80, 100, 140])
-def test_principals_of_one_name_are_told_apart_in_the_overview(width):
+def test_principals_with_one_name_are_distinguished_in_the_overview(width):
     user = identity(PrincipalKind.USER, "admin", "")
     other = user | {"arn": "arn:aws:iam::210987654321:user/admin", "accountId": "210987654321"}
     callers = [user, other, identity(PrincipalKind.ROLE, "admin", "x")]
@@ -76,19 +76,19 @@ def test_principals_of_one_name_are_told_apart_in_the_overview(width):
         assert f"admin{name}" in shown
 
 
-def test_cards_are_printed_for_few_incidents_and_for_all_if_details_are_asked_for():
+def test_cards_are_printed_for_few_incidents_or_with_details():
     few, many = outcome_of(*users(MAX_CARDS)), outcome_of(*users(MAX_CARDS + 1))
     assert printed(few).count("Evidence") == MAX_CARDS
     assert printed(many).count("Evidence") == 0
     assert printed(many, details=True).count("Evidence") == MAX_CARDS + 1
 
 
-def test_an_alert_about_a_rule_is_shown_as_one():
+def test_an_alert_about_a_failing_rule_says_that_it_did_not_check():
     raised = alert(kind=RULE_ERROR, title="Rule raised KeyError", event_count=3, runbook="")
     assert "NOT CHECKED: Rule raised KeyError on 3 events" in printed(outcome_of(raised))
 
 
-def test_commands_are_in_one_piece_to_be_copied():
+def test_a_command_is_on_one_line_to_be_copied():
     from tests.builders.events import ALICE
 
     texts = {"Calls": "WITH parameters AS (SELECT 'x' AS principal) SELECT 1"}
@@ -102,7 +102,7 @@ def test_commands_are_in_one_piece_to_be_copied():
     assert [line.strip() for line in printed(made, 40) if "local-panther" in line] == [command]
 
 
-def test_without_an_alert_it_says_who_came_nearest():
+def test_without_an_alert_the_nearest_principals_are_listed():
     bob = identity(PrincipalKind.USER, "bob", "")
     parameters = {"requestParameters": {"roleArn": role_arn("R1")}}
     records = [denied(role_arn(f"R{i}"), bob, START + i, eventID=f"{i}") for i in range(3)]

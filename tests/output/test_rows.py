@@ -1,4 +1,4 @@
-"""Rows in a terminal: many of them look like a few."""
+"""Many rows are printed in a terminal with the same text as a few."""
 
 from io import StringIO
 

@@ -1,4 +1,4 @@
-"""The terminal: text from outside stays text, wherever it is printed."""
+"""Hostile text stays text wherever it is printed in a terminal."""
 
 import io
 from collections import Counter

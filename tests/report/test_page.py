@@ -1,4 +1,4 @@
-"""The report in a real browser: what is drawn, and that what comes from a log stays text."""
+"""The report in a real browser: its drawings, and hostile text that stays text."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def report(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser):
-    """Open a file and return the page, with what it logged and asked for."""
+    """Return a function that opens a file and returns the page, with its errors and requests."""
 
     def opened(path, **options):
         page = watched_page(browser, **options)
@@ -57,7 +57,7 @@ def opened(browser):
 
 
 def shown(locator):
-    """The texts of the elements that can be seen."""
+    """Return the texts of the visible elements."""
     return [element.inner_text() for element in locator.all() if element.is_visible()]
 
 
@@ -68,7 +68,7 @@ class TestOneIncident:
     """A person who assumed a blocklisted role, and a user who got into one of twelve."""
 
     @pytest.mark.process
-    def test_asks_for_nothing_and_complains_of_nothing(self, opened, report):
+    def test_the_page_requests_nothing_and_logs_no_error(self, opened, report):
         page = opened(report)
         assert page.trouble == [] and page.requests == [report.as_uri()]
 
@@ -89,13 +89,13 @@ class TestOneIncident:
         page.get_by_role("link", name="ENTERED role FullAdminRole").click()
         assert page.locator("#incident-2").is_visible()
 
-    def test_the_timeline_has_the_right_marks_where_their_times_say(self, opened, report):
+    def test_the_timeline_has_its_marks_to_scale(self, opened, report):
         attack = opened(report).locator("#incident-1")
         assert "Tried 12, entered 1" in attack.locator("h4").all_inner_texts()
         marks = attack.locator(".track .mark")
         kinds = [mark.get_attribute("class").split()[1] for mark in marks.all()]
         assert {kind: kinds.count(kind) for kind in kinds} == {
-            "discovery": 1,  # three pages of one list, which are drawn as one
+            "discovery": 1,  # three pages of one listing, which are drawn as one mark
             "failure": 12,
             "success": 1,
         }
@@ -147,14 +147,14 @@ class TestOneIncident:
         assert found["TA0004"] == "https://attack.mitre.org/tactics/TA0004/"
         assert found["Reference"].startswith("https://")
 
-    def test_is_of_use_without_javascript(self, opened, report):
+    def test_the_page_works_without_javascript(self, opened, report):
         page = opened(report, java_script_enabled=False)
         assert page.get_by_role("button").count() == 0 and not page.locator("#search").is_visible()
         assert "Severity" in page.locator(".overview thead").inner_text()
         assert page.locator("#incident-1 .track .mark.success").is_visible()
 
     @pytest.mark.parametrize("width", [320, 390, 768, 1280])
-    def test_fits_the_screen(self, opened, report, width):
+    def test_the_page_fits_the_screen(self, opened, report, width):
         page = opened(report, viewport={"width": width, "height": 800})
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
@@ -211,21 +211,21 @@ def test_a_success_among_300_roles_is_drawn_and_printed(opened, tmp_path):
     pages = [page.extract_text() for page in pypdf.PdfReader(tmp_path / "report.pdf").pages]
     text = "\n".join(pages)
     assert "ENTERED 1 of 300 roles" in pages[0] and "Tried 300, entered 1" in text
-    assert re.search(r"Tried\s+Entered\s+Alerts", pages[0])  # the table keeps its head
+    assert re.search(r"Tried\s+Entered\s+Alerts", pages[0])  # the table has its header
     assert "198.51.100.23" in pages[0] and re.search(r"\b300\s+1\s+2\b", pages[0])
     table = text[text.index("Target in 123456789012") :]
     assert table.index("✔ 2026-01-05T10:31:30Z") < table.index("role/BillingAdminRole")
     names = targets.locator("th").all_text_contents()
     assert [name for name in names if not re.search(rf"{name}\s", table)] == []
     assert f"at most {MAX_ROWS} targets of each" in text
-    page.emulate_media(media="print")  # a drawing is never on two sheets
+    page.emulate_media(media="print")  # no drawing is split over two sheets
     rule = "(element) => getComputedStyle(element).breakInside"
     assert page.locator(".timeline").first.evaluate(rule) == "avoid"
     assert f"{MAX_ROWS} of 300 targets" in text
     assert "WITH parameters" not in text and "Copy" not in text
 
 
-def test_trust_policy_attacks_meet_what_they_led_to(opened, tmp_path):
+def test_attempts_on_a_trust_policy_and_its_change_are_in_one_lane(opened, tmp_path):
     trail = simulated(tmp_path / "trail", api=Api.UPDATE_TRUST_POLICY, succeed=1)
     written(tmp_path / "report.html", trail)
     page = opened(tmp_path / "report.html")
@@ -280,7 +280,7 @@ def test_a_month_of_500_alerts_can_be_seen_at_a_glance(opened, tmp_path):
     assert page.locator(f"#incident-{rows.count()}").is_visible()
 
 
-# The texts of the cells of the overview's rows that are shown.
+# The texts of the cells in the visible rows of the overview.
 CELLS = """() => [...document.querySelectorAll(".overview tbody tr")]
   .filter((row) => !row.hidden).map((row) => [...row.cells].map((cell) => cell.innerText))"""
 
@@ -291,10 +291,10 @@ SHOWN = [text for text in TEXTS if text.isprintable() and text.strip() == text]
 
 
 @pytest.mark.attack("output")
-def test_what_comes_from_a_log_stays_text(opened, tmp_path):
+def test_hostile_text_from_a_log_stays_text(opened, tmp_path):
     records = []
     for number, text in enumerate(HOSTILE):
-        plain = re.sub("[^!-~]", "_", text)  # AWS takes no other characters in an ARN
+        plain = re.sub("[^!-~]", "_", text)  # AWS allows no other characters in an ARN
         arn = f"arn:aws:iam::123456789012:user/{plain}{number}"
         who = {"type": "IAMUser", "arn": arn, "userName": text, "accountId": "123456789012"}
         role = role_arn(f"x/{plain}/Role")
@@ -331,7 +331,7 @@ def test_an_address_that_is_no_web_page_is_not_a_link(opened, tmp_path):
     assert "javascript:alert(1)" in page.locator(".alerts").inner_text()
 
 
-def test_without_an_alert_it_says_who_came_nearest(opened, tmp_path):
+def test_without_an_alert_the_page_lists_the_nearest_principals(opened, tmp_path):
     roles = THRESHOLD - 1
     trail = simulated(tmp_path / "trail", roles=roles, ordinary=0)
     written(tmp_path / "report.html", trail)
@@ -347,7 +347,7 @@ def test_without_an_alert_it_says_who_came_nearest(opened, tmp_path):
     )
 
 
-def test_incidents_about_anything_else_show_what_happened(opened, tmp_path):
+def test_incidents_about_anything_else_show_their_events(opened, tmp_path):
     calls = [call("CreateUser", time=START + 60 * i, eventID=str(i)) for i in range(4)]
     runbook = "https://docs.example.com/runbook"
     later = START + 7 * 86_400
@@ -358,12 +358,12 @@ def test_incidents_about_anything_else_show_what_happened(opened, tmp_path):
     assert page.trouble == [] and "Tried" not in page.locator(".overview thead").inner_text()
     assert page.locator("#incident-1 .steps a").get_attribute("href") == runbook
     assert page.locator("#incident-1 .track .mark.event").count() == 4
-    assert all(row[5] for row in page.evaluate(CELLS))  # when it was last seen, for one event too
+    assert all(row[5] for row in page.evaluate(CELLS))  # a single event has a last time too
     (row, *_), count = (rows := page.locator("#incident-1 .events tbody tr")).all(), rows.count()
     assert count == 4 and row.inner_text().split("\t")[:3] == [
         *("2026-01-05T10:00:00Z", "CreateUser", "iam.amazonaws.com")
     ]
-    # One event is said once, in the table
+    # A single event is only in the table, and not in a timeline
     assert page.locator("#incident-2 .timeline").count() == 0
     assert page.locator("#incident-2 .events tbody tr").count() == 1
 
@@ -382,7 +382,7 @@ def test_long_lists_of_alerts_and_of_their_times_are_folded(opened, tmp_path):
     assert len(shown(page.locator("#incident-1 .alerts tbody tr"))) == 30
 
 
-def test_incidents_that_belong_together_lead_to_each_other(opened, tmp_path):
+def test_related_incidents_link_to_each_other(opened, tmp_path):
     trail = simulated(tmp_path / "trail", principals=2, roles=24, ordinary=0)
     written(tmp_path / "report.html", trail)
     page = opened(tmp_path / "report.html")
@@ -393,7 +393,7 @@ def test_incidents_that_belong_together_lead_to_each_other(opened, tmp_path):
 def test_a_report_is_written_whole_or_not_at_all(report, tmp_path, monkeypatch):
     target = tmp_path / "report.html"
     target.write_text("the old one")
-    monkeypatch.setattr("local_panther.box.writing._MODE", None)  # of what is written already
+    monkeypatch.setattr("local_panther.box.writing._MODE", None)  # makes the writing fail
     with pytest.raises(TypeError):
         written(target, simulated(tmp_path / "trail"))
     assert target.read_text() == "the old one"

@@ -1,4 +1,4 @@
-"""Timelines drawn to scale, at any size."""
+"""Timelines are laid out to scale."""
 
 import pytest
 from hypothesis import given
@@ -26,7 +26,7 @@ def at(minute, lane="role/A", kind="failure", detail="AccessDenied"):
     return Moment(START + minute * 60, lane, kind, detail)
 
 
-def test_places_are_to_scale():
+def test_marks_are_to_scale():
     found = lay_out([at(0), at(10), at(20, "role/B")], made(30))
     first, second, third = (m.left for lane in found.lanes for m in lane.marks)
     assert second - first == pytest.approx(third - second, abs=0.02)
@@ -34,7 +34,7 @@ def test_places_are_to_scale():
     assert line.kind == "alert" and line.left - third == pytest.approx(third - second, abs=0.02)
 
 
-def test_what_was_entered_comes_first_then_what_was_tried_most():
+def test_entered_targets_come_first_then_those_with_most_attempts():
     moments = [
         *(at(5, "tried late"), at(1, "tried"), at(2, "often"), at(3, "often")),
         *(at(4, "got in"), at(9, "got in", "success", ""), at(0, "List", "discovery", "")),
@@ -48,7 +48,7 @@ def test_what_was_entered_comes_first_then_what_was_tried_most():
     assert [mark.detail for mark in found.targets[1].failures] == ["AccessDenied"] * 2
 
 
-def test_lanes_beyond_the_limit_are_one_with_their_count():
+def test_lanes_beyond_the_limit_are_drawn_as_one_density():
     moments = [at(i / 60, f"role/{i}") for i in range(300)]
     moments += [at(25 + i, f"role/{290 + i}", "success", "") for i in range(3)]
     found = lay_out(moments, made())
@@ -69,7 +69,7 @@ def test_marks_on_top_of_each_other_are_drawn_once():
     assert [mark.kind for mark in both.drawn] == ["failure", "success"]
 
 
-def test_crossings_and_alerts_go_through_all_lanes():
+def test_crossings_and_alerts_are_drawn_through_all_lanes():
     crossings = [at(minute, "AssumeRole", "crossing", "") for minute in (9, 12)]
     found = lay_out([at(0), *crossings], [*made(30), *made(30), *made(60)])
     assert [(line.kind, line.time - START) for line in found.lines] == [
@@ -78,7 +78,7 @@ def test_crossings_and_alerts_go_through_all_lanes():
     assert [lane.name for lane in found.lanes] == ["role/A"]
 
 
-def test_labels_leave_out_what_all_targets_share():
+def test_labels_leave_out_the_common_prefix():
     arn = "arn:aws:iam::123456789012:role/"
     listed = at(0, "ListRoles", "discovery")
     found = lay_out([at(0, arn + "A"), at(1, arn + "B"), listed], made())
@@ -91,7 +91,7 @@ def test_labels_leave_out_what_all_targets_share():
 @given(
     st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=30), st.integers(-(10**6), 10**6)
 )
-def test_everything_is_inside_and_in_order(minutes, created):
+def test_marks_are_inside_the_drawing_and_in_order(minutes, created):
     found = lay_out([at(minute) for minute in minutes], made(created))
     (lane,) = found.lanes
     lefts = [mark.left for mark in lane.marks]
@@ -102,7 +102,7 @@ def test_everything_is_inside_and_in_order(minutes, created):
 
 
 class TestSources:
-    """What an incident's timeline is drawn from."""
+    """The sources of an incident's timeline."""
 
     def records(self):
         wanted = {"requestParameters": {"roleName": "Role0", "policyDocument": "{}"}}
@@ -120,7 +120,7 @@ class TestSources:
         (incident,) = incidents_of([about], log_of(*(records if roles else [])))
         return incident, incident_timeline(incident)
 
-    def test_calls_of_both_apis_and_both_outcomes_meet_in_one_lane(self):
+    def test_calls_of_both_apis_and_outcomes_are_in_one_lane(self):
         incident, found = self.found()
         assert [lane.name for lane in found.lanes] == [
             f"123456789012:role/Role{i}" for i in (0, 1, 2, 3)
@@ -128,7 +128,7 @@ class TestSources:
         assert found.lanes[0].entered == START + 60 and len(found.lanes[1].failures) == 2
         assert (incident.tried, incident.entered) == (4, 1)
 
-    def test_rows_of_a_query_come_first_without_what_is_not_of_the_incident(self):
+    def test_rows_of_a_query_are_preferred_without_those_outside_the_incident(self):
         times = {"role/X": START, "role/Y": START + 60, "role/Z": START + 61.5}
         rows = [
             {"event_time": sql_timestamp(time), "lane": lane, "mark": "failure", "detail": "x"}

@@ -31,7 +31,7 @@ SETTINGS = st.builds(
 
 
 def by_helper(record, settings):
-    """What the content's helper says by these settings: principal, role, outcome."""
+    """Return principal, role, outcome and policy as the content's helper reads them."""
     event = PantherEvent(record)
     given = {
         "COLLAPSE_SESSIONS": settings.collapse_sessions,
@@ -142,7 +142,7 @@ def test_recorded_calls_are_read_as_the_helper_of_the_content_reads_them(recorde
     assert sum(entry is not None for entry in found) > 20
 
 
-def test_both_know_the_same_errors_and_prefix():
+def test_the_helper_and_the_local_panther_have_the_same_constants():
     assert frozenset(helpers.REFUSED) == role_calls.REFUSED
     assert helpers.REFUSED_BEGINNINGS == role_calls.REFUSED_BEGINNINGS
     assert frozenset(helpers.AFTER_AUTHORISATION) == role_calls.AFTER_AUTHORISATION
@@ -185,7 +185,7 @@ EKS = "oidc.eks.us-east-1.amazonaws.com/id/EXAMPLE0"
         ("arn:aws:s3:::bucket", "arn:aws:s3:::bucket"),
     ],
 )
-def test_a_principal_is_written_as_people_read_it(principal, shown):
+def test_a_principal_has_a_readable_form(principal, shown):
     assert described(principal) == shown
 
 
@@ -200,12 +200,12 @@ def test_a_principal_is_written_as_people_read_it(principal, shown):
         ({}, ""),
     ],
 )
-def test_callers_without_an_arn_have_the_name_that_there_is(who, principal):
+def test_callers_without_an_arn_have_another_name(who, principal):
     assert principal_of(who, shipped_settings()) == principal
 
 
 class TestLog:
-    def test_finds_the_calls_of_a_role_by_its_sessions_too(self):
+    def test_the_log_finds_calls_by_role_and_by_session(self):
         log = RoleLog(replace(shipped_settings(), collapse_sessions=True))
         for number, session in enumerate(["s-1", "s-2", "s-1"]):
             who = identity(PrincipalKind.ROLE, "Build", session)
@@ -214,14 +214,14 @@ class TestLog:
         assert len(log.of(f"arn:aws:sts::{ACCOUNT}:assumed-role/Build/s-1")) == 2
         assert log.of(ALICE["arn"]) == [] and ALICE["arn"] not in log
 
-    def test_keeps_them_in_order_of_time_however_they_come(self):
+    def test_the_log_returns_calls_in_order_of_time(self):
         log = RoleLog()
         for offset in (5, 1, 3, 2):
             log.add(denied(role_arn("A"), time=START + offset), START + offset)
         times = [START + offset for offset in (1, 2, 3, 5)]
         assert [found.time for found in log.of(ALICE["arn"])] == times
 
-    def test_keeps_the_latest_calls_of_a_flood_and_counts_the_others(self):
+    def test_the_log_returns_the_latest_calls_of_a_flood_and_counts_the_others(self):
         log = RoleLog()
         for number in range(MAX_CALLS + 7):
             log.add(denied(role_arn("A")), START + number)
@@ -230,7 +230,7 @@ class TestLog:
         assert log.of(ALICE["arn"])[0].time == START + 7
         assert log.of(ALICE["arn"], START + 9, START + 10) == log.of(ALICE["arn"])[2:4]
 
-    def test_keeps_a_success_that_a_flood_of_failures_follows(self):
+    def test_the_log_returns_a_success_before_a_flood_of_failures(self):
         log = RoleLog()
         success = call("AssumeRole", requestParameters={"roleArn": role_arn("In")})
         log.add(success, START)
@@ -239,7 +239,7 @@ class TestLog:
         assert log.of(ALICE["arn"])[0].outcome == SUCCESS
         assert log.left_out == {ALICE["arn"]: 7}
 
-    def test_keeps_the_calls_of_a_session_whatever_others_of_its_role_do(self):
+    def test_the_log_returns_calls_of_a_session_despite_a_flood_of_its_role(self):
         log = RoleLog()
         mine, other = (identity(PrincipalKind.ROLE, "Build", name) for name in ("s-1", "s-2"))
         log.add(denied(role_arn("A"), mine), START)
@@ -248,7 +248,7 @@ class TestLog:
         assert [found.time for found in log.of(mine["arn"])] == [START]
 
 
-def test_nearest_to_an_alert_are_those_that_failed_on_the_most_roles():
+def test_principals_that_failed_on_the_most_roles_are_nearest_to_an_alert():
     log = RoleLog()
     for number in range(40):
         who = {**ALICE, "arn": f"arn:aws:iam::123456789012:user/user-{number}"}

@@ -1,4 +1,4 @@
-"""Ways into a role beside AssumeRole: who came in, and where."""
+"""Ways into a role other than AssumeRole: principal, role and outcome of each."""
 
 from dataclasses import replace
 
@@ -138,7 +138,7 @@ SWITCHED_BY_A_SESSION = {"SwitchFrom": f"arn:aws:sts::{ACCOUNT}:assumed-role/Jum
         ),
     ],
 )
-def test_each_way_in_names_who_came_and_where(record, who, target, outcome):
+def test_each_way_in_has_its_principal_role_and_outcome(record, who, target, outcome):
     found = entry_call(record, START, SETTINGS)
     assert (described(found.principal), found.role, found.outcome) == (who, target, outcome)
 
@@ -156,7 +156,7 @@ def test_each_way_in_names_who_came_and_where(record, who, target, outcome):
         {},
     ],
 )
-def test_other_calls_and_callers_without_a_name_are_no_entry(record):
+def test_other_calls_and_callers_without_a_name_are_not_entries(record):
     assert entry_call(record, START, SETTINGS) is None
 
 
@@ -182,11 +182,11 @@ def test_no_field_of_a_wrong_type_raises(record, field, value):
         ({}, ""),
     ],
 )
-def test_a_call_that_is_not_counted_says_whose_it_was(record, who):
+def test_a_call_that_is_not_counted_has_a_kind_of_caller(record, who):
     assert passed_over(record) == who
 
 
-def test_other_ways_in_count_beside_the_detection_and_never_as_a_burst(tmp_path):
+def test_other_ways_in_are_counted_but_never_make_a_burst(tmp_path):
     records = [
         saml(role_arn(f"R{i}"), time=START + i, **REFUSED) for i in range(SETTINGS.threshold)
     ]
@@ -208,7 +208,7 @@ COPIES = [
 
 
 @pytest.mark.parametrize("copies_first", [True, False])
-def test_a_call_from_another_account_counts_once_and_by_name_where_it_is_recorded(
+def test_a_call_from_another_account_counts_once_and_by_its_name_if_recorded(
     tmp_path, copies_first
 ):
     records = [call("AssumeRole", **SHARED), COPIES[0]]
@@ -224,7 +224,7 @@ def test_a_call_from_another_account_counts_once_and_by_name_where_it_is_recorde
     assert all(who.entered == {PROD} for who in found)
 
 
-def test_principals_that_would_read_the_same_are_shown_whole():
+def test_principals_with_the_same_readable_form_are_shown_in_full():
     one, other = (f"arn:aws:iam::{ACCOUNT}:user/{path}/admin" for path in ("a", "b"))
     alice = ALICE["arn"]
     assert names_apart([one, other, alice]) == {
@@ -234,7 +234,7 @@ def test_principals_that_would_read_the_same_are_shown_whole():
     }
 
 
-def test_the_case_of_other_ways_in():
+def test_the_shared_case_of_other_ways_in():
     path = CASES / "entries-of-other-kinds.jsonl"
     if not path.exists():
         pytest.skip(f"{path} is missing: the cases are kept beside the repository")

@@ -1,4 +1,4 @@
-"""The settings of the replayed repository decide for every command that speaks of role calls."""
+"""Every command that reads role calls uses the settings of the replayed repository."""
 
 import itertools
 import json
@@ -40,7 +40,7 @@ def assumed(name, who, time):
 
 @dataclass
 class Seen:
-    """What a replay observed: the principals of bursts that the streaming rule matched."""
+    """An observer that records the principals of bursts that the streaming rule matched."""
 
     principals: set[str] = field(default_factory=set)
 
@@ -56,7 +56,7 @@ class Seen:
 
 
 def answers(content, records):
-    """What each command says of these records: replay, the hunt in SQL, and the summary."""
+    """Return the answers of a replay, of the hunt in SQL and of the summary for some records."""
     with tempfile.TemporaryDirectory() as folder:
         trail = Path(folder) / "trail.jsonl"
         numbered = [record | {"eventID": str(i)} for i, record in enumerate(records)]
@@ -82,7 +82,7 @@ EXPECTED = [[], [ALICE["arn"]], [f"*/{ROLE}"], [f"*:assumed-role/{ROLE}/b?b"]]
 
 @st.composite
 def streams(draw, most):
-    """Callers that list roles, fail on several, and get into one, at any time."""
+    """Draw records of callers that list roles, fail on several and get into one, at any time."""
     records = []
     for _ in range(draw(st.integers(1, 4))):
         who, start = draw(WHO), START + draw(st.integers(0, 3)) * 1800
@@ -105,7 +105,7 @@ def streams(draw, most):
     expected=st.sampled_from(EXPECTED),
     data=st.data(),
 )
-def test_rule_sql_summary_nearest_and_verdict_answer_alike(
+def test_rule_sql_summary_nearest_and_verdict_agree(
     content, threshold, window, prefixes, collapse, expected, data
 ):
     change_settings(
@@ -133,7 +133,7 @@ def test_rule_sql_summary_nearest_and_verdict_answer_alike(
             assert incident.sentence.startswith("DENIED AssumeRole on")
 
 
-def test_sessions_of_a_shared_role_are_told_apart_by_every_command(content):
+def test_sessions_of_a_shared_role_are_distinguished_by_every_command(content):
     shipped(content)
     change_settings(content, PERSON_ROLE_PREFIXES=[ROLE], COLLAPSE_SESSIONS=True)
     alice, bob = session("alice"), session("bob")
@@ -149,10 +149,10 @@ def test_sessions_of_a_shared_role_are_told_apart_by_every_command(content):
 
 
 class TestReading:
-    def test_a_repository_without_the_file_has_what_is_shipped(self, tmp_path):
+    def test_a_repository_without_the_file_has_the_shipped_settings(self, tmp_path):
         assert read_settings(tmp_path) == shipped_settings()
 
-    def test_a_setting_that_the_file_lacks_is_as_shipped(self, tmp_path):
+    def test_a_setting_that_the_file_lacks_has_the_shipped_value(self, tmp_path):
         self.written(tmp_path, "THRESHOLD = 4\n")
         found = read_settings(tmp_path)
         assert found.threshold == 4 and found.window_minutes == shipped_settings().window_minutes

@@ -30,7 +30,7 @@ def issued_key(entry):
 
 
 @pytest.mark.parametrize("kind", PrincipalKind)
-def test_every_record_says_that_it_is_generated_and_they_are_in_order(kind):
+def test_all_records_say_that_they_are_generated_and_are_in_order(kind):
     for api in Api:
         found = records(principal=kind, api=api, console=True, **EVERYTHING)
         assert all("generated-by/local-panther-simulate" in r["userAgent"] for r in found)
@@ -47,7 +47,7 @@ def test_a_fan_out_tries_one_name_in_many_other_accounts():
     assert not any(ACCOUNT in target for target in targets)
 
 
-def test_a_fan_out_is_told_from_a_search(tmp_path):
+def test_a_fan_out_is_distinguished_from_a_search(tmp_path):
     (incident,) = replayed(simulated(tmp_path / "trail", roles=1, accounts=12)).incidents
     assert "1 role name in 12 accounts" in incident.sentence
 
@@ -66,7 +66,7 @@ def test_a_trust_policy_is_changed_and_the_role_entered_only_if_sessions_are_use
 
 
 @pytest.mark.parametrize(("follow_up", "word"), [(False, "CHANGED"), (True, "ENTERED")])
-def test_the_verdict_tells_a_changed_trust_policy_from_a_session(tmp_path, follow_up, word):
+def test_the_verdict_distinguishes_a_changed_trust_policy_from_a_session(tmp_path, follow_up, word):
     options = {"api": Api.UPDATE_TRUST_POLICY, "succeed": 1, "follow_up": follow_up}
     (incident,) = replayed(simulated(tmp_path / "trail", **options)).incidents
     assert incident.sentence.startswith(word) and incident.severity == "CRITICAL"
@@ -94,7 +94,7 @@ def test_a_session_in_another_account_is_recorded_there(tmp_path):
     assert folders == {ACCOUNT, secret["recipientAccountId"]}
 
 
-def test_what_denied_calls_lack():
+def test_denied_calls_have_no_parameters_and_no_resources():
     for record in records(console=True, **EVERYTHING):
         if record.get("errorCode") == "AccessDenied":
             assert record["requestParameters"] is None and "resources" not in record
@@ -110,7 +110,7 @@ def test_the_console_switch_has_two_records_of_the_same_second():
     assert switch["userIdentity"]["arn"] == entry["responseElements"]["assumedRoleUser"]["arn"]
 
 
-def test_owners_assume_every_role_that_is_tried_and_nobody_alerts_for_it(tmp_path):
+def test_owners_assume_every_role_that_is_tried_without_an_alert(tmp_path):
     found = records(owners=True)
     tried = {r["errorMessage"].rpartition("/")[2] for r in found if r.get("errorCode")}
     owned = {
@@ -130,7 +130,7 @@ ATTACKERS = re.findall(r"^\| [^|]+ \| `(local-panther simulate [^|]+)` \| ([^|]+
 
 
 @pytest.mark.parametrize(("command", "alerts"), ATTACKERS)
-def test_an_attacker_of_the_page_alerts_as_it_says(tmp_path, monkeypatch, command, alerts):
+def test_each_attacker_on_the_page_alerts_as_stated(tmp_path, monkeypatch, command, alerts):
     monkeypatch.chdir(tmp_path)
     arguments = shlex.split(command)[1:]
     assert CliRunner().invoke(app, [*arguments, "--background", "50"]).exit_code == 0

@@ -1,4 +1,4 @@
-"""Generated ordinary work: varied, in the asked proportions, and no reason for an alert."""
+"""Generated ordinary work is varied, has the requested proportions and raises no alert."""
 
 import json
 from collections import Counter
@@ -44,7 +44,7 @@ def test_many_principals_and_services_take_part():
 
 
 @pytest.mark.parametrize("share", [0, 0.03, 0.5])
-def test_role_calls_have_the_asked_share(share):
+def test_role_calls_have_the_requested_share(share):
     names = Counter(record["eventName"] for record in records(20_000, role_calls=share))
     assert sum(names[name] for name in ROLE_CALLS) / 20_000 == pytest.approx(share, abs=0.01)
 

@@ -1,4 +1,4 @@
-"""`local-panther test --changed`: it finds what a whole run finds, for what differs."""
+"""`local-panther test --changed` finds what a full run finds in changed content."""
 
 import os
 import random
@@ -100,7 +100,7 @@ def touched(folder: Path, revision: str = "HEAD") -> set[str]:
     return {dependencies.files[path].facts.item for path in found} - {""}
 
 
-ALWAYS = {"My.computed"}  # what it imports cannot be seen
+ALWAYS = {"My.computed"}  # its import is computed at run time, so it may depend on any file
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_changed_settings_touch_everything(content):
     assert touched(content) >= {"My.plain", "My.model", "low_helper", "My.pack"}
 
 
-def test_a_revision_is_what_git_understands(content):
+def test_a_revision_is_given_in_gits_notation(content):
     (content / "rules" / "plain.py").write_text("def rule(event):\n    return False\n")
     git(content, "commit", "-q", "-a", "-m", "second")
     assert touched(content) == set() and "My.plain" in touched(content, "HEAD~1")
@@ -164,7 +164,7 @@ def test_an_unknown_revision_is_an_error(content, revision):
     assert done.returncode == 2 and "no revision" in done.stderr
 
 
-def test_a_revision_is_no_option_of_git(content, tmp_path):
+def test_a_revision_is_not_taken_for_an_option_of_git(content, tmp_path):
     with pytest.raises(NoChanges, match="no revision"):
         changed_names(Dependencies(content), f"--output={tmp_path / 'written'}")
     assert not (tmp_path / "written").exists()
@@ -231,12 +231,12 @@ def assert_finds_the_same(folder: Path, chance: random.Random, number: int) -> N
 
 
 @pytest.mark.parametrize("seed", range(examples(2, 20)))
-def test_it_finds_what_a_whole_run_finds(content, seed):
+def test_a_run_of_changes_finds_what_a_full_run_finds(content, seed):
     assert_finds_the_same(content, random.Random(seed), 4)
 
 
 @pytest.mark.parametrize("seed", range(examples(1, 10)))
-def test_it_finds_what_a_whole_run_of_panther_analysis_finds(tmp_path, seed):
+def test_a_run_of_changes_finds_what_a_full_run_of_panther_analysis_finds(tmp_path, seed):
     source = Path(os.environ.get("PANTHER_ANALYSIS", ""))
     if not os.environ.get("PANTHER_ANALYSIS"):
         pytest.skip("PANTHER_ANALYSIS does not name a checkout of panther-analysis")

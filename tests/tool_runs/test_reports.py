@@ -1,4 +1,4 @@
-"""What `local-panther test` writes for others to read: JUnit XML and marks in a pull request."""
+"""Reports of `local-panther test`: JUnit XML, and marks in a pull request."""
 
 import os
 import re
@@ -53,13 +53,13 @@ class Run:
 
 @pytest.fixture(scope="module")
 def passed(tmp_path_factory):
-    """A run over the content as it is shipped."""
+    """A run over the shipped content."""
     return Run(copy_content(tmp_path_factory.mktemp("passed") / "content"))
 
 
 @pytest.fixture(scope="module")
 def failed(tmp_path_factory):
-    """A run as GitHub does it over content with a correlation test and a rule test that fail, and
+    """A run in GitHub Actions over content with a failing correlation test, a failing rule test and
     an invalid file."""
     folder = copy_content(tmp_path_factory.mktemp("failed") / "content")
     path = folder / CORRELATION
@@ -73,7 +73,7 @@ def failed(tmp_path_factory):
 
 
 class TestJUnit:
-    def test_holds_every_test_of_a_repository(self, passed):
+    def test_junit_xml_has_every_test_of_a_repository(self, passed):
         assert passed.done.returncode == 0, passed.done.stderr
         cases = list(passed.report.iter("testcase"))
         assert len(cases) == number_of_tests(passed.folder) == int(passed.report.get("tests"))
@@ -82,7 +82,7 @@ class TestJUnit:
             assert (passed.folder / case.get("file")).is_file()
         assert CORRELATION_ID in {case.get("classname") for case in cases}
 
-    def test_holds_failures_with_their_reason(self, failed):
+    def test_junit_xml_has_failures_with_their_reason(self, failed):
         assert failed.done.returncode == 1
         reasons = {
             c.get("classname"): c.find("failure").text
@@ -99,21 +99,21 @@ class TestJUnit:
     def test_the_output_is_that_of_the_tool(self, passed):
         assert run_test(passed.folder).stdout == passed.done.stdout
 
-    def test_that_cannot_be_written_is_a_message(self, content_copy):
+    def test_unwritable_junit_xml_is_a_message(self, content_copy):
         done = run_test(content_copy, "--junit", "/dev/null/out.xml")
         assert done.returncode == 2 and "cannot be written" in done.stderr
 
     @given(st.lists(st.tuples(st.text(), st.text(), st.booleans(), st.lists(st.text()))))
-    def test_is_valid_whatever_the_names(self, rows):
+    def test_junit_xml_is_valid_whatever_the_names(self, rows):
         root = ElementTree.fromstring(junit_xml([Result(*row) for row in rows], {}).encode())
         assert len(list(root.iter("testcase"))) == len(rows)
         assert len(list(root.iter("failure"))) == sum(not row[2] for row in rows)
 
 
 def obeyed(log: str) -> list[str]:
-    """Return the lines of a log that GitHub's runner takes for commands.
+    """Return the lines of a log that GitHub's runner obeys as commands.
 
-    As actions/runner reads them: `::` after blanks, `##[` anywhere, none while they are stopped.
+    As in actions/runner, these have `::` after blanks or `##[` anywhere; none while stopped.
     """
     found, token = [], ""
     for line in re.split("\r\n|\r|\n", log):
@@ -127,7 +127,7 @@ def obeyed(log: str) -> list[str]:
 
 
 class TestGitHub:
-    def test_marks_what_failed_in_its_file_and_line(self, failed):
+    def test_failures_are_marked_in_their_file_and_line(self, failed):
         marks = [line for line in failed.done.stdout.splitlines() if line.startswith("::error ")]
         files = {mark.split("file=")[1].split(",")[0] for mark in marks}
         rule = "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml"
@@ -136,7 +136,7 @@ class TestGitHub:
         line = int(mark.split("line=")[1].split(",")[0])
         assert "Name: " in (failed.folder / CORRELATION).read_text().splitlines()[line - 1]
 
-    def test_marks_nothing_elsewhere_or_if_it_is_told_not_to(self, failed):
+    def test_nothing_is_marked_outside_github_or_with_no_github(self, failed):
         only = "--path", "correlation_rules"
         assert "::error" not in run_test(failed.folder, *only).stdout
         at_github = run_test(failed.folder, *only, "--no-github", GITHUB_ACTIONS="true")
@@ -162,7 +162,9 @@ class TestGitHub:
         assert len(obeyed(shown)) == len(texts), obeyed(shown)
         assert all(line.startswith("::error file=rules/bad.yml,line=") for line in obeyed(shown))
         held_back = set(shown.splitlines()) - set(obeyed(shown))
-        assert any(re.match(r"\s*::error::owned", line) for line in held_back)  # the test can fail
+        assert any(
+            re.match(r"\s*::error::owned", line) for line in held_back
+        )  # there was one to hold back
 
     @pytest.mark.attack("output")
     @pytest.mark.parametrize("text", hostile.TEXTS.values(), ids=hostile.TEXTS)

@@ -1,4 +1,4 @@
-"""Exit status and reports of `local-panther test`: from what was found, whatever was printed."""
+"""Exit status and reports of `local-panther test` come from results, not from printed text."""
 
 import io
 import json
@@ -103,22 +103,22 @@ CIDR = "InlineFilters: sourceIPAddress IsIPAddressNotInCIDR 10.0.0.0/8 raised Fi
         ),
     ],
 )
-def test_a_test_that_fails_is_told_with_its_reason_everywhere(tmp_path, fields, body, reason):
+def test_a_failing_test_is_reported_with_its_reason_everywhere(tmp_path, fields, body, reason):
     put(tmp_path, body, **fields)
     report = tmp_path / "j.xml"
     done = run_test(tmp_path, "--junit", report, "--github")
     assert done.returncode == 1
     if "ExpectedDestinations" in fields.get("Tests", [{}])[0] and "Forbidden" in done.stdout:
         pytest.skip("this version of panther_analysis_tool knows no ExpectedDestinations")
-    (told,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
-    assert told.startswith("failed: A: t: ") and reason in told
+    (failure,) = [line for line in done.stderr.splitlines() if line.startswith("failed: ")]
+    assert failure.startswith("failed: A: t: ") and reason in failure
     assert done.stderr.splitlines()[-1] == "1 failed, 0 problems in the content"
     assert failures(report).keys() == {("A", "t")} and reason in failures(report)["A", "t"]
     (mark,) = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
     assert "file=rules/a.yml,line=" in mark and "title=A%3A t::" in mark
 
 
-def test_a_log_that_is_text_and_too_few_tests_are_told_too(tmp_path):
+def test_a_log_that_is_text_and_too_few_tests_are_reported(tmp_path):
     put(tmp_path, Tests=[unit_test("first"), unit_test("text", Log="{}")])
     put(tmp_path, name="b")
     report = tmp_path / "j.xml"
@@ -139,7 +139,7 @@ def test_a_derived_detection_without_its_base_fails(tmp_path):
     assert "BaseDetection: No.Such.Base is not in this content" in done.stderr
 
 
-def test_a_rule_that_ends_the_process_is_no_success(tmp_path):
+def test_a_rule_that_exits_the_process_fails_the_run(tmp_path):
     put(tmp_path, "import sys\n\n\ndef rule(event):\n    return True\n")
     put(tmp_path, "import os\n\n\ndef rule(event):\n    os._exit(0)\n", "b")
     done = run_test(tmp_path)
@@ -147,7 +147,7 @@ def test_a_rule_that_ends_the_process_is_no_success(tmp_path):
     assert "stopped before its summary: not everything was tested" in done.stderr
 
 
-def test_what_rules_print_names_nothing(tmp_path):
+def test_output_of_rules_is_not_taken_for_results(tmp_path):
     body = """
         def rule(event):
             print("checking", event.get("v"))
@@ -181,7 +181,7 @@ def test_tests_that_passed_are_in_the_report_although_only_failures_are_shown(tm
     assert ElementTree.parse(report).getroot().get("tests") == "2"
 
 
-def test_tests_that_are_lost_to_a_second_key_fail_the_run(tmp_path):
+def test_a_repeated_key_that_loses_tests_fails_the_run(tmp_path):
     path = put(tmp_path) / "rules" / "a.yml"
     test = yaml.safe_dump({"Tests": [unit_test("other", expected=True)]})
     path.write_text(path.read_text() + test)
@@ -206,14 +206,14 @@ def test_destinations_that_are_named_twice_are_noted(tmp_path):
     assert "A: t: destinations() names x twice, so an instance uses none of them" in done.stderr
 
 
-def test_the_tool_logs_as_ever(tmp_path):
+def test_the_tool_logs_as_usual(tmp_path):
     put(tmp_path, Tests=[unit_test("text", Log="{}")])
     logged = run_test(tmp_path).stderr
     assert "INFO: Testing analysis items in ." in logged
     assert "WARNING: AttributeError: {'str' object" in logged
 
 
-def test_settings_of_the_tool_that_hold_nothing_are_named(tmp_path):
+def test_an_empty_settings_file_of_the_tool_is_named(tmp_path):
     put(tmp_path)
     (tmp_path / ".panther_settings.yml").write_text("# minimum_tests: 2\n")
     done = run_test(tmp_path)
@@ -234,7 +234,7 @@ FUNCTIONS = ["title", "dedup", "severity", "unique", "alert_context", "runbook",
     st.booleans(),
 )
 def test_any_function_that_raises_fails_a_test_that_expects_a_match(raised, suppressed, expected):
-    """The tool itself passes or fails it; the record must not depend on what it has printed."""
+    """The tool decides whether a test passes; the record must not depend on printed text."""
     from panther_analysis_tool import main
     from panther_core.detection import DetectionResult
 

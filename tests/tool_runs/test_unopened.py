@@ -1,4 +1,4 @@
-"""Named pipes and sockets among the content: the tool would open them, which takes forever."""
+"""Named pipes and sockets in the content: the tool would open them and hang."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ def local_panther_test(folder, *arguments):
 
 
 @pytest.mark.parametrize("path", [None, pytest.param("rules", marks=slow), "{folder}"])
-def test_they_are_left_out_and_counted(content_copy, tmp_path, path):
+def test_named_pipes_and_sockets_are_left_out_and_counted(content_copy, tmp_path, path):
     os.mkfifo(content_copy / RULES / "pipe.yml")
     os.mkfifo(content_copy / "queries" / "pipe.yml")
     with (
@@ -38,7 +38,7 @@ def test_they_are_left_out_and_counted(content_copy, tmp_path, path):
     assert f"not opened: {what}" in output and report.exists()
 
 
-def test_one_as_the_body_of_a_rule_is_an_error_of_that_rule_only(content_copy):
+def test_a_named_pipe_as_the_body_of_a_rule_is_an_error_of_that_rule_only(content_copy):
     name = f"{RULES}/aws_iam_list_roles"
     (content_copy / f"{name}.py").unlink()
     os.mkfifo(content_copy / f"{name}.py")

@@ -27,7 +27,7 @@ def test_the_threshold_is_the_lowest_above_what_repeats():
     assert "deploy reaches 7 on 2 days" in advice.headline
 
 
-def test_pipelines_that_alert_every_day_are_above_no_lowered_threshold():
+def test_pipelines_that_alert_every_day_are_automation_and_raise_the_threshold():
     pipelines = [(f"pipeline{i}", *[12 + i] * 30) for i in range(3)]
     advice = advised(*pipelines, ("bob", 1, 1), ("mallory", 11))
     assert advice.threshold == 15
@@ -44,16 +44,16 @@ def test_what_happens_once_is_not_automation_and_moves_no_threshold():
     assert "deserves a look: mallory" in text(advice)
 
 
-def test_a_lower_threshold_says_whom_it_would_alert_for():
+def test_advice_for_a_lower_threshold_names_who_would_alert():
     advice = advised(("deploy", 6, 6), ("eve", 9))
     assert advice.threshold == 7 and "also alert on one day for: eve (9)" in text(advice)
 
 
-def test_a_present_threshold_that_is_right_is_kept():
+def test_a_right_threshold_is_kept():
     assert advised(("deploy", 9, 9)).headline.startswith("Keep the threshold at 10")
 
 
-def test_no_advice_below_a_stated_amount():
+def test_there_is_no_advice_from_too_little_data():
     for evidence in (Evidence(MIN_RECORDS - 1, 30, 5, 0), Evidence(10**6, MIN_DAYS - 1, 5, 0)):
         advice = advised(("bob", 2, 2), ("eve", 12), evidence=evidence)
         assert advice.threshold is None and advice.headline.startswith("Not enough data")
@@ -61,7 +61,7 @@ def test_no_advice_below_a_stated_amount():
         assert "eve" in text(advice)
 
 
-def test_no_advice_from_input_that_was_not_read():
+def test_there_is_no_advice_if_something_was_not_read():
     advice = advised(("bob", 2, 2), evidence=Evidence(10**6, 30, 5, 1))
     assert advice.threshold is None and "1 record or file could not be read" in advice.headline
 
@@ -102,7 +102,7 @@ def test_days_count_from_the_beginning_of_a_run():
     assert by_subject["loop"].days(3) == 3
 
 
-def test_what_has_no_companion_near_is_no_habit():
+def test_a_burst_without_a_companion_is_not_a_habit():
     series = Series("scanner", "x", burst(START, 20), [START - 3 * HOUR])
     pairing = Pairing(2 * HOUR, Schedule(rate_seconds=1800))
     assert habits([series], Window(HOUR, (pairing,))) == []

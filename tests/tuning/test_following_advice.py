@@ -1,4 +1,4 @@
-"""A made trail of some days, and whether following the advice does what it says."""
+"""Following the advice on a generated trail of several days has the stated effect."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.builders.replays import replayed, search_alerts
 
 DAY, DAYS = 86_400, 9
 RATE_MINUTES = 30  # of the correlation rule
-ORDINARY = min(6, THRESHOLD - 1)  # roles on which a person fails now and then
+ORDINARY = min(6, THRESHOLD - 1)  # roles on which a person sometimes fails
 CONTENT = ("rules", "correlation_rules", "global_helpers", "data_models", "queries")
 
 
@@ -56,7 +56,7 @@ def write(path, *bursts):
 
 @pytest.fixture(scope="module")
 def trail(tmp_path_factory):
-    """Three pipelines that alert every day, one attacker, one person who fails now and then."""
+    """Three pipelines that alert every day, an attacker, and a person who sometimes fails."""
     made = Searches()
     bursts = [
         made.burst(f"pipeline{p}", day, THRESHOLD + p) for p in range(3) for day in range(DAYS)
@@ -85,7 +85,7 @@ def test_pipelines_that_alert_every_day_are_automation(trail):
 
 
 def followed(printed, number, content, monkeypatch):
-    """Run one of the commands that the advice prints, in the content's folder, as it is."""
+    """Run one of the commands in printed advice, unchanged, in the content's folder."""
     commands = re.findall(r"^  (local-panther set .*)$", printed, re.MULTILINE)
     assert len(commands) == 2
     monkeypatch.chdir(content)
@@ -112,7 +112,7 @@ def test_the_printed_exemption_works_when_it_is_pasted(trail, content, monkeypat
     assert tuning.advice.threshold == ORDINARY + 1 and tuning.advice.automation == ()
 
 
-def test_every_place_that_a_threshold_needs_is_named(trail, content):
+def test_every_place_to_change_for_a_threshold_is_named(trail, content):
     for place in tune(Trail([trail]), content).settings.places:
         file, line = place.split(":")
         lines = (content / file).read_text().splitlines(keepends=True)

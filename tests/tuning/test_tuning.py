@@ -1,4 +1,4 @@
-"""Tuning: what each threshold and window would have given."""
+"""Tuning: the counts for each threshold and window."""
 
 import itertools
 import json
@@ -77,7 +77,7 @@ def _seconds(entry):
 
 
 @given(rows)
-def test_more_is_never_easier_to_reach(found):
+def test_a_higher_threshold_is_never_easier_to_reach(found):
     trials = sweep(read_series(found), range(1, 7), [WINDOW])
     reached = [v.bursts > 0 for v in trials]
     assert reached == sorted(reached, reverse=True)
