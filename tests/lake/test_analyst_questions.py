@@ -1,6 +1,6 @@
-"""What analysts ask of CloudTrail beside an alert: saved queries over records that others wrote.
+"""Tests of saved queries that answer analysts' questions beyond an alert.
 
-The files of `../shared/cases/inputs` are tried where that folder is.
+The files of `../shared/cases/inputs` are used if that folder exists.
 """
 
 import json
@@ -26,7 +26,7 @@ EMPTY = {"arn": "", "accessKeyId": "", "userName": "", "principalId": ""}
 
 
 def rows_of(name, records, /, **values):
-    """Run a saved query with parameters; texts that are not given are empty, as offline."""
+    """Run a saved query with parameters; strings that are not given are empty, as offline."""
     sql = parse_sql(SPECS[name]["SnowflakeQuery"])
     columns = parameters_in(sql)
     texts = [name for name, column in columns.items() if column.this.is_string]
@@ -80,7 +80,7 @@ def session(role, key, **context):
 
 
 class TestWhoGotIntoARole:
-    def test_every_call_that_issues_credentials_is_looked_at(self):
+    def test_every_call_that_issues_credentials_is_found(self):
         sts = {
             "AssumeRole": {"roleArn": role_arn("Prod"), "roleSessionName": "x"},
             "AssumeRoleWithSAML": {"roleArn": role_arn("Prod")},
@@ -100,7 +100,7 @@ class TestWhoGotIntoARole:
         assert keys["CreateSession"] == "ASIAEXAMPLEANYW00001"
         assert keys["AssumeRole"] == "ASIAAssumeRole"
 
-    def test_a_session_on_the_way_names_the_first_person(self):
+    def test_a_chain_of_sessions_names_the_first_caller(self):
         records = [
             issuing("AssumeRole", ALICE, "ASIAEXAMPLEJUMP00001", roleArn=role_arn("Jump")),
             issuing("AssumeRole", WITH_JUMP_KEY, "ASIALAST", START + 60, roleArn=role_arn("Prod")),
@@ -113,7 +113,7 @@ class TestWhoGotIntoARole:
 
     @settings(max_examples=examples(10, 100), deadline=None)
     @given(st.integers(1, 19), st.randoms())
-    def test_a_key_leads_back_to_the_first_person_over_every_step(self, steps, random):
+    def test_a_key_leads_back_to_the_first_caller_over_any_number_of_steps(self, steps, random):
         records = [issuing("AssumeRole", ALICE, "ASIA0", roleArn=role_arn("Role0"))]
         for step in range(1, steps + 1):
             who = session(f"Role{step - 1}", f"ASIA{step - 1}")
@@ -135,7 +135,7 @@ class TestWhoGotIntoARole:
         assert (created["api"], entered["api"]) == ("CreateAccessKey", "AssumeRole")
         assert created["first_caller"] == ALICE["arn"]
 
-    def test_a_call_and_its_copy_in_the_account_of_the_target_are_one(self):
+    def test_a_call_and_its_copy_in_the_target_account_are_one_row(self):
         other = role_arn("Prod", "111122223333")
         entered = issuing("AssumeRole", ALICE, "ASIA1", roleArn=other)
         copy = issuing("AssumeRole", {"type": "AWSAccount", "principalId": "AIDA1"}, "ASIA1")
@@ -145,8 +145,8 @@ class TestWhoGotIntoARole:
         (row,) = rows_of(ISSUED, [copy], role_name="Prod")
         assert row["caller"] == "AIDA1"
 
-    def test_a_log_that_has_one_key_everywhere_is_walked_no_further_than_its_end(self):
-        """Anonymised logs have; each step would otherwise lead to all calls."""
+    def test_a_log_with_a_single_key_does_not_multiply_its_rows(self):
+        """In anonymised logs, each step would otherwise lead to all calls."""
         who = session("Prod", "ASIA1")
         parameters = {"roleArn": role_arn("Prod")}
         records = [issuing("AssumeRole", who, "ASIA1", START + i, **parameters) for i in range(50)]
@@ -154,7 +154,7 @@ class TestWhoGotIntoARole:
         assert 50 <= len(found) <= 50 * 21
         assert [row["steps_back"] for row in found].count(0) == 50
 
-    def test_root_and_federation_are_found_by_the_key(self):
+    def test_root_sessions_and_federation_are_found_by_their_key(self):
         root = issuing("AssumeRoot", ALICE, "ASIAROOT", targetPrincipal="222222222222")
         federated = issuing("GetFederationToken", ALICE, "ASIAFED", name="Prod")
         for key, target in (("ASIAROOT", "222222222222"), ("ASIAFED", None)):
@@ -162,7 +162,7 @@ class TestWhoGotIntoARole:
             assert row["target"] == target
         assert rows_of(ISSUED, [federated], role_name="Prod") == []
 
-    def test_empty_errors_are_none_and_a_failed_switch_is_no_entry(self):
+    def test_an_empty_error_code_is_a_success_and_a_failed_switch_is_not(self):
         parameters = {"roleArn": role_arn("Prod")}
         entered = issuing("AssumeRole", ALICE, "ASIAPROD", **parameters)
         entered |= {"errorCode": "", "errorMessage": ""}
@@ -172,19 +172,19 @@ class TestWhoGotIntoARole:
         (row,) = rows_of("aws_principal_history_query", [entered], name="alice")
         assert row["errors"] == 0
 
-    def test_a_switch_that_names_the_role_beside_the_caller_is_found(self):
+    def test_a_switch_with_the_role_in_its_additional_data_is_found(self):
         details = {"additionalEventData": {"SwitchFrom": "x", "RoleName": "Prod"}}
         switched = SWITCHED | {"userIdentity": ALICE} | details
         (row,) = rows_of(ISSUED, [switched], role_name="Prod")
         assert row["target"] == "Prod"
 
-    def test_a_caller_without_an_arn_has_its_name(self):
+    def test_a_caller_without_an_arn_is_shown_by_name(self):
         caller = {"type": "SAMLUser", "arn": "", "userName": "zed"}
         saml = issuing("AssumeRoleWithSAML", caller, "ASIASAML", roleArn=role_arn("Prod"))
         (row,) = rows_of(ISSUED, [saml], role_name="Prod")
         assert row["caller"] == "zed"
 
-    def test_the_case_of_a_chain(self):
+    def test_the_case_from_outside_gives_the_whole_chain(self):
         found = rows_of(ISSUED, case("who-assumed-the-role.jsonl"), role_name="Prod")
         assert [(row["caller"].rpartition("/")[2], row["first_caller"]) for row in found] == [
             ("bob", "arn:aws:iam::123456789012:user/bob"),
@@ -195,12 +195,12 @@ class TestWhoGotIntoARole:
 SAME = {"sourceIdentity": "alice@example.com"}
 
 
-class TestWhatASourceIdentityDid:
+class TestSourceIdentity:
     def activity(self, records, **values):
         found = rows_of("aws_role_session_activity_query", records, **values)
         return [(row["caller"].rpartition("role/")[2], row["event_name"]) for row in found]
 
-    def test_all_calls_of_all_its_sessions_are_found_and_who_gave_it(self):
+    def test_all_calls_of_all_its_sessions_are_found_and_the_call_that_set_it(self):
         parameters = {"roleArn": role_arn("Jump"), **SAME}
         first, second = session("Jump", "ASIA1", **SAME), session("Prod", "ASIA2", **SAME)
         records = [
@@ -220,7 +220,7 @@ class TestWhatASourceIdentityDid:
         assert self.activity(records) == []
 
 
-def test_the_history_says_where_and_when_and_how_much_of_it_failed():
+def test_the_history_has_regions_times_and_the_number_of_errors():
     records = [
         call("ListBuckets", time=START + i * 60, awsRegion=region, eventSource="s3.amazonaws.com")
         for i, region in enumerate(("us-east-1", "eu-west-1", "us-east-1"))
@@ -233,7 +233,7 @@ def test_the_history_says_where_and_when_and_how_much_of_it_failed():
 
 
 @pytest.mark.parametrize("name", sorted(SPECS))
-def test_no_query_takes_an_empty_identity_for_one_that_is_looked_for(name):
+def test_an_empty_parameter_does_not_match_an_empty_identity(name):
     if "parameters AS (" not in SPECS[name]["SnowflakeQuery"]:
         return
     if name == "aws_console_switch_role_query":
@@ -254,7 +254,7 @@ def sign_in(**fields):
     return call("ConsoleLogin", ALICE, eventSource="signin.amazonaws.com", **failed, **fields)
 
 
-def test_a_failed_sign_in_is_no_success():
+def test_a_failed_sign_in_counts_as_an_error():
     (row,) = rows_of("aws_principal_history_query", [sign_in()] * 5, name="alice")
     assert (row["calls"], row["errors"]) == (5, 5)
     records = [sign_in(sourceIPAddress="198.51.100.7")]
@@ -273,7 +273,7 @@ def test_a_failed_sign_in_is_no_success():
         ({"errorCode": "Denied"}, "Denied"),
     ],
 )
-def test_a_sign_in_failed_however_its_record_says_so(fields, error):
+def test_every_form_of_a_failed_sign_in_counts_as_an_error(fields, error):
     record = sign_in(sourceIPAddress="198.51.100.7") | fields
     (row,) = rows_of("aws_activity_from_address_query", [record], address="198.51.100.7")
     assert row["error_code"] == error
@@ -281,7 +281,7 @@ def test_a_sign_in_failed_however_its_record_says_so(fields, error):
     assert row["errors"] == 1
 
 
-def test_a_role_that_was_switched_to_matches_whole():
+def test_a_role_in_a_console_switch_must_match_by_its_whole_name():
     for name, count in (("Prod", 1), ("Pro", 0), ("rod", 0), ("", 1)):
         found = rows_of("aws_console_switch_role_query", [SWITCHED], role_name=name)
         assert len(found) == count
@@ -300,11 +300,11 @@ def test_a_role_that_was_switched_to_matches_whole():
         (ISSUED, "who-assumed-the-role.jsonl", {"access_key_id": "ASIAEXAMPLEPROD00001"}, 2),
     ],
 )
-def test_a_case_from_outside_gives_the_rows_that_are_right(query, file, values, count):
+def test_a_case_from_outside_gives_the_expected_number_of_rows(query, file, values, count):
     assert len(rows_of(query, case(file), **values)) == count
 
 
-def test_the_case_of_failed_sign_ins():
+def test_the_case_of_failed_sign_ins_has_only_errors():
     records = case("console-login-failures.jsonl")
     found = rows_of("aws_principal_history_query", records, name="alice")
     assert sum(row["calls"] for row in found) == sum(row["errors"] for row in found) == 5

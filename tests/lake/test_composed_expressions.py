@@ -1,7 +1,7 @@
-"""Composed expressions, against a small evaluator that was written from Snowflake's documentation.
+"""Tests of composed expressions against a small evaluator written from Snowflake's documentation.
 
-The pages are those below https://docs.snowflake.com/en/sql-reference/: `ternary-logic` for NULL,
-`data-type-conversion` for VARIANT, and that of each function.
+The pages are below https://docs.snowflake.com/en/sql-reference/: `ternary-logic` for NULL,
+`data-type-conversion` for VARIANT, and one for each function.
 """
 
 import re
@@ -50,7 +50,7 @@ def path(sql: str, *keys: str | int) -> Expression:
 
 
 def strict(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that is NULL if any argument is."""
+    """Return a function that is NULL if any argument is NULL."""
     return lambda *values: None if None in values else function(*values)
 
 
@@ -69,7 +69,7 @@ def literal(value: Any) -> Expression:
 
 
 def as_text(value: Any) -> str | None:
-    """A VARIANT where a text is needed."""
+    """Return a VARIANT as text."""
     if value is None or isinstance(value, str):
         return value
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -142,20 +142,20 @@ ANY_PATHS = st.sampled_from(
         path("missing.further", "missing", "further"),
     ]
 )
-BOOLEANS_AT_HAND = st.just(path("f", "f"))
+BOOLEAN_PATHS = st.just(path("f", "f"))
 
 
 Strategies = tuple[st.SearchStrategy, st.SearchStrategy, st.SearchStrategy]
 
 
 def composed(depth: int) -> Strategies:
-    """Return texts, numbers and booleans made of each other, so many calls deep."""
+    """Return strings, numbers and booleans composed of calls up to a depth."""
     if depth == 0:
         texts = TEXT | ANY_PATHS.map(applied("{0}::string", as_text))
         numbers = SMALL | NUMBER_PATHS.map(applied("{0}::int", lambda number: number))
-        return texts, numbers, BOOLEANS_AT_HAND
+        return texts, numbers, BOOLEAN_PATHS
     texts, numbers, booleans = composed(depth - 1)
-    loose = ANY_PATHS | texts  # a VARIANT without a cast is as good as a text
+    loose = ANY_PATHS | texts  # a VARIANT without a cast can be used as text
 
     def calls(template, function, *parts):
         return st.builds(applied(template, function), *parts)

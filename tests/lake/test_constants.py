@@ -1,4 +1,4 @@
-"""Rows of constants, whose values stand in place of their columns."""
+"""Tests of replacing the columns of a row of constants by their values."""
 
 import pytest
 
@@ -52,17 +52,17 @@ def is_joined(sql: str) -> bool:
 
 
 @pytest.mark.parametrize("sql", INLINED)
-def test_a_joined_row_of_constants_is_not_joined(sql):
+def test_a_row_of_constants_is_inlined_instead_of_joined(sql):
     assert not is_joined(sql)
 
 
 @pytest.mark.parametrize("sql", LEFT_ALONE)
-def test_a_row_that_is_more_than_its_values_is_left_alone(sql):
+def test_a_row_whose_values_cannot_replace_the_join_is_left_alone(sql):
     assert is_joined(sql)
 
 
 @pytest.mark.parametrize("sql", INLINED + LEFT_ALONE)
-def test_the_rows_are_the_same(lake, sql):
+def test_inlining_does_not_change_the_rows(lake, sql):
     found = rows(lake, sql, arrived=True)
     assert found and found == rows(lake, sql, arrived=False)
 
@@ -79,6 +79,6 @@ def test_the_rows_are_the_same(lake, sql):
         "SELECT 1 AS n LIMIT 0",
     ],
 )
-def test_only_plain_values_are_constants(row):
+def test_only_plain_literals_are_constants(row):
     sql = f"WITH few AS ({row}) SELECT few.n, t.eventID FROM {TABLE} AS t CROSS JOIN few"
     assert "CROSS JOIN" in transpile_sql(parse_sql(sql), arrived=True)

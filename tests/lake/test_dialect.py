@@ -1,4 +1,4 @@
-"""Panther's SQL: Snowflake with macros, as DuckDB runs it."""
+"""Tests of Panther's SQL (Snowflake with macros) as DuckDB runs it."""
 
 import duckdb
 import pytest
@@ -28,7 +28,7 @@ def run(sql, now=START, **options):
 
 
 def holds(macro, minutes):
-    """Tell whether a macro takes an event so many minutes from now."""
+    """Return whether a macro includes an event at a distance from now, in minutes."""
     time = sql_timestamp(START + minutes * 60)
     return value(f"{macro} FROM (SELECT '{time}'::timestamp AS p_event_time) AS t")
 
@@ -50,23 +50,23 @@ def holds(macro, minutes):
         ("p_event_time > DATEADD('minute', -5, CURRENT_TIMESTAMP())", [-4, 9], [-5]),
     ],
 )
-def test_times(macro, inside, outside):
+def test_a_time_condition_includes_the_documented_times(macro, inside, outside):
     assert all(holds(macro, minutes) for minutes in inside)
     assert not any(holds(macro, minutes) for minutes in outside)
 
 
-def test_a_length_of_time_of_no_known_form_is_refused():
+def test_an_invalid_length_of_time_is_refused():
     with pytest.raises(FieldError, match="soon"):
         value("p_occurs_since('soon')")
 
 
-def test_every_reach_can_be_replaced():
+def test_the_length_of_every_p_occurs_since_can_be_replaced():
     sql = "p_occurs_since('1 m') FROM (SELECT '2026-01-05 08:00:00'::timestamp AS p_event_time)"
     assert not value(sql)
     assert value(sql, reach="3 h")
 
 
-def test_paths_into_objects_give_text_without_quotes():
+def test_a_path_into_an_object_gives_text_without_quotes():
     document = """PARSE_JSON('{"a": {"b": "x"}, "c": 7}')"""
     assert value(f"d:a.b::string || '/' || d:c::string FROM (SELECT {document} d)") == "x/7"
 
@@ -80,7 +80,7 @@ def test_paths_into_objects_give_text_without_quotes():
         ("'abc'", "'ABC'"),
     ],
 )
-def test_a_result_without_a_name_has_that_of_its_text(sql, name):
+def test_an_unnamed_result_column_is_named_by_its_text(sql, name):
     with Lake() as lake:
         lake.add(read_record(call("GetUser")))
         (row,) = lake.query(transpile_sql(parse_sql(f"SELECT {sql} FROM {TABLE}")))
@@ -137,7 +137,7 @@ def test_parameters_are_set_by_name_and_quoted():
         (f"SELECT 1 FROM {TABLE}, TABLE(FLATTEN(resources)) r WHERE eventName = 'A'", {"A"}),
     ],
 )
-def test_the_event_names_that_a_query_can_see(sql, names):
+def test_the_event_names_that_a_query_can_see_are_found(sql, names):
     assert scanned_event_names(parse_sql(sql)) == names
 
 
@@ -155,7 +155,7 @@ def test_the_event_names_that_a_query_can_see(sql, names):
         ("SELECT 1", False),
     ],
 )
-def test_queries_over_other_tables_are_told_apart(sql, expected):
+def test_queries_over_other_tables_are_recognised(sql, expected):
     assert reads_only_cloudtrail(parse_sql(sql)) == expected
 
 
@@ -168,7 +168,7 @@ def test_queries_over_other_tables_are_told_apart(sql, expected):
         ("", "must be one SELECT"),
     ],
 )
-def test_what_is_no_query_is_refused(sql, message):
+def test_anything_but_one_query_is_refused(sql, message):
     with pytest.raises(FieldError) as caught:
         parse_sql(sql)
     assert message in str(caught.value)

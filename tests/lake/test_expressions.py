@@ -1,4 +1,4 @@
-"""The table of expressions, in scheduled, saved and served queries, in two zones of the machine."""
+"""Tests of the table of expressions in scheduled, saved and served queries, in two time zones."""
 
 import time
 from collections.abc import Callable
@@ -32,7 +32,7 @@ Runner = Callable[[str], Rows]
 
 
 def scheduled(folder: Path) -> Runner:
-    """Return what runs a query as a scheduled one; its rule gets the rows."""
+    """Return a function that runs a scheduled query and returns the rows that its rule gets."""
 
     def run(sql: str) -> Rows:
         content = write_rules(folder / "content", own="def rule(event):\n    return True\n")
@@ -71,7 +71,7 @@ def scheduled(folder: Path) -> Runner:
 
 
 def saved(folder: Path) -> Runner:
-    """Return what runs a query as `local-panther query` does."""
+    """Return a function that runs a query as `local-panther query` does."""
     trail = write_lines(folder / "trail.jsonl", RECORDS)
 
     def run(sql: str) -> Rows:
@@ -86,7 +86,7 @@ def saved(folder: Path) -> Runner:
 
 
 def served(folder: Path) -> Runner:
-    """Return what runs a query as the server's data lake does."""
+    """Return a function that runs a query as the server's data lake does."""
     databases = folder / "databases"
     databases.mkdir()
     with Lake(databases) as lake:
@@ -108,7 +108,7 @@ def served(folder: Path) -> Runner:
 
 @pytest.fixture(scope="module", params=ZONES)
 def zone(request):
-    """A machine in another zone than UTC."""
+    """Set the time zone of the machine to one other than UTC."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", request.param)
         time.tzset()
@@ -118,7 +118,7 @@ def zone(request):
 
 @pytest.fixture(scope="module", params=[scheduled, saved, served], ids=lambda way: way.__name__)
 def run(request, zone, tmp_path_factory) -> Runner:
-    """Each way of running a query."""
+    """Return a function that runs a query, for each way of running one."""
     return request.param(tmp_path_factory.mktemp("lake"))
 
 
@@ -158,14 +158,14 @@ def test_queries_have_the_documented_rows(run):
     assert not wrong
 
 
-def test_the_table_is_as_long_as_it_has_to_be():
+def test_the_table_has_enough_expressions_each_with_its_page():
     expressions = {sql for sql, _, _ in [*SCALARS, *AGGREGATES, *QUERIES]}
     assert len(expressions) == len([*SCALARS, *AGGREGATES, *QUERIES]) >= 250
     assert all(page for _, _, page in [*SCALARS, *AGGREGATES, *QUERIES])
 
 
 @pytest.mark.parametrize(("sql", "message"), REFUSED)
-def test_what_is_not_translated_exactly_is_refused_with_its_line(sql, message):
+def test_unsupported_sql_is_refused_with_its_line(sql, message):
     with pytest.raises(FieldError) as caught:
         transpile_sql(parse_sql(f"SELECT eventID,\n  {sql} AS v\nFROM {TABLE}"))
     assert message in str(caught.value) and str(caught.value).startswith("line ")

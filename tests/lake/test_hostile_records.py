@@ -1,4 +1,4 @@
-"""Records and places that the lake must not stumble over: one costs itself, and is named."""
+"""Tests of records and folders that could break the lake: only a bad record is lost, and named."""
 
 import json
 from unittest.mock import patch
@@ -20,15 +20,15 @@ from tests.builders.events import REPO, call, read_record
 pytestmark = pytest.mark.attack("records")
 
 
-class TestRepair:
+class TestRepaired:
     @given(st.text(), st.sampled_from(["\\u0000", "\\ud800", "\\ud83d\\ude00", "\\\\u0000"]))
-    def test_changes_nothing_but_what_cannot_be_stored(self, text, escape):
+    def test_only_characters_that_cannot_be_stored_are_replaced(self, text, escape):
         line = f'{{"a":{json.dumps(text)[:-1]}{escape}"}}'
         found = json.loads(repaired(line.encode()))["a"]
         assert found == "".join("?" if is_unstorable(c) else c for c in json.loads(line)["a"])
 
     @pytest.mark.parametrize("line", [b'{"a":"aws-cli \\\\u0000"}', b'{"a":1e400}', b'{"a":"\\n"}'])
-    def test_keeps_all_else_as_it_is_written(self, line):
+    def test_everything_else_stays_as_written(self, line):
         assert repaired(line) == line
 
 
@@ -37,7 +37,7 @@ def is_unstorable(character: str) -> bool:
 
 
 class TestBatches:
-    def test_a_record_that_is_refused_costs_itself_and_is_named(self):
+    def test_a_refused_record_is_named_and_no_other_is_lost(self):
         def refusing(lake, lines, table):
             if any(b"hostile" in line for line in lines):
                 raise room.duckdb.InvalidInputException("no JSON")
@@ -52,9 +52,9 @@ class TestBatches:
             (row,) = lake.query(f"SELECT COUNT(*) AS n FROM {LAKE_TABLE}")
         assert row == {"n": 998} and lake.refused == 2
         assert lake.reasons == ["hostile: no JSON", "hostile: no JSON"]
-        assert len(tries) < 40  # halves, not one by one
+        assert len(tries) < 40  # by bisection, not one by one
 
-    def test_what_the_disk_refuses_is_not_tried_record_by_record(self):
+    def test_records_are_not_tried_one_by_one_if_the_disk_is_full(self):
         def full(_, lines, table):
             tries.append(len(lines))
             raise OSError(28, "No space left on device")
@@ -68,8 +68,8 @@ class TestBatches:
         assert "id-0 and 99 after it" in lake.reasons[0] and "No space left" in lake.reasons[0]
 
     @pytest.mark.parametrize("is_refused", [False, True])
-    def test_a_failed_call_that_is_refused_passes_every_gate(self, is_refused):
-        """Or it could hide from the query behind the gate."""
+    def test_every_gate_is_passed_if_a_failed_call_was_refused(self, is_refused):
+        """Otherwise the call could hide from the query behind the gate."""
 
         def insert(lake, lines, table):
             if is_refused and table == FAILED_TABLE:
@@ -86,9 +86,9 @@ class TestBatches:
             assert lake.refused == 0
 
 
-class TestPlaces:
+class TestFolders:
     @pytest.mark.parametrize("name", ["o'b", "a b", "ü", "$x", '"q"', "a;b", "%20", "[ab]"])
-    def test_any_temporary_folder_will_do(self, tmp_path, monkeypatch, name):
+    def test_any_temporary_folder_can_be_used(self, tmp_path, monkeypatch, name):
         (tmp_path / name).mkdir()
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
         with Lake() as lake:
@@ -97,7 +97,9 @@ class TestPlaces:
         assert lake.refused == 0
 
     @pytest.mark.parametrize("name", ["a?b", "a*b", "a\\b"])
-    def test_one_that_duckdb_reads_otherwise_is_refused_by_name(self, tmp_path, monkeypatch, name):
+    def test_a_folder_that_duckdb_would_misread_is_refused_by_name(
+        self, tmp_path, monkeypatch, name
+    ):
         (tmp_path / name).mkdir()
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path / name))
         with pytest.raises(ContentError, match="databases cannot be in a folder"):
@@ -105,8 +107,8 @@ class TestPlaces:
         assert not list((tmp_path / name).iterdir())
 
 
-def test_two_texts_that_spoil_each_other_hide_no_attack(tmp_path, monkeypatch):
-    """What a client can write: a backslash before u0000, and half a character elsewhere."""
+def test_two_hostile_strings_in_one_batch_hide_no_attack(tmp_path, monkeypatch):
+    """A client can send both: a backslash before u0000, and a lone surrogate elsewhere."""
     from tests.builders.replays import simulated
 
     path = simulated(tmp_path / "plain.jsonl", succeed=2)

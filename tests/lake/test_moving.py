@@ -1,4 +1,4 @@
-"""A lake of which a forked process goes on with a copy, and one that is in parts."""
+"""Tests of a lake that a forked process continues as a copy, and of one that is in parts."""
 
 from contextlib import closing
 
@@ -25,12 +25,12 @@ def ids(lake: Lake) -> list[str]:
     return [row["eventID"] for row in lake.query(f"SELECT eventID FROM {LOGS} ORDER BY eventTime")]
 
 
-def test_a_copy_and_the_lake_itself_go_on_by_themselves(tmp_path):
+def test_a_copy_and_the_lake_itself_continue_independently(tmp_path):
     with Lake() as lake, Lake() as copy:
         for number in range(3):
             lake.add(record(number))
         lake.rest()
-        assert "_connection" not in vars(lake)  # no thread is left that a fork would lose
+        assert "_connection" not in vars(lake)  # a fork would lose its threads
         vars(copy)["_databases"] = lake._databases
         copy.move(tmp_path)
         copy.add(record(7))
@@ -39,13 +39,13 @@ def test_a_copy_and_the_lake_itself_go_on_by_themselves(tmp_path):
     assert (tmp_path / module.DATABASE).exists()
 
 
-def test_an_unused_lake_makes_no_database(tmp_path):
+def test_an_unused_lake_creates_no_database(tmp_path):
     with Lake(tmp_path) as lake:
         lake.rest()
         assert not list(tmp_path.iterdir())
 
 
-def test_tidying_forgets_what_is_not_needed(monkeypatch):
+def test_tidying_drops_records_that_are_not_needed(monkeypatch):
     monkeypatch.setattr(module, "TIDY_BYTES", 1)
     with Lake() as lake:
         for number in range(5):

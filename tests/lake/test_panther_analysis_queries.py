@@ -1,6 +1,6 @@
-"""Panther's own queries over CloudTrail, unchanged, with rows that were written down by hand.
+"""Tests of Panther's own queries over CloudTrail, unchanged, with expected rows written by hand.
 
-The records of each query are made so that they meet it. `PANTHER_ANALYSIS` names a checkout of
+Each query has records that match it. `PANTHER_ANALYSIS` names a checkout of
 https://github.com/panther-labs/panther-analysis at commit daa10c8.
 """
 
@@ -207,7 +207,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def panther_analysis() -> Path:
-    """A checkout of panther-analysis."""
+    """Return the folder of a checkout of panther-analysis."""
     folder = Path(os.environ.get("PANTHER_ANALYSIS", ""))
     if not (folder / "queries" / "aws_queries").is_dir():
         pytest.skip("PANTHER_ANALYSIS does not name a checkout of panther-analysis")
@@ -224,7 +224,7 @@ def text_of(spec: dict) -> str | None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_query_returns_the_rows_that_an_instance_returns(panther_analysis, name):
+def test_a_query_returns_the_rows_that_an_instance_would_return(panther_analysis, name):
     records, expected = CASES[name]
     query = parse_sql(text_of(specs_of(panther_analysis)[name]))
     with Lake() as lake:
@@ -239,8 +239,8 @@ def test_a_query_returns_the_rows_that_an_instance_returns(panther_analysis, nam
         assert set(row) == set(wanted) or "p_event_time" in row  # SELECT * has all columns
 
 
-def test_every_query_over_cloudtrail_has_its_rows_here(panther_analysis):
-    """The others are left out, with a reason."""
+def test_every_query_over_cloudtrail_has_a_case_here(panther_analysis):
+    """Queries over other tables are left out, with a reason."""
     specs = specs_of(panther_analysis)
     texts = QueryTexts({s["QueryName"]: text_of(s) for s in specs.values() if text_of(s)})
     over_cloudtrail = {
@@ -257,7 +257,7 @@ def test_all_queries_load_or_are_left_out_with_a_reason(panther_analysis, tmp_pa
     for name in ("queries", "global_helpers"):
         shutil.copytree(panther_analysis / name, folder / name)
     (folder / "rules").mkdir()
-    for path in folder.glob("queries/**/*.yml"):  # as a customer enables them
+    for path in folder.glob("queries/**/*.yml"):  # a customer would enable them
         path.write_text(path.read_text().replace("Enabled: false", "Enabled: true"))
     assert checked_content(folder, empty_lake).problems == []
     scheduled = [s for s in specs_of(folder).values() if s["AnalysisType"] == "scheduled_query"]
@@ -266,8 +266,8 @@ def test_all_queries_load_or_are_left_out_with_a_reason(panther_analysis, tmp_pa
         assert {s["QueryName"] for s in scheduled} == left_out | set(content.queries)
 
 
-def test_the_rules_alert_where_their_queries_found_something(panther_analysis, tmp_path):
-    """Four of these five ended in errors, and one alerted as UnknownUser."""
+def test_rules_alert_on_the_rows_of_their_queries(panther_analysis, tmp_path):
+    """Once, four of these five raised errors, and one alerted as UnknownUser."""
     content = tmp_path / "content"
     shutil.copytree(panther_analysis / "global_helpers", content / "global_helpers")
     queries = content / "queries"
@@ -293,8 +293,8 @@ def test_the_rules_alert_where_their_queries_found_something(panther_analysis, t
     rule_ids = {
         name: yaml.safe_load((queries / f"{name}.yml").read_text())["RuleID"] for name in names
     }
-    for name, said in names.items():
+    for name, expected in names.items():
         alerts = [a for a in outcome.alerts if a.metadata.rule_id == rule_ids[name]]
         assert alerts, name
         shown = json.dumps([alerts[0].title, *alerts[0].contexts])
-        assert said in shown and "_error" not in shown and "Unknown" not in shown
+        assert expected in shown and "_error" not in shown and "Unknown" not in shown

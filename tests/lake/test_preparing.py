@@ -1,4 +1,4 @@
-"""Queries are prepared before they are needed, by one idea of what a valid one is."""
+"""Tests that queries are checked before they are needed, and with the same result everywhere."""
 
 import os
 import subprocess
@@ -59,7 +59,7 @@ def command(folder, *arguments):
 
 @pytest.mark.parametrize("kind", ["scheduled", "saved"])
 @pytest.mark.parametrize(("sql", "line", "message"), WRONG)
-def test_a_wrong_query_is_a_problem_with_file_and_line(content_copy, sql, line, message, kind):
+def test_an_invalid_query_is_a_problem_with_file_and_line(content_copy, sql, line, message, kind):
     first = write(content_copy, sql, kind=kind)
     (problem,) = problems_of(content_copy)
     assert problem.where == "queries/own.yml"
@@ -69,7 +69,7 @@ def test_a_wrong_query_is_a_problem_with_file_and_line(content_copy, sql, line, 
 
 
 @pytest.mark.process
-def test_all_four_commands_refuse_it_alike(content_copy, tmp_path):
+def test_all_commands_refuse_an_invalid_query_with_the_same_message(content_copy, tmp_path):
     first = write(content_copy, WRONG[0][0], kind="saved")
     expected = f"Query, line {first + 3}: there is no column eventNam: did you mean eventName?"
     trail = simulated(tmp_path / "trail")
@@ -81,13 +81,13 @@ def test_all_four_commands_refuse_it_alike(content_copy, tmp_path):
     assert [(p.where, p.message) for p in checked.problems] == [("queries/own.yml", expected)]
 
 
-def test_right_queries_are_no_problem_in_any_of_them(content_copy, tmp_path):
+def test_a_valid_query_is_accepted_everywhere(content_copy, tmp_path):
     write(content_copy, "SELECT COUNT(*) AS n FROM aws_cloudtrail WHERE userIdentity:type = 'a'")
     assert list(problems_of(content_copy)) == []
     assert not check(content_copy, tmp_path / "stored", tmp_path / "candidate").problems
 
 
-def test_a_disabled_query_is_not_prepared(content_copy, tmp_path):
+def test_a_disabled_query_is_not_checked(content_copy, tmp_path):
     write(content_copy, WRONG[0][0], enabled="false")
     assert list(problems_of(content_copy)) == []
     assert not check(content_copy, tmp_path / "stored", tmp_path / "candidate").problems
@@ -110,7 +110,7 @@ def test_a_query_over_another_table_is_left_out_and_named(content_copy, table):
         assert "Own Query" in content.ids_left_out(Reason.TABLES)
 
 
-def test_macros_of_other_templates_are_no_query_and_theirs_are_checked(content_copy):
+def test_a_library_of_macros_is_not_checked_but_templates_that_use_it_are(content_copy):
     queries = content_copy / "queries"
     library = "-- pragma: template\n{% macro named(x) export %}\nLOWER({{ x }})\n{% endmacro %}\n"
     spec = {"AnalysisType": "saved_query", "QueryName": "mine", "Query": library}
@@ -124,7 +124,7 @@ def test_macros_of_other_templates_are_no_query_and_theirs_are_checked(content_c
     assert f"Query, line {first + 6}: there is no column nowhere" in problem.message
 
 
-def test_what_was_right_is_remembered_and_what_was_wrong_is_not(content_copy, cache, monkeypatch):
+def test_valid_queries_are_cached_and_invalid_ones_are_not(content_copy, cache, monkeypatch):
     text = f"SELECT eventName FROM aws_cloudtrail WHERE awsRegion = '{START}'"
     write(content_copy, text, kind="saved")
     assert list(problems_of(content_copy)) == []
@@ -139,7 +139,7 @@ def test_what_was_right_is_remembered_and_what_was_wrong_is_not(content_copy, ca
 
 
 @pytest.mark.process
-def test_a_replay_from_what_is_remembered_gives_the_same_alerts(content_copy, cache, tmp_path):
+def test_a_replay_from_the_cache_gives_the_same_alerts(content_copy, cache, tmp_path):
     trail = simulated(tmp_path / "trail", succeed=2)
     new = command(content_copy, "replay", trail, "--format", "json")
     remembered = command(content_copy, "replay", trail, "--format", "json")
@@ -154,7 +154,7 @@ def test_a_replay_from_what_is_remembered_gives_the_same_alerts(content_copy, ca
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 5000])
-def test_a_damaged_cache_is_begun_anew(content_copy, cache, content):
+def test_a_damaged_cache_is_replaced(content_copy, cache, content):
     database = cache / "local-panther" / "queries.sqlite"
     database.parent.mkdir(parents=True, exist_ok=True)
     database.write_bytes(content)
@@ -164,7 +164,7 @@ def test_a_damaged_cache_is_begun_anew(content_copy, cache, content):
     assert remembered("prepared", "SELECT eventName FROM aws_cloudtrail") == ""
 
 
-def test_a_cache_that_is_damaged_inside_is_begun_anew(cache):
+def test_a_cache_with_damaged_pages_is_replaced(cache):
     database = cache / "local-panther" / "queries.sqlite"
     database.unlink(missing_ok=True)
     texts = [f"SELECT {number}" for number in range(300)]
@@ -178,7 +178,7 @@ def test_a_cache_that_is_damaged_inside_is_begun_anew(cache):
     assert remembered("test", "SELECT 1") == "again"
 
 
-def test_the_oldest_of_many_are_forgotten(cache, monkeypatch):
+def test_the_oldest_entries_of_a_full_cache_are_dropped(cache, monkeypatch):
     monkeypatch.setattr("local_panther.remembered.MAX_REMEMBERED", 3)
     for number in range(5):
         remember("test", {f"SELECT {number}": str(number)})
@@ -186,14 +186,14 @@ def test_the_oldest_of_many_are_forgotten(cache, monkeypatch):
     assert found == [None, None, "2", "3", "4"]
 
 
-def test_a_cache_that_cannot_be_written_does_no_harm(content_copy, monkeypatch, tmp_path):
+def test_a_cache_that_cannot_be_written_is_ignored(content_copy, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     write(content_copy, "SELECT eventName FROM aws_cloudtrail")
     assert list(problems_of(content_copy)) == []
 
 
-def test_strict_loading_names_each_wrong_query(content_copy):
+def test_strict_loading_names_each_invalid_query(content_copy):
     write(content_copy, WRONG[1][0])
     expected = pytest.raises(ContentError, match="did you mean aws_cloudtrail")
     with expected, loaded_content(content_copy, checks=empty_lake):

@@ -1,4 +1,4 @@
-"""The package's queries, run on generated records."""
+"""Tests of the package's queries over generated records."""
 
 import itertools
 import json
@@ -78,28 +78,28 @@ def trusted(name, who=ALICE, time=START + 20 * MINUTE):
 
 @pytest.mark.parametrize("name", SPECS)
 class TestFiles:
-    def test_parse_and_run_on_no_records_at_all(self, name):
+    def test_a_query_runs_over_no_records(self, name):
         assert rows_of(name, []) == []
 
-    def test_say_what_their_answer_means(self, name):
+    def test_a_query_describes_what_its_answer_means(self, name):
         assert len(SPECS[name]["Description"]) > 100
 
-    def test_see_no_more_of_cloudtrail_than_they_need(self, name):
+    def test_a_query_about_roles_reads_only_calls_on_roles(self, name):
         if name.startswith("aws_role_") and "session" not in name and "iam_changes" not in name:
             assert scanned_event_names(sql_of(name)) == ROLE_CALLS
 
-    def test_have_a_limit_or_one_row_for_a_burst(self, name):
+    def test_a_query_has_a_limit_or_one_row_for_a_burst(self, name):
         if name not in (SUCCEEDED, "aws_role_attempts_tuning_query"):
             assert sql_of(name).args.get("limit")
 
 
 def sql_written_in(name):
-    """The text of a query, or of the macros, as its file has it."""
+    """Return the SQL of a query, or of the macros, as written in its file."""
     return yaml.safe_load(WRITTEN[name])["SnowflakeQuery"]
 
 
 def parts_of(text):
-    """The CTEs that are written out in a text: name and what is between their brackets."""
+    """Yield the name and the body of each CTE that is written out in a text."""
     for found in re.finditer(r"(\w+|\{\{ name \}\}) AS \( *(?:--.*)?\n", text):
         depth, end = 1, found.end()
         while depth:
@@ -109,10 +109,10 @@ def parts_of(text):
 
 
 class TestWritten:
-    """What the files hold: macros, and queries that import them."""
+    """Tests of the text of the files: macros, and queries that import them."""
 
     def test_no_part_of_a_query_is_written_twice(self):
-        """Apart from the parameters, which whoever runs a query sets in its text."""
+        """The parameters are an exception, because people set them in the text of a query."""
         found = [
             (name, body)
             for file in WRITTEN
@@ -124,17 +124,17 @@ class TestWritten:
         assert len(found) > 15
 
     @pytest.mark.parametrize("name", SPECS)
-    def test_a_query_imports_what_it_uses_and_fits_on_a_screen(self, name):
+    def test_a_query_imports_the_macros_that_it_uses_and_fits_on_a_screen(self, name):
         text = sql_written_in(name)
         imported = re.findall(r"\w+", "".join(re.findall(r"import '\w+' ([^%]+)%", text)))
         used = set(re.findall(r"(\w+)\(", "".join(re.findall(r"\{\{.*?\}\}", text))))
         assert set(imported) == used - {"p_occurs_since"} and len(imported) == len(set(imported))
         assert WRITTEN[name].count("\n") <= 60
 
-    def test_macros_hold_to_what_an_instance_can_render(self):
-        """Its language is pongo2: one-line comments, no macro within one, no keyword arguments.
+    def test_macros_use_only_what_an_instance_can_render(self):
+        """Its language is pongo2: one-line comments, no nested macros, no keyword arguments.
 
-        What a macro gets can be escaped as HTML is, so that it has no quote and no comparison.
+        Arguments of macros may be escaped as HTML, so they must not have quotes or comparisons.
         """
         macros = sql_written_in(MACROS)
         assert all("\n" not in comment for comment in re.findall(r"(?s)\{#.*?#\}", macros))
@@ -145,11 +145,11 @@ class TestWritten:
             for inserted in re.findall(r"\{\{(.*?)\}\}", sql_written_in(name)):
                 assert not set("'<>&=") & set(inserted)
 
-    def test_all_lines_are_fewer_than_a_thousand(self):
+    def test_all_files_together_have_fewer_than_a_thousand_lines(self):
         assert sum(text.count("\n") for text in WRITTEN.values()) < 1000
 
 
-def test_sql_has_the_errors_that_are_about_access():
+def test_sql_and_python_list_the_same_errors_about_access():
     text = sql_written_in(MACROS)
     refused = text[text.index("WHEN is_open THEN") : text.index("ELSE 'fault'")]
     codes = set(re.findall("'([A-Z][A-Za-z]+)'", refused))
@@ -160,7 +160,7 @@ def test_sql_has_the_errors_that_are_about_access():
 
 
 class TestSucceeded:
-    """One row for a principal's burst, with what it got into around it."""
+    """Tests of the row for a principal's burst, with the roles entered around it."""
 
     def found(self, *records):
         return rows_of(SUCCEEDED, records)
@@ -169,7 +169,7 @@ class TestSucceeded:
         (row,) = self.found(*records)
         return [target.split("/")[-1] for target in row["roles"].split(", ")]
 
-    def test_has_roles_times_and_what_the_other_queries_ask_for(self):
+    def test_the_row_has_roles_times_and_the_parameters_of_other_queries(self):
         who = ALICE | {"sessionContext": {"attributes": {"mfaAuthenticated": "true"}}}
         success = assumed("Role3", who) | {
             "responseElements": {"credentials": {"accessKeyId": "ASIAEXAMPLE0NEW00001"}},
@@ -205,23 +205,23 @@ class TestSucceeded:
             "recipientAccountId": "123456789012",
         }
 
-    def test_lists_every_role_and_which_of_them_had_failed_before(self):
+    def test_the_row_lists_every_role_and_those_that_had_failed_before(self):
         other = assumed("Other", time=START + 10 * MINUTE)
         (row,) = self.found(*burst(), other, assumed("Role3"), assumed("Role3"))
         assert row["roles"] == f"{role_arn('Other')}, {role_arn('Role3')}"
         assert row["roles_failed_before"] == role_arn("Role3") and row["successful_roles"] == 2
 
-    def test_takes_a_changed_trust_policy_of_a_role_that_could_not_be_assumed(self):
+    def test_a_changed_trust_policy_of_a_role_that_could_not_be_assumed_counts(self):
         (row,) = self.found(*burst(), trusted("Role3"))
         assert row["roles_failed_before"] == "123456789012:role/Role3"
 
-    def test_takes_a_role_that_was_assumed_after_its_trust_policy_could_not_be_changed(self):
+    def test_a_role_assumed_after_its_trust_policy_could_not_be_changed_counts(self):
         (row,) = self.found(*burst(make=denied_update), assumed("team/Role3"))
         assert row["roles_failed_before"] == role_arn("team/Role3")
 
     @pytest.mark.parametrize("place", [0, 5])
-    def test_takes_a_success_in_the_middle_of_the_burst(self, place):
-        """A spray in list order gets in wherever the role is in the list."""
+    def test_a_success_in_the_middle_of_the_burst_counts(self, place):
+        """A spray in list order succeeds wherever the role is in the list."""
         records = burst(T + 1)
         records[place] = assumed(f"Role{place}", time=START + place * 30)
         assert self.roles(*records) == [f"Role{place}"]
@@ -235,15 +235,15 @@ class TestSucceeded:
             (START + (T + 1) * 30 + 60 * MINUTE + 1, False),
         ],
     )
-    def test_counts_from_ten_minutes_before_to_an_hour_after_the_burst(self, time, counts):
+    def test_successes_count_from_ten_minutes_before_to_an_hour_after_the_burst(self, time, counts):
         rows = self.found(*burst(), assumed("Other", time=time))
         assert bool(rows) is counts
 
-    def test_counts_a_role_that_had_failed_however_late_it_opens(self):
+    def test_a_role_that_had_failed_counts_however_late_it_is_entered(self):
         late = START + (T + 1) * 30 + 60 * MINUTE + 1
         assert self.roles(*burst(), assumed("Role3", time=late)) == ["Role3"]
 
-    def test_counts_from_the_discovery_up_to_an_hour_before_the_burst(self):
+    def test_successes_count_from_a_discovery_up_to_an_hour_before_the_burst(self):
         early = assumed("Other", time=START - 50 * MINUTE)
         assert self.found(*burst(), early) == []
         listing = call("ListRoles", time=START - 51 * MINUTE)
@@ -251,8 +251,10 @@ class TestSucceeded:
         assert self.found(*burst(), early, listing | {"userIdentity": BOB}) == []
 
     @pytest.mark.parametrize(("hours", "counts"), [(-27, True), (-25, False), (-1, False)])
-    def test_leaves_out_what_the_principal_also_did_in_the_day_before(self, hours, counts):
-        """A role for a role, and any trust policy for any other."""
+    def test_successes_that_the_principal_also_had_on_the_day_before_are_left_out(
+        self, hours, counts
+    ):
+        """A role must be the same; for trust policies, a change of any role is enough."""
         before = START + hours * 60 * MINUTE
         routine = [assumed("Daily", time=before), trusted("X", time=before)]
         assert bool(self.found(*burst(), *routine, assumed("Daily"))) is counts
@@ -264,10 +266,10 @@ class TestSucceeded:
         [
             ([], 1),
             ([trusted("Role3", BOB, START + 60)], 0),  # somebody let it in
-            ([assumed("Role3", time=START + 80)], 0),  # it was in before it failed
+            ([assumed("Role3", time=START + 80)], 0),  # it had been in before it failed
         ],
     )
-    def test_counts_roles_that_open_by_themselves_soon_after_they_refused(self, more, reopened):
+    def test_roles_that_open_by_themselves_soon_after_a_refusal_are_counted(self, more, reopened):
         success = assumed("Role3", time=START + 90 + config.PROPAGATION_MINUTES * MINUTE)
         (row,) = self.found(*burst(), *more, success)
         assert (row["successful_roles"], row["roles_reopened"]) == (1, reopened)
@@ -286,16 +288,16 @@ class TestSucceeded:
             [*burst(T + 2, errorCode="ExpiredToken"), assumed("Role3")],
         ],
     )
-    def test_is_empty_if_nobody_got_in_around_a_burst(self, records):
+    def test_there_is_no_row_if_nobody_got_in_around_a_burst(self, records):
         assert self.found(*records) == []
 
-    def test_counts_the_sessions_of_a_role_together(self):
+    def test_sessions_of_a_role_count_together(self):
         who = [identity(PrincipalKind.ROLE, "Deploy", f"s{i}") for i in range(T + 3)]
         records = [denied(role_arn(f"R{i}"), who[i], START + i) for i in range(T + 2)]
         assert self.roles(*records, assumed("R1", who[-1])) == ["R1"]
 
-    def test_looks_back_far_enough_for_the_last_run_that_can_see_a_success(self):
-        """A window, an hour after it, the rate of half an hour and the delay of delivery."""
+    def test_the_query_looks_back_far_enough_for_the_last_run_that_can_see_a_success(self):
+        """That is a window, an hour after it, half an hour for the rate, and the delivery delay."""
         step = (WINDOW - 1) // (T - 1)
         records = burst(T, step=step)
         success = START + (T - 1) * step + 60 * MINUTE
@@ -321,7 +323,7 @@ class TestTriage:
         (crossing,) = [row for row in rows if row["mark"] == "crossing"]
         assert crossing["event_time"] == sql_time(START + (T - 1) * 30)
 
-    def test_calls_of_a_principal_put_both_apis_on_one_lane_for_a_role(self):
+    def test_calls_of_a_principal_have_one_lane_for_a_role_and_both_apis(self):
         records = [denied(role_arn("team/A")), denied_update("A"), trusted("A")]
         rows = rows_of("aws_role_calls_of_principal_query", records, parameters=ALERT)
         assert {row["lane"] for row in rows} == {"123456789012:role/A"}
@@ -350,7 +352,7 @@ class TestTriage:
             "Role0": False,
         }
 
-    def test_every_success_around_the_burst_is_found_with_failed_before(self):
+    def test_every_success_around_the_burst_is_found_and_whether_the_role_had_failed(self):
         early = assumed("Role9", time=START - 300)
         records = [*self.records(), early, assumed("Role3"), assumed("Free"), trusted("Role4")]
         late = assumed("Role2", time=START + max((T + 1) * 30, 500) + 61 * MINUTE)
@@ -367,7 +369,7 @@ class TestTriage:
         assert rows[0]["seconds_after_first_failure"] == 1200 - 90
         assert rows[3]["seconds_after_first_failure"] is None
 
-    def test_trust_policy_attacks_show_what_they_got_into(self):
+    def test_trust_policy_attacks_show_the_roles_that_were_entered(self):
         records = [*burst(make=denied_update), assumed("team/Role3"), trusted("Role4")]
         query = "aws_role_successes_after_failures_query"
         rows = rows_of(query, records, parameters=ALERT)
@@ -407,7 +409,7 @@ class TestTriage:
             ("MultiFactorAuthentication failed with invalid MFA code <number>.", 1),
         ]
 
-    def test_what_a_session_did_is_found_by_its_key_and_by_its_arn(self):
+    def test_calls_of_a_session_are_found_by_its_key_and_by_its_arn(self):
         who = identity(PrincipalKind.ROLE, "DataAdmin", "loot") | {"accessKeyId": "ASIAX"}
         mine = [call("GetObject", who, START + 60), call("AssumeRole", who, START + 90)]
         other = call("GetObject", identity(PrincipalKind.ROLE, "DataAdmin", "daily"), START + 60)
@@ -469,7 +471,7 @@ class TestTriage:
 
 
 class TestChain:
-    """From role to role, by the keys that were issued and by source identity."""
+    """Tests of following a chain of roles by the issued keys and by source identity."""
 
     QUERY = "aws_role_chain_query"
 
@@ -500,13 +502,13 @@ class TestChain:
         rows = rows_of(self.QUERY, records, parameters=given)
         return [(r["depth"], r["principal"].rsplit("/")[-1], r["roles_failed_on"]) for r in rows]
 
-    def test_follows_the_keys_that_were_issued(self):
+    def test_the_chain_follows_the_keys_that_were_issued(self):
         steps = [(0, "alice", 0), (1, "Jump", 0), (2, "Deep", 3)]
         assert self.found(self.records(), principal=ALICE["arn"]) == steps
         key = "ASIAEXAMPLEJUMP00001"
         assert self.found(self.records(), access_key_id=key) == [(0, "Jump", 0), (1, "Deep", 3)]
 
-    def test_tells_callers_of_a_shared_role_apart_by_their_source_identity(self):
+    def test_callers_of_a_shared_role_are_distinguished_by_source_identity(self):
         people = [
             self.session(
                 "Shared",
@@ -520,18 +522,18 @@ class TestChain:
             failed for _, _, failed in self.found(records, source_identity="p1@example.com")
         ] == [1]
 
-    def test_finds_nobody_without_a_name(self):
+    def test_empty_parameters_find_nobody(self):
         records = [denied(role_arn("R"), {"type": "AssumedRole", "arn": "", "accessKeyId": ""})]
         assert self.found([*records, *self.records()]) == []
 
-    def test_ends_after_five_steps_even_in_a_circle(self):
+    def test_a_circle_of_roles_ends(self):
         who = self.session("Loop", "ASIAEXAMPLELOOP00001")
         again = self.entered("Loop", who, START, "ASIAEXAMPLELOOP00001")
         assert [depth for depth, *_ in self.found([again], principal=role_arn("Loop"))] == [0]
 
 
 class TestHunt:
-    def test_gives_one_row_for_each_burst(self):
+    def test_each_burst_has_one_row(self):
         bursts = [burst(start=START + day * 86_400) for day in range(3)]
         long = burst(3 * T, BOB, step=WINDOW // T)  # never a whole window without an attempt
         rows = rows_of(HUNT, [*itertools.chain(*bursts), *long], START + 4 * 86_400)
@@ -541,13 +543,13 @@ class TestHunt:
         ]
         assert {row["distinct_targets"] for row in rows} == {T + 2, 3 * T}
 
-    def test_joins_both_apis_of_one_burst(self):
+    def test_both_apis_of_a_burst_share_a_row(self):
         both = [*burst(), *burst(make=denied_update, start=START + 900)]
         (row,) = rows_of(HUNT, both)
         assert row["apis"] == "AssumeRole, UpdateAssumeRolePolicy"
         assert row["distinct_targets"] == T + 2
 
-    def test_shows_pattern_names_accounts_targets_and_addresses(self):
+    def test_a_row_has_pattern_names_accounts_targets_and_addresses(self):
         records = [
             denied(role_arn("Audit", f"1111222233{i:02}"), time=START + i) for i in range(T + 2)
         ]
@@ -558,7 +560,7 @@ class TestHunt:
         assert role_arn("Audit", "111122223300") in targets and len(targets) == min(T + 2, 10)
         assert row["addresses"] == "203.0.113.10"
 
-    def test_by_address_joins_principals_that_split_the_work(self):
+    def test_the_hunt_by_address_joins_principals_that_split_the_work(self):
         people = [identity(PrincipalKind.USER, f"user-{i}", "") for i in range(T + 2)]
         tries = [denied(role_arn(f"R{i}"), who, START + i) for i, who in enumerate(people)]
         lister = call("GetAccountAuthorizationDetails", BOB, START - 60)
@@ -569,7 +571,7 @@ class TestHunt:
         assert row["address"] == "203.0.113.10" and row["principals"] == T + 2
         assert row["discovery_at"] == "2026-01-05 09:59:00.000"
 
-    def test_by_address_leaves_out_what_is_no_address(self):
+    def test_the_hunt_by_address_leaves_out_names_of_services(self):
         internal = [record | {"sourceIPAddress": "AWS Internal"} for record in burst()]
         assert rows_of("aws_role_escalation_hunt_by_address_query", internal) == []
 
@@ -615,7 +617,7 @@ TAILS = [
 
 @st.composite
 def role_calls(draw, name=None, who=None, time=START):
-    """One call on a role, in any of the forms that CloudTrail records."""
+    """Return a call on a role, in any of the forms that CloudTrail records."""
     name = name or draw(st.sampled_from(["A", "B", "C.", "with+=,.@-_signs"]))
     who = who or draw(st.sampled_from(PEOPLE))
     account = draw(st.sampled_from([ACCOUNT, "111122223333"]))
@@ -662,7 +664,7 @@ def denied_trust(resource, who, time, tail, **fields):
 
 
 def by_sql(records, collapse=True, person_roles=""):
-    """What the CTE role_calls says of each record."""
+    """Return the row of the CTE role_calls for each record."""
     text = SPECS[HUNT]["SnowflakeQuery"]
     text = text[: text.index(",\nattempts AS")].replace("30 d", "9000 d")
     settings = f"{str(collapse).upper()} AS collapse_sessions"
@@ -696,14 +698,14 @@ def by_python(record):
     st.booleans(),
     st.sampled_from([[], ["Okta.SSO"], ["Dep", "Okta+"], ["OktaXSSO"]]),
 )
-def test_sql_and_python_say_the_same_of_every_call(records, collapse, prefixes):
+def test_sql_and_python_classify_every_call_in_the_same_way(records, collapse, prefixes):
     pattern = config.person_role_pattern(prefixes)
     with patch.multiple(config, COLLAPSE_SESSIONS=collapse, PERSON_ROLE_PREFIXES=prefixes):
         expected = [by_python(record) for record in records]
     assert by_sql(records, collapse, pattern) == expected
 
 
-def test_sql_and_python_say_the_same_of_recorded_calls(recorded_events):
+def test_sql_and_python_classify_recorded_calls_in_the_same_way(recorded_events):
     records = [e.to_dict() for e in recorded_events if e.get("eventName") in ROLE_CALLS - DISCOVERY]
     records = [record for record in records if "Z" in str(record.get("eventTime"))]
     assert len(records) > 50
@@ -712,7 +714,7 @@ def test_sql_and_python_say_the_same_of_recorded_calls(recorded_events):
 
 @st.composite
 def attacks(draw):
-    """Bursts of several callers near the threshold, with discovery near or far or none."""
+    """Return bursts of several callers near the threshold, some with a discovery near or far."""
     records = []
     for who in draw(st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=4)):
         start = START + draw(st.integers(0, 4)) * 1800 + draw(st.integers(-2, 2))
@@ -737,8 +739,10 @@ def attacks(draw):
 @settings(max_examples=examples(25, 1000), deadline=None, suppress_health_check=list(HealthCheck))
 @given(attacks())
 def test_the_hunt_and_the_streaming_detection_agree(tmp_path, records):
-    """Two independent implementations of one definition: SQL over the lake, and rules over the
-    stream with state in the key-value store."""
+    """Compare two independent implementations of one definition.
+
+    One is SQL over the lake, the other rules over the stream with state in the key-value store.
+    """
     records = [record | {"eventID": str(i)} for i, record in enumerate(records)]
     trail = tmp_path / f"{next(NUMBERS)}.jsonl"
     trail.write_text("".join(json.dumps(record) + "\n" for record in records))
@@ -763,21 +767,22 @@ SEARCH = "many roles in one account"
 
 @st.composite
 def crowded_attempts(draw):
-    """Attempts as (API, role, time) at few times, many of them a whole window apart or at once."""
+    """Return attempts as (API, role, time), many of them at once or exactly a window apart."""
     times = st.builds(
         lambda half_windows, seconds: START + half_windows * WINDOW // 2 + seconds,
         st.integers(0, 5),
         st.integers(0, 1),
     )
     found = draw(st.sets(st.tuples(st.integers(0, 1), st.integers(0, T), times), max_size=2 * T))
-    for time in draw(st.lists(times, max_size=2)):  # or hardly any window would just have enough
+    # Add windows that have just enough roles, which random attempts hardly ever make.
+    for time in draw(st.lists(times, max_size=2)):
         found |= {(0, role, time) for role in range(T - 1)}
         found.add((0, T, time - WINDOW + draw(st.integers(-1, 1))))
     return sorted(found, key=lambda attempt: attempt[2])
 
 
 def bursts_of(attempts):
-    """What a burst is, by definition: from what was tried, as (first, crossed, last, roles)."""
+    """Return the bursts among attempts by definition, as (first, crossed, last, roles)."""
     taking_part = []
     for api, role, time in attempts:
         own = [a for a in attempts if a[0] == api]
@@ -807,7 +812,7 @@ def bursts_of(attempts):
 
 @settings(max_examples=examples(40, 2000), deadline=None)
 @given(crowded_attempts())
-def test_bursts_are_counted_as_they_are_defined(attempts):
+def test_bursts_are_those_of_the_definition(attempts):
     records = [
         denied_update(f"Role{role}", time=time)
         if api

@@ -1,4 +1,4 @@
-"""Scheduled queries on the clock of an instance: every period, over what had arrived by then."""
+"""Tests that scheduled queries run in every period, over the records that had arrived by then."""
 
 import math
 from functools import partial
@@ -38,7 +38,7 @@ JOINED = (
     f"COUNT(*) OVER () AS n FROM recent a JOIN {TABLE} b ON a.eventID = b.eventID "
     "WHERE p_occurs_since('1 h', a) AND p_occurs_since('3 h', b) ORDER BY a.eventID LIMIT 5"
 )
-# What happened lately, by what was ordinary before
+# Queries that compare a short window with a long history
 LATELY = (
     f"WITH lately AS (SELECT eventID, p_event_time AS t FROM {TABLE} WHERE p_occurs_since('1 h') "
     f"AND eventID IN ('1', '3', '5')), "
@@ -48,7 +48,7 @@ HABITS = (
     f"{LATELY}SELECT l.eventID, COUNT(b.t) AS n "
     "FROM lately l LEFT JOIN before b ON b.t < l.t GROUP BY l.eventID"
 )
-# The same with what is sought in a row of settings, and functions of what is read
+# The same with the sought values in a row of settings, and with functions
 SETTINGS = (
     "WITH settings AS (SELECT 1 AS one, 'x' AS letter), "
     f"seen AS (SELECT eventID, p_event_time AS t FROM {TABLE} WHERE p_occurs_since('1 h')), "
@@ -58,7 +58,7 @@ SETTINGS = (
     "SELECT l.eventID, l.letter, COUNT(b.t) AS n FROM lately l CROSS JOIN settings "
     "LEFT JOIN before b ON b.t < DATEADD('minute', settings.one, l.t) GROUP BY l.eventID, l.letter"
 )
-# What was refused lately, by what happened before: only calls with an error pass its gate.
+# Refused calls and those before them: only calls with an error pass its gate.
 REFUSED = (
     "WITH seen AS (SELECT eventID, p_event_time AS t, CASE WHEN COALESCE(errorCode, '') = '' "
     f"THEN 'success' ELSE 'failure' END AS outcome FROM {TABLE} WHERE p_occurs_since('1 h')), "
@@ -70,13 +70,13 @@ QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED, HABITS, SETTINGS, 
 
 
 class Rows:
-    """A scheduled rule's place: remembers what it is called with."""
+    """A replacement for a scheduled rule that collects the rows it is called with."""
 
     def __init__(self, monkeypatch) -> None:
         self.seen: list[tuple[float, dict]] = []
-        monkeypatch.setattr("local_panther.lake.scheduled.run_rule", self._take)
+        monkeypatch.setattr("local_panther.lake.scheduled.run_rule", self._collect)
 
-    def _take(self, rule, row, moment, where, errors) -> None:
+    def _collect(self, rule, row, moment, where, errors) -> None:
         self.seen.append((moment, row))
 
     def times(self) -> list[float]:
@@ -91,7 +91,7 @@ def content_of(sql: str, rate: int = 15 * MINUTE) -> Content:
 
 
 def run(sql, arrivals, monkeypatch, rate=15 * MINUTE) -> tuple[Rows, RunErrors]:
-    """Let records arrive, pairs of event time and arrival in minutes, and do what is due."""
+    """Run a scheduled query while records arrive, given as event time and arrival in minutes."""
     rows, errors = Rows(monkeypatch), RunErrors()
     monkeypatch.setattr(scheduled_module, "MIN_GATED_RUNS", 1)
     with Lake() as lake:
@@ -109,29 +109,29 @@ def run(sql, arrivals, monkeypatch, rate=15 * MINUTE) -> tuple[Rows, RunErrors]:
 
 
 def numbered(number: int, moment: float):
-    """One call in three is refused."""
+    """Return a record by its number; one call in three is refused."""
     error = {"errorCode": "AccessDenied"} if number % 3 == 1 else {}
     return read_record(call("ListRoles", time=moment, eventID=str(number), **error))
 
 
-def test_every_row_of_every_run_counts(monkeypatch):
+def test_every_row_of_every_run_reaches_the_rule(monkeypatch):
     rows, _ = run(WINDOW, [(1, 1), (200, 200)], monkeypatch)
     assert rows.times() == [15, 30, 45, 60, 210]
     assert [row["eventID"] for _, row in rows.seen] == ["0"] * 4 + ["1"]
 
 
-def test_a_query_for_the_absence_of_records_runs_without_any(monkeypatch):
+def test_a_query_for_absent_records_runs_without_any_records(monkeypatch):
     rows, _ = run(ABSENCE, [(1, 1), (200, 200)], monkeypatch)
     assert rows.times() == [75, 90, 105, 120, 135, 150, 165, 180, 195]
 
 
-def test_a_run_does_not_see_what_arrives_after_it(monkeypatch):
+def test_a_run_does_not_see_records_that_arrive_after_it(monkeypatch):
     rows, _ = run(WINDOW, [(1, 1), (14, 16), (40, 40)], monkeypatch)
     seen = [(m, row["eventID"]) for m, (_, row) in zip(rows.times(), rows.seen, strict=True)]
     assert sorted(seen) == [(15, "0"), *((30, n) for n in "01"), *((45, n) for n in "012")]
 
 
-def test_an_instance_that_a_query_can_not_run_on_is_told(monkeypatch):
+def test_a_query_that_cannot_run_is_an_error(monkeypatch):
     sql = f"SELECT no_such_column FROM {TABLE} WHERE p_occurs_since('1 h')"
     rows, errors = run(sql, [(1, 1), (31, 31)], monkeypatch)
     assert not rows.seen and "no_such_column" in errors.examples[0].message
@@ -140,12 +140,12 @@ def test_an_instance_that_a_query_can_not_run_on_is_told(monkeypatch):
 FAR = 40 * 365 * 1440  # minutes
 
 
-def test_decades_without_a_record_are_no_trouble(monkeypatch):
+def test_decades_without_a_record_cost_no_runs(monkeypatch):
     rows, errors = run(WINDOW, [(0, 0), (FAR, FAR)], monkeypatch, 120)
     assert len(rows.seen) == 32 and not errors.counts
 
 
-def test_decades_in_which_absence_has_rows_are_cut_off_and_told(monkeypatch):
+def test_decades_of_runs_with_rows_but_no_records_are_cut_off_with_an_error(monkeypatch):
     monkeypatch.setattr("local_panther.lake.scheduled.MAX_RUNS_BETWEEN", 50)
     rows, errors = run(ABSENCE, [(0, 0), (FAR, FAR)], monkeypatch)
     assert len(rows.seen) == 50 and "left out" in errors.examples[0].message
@@ -159,12 +159,12 @@ arrivals = st.lists(
 @pytest.mark.parametrize("sql", QUERIES)
 @settings(max_examples=examples(15, 60))
 @given(arrivals=arrivals)
-def test_runs_together_have_the_rows_of_each_run_by_itself(sql, arrivals):
-    hold_against_each_run(sql, arrivals)
+def test_runs_executed_together_have_the_rows_of_each_run_alone(sql, arrivals):
+    compare_with_single_runs(sql, arrivals)
 
 
-def hold_against_each_run(sql, arrivals):
-    """Against the definition: a lake that holds what had arrived, and nothing else."""
+def compare_with_single_runs(sql, arrivals):
+    """Compare with the definition: each run alone, in a lake with only the records so far."""
     with pytest.MonkeyPatch.context() as patch:
         rows, errors = run(sql, arrivals, patch)
     assert not errors.counts
@@ -216,36 +216,36 @@ results = st.sampled_from(
 
 @settings(max_examples=examples(40, 4000), deadline=None)
 @given(left=sides, kind=kinds, right=sides, result=results, arrivals=arrivals)
-def test_no_run_is_left_out_that_has_rows(left, kind, right, result, arrivals):
+def test_no_run_that_has_rows_is_skipped(left, kind, right, result, arrivals):
     source = f"{left} AS a {kind} {right} AS b ON a.eventID = b.eventID"
-    hold_against_each_run(f"{LATELY}SELECT {result.format(source=source)}", arrivals)
+    compare_with_single_runs(f"{LATELY}SELECT {result.format(source=source)}", arrivals)
 
 
 @pytest.mark.parametrize(
-    ("sql", "asked"),
+    ("sql", "expected"),
     [
         (WINDOW, [15, 210, 315]),
         (ABSENCE, [15, 75, 210, 270, 315]),
-        (HABITS, [210, 255]),  # those that see record 1 in the hour
+        (HABITS, [210, 255]),  # the runs that see record 1 within the hour
         (SETTINGS, [210, 255]),
         (REFUSED, [210, 255]),
     ],
 )
-def test_a_run_that_lacks_what_its_rows_need_is_not_asked_for(monkeypatch, sql, asked):
+def test_a_run_that_cannot_have_rows_is_not_executed(monkeypatch, sql, expected):
     times = []
-    ask = Lake.runs
+    original = Lake.runs
 
     def runs(lake, text, moments):
         if "needed" not in text:
             times.extend((moment - START) / MINUTE for moment in moments)
-        return ask(lake, text, moments)
+        return original(lake, text, moments)
 
     monkeypatch.setattr(Lake, "runs", runs)
     run(sql, [(1, 1), (200, 200), (310, 310)], monkeypatch)
-    assert times == asked
+    assert times == expected
 
 
-def test_the_query_of_this_repository_has_a_gate():
+def test_the_scheduled_query_of_this_repository_has_a_gate():
     with loaded_content(REPO) as content:
         scheduled = [query for query in content.queries.values() if query.schedule]
         needs = [windows_of(query).needs for query in scheduled]
@@ -274,7 +274,7 @@ JOIN = "JOIN before ON before.eventID = r.eventID"
         ("errorCode AS e", "", "e <> '' AND eventID IN (SELECT eventID FROM seen)", JOIN, False),
     ],
 )
-def test_only_failures_are_asked_for_where_others_cannot_matter(
+def test_a_gate_reads_only_failures_if_other_calls_cannot_matter(
     columns, more, condition, join, expected
 ):
     text = SEEN.format(columns=columns, table=TABLE, more=more)
@@ -297,23 +297,23 @@ def gates() -> dict[str, Gate]:
     return {name: gate_for(q.sql, windows_of(q).needs) for name, q in queries.items()}
 
 
-def test_a_gate_that_needs_a_failed_call_is_not_asked_without_one(monkeypatch):
+def test_a_gate_that_needs_a_failed_call_is_not_run_without_one(monkeypatch):
     assert gates()["ours"].needs_calls
     with Lake() as lake:
         lake.add(read_record(call("AssumeRole")), unread=True)
-        monkeypatch.setattr(lake, "_runs", lambda *_: pytest.fail("asked"))
+        monkeypatch.setattr(lake, "_runs", lambda *_: pytest.fail("run"))
         assert lake.passed(gates()["ours"], [START]) == set()
         monkeypatch.setattr(lake, "_runs", lambda *_: {START: [{}]})
         lake.add(read_record(call("AssumeRole", errorCode="AccessDenied")), unread=True)
         assert lake.passed(gates()["ours"], [START]) == {START}
 
 
-def test_a_gate_with_a_row_of_no_call_is_asked_always():
+def test_a_gate_that_has_a_row_without_any_call_is_always_run():
     assert gates()["counted"].of_failures and not gates()["counted"].needs_calls
 
 
 class TestWindows:
-    """What a query can see, by its text."""
+    """Tests of the windows that a query can see."""
 
     @pytest.mark.parametrize(
         ("sql", "reach", "repeatable"),
@@ -329,15 +329,15 @@ class TestWindows:
             (f"SELECT 1 FROM {TABLE} WHERE p_occurs_since('1 h') OR a = 1", None, True),
         ],
     )
-    def test_are_read_from_it(self, sql, reach, repeatable):
+    def test_windows_are_found_in_the_text_of_a_query(self, sql, reach, repeatable):
         windows = windows_of(Query("Own", sql, None, ()))
         assert (windows.reach, windows.repeatable) == (reach, repeatable)
 
 
 class TestLimits:
-    """What a lake holds and spends."""
+    """Tests of the memory, disk and time that a lake needs."""
 
-    def test_it_holds_only_what_a_run_can_still_see(self, monkeypatch):
+    def test_the_lake_keeps_only_records_that_a_run_can_still_see(self, monkeypatch):
         monkeypatch.setattr(lake_module, "FORGET_BYTES", 100_000)
         monkeypatch.setattr(lake_module, "BATCH_RECORDS", 50)
         with Lake() as lake:
@@ -350,7 +350,7 @@ class TestLimits:
             (row,) = lake.query(f"SELECT COUNT(*) AS n FROM {TABLE} WHERE eventID >= '940'")
             assert row["n"] == 60
 
-    def test_runs_that_wait_to_be_asked_for_together_do_not_make_it_grow(self, monkeypatch):
+    def test_runs_that_wait_to_be_executed_together_do_not_make_the_lake_grow(self, monkeypatch):
         def most_stored(batch_bytes):
             monkeypatch.setattr(scheduled_module, "BATCH_BYTES", batch_bytes)
             rows, most = Rows(monkeypatch), 0
@@ -375,7 +375,7 @@ class TestLimits:
         assert few <= 500 < many
         assert found == same
 
-    def test_what_waits_unread_is_dropped_when_no_run_can_see_it(self, monkeypatch):
+    def test_unread_records_are_dropped_when_no_run_can_see_them(self, monkeypatch):
         monkeypatch.setattr(unread_module, "FILE_BYTES", 50_000)
         with Lake() as lake:
             for number in range(1000):
@@ -389,7 +389,7 @@ class TestLimits:
         found = [row["n"] for row in rows]
         assert found == [*range(found[0], 1000)] and 840 < found[0] <= 940
 
-    def test_it_keeps_what_is_asked_for_around_a_time(self, monkeypatch):
+    def test_the_lake_keeps_records_that_are_needed_around_a_time(self, monkeypatch):
         monkeypatch.setattr(lake_module, "FORGET_BYTES", 100_000)
         monkeypatch.setattr(lake_module, "BATCH_RECORDS", 50)
         times = [START + 250 * MINUTE, START + 500 * MINUTE, START + 530 * MINUTE]
@@ -403,7 +403,7 @@ class TestLimits:
             assert {*range(190, 311), *range(440, 591), *range(1940, 2000)} <= kept
             assert len(rows) == len(kept) < 1000 and not kept & {*range(190), *range(311, 440)}
 
-    def test_no_character_hides_a_record_from_the_queries(self):
+    def test_no_character_hides_a_record_from_queries(self):
         texts = hostile.SHORT.values()
         with Lake() as lake:
             for number, text in enumerate(texts):
@@ -418,7 +418,7 @@ class TestLimits:
     @pytest.mark.parametrize(
         "large", ["x" * 300_000, ["x" * 1000] * 300, {f"k{n}": "y" * 1000 for n in range(300)}]
     )
-    def test_a_large_record_is_stored_with_its_large_texts_shortened(self, large):
+    def test_a_large_record_is_stored_with_its_long_strings_shortened(self, large):
         record = call("ListRoles", eventID="1", requestParameters={"roleName": "A", "big": large})
         with Lake() as lake:
             lake.add(read_record(record))
@@ -429,7 +429,7 @@ class TestLimits:
         assert (row["eventName"], row["name"], row["arn"]) == ("ListRoles", "A", ALICE["arn"])
         assert row["n"] < 50_000
 
-    def test_a_query_that_takes_too_long_is_ended(self, monkeypatch):
+    def test_a_query_that_takes_too_long_is_interrupted(self, monkeypatch):
         monkeypatch.setattr(lake_module, "QUERY_SECONDS", 0.2)
         endless = "SELECT SUM(a.range * b.range) AS n FROM range(1000000) a, range(1000000) b"
         with Lake() as lake:
@@ -443,7 +443,7 @@ class TestLimits:
             found = lake.runs("SELECT * FROM range(11)", [START])[START]
             assert isinstance(found, QueryFailed) and "more than 10 rows" in found.message
 
-    def test_large_records_go_to_the_disk(self):
+    def test_large_records_are_stored_on_disk(self):
         text = "x" * 60_000  # a larger record is shortened
         with Lake() as lake:
             for number in range(2000):
@@ -451,11 +451,11 @@ class TestLimits:
             (row,) = lake.query(f"SELECT COUNT(*) AS n, SUM(LENGTH(userAgent)) AS l FROM {TABLE}")
             assert (row["n"], row["l"]) == (2000, 2000 * len(text))
 
-    def test_no_progress_is_shown(self):
+    def test_no_progress_bar_is_shown(self):
         with Lake() as lake:
             (row,) = lake.query("SELECT current_setting('enable_progress_bar') AS shown")
             assert row["shown"] in (False, "False", "false")
 
-    def test_queries_reach_no_file(self):
+    def test_queries_cannot_read_files(self):
         with Lake() as lake, pytest.raises(duckdb.Error):
             lake.query("SELECT * FROM read_text('/etc/hostname')")

@@ -1,4 +1,4 @@
-"""Scheduled queries and rules in the replay."""
+"""Tests of scheduled queries and rules in the replay."""
 
 import math
 
@@ -41,12 +41,12 @@ def test_an_attack_that_succeeds_raises_one_critical_alert_with_every_role(
     assert alert.title.endswith(f"got into at least 2 roles after failing on {ROLES}")
 
 
-def test_an_attack_that_fails_raises_none(tmp_path):
+def test_an_attack_that_fails_raises_no_critical_alert(tmp_path):
     assert not critical(replayed(simulated(tmp_path / "t")))
 
 
 def test_later_runs_that_see_the_same_success_join_the_alert(tmp_path):
-    """Ordinary role calls go on for hours: each half hour has a run."""
+    """Ordinary role calls continue for hours, and each half hour has a run."""
     trail = simulated(tmp_path / "t", succeed=1, ordinary=2000, roles=ROLES)
     (alert,) = critical(replayed(trail))
     assert alert.event_count > 1
@@ -104,7 +104,7 @@ def test_a_query_that_joins_cloudtrail_with_itself_sees_both_sides(tmp_path, con
     assert len(own(outcome)) == 1 and not outcome.errors.counts
 
 
-def test_objects_and_lists_reach_a_rule_as_such(tmp_path, content_copy):
+def test_objects_and_lists_reach_a_rule_as_objects_and_lists(tmp_path, content_copy):
     rule = """def rule(event):
     return event["requestParameters"]["a"][0] == 1 and bool(event["userIdentity"]["arn"])
 def title(event):
@@ -116,7 +116,7 @@ def title(event):
     assert alert.title == "alice"
 
 
-def test_a_query_that_can_not_run_is_reported_and_the_rest_goes_on(tmp_path, content_copy):
+def test_a_query_that_fails_is_reported_and_everything_else_runs(tmp_path, content_copy):
     table = "panther_logs.public.aws_cloudtrail"
     add_query(content_copy, f"SELECT (1 / COUNT(*) - 1)::int / 0 FROM {table}")
     trail = simulated(tmp_path / "t", succeed=1, roles=ROLES)
@@ -126,13 +126,13 @@ def test_a_query_that_can_not_run_is_reported_and_the_rest_goes_on(tmp_path, con
     assert critical(outcome)
 
 
-def test_a_query_that_only_fails_over_no_records_is_no_mistake(tmp_path, content_copy):
+def test_a_query_that_fails_only_over_no_records_is_valid(tmp_path, content_copy):
     add_query(content_copy, "SELECT (10 / COUNT(*))::int / COUNT(*) AS n FROM aws_cloudtrail")
     trail = simulated(tmp_path / "t", succeed=1, roles=ROLES)
     assert not replayed(trail, content=content_copy).content.problems
 
 
-def test_a_query_with_a_mistake_is_left_out_and_the_rest_goes_on(tmp_path, content_copy):
+def test_an_invalid_query_is_left_out_and_everything_else_runs(tmp_path, content_copy):
     add_query(content_copy, "SELECT no_such_column FROM aws_cloudtrail")
     outcome = replayed(simulated(tmp_path / "t", succeed=1, roles=ROLES), content=content_copy)
     (problem,) = outcome.content.problems
@@ -198,7 +198,7 @@ def test_the_lake_has_the_columns_of_newer_records():
         ]
 
 
-def test_a_record_that_duckdb_takes_for_no_json_is_stored_without_the_half_character():
+def test_a_record_with_a_lone_surrogate_is_stored_with_a_question_mark_for_it():
     odd = b'{"eventName": "ListRoles", "userAgent": "a\\ud800\\u0000b"}'
     with stored(call("ListRoles"), odd, call("ListRoles")) as lake:
         rows = lake.query("SELECT userAgent FROM panther_logs.public.aws_cloudtrail")
@@ -214,7 +214,7 @@ def test_fields_of_any_type_are_stored(value):
         assert rows == [{"readOnly": None}] and lake.refused == 0
 
 
-def test_queries_read_nothing_but_the_lake(tmp_path, content_copy):
+def test_queries_can_read_nothing_but_the_lake(tmp_path, content_copy):
     secret = tmp_path / "secret.csv"
     secret.write_text("a\n1\n")
     with stored(call("ListRoles")) as lake:
@@ -226,7 +226,7 @@ def test_queries_read_nothing_but_the_lake(tmp_path, content_copy):
             raise AssertionError(rows)
 
 
-def test_a_record_that_comes_late_is_seen_by_a_run_that_is_still_to_come(content_copy):
+def test_a_late_record_is_seen_by_later_runs(content_copy):
     table = "panther_logs.public.aws_cloudtrail"
     add_query(content_copy, f"SELECT eventID FROM {table} WHERE eventName = 'ListBuckets'")
     with loaded_content(content_copy) as content, Lake() as lake:

@@ -1,6 +1,6 @@
-"""What a query leaves unread changes no answer: compared with a lake that holds every record.
+"""Tests that records and columns which a query does not read cannot change its answer.
 
-The comparison reads each file a second time, without a selection, into a lake with all columns.
+The expected answer comes from a lake with all records and all columns, read without a selection.
 """
 
 import gzip
@@ -30,7 +30,7 @@ from tests.scale import examples
 LOG = "panther_logs.public.aws_cloudtrail"
 SPECS = query_specs()
 
-# Texts that JSON writes in several ways, that case changes, that numbers and JSON look like
+# Strings that JSON can write in several ways, that depend on case, or look like numbers or JSON
 TEXTS = (
     *("alice", "Alice", "ALICE", "alice/bob", "al", "bob", "198.51.100.23", "12345", "1e5", "1.0"),
     *("100000.0", "true", "null", "", "a?b", "a\x00b", 'say "hi"', "back\\slash", "new\nline"),
@@ -85,7 +85,7 @@ def escaped(record):
 
 
 def in_two_places(record):
-    """Write a record whose userAgent is there twice."""
+    """Write a record in which userAgent appears twice."""
     return json.dumps(record)[:-1] + ', "userAgent": "alice"}'
 
 
@@ -106,7 +106,7 @@ WAYS = {
 
 @st.composite
 def files(draw):
-    """A file of records, each written in some way; with an eventID that may be another's."""
+    """Return a file of records, written in various ways; some share their eventID."""
     ways = draw(st.lists(st.sampled_from([*WAYS]), min_size=1, max_size=3))
     lines = []
     for number, changed in enumerate(draw(st.lists(fields, min_size=1, max_size=12))):
@@ -213,7 +213,7 @@ def saved(sql):
 
 
 def whole_answer(sql, paths, values=None, period=ALWAYS):
-    """Return what a lake with every record in it answers, and what was read."""
+    """Return the answer of a lake with every record in it, and the counts of what was read."""
     query, tally, latest = parse_sql(sql), Tally(), 0.0
     with Lake() as lake:
         for record in Reader(scanned_event_names(query), tally, period=period).read(paths):
@@ -224,7 +224,7 @@ def whole_answer(sql, paths, values=None, period=ALWAYS):
 
 @settings(max_examples=examples(60, 3000), suppress_health_check=[HealthCheck.too_slow])
 @given(files(), queries(), st.sampled_from([ALWAYS, ALWAYS, Period(START + 60, START + 300)]))
-def test_every_answer_and_every_count_is_that_of_a_lake_with_all_records(
+def test_every_answer_and_count_is_that_of_a_lake_with_all_records(
     tmp_path_factory, text, sql, period
 ):
     trail = tmp_path_factory.mktemp("trail") / "trail.json"
@@ -236,7 +236,7 @@ def test_every_answer_and_every_count_is_that_of_a_lake_with_all_records(
 
 
 def values_of(spec, record):
-    """Return values for the parameters of a query that a record meets."""
+    """Return values for the parameters of a query that match a record."""
     identity = record.get("userIdentity") or {}
     known = {
         "name": (identity.get("arn") or "").rpartition("/")[2],
@@ -262,13 +262,13 @@ def test_each_query_of_the_package_answers_the_same_on_recorded_cloudtrail(name)
         values = values_of(SPECS[name], record)
         rows, tally = whole_answer(sql, paths, values)
         answer = run_saved(saved(sql), Trail(paths, workers=2), values)
-        # Not every query says how rows are ordered that are equal in what it orders by.
+        # Some queries leave the order of rows open that are equal in their ORDER BY.
         assert sorted(answer.rows, key=json.dumps) == sorted(rows, key=json.dumps)
         assert answer.tally == tally
 
 
-class TestWhatIsPassedOver:
-    """Without these, a selection that leaves nothing out would pass all comparisons."""
+class TestSelection:
+    """Tests that something is left out, since comparisons alone would pass without a selection."""
 
     def selection(self, condition, select="requestID"):
         sql = f"SELECT {select} FROM {LOG} t WHERE {condition}"
@@ -299,7 +299,7 @@ class TestWhatIsPassedOver:
             ),
         ],
     )
-    def test_a_record_without_the_text_of_a_condition(self, condition, clauses):
+    def test_records_without_the_text_of_a_condition_are_left_out(self, condition, clauses):
         (sieve,) = self.selection(condition).sieves
         assert [[*clause] for clause in sieve.clauses] == clauses
 
@@ -318,39 +318,39 @@ class TestWhatIsPassedOver:
             "requestID IN (SELECT 'alice')",
         ],
     )
-    def test_nothing_where_a_condition_does_not_tell(self, condition):
+    def test_nothing_is_left_out_if_a_condition_is_not_understood(self, condition):
         assert self.selection(condition).sieves == ()
 
-    def test_a_record_out_of_the_time_that_is_asked_for(self):
+    def test_records_outside_the_time_of_a_condition_are_left_out(self):
         bounds = "p_event_time >= '2026-01-05'::timestamp AND p_event_time < '2026-01-06 12:00:00'"
         assert self.selection(bounds).sieves == (Sieve((), 1767571200.0, 1767700800.0),)
 
     @pytest.mark.parametrize("kind", ["RIGHT JOIN", "FULL JOIN"])
-    def test_nothing_where_a_join_keeps_rows_that_have_no_partner(self, kind):
+    def test_nothing_is_left_out_if_a_join_keeps_rows_without_a_partner(self, kind):
         sql = f"SELECT a.requestID FROM {LOG} a {kind} {LOG} b ON a.requestID = b.requestID"
         found = selection_of(transpiled(parse_sql(f"{sql} WHERE a.userAgent = 'alice'")))
         assert found.sieves == ()
 
-    def test_nothing_where_two_parts_of_a_query_have_the_name_of_the_parameters(self):
+    def test_nothing_is_left_out_if_two_ctes_have_the_name_of_the_parameters(self):
         inner = f"WITH p AS (SELECT userAgent AS v FROM {LOG}) SELECT requestID FROM {LOG}"
         inner += " WHERE errorCode IN ((SELECT v FROM p))"
         sql = f"WITH p AS (SELECT 'alice' AS v) SELECT requestID FROM ({inner}), p"
         assert selection_of(transpiled(parse_sql(sql))).sieves == ()
 
-    def test_fields_that_no_part_of_the_query_names(self):
+    def test_fields_that_the_query_does_not_name_are_left_out(self):
         condition = "userAgent = 'alice' GROUP BY awsRegion"
         found = self.selection(condition, "COUNT(*) AS n, MIN(p_event_time) AS first")
         assert found.fields == ("awsRegion", "userAgent")
 
     @pytest.mark.parametrize("select", ["*", "t.*", "p_row_id", "p_any_usernames"])
-    def test_no_field_where_all_can_be_needed(self, select):
+    def test_no_field_is_left_out_if_all_can_be_needed(self, select):
         assert self.selection("userAgent = 'alice'", select).fields is None
 
-    def test_no_column_where_a_natural_join_compares_all(self):
+    def test_no_column_is_left_out_if_a_natural_join_compares_all(self):
         sql = f"SELECT a.requestID FROM {LOG} a NATURAL JOIN {LOG} b"
         assert needed_columns(transpiled(parse_sql(sql))) == LOG_COLUMNS
 
-    def test_records_are_neither_parsed_nor_stored(self, tmp_path):
+    def test_records_that_are_left_out_are_neither_parsed_nor_stored(self, tmp_path):
         trail = tmp_path / "trail.json.gz"
         agents = ["alice", *["bob"] * 9]
         records = [
