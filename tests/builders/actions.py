@@ -1,4 +1,4 @@
-"""A runner for the shell steps of workflows and composite actions, as far as ours need one."""
+"""A runner for the shell steps of this project's workflows and composite action."""
 
 import re
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
-SHELL = ("bash", "--noprofile", "--norc", "-eo", "pipefail")  # what `shell: bash` means
+SHELL = ("bash", "--noprofile", "--norc", "-eo", "pipefail")  # the meaning of `shell: bash`
 
 
 @dataclass
@@ -17,11 +17,11 @@ class Runner:
     Attributes:
         workspace: The user's repository.
         temp: The runner's folder for temporary files.
-        environment: The variables of the machine, without those of GitHub.
-        context: Values of expressions by name: `inputs.path`, `steps.install.outcome`.
-        outputs: What each step printed, by its name or number.
-        used: The actions of others that would have run.
-        failed: The names of the steps that failed.
+        environment: Variables of the machine, without GitHub's.
+        context: Values of expressions by name, such as `inputs.path` or `steps.install.outcome`.
+        outputs: Output of each step, by its name or number.
+        used: Third-party actions that would have run, with their inputs.
+        failed: Names of the steps that failed.
     """
 
     workspace: Path
@@ -33,7 +33,7 @@ class Runner:
     failed: list[str] = field(default_factory=list)
 
     def run(self, steps: list[dict[str, Any]], **variables: str) -> None:
-        """Run steps as GitHub does: after a failure only those whose `if` says so."""
+        """Run steps as GitHub does; after a failure, only those whose `if` allows it."""
         for number, step in enumerate(steps):
             name = step.get("name", str(number))
             condition = step.get("if", "${{ success() }}")

@@ -12,7 +12,7 @@ from tests.builders.signals import metadata
 def alert(
     *events, who=ALICE, severity="HIGH", rule_id="Test.Rule", title="Something", first=START, **more
 ):
-    """An alert about the given events, by default about one ordinary call."""
+    """Return an alert about the given events, by default about one ordinary call."""
     if not events:
         where = {"sourceIPAddress": "203.0.113.10", "userAgent": "aws-cli/2.17.32 md/x"}
         events = ({"eventID": f"{rule_id}-{first}", "userIdentity": who, **where},)
@@ -38,7 +38,7 @@ def alert(
 
 
 def log_of(*records) -> RoleLog:
-    """The log that a replay of records would have."""
+    """Return the log of role calls that a replay of records would have."""
     log = RoleLog()
     for record in records:
         log.add(record, parse_time(record["eventTime"]))

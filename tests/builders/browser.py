@@ -1,4 +1,4 @@
-"""A real browser for tests: skipped where none is installed."""
+"""A real browser for tests, which are skipped if none is installed."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 @contextmanager
 def started_browser() -> Iterator:
-    """Start one; it ends with the context."""
+    """Start a browser and close it at the end of the context."""
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
@@ -24,7 +24,7 @@ def started_browser() -> Iterator:
 
 
 def watched_page(browser, **options):
-    """Open an empty page, which keeps what it complains of and asks for."""
+    """Open an empty page that records its errors, messages and requests."""
     page = browser.new_context(**options).new_page()
     page.trouble, page.requests = [], []
     page.on("console", lambda message: page.trouble.append(message.text))

@@ -1,7 +1,7 @@
-"""This package as its users configure it: the edits that README describes, made in a copy.
+"""Configurations of this package as users make them: the edits that README describes, in a copy.
 
-A configuration starts from the shipped settings, so that it is the same in a repository whose
-owner has changed them. Settings are changed as `local-panther set` does it.
+Each starts from the shipped settings, so that it is the same in a repository whose owner has
+changed them. Settings are changed in the same way as by `local-panther set`.
 """
 
 import json
@@ -15,10 +15,10 @@ SETTINGS = "global_helpers/aws_role_escalation_config.py"
 BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored"
 OPT_INS = ("IdentityCenterSession", "SAMLUser", "WebIdentityUser", "OtherAccountUser")
 
-# Who counts as one principal, and who as none, as it is shipped
+# The shipped settings of who counts as one principal and who is expected to fail
 PRINCIPALS = {"EXPECTED_PRINCIPALS": [], "PERSON_ROLE_PREFIXES": [], "COLLAPSE_SESSIONS": True}
 
-# The entry of InlineFilters that holds the roles, as it is shipped
+# The shipped entry of InlineFilters that holds the roles
 EXACT = """\
   - KeyPath: requestParameters.roleArn
     Condition: IsIn
@@ -37,7 +37,7 @@ ROLES_FILTER = re.compile(
 
 
 def shipped(folder: Path) -> None:
-    """Set everything back to what is shipped."""
+    """Restore the shipped settings."""
     change_settings(folder, THRESHOLD=10, WINDOW_MINUTES=60, **PRINCIPALS)
     change_blocklist(folder, EXACT, enabled=False)
     body = folder / f"{BLOCKLIST}.py"
@@ -46,27 +46,27 @@ def shipped(folder: Path) -> None:
 
 
 def threshold_of_five(folder: Path) -> None:
-    """Five roles make a burst."""
+    """Let five roles make a burst."""
     shipped(folder)
     change_settings(folder, THRESHOLD=5)
 
 
 def window_of_four_hours(folder: Path) -> None:
-    """A burst may take four hours, and one principal is expected to fail."""
+    """Let a burst take up to four hours, and expect one principal to fail."""
     shipped(folder)
     expected = ["arn:aws:iam::*:role/BuildRunnerRole"]
     change_settings(folder, WINDOW_MINUTES=240, EXPECTED_PRINCIPALS=expected)
 
 
 def exact_arns(folder: Path) -> None:
-    """The blocklist has ARNs of the user's own, and people of Identity Center and SAML count."""
+    """Add ARNs to the blocklist, and include people of Identity Center and SAML."""
     shipped(folder)
     change_blocklist(folder, EXACT + MORE_ARNS, enabled=True)
     include_people(folder, "IdentityCenterSession", "SAMLUser")
 
 
 def patterns(folder: Path) -> None:
-    """The blocklist is the form with Any that the sidecar's comment shows."""
+    """Replace the blocklist with the form with Any that the sidecar's comment shows."""
     shipped(folder)
     form = shown_form(folder)
     assert "StartsWith" not in form, "the sidecar shows StartsWith itself: add none here"
@@ -77,7 +77,7 @@ def patterns(folder: Path) -> None:
 
 
 def everything_shown(folder: Path) -> None:
-    """All examples of lists that comments and pages give: expected principals, people, roles."""
+    """Apply all examples of lists in comments and pages: expected principals, people, roles."""
     from tests.builders.examples import apply_together  # which builds on this module
 
     shipped(folder)
@@ -85,7 +85,7 @@ def everything_shown(folder: Path) -> None:
 
 
 def sessions(folder: Path) -> None:
-    """Every session of a role is a principal of its own."""
+    """Make every session of a role a principal of its own."""
     shipped(folder)
     change_settings(folder, COLLAPSE_SESSIONS=False)
 
@@ -101,11 +101,11 @@ CONFIGURATIONS: dict[str, Callable[[Path], None]] = {
 
 
 def change_settings(folder: Path, **values: object) -> None:
-    """Change settings of the second detection, and what has to follow them.
+    """Change settings of the second detection, and the values that must agree with them.
 
     Args:
         folder: The root of a copy of this repository's content.
-        **values: By name.
+        **values: New values by the setting's name.
     """
     asked = [f"{name}={json.dumps(value)}" for name, value in values.items()]
     for path, text in Repository(folder).changed(asked).items():
@@ -122,7 +122,7 @@ def change_blocklist(folder: Path, roles: str, *, enabled: bool) -> None:
 
 
 def shown_form(folder: Path) -> str:
-    """Return the entry with Any that the comment of the blocklist shows."""
+    """Return the entry with Any from the comment of the blocklist."""
     text = (folder / f"{BLOCKLIST}.yml").read_text()
     shown = re.search(r"(?m)^#   - Any:\n(?:#    .*\n)+", text)
     assert shown, "the sidecar shows no form with Any"
@@ -130,7 +130,7 @@ def shown_form(folder: Path) -> str:
 
 
 def include_people(folder: Path, *kinds: str) -> None:
-    """Take the # away from entries of PERSON_TYPES."""
+    """Uncomment entries of PERSON_TYPES."""
     body = folder / f"{BLOCKLIST}.py"
     text = body.read_text()
     for kind in kinds:

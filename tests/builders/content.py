@@ -32,7 +32,7 @@ def write_lines(path: Path, records: list[dict]) -> Path:
 
 
 def write_data_model(folder: Path, code: str, name: str, method: str) -> None:
-    """Write a data model of CloudTrail with one name, which a function of some code answers."""
+    """Write a data model of CloudTrail that maps one name to a method of the given code."""
     models = folder / "data_models"
     models.mkdir(exist_ok=True)
     (models / "model.py").write_text(code)

@@ -9,7 +9,7 @@ FIELD = "p_alert_context.user"
 
 
 def spec(detection, **fields):
-    """A correlation rule's YAML around a detection, with a schedule where it has none."""
+    """Return a correlation rule around a detection, with a schedule if it has none."""
     schedule = {"RateMinutes": 10, "TimeoutMinutes": 5}
     return {
         "AnalysisType": "correlation_rule",
@@ -22,7 +22,7 @@ def spec(detection, **fields):
 
 
 def group(*steps, matched=True, lookback=60, **fields) -> dict:
-    """A Group of steps, given by letter or as mappings; matched on one field."""
+    """Return a Group of steps, given as letters or mappings, matched on one field."""
     entries = [_step(step) for step in steps]
     criteria = [{"GroupID": entry["ID"], "Match": FIELD} for entry in entries]
     detection = {"Group": entries, "LookbackWindowMinutes": lookback, **fields}
@@ -30,7 +30,7 @@ def group(*steps, matched=True, lookback=60, **fields) -> dict:
 
 
 def sequence(*steps, matched=True, lookback=60, within=None, **fields) -> dict:
-    """A Sequence of steps with a transition between neighbours."""
+    """Return a Sequence of steps with a transition between neighbours."""
     entries = [_step(step) for step in steps]
     transitions = []
     for first, second in itertools.pairwise(entries):
@@ -47,7 +47,7 @@ def parsed(document: dict) -> CorrelationLogic:
 
 
 def signals(**times) -> dict[str, list[StepSignal]]:
-    """Signals of one user: by step the minutes at which they happened."""
+    """Return signals of one user by step, given the minutes at which they happened."""
     return {step: [at(minute) for minute in minutes] for step, minutes in times.items()}
 
 

@@ -1,4 +1,4 @@
-"""CloudTrail events in the shapes of recorded ones, for tests; all of them are generated."""
+"""Generated CloudTrail events for tests, in the forms of recorded ones."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def role_arn(name: str, account: str = ACCOUNT) -> str:
 
 
 def call(name: str, who: dict[str, Any] | None = None, time: float = START, **fields: Any) -> dict:
-    """An API call that succeeded, unless fields say otherwise."""
+    """Return an API call that succeeded, unless fields say otherwise."""
     source = "sts" if name == "AssumeRole" else "iam"
     return {
         "userIdentity": ALICE if who is None else who,
@@ -48,7 +48,7 @@ def denied(
     tail: str = "",
     **fields: Any,
 ) -> dict:
-    """An AssumeRole that AWS denied: the role stands only in the message."""
+    """Return an AssumeRole that AWS denied: only the message names the role."""
     who = ALICE if who is None else who
     message = f"User: {who.get('arn')} is not authorized to perform: sts:AssumeRole on resource: "
     error = {"errorCode": "AccessDenied", "errorMessage": f"{message}{target}{tail}"}
@@ -58,7 +58,7 @@ def denied(
 def denied_update(
     name: str, who: dict[str, Any] | None = None, time: float = START, **fields: Any
 ) -> dict:
-    """An UpdateAssumeRolePolicy that AWS denied: the bare role name stands only in the message."""
+    """Return a denied UpdateAssumeRolePolicy: only the message has the role, as a bare name."""
     who = ALICE if who is None else who
     action = "iam:UpdateAssumeRolePolicy"
     message = (
@@ -74,7 +74,7 @@ def event(record: dict) -> PantherEvent:
 
 
 def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
-    """A record as the reader yields it; bytes for one that is JSON in a form of its own."""
+    """Return a record as the reader yields it, from values or, for unusual JSON, from bytes."""
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     values = json.loads(raw)
     if b"null" in raw:
@@ -91,7 +91,7 @@ def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
 
 
 def discovery(name: str, who: dict[str, Any] | None = None, time: float = START) -> dict[str, Any]:
-    """A call that lists roles: of IAM, or of the two services that list resources of any type."""
+    """Return a call that lists roles: of IAM, or of a service that lists resources of any type."""
     record = call(name, who, time)
     if name == "ListDiscoveredResources":
         return record | _listing("config", "resourceType")

@@ -1,6 +1,6 @@
-"""Every example of a setting that a comment or a page gives, and how its reader applies it.
+"""Examples of settings in comments and pages, and how a reader applies each of them.
 
-They are found in the text, so that a new example is tried as soon as it is written.
+They are extracted from the text, so that a new example is tested as soon as it is written.
 """
 
 import ast
@@ -33,12 +33,12 @@ COMMANDS = re.compile(r"(?m)^ *(local-panther set [A-Z_]+[+-]?=.*)$")
 
 
 class Example(NamedTuple):
-    """One example.
+    """One example of a setting.
 
     Attributes:
-        name: Its setting and value, or where it stands.
-        apply: Changes a copy of this repository as the example says.
-        is_listed: Whether it adds to a list, so that others can stand beside it.
+        name: Its setting and value, or its place.
+        apply: Applies the example to a copy of this repository.
+        is_listed: Whether it adds to a list, so that it can be combined with others.
     """
 
     name: str
@@ -70,7 +70,7 @@ def _setting(name: str, value: object) -> Example:
 
 
 def _of_settings() -> Iterator[Example]:
-    """Yield what the comments above the second detection's settings give."""
+    """Yield the examples in the comments above the second detection's settings."""
     for name, value, comment in _commented_settings((REPO / SETTINGS).read_text()):
         if isinstance(value, list):
             listed = [ast.literal_eval(text) for text in LISTED.findall(comment)]
@@ -82,7 +82,7 @@ def _of_settings() -> Iterator[Example]:
 
 
 def _commented_settings(text: str) -> Iterator[tuple[str, object, str]]:
-    """Yield name, value and the comment above, of each assignment of a literal."""
+    """Yield the name, the value and the comment above each assignment of a literal."""
     lines = text.splitlines()
     for node in ast.parse(text).body:
         if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
@@ -91,7 +91,7 @@ def _commented_settings(text: str) -> Iterator[tuple[str, object, str]]:
         try:
             value = ast.literal_eval(node.value)
         except ValueError:
-            continue  # follows from other settings
+            continue  # computed from other settings
         begin = node.lineno - 1
         while begin and lines[begin - 1].startswith("#"):
             begin -= 1
@@ -100,7 +100,7 @@ def _commented_settings(text: str) -> Iterator[tuple[str, object, str]]:
 
 
 def _of_blocklist() -> Iterator[Example]:
-    """Yield the types that are offered beside PERSON_TYPES, and the form with Any."""
+    """Yield the types that PERSON_TYPES offers in comments, and the filter with Any."""
     for kind in OFFERED_TYPE.findall((REPO / f"{BLOCKLIST}.py").read_text()):
         yield Example(
             f"PERSON_TYPES: {kind}", lambda folder, kind=kind: include_people(folder, kind), True
@@ -113,9 +113,11 @@ def _of_blocklist() -> Iterator[Example]:
 
 
 def _of_pages(text: str) -> Iterator[Example]:
-    """Yield settings, commands and conditions that README and the pages under docs/ give."""
+    """Yield the settings, commands and conditions in README and the pages under docs/."""
     for name, value in ASSIGNED.findall(text):
-        is_literal = not re.match("[A-Z_]{2}", value)  # else it follows from another setting
+        is_literal = not re.match(
+            "[A-Z_]{2}", value
+        )  # otherwise it is computed from another setting
         if is_literal and re.search(rf"(?m)^{name}\b", (REPO / SETTINGS).read_text()):
             yield _setting(name, ast.literal_eval(value))
     for command in COMMANDS.findall(text):
@@ -132,7 +134,7 @@ def _run(folder: Path, command: str) -> None:
 
 
 def _add_filter(folder: Path, condition: tuple[str, ...]) -> None:
-    """Add a condition to the InlineFilters of the failed-attempts signal, its last ones."""
+    """Append a condition to the InlineFilters of the failed-attempts signal."""
     file = folder / FAILED_ATTEMPTS
     before, tags, after = file.read_text().partition("\nTags:\n")
     assert before and tags, file

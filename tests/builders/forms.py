@@ -1,6 +1,6 @@
-"""CloudTrail in every form that people keep it in, written from the same records.
+"""CloudTrail in every form in which people keep it, written from the same records.
 
-The tables of docs/inputs.md are made from this: python -m tests.builders.forms
+`python -m tests.builders.forms` writes the tables of docs/inputs.md from this module.
 """
 
 import bz2
@@ -34,13 +34,13 @@ COLUMNS = _COLUMNS.split()
 
 @dataclass(frozen=True)
 class Form:
-    """One form.
+    """A form of CloudTrail records.
 
     Attributes:
         origin: Where it comes from.
         shape: What it looks like.
-        name: The name of such a file.
-        write: Makes the file's bytes from records.
+        name: Name of such a file.
+        write: Writes records to the bytes of a file.
     """
 
     origin: str
@@ -110,7 +110,7 @@ def column_csv(records: Records) -> bytes:
 
 
 def athena_csv(records: Records) -> bytes:
-    """As Athena's console downloads it: lower case, structs in its own notation."""
+    """Write CSV as Athena's console downloads it: lower case, structs in its own notation."""
     rows = []
     for record in records:
         row = [_cell(record.get(name)) for name in COLUMNS]
@@ -150,7 +150,7 @@ def text_parquet(records: Records) -> bytes:
 
 
 def column_parquet(records: Records) -> bytes:
-    """As CREATE TABLE AS in Athena writes it: structs, and parameters as text."""
+    """Write Parquet as Athena's CREATE TABLE AS does: structs, and parameters as text."""
     known = [name for name in COLUMNS if any(record.get(name) is not None for record in records)]
     text = ("requestParameters", "responseElements", "additionalEventData")
     columns = (
@@ -161,7 +161,7 @@ def column_parquet(records: Records) -> bytes:
 
 
 def database_rows(records: Records) -> bytes:
-    """As Snowflake writes the rows of a query."""
+    """Write the records as Snowflake writes the rows of a query."""
     return lines([{key.upper(): value for key, value in record.items()} for record in records])
 
 
@@ -223,7 +223,7 @@ FORMS = (
     Form(S3, '`{"Records": […]}`, gzip', DELIVERED, lambda r: gzip.compress(envelope(r))),
     Form(
         S3,
-        "objects one behind the other, without newlines",
+        "concatenated objects, without newlines",
         "joined.json",
         lambda r: envelope(r[::2]) + envelope(r[1::2]),
     ),
@@ -261,7 +261,7 @@ FORMS = (
     Form("Splunk", '`{"result": {"_raw": "…"}}`', "splunk.json", splunk),
     Form("Splunk", "CSV with `_raw`", "splunk.csv", splunk_csv),
     Form("Elastic", "documents with `event.original`", "elastic.ndjson", elastic),
-    Form("Elastic", "the answer of a search", "elastic.json", elastic_search),
+    Form("Elastic", "the response of a search", "elastic.json", elastic_search),
     Form(
         "Panther", "records with `p_` fields and times as an instance has", "panther.jsonl", panther
     ),
@@ -316,7 +316,7 @@ GUARD_DUTY = {"schemaVersion": "2.0", "accountId": "1", "type": "Recon:IAMUser/x
 
 GUARD_DUTY_ROW = {"p_log_type": "AWS.GuardDuty", "p_event_time": "2026-01-05 10:00:00", "id": "1"}
 
-# What is beside CloudTrail in buckets: the name, the content and what it is counted as.
+# Other files in buckets with CloudTrail: name, content, and the name under which they are counted.
 OTHERS = (
     ("digest.json.gz", gzip.compress(json.dumps(DIGEST).encode()), "CloudTrail digests"),
     ("insight.json.gz", gzip.compress(envelope([INSIGHT])), "CloudTrail Insight events"),
@@ -348,7 +348,7 @@ TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def page(text: str) -> str:
-    """Return the text of docs/inputs.md with its tables made anew."""
+    """Return the text of docs/inputs.md with its tables regenerated."""
     from tests.records.test_changed_forms import CHANGES
 
     tables = {

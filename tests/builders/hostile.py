@@ -1,6 +1,6 @@
-"""The hostile texts and values that rules, records and all outputs are tried with: one list.
+"""The one list of hostile texts and values, with which rules, records and all outputs are tested.
 
-A text that breaks an output somewhere is added here, and so every other output is tried with it.
+A text that breaks any output is added here, so that every other output is tested with it.
 """
 
 import re
@@ -17,7 +17,7 @@ SHORT = {
     "clears the screen": "a\x1b[2Jb",
     "title of the window": "\x1b]0;owned\x07",
     "link of a terminal": "\x1b]8;;https://example.com\x1b\\x\x1b]8;;\x1b\\",
-    "control sequence of one character": "\x9b31m",
+    "control sequence in one character": "\x9b31m",
     "backspace and delete": "ab\x08\x08\x7f",
     "NUL": "a\0b",
     "line break": "x\nALERT CRITICAL",
@@ -25,15 +25,15 @@ SHORT = {
     "both": "x\r\nALERT CRITICAL",
     "other line breaks": "x\x85ALERT CRITICAL\u2028ALERT CRITICAL\u2029x\x0bx\x0cx\x1ex",
     "tab": "a\tb",
-    "direction of text": "\u202egnp.exe\u2066\u200f",
+    "text direction": "\u202egnp.exe\u2066\u200f",
     "invisible": "a\u200b\ufeff\u00ad\u2060b\U000e0041",
     "marks on marks": "a" + "\u0301" * 40,
-    "letters that look alike": "ʀᴏʟᴇ Аdmin",
+    "lookalike letters": "ʀᴏʟᴇ Аdmin",
     "digits that are not ASCII": "１２３٣",
-    "first half of a character": "\ud800",
-    "halves in the wrong order": "a\udc00\ud800b",
-    "second half before a letter": "\udc00x",
-    "first half after a backslash": "a\\\ud800",
+    "high surrogate": "\ud800",
+    "surrogates in the wrong order": "a\udc00\ud800b",
+    "low surrogate before a letter": "\udc00x",
+    "high surrogate after a backslash": "a\\\ud800",
     "outside of the first plane": "\U0001f600\U0010ffff\ufffe",
     "script": "<script>window.owned=1</script>",
     "end of a script": HTML,
@@ -41,7 +41,7 @@ SHORT = {
     "end of a list": "</dd></dl><iframe src='https://example.com'></iframe>",
     "image": "<img src=x onerror=window.owned=3>",
     "entity": "&lt;&#60;&amp;amp;",
-    "address that runs": "javascript:window.owned=4",
+    "address that runs code": "javascript:window.owned=4",
     "template": "{{ 7 * 7 }}{% raw %}${7*7}#{7*7}",
     "XML": "]]><!--<?x?><!DOCTYPE x>",
     "Markdown": "[x](https://example.com) | # `x` ![x](https://example.com)",
@@ -53,13 +53,13 @@ SHORT = {
     "formula after a tab": "\t=1",
     "formula after a line break": "\r\n=1",
     "formula after a blank": " =1",
-    "formula after what is not shown": "\0=1",
+    "formula after an invisible character": "\0=1",
     "end of a cell": '","=1+1"\r\n"',
     "end of JSON": '"}\n{"rule_id": "owned"}',
     "JSON": '{"rule_id": ["owned"]}',
     "backslash": "\\",
-    "NUL in letters": "\\u0000",
-    "half a character in letters": "\\ud800 \\\\udc00",
+    "escaped NUL": "\\u0000",
+    "escaped surrogates": "\\ud800 \\\\udc00",
     "command of a runner": "::error file=x,line=1::owned",
     "command of a runner in a line": "x ##[warning]owned",
     "command of a runner in a second line": "x\n::error::owned\n  ##[error]owned",
@@ -76,7 +76,7 @@ SHORT = {
 COMMANDS = [text for name, text in SHORT.items() if name.startswith("command of a runner")]
 FOR_TERMINALS = (
     *("markup of rich", "clears the screen", "title of the window", "both"),
-    *("other line breaks", "control sequence of one character", "direction of text"),
+    *("other line breaks", "control sequence in one character", "text direction"),
 )
 LONG = {
     "very long": "x" * 20_000,
@@ -86,10 +86,10 @@ LONG = {
     "very long, of characters of three bytes": "日" * 30_000,
 }
 TEXTS = {**SHORT, **LONG}
-# All of the short ones after each other, formula first: what protects one must not open another.
+# All short texts in one, formula first: protecting against one must not expose to another.
 ALL = SHORT["formula"] + "".join(SHORT.values())
 
-# JSON readers of Python refuse whole numbers of more than 4300 digits.
+# Python's JSON readers reject integers of more than 4300 digits.
 OTHERS: list[Any] = [
     *(None, True, False, 0, -1, 1.5, -0.0, float("nan"), float("inf"), 1e308, 10**30, -(10**4000)),
     *([], {}, [None], [[]], ["x"] * 2000, {"a": {"b": {}}}, [[[[[[[[[[]]]]]]]]]], {"": None}),
@@ -104,5 +104,5 @@ WITH_HALVES = [text for text in SHORT.values() if re.search("[\ud800-\udfff]", t
 
 
 def is_shown(text: str) -> bool:
-    """Return whether all of a text can be shown as it is."""
+    """Return whether a text is shown unchanged."""
     return text.isprintable()

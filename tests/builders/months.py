@@ -1,4 +1,4 @@
-"""A mixed month: pipelines that alert every day, searches, and two that got in."""
+"""A generated month of CloudTrail: pipelines that alert daily, and searches, some successful."""
 
 import json
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from tests.builders.events import START
 
 DAY = 86_400
 PIPELINE_ADDRESS = "203.0.113.44"
-ACCOUNTS = 12  # that a pipeline fails in with one role name, which is a fan-out
+ACCOUNTS = 12  # in which a pipeline fails on one role name: a fan-out
 
 
 def month(folder: Path, *, pipelines: int, days: int = 28, ordinary: int = 2000) -> Path:
-    """Write a month of CloudTrail: each pipeline alerts once a day.
+    """Write a month of CloudTrail in which each pipeline alerts once a day.
 
-    A search by users that fails is there too, a person of Identity Center who gets into two roles,
-    and a user who tries trust policies and changes one. None of them is a role: a role can be
-    an expected principal.
+    It also has a search by users that fails, a person of Identity Center who gets into two roles,
+    and a user who tries many trust policies and changes one. None of these callers is a role, since
+    a role can be an expected principal.
     """
     random = Random(7)
     records = [*background(ordinary, START + 3 * DAY, random)]

@@ -1,4 +1,4 @@
-"""Records of a real form in which anything at all has been changed."""
+"""Changes to any part of realistic records, for tests that expect no crash."""
 
 import copy
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _TEXTS = list(TEXTS.values())
 
 
 def mutated(record: dict[str, Any], random: Random) -> dict[str, Any]:
-    """Return a copy of a record with one to MOST places changed, at any depth."""
+    """Return a copy of a record with one to MOST changes, at any depth."""
     changed = copy.deepcopy(record)
     for _ in range(random.randint(1, MOST)):
         places = list(_places(changed))
@@ -25,7 +25,7 @@ def mutated(record: dict[str, Any], random: Random) -> dict[str, Any]:
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every place within a value: what holds it, and its key or index."""
+    """Yield every place within a value: its container, and its key or index."""
     if isinstance(value, dict | list):
         entries = value.items() if isinstance(value, dict) else enumerate(value)
         for key, entry in entries:
@@ -46,7 +46,7 @@ def _other(container: Any, key: Any, random: Random) -> None:
 
 
 def _insert(container: Any, key: Any, random: Random) -> None:
-    """Put a hostile text into the text that is there, which stays nearly right."""
+    """Insert a hostile text into the present text, which stays almost valid."""
     text = str(container[key])
     place = random.randint(0, len(text))
     container[key] = text[:place] + random.choice(_TEXTS) + text[place:]
@@ -91,7 +91,7 @@ def _empty_or_huge(container: Any, key: Any, random: Random) -> None:
 
 
 def _swap(container: Any, key: Any, random: Random) -> None:
-    """Change two values of one object or list with each other."""
+    """Swap two values of an object or list."""
     other = random.choice(list(container) if isinstance(container, dict) else range(len(container)))
     container[key], container[other] = container[other], container[key]
 

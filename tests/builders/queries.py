@@ -13,7 +13,7 @@ TEXTS = QueryTexts(
 
 
 def query_specs() -> dict[str, dict]:
-    """Return the queries that can be run, by file, each with the text that an instance runs."""
+    """Return the specs of all runnable queries by file stem, with the text an instance runs."""
     specs = {stem: yaml.safe_load(text) for stem, text in WRITTEN.items() if stem != MACROS}
     return {
         stem: {**spec, "SnowflakeQuery": TEXTS[spec["QueryName"]]} for stem, spec in specs.items()

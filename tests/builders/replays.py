@@ -22,8 +22,8 @@ BLOCKLIST = "AWS.CloudTrail.IAMAssumeRoleBlacklistIgnored"
 SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
 FAILED_ATTEMPTS = "AWS.CloudTrail.MultipleFailedRoleAttempts"
 
-# Runs a command and prints the memory in KB that it took, as a last line. In a process of its own:
-# Linux counts to a command the memory of the process that started it.
+# Runs a command and prints its peak memory in KB as the last line. It runs in a process of its own,
+# since Linux charges a command with the memory of the process that started it.
 MEASURED = """
 import resource, subprocess, sys
 status = subprocess.run(sys.argv[1:], stderr=subprocess.STDOUT).returncode
@@ -51,19 +51,19 @@ def replayed(
 
 
 def blocklist_is_enabled() -> bool:
-    """Return whether the owner of this repository has turned the blocklist on."""
+    """Return whether the owner of this repository has enabled the blocklist."""
     return spec_of(BLOCKLIST_FILE)["Enabled"]
 
 
 def search_alerts(outcome: Outcome) -> list[Alert]:
-    """Return the alerts of searches: of the stream, and of the correlation rule."""
+    """Return the alerts about searches, of the streaming rule and of the correlation rule."""
     return [a for a in outcome.alerts if a.metadata.rule_id in (ROLE_SEARCH, CORRELATION)]
 
 
 def started(command: list, **options) -> subprocess.Popen:
-    """Start a command that a test will interrupt, with pipes.
+    """Start a command, connected by pipes, that a test will interrupt.
 
-    A test run in the background ignores Ctrl-C, and what it starts would too.
+    A test run in the background ignores Ctrl-C, and its child processes would inherit that.
     """
     return subprocess.Popen(
         list(map(str, command)),

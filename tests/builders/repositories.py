@@ -1,4 +1,4 @@
-"""A generated content repository with everything in it that others' repositories have."""
+"""A generated content repository with every kind of item found in public repositories."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ WITH recent AS (SELECT * FROM panther_logs.public.aws_cloudtrail WHERE p_occurs_
 
 
 def repository(folder: Path, items: int = 1000) -> Path:
-    """Write a repository of about so many items: rules of many log types and every obstacle."""
+    """Write a repository with about `items` items: rules of many log types, and every obstacle."""
     put = _Writer(folder)
     put.python("global_helpers/shared_helper", {"AnalysisType": "global", "GlobalID": "shared"})
     others = ("Okta.SystemLog", "GCP.AuditLog", "Custom.Own.Logs", "Windows.EventLogs")

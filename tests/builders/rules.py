@@ -1,5 +1,6 @@
-"""Loads this repository's rules in both ways: in place, as panther_analysis_tool does, and from the
-body alone with translated filters, as an instance does.
+"""Loads this repository's rules in place, as panther_analysis_tool does, or from the body alone.
+
+From the body, with translated filters, is how an instance loads them.
 """
 
 from pathlib import Path
@@ -23,14 +24,14 @@ def spec_of(name: str, folder: Path = RULES) -> dict:
 
 
 def in_place(name: str, folder: Path = RULES) -> Rule:
-    """Load a rule as panther_analysis_tool does without a token: no filters."""
+    """Load a rule as panther_analysis_tool does without a token: it applies no filters."""
     spec = spec_of(name, folder)
     path = str(folder / spec["Filename"])
     return loaded(Rule({"id": spec["RuleID"], "versionId": "test", "path": path}))
 
 
 def from_body(name: str, tmp_path: Path, folder: Path = RULES) -> Rule:
-    """Load a rule as an instance does: no sidecar, and its filters translated."""
+    """Load a rule as an instance does: without its sidecar, and with translated filters."""
     spec = spec_of(name, folder)
     config = {
         "id": spec["RuleID"],

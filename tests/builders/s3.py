@@ -1,4 +1,4 @@
-"""S3, by moto's server in a process of its own."""
+"""S3 for tests: moto's server in a process of its own."""
 
 import contextlib
 import re
@@ -17,7 +17,7 @@ SERVER = "from moto.server import main; import sys; main(sys.argv[1:])"
 
 @contextlib.contextmanager
 def running_s3(log: Path) -> Iterator[str]:
-    """Run a server and give its address; what it prints goes to a file, as a pipe would fill up."""
+    """Run a server and yield its address; its output goes to a file, as a pipe would fill up."""
     command = [sys.executable, "-c", SERVER, "-H", "127.0.0.1", "-p", "0"]
     with log.open("w") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
@@ -30,7 +30,7 @@ def running_s3(log: Path) -> Iterator[str]:
 
 
 def s3_environment(endpoint: str) -> dict[str, str]:
-    """Return the variables that lead to the server."""
+    """Return the environment variables that direct S3 clients to the server."""
     return {
         "AWS_ENDPOINT_URL_S3": endpoint,
         "AWS_ACCESS_KEY_ID": "example",
@@ -41,7 +41,7 @@ def s3_environment(endpoint: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def made_bucket(monkeypatch: Any, endpoint: str) -> Iterator[Any]:
-    """Give a client with an empty bucket, and set the environment that leads there."""
+    """Create an empty bucket, set the environment that directs there, and yield a client."""
     for name, value in s3_environment(endpoint).items():
         monkeypatch.setenv(name, value)
     client = Session().create_client("s3")
@@ -54,7 +54,7 @@ def made_bucket(monkeypatch: Any, endpoint: str) -> Iterator[Any]:
 
 
 def upload(client: Any, folder: Path, prefix: str = "") -> str:
-    """Put the files of a folder into the bucket and return the URL of where they are."""
+    """Upload the files of a folder to the bucket and return their URL."""
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             key = prefix + path.relative_to(folder).as_posix()

@@ -1,4 +1,4 @@
-"""Signals of rules that have no body."""
+"""Signals for tests, of rules without a body."""
 
 from local_panther.content.model import Metadata
 from local_panther.detection.signals import Signal

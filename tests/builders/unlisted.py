@@ -1,7 +1,7 @@
-"""The content that tests replay: this repository's, with no principal listed in its settings.
+"""The content that tests replay: this repository's, without the principals that its settings list.
 
-Tests make their principals up, and one of them may be called as somebody whom the owner of this
-repository expects. What the owner lists is taken out in a copy; threshold and window stay.
+Tests invent their principals, and one of them may have the name of a principal that the owner of
+this repository expects. A copy omits the owner's lists; threshold and window stay.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from tests.builders.events import CONTENT_FOLDERS, REPO
 
 
 def copy_content(copy: Path) -> Path:
-    """Copy this repository's content to a new folder, and return that."""
+    """Copy this repository's content to a new folder and return the folder."""
     for folder in CONTENT_FOLDERS:
         shutil.copytree(REPO / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(REPO / ".panther_settings.yml", copy)
@@ -24,7 +24,7 @@ def copy_content(copy: Path) -> Path:
 
 
 def without_listed_principals(folder: Path) -> Path:
-    """Take out of a copy what its settings say of principals, and return the copy."""
+    """Reset the settings about principals in a copy, and return the copy."""
     change_settings(folder, **PRINCIPALS)
     return folder
 

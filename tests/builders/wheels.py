@@ -26,7 +26,7 @@ class Installed:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a new user's shell has."""
+        """Environment variables of a new user's shell."""
         path = f"{self.folder / 'bin'}:{SYSTEM}"
         return {"PATH": path, "HOME": str(self.home), "LANG": "C.UTF-8"}
 
@@ -47,7 +47,7 @@ def built_wheel(folder: Path, source: Path = REPO) -> Path:
 
 
 def installed_wheel(folder: Path) -> Installed:
-    """Build the wheel and install it; the exact versions are those of our own set-up."""
+    """Build the wheel and install it with the versions of constraints.txt."""
     wheel, environment, home = built_wheel(folder), folder / "environment", folder / "home"
     home.mkdir()
     _call(UV, "venv", "--quiet", "--python", sys.executable, environment)

@@ -1,4 +1,4 @@
-"""The composite action: its steps run as on a runner, in a repository of someone else."""
+"""The composite action: its steps, run as on a GitHub runner in a user's repository."""
 
 import re
 import shutil
@@ -52,7 +52,7 @@ def test_the_template_is_green_at_its_first_run_in_a_repository_without_trails(t
 
 @pytest.mark.skipif(not FULL, reason="make test-users runs it")
 class TestRun:
-    """One run from installing to the summary, of content with a test that fails."""
+    """One run, from the installation to the summary, with content that has a failing test."""
 
     @pytest.fixture(scope="class")
     def job(self, tmp_path_factory) -> Runner:
@@ -70,7 +70,7 @@ class TestRun:
         assert job.failed == ["Test the content"], job.outputs
         assert f"::error file=panther/{RULE},line=" in job.outputs["Test the content"]
 
-    def test_the_replay_runs_all_the_same(self, job):
+    def test_the_replay_runs_even_if_a_test_fails(self, job):
         assert "1 incident (1 HIGH)" in job.outputs["Replay CloudTrail"]
 
     def test_the_summary_shows_both_and_no_text_can_end_its_blocks(self, job):
@@ -88,7 +88,7 @@ class TestRun:
 
 
 def replayed(job: Runner, program: Path | None = None) -> str:
-    """Run the step that replays as if the action were installed; return its output."""
+    """Run the replay step as if the action were installed, and return its output."""
     binaries = job.temp / "local-panther" / "bin"
     binaries.mkdir(parents=True)
     if program:

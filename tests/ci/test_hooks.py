@@ -1,4 +1,4 @@
-"""The hook for pre-commit, run by pre-commit itself in a repository of someone else."""
+"""The hook for pre-commit, run by pre-commit in a user's repository."""
 
 import os
 import shutil

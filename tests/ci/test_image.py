@@ -1,4 +1,4 @@
-"""The Dockerfile: its context holds what the build needs, and nothing else."""
+"""The Dockerfile, whose context has only the files that the build needs."""
 
 import fnmatch
 import shutil
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.process
 
 
 def context(folder: Path) -> Path:
-    """Copy what .dockerignore lets into the build."""
+    """Copy the files that .dockerignore lets into the build."""
     rules = (REPO / ".dockerignore").read_text().splitlines()
     assert rules[0] == "*"
     for name in (rule[1:] for rule in rules if rule.startswith("!")):

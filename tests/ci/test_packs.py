@@ -1,4 +1,4 @@
-"""What panther-analysis asks of content in a clone of it: every detection is in a pack."""
+"""The check of packs in a clone of panther-analysis: every detection must be in a pack."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Workflows: the project's own and the template for users' repositories."""
+"""The project's workflows, and the template for users' repositories."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ ACTION = REPO / "action.yml"
 
 
 def upload(path: Path, folder: Path, **secrets: str) -> Runner:
-    """Run the last step of the job that uploads."""
+    """Run the last step of the upload job with these secrets."""
     step = yaml.safe_load(path.read_text())["jobs"]["upload"]["steps"][-1]
     names = ("PANTHER_API_HOST", "PANTHER_API_TOKEN")
     context = {f"secrets.{name}": secrets.get(name, "") for name in names}

@@ -1,1 +1,1 @@
-"""Runs the built wheel beside the versions of Panther's packages that people have."""
+"""Tests of the built wheel with the versions of Panther's packages that people have."""

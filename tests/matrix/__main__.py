@@ -1,11 +1,10 @@
-"""`make test-matrix`: the wheel beside each version of Panther's packages that people have.
+"""`make test-matrix`: runs the wheel with each version of Panther's packages that people have.
 
-Every combination is installed in an environment of its own, with nothing of the repository on its
-path. There `init` writes the detections, a rule of each kind comes beside them (`kinds.py`), `test`
-runs their tests and `replay` the records of a generated attack. All combinations must print the
-same alerts.
+Each combination is installed in an environment of its own, without this repository on its path.
+There `init` writes the detections, a rule of each kind is added (`kinds.py`), `test` runs the unit
+tests, and `replay` reads a generated attack. All combinations must print the same alerts.
 
-Beside each version of DuckDB and sqlglot, the expressions of `tests/lake` must have the values that
+With each version of DuckDB and sqlglot, the expressions of `tests/lake` must have the values that
 Snowflake documents.
 """
 
@@ -23,14 +22,14 @@ from tests.matrix.kinds import IDS, write_kinds
 
 REPO = Path(__file__).parents[2]
 UV = Path(sys.executable).with_name("uv")
-# The newest of each minor version: pip finds no other unless a patch is pinned.
+# The newest patch of each minor version, which pip installs unless a patch is pinned
 TOOLS = ("1.6.3", "1.7.0", "1.8.2", "1.9.0", "1.10.0", "1.11.1")
 HELPERS = ("0.4.0", "1.0.2")
-# Both ends of their ranges, what lies between, and versions that differ from their neighbours.
+# Both ends of the ranges, versions in between, and versions that differ from their neighbours
 SQLGLOTS = ("30.0.0", "30.10.0", "30.20.0", "30.29.0", "30.30.0")
 DUCKDBS = ("1.4.0", "1.4.5", "1.5.0", "1.5.6", "2.0.0", "2.0.1")
 EXPRESSIONS = ("tests/lake/test_expressions.py", "tests/lake/test_composed_expressions.py")
-# What panther-analysis' Pipfile asks for.
+# The requirements of panther-analysis' Pipfile
 PANTHER_ANALYSIS = (
     "panther-analysis-tool~=1.6.3",
     "panther-detection-helpers==0.4.0",
@@ -44,13 +43,13 @@ PANTHER_ANALYSIS = (
 
 @dataclass(frozen=True)
 class Combination:
-    """What an environment holds beside the wheel.
+    """The packages and the Python of one environment, besides the wheel.
 
     Attributes:
-        name: What the combination is called in the output.
-        arguments: For `uv pip install`.
-        python: The version of Python.
-        is_lake: True if the expressions of the lake are tested, and nothing else.
+        name: Name in the output.
+        arguments: Arguments for `uv pip install`.
+        python: Version of Python.
+        is_lake: True if only the expressions of the lake are tested.
     """
 
     name: str
@@ -60,7 +59,7 @@ class Combination:
 
 
 def combinations() -> list[Combination]:
-    """Return all of them: both ends of every range, each pair of versions, and newer Pythons."""
+    """Return all combinations: both ends of each range, each pair of versions, newer Pythons."""
     ends = [
         Combination(
             "lowest of every range",
@@ -97,12 +96,12 @@ def combinations() -> list[Combination]:
 
 
 def main() -> None:
-    """Run the combinations, or those whose name holds the argument; exit status 1 on a failure."""
+    """Run all combinations, or those whose name contains the argument; exit with 1 on a failure."""
     wanted = sys.argv[1] if len(sys.argv) > 1 else ""
     chosen = [c for c in combinations() if wanted in c.name]
     for combination in [c for c in chosen if not _has_python(c.python)]:
         chosen.remove(combination)
-        print(f"skipped {combination.name}, which is not on this machine")
+        print(f"skipped {combination.name}, which is not installed on this machine")
     failed = 0
     with tempfile.TemporaryDirectory(prefix="local-panther-matrix-") as folder:
         root = Path(folder)
@@ -118,7 +117,7 @@ def main() -> None:
                 alerts, versions = _run(combination, root / str(number), wheel, trail)
                 expected = expected or alerts
                 if alerts != expected:
-                    raise RuntimeError(f"other alerts than {chosen[0].name}:\n{alerts}")
+                    raise RuntimeError(f"alerts differ from {chosen[0].name}:\n{alerts}")
                 print(f"passed  {combination.name} ({versions})", flush=True)
             except (RuntimeError, subprocess.TimeoutExpired) as error:
                 failed += 1
@@ -146,7 +145,7 @@ def _trail(root: Path) -> Path:
 
 
 def _run(combination: Combination, folder: Path, wheel: Path, trail: Path) -> tuple[str, str]:
-    """Install a combination and run its commands; return the alerts, and the versions."""
+    """Install a combination and run its commands; return the alerts and the versions."""
     content = folder / "content"
     _install(combination, folder, wheel)
     command = folder / "bin" / "local-panther"
@@ -165,7 +164,7 @@ def _run(combination: Combination, folder: Path, wheel: Path, trail: Path) -> tu
 
 
 def _run_expressions(combination: Combination, folder: Path, wheel: Path) -> str:
-    """Install a combination and test the expressions of the lake; return what pytest says."""
+    """Install a combination, test the expressions of the lake, and return pytest's last line."""
     _install(combination, folder, wheel)
     suite = folder / "suite"
     shutil.copytree(REPO / "tests", suite / "tests", ignore=shutil.ignore_patterns("__pycache__"))
@@ -174,14 +173,14 @@ def _run_expressions(combination: Combination, folder: Path, wheel: Path) -> str
 
 
 def _install(combination: Combination, folder: Path, wheel: Path) -> None:
-    """Make the environment of a combination."""
+    """Create the environment of a combination."""
     _call([UV, "venv", "--quiet", "--python", combination.python, folder], folder.parent)
     install = [UV, "pip", "install", "--quiet", "--python", folder / "bin" / "python"]
     _call([*install, wheel, *combination.arguments], folder)
 
 
 def _call(command: list[object], folder: Path) -> str:
-    """Run a command with nothing of this environment on its path; return its output."""
+    """Run a command without this environment on its path, and return its output."""
     hidden = ("PYTHONPATH", "VIRTUAL_ENV", "UV_CONSTRAINT", "PIP_CONSTRAINT")
     environment = {k: v for k, v in os.environ.items() if k not in hidden}
     environment["UV_PYTHON_DOWNLOADS"] = "never"

@@ -1,4 +1,4 @@
-"""One rule of each kind, as others write them, for each combination of versions."""
+"""A rule of each kind, as users write them, which every combination of versions runs."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ IDS = {f"Matrix.{name}" for name in RULES}
 
 
 def write_kinds(folder: Path) -> None:
-    """Write the rules into a repository with a data model, beside what is in it."""
+    """Add the rules to a repository that has a data model of CloudTrail."""
     rules = folder / "rules" / "matrix"
     rules.mkdir(parents=True)
     for name, (fields, body) in RULES.items():

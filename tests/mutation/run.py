@@ -1,8 +1,8 @@
-"""Mutation testing: changes the code in small ways and names the changes that no test notices.
+"""Mutation testing: makes small changes to the code and names those that no test notices.
 
-Of the two parts whose answers everything rests on: the global helpers and the correlation
-evaluator. Each is mutated in a copy of the repository outside it; `mutmut show NAME` there
-prints a change that survived.
+It covers the two parts on which all other results depend: the global helpers and the correlation
+evaluator. Each is mutated in a copy outside the repository; `mutmut show NAME` in the copy prints a
+change that survived.
 """
 
 import os
@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 REPO = Path(__file__).parent.parent.parent
-# Not in the repository: it would be content a second time, to every tool that looks for some.
+# Outside the repository, where tools would find the content of the copies as well
 COPIES = Path(tempfile.gettempdir()) / "local-panther-mutation"
 
 CONFIG = """
@@ -40,7 +40,7 @@ def correlation(copy: Path) -> dict:
 
 
 def helpers(copy: Path) -> dict:
-    """Mutate the global helpers, at the top of the copy: mutmut knows modules by their path."""
+    """Mutate the global helpers at the top of the copy, since mutmut imports modules by path."""
     names = [path.name for path in (copy / "global_helpers").glob("*.py")]
     for name in names:
         shutil.copy(copy / "global_helpers" / name, copy)
@@ -54,7 +54,7 @@ def helpers(copy: Path) -> dict:
 
 
 def main() -> None:
-    """Run both parts, or the one that is named; exit status 1 where a change survived."""
+    """Run both parts, or those named as arguments; exit with 1 if a change survived."""
     parts = {"correlation": correlation, "helpers": helpers}
     survived = 0
     for name in sys.argv[1:] or parts:
@@ -77,7 +77,7 @@ def _tracked_files() -> list[Path]:
 
 
 def _survivors(copy: Path) -> int:
-    """Run mutmut in a copy, print what survived and return how much."""
+    """Run mutmut in a copy, print the changes that survived, and return their number."""
     mutmut = [sys.executable, "-m", "mutmut"]
     environment = os.environ | {"TEST_SCALE": "mutation"}
     done = subprocess.run([*mutmut, "run"], cwd=copy, env=environment)
