@@ -1,4 +1,4 @@
-"""The console in a real browser, and requests to it by hand."""
+"""The console for tests in a real browser and with plain requests."""
 
 import http.client
 import re
@@ -16,7 +16,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture(scope="session")
 def found(tmp_path_factory) -> Iterator:
-    """An instance with two incidents, which tests may read."""
+    """An instance with two incidents, which tests may only read."""
     folder = tmp_path_factory.mktemp("console")
     with fed(folder / "state", attack(folder), content=archive(content_files())) as client:
         yield client
@@ -24,7 +24,7 @@ def found(tmp_path_factory) -> Iterator:
 
 @pytest.fixture
 def worked(tmp_path) -> Iterator:
-    """One that a test may change."""
+    """An instance that a test may change."""
     content = archive(content_files())
     with fed(tmp_path / "state", attack(tmp_path), content=content) as client:
         yield client
@@ -32,7 +32,7 @@ def worked(tmp_path) -> Iterator:
 
 @pytest.fixture
 def signed_in(browser):
-    """Open a page of an instance as somebody who is signed in."""
+    """Return a function that opens a page of an instance and signs in."""
 
     def signed_in(client, path="", **options):
         page = watched_page(browser, **options)
@@ -45,7 +45,7 @@ def signed_in(browser):
 
 
 class Visitor:
-    """Sends requests by hand, with the cookies that it gets."""
+    """A client that sends plain requests, with the cookies that it gets."""
 
     def __init__(self, client) -> None:
         self.place = urlsplit(client.home)
@@ -64,11 +64,11 @@ class Visitor:
         return self.ask("GET", path, None, headers)
 
     def post(self, path, fields, **headers):
-        """Send a form, with the token of the session unless the fields have one."""
+        """Send a form, with the CSRF secret of the session unless the fields have one."""
         return self.ask("POST", path, urlencode({"csrf": self.csrf, **fields}), {**FORM, **headers})
 
     def ask(self, method, path, body, headers):
-        """Return the status, the text and the headers of the answer."""
+        """Send a request; return the status, the text and the headers of the answer."""
         connection = http.client.HTTPConnection(self.place.hostname, self.place.port, timeout=30)
         own = {"Cookie": self.cookie} if self.cookie else {}
         sent = {name: value for name, value in {**own, **headers}.items() if value is not None}

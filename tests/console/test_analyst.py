@@ -1,4 +1,4 @@
-"""The way of an analyst through the console in a real browser."""
+"""The work of an analyst with the console, in a real browser."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ PAGES = ("", "console/sql", "console/content", "INCIDENT", "EVENTS", "QUERY")
 
 
 def tab_to(page, name):
-    """Press the tab key until the focus is on something with a name."""
+    """Press the tab key until an element with a name has the focus."""
     for _ in range(200):
         page.keyboard.press("Tab")
         label = "(e) => e.getAttribute('aria-label') || e.innerText || ''"
@@ -46,7 +46,7 @@ def alerts(client, **parameters):
     return client.get("/alerts", **parameters)["results"]
 
 
-def test_with_the_keyboard_only_from_sign_in_to_the_next_incident(worked, browser):
+def test_the_keyboard_suffices_from_sign_in_to_the_next_incident(worked, browser):
     page = watched_page(browser)
     page.goto(worked.home)
     assert page.locator("h1").inner_text() == "Sign in"
@@ -97,7 +97,7 @@ def test_with_the_keyboard_only_from_sign_in_to_the_next_incident(worked, browse
     assert [comment["body"] for comment in comments] == ["Keys are off; asked the owner."]
 
 
-def test_alerts_that_arrive_meanwhile_appear_and_the_focus_stays(tmp_path, signed_in):
+def test_new_alerts_appear_on_an_open_page_and_the_focus_stays(tmp_path, signed_in):
     logs = tmp_path / "logs"
     logs.mkdir()
     shutil.move(attack(tmp_path), logs / "first.json.gz")
@@ -113,7 +113,7 @@ def test_alerts_that_arrive_meanwhile_appear_and_the_focus_stays(tmp_path, signe
         assert page.trouble == [] and rows.count() == 3
 
 
-def test_it_says_of_an_incident_what_the_report_says(found, signed_in, tmp_path, browser):
+def test_an_incident_has_the_same_text_as_in_the_report(found, signed_in, tmp_path, browser):
     content = tmp_path / "content"
     for name, text in content_files().items():
         (content / name).parent.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,9 @@ def test_it_says_of_an_incident_what_the_report_says(found, signed_in, tmp_path,
         texts = "all => all.map((e) => e.textContent.replace(/\\s+/g, ' '))"
         shown = page.locator(f".incident {part}").evaluate_all(texts)
         wanted = card.locator(part).evaluate_all(texts)
-        if part == ".steps":  # the buttons differ: here a query runs, there its command is copied
+        if (
+            part == ".steps"
+        ):  # the buttons differ: the console runs a query, the report copies its command
             steps = "all => all.map((e) => e.querySelector(':scope > li > p').textContent)"
             shown = page.locator(f".incident {part}").evaluate_all(steps)
             wanted = card.locator(part).evaluate_all(steps)
@@ -165,7 +167,7 @@ def test_a_query_runs_with_other_values_sorts_and_is_exported(found, signed_in):
     assert page.trouble == []
 
 
-def test_sql_runs_and_says_what_is_wrong_and_can_be_cancelled(found, signed_in):
+def test_sql_runs_reports_errors_and_can_be_cancelled(found, signed_in):
     page = signed_in(found, "console/sql")
     assert page.get_by_text("aws_cloudtrail: CloudTrail records").count() == 3
     field, button = page.get_by_label("SQL"), page.get_by_role("button", name="Run")
@@ -178,7 +180,7 @@ def test_sql_runs_and_says_what_is_wrong_and_can_be_cancelled(found, signed_in):
     button.click()
     cancel = result.get_by_role("button", name="Cancel")
     cancel.wait_for()
-    assert page.locator("main meta").count() == 0  # it would load this page again
+    assert page.locator("main meta").count() == 0  # it would reload this page
     cancel.click()
     result.get_by_text("the query was cancelled").wait_for()
     field.fill("SELECT 1\tAS one")
@@ -187,7 +189,7 @@ def test_sql_runs_and_says_what_is_wrong_and_can_be_cancelled(found, signed_in):
     assert page.trouble == []
 
 
-def test_the_content_in_use_says_what_each_rule_found(found, signed_in):
+def test_the_page_of_the_content_has_the_counts_of_each_rule(found, signed_in):
     page = signed_in(found, "console/content")
     row = page.locator("tr", has_text="AWS.CloudTrail.RoleEscalationSucceeded")
     assert row.inner_text().split("\t")[1:] == ["CRITICAL", "yes", "6", "1", "0"]
@@ -261,7 +263,7 @@ def axe(tmp_path_factory):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", [*PAGES, "LOGIN"])
-def test_axe_finds_nothing(found, signed_in, axe, name, scheme):
+def test_axe_finds_no_problem_of_accessibility(found, signed_in, axe, name, scheme):
     page = signed_in(found, color_scheme=scheme)
     if name == "LOGIN":
         page.context.clear_cookies()
@@ -279,13 +281,13 @@ def test_axe_finds_nothing(found, signed_in, axe, name, scheme):
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 @pytest.mark.parametrize("name", PAGES)
-def test_fits_the_screen(found, signed_in, name, width):
+def test_every_page_fits_the_screen(found, signed_in, name, width):
     page = signed_in(found, viewport={"width": width, "height": 800})
     page.goto(found.home + address(found, page, name))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_prints_without_its_controls(found, signed_in):
+def test_a_page_is_printed_without_its_controls(found, signed_in):
     page = signed_in(found)
     page.locator("tr[data-row] a").first.click()
     page.locator("#state").wait_for()

@@ -1,4 +1,4 @@
-"""Hostile texts of records, rules and queries on every page of the console: they stay text."""
+"""Hostile texts of records, rules and queries stay text on every page of the console."""
 
 import html
 from urllib.parse import quote, urlencode
@@ -20,7 +20,7 @@ def hostile_instance(tmp_path_factory):
 
 
 @pytest.mark.attack("output")
-def test_what_comes_from_a_log_or_a_rule_stays_text(hostile_instance, signed_in, record_property):
+def test_text_of_a_log_or_a_rule_stays_text(hostile_instance, signed_in, record_property):
     record_property("tried", len(TEXTS))
     client = hostile_instance
     page = signed_in(client, "?status=ANY")
@@ -73,8 +73,8 @@ def test_rows_and_names_of_columns_stay_text(hostile_instance, signed_in):
 
 @pytest.mark.attack("output")
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_a_person_writes_stays_text(hostile_instance, text):
-    """In a filter, a parameter, SQL, a comment and the name of a page."""
+def test_input_of_a_person_stays_text(hostile_instance, text):
+    """The input is a filter, a parameter, SQL, a comment and the name of a page."""
     visitor = Visitor.signed_in(hostile_instance)
     alert = hostile_instance.get("/alerts", limit=1)["results"][0]["id"]
     sent = text.encode("utf-8", "replace").decode()

@@ -90,7 +90,7 @@ def test_the_order_is_that_of_a_report(tmp_path_factory, seed, count):
 
 @settings(max_examples=examples(5, 100))
 @given(st.integers(0, 10**6))
-def test_pages_repeat_and_miss_nothing_while_alerts_arrive(tmp_path_factory, seed):
+def test_pages_repeat_and_omit_nothing_while_alerts_arrive(tmp_path_factory, seed):
     random = Random(seed)
     with closing(Instance(tmp_path_factory.mktemp("pages") / "state")) as instance:
         alerts = some_alerts(random, 3 * PAGE)
@@ -109,7 +109,7 @@ def test_pages_repeat_and_miss_nothing_while_alerts_arrive(tmp_path_factory, see
 
 
 def test_an_incident_may_have_more_alerts_than_a_statement_has_parameters(store):
-    """SQLite takes 32,766 where it is as its authors build it, and elsewhere more."""
+    """SQLite accepts 32,766 by default, and more in some builds."""
     for connection in (store._database._connection, store._database._reader):
         connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 50)
     alerts = [alert(who=ALICE, rule_id=f"Test.{n}", first=START + n) for n in range(60)]
@@ -128,7 +128,7 @@ def test_neighbours_are_those_of_the_list(instance):
         assert (values["previous"], values["next"]) == (previous, following)
 
 
-def test_each_filter_chooses(store):
+def test_each_filter_selects_what_it_names(store):
     take(
         store,
         [
@@ -173,7 +173,7 @@ def test_the_status_is_that_of_the_least_finished_alert(store):
 
 @settings(max_examples=examples(20, 200))
 @given(st.integers(0, 10**6), st.integers(1, 12))
-def test_what_is_kept_becomes_the_same_incident_again(seed, count):
+def test_a_stored_incident_is_read_back_unchanged(seed, count):
     for incident in incidents_of(some_alerts(Random(seed), count), RoleLog()):
         kept = found_incident(incident, [id_of(a) for a in incident.alerts])
         again = incident_from(FoundIncident.from_json(kept.as_json()).found, {})
@@ -181,7 +181,7 @@ def test_what_is_kept_becomes_the_same_incident_again(seed, count):
         assert again.caller == incident.caller and again.containment == incident.containment
 
 
-def test_a_flood_of_alerts_is_kept_in_bounded_size(instance, monkeypatch):
+def test_a_flood_of_alerts_is_stored_in_bounded_size(instance, monkeypatch):
     monkeypatch.setattr(incident_model, "MAX_ALERTS", 50)
     monkeypatch.setattr(incident_model, "MAX_EVENT_BYTES", 2_000)
     (incident,) = take(instance.alerts, [alert(first=START + 60 * n) for n in range(80)])
@@ -205,7 +205,7 @@ def test_a_flood_of_alerts_is_kept_in_bounded_size(instance, monkeypatch):
         {"unknown": 1},
     ),
 )
-def test_what_content_code_has_forged_is_refused(broken):
+def test_incidents_that_content_code_has_forged_are_refused(broken):
     (incident,) = incidents_of([alert()], RoleLog())
     kept = found_incident(incident, [id_of(incident.alerts[0])]).as_json()
     with pytest.raises((LookupError, TypeError, ValueError)):
@@ -227,7 +227,7 @@ def test_alerts_that_join_leave_no_incident_behind(store):
     assert row.alerts == 169
 
 
-def test_a_state_of_the_version_before_is_taken_over(tmp_path):
+def test_a_state_of_the_previous_version_is_upgraded(tmp_path):
     with closing(sqlite3.connect(tmp_path / "alerts.sqlite")) as database:
         database.executescript(f"{FIRST} PRAGMA user_version = 1;")
         plain = FoundAlert.from_json(stored_alert(1).as_json())
@@ -244,7 +244,7 @@ def test_a_state_of_the_version_before_is_taken_over(tmp_path):
         assert store.get(plain.id).status == "TRIAGED"
 
 
-def test_the_page_of_an_alert_of_an_earlier_version_shows_what_was_kept(instance):
+def test_the_page_of_an_alert_of_an_earlier_version_shows_what_was_stored(instance):
     instance.alerts.take([stored_alert(1)], [(stored_alert(1).id, '{"eventID": "x"}')], {})
     values = Incidents(instance).shown(asked(stored_alert(1).id)).values
     assert values["incident"].sentence.startswith("a title")

@@ -1,4 +1,4 @@
-"""Who may see the console, and what changes nothing: requests by hand."""
+"""Access to the console and its changes, tested with plain requests."""
 
 import json
 from urllib.parse import urlencode
@@ -32,7 +32,7 @@ def alert_ids(client):
 
 
 def states(client):
-    """What a person can change, of all alerts."""
+    """Return what a person can change, for all alerts."""
     alerts = client.get("/alerts")["results"]
     comments = [client.get("/alert-comments", alert_id=a["id"])["results"] for a in alerts]
     return [(a["id"], a["status"], a.get("assignee")) for a in alerts], comments
@@ -40,7 +40,7 @@ def states(client):
 
 @pytest.fixture
 def changes(found):
-    """Every change of the console, as a path and its fields."""
+    """Return every change of the console, as a path and the fields of the form."""
     incident = f"/console/incidents/{alert_ids(found)[0]}"
     return (
         (incident, {"status": "RESOLVED"}),
@@ -61,14 +61,14 @@ class TestWithoutASession:
             assert status == 303 and headers["Location"].startswith("/console/login?next=")
         assert "mallory" not in text
 
-    def test_nothing_changes(self, found, changes):
+    def test_no_request_changes_anything(self, found, changes):
         before, queries = states(found), len(found.feed._instance.lake.all())
         for path, fields in changes:
             assert Visitor(found).post(path, fields)[0] == 403
         assert states(found) == before and len(found.feed._instance.lake.all()) == queries
 
     @pytest.mark.parametrize("cookie", ["", "x", TOKEN, "é", "a" * 5000])
-    def test_a_made_up_cookie_is_none(self, found, visitor, cookie):
+    def test_an_invented_cookie_is_not_accepted(self, found, visitor, cookie):
         name = visitor.cookie.partition("=")[0]
         stranger = Visitor(found)
         assert stranger.get("/", Cookie=f"{name}={cookie}".encode())[0] == 303
@@ -92,7 +92,7 @@ class TestWithoutASession:
             "/alerts",
         ],
     )
-    def test_signing_in_leads_nowhere_else(self, found, after):
+    def test_signing_in_redirects_to_no_other_server(self, found, after):
         path = f"/console/login?{urlencode({'next': after})}"
         status, _, headers = Visitor(found).post(path, {"token": TOKEN})
         assert status == 303 and headers["Location"] == "/" and "X-Owned" not in headers
@@ -115,11 +115,11 @@ class TestASession:
         status, text, _ = second.get(f"/console/login?code={code}")
         assert status == 403 and "used or has expired" in text and not second.cookie
 
-    def test_signing_out_ends_it(self, found, visitor):
+    def test_signing_out_ends_the_session(self, found, visitor):
         assert visitor.post("/console/logout", {})[0] == 303
         assert visitor.get("/")[0] == 303
 
-    def test_the_apis_do_not_take_its_cookie(self, found, visitor):
+    def test_the_apis_do_not_accept_its_cookie(self, found, visitor):
         body = json.dumps({"query": "{generalSettings {pantherVersion}}"})
         headers = {"Cookie": visitor.cookie, "Content-Type": "application/json"}
         assert visitor.ask("POST", "/public/graphql", body, headers)[0] == 403
@@ -141,7 +141,7 @@ class TestASession:
         "wrong",
         (*FOREIGN, {"Origin": "http://127.0.0.1:1"}),
     )
-    def test_foreign_names_and_origins_are_refused(self, found, visitor, changes, wrong):
+    def test_unknown_host_names_and_origins_are_refused(self, found, visitor, changes, wrong):
         before = states(found)
         for path in (*PAGES, "/console/login", "/favicon.ico"):
             assert visitor.get(path, **wrong)[0] == 403, path
@@ -150,11 +150,11 @@ class TestASession:
         assert states(found) == before
 
     @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data"])
-    def test_only_forms_are_taken(self, visitor, changes, kind):
+    def test_only_forms_are_accepted(self, visitor, changes, kind):
         for path, fields in changes:
             assert visitor.post(path, fields, **{"Content-Type": kind})[0] == 415
 
-    def test_a_form_is_bounded(self, visitor):
+    def test_a_form_has_a_limited_size(self, visitor):
         sent = {"csrf": visitor.csrf, "sql": "x" * (site.MAX_FORM + 1)}
         assert visitor.post("/console/queries", sent)[0] == 413
         many = {f"set.{number}": "x" for number in range(site.MAX_FIELDS + 1)}
@@ -173,7 +173,7 @@ class TestASession:
             *("/console/queries/x/csv", "/console/incidents/%00", "/console/nothing"),
         ),
     )
-    def test_what_is_asked_wrongly_is_an_error_in_words(self, visitor, path):
+    def test_an_invalid_request_gets_an_error_in_words(self, visitor, path):
         status, text, _ = visitor.get(path)
         assert status in (400, 404) and 'role="alert"' in text
 
@@ -181,7 +181,7 @@ class TestASession:
         for path in ("/console", "/console/"):
             assert "data-row" in visitor.get(path)[1]
 
-    def test_a_change_that_is_none_is_refused(self, found, visitor):
+    def test_a_form_without_a_change_is_refused(self, found, visitor):
         path = f"/console/incidents/{alert_ids(found)[0]}"
         for fields in ({}, {"status": "DONE"}, {"comment": "  "}, {"comment": "x" * 100_001}):
             assert visitor.post(path, fields)[0] == 400
@@ -189,7 +189,7 @@ class TestASession:
         assert visitor.post("/console/queries", {"name": "no such query"})[0] == 404
         assert visitor.post("/console/queries", {"sql": " "})[0] == 400
 
-    def test_every_answer_keeps_other_pages_out(self, visitor):
+    def test_the_headers_of_every_answer_exclude_other_sites(self, visitor):
         for path in PAGES[:-1]:
             if path != "/console/live":
                 _, _, headers = visitor.get(path)
@@ -198,7 +198,7 @@ class TestASession:
                 assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_sessions_and_codes_are_few_and_end():
+def test_sessions_and_codes_are_limited_and_expire():
     now = [0.0]
     sessions = Sessions("token", lambda: now[0])
     cookies = [sessions.sign_in("token") for _ in range(MAX_SESSIONS + 1)]
@@ -211,12 +211,12 @@ def test_sessions_and_codes_are_few_and_end():
     assert sessions.use_code(codes[2]) is None
 
 
-def test_pages_that_wait_for_news_are_few(found, visitor, monkeypatch):
+def test_open_pages_that_are_notified_are_limited(found, visitor, monkeypatch):
     monkeypatch.setattr(site, "MAX_LIVE", 0)
     assert visitor.get("/console/live")[0] == 204
 
 
-def test_the_printed_link_signs_in_and_a_given_token_is_in_none(tmp_path):
+def test_the_printed_link_signs_in_and_never_contains_a_given_token(tmp_path):
     with server(tmp_path / "state") as given:
         _, messages = given.end()
     assert "sign in with the token" in messages and "code=" not in messages

@@ -20,7 +20,7 @@ TOKEN = "test-token"
 
 
 class Client:
-    """Sends what panther_analysis_tool sends."""
+    """A client that sends the requests of panther_analysis_tool, and of the REST API."""
 
     def __init__(self, url: str, state: Path) -> None:
         self.url = url
@@ -36,9 +36,9 @@ class Client:
             return error.code, json.loads(error.read() or b"{}")
 
     def rest(self, method: str, path: str, body=None, token=TOKEN, **parameters):
-        """Send a request to the REST API; returns the status and the answer.
+        """Send a request to the REST API; return the status and the answer.
 
-        A parameter's _ stands for -, and a list for a parameter that is given again and again.
+        A _ in the name of a parameter stands for -, and a list for a repeated parameter.
         """
         query = {name.replace("_", "-"): value for name, value in parameters.items()}
         url = self.url.replace("/public/graphql", path) + (
@@ -54,7 +54,7 @@ class Client:
             return error.code, json.loads(error.read() or b"null")
 
     def get(self, path: str, **parameters):
-        """Return what a path of the REST API answers."""
+        """Return the answer of a path of the REST API."""
         status, answer = self.rest("GET", path, **parameters)
         assert status == 200, answer
         return answer
@@ -71,7 +71,7 @@ class Client:
         return value
 
     def upload(self, archive: bytes, validate: bool = False) -> dict:
-        """Upload an archive and wait for the outcome: statistics, error and issues."""
+        """Upload an archive, wait, and return the outcome: statistics, error and issues."""
         kind = "ValidateBulkUploadInput" if validate else "UploadDetectionEntitiesAsyncInput"
         name = "validateBulkUpload" if validate else "uploadDetectionEntitiesAsync"
         data = {"data": base64.b64encode(archive).decode()}
@@ -87,7 +87,7 @@ class Client:
         return found
 
     def refused(self, archive: bytes) -> str:
-        """Upload an archive that must be refused; returns the problems and checks the state."""
+        """Upload an archive that must be refused; check the state, and return the problems."""
         before = self.files()
         found = self.upload(archive)
         assert found["status"] == "FAILED", found
@@ -96,7 +96,7 @@ class Client:
         return "\n".join(f"{issue['path']}: {issue['errorMessage']}" for issue in issues)
 
     def files(self) -> dict[str, bytes]:
-        """Return what uploads left behind; alerts have a database of their own."""
+        """Return the files of uploads in a state folder, without the database of the alerts."""
         found = (path for path in self.state.rglob("*") if path.is_file())
         return {
             str(path.relative_to(self.state)): path.read_bytes()

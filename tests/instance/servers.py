@@ -30,7 +30,7 @@ class Server:
         self.client = Client(self.url, state)
 
     def end(self, number: int = signal.SIGINT) -> tuple[int, str]:
-        """Stop it; returns its exit status and its messages."""
+        """Stop the server; return its exit status and its messages."""
         self.process.send_signal(number)
         _, messages = self.process.communicate(timeout=30)
         return self.process.returncode, messages
@@ -46,7 +46,7 @@ def server(state: Path, *arguments: str, **environment: str) -> Iterator[Server]
             running.end()
 
 
-# Headers of requests that are meant for somebody else, or come from there
+# Headers of requests that are meant for another server, or come from another site
 FOREIGN: tuple[dict[str, str], ...] = (
     {"Host": "evil.example"},
     {"Host": ""},
@@ -66,7 +66,7 @@ def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
 
 
 def is_running(process: int) -> bool:
-    """Return whether a process runs; one that has ended and is only not collected does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2][0] != "Z"
     except OSError:

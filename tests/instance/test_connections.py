@@ -1,4 +1,4 @@
-"""Clients without a token, or with half a request: they cost the server nothing that lasts."""
+"""Clients without a token, or with incomplete requests, have no lasting effect on the server."""
 
 import http.client
 import json
@@ -51,7 +51,7 @@ def is_closed(opened: socket.socket, seconds: float) -> bool:
 
 
 def answer(running: Server, *, host=None, **headers: str) -> tuple[int, str]:
-    """Send a request with just these headers beside the necessary ones."""
+    """Send a request with only these headers besides the necessary ones."""
     client = http.client.HTTPConnection("127.0.0.1", running.port, timeout=30)
     host = f"127.0.0.1:{running.port}" if host is None else host
     client.putrequest("POST", "/public/graphql", skip_host=True)
@@ -77,7 +77,7 @@ class TestHalfOpen:
         opened = [connection(running, sent=sent) for sent in self.HALVES]
         assert [is_closed(half, 20) for half in opened] == [True] * len(self.HALVES)
 
-    def test_one_that_sends_a_byte_now_and_then_is_closed_too(self, running):
+    def test_a_connection_that_sends_a_byte_now_and_then_is_closed_too(self, running):
         opened = connection(running, sent=b"POST /public/graphql HTTP/1.1\r\nX: ")
         deadline = time.monotonic() + 20
         closed = False
@@ -89,15 +89,15 @@ class TestHalfOpen:
             time.sleep(0.2)
         assert closed
 
-    def test_a_client_with_a_request_is_served_whatever_number_is_half_open(self, running):
+    def test_a_client_with_a_request_is_served_while_many_connections_are_half_open(self, running):
         crowd = [connection(running, sent=b"POST /pub") for _ in range(MAX_CONNECTIONS + 200)]
         assert "panther_core" in str(running.client.ask(VERSION))
         files = len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
         assert files < MAX_CONNECTIONS + 50
         assert all(is_closed(opened, 30) for opened in crowd)
 
-    def test_few_descriptors_do_not_stop_it_nor_fill_its_log(self, tmp_path):
-        """The attack of 378 connections at 256 descriptors, which wrote 153 MB of log."""
+    def test_a_low_limit_of_descriptors_neither_stops_the_server_nor_fills_its_log(self, tmp_path):
+        """378 connections at 256 descriptors once wrote 153 MB of log."""
         command = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))"
         command += "; os.execv(sys.executable, sys.argv[1:])"
         arguments = [*COMMAND, "serve", "--port", "0", "--state", str(tmp_path / "state")]
@@ -126,7 +126,7 @@ class TestHalfOpen:
         assert process.returncode == 0
         assert (tmp_path / "log").stat().st_size < 10_000
 
-    def test_an_upload_goes_on_while_others_knock(self, running):
+    def test_an_upload_continues_while_other_clients_connect(self, running):
         crowd = [connection(running) for _ in range(MAX_CONNECTIONS + 100)]
         assert running.client.upload(archive(one_rule()))["status"] == "COMPLETED"
         for opened in crowd:
@@ -134,7 +134,7 @@ class TestHalfOpen:
 
 
 class TestRequests:
-    def test_a_right_one_is_answered(self, running):
+    def test_a_valid_request_is_answered(self, running):
         status, text = answer(running)
         assert status == 200 and "panther_core" in text
 
@@ -151,12 +151,12 @@ class TestRequests:
             "xn--localhost-.example",
         ],
     )
-    def test_a_foreign_name_of_the_server_is_refused(self, running, host):
+    def test_an_unknown_host_name_is_refused(self, running, host):
         status, text = answer(running, host=host)
         assert status in (400, 403) and "panther_core" not in text
 
     @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8097"])
-    def test_its_own_names_are_taken(self, running, host):
+    def test_its_own_host_names_are_accepted(self, running, host):
         assert answer(running, host=host)[0] == 200
 
     @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1", ""])
@@ -164,22 +164,22 @@ class TestRequests:
         status, text = answer(running, Origin=origin)
         assert status == 403 and "another origin" in text
 
-    def test_its_own_origin_is_taken(self, running):
+    def test_its_own_origin_is_accepted(self, running):
         assert answer(running, Origin=f"http://127.0.0.1:{running.port}")[0] == 200
 
     @pytest.mark.parametrize(
         "kind",
         ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", None, "json"],
     )
-    def test_only_json_is_taken(self, running, kind):
-        """A page can send the others from a browser without being asked for leave."""
+    def test_only_json_is_accepted(self, running, kind):
+        """A page of another site can send the other media types without a preflight request."""
         status, text = answer(running, **{"Content-Type": kind})
         assert status == 415 and "application/json" in text
 
-    def test_a_character_set_beside_the_media_type_is_taken(self, running):
+    def test_a_charset_after_the_media_type_is_accepted(self, running):
         assert answer(running, **{"Content-Type": "application/json; charset=utf-8"})[0] == 200
 
-    def test_the_token_is_asked_for_before_the_body(self, running):
+    def test_the_token_is_checked_before_the_body_is_read(self, running):
         kept = []
         for token in (None, "", "test", TOKEN + "x", TOKEN.upper(), "\xff"):
             header = b"" if token is None else b"X-API-Key: " + token.encode("latin-1") + b"\r\n"
@@ -201,12 +201,12 @@ class TestListening:
         )
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-    def test_beyond_loopback_needs_a_flag(self, tmp_path, host):
+    def test_an_address_beyond_loopback_needs_a_flag(self, tmp_path, host):
         done = self.run(tmp_path, "--host", host, "--port", "0")
         assert done.returncode == 2 and "--allow-remote" in done.stderr
         assert not list(tmp_path.iterdir())
 
-    def test_with_the_flag_it_warns(self, tmp_path):
+    def test_an_address_beyond_loopback_gives_a_warning(self, tmp_path):
         arguments = ("--host", "0.0.0.0", "--allow-remote", "--allow-host", "panther.example")
         with server(tmp_path / "state", *arguments) as found:
             for host, status in (("panther.example", 200), ("other.example", 403)):
@@ -214,7 +214,7 @@ class TestListening:
             _, messages = found.end()
         assert "warning: anyone with the token can run Python here" in messages
 
-    def test_takes_the_token_from_a_file(self, tmp_path):
+    def test_the_token_is_read_from_a_file(self, tmp_path):
         (tmp_path / "token").write_text("from-a-file\n")
         with server(tmp_path / "state", "--token-file", "token") as found:
             assert answer(found, **{"X-API-Key": "from-a-file"})[0] == 200
@@ -227,13 +227,13 @@ class TestListening:
         done = self.run(tmp_path, "--token-file", "token", "--port", "0")
         assert done.returncode == 2 and "token" in done.stderr and "Traceback" not in done.stderr
 
-    def test_the_command_line_takes_no_token(self, tmp_path):
+    def test_the_token_is_not_an_option_of_the_command_line(self, tmp_path):
         done = self.run(tmp_path, "--token", "x")
         assert done.returncode == 2 and "--token" in done.stderr
 
 
-def test_hundreds_of_clients_at_once_are_all_answered(running, record_property):
-    """Of 300, a quarter was cut off without an answer: they had not yet sent their request."""
+def test_hundreds_of_clients_that_connect_together_are_all_answered(running, record_property):
+    """Of 300 clients, a quarter was once cut off before it had sent its request."""
     record_property("tried", clients := 300)
     statuses, begin = [], threading.Barrier(clients)
 
@@ -249,7 +249,7 @@ def test_hundreds_of_clients_at_once_are_all_answered(running, record_property):
     assert statuses == [200] * clients
 
 
-def test_thousands_of_connections_leave_its_memory_as_it_was(running):
+def test_thousands_of_connections_do_not_increase_its_memory(running):
     def memory() -> int:
         status = Path(f"/proc/{running.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])

@@ -21,14 +21,14 @@ def rows_elsewhere(database):
         return pool.submit(database.rows, "SELECT n FROM number").result(timeout=10)
 
 
-def test_nobody_waits_for_a_change_or_finds_half_of_it(database):
+def test_readers_neither_wait_for_a_change_nor_see_half_of_it(database):
     with database.change() as db:
         db.execute("INSERT INTO number VALUES (1), (2)")
         assert rows_elsewhere(database) == []
     assert rows_elsewhere(database) == [(1,), (2,)]
 
 
-def test_a_change_that_fails_is_found_by_nobody(database):
+def test_a_change_that_fails_is_not_visible(database):
     with pytest.raises(ValueError, match="in the middle"), database.change() as db:
         db.execute("INSERT INTO number VALUES (1)")
         raise ValueError("in the middle")

@@ -1,4 +1,4 @@
-"""Hostile bodies: what an upload's code does costs that upload and nothing else."""
+"""Hostile bodies in uploads harm their own upload and nothing else."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.scale import examples
 
 pytestmark = [pytest.mark.attack("uploads"), pytest.mark.process]
 
-# A daemon as daemons are made: two forks, a session of its own, standard streams kept open.
+# A usual daemon: two forks, a session of its own, standard streams kept open.
 DAEMON = """
 import os, time
 if os.fork() == 0:
@@ -39,7 +39,7 @@ def rule(event):
 
 @pytest.fixture
 def instance(tmp_path):
-    """An instance that trusts uploads: what is left then is what the guard holds."""
+    """An instance that runs uploads without the box, so that only the guard limits them."""
     with running(tmp_path / "state", TOKEN, trust=True) as url:
         yield Client(url, tmp_path / "state")
 
@@ -50,7 +50,7 @@ def sleepers(seconds: str) -> list[int]:
 
 class TestDaemons:
     @pytest.mark.parametrize("more", ["pass", "os.close(0); os.close(1); os.close(2)"])
-    def test_ends_with_the_check_and_keeps_nobody_waiting(self, instance, tmp_path, more):
+    def test_a_daemon_is_killed_with_the_check_and_delays_nobody(self, instance, tmp_path, more):
         seconds = f"3{os.getpid()}.{len(more)}"
         note = str(tmp_path / "note")
         body = DAEMON.format(more=more, note=note, seconds=seconds, then="")
@@ -59,8 +59,8 @@ class TestDaemons:
         assert sleepers(seconds) == []
 
     @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
-    def test_ends_with_the_server(self, tmp_path, stop):
-        """However it ends, a second later nothing of a check under way is left."""
+    def test_a_daemon_is_killed_with_the_server(self, tmp_path, stop):
+        """However the server ends, all processes of its check are gone a second later."""
         seconds = f"4{os.getpid()}.{int(stop)}"
         note = tmp_path / "note"
         then = "import time; time.sleep(300)"
@@ -84,25 +84,25 @@ class TestDaemons:
 
 
 class TestLimits:
-    def test_a_body_that_forks_without_end(self, instance):
+    def test_a_body_that_forks_without_end_is_stopped(self, instance):
         body = "import os, time\nwhile True:\n    os.fork()\n    time.sleep(0.001)\n"
         assert "processes" in instance.refused(archive(one_rule(body)))
         assert instance.upload(archive(one_rule()))["result"]["rules"]["new"] == 1
 
-    def test_a_body_that_prints_without_end(self, instance, monkeypatch):
+    def test_a_body_that_prints_without_end_is_stopped(self, instance, monkeypatch):
         monkeypatch.setattr(checker, "CHECK_SECONDS", 8)
         body = "import sys\nwhile True:\n    sys.stderr.write('x' * 10_000_000)\n"
         instance.refused(archive(one_rule(body)))
         assert not list(instance.state.glob(".upload-*"))
 
-    def test_a_body_that_writes_a_file_without_end(self, instance, tmp_path):
+    def test_a_body_that_writes_a_file_without_end_is_stopped(self, instance, tmp_path):
         path = tmp_path / "large"
         body = f"with open({str(path)!r}, 'wb') as file:\n"
         body += "    while True:\n        file.write(bytes(10_000_000))\n"
         assert "File too large" in instance.refused(archive(one_rule(body)))
         assert path.stat().st_size <= 100 * 1024 * 1024
 
-    def test_a_body_that_opens_files_without_end(self, instance):
+    def test_a_body_that_opens_files_without_end_is_stopped(self, instance):
         body = "found = []\nwhile True:\n    found.append(open('/dev/null'))\n"
         assert "Too many open files" in instance.refused(archive(one_rule(body)))
 
@@ -115,8 +115,8 @@ class TestLimits:
         assert instance.upload(archive(one_rule(body)))["status"] == "COMPLETED"
         assert "PATH" in seen.read_text() and "secret-value" not in seen.read_text()
 
-    def test_a_body_cannot_signal_what_watches_it(self, instance, tmp_path):
-        """It has a process namespace of its own if the system allows it, else a parent it sees."""
+    def test_a_body_cannot_signal_its_guard(self, instance, tmp_path):
+        """The body runs in its own process namespace, or can see its parent."""
         body = "import os, signal, time\n"
         body += "if os.getppid() == 0:\n    raise ValueError('alone')\nraise ValueError('seen')\n"
         assert "ValueError: " in instance.refused(archive(one_rule(body)))
@@ -145,7 +145,7 @@ def forged_result(**changes) -> bytes:
 
 
 class TestForgedResults:
-    """The code of an upload can write its own result; no path in it is trusted."""
+    """Results that uploaded code has written itself: no path in them is trusted."""
 
     @pytest.mark.parametrize(
         "changes",
@@ -173,7 +173,7 @@ class TestForgedResults:
         assert "invalid result" in message or "the check failed" in message
         assert set(stored(instance)) == {"q"}
 
-    def test_links_in_what_is_to_be_stored_are_not_followed(self, instance, tmp_path):
+    def test_links_in_the_candidate_are_not_followed(self, instance, tmp_path):
         (tmp_path / "secret").write_text("a secret")
         action = (
             "path = os.path.join(sys.argv[3], 'rules', 'Test.Rule.py'); os.remove(path); "
@@ -190,12 +190,12 @@ class TestForgedResults:
         assert "cannot be stored" in instance.refused(forged(action))
 
     @pytest.mark.parametrize("what", ["os.mkfifo(result)", "os.symlink('/dev/zero', result)"])
-    def test_a_result_that_is_no_file_is_not_waited_for(self, instance, what):
+    def test_a_result_that_is_not_a_file_is_not_waited_for(self, instance, what):
         action = f"os.path.lexists(result) and os.remove(result); {what}"
         assert "the check failed" in instance.refused(forged(action))
 
-    def test_what_other_items_are_stored_stays_as_it_is(self, instance):
-        """A body changes and removes other items in the folder that is to be stored."""
+    def test_other_stored_items_stay_unchanged(self, instance):
+        """A body that changes and removes other items in the candidate."""
         body = BODY + "\n# the original\n"
         assert instance.upload(archive(one_rule(body)))["status"] == "COMPLETED"
         action = (
@@ -217,25 +217,27 @@ def stored(instance) -> dict:
 
 
 class TestMergeKeys:
-    """YAML that is small when loaded, but is written out without end while it is loaded."""
+    """YAML that is small once loaded, but expands without end while it is loaded."""
 
     def bomb(self) -> str:
         lines = ["a0: &a0 {x: 1, y: 2}"]
         lines += [f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}" for i in range(1, 12)]
         return "\n".join(lines)
 
-    def test_in_an_upload(self, instance):
+    def test_merge_keys_that_expand_without_end_are_refused_in_an_upload(self, instance):
         text = yaml.safe_dump(RULE) + self.bomb()
         found = instance.refused(archive(one_rule() | {"rules/rule.yml": text}))
         assert "rules/rule.yml: has too many values" in found
 
-    def test_in_a_correlation_rule(self, instance):
+    def test_merge_keys_that_expand_without_end_are_refused_in_a_correlation_rule(self, instance):
         text = "mutation($i: TestCorrelationRuleYAMLInput!) "
         text += "{testCorrelationRuleYAML(input: $i) {results {name}}}"
         started = time.monotonic()
         (error,) = instance.send(text, i={"yaml": self.bomb()})["errors"]
         assert "has too many values" in error["message"]
-        assert time.monotonic() - started < 20  # not a speed: without the limit it takes hours
+        assert (
+            time.monotonic() - started < 20
+        )  # not a test of speed: without the limit it takes hours
 
     def test_nesting_is_bounded(self, instance):
         text = "mutation($i: TestCorrelationRuleYAMLInput!) "
@@ -251,7 +253,7 @@ class TestMergeKeys:
         assert found["status"] == "COMPLETED", found
 
 
-def test_many_bodies_of_all_kinds_leave_the_server_as_it_was(instance, monkeypatch):
+def test_many_hostile_bodies_leave_the_server_unchanged(instance, monkeypatch):
     monkeypatch.setattr(checker, "CHECK_SECONDS", 3)
     bodies = ["import os; os.kill(os.getpid(), 9)", "import os; os._exit(0)", "while True: pass"]
     bodies += ["import os, signal; os.kill(0, signal.SIGKILL)", "import sys; sys.exit(0)"]

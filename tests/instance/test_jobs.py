@@ -1,4 +1,4 @@
-"""The table of jobs: they start, are polled, cancelled and forgotten, by any thread."""
+"""Jobs are started, polled, cancelled and forgotten, by any thread."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +23,7 @@ def table(workers=1, running=10, remembered=10):
 
 @contextmanager
 def holding(jobs: Jobs, count=1):
-    """Start jobs that end only after the context, and wait until the first of them works."""
+    """Start jobs that end only after the context, and wait until the first of them is working."""
     begun, end = threading.Event(), threading.Event()
 
     def work():

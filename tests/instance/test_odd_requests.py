@@ -1,4 +1,4 @@
-"""Requests that are none, and values of other kinds: an answer, and no traceback."""
+"""Malformed requests and values of wrong types get an answer and cause no traceback."""
 
 import base64
 import json
@@ -38,7 +38,7 @@ def test_malformed_requests_leave_nothing_in_the_terminal(tmp_path, record_prope
                 connection.shutdown(socket.SHUT_WR)
                 while connection.recv(4096):
                     pass
-        # A client that goes away within its request, and before its answer
+        # A client that disconnects within its request, and one before its answer
         for part in ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n", "\r\n{}"):
             with socket.create_connection(("127.0.0.1", running.port), 10) as connection:
                 linger = struct.pack("ii", 1, 0)
@@ -51,7 +51,7 @@ def test_malformed_requests_leave_nothing_in_the_terminal(tmp_path, record_prope
 
 
 @pytest.mark.parametrize("odd", ["null", "[]", "7", '"x"', '{"Detection": [7]}', '{"GroupBy": 5}'])
-def test_one_simple_detection_of_another_kind_does_not_cost_the_others(instance, odd):
+def test_an_invalid_simple_detection_does_not_affect_the_others(instance, odd):
     good = json.dumps({"Detection": [{"Key": "a", "Condition": "Exists"}]})
     text = "mutation($i: TranspileSimpleDetectionsToPythonInput!) "
     text += "{transpileSimpleDetectionsToPython(input: $i) {transpiledPython}}"
@@ -59,15 +59,15 @@ def test_one_simple_detection_of_another_kind_does_not_cost_the_others(instance,
     assert "MATCHES" in found[0] and found[1].startswith("raise ValueError(")
 
 
-def test_a_query_without_a_database_has_the_default_one(instance):
+def test_a_query_without_a_database_uses_the_default_one(instance):
     text = "mutation($i: ExecuteDataLakeQueryInput!) {executeDataLakeQuery(input: $i) {id}}"
     assert instance.ask(text, i={"sql": "SELECT 1", "databaseName": None})["id"]
 
 
 @pytest.mark.parametrize("method", [1, 6, 12, 14, 93, 97, 99, 65535])
 @pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"\0" * 40])
-def test_an_archive_of_whatever_method_is_an_answer(instance, method, content):
-    """What zipfile and its decompressors raise differs by method, and is no fault of ours."""
+def test_an_archive_of_any_compression_gets_an_answer(instance, method, content):
+    """zipfile and its decompressors raise different exceptions for each compression."""
     packed = bytearray(archive(one_rule()))
     for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
         start = 0
@@ -84,7 +84,7 @@ def test_an_archive_of_whatever_method_is_an_answer(instance, method, content):
 
 
 @pytest.mark.parametrize("half", hostile.WITH_HALVES)
-def test_half_a_character_is_an_answer_and_whole_ones_are_kept(instance, half):
+def test_a_lone_surrogate_is_refused_and_pairs_are_kept(instance, half):
     rule = {"id": "A.B", "body": f"def rule(event):\n    return '{half}'\n", "severity": "INFO"}
     rule["logTypes"] = ["AWS.CloudTrail"]
     status, answer = instance.rest("PUT", "/rules/A.B", rule)

@@ -22,8 +22,8 @@ DOCUMENTS = sorted((Path(panther_analysis_tool.backend.__file__).parent / "graph
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
-def test_documents_of_the_tool_are_valid(path):
-    """A new release of the tool that asks for more is noticed here."""
+def test_the_schema_has_all_that_the_tool_requests(path):
+    """Fails if a new release of the tool requests more."""
     assert validate(load_schema(), parse(path.read_text())) == []
 
 
@@ -35,26 +35,26 @@ def test_documents_of_the_tool_are_valid(path):
         "{generalSettings {pantherVersion companyName}}",
     ),
 )
-def test_unsupported_operations_are_refused_as_an_instance_does(instance, document):
+def test_unsupported_operations_are_refused_as_by_an_instance(instance, document):
     answer = instance.send(document)
     assert answer["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
     assert "not supported by the local Panther" in answer["errors"][0]["message"]
 
 
 class TestAnswers:
-    def test_version(self, instance):
+    def test_the_version_names_panther_core(self, instance):
         assert (
             "panther_core" in instance.ask("{generalSettings {pantherVersion}}")["pantherVersion"]
         )
 
-    def test_schemas(self, instance):
+    def test_schemas_are_listed(self, instance):
         query = "query($i: SchemasInput!) {schemas(input: $i) {edges {node {name}}}}"
         edges = instance.ask(query, i={"isManaged": True})["edges"]
         names = {edge["node"]["name"] for edge in edges}
         assert {"AWS.CloudTrail", "Okta.SystemLog", "Wiz.Issues"} <= names
         assert instance.ask(query, i={"isManaged": False}) == {"edges": []}
 
-    def test_filters(self, instance):
+    def test_filters_are_translated(self, instance):
         found = [{"KeyPath": "a", "Condition": "Equals", "Value": 1}]
         query = (
             "mutation($i: TranspileFiltersInput!) {transpileFilters(input: $i) {transpiledFilters}}"
@@ -65,7 +65,7 @@ class TestAnswers:
         assert first.filter({"a": 1}) and not first.filter({"a": 2})
         assert all(other.filter({"a": 2}) for other in others)
 
-    def test_an_unknown_condition_spoils_only_its_own_filter(self, instance, caplog):
+    def test_an_unknown_condition_only_affects_its_own_filter(self, instance, caplog):
         query = (
             "mutation($i: TranspileFiltersInput!) {transpileFilters(input: $i) {transpiledFilters}}"
         )
@@ -79,7 +79,7 @@ class TestAnswers:
         assert Filter(json.loads(right)["statement"]).filter({"a": 1})
         assert "InlineFilters[0].Condition: 'Resembles'" in caplog.text
 
-    def test_an_invalid_simple_detection_spoils_only_its_own_body(self, instance):
+    def test_an_invalid_simple_detection_only_affects_its_own_body(self, instance):
         query = (
             "mutation($i: TranspileSimpleDetectionsToPythonInput!) "
             "{transpileSimpleDetectionsToPython(input: $i) {transpiledPython}}"
@@ -91,7 +91,7 @@ class TestAnswers:
             exec(wrong, {})
         assert "def rule(" in right
 
-    def test_simple_detections(self, instance):
+    def test_simple_detections_are_translated(self, instance):
         spec = {"Detection": [{"Key": "a", "Condition": "Equals", "Value": 1}]}
         query = (
             "mutation($i: TranspileSimpleDetectionsToPythonInput!) "
@@ -110,7 +110,7 @@ class TestAnswers:
     def results(self, instance, spec):
         return instance.ask(self.TEST_RULE, i={"yaml": yaml.safe_dump(spec)})["results"]
 
-    def test_correlation_rules(self, instance):
+    def test_tests_of_correlation_rules_run(self, instance):
         both = [{"ID": s, "Matches": {FIELD: {"alice": [0]}}} for s in "ab"]
         tests = [
             {"Name": "right", "ExpectedResult": True, "RuleOutputs": both},
@@ -122,18 +122,18 @@ class TestAnswers:
         assert wrong == {"name": "wrong", "passed": False, "error": None}
         assert not odd["passed"] and "'x' is not a step" in odd["error"]
 
-    def test_a_wrong_correlation_rule_fails_each_of_its_tests_by_name(self, instance):
-        """The tool prints only names, and skips a rule that is answered with an error."""
+    def test_an_invalid_correlation_rule_fails_each_of_its_tests_by_name(self, instance):
+        """The tool prints only the names of results, and skips a rule on an error."""
         tests = [{"Name": name, "ExpectedResult": True, "RuleOutputs": []} for name in ("x", "y")]
         results = self.results(instance, group("a") | {"Tests": tests})
         assert [r["name"][:2] for r in results] == ["x:", "y:"]
         assert all("needs 2 to 50 steps" in r["name"] and not r["passed"] for r in results)
 
     @pytest.mark.parametrize("text", ["a: [", "- 1", "7"])
-    def test_a_correlation_rule_that_is_no_mapping_is_an_error(self, instance, text):
+    def test_a_correlation_rule_that_is_not_a_mapping_is_an_error(self, instance, text):
         assert "errors" in instance.send(self.TEST_RULE, i={"yaml": text})
 
-    def test_receipts_and_rules_that_there_are_not(self, instance):
+    def test_unknown_receipts_and_rules_are_errors(self, instance):
         for query in (
             '{detectionEntitiesUploadStatus(receiptId: "x") {status}}',
             '{validateBulkUploadStatus(receiptId: "x") {status}}',
@@ -144,7 +144,7 @@ class TestAnswers:
 
 class TestAccess:
     @pytest.mark.parametrize("token", [None, "", "wrong", TOKEN + "x", "tökén"])
-    def test_needs_the_token(self, instance, token):
+    def test_a_request_needs_the_token(self, instance, token):
         token = token.encode().decode("latin-1") if token else token
         status, answer = instance.post(b'{"query": "{generalSettings {pantherVersion}}"}', token)
         assert status == 403 and "token" in answer["errors"][0]["message"]
@@ -164,7 +164,7 @@ class TestAccess:
             b"[" * 100_000,
         ],
     )
-    def test_a_request_of_no_known_form_is_refused(self, instance, body):
+    def test_a_request_of_an_unknown_form_is_refused(self, instance, body):
         status, answer = instance.post(body)
         assert status == 400 and answer["errors"]
 
@@ -181,7 +181,7 @@ class TestAccess:
             "fragment f on Query {...f} {...f}",
         ],
     )
-    def test_a_query_of_no_known_form_is_an_error(self, instance, query):
+    def test_a_query_of_an_unknown_form_is_an_error(self, instance, query):
         assert instance.send(query)["errors"]
 
 
@@ -196,7 +196,7 @@ SCALARS = {
 
 
 class TestFuzz:
-    """Whatever is asked, the server answers with data or an error, and goes on."""
+    """Any request gets data or an error, and the server continues."""
 
     def check(self, instance, query, **variables):
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -207,12 +207,12 @@ class TestFuzz:
 
     @FUZZ
     @given(from_schema(load_schema(), custom_scalars=SCALARS))
-    def test_operations_of_the_schema(self, instance, query):
+    def test_any_valid_operation_gets_data_or_an_error(self, instance, query):
         self.check(instance, query)
 
     @FUZZ
     @given(st.text() | st.text(alphabet="{}()[]:!$@.\"'abc \n", max_size=60))
-    def test_any_text(self, instance, text):
+    def test_any_text_gets_data_or_an_error(self, instance, text):
         self.check(instance, text)
 
     @FUZZ
@@ -243,11 +243,11 @@ class TestFuzz:
             ),
         )
     )
-    def test_any_correlation_rule(self, instance, spec):
+    def test_any_correlation_rule_gets_results_or_an_error(self, instance, spec):
         self.check(instance, TestAnswers.TEST_RULE, i={"yaml": yaml.safe_dump(spec)})
 
 
-def test_the_schema_says_nothing_twice():
+def test_the_schema_defines_nothing_twice():
     text = (
         Path(__file__).parents[2] / "local_panther/instance/apis/graphql/schema.graphql"
     ).read_text()

@@ -1,4 +1,4 @@
-"""The state folder: private, locked, and never worse for what happens to a server."""
+"""The state folder is private and locked, and stays intact whatever happens to a server."""
 
 import json
 import os
@@ -34,10 +34,8 @@ def stored(state: Path) -> dict:
 
 class TestKilled:
     @pytest.mark.attack("kills")
-    def test_at_any_moment_of_an_upload_nothing_that_was_answered_is_lost(
-        self, tmp_path, record_property
-    ):
-        """SIGKILL at random moments; what follows is another server on the same state."""
+    def test_a_kill_during_uploads_loses_nothing_that_was_answered(self, tmp_path, record_property):
+        """Kills servers on one state at random moments, each followed by the next server."""
         state = tmp_path / "state"
         moments = random.Random(12)
         answered: set[str] = set()
@@ -67,10 +65,12 @@ class TestKilled:
             assert left <= {"state.json", stored_content(state).name}
         assert running.end()[0] == 0
 
-    def test_in_the_middle_of_a_replacement(self, tmp_path):
-        """What a server leaves that is killed between any two steps is opened as before or after.
+    def test_a_kill_between_any_two_steps_of_a_change_leaves_the_state_before_or_after(
+        self, tmp_path
+    ):
+        """A server that is killed between two steps leaves the state before or after the change.
 
-        The steps are cut off one by one at the system calls that change a folder.
+        The process is killed at each of the system calls that change a folder.
         """
         script = (
             "import os, sys; from pathlib import Path\n"
@@ -113,7 +113,7 @@ def _base64(packed: bytes) -> str:
 
 
 class TestTwoServers:
-    def test_the_second_on_a_state_is_refused_and_touches_nothing(self, tmp_path):
+    def test_a_second_server_on_a_state_is_refused_and_changes_nothing(self, tmp_path):
         state = tmp_path / "state"
         with server(state) as first:
             found: list = []
@@ -130,7 +130,7 @@ class TestTwoServers:
             assert found[0]["status"] == "COMPLETED"
         assert set(stored(state)) == {"Test.Rule"}
 
-    def test_one_whose_port_is_taken_touches_no_state(self, tmp_path):
+    def test_a_server_whose_port_is_in_use_touches_no_state(self, tmp_path):
         state = tmp_path / "other"
         state.mkdir()
         (state / ".upload-x").mkdir()
@@ -140,7 +140,7 @@ class TestTwoServers:
             assert "Traceback" not in done.stderr
         assert [path.name for path in state.iterdir()] == [".upload-x"]
 
-    def test_the_next_one_may_have_it_at_once(self, tmp_path):
+    def test_a_state_can_be_opened_as_soon_as_its_server_has_stopped(self, tmp_path):
         for _ in range(3):
             with server(tmp_path / "state") as running:
                 assert running.client.upload(rule("a"))["status"] == "COMPLETED"
@@ -155,7 +155,7 @@ def run_serve(folder: Path, *arguments) -> subprocess.CompletedProcess:
 
 class TestPrivate:
     @pytest.mark.parametrize("mask", [0, 0o022])
-    def test_only_the_owner_can_read_it(self, tmp_path, mask):
+    def test_only_the_owner_can_read_a_state(self, tmp_path, mask):
         before = os.umask(mask)
         try:
             library = Library(tmp_path / "state")
@@ -169,14 +169,14 @@ class TestPrivate:
             expected = 0o700 if path.is_dir() else 0o600
             assert stat.S_IMODE(path.stat().st_mode) == expected, path
 
-    def test_an_open_state_folder_is_closed(self, tmp_path):
+    def test_a_state_folder_that_others_can_read_is_made_private(self, tmp_path):
         (tmp_path / "state").mkdir(mode=0o777)
         Library(tmp_path / "state").close()
         assert stat.S_IMODE((tmp_path / "state").stat().st_mode) == 0o700
 
 
 class TestLinks:
-    """A repository that was cloned can hold links where the state will be."""
+    """Links in a cloned repository, in place of the state folder or its files."""
 
     def test_a_state_folder_that_is_a_link_is_refused(self, tmp_path):
         (tmp_path / "target").mkdir()
@@ -236,7 +236,7 @@ INDEXES = {
 
 
 @pytest.mark.parametrize("index", INDEXES.values(), ids=INDEXES)
-def test_an_index_that_is_not_ours_is_refused_and_nothing_deleted(tmp_path, index):
+def test_an_invalid_index_is_refused_and_nothing_is_deleted(tmp_path, index):
     state, outside = tmp_path / "state", tmp_path / "outside"
     for folder in (state / "content-1", state / "content-5", state / ".upload-x", outside):
         folder.mkdir(parents=True)
@@ -251,7 +251,7 @@ def test_an_index_that_is_not_ours_is_refused_and_nothing_deleted(tmp_path, inde
 
 
 class TestFullDisk:
-    """A real file system of 3 MB that is full, where the system lets a test have one."""
+    """A real file system of 3 MB that is full; skipped if the system does not allow mounting it."""
 
     SCRIPT = """
 import base64, json, sys
@@ -266,7 +266,7 @@ library.close()
 """
 
     @pytest.mark.process
-    def test_an_upload_that_does_not_fit_is_refused_and_the_next_is_taken(self, tmp_path):
+    def test_an_upload_that_does_not_fit_is_refused_and_the_next_is_stored(self, tmp_path):
         disk = tmp_path / "disk"
         disk.mkdir()
         (tmp_path / "script.py").write_text(self.SCRIPT)

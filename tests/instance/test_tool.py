@@ -62,7 +62,7 @@ def tool(instance, content_copy, tmp_path):
     return tool
 
 
-def test_a_life_of_some_content(tool, instance, tmp_path):
+def test_content_is_validated_uploaded_replayed_and_deleted(tool, instance, tmp_path):
     status, out = tool("check-connection")
     assert status == 0 and "connection successful" in out
 
@@ -88,7 +88,7 @@ def test_a_life_of_some_content(tool, instance, tmp_path):
     assert not (stored_content(instance.state) / "rules" / f"{rule}.yml").exists()
 
 
-def test_what_is_wrong_is_told_with_file_and_field(tool, content_copy):
+def test_a_problem_is_reported_with_file_and_field(tool, content_copy):
     rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
     rule.write_text("import no_such_module\n")
     for command in ("validate", "upload"):
@@ -100,7 +100,7 @@ def test_what_is_wrong_is_told_with_file_and_field(tool, content_copy):
 
 
 def alone(name, content) -> list[str]:
-    """Put a query, or the macros, into a folder of its own; return the arguments that choose it."""
+    """Put a query, or the macros, into a folder of its own; return the options that select it."""
     folder = content / name / "queries"
     folder.mkdir(parents=True)
     shutil.copy(content / "queries" / f"{name}.yml", folder)
@@ -126,26 +126,26 @@ def test_a_query_without_the_macros_that_it_imports_is_refused(
         assert "from the query 'aws_role_macros', which is missing" in " ".join(out.split())
 
 
-def test_a_query_alone_is_taken_once_the_macros_are_there(tool, instance, content_copy):
+def test_a_query_alone_is_accepted_once_its_macros_are_stored(tool, instance, content_copy):
     for name in ("aws_role_macros", HUNT):
         status, out = tool("upload", "--skip-tests", *alone(name, content_copy))
         assert status == 0 and "Upload succeeded" in out
     assert (stored_content(instance.state) / "queries/AWS Role Escalation Hunt.yml").is_file()
 
 
-def test_a_wrong_token_is_told_so(tool, instance):
+def test_a_wrong_token_is_reported(tool, instance):
     status, out = tool("upload", "--skip-tests", token="wrong")
     assert status == 1 and "token is missing or wrong" in out and not instance.files()
 
 
 class TestLocalTest:
-    def test_runs_every_correlation_rule(self, content_copy):
+    def test_the_tests_of_every_correlation_rule_run(self, content_copy):
         done = run("local-panther", "test", cwd=content_copy)
         assert done.returncode == 0
         assert "Passed: 7" in done.stdout and "Skipped: 0" in done.stdout
         assert "Several principals, one of which does both" in done.stdout
 
-    def test_fails_where_a_correlation_test_expects_something_else(self, content_copy):
+    def test_a_correlation_test_with_another_expectation_fails(self, content_copy):
         path = content_copy / CORRELATION
         spec = yaml.safe_load(path.read_text())
         spec["Tests"][0]["ExpectedResult"] = False
@@ -154,7 +154,7 @@ class TestLocalTest:
         assert done.returncode == 1
         assert "FAIL" in done.stdout and "Failed: 1" in done.stdout
 
-    def test_fails_where_a_correlation_rule_is_wrong_and_says_why(self, content_copy):
+    def test_an_invalid_correlation_rule_fails_with_the_reason(self, content_copy):
         path = content_copy / CORRELATION
         text = path.read_text()
         text = re.sub(r"LookbackWindowMinutes: \d+", "LookbackWindowMinutes: 9", text)
@@ -163,13 +163,13 @@ class TestLocalTest:
         assert done.returncode == 1
         assert "LookbackWindowMinutes: 9 is not between 15 and 21600" in done.stdout
 
-    def test_hands_arguments_through(self, content_copy):
+    def test_arguments_are_passed_on(self, content_copy):
         done = run("local-panther", "test", "--filter", "Severity=Info", cwd=content_copy)
         assert done.returncode == 0 and "Passed: 1" in done.stdout
         helped = run("local-panther", "test", "--help", cwd=content_copy)
         assert "Validate analysis specifications" in helped.stdout
 
-    def test_serves_any_content_repository(self, tmp_path):
+    def test_any_content_repository_can_be_tested(self, tmp_path):
         """Simple detections, inline filters and sequences of another repository."""
         rules = tmp_path / "rules"
         rules.mkdir()
@@ -212,7 +212,7 @@ class TestServe:
         return started(command, cwd=folder, env=environment, text=True)
 
     def upload_to(self, process, state, content):
-        """Start an upload and return when the server is in the middle of it."""
+        """Start an upload, and return while the server is working on it."""
         host = process.stdout.readline().strip().split("=", 1)[1]
         environment = os.environ | {"PANTHER_API_HOST": host, "PANTHER_API_TOKEN": "token"}
         command = [BIN / "panther_analysis_tool", "upload", "--max-retries", "0"]
@@ -224,9 +224,7 @@ class TestServe:
         return upload
 
     @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-    def test_stopped_within_an_upload_keeps_all_of_it_or_nothing(
-        self, tmp_path, content_copy, stop
-    ):
+    def test_a_stop_during_an_upload_keeps_all_of_it_or_nothing(self, tmp_path, content_copy, stop):
         state = tmp_path / "kept"
         process = self.start(tmp_path, "--state", "kept", token="token")
         upload = self.upload_to(process, state, content_copy)
@@ -247,7 +245,7 @@ class TestServe:
         assert len(list(state.glob(".content-*"))) == 1 and len(list(state.glob("[!a]*"))) == 2
 
     @pytest.mark.parametrize("name", ["build", "rules"])
-    def test_in_a_repository_is_no_content_of_it(self, tmp_path, content_copy, name):
+    def test_a_state_inside_a_repository_is_not_content_of_it(self, tmp_path, content_copy, name):
         state = content_copy / name / "state"
         state.parent.mkdir(exist_ok=True)
         with server(state) as running:
@@ -264,7 +262,7 @@ class TestServe:
         outcome = replayed(simulated(tmp_path / "trail", ordinary=0), content=content_copy)
         assert outcome.complete and not outcome.content.unread
 
-    def test_with_content_of_an_older_version_is_read(self, tmp_path):
+    def test_content_of_an_older_version_is_read(self, tmp_path):
         state = tmp_path / "state"
         library = Library(state)
         archived = archive({"rules/a.yml": RULE, "rules/a.py": "def rule(_):\n    return True\n"})
@@ -279,7 +277,7 @@ class TestServe:
         assert stored_content(state) == older and list(library.items) == ["A"]
         library.close()
 
-    def test_leaves_alone_what_lies_in_a_folder_that_holds_no_state(self, tmp_path):
+    def test_a_folder_that_is_not_a_state_is_left_unchanged(self, tmp_path):
         (tmp_path / "content-1").mkdir()
         (tmp_path / "content-1" / "mine").write_text("")
         with pytest.raises(ContentError, match="holds files but no uploads"):
@@ -287,19 +285,19 @@ class TestServe:
         assert (tmp_path / "content-1" / "mine").exists()
 
     @pytest.mark.parametrize("index", ["{", "[]", '{"items": 7, "content": "content-1"}'])
-    def test_has_status_2_for_a_state_that_is_none(self, tmp_path, index):
+    def test_a_folder_that_is_not_a_state_gives_status_2(self, tmp_path, index):
         (tmp_path / "state.json").write_text(index)
         done = run("local-panther", "serve", "--port", "0", "--state", tmp_path, cwd=tmp_path)
         assert done.returncode == 2 and "invalid index of uploads" in done.stderr
         assert (tmp_path / "state.json").read_text() == index
 
-    def test_prints_no_token_that_it_was_given(self, tmp_path):
+    def test_a_given_token_is_not_printed(self, tmp_path):
         process = self.start(tmp_path, token="my token")
         assert process.stdout.readline().startswith("export PANTHER_API_HOST=")
         process.send_signal(signal.SIGINT)
         assert "my token" not in "".join(process.communicate(timeout=20))
 
-    def test_prints_two_lines_to_copy_and_stops_cleanly(self, tmp_path):
+    def test_two_lines_to_copy_are_printed_and_the_server_stops_cleanly(self, tmp_path):
         process = self.start(tmp_path, "--state", "kept")
         lines = [process.stdout.readline() for _ in range(2)]
         settings = dict(line.strip().removeprefix("export ").split("=", 1) for line in lines)
@@ -311,7 +309,7 @@ class TestServe:
         assert process.returncode == 0 and "stopped; uploads are in kept" in messages
         assert "Traceback" not in messages
 
-    def test_makes_up_a_token(self, tmp_path):
+    def test_a_missing_token_is_generated(self, tmp_path):
         process = self.start(tmp_path)
         process.stdout.readline()
         token = process.stdout.readline().split("=")[1].strip()
@@ -319,7 +317,7 @@ class TestServe:
         process.communicate(timeout=20)
         assert len(token) >= 32
 
-    def test_has_status_2_for_a_port_that_is_taken(self, tmp_path, instance):
+    def test_a_port_in_use_gives_status_2(self, tmp_path, instance):
         port = instance.url.split(":")[2].split("/")[0]
         done = run("local-panther", "serve", "--port", port, cwd=tmp_path)
         assert done.returncode == 2 and f"port {port}" in done.stderr

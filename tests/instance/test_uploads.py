@@ -1,4 +1,4 @@
-"""Uploads: stored whole or refused whole, with file and field."""
+"""Uploads are stored as a whole or refused as a whole, with file and field."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def query(name: str, **fields) -> str:
 
 
 class TestStoring:
-    def test_counts_new_modified_and_total_truly(self, instance):
+    def test_new_modified_and_total_items_are_counted(self, instance):
         first = instance.upload(archive(one_rule()))["result"]["rules"]
         again = instance.upload(archive(one_rule()))["result"]["rules"]
         edited = instance.upload(archive(one_rule(Severity="High")))["result"]["rules"]
@@ -52,19 +52,19 @@ class TestStoring:
         assert edited == {"new": 0, "modified": 1, "total": 1}
         assert other_body["result"]["rules"] == {"new": 0, "modified": 1, "total": 1}
 
-    def test_keeps_what_was_there(self, instance):
+    def test_other_items_are_kept(self, instance):
         instance.upload(archive(one_rule()))
         instance.upload(archive({"queries/a.yml": query("a")}))
         assert json.loads(instance.files()["state.json"])["items"].keys() == {"Test.Rule", "a"}
 
-    def test_survives_a_restart(self, tmp_path):
+    def test_items_survive_a_restart(self, tmp_path):
         state = tmp_path / "state"
         for _ in range(2):
             with running(state, TOKEN) as url:
                 again = Client(url, state).upload(archive(one_rule()))
         assert again["result"]["rules"] == {"new": 0, "modified": 0, "total": 1}
 
-    def test_can_be_replayed(self, instance, tmp_path):
+    def test_stored_content_can_be_replayed(self, instance, tmp_path):
         assert instance.upload(archive(repo_files()))["status"] == "COMPLETED"
         trail = simulated(tmp_path / "trail", discovery_last=True)
         outcome = replayed(trail, content=stored_content(instance.state))
@@ -72,7 +72,7 @@ class TestStoring:
         assert alert.metadata.rule_id == CORRELATION
         assert alert.context["FailedAttempts"]["distinctTargets"] == 12
 
-    def test_gives_back_the_body_and_tests_of_a_rule(self, instance):
+    def test_the_body_and_tests_of_a_rule_can_be_read_back(self, instance):
         tests = [
             {
                 "Name": "t",
@@ -105,7 +105,7 @@ class TestStoring:
         (issue,) = found["result"]["issues"]
         assert issue["path"] == "rules/rule.yml" and "Severity" in issue["errorMessage"]
 
-    def test_takes_the_synchronous_way_too(self, instance):
+    def test_the_synchronous_operation_stores_too(self, instance):
         import base64
 
         kind = "UploadDetectionEntitiesInput"
@@ -136,25 +136,25 @@ class TestDeleting:
     def items(self, instance):
         return set(json.loads(instance.files()["state.json"])["items"])
 
-    def test_first_only_tells_what_there_is(self, stored):
+    def test_a_dry_run_only_returns_the_ids(self, stored):
         options = {"dryRun": True, "ids": ["Test.Rule", "nothing"], "includeSavedQueries": True}
         found = stored.ask(self.DETECTIONS, i=options)
         assert found == {"ids": ["Test.Rule"], "savedQueryNames": ["q"]}
         assert self.items(stored) == {"Test.Rule", "q"}
 
-    def test_then_deletes_what_was_asked_for(self, stored):
+    def test_the_requested_items_are_deleted(self, stored):
         found = stored.ask(self.DETECTIONS, i={"ids": ["Test.Rule"]})
         assert found == {"ids": ["Test.Rule"], "savedQueryNames": []}
         assert self.items(stored) == {"q"}
         assert not [name for name in stored.files() if name.endswith(".py")]
 
-    def test_takes_linked_items_along(self, stored):
+    def test_linked_items_are_deleted_too(self, stored):
         options = {"names": ["q"], "includeDetections": True}
         found = stored.ask(self.QUERIES, i=options)
         assert found == {"names": ["q"], "detectionIDs": ["Test.Rule"]}
         assert self.items(stored) == set()
 
-    def test_confuses_no_queries_with_detections(self, stored):
+    def test_queries_are_not_confused_with_detections(self, stored):
         assert stored.ask(self.DETECTIONS, i={"ids": ["q"]})["ids"] == []
         assert stored.ask(self.QUERIES, i={"names": ["Test.Rule"]})["names"] == []
         assert self.items(stored) == {"Test.Rule", "q"}
@@ -171,7 +171,7 @@ def member(name: str, content: bytes = b"x", **attributes) -> bytes:
 
 
 class TestRefusing:
-    """Nothing is stored, and the message says what is wrong where."""
+    """Uploads that are refused: nothing is stored, and the message names problem and place."""
 
     @pytest.mark.parametrize(
         "packed, message",
@@ -190,10 +190,10 @@ class TestRefusing:
             (b"x" * (archives.MAX_ARCHIVE_BYTES + 1), "the limit is 5 MB"),
         ],
     )
-    def test_hostile_archives(self, instance, packed, message):
+    def test_hostile_archives_are_refused(self, instance, packed, message):
         assert message in instance.refused(packed)
 
-    def test_bombs(self, instance, monkeypatch):
+    def test_archives_that_expand_too_much_are_refused(self, instance, monkeypatch):
         monkeypatch.setattr(archives, "MAX_UNPACKED_BYTES", 1_000_000)
         assert "unpacks to more than" in instance.refused(member("a.yml", b"0" * 2_000_000))
         monkeypatch.setattr(archives, "MAX_FILES", 5)
@@ -233,16 +233,16 @@ class TestRefusing:
             ),
         ],
     )
-    def test_wrong_items(self, instance, files, message):
+    def test_invalid_items_are_refused(self, instance, files, message):
         assert message in instance.refused(archive(files))
 
-    def test_a_correlation_rule_that_names_no_rule(self, instance):
+    def test_a_correlation_rule_that_names_an_unknown_rule_is_refused(self, instance):
         files = {n: t for n, t in repo_files().items() if "aws_iam_list_roles" not in n}
         found = instance.refused(archive(files))
         assert "correlation_rules/aws_list_roles_with" in found
         assert "rule AWS.CloudTrail.IAMListRoles is not in this content" in found
 
-    def test_a_second_enabled_data_model_of_a_log_type(self, instance):
+    def test_a_second_enabled_data_model_of_a_log_type_is_refused(self, instance):
         model = {
             "AnalysisType": "datamodel",
             "Enabled": True,
@@ -254,34 +254,34 @@ class TestRefusing:
         found = instance.refused(archive({"data_models/b.yml": second}))
         assert "data_models/b.yml: LogTypes: AWS.CloudTrail already has" in found
 
-    def test_an_id_that_exists_as_another_kind(self, instance):
+    def test_an_id_that_exists_as_another_kind_is_refused(self, instance):
         instance.upload(archive(one_rule()))
         found = instance.refused(archive({"queries/own.yml": query("Test.Rule")}))
         message = "Test.Rule: is stored as a rule, not as a saved_query"
         assert f"queries/own.yml: {message}" in found
 
-    def test_a_body_that_never_ends(self, instance, monkeypatch):
+    def test_a_body_that_never_ends_is_refused(self, instance, monkeypatch):
         monkeypatch.setattr(checker, "CHECK_SECONDS", 4)
         assert "does a body loop" in instance.refused(archive(one_rule("while True: pass")))
 
-    def test_a_body_that_eats_all_memory(self, instance):
+    def test_a_body_that_uses_up_all_memory_is_refused(self, instance):
         assert instance.refused(archive(one_rule("x = bytearray(10**11)")))
 
-    def test_yaml_that_grows_without_end(self, instance):
+    def test_yaml_that_expands_without_end_is_refused(self, instance):
         lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
         lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
         text = yaml.safe_dump(RULE) + "\n".join(lines)
         found = instance.refused(archive(one_rule() | {"rules/rule.yml": text}))
         assert "rules/rule.yml: has too many values" in found
 
-    def test_the_server_goes_on_and_takes_the_next(self, instance):
+    def test_the_server_accepts_the_next_upload(self, instance):
         instance.refused(archive(one_rule("raise SystemExit")))
         assert instance.upload(archive(one_rule()))["result"]["rules"]["new"] == 1
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
-    def test_archives_with_any_bytes_changed(self, tmp_path_factory, data):
-        """Unpacking fails with a message or writes into its folder, whatever the bytes."""
+    def test_archives_with_changed_bytes_do_no_harm(self, tmp_path_factory, data):
+        """Unpacking fails with a message, or writes only into its folder."""
         packed = bytearray(archive(one_rule()))
         for _ in range(data.draw(st.integers(1, 6))):
             packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
@@ -298,7 +298,7 @@ class TestRefusing:
 
 
 @given(st.text(min_size=1, max_size=300), st.text(min_size=1, max_size=300))
-def test_files_of_items_are_safe_and_apart(one, other):
+def test_file_names_of_items_are_safe_and_distinct(one, other):
     name = file_name(one)
     assert "/" not in name and "\0" not in name and not name.startswith(".") and len(name) < 200
     assert (file_name(one) == file_name(other)) == (one == other)

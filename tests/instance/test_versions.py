@@ -1,4 +1,4 @@
-"""States of earlier versions are taken over, those of later ones refused; a backup is whole."""
+"""States of earlier versions are upgraded, those of later ones refused; backups are complete."""
 
 import json
 import shutil
@@ -35,7 +35,7 @@ def state_of_0_1_0(folder):
     return folder
 
 
-def test_a_state_of_0_1_0_is_taken_over_and_written_anew(tmp_path):
+def test_a_state_of_0_1_0_is_read_and_upgraded_at_the_next_change(tmp_path):
     state = state_of_0_1_0(tmp_path / "state")
     with closing(Instance(state)) as instance:
         assert list(instance.library.items) == ["Test.Rule"]
@@ -47,7 +47,7 @@ def test_a_state_of_0_1_0_is_taken_over_and_written_anew(tmp_path):
 
 
 @pytest.mark.parametrize("version", [VERSION + 1, 99])
-def test_a_later_one_is_refused_by_name_and_left_as_it_is(tmp_path, version):
+def test_a_later_version_is_refused_by_number_and_left_unchanged(tmp_path, version):
     state = state_of_0_1_0(tmp_path / "state")
     index = json.loads((state / INDEX).read_text()) | {"version": version}
     (state / INDEX).write_text(json.dumps(index))
@@ -57,7 +57,7 @@ def test_a_later_one_is_refused_by_name_and_left_as_it_is(tmp_path, version):
 
 
 @pytest.mark.parametrize("version", [0, -1, "2", None, 1.5, True])
-def test_what_is_no_version_is_an_invalid_index(tmp_path, version):
+def test_an_invalid_version_is_an_invalid_index(tmp_path, version):
     state = state_of_0_1_0(tmp_path / "state")
     index = json.loads((state / INDEX).read_text()) | {"version": version}
     (state / INDEX).write_text(json.dumps(index))
@@ -73,7 +73,7 @@ class TestDatabase:
     def opened(self, path, version, steps=STEPS):
         return closing(SqliteDatabase(path, FIRST, version, steps))
 
-    def test_an_earlier_one_is_brought_forward_step_by_step(self, tmp_path):
+    def test_an_earlier_version_is_upgraded_step_by_step(self, tmp_path):
         with self.opened(tmp_path / "db", 1) as first, first.change() as change:
             change.execute("INSERT INTO t VALUES (7)")
         for _ in range(2):
@@ -81,7 +81,7 @@ class TestDatabase:
                 assert third.rows("SELECT a, b FROM t") == [(7, 7)]
                 assert third.rows("PRAGMA user_version") == [(3,)]
 
-    def test_a_step_that_fails_leaves_the_earlier_one(self, tmp_path):
+    def test_a_step_that_fails_leaves_the_earlier_version(self, tmp_path):
         with self.opened(tmp_path / "db", 1):
             pass
         with pytest.raises(ContentError):
@@ -89,7 +89,7 @@ class TestDatabase:
         with self.opened(tmp_path / "db", 1) as first:
             assert first.rows("SELECT name FROM sqlite_master") == [("t",)]
 
-    def test_one_without_a_step_and_a_later_one_are_refused(self, tmp_path):
+    def test_versions_without_a_step_and_later_versions_are_refused(self, tmp_path):
         with self.opened(tmp_path / "db", 2):
             pass
         for version, steps in ((3, {}), (1, {})):
@@ -104,7 +104,7 @@ def commands() -> list[str]:
 
 
 @pytest.mark.process
-def test_a_backup_of_a_running_server_is_whole(tmp_path):
+def test_a_backup_of_a_running_server_is_complete(tmp_path):
     trail = write_lines(tmp_path / "trail", [call("ListRoles")])
     with server(tmp_path / ".local-panther", "--replay", str(trail)) as running:
         body = "def rule(event):\n    return True\n"

@@ -1,4 +1,4 @@
-"""An instance with the repository's content, and what that found in a simulated attack."""
+"""Instances with the repository's content and a replay of a simulated attack."""
 
 import threading
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ ENABLED = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
 
 
 class Messages:
-    """What a feed tells."""
+    """The messages of a feed."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -30,7 +30,7 @@ class Messages:
             self._came.notify_all()
 
     def wait_for(self, text: str, times: int = 1, seconds: float = 90) -> str:
-        """Return the line with a text that comes as often as that."""
+        """Wait until a text has appeared in enough lines, and return the last of them."""
         with self._came:
             found = lambda: [line for line in self.lines if text in line]  # noqa: E731
             assert self._came.wait_for(lambda: len(found()) >= times, seconds), self.lines
@@ -46,7 +46,7 @@ def fed(
     follow: bool = False,
     trust: bool = False,
 ) -> Iterator[Client]:
-    """An instance that has replayed some paths, or has told what else it is waited for."""
+    """An instance that has replayed some paths, or has printed the message that is waited for."""
     messages = Messages()
     feeds: list[Feed] = []
 
@@ -88,7 +88,7 @@ def content_files() -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def lake(tmp_path_factory) -> Iterator[Client]:
-    """An instance that all tests share; they may read, and change what is theirs."""
+    """An instance that all tests share; a test may only change what it has created."""
     folder = tmp_path_factory.mktemp("fed")
     content = archive(content_files())
     with fed(folder / "state", attack(folder), content=content) as client:
@@ -97,7 +97,7 @@ def lake(tmp_path_factory) -> Iterator[Client]:
 
 @pytest.fixture(scope="session")
 def trusting(tmp_path_factory) -> Iterator[Client]:
-    """One that lets uploads start processes: what is left then is what ends them."""
+    """An instance without the box, so that uploads can start processes."""
     folder = tmp_path_factory.mktemp("trusting")
     content = archive(content_files())
     with fed(folder / "state", attack(folder), content=content, trust=True) as client:

@@ -1,8 +1,7 @@
 """Calls tools of mcp-panther, which it starts, over its standard input and output.
 
-Runs in the environment of mcp-panther. The first line that it writes is the list of tools; then it
-reads a line with the name of a tool and its arguments, and writes one with the result, until the
-input ends.
+It runs in the environment of mcp-panther. Its first line of output is the list of tools. Then, for
+each line of input with the name of a tool and its arguments, it writes a line with the result.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Tables of the documentation that tests make."""
+"""Tables of the documentation that tests generate."""
 
 import os
 
@@ -8,13 +8,13 @@ DOCUMENT = REPO / "docs" / "serve.md"
 
 
 def assert_documented(name: str, lines: list[str]) -> None:
-    """Assert that the documentation has a table as it was just found.
+    """Assert that the documentation has the table that a test has just generated.
 
-    With WRITE_TABLES=1 it is written instead.
+    With WRITE_TABLES=1, the table is written instead.
 
     Args:
-        name: Of the table, in the comments around it.
-        lines: Its lines.
+        name: The name of the table, in the comments around it.
+        lines: The lines of the table.
     """
     text = DOCUMENT.read_text(encoding="utf-8")
     begin, end = f"<!-- begin: {name} -->\n", f"<!-- end: {name} -->"

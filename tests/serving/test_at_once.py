@@ -1,4 +1,4 @@
-"""Clients that page, and that change alerts, while others do and while alerts arrive."""
+"""Clients read pages and change alerts while others change them and new alerts arrive."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -32,8 +32,8 @@ def asked(router: Router, method: str, path: str, text: str = "", **query: str):
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
-def test_pages_repeat_and_miss_nothing_while_alerts_arrive(instance, direction, record_property):
-    """Before, between and after the ones that were shown, at the same second and later ones."""
+def test_pages_repeat_and_omit_nothing_while_alerts_arrive(instance, direction, record_property):
+    """New alerts come before, between and after those shown, also in the same second."""
     random, router = Random(29), Router(instance)
     record_property("tried", rounds := examples(3, 100))
     for turn in range(rounds):
@@ -55,7 +55,7 @@ def test_pages_repeat_and_miss_nothing_while_alerts_arrive(instance, direction, 
             if "next" not in page:
                 break
             cursor = {"cursor": page["next"]}
-            # Some are known by now: their counts grow, and their places stay.
+            # Some are known by now: their counts grow, and their positions stay.
             added = [alert(number) for number in islice(more, 3)]
             added += [alert(random.choice(there), event_count=9, last=1_767_700_000.0)]
             added += [alert(base + 9_999 + len(shown), created=alert(random.choice(there)).created)]
@@ -65,14 +65,14 @@ def test_pages_repeat_and_miss_nothing_while_alerts_arrive(instance, direction, 
 
 
 def in_threads(*tasks) -> None:
-    """Run tasks at once; what one of them raises is raised."""
+    """Run tasks in parallel; raise an exception of any of them."""
     with ThreadPoolExecutor(len(tasks)) as threads:
         for done in [threads.submit(task) for task in tasks]:
             done.result()
 
 
 def test_changes_of_one_alert_by_two_clients_are_both_kept(instance):
-    """One sets its status and the other its assignee; neither undoes the other's."""
+    """One client sets the status and the other the assignee; neither undoes the other change."""
     router, changes = Router(instance), examples(40, 2_000)
     instance.alerts.take([alert(0)], [], {})
     user = asked(router, "GET", "/users")["results"][0]["id"]
@@ -88,7 +88,7 @@ def test_changes_of_one_alert_by_two_clients_are_both_kept(instance):
     in_threads(lambda: changed("status", STATUSES), lambda: changed("assignee", (user, "")))
 
 
-def test_of_two_clients_that_change_several_alerts_the_later_one_wins_in_all(instance):
+def test_if_two_clients_change_several_alerts_the_later_one_wins_in_all(instance):
     router, changes = Router(instance), examples(40, 2_000)
     ids = [alert(number).id for number in range(5)]
     instance.alerts.take(map(alert, range(5)), [], {})
@@ -105,7 +105,7 @@ def test_of_two_clients_that_change_several_alerts_the_later_one_wins_in_all(ins
     in_threads(lambda: change(STATUSES[:2]), lambda: change(STATUSES[2:]), look)
 
 
-def test_comments_and_changes_go_on_while_a_replay_is_taken(instance):
+def test_comments_and_changes_continue_while_a_replay_is_stored(instance):
     router, rounds = Router(instance), examples(20, 500)
     instance.alerts.take([alert(0)], [], {})
 

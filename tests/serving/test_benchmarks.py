@@ -1,4 +1,4 @@
-"""Benchmarks: a rule that a client sends runs over the records of the lake, and is measured."""
+"""Benchmarks run the rule of a client over the records of the lake, and measure it."""
 
 import base64
 import logging
@@ -87,7 +87,7 @@ def test_a_rule_that_raises_is_an_error_and_its_events_are_counted(lake, caplog)
         (one_rule("import os\nos._exit(3)\n"), "the benchmark failed"),
     ),
 )
-def test_what_is_no_rule_for_the_records_is_an_error_that_the_server_names(
+def test_an_upload_without_a_rule_for_the_records_is_an_error_that_the_server_logs(
     lake, caplog, files, message
 ):
     with caplog.at_level(logging.ERROR):
@@ -96,11 +96,11 @@ def test_what_is_no_rule_for_the_records_is_an_error_that_the_server_names(
 
 
 def sleeping(seconds: str) -> dict:
-    """A rule that starts a process and waits for it."""
+    """Return a rule that starts a process and waits for it."""
     return one_rule(f"import subprocess\nsubprocess.run(['sleep', '{seconds}'])\n{BODY}")
 
 
-def test_a_stopped_one_is_canceled_and_nothing_of_it_runs_on(trusting):
+def test_a_stopped_benchmark_is_canceled_and_all_its_processes_are_killed(trusting):
     seconds = f"5{os.getpid()}.1"
     benchmark = started(trusting, sleeping(seconds))
     assert eventually(lambda: processes_with(f"sleep\0{seconds}\0"), 30)
@@ -111,14 +111,14 @@ def test_a_stopped_one_is_canceled_and_nothing_of_it_runs_on(trusting):
     assert outcome(trusting, one_rule(BODY))["state"] == "DONE"  # the next one runs
 
 
-def test_one_that_takes_too_long_is_canceled_as_the_client_expects(trusting, monkeypatch):
+def test_a_benchmark_that_takes_too_long_is_canceled_as_the_client_expects(trusting, monkeypatch):
     monkeypatch.setattr(benchmarks, "SECONDS", 4.0)
     seconds = f"5{os.getpid()}.2"
     assert outcome(trusting, sleeping(seconds))["state"] == "CANCELED"
     assert not processes_with(f"sleep\0{seconds}\0")
 
 
-def test_only_so_many_wait(lake):
+def test_a_benchmark_beyond_the_limit_is_refused(lake):
     seconds = f"5{os.getpid()}.3"
     first = [started(lake, sleeping(seconds)) for _ in range(benchmarks.MAX_RUNNING)]
     (error,) = lake.send(CREATE, i=asked(one_rule(BODY)))["errors"]
@@ -127,7 +127,7 @@ def test_only_so_many_wait(lake):
         lake.ask(STOP, i={"id": benchmark})
 
 
-def test_records_that_there_are_not_are_said_so(lake, instance):
+def test_missing_records_are_reported(lake, instance):
     for client, log_type in ((lake, "AWS.S3ServerAccess"), (instance, "AWS.CloudTrail")):
         (error,) = client.send(CREATE, i=asked(one_rule(BODY), log_type))["errors"]
         assert f"there are no records of {log_type}" in error["message"]

@@ -1,4 +1,4 @@
-"""What a replay leaves in the instance, and that it stays there."""
+"""The results of a replay in the instance, which stay there."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.process
 
 @pytest.fixture
 def store(lake, tmp_path):
-    """A copy of the alerts, as another process would read them after a kill."""
+    """Open a copy of the alerts, as another process would read them after a kill."""
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in lake.state.glob("alerts.sqlite*"):
@@ -52,7 +52,7 @@ def settled(state):
 
 
 class EveryRecord:
-    """Looks on, so that a replay takes in the records that no rule wants, as an instance does."""
+    """An observer, with which a replay reads also records that no rule wants, as in an instance."""
 
     def record(self, record, arrived): ...
     def signal(self, signal): ...
@@ -79,7 +79,7 @@ def test_the_alerts_are_those_of_a_replay(lake, store, tmp_path):
             assert alert.log_types == ["AWS.CloudTrail"]
 
 
-def test_another_replay_finds_the_same_alerts_and_keeps_what_people_made_of_them(lake, tmp_path):
+def test_another_replay_finds_the_same_alerts_and_keeps_the_changes_of_people(lake, tmp_path):
     state = tmp_path / "state"
     shutil.copytree(settled(lake.state), state)  # as a killed server leaves it
     (trail,) = lake.state.parent.glob("*.gz")
@@ -149,7 +149,7 @@ class TestContentCode:
         with closing(AlertStore(state)) as store:
             return store.find(AlertFilter(), 5), store.find(AlertFilter(kind=DETECTION_ERROR), 5)
 
-    def test_does_not_see_the_secrets_of_the_server(self, tmp_path, monkeypatch):
+    def test_content_code_does_not_see_the_secrets_of_the_server(self, tmp_path, monkeypatch):
         for name in ("PANTHER_API_TOKEN", "PANTHER_WEBHOOK_SECRET", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, TOKEN)
         body = f"""
@@ -170,7 +170,7 @@ class TestContentCode:
         ((alert,), errors) = self.alerts(state)
         assert alert.found.title == "[]" and not errors
 
-    def test_that_fails_makes_a_detection_error(self, tmp_path):
+    def test_content_code_that_fails_gives_a_detection_error(self, tmp_path):
         body = "def rule(event):\n    raise ValueError('no')\n"
         state, trail = tmp_path / "state", write_lines(tmp_path / "trail", [call("ListRoles")])
         with fed(state, trail, content=self.rule(body)):
@@ -178,7 +178,7 @@ class TestContentCode:
         alerts, (error,) = self.alerts(state)
         assert not alerts and "ValueError" in error.found.title
 
-    def test_that_ends_its_process_costs_the_replay_and_not_the_server(self, tmp_path):
+    def test_content_code_that_exits_stops_the_replay_and_not_the_server(self, tmp_path):
         body = "import ctypes\ndef rule(event):\n    ctypes.string_at(0)\n"
         state, trail = tmp_path / "state", write_lines(tmp_path / "trail", [call("ListRoles")])
         options = {"content": self.rule(body), "until": "replay: failed"}
@@ -189,7 +189,7 @@ class TestContentCode:
 
 
 class TestStore:
-    def test_adds_the_events_of_a_known_alert_to_those_that_it_keeps(self, tmp_path):
+    def test_new_events_of_a_known_alert_are_added_to_its_stored_ones(self, tmp_path):
         alert = replace(made_alert(1), id="one")
         with closing(AlertStore(tmp_path)) as store:
             store.take([alert], [("one", "1"), ("one", "2")], {})
@@ -199,31 +199,31 @@ class TestStore:
                 store.take([alert], [("one", "5")], {"new": True}, {"one": 4})
             assert store.events("one", 0, 9) == [1, 3, 4] and not store.fact("new")
 
-    def test_of_another_version_is_refused(self, tmp_path):
+    def test_a_store_of_another_version_is_refused(self, tmp_path):
         AlertStore(tmp_path).close()
         with sqlite3.connect(tmp_path / "alerts.sqlite") as db:
             db.execute("PRAGMA user_version = 99")
         with pytest.raises(ContentError, match=r"is of version 99, .* name another --state"):
             AlertStore(tmp_path)
 
-    def test_that_is_no_database_is_refused(self, tmp_path):
+    def test_a_store_that_is_not_a_database_is_refused(self, tmp_path):
         (tmp_path / "alerts.sqlite").write_text("something else" * 100)
         with pytest.raises(ContentError, match="is not a database of alerts"):
             AlertStore(tmp_path)
 
-    def test_that_is_a_link_is_refused_and_not_written_through(self, tmp_path):
+    def test_a_store_that_is_a_link_is_refused_and_not_followed(self, tmp_path):
         (tmp_path / "elsewhere").touch()
         (tmp_path / "alerts.sqlite").symlink_to(tmp_path / "elsewhere")
         with pytest.raises(ContentError, match="symbolic link"):
             AlertStore(tmp_path)
         assert (tmp_path / "elsewhere").read_bytes() == b""
 
-    def test_of_an_instance_that_stored_no_content_opens_again(self, tmp_path):
+    def test_the_store_of_an_instance_without_content_can_be_opened_again(self, tmp_path):
         Instance(tmp_path / "state").close()
         Instance(tmp_path / "state").close()
 
 
-def test_serve_replays_what_was_uploaded_before(lake, tmp_path):
+def test_serve_replays_with_the_content_of_earlier_uploads(lake, tmp_path):
     state = tmp_path / "state"
     shutil.copytree(settled(lake.state), state)  # as a killed server leaves it
     (trail,) = lake.state.parent.glob("*.gz")

@@ -1,4 +1,4 @@
-"""Files that are delivered while the instance runs, and content that is uploaded meanwhile."""
+"""Files that are delivered, and content that is uploaded, while the instance runs."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def rule(name: str, **fields) -> bytes:
 
 
 def deliver(folder, number: int, *names: str) -> None:
-    """Put a file into the folder as a whole."""
+    """Move a complete file into the folder."""
     records = [call(name, time=START + 60 * number, eventID=f"{name}-{number}") for name in names]
     write_lines(folder.parent / "new", records).rename(folder / f"{number}.json")
 
@@ -54,7 +54,7 @@ def counts(client) -> dict[str, int]:
     return {alert["title"]: alert["eventCount"] for alert in client.get("/alerts")["results"]}
 
 
-def test_what_comes_later_is_replayed_and_what_is_uploaded_counts_from_then_on(tmp_path):
+def test_later_files_are_replayed_and_uploads_count_from_then_on(tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
     deliver(folder, 0, "ListRoles", "ListUsers", "ListGroups")
@@ -103,7 +103,7 @@ def test_one_more_file_does_not_read_the_others_again(tmp_path):
         assert len(rows(client, f"SELECT eventID FROM {LOGS}")) == 7
 
 
-def test_a_late_or_changed_file_or_one_that_is_gone_lets_everything_be_replayed(tmp_path):
+def test_a_late_changed_or_removed_file_makes_all_files_be_replayed(tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
     deliver(folder, 60, "ListRoles")
@@ -121,7 +121,7 @@ def test_a_late_or_changed_file_or_one_that_is_gone_lets_everything_be_replayed(
         assert len(rows(client, f"SELECT eventID FROM {LOGS}")) == 3
 
 
-def test_a_replay_that_is_killed_begins_again_and_loses_nothing(tmp_path):
+def test_a_replay_that_is_killed_restarts_and_loses_nothing(tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
     deliver(folder, 0, "ListRoles")
@@ -149,7 +149,7 @@ def put(bucket, number: int, *names: str, key: str = "") -> None:
     bucket.put_object(Bucket=BUCKET, Key=key or f"logs/{number}.json", Body=body)
 
 
-def test_what_comes_into_a_bucket_is_replayed_and_a_bucket_that_fails_loses_nothing(
+def test_new_objects_of_a_bucket_are_replayed_and_a_bucket_that_fails_loses_nothing(
     bucket, tmp_path, monkeypatch
 ):
     put(bucket, 0, "ListRoles", "ListUsers")
@@ -181,14 +181,14 @@ def no_answer(self, url: str, period) -> list[str]:
     raise S3Error(url, "no answer")
 
 
-def test_following_nothing_is_refused(tmp_path):
+def test_follow_without_replay_is_refused(tmp_path):
     command = [*COMMAND, "serve", "--state", str(tmp_path / "state"), "--follow"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "--follow needs --replay" in done.stderr
 
 
 @pytest.mark.attack("serve")
-def test_a_replay_that_failed_is_said_and_tried_again(tmp_path, monkeypatch):
+def test_a_failed_replay_is_reported_and_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr(feed, "AGAIN_SECONDS", 0.5)
     folder = tmp_path / "live"
     folder.mkdir()
@@ -216,14 +216,14 @@ def test_nothing_that_content_starts_outlives_the_replay(tmp_path):
     body = DAEMON.format(more="pass", note=str(tmp_path / "note"), seconds=seconds, then="")
     options = ("--replay", str(folder), "--trust-content")
     with server(tmp_path / "state", *options) as running:
-        # On the replay alone: the check, where it starts too, ends what it starts as well.
+        # Count only the processes of the replay: the check of the upload starts one as well.
         assert running.client.upload(archive(one_rule(body=body)))["status"] == "COMPLETED"
         assert eventually(lambda: running.client.get("/alerts")["results"], 60)
         assert (tmp_path / "note").exists() and eventually(lambda: not sleepers(seconds))
 
 
 @pytest.mark.attack("processes")
-def test_a_thread_that_a_rule_leaves_behind_does_not_hold_the_replay(tmp_path):
+def test_a_thread_that_a_rule_leaves_behind_does_not_delay_the_replay(tmp_path):
     folder = tmp_path / "live"
     folder.mkdir()
     deliver(folder, 1, "ListRoles")

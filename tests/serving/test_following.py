@@ -1,4 +1,4 @@
-"""Files that are delivered one after the other make what one replay of all of them makes."""
+"""Files that are delivered one by one give the results of one replay of all of them."""
 
 from collections import Counter
 from contextlib import ExitStack, closing
@@ -37,7 +37,8 @@ TABLES = {
     "panther_signals": ["aws_cloudtrail", "scheduled_rules", "correlation_signals"],
     "panther_rule_matches": ["aws_cloudtrail", "scheduled_rules"],
 }
-# Rules whose signals show the order of all events: one counts in its module, one in the store.
+# Rules whose signals depend on the order of all events: one counts in its module, one in the
+# key-value store.
 COUNTING = """
 from panther_detection_helpers.caching import increment_counter
 
@@ -76,7 +77,7 @@ def content(tmp_path_factory) -> Path:
 
 
 class Follower:
-    """Replays what is delivered, in this process; everything again where that is needed."""
+    """A replay in this process that adds delivered files, or starts again if it has to."""
 
     def __init__(self, content: Path, logs: Path, folder: Path) -> None:
         self.content, self.logs, self.folder = content, logs, folder
@@ -116,7 +117,7 @@ class Follower:
 
 
 def everything(content: Path, logs: Path, folder: Path) -> Results:
-    """What one replay finds in all that there is."""
+    """Return the results of one replay of all files."""
     results = Results(folder / "results")
     (folder / "records").mkdir(parents=True)
     results.databases.mkdir(parents=True)
@@ -138,7 +139,7 @@ def held(store: AlertStore) -> dict:
 
 
 def incidents(store: AlertStore) -> dict:
-    """All incidents of the latest replay, and what is known of each."""
+    """Return all incidents of the latest replay, in full."""
     found = {}
     for row in store.incidents.find(IncidentFilter(), -1):
         _, plain = store.incidents.get(row.id)
@@ -148,7 +149,7 @@ def incidents(store: AlertStore) -> dict:
 
 
 def rows(results: Results) -> dict[str, Counter]:
-    """All rows of the lake, by table."""
+    """Return all rows of the lake, by table."""
     with closing(LakeReader(results.databases)) as reader:
         return {
             f"{database}.{table}": Counter(
@@ -168,7 +169,7 @@ def summary(results: Results) -> dict:
 
 
 def trail(random: Random, files: int) -> list[list[dict]]:
-    """Some hours with an attack that succeeds, in files whose times overlap."""
+    """Return files of some hours with an attack that succeeds; their times overlap."""
     hours = 3
     blocked = "arn:aws:iam::123456789012:role/FullAdminRole"
     scenario = Scenario(
@@ -196,7 +197,9 @@ def trail(random: Random, files: int) -> list[list[dict]]:
 
 @settings(max_examples=examples(4, 60))
 @given(st.integers(0, 10**6), st.integers(2, 9))
-def test_files_in_any_order_make_what_a_replay_of_all_makes(tmp_path_factory, content, seed, count):
+def test_files_in_any_order_give_the_results_of_a_replay_of_all(
+    tmp_path_factory, content, seed, count
+):
     random = Random(seed)
     part = random.choice([1, 40, 10**6])
     with (

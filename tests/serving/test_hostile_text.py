@@ -1,4 +1,4 @@
-"""Hostile texts of records on their way to the clients of an instance: alerts, events, the lake."""
+"""Hostile texts of records reach the clients of an instance in alerts, events and the lake."""
 
 from contextlib import contextmanager
 
@@ -37,7 +37,7 @@ TEXTS = [text for text in hostile.SHORT.values() if text]
 
 @contextmanager
 def fed_with_hostile_texts(folder):
-    """Serve a rule that makes an alert of each text, and the records that hold them."""
+    """Serve a rule that creates an alert for each text, and the records with the texts."""
     records = [
         call("ListRoles", time=START + n, eventID=str(n), userAgent=text, sourceIPAddress=text)
         for n, text in enumerate(TEXTS)
@@ -49,8 +49,8 @@ def fed_with_hostile_texts(folder):
 
 
 @pytest.mark.attack("output")
-def test_every_alert_event_and_row_is_there(tmp_path, record_property):
-    """A half character in the title of one alert kept all alerts of a replay from being stored."""
+def test_every_alert_event_and_row_is_stored(tmp_path, record_property):
+    """A lone surrogate in one title once kept all alerts of a replay from being stored."""
     record_property("tried", len(TEXTS))
     with fed_with_hostile_texts(tmp_path) as client:
         page = client.get("/alerts", limit=50)

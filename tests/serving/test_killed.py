@@ -1,4 +1,4 @@
-"""SIGKILL at random moments of replay, delivery, upload and status change."""
+"""Servers killed at random moments of replay, delivery, upload and change of a status."""
 
 import random
 import threading
@@ -31,7 +31,7 @@ STATUSES = ("OPEN", "TRIAGED", "RESOLVED", "CLOSED")
 
 
 class Answered:
-    """What the server has answered, which it must not forget."""
+    """The answers of the server, whose content must not be lost."""
 
     def __init__(self) -> None:
         self.alerts: set[str] = set()
@@ -41,7 +41,7 @@ class Answered:
         self.rules = {"Test.Rule"}
 
     def work(self, running: Server, moments: random.Random) -> None:
-        """Do one thing after the other until the server is killed."""
+        """Send one request after the other until the server is killed."""
         client, number = running.client, 0
         try:
             while True:
@@ -65,7 +65,7 @@ class Answered:
             pass
 
     def check(self, state) -> None:
-        """Assert that a state has it all."""
+        """Assert that a state has all that was answered."""
         with closing(Instance(state)) as found:
             kept = {entry.found.id: entry for entry in found.alerts.find(AlertFilter(), -1)}
             assert self.alerts <= kept.keys()

@@ -1,4 +1,4 @@
-"""The data lake over GraphQL: Snowflake SQL, pages, limits, cancellation; nothing but reading."""
+"""The data lake over GraphQL: Snowflake SQL, pages, limits, cancellation, and reading only."""
 
 import shutil
 import time
@@ -24,7 +24,7 @@ GET = """query($id: ID!, $input: DataLakeQueryResultsInput) {dataLakeQuery(id: $
         edges {node} pageInfo {hasNextPage endCursor} columnInfo {order types}
         stats {bytesScanned executionTime rowCount}
     }}}"""
-# As long as it may; nothing else ends it.
+# Runs until it is stopped.
 ENDLESS = f"SELECT count(*) FROM {LOGS} a, {LOGS} b, {LOGS} c, {LOGS} d, {LOGS} e, {LOGS} f, {LOGS}"
 
 
@@ -51,7 +51,7 @@ def failure(lake, sql: str) -> str:
 
 
 def descriptors() -> list[str]:
-    """What this process holds open."""
+    """Return the names of the open files of this process."""
     found = []
     for path in Path("/proc/self/fd").iterdir():
         with suppress(OSError):
@@ -64,7 +64,7 @@ def alerts(lake, **parameters) -> list[dict]:
 
 
 class TestTemplates:
-    """Queries that import macros of the stored ones, as clients get them from the REST API."""
+    """Queries that import macros of stored queries, as the REST API returns them."""
 
     def test_a_stored_query_runs_as_it_is_stored(self, lake):
         stored = {query["name"]: query["sql"] for query in lake.get("/queries")["results"]}
@@ -82,7 +82,7 @@ class TestTemplates:
             ("{{ 'x' * 10 ** 11 }}", "the rendering of the template failed"),
         ],
     )
-    def test_a_template_that_cannot_be_rendered_costs_itself(self, lake, template, message):
+    def test_a_template_that_cannot_be_rendered_only_fails_itself(self, lake, template, message):
         assert message in failure(lake, f"-- pragma: template\n{template}")
         assert rows(lake, "SELECT 1 AS one") == [{"one": 1}]
 
@@ -150,7 +150,7 @@ class TestSnowflake:
             ("'inf'::float", "inf"),
         ),
     )
-    def test_functions(self, lake, expression, value):
+    def test_functions_of_snowflake_give_its_values(self, lake, expression, value):
         assert rows(lake, f"SELECT {expression} AS v") == [{"v": value}]
 
     def test_indicators_are_lists(self, lake):
@@ -205,7 +205,7 @@ class TestSnowflake:
 
 
 class TestPages:
-    def test_have_every_row_once(self, lake):
+    def test_pages_have_every_row_once(self, lake):
         sql = f"SELECT eventID FROM {LOGS} ORDER BY p_event_time, eventID"
         query_id = start(lake, sql)
         whole = finished(lake, query_id)["results"]
@@ -220,13 +220,13 @@ class TestPages:
         assert found == whole["edges"] and len(found) == whole["stats"]["rowCount"]
         assert whole["columnInfo"] == {"order": ["eventID"], "types": {"eventID": "TEXT"}}
 
-    def test_hold_999_rows_at_the_most(self, lake):
+    def test_a_page_has_at_most_999_rows(self, lake):
         query_id = start(lake, f"SELECT a.eventID FROM {LOGS} a, {LOGS} b LIMIT 1500")
         assert len(finished(lake, query_id)["results"]["edges"]) == 999
         errors = lake.send(GET, id=query_id, input={"pageSize": 1000})["errors"]
         assert "pageSize: 1000 is not between 1 and 999" in errors[0]["message"]
 
-    def test_rows_beyond_the_limit_are_left_out_and_said_so(self, lake):
+    def test_rows_beyond_the_limit_are_left_out_and_reported(self, lake):
         query_id = start(lake, f"SELECT 1 AS one FROM {LOGS} a, {LOGS} b, {LOGS} c LIMIT 20000")
         found = finished(lake, query_id)
         assert found["results"]["stats"]["rowCount"] == 10_000
@@ -256,10 +256,10 @@ class TestErrors:
             ("x" * 100_001, "more than 100,000 characters"),
         ),
     )
-    def test_name_the_line(self, lake, sql, message):
+    def test_an_error_names_the_line(self, lake, sql, message):
         assert message in failure(lake, sql)
 
-    def test_a_column_that_is_not_there_comes_with_those_that_are_like_it(self, lake):
+    def test_the_error_for_an_unknown_column_suggests_similar_ones(self, lake):
         assert "eventName" in failure(lake, f"SELECT eventNam FROM {LOGS}")
 
 
@@ -297,7 +297,7 @@ class TestReadOnly:
             "SELECT getenv('HOME')",
         ),
     )
-    def test_whatever_is_not_a_select_over_the_lake_fails(self, lake, sql):
+    def test_anything_but_a_select_over_the_lake_fails(self, lake, sql):
         before = rows(lake, f"SELECT count(*) AS n FROM {LOGS}")
         assert failure(lake, sql)
         assert rows(lake, f"SELECT count(*) AS n FROM {LOGS}") == before
@@ -316,7 +316,7 @@ class TestLimits:
         assert finished(lake, query_id)["status"] == "cancelled"
         assert rows(lake, "SELECT 1 AS one") == [{"one": 1}]  # a worker is free again
 
-    def test_one_that_has_ended_cannot(self, lake):
+    def test_a_query_that_has_ended_cannot_be_cancelled(self, lake):
         query_id = start(lake, "SELECT 1")
         finished(lake, query_id)
         (error,) = lake.send(CANCEL, i={"id": query_id})["errors"]
@@ -324,7 +324,7 @@ class TestLimits:
         (error,) = lake.send(CANCEL, i={"id": "none"})["errors"]
         assert "not found" in error["message"]
 
-    def test_one_that_takes_too_long_is_stopped(self, lake):
+    def test_a_query_that_takes_too_long_is_stopped(self, lake):
         (folder,) = lake.state.glob("lake-*")
         queries = LakeQueries(lambda: folder, seconds=0.3)
         try:
@@ -339,7 +339,7 @@ class TestLimits:
             queries.close()
 
     @pytest.mark.attack("lake")
-    def test_a_single_call_without_end_holds_neither_the_others_nor_the_stop(self, lake):
+    def test_a_single_endless_call_delays_neither_other_queries_nor_the_stop(self, lake):
         (folder,) = lake.state.glob("lake-*")
         before = {*processes_with(str(folder))}
         queries = LakeQueries(lambda: folder)
@@ -357,12 +357,12 @@ class TestLimits:
         assert eventually(lambda: {*processes_with(str(folder))} <= before)
 
     @pytest.mark.attack("lake")
-    def test_one_that_needs_too_much_memory_fails_and_the_next_one_does_not(self, lake):
+    def test_a_query_that_needs_too_much_memory_fails_and_the_next_one_does_not(self, lake):
         assert "memory" in failure(lake, "SELECT LENGTH(REPEAT('x', 1900000000)) AS n")
         assert rows(lake, "SELECT 1 AS one") == [{"one": 1}]
 
     @pytest.mark.attack("lake")
-    def test_however_many_replays_there_were_the_lake_is_open_once(self, lake, tmp_path):
+    def test_the_lake_is_open_once_after_any_number_of_replays(self, lake, tmp_path):
         (folder,) = lake.state.glob("lake-*")
         current = []
         queries = LakeQueries(lambda: current[-1])
@@ -381,7 +381,7 @@ class TestLimits:
             queries.close()
         assert eventually(lambda: len(processes_with(str(tmp_path))) == before)
 
-    def test_so_many_at_a_time_and_no_more(self, lake):
+    def test_a_query_beyond_the_limit_is_refused(self, lake):
         ids = [start(lake, ENDLESS) for _ in range(20)]
         try:
             (error,) = lake.send(START, i={"sql": "SELECT 1"})["errors"]
@@ -405,7 +405,7 @@ class TestLimits:
 
 
 class TestCatalogue:
-    def test_databases_tables_and_columns(self, lake):
+    def test_databases_tables_and_columns_are_listed(self, lake):
         databases = lake.ask("{dataLakeDatabases {name description tables {name}}}")
         assert [d["name"] for d in databases] == [
             "panther_logs.public",
@@ -434,13 +434,13 @@ class TestCatalogue:
         assert log["logType"] == "AWS.CloudTrail"
         assert {"name": "userIdentity", "type": "VARIANT"} in log["columns"]
 
-    def test_a_table_that_there_is_not_is_said_so(self, lake):
+    def test_an_unknown_table_is_reported(self, lake):
         query = '{dataLakeDatabase(name: "other") {name}}'
         (error,) = lake.send(query)["errors"]
         assert "there is no database other" in error["message"]
 
 
-def test_metrics_count_the_alerts_of_a_time(lake):
+def test_metrics_count_the_alerts_of_a_period(lake):
     metrics = """query($i: MetricsInput!) {metrics(input: $i) {totalAlerts
         alertsPerSeverity {label value breakdown} alertsPerRule {entityId label value}
         bytesProcessedPerSource {label value breakdown}}}"""
@@ -459,8 +459,8 @@ def test_metrics_count_the_alerts_of_a_time(lake):
     assert "more than 10,000 points" in error["message"]
 
 
-def test_what_a_replay_has_brought_counts_for_the_last_full_hour_before_it(lake):
-    """For which panther_analysis_tool asks, whenever the events happened."""
+def test_the_bytes_of_a_replay_count_for_the_last_full_hour_before_it(lake):
+    """panther_analysis_tool requests that hour, whenever the events happened."""
     metrics = """query($i: MetricsInput!) {metrics(input: $i) {totalBytesProcessed
         bytesProcessedPerSource {label value breakdown}}}"""
     now = time.time()
@@ -508,12 +508,12 @@ class TestSize:
             ("{%s}" % ("a " * 2001), "2000 tokens"),
         ),
     )
-    def test_a_query_that_asks_for_too_much_is_refused(self, lake, query, message):
+    def test_a_request_that_is_too_large_is_refused(self, lake, query, message):
         (error,) = lake.send(query)["errors"]
         assert message in error["message"]
 
 
-def test_what_is_asked_without_a_replay(instance):
+def test_queries_before_the_first_replay_are_answered(instance):
     (error,) = instance.send('{dataLakeQuery(id: "x") {id}}')["errors"]
     assert "query not found" in error["message"]
     assert "no replay has filled the lake yet" in failure(instance, f"SELECT 1 FROM {LOGS}")

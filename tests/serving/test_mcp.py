@@ -1,6 +1,6 @@
-"""Panther's MCP server, unmodified, against the local instance: all of its tools, and a story.
+"""Panther's unmodified MCP server against the local instance: all of its tools, and a story.
 
-With TEST_SCALE=full it is installed into `build/mcp-panther`; otherwise it is used if it is there.
+With TEST_SCALE=full it is installed into `build/mcp-panther`; otherwise it must be there already.
 """
 
 import json
@@ -33,13 +33,13 @@ NO_UUID = "00000000-0000-0000-0000-000000000000"
 
 
 def pyenv() -> list[Path]:
-    """Return the Pythons of pyenv; its shims on the PATH do not run without being chosen."""
+    """Return the Pythons of pyenv, whose shims on the PATH do not run unless selected."""
     root = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
     return sorted(root.glob("versions/3.1[2-9].*/bin/python"), reverse=True)
 
 
 def runs(python: str | None) -> bool:
-    """Return whether a Python is there and runs."""
+    """Return whether a Python exists and runs."""
     found = python and shutil.which(python)
     return bool(found) and not subprocess.run([found, "--version"], capture_output=True).returncode
 
@@ -64,8 +64,8 @@ class Tools:
     """The tools of mcp-panther.
 
     Attributes:
-        names: All of them.
-        answers: What each that was called said: "data", or why not.
+        names: The names of all tools.
+        answers: "data" for each tool that was called, or why it gave none.
     """
 
     def __init__(self, python: Path, url: str, log: Path) -> None:
@@ -118,8 +118,8 @@ def tools(tmp_path_factory):
         found.process.wait(30)
 
 
-def test_an_analyst_gets_from_the_alerts_to_the_end_of_one(tools):
-    """List critical alerts, read one's events, ask the lake for who it is, comment, resolve."""
+def test_an_analyst_can_investigate_and_resolve_an_alert(tools):
+    """List critical alerts, read the events of one, query the lake, comment, and resolve it."""
     (alert,) = tools.call("list_alerts", severities=["CRITICAL"], **JANUARY)["alerts"]
     assert alert["status"] == "OPEN"
     events = tools.call("get_alert_events", alert_id=alert["id"])["events"]
@@ -203,7 +203,7 @@ def test_every_tool_answers_with_data_or_says_that_it_is_not_supported(tools):
 
 
 def test_the_same_story_over_http(lake):
-    """What mcp-panther sends, without it."""
+    """Sends the requests of mcp-panther, without needing it."""
     (alert,) = lake.get("/alerts", severity="CRITICAL", limit=25, sort_dir="desc")["results"]
     (event, *_) = lake.get(f"/alerts/{alert['id']}/events", limit=10)["results"]
     sql = f"""SELECT eventName, count(*) AS calls FROM aws_cloudtrail
@@ -220,9 +220,9 @@ def test_the_same_story_over_http(lake):
     lake.rest("PATCH", "/alerts", change | {"status": "OPEN"})
 
 
-def test_the_schema_can_be_asked_for_by_clients_of_the_specification_of_2021(lake):
+def test_clients_of_the_specification_of_2021_can_load_the_schema(lake):
     answer = lake.send(get_introspection_query(input_value_deprecation=True))
     schema = build_client_schema(answer["data"])
     assert "executeDataLakeQuery" in schema.mutation_type.fields
     places = {place.name for directive in schema.directives for place in directive.locations}
-    assert "DIRECTIVE_DEFINITION" not in places  # for which gql 3.5 ends with a KeyError
+    assert "DIRECTIVE_DEFINITION" not in places  # gql 3.5 raises a KeyError for it

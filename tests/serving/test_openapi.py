@@ -19,10 +19,10 @@ from tests.serving.test_rest_items import PATHS, stored  # noqa: F401 - a fixtur
 pytestmark = pytest.mark.process
 
 FILE = Path(os.environ.get("PANTHER_OPENAPI", REPO / "build" / "panther-openapi.yaml"))
-# The description gives the kinds of an actor to its ID and any text to its type. Clients send and
-# get IDs of users there, as its text says.
+# The description has the schemas of an actor's ID and type swapped: the ID allows only the names of
+# kinds. Its prose has IDs of users there, which clients send and get.
 ACTOR = {"id", "type"}
-# Not in the description of every kind, and mcp-panther reads it of every kind.
+# The description lacks it for some kinds; mcp-panther reads it for all kinds.
 UNDESCRIBED = {"managed": {"type": "boolean"}}
 
 
@@ -38,7 +38,7 @@ def description() -> dict:
         if fields.keys() == ACTOR and "enum" in fields["id"]:
             fields["id"], fields["type"] = fields["type"], fields["id"]
         node["properties"] = UNDESCRIBED | fields
-        node.setdefault("additionalProperties", False)  # it would be a mistake of ours
+        node.setdefault("additionalProperties", False)  # it would be our mistake
     return found
 
 
@@ -51,12 +51,12 @@ def nodes(value: object) -> Iterator[dict]:
 
 
 def check(description: dict, method: str, path: str, status: int, answer: object) -> None:
-    """Assert that an answer is one that the description has for its path and status."""
+    """Assert that an answer is valid by the description of its path and status."""
     answers = description["paths"][path][method.lower()]["responses"]
     assert str(status) in answers, (method, path, status, answer)
     content = answers[str(status)].get("content")
     if content is None:
-        assert answer is None or status == 200, (method, path)  # some are without a description
+        assert answer is None or status == 200, (method, path)  # some have no description
         return
     schema = content["application/json"]["schema"] | {"components": description["components"]}
     errors = [
@@ -81,7 +81,7 @@ def test_a_list_each_of_its_items_and_a_missing_one_are_as_described(stored, des
     check(description, "GET", f"/{path}/{{id}}", *missing)
 
 
-def test_what_is_done_with_an_alert_is_answered_as_described(lake, description):
+def test_changes_of_an_alert_are_answered_as_described(lake, description):
     (alert, *_) = lake.get("/alerts")["results"]
     (user,) = lake.get("/users")["results"]
     one = f"/alerts/{alert['id']}"
@@ -103,7 +103,7 @@ def test_what_is_done_with_an_alert_is_answered_as_described(lake, description):
     check(description, "POST", "/alert-comments", *lake.rest("POST", "/alert-comments", {}))
 
 
-def test_a_global_is_made_replaced_and_deleted_as_described(stored, description):  # noqa: F811
+def test_a_global_is_created_replaced_and_deleted_as_described(stored, description):  # noqa: F811
     item = {"id": "described_helpers", "body": "ONE = 1\n", "description": "for a test"}
     check(description, "POST", "/globals", *stored.rest("POST", "/globals", item))
     path = "/globals/described_helpers"

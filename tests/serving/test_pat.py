@@ -32,7 +32,7 @@ SCHEMA = {
 
 @pytest.fixture
 def instance(tmp_path):
-    """An instance that replays a trail as soon as it has content."""
+    """An instance that replays a trail once it has content."""
     trail = simulated(tmp_path / "trail.json.gz")
     with fed(tmp_path / "state", trail, until="waits for content") as client:
         yield client
@@ -40,7 +40,7 @@ def instance(tmp_path):
 
 @pytest.fixture
 def tool(instance, tmp_path):
-    """Run the tool in a folder with one rule, and one of schemas; returns status and messages."""
+    """Return a function that runs the tool in a folder with a rule and a folder of schemas."""
     rules, schemas = tmp_path / "content" / "rules", tmp_path / "schemas"
     rules.mkdir(parents=True)
     schemas.mkdir()
@@ -67,7 +67,7 @@ def tool(instance, tmp_path):
     return tool
 
 
-# Each command, its arguments, and what it ends with.
+# Each command, its arguments, and the end of its output.
 COMMANDS = (
     ("check-connection", (), 0, "connection successful"),
     ("test", (), 0, "Passed: 1"),
@@ -129,10 +129,8 @@ UNHANDLED = "Unhandled exception: "
         ({"PANTHER_API_HOST": "http://127.0.0.1:9/public/graphql"}, "Cannot connect to host"),
     ),
 )
-def test_a_refusal_is_told_in_the_words_of_the_server_even_if_the_tool_raises_it(
-    tool, wrong, message
-):
-    """The tool handles no refusal of the first request of most commands: see docs/serve.md."""
+def test_a_refusal_has_the_message_of_the_server_even_if_the_tool_raises_it(tool, wrong, message):
+    """Most commands do not handle a refusal of their first request: see docs/serve.md."""
     raising = [command for command in COMMANDS if command[0] not in ("test", "validate")]
     for command, arguments, *_ in {entry[0]: entry for entry in raising}.values():
         status, out = tool(command, *arguments, **wrong)
@@ -186,12 +184,12 @@ def test_an_invalid_schema_is_refused_with_its_key(instance, change, message):
         ("Application", "version: 0", "is not the name of a custom log type"),
     ),
 )
-def test_what_is_no_schema_is_refused(instance, name, spec, message):
+def test_anything_but_a_schema_is_refused(instance, name, spec, message):
     (error,) = instance.send(UPDATE, i={"name": name, "spec": spec, "revision": 0})["errors"]
     assert message in error["message"]
 
 
-def test_a_schema_that_someone_else_has_changed_meanwhile_is_not_overwritten(instance):
+def test_a_schema_that_was_changed_concurrently_is_not_overwritten(instance):
     schema = {"name": "Custom.Application", "spec": yaml.safe_dump(SCHEMA), "revision": 0}
     assert instance.ask(UPDATE, i=schema)["schema"]["revision"] == 1
     (error,) = instance.send(UPDATE, i=schema)["errors"]

@@ -1,4 +1,4 @@
-"""Alerts, events and comments over REST, as Panther's OpenAPI description asks."""
+"""Alerts, events and comments over REST."""
 
 from contextlib import closing
 
@@ -21,21 +21,21 @@ def alerts(lake):
 
 @pytest.fixture
 def alert(lake):
-    """An alert that is open and nobody's, again after the test."""
+    """An alert that is open and unassigned, and is reset after the test."""
     (found,) = lake.get("/alerts", detection_id=BLOCKLIST)["results"]
     yield found
     lake.rest("PATCH", f"/alerts/{found['id']}", {"status": "OPEN", "assignee": ""})
 
 
 class TestLists:
-    def test_an_alert_has_what_the_description_lists(self, lake, alerts):
+    def test_an_alert_has_the_documented_fields(self, lake, alerts):
         for alert in alerts:
             assert set(alert) >= {"id", "type", "status", "createdAt", "eventCount", "context"}
             assert alert["type"] == alert["detection"]["type"]
             assert lake.get(f"/alerts/{alert['id']}") == alert
         assert {alert["status"] for alert in alerts} == {"OPEN"}
 
-    def test_the_latest_comes_first_unless_asked(self, lake, alerts):
+    def test_the_latest_alert_comes_first_by_default(self, lake, alerts):
         times = [parse_time(alert["createdAt"]) for alert in alerts]
         assert times == sorted(times, reverse=True)
         oldest_first = lake.get("/alerts", sort_dir="asc")["results"]
@@ -53,7 +53,7 @@ class TestLists:
             cursor = {"cursor": page["next"]}
         assert found == whole
 
-    def test_each_filter_leaves_what_it_says(self, lake, alerts):
+    def test_each_filter_selects_what_it_names(self, lake, alerts):
         def ids(**parameters):
             return [alert["id"] for alert in lake.get("/alerts", **parameters)["results"]]
 
@@ -92,14 +92,14 @@ class TestLists:
             {"colour": "red"},
         ),
     )
-    def test_what_is_wrong_is_named(self, lake, wrong):
+    def test_an_error_names_the_invalid_parameter(self, lake, wrong):
         ((name, _),) = wrong.items()
         status, answer = lake.rest("GET", "/alerts", **wrong)
         assert status == 400
         assert name.replace("_", "-") in answer["message"]
 
 
-def test_a_body_that_is_not_json_and_a_failure_are_told_as_json(tmp_path):
+def test_errors_and_failures_are_json(tmp_path):
     with closing(Instance(tmp_path / "state")) as instance:
         router = Router(instance)
         wrong = router.answer("PATCH", "/alerts", {}, "{")
@@ -109,7 +109,7 @@ def test_a_body_that_is_not_json_and_a_failure_are_told_as_json(tmp_path):
 
 
 class TestEvents:
-    def test_are_paged(self, lake):
+    def test_events_are_paged(self, lake):
         (alert,) = lake.get("/alerts", detection_id=CORRELATION)["results"]
         path = f"/alerts/{alert['id']}/events"
         whole = lake.get(path, limit=50)["results"]
@@ -118,7 +118,7 @@ class TestEvents:
         assert first["results"] + rest["results"] == whole
         assert len(whole) == alert["eventCount"] and "next" not in rest
 
-    def test_are_those_of_the_log_with_the_fields_that_panther_adds(self, lake, alert):
+    def test_events_are_those_of_the_log_with_the_fields_that_panther_adds(self, lake, alert):
         (event,) = lake.get(f"/alerts/{alert['id']}/events")["results"]
         assert event["eventName"] == "AssumeRole"
         assert event["p_log_type"] == "AWS.CloudTrail" and event["p_any_aws_arns"]
@@ -136,7 +136,7 @@ class TestChanges:
         status, answer = lake.rest("PATCH", f"/alerts/{alert['id']}", {"assignee": ""})
         assert status == 200 and "assignee" not in answer and answer["status"] == "TRIAGED"
 
-    def test_all_of_several_or_none_are_changed(self, lake, alert):
+    def test_all_of_several_alerts_or_none_are_changed(self, lake, alert):
         change = {"ids": [alert["id"], NOBODY], "status": "CLOSED"}
         status, answer = lake.rest("PATCH", "/alerts", change)
         assert status == 404 and NOBODY in answer["message"]
@@ -154,18 +154,18 @@ class TestChanges:
             {"ids": [1], "status": "OPEN"},
         ),
     )
-    def test_what_is_wrong_changes_nothing(self, lake, alert, wrong):
+    def test_an_invalid_change_changes_nothing(self, lake, alert, wrong):
         status, answer = lake.rest("PATCH", "/alerts", {"ids": [alert["id"]], **wrong})
         assert status == 400 and answer["message"]
         assert lake.get(f"/alerts/{alert['id']}") == alert
 
     @pytest.mark.parametrize("path", (f"/alerts/{NOBODY}", f"/alerts/{NOBODY}/events"))
-    def test_an_alert_that_there_is_not_is_not_found(self, lake, path):
+    def test_an_unknown_alert_is_not_found(self, lake, path):
         assert lake.rest("GET", path) == (404, {"message": f"{NOBODY}: no such alert"})
 
 
 class TestComments:
-    def test_stay_in_their_order(self, lake, alert):
+    def test_comments_stay_in_their_order(self, lake, alert):
         before = lake.get("/alert-comments", alert_id=alert["id"])["results"]
         for text in ("first <b>", "second ☂"):
             body = {"alertId": alert["id"], "body": text, "format": "PLAIN_TEXT"}
@@ -178,7 +178,7 @@ class TestComments:
         following = lake.get("/alert-comments", alert_id=alert["id"], cursor=page["next"])
         assert page["results"] + following["results"] == found
 
-    def test_can_be_changed(self, lake, alert):
+    def test_comments_can_be_changed(self, lake, alert):
         body = {"alertId": alert["id"], "body": "no", "format": "HTML"}
         _, comment = lake.rest("POST", "/alert-comments", body)
         path = f"/alert-comments/{comment['id']}"
@@ -195,7 +195,7 @@ class TestComments:
             ({"format": "MARKDOWN"}, 400),
         ),
     )
-    def test_that_are_wrong_are_refused(self, lake, alert, wrong, expected):
+    def test_invalid_comments_are_refused(self, lake, alert, wrong, expected):
         body = {"alertId": alert["id"], "body": "text", "format": "HTML"} | wrong
         status, answer = lake.rest("POST", "/alert-comments", body)
         assert status == expected and answer["message"]

@@ -38,7 +38,7 @@ PATHS += ("queries",)
 
 @pytest.fixture(scope="session")
 def stored(lake):
-    """The instance, with a simple rule and a policy too."""
+    """The instance, with a simple rule and a policy added."""
     files = {
         "simple.yml": yaml.safe_dump(SIMPLE),
         "policy.yml": yaml.safe_dump(POLICY),
@@ -50,7 +50,7 @@ def stored(lake):
 
 @pytest.mark.parametrize("path", PATHS)
 class TestEveryKind:
-    def test_pages_have_every_item_once_and_each_can_be_had_alone(self, stored, path):
+    def test_pages_have_every_item_once_and_each_can_be_read_alone(self, stored, path):
         whole = stored.get(f"/{path}")["results"]
         found, cursor = [], {}
         while True:
@@ -64,11 +64,11 @@ class TestEveryKind:
             assert stored.get(f"/{path}/{item['id']}") == item
             assert item["createdAt"] and item["managed"] is False
 
-    def test_one_that_there_is_not_is_not_found(self, stored, path):
+    def test_an_unknown_item_is_not_found(self, stored, path):
         status, answer = stored.rest("GET", f"/{path}/No.Such")
         assert status == 404 and "No.Such: no such" in answer["message"]
 
-    def test_putting_back_what_was_got_changes_nothing(self, stored, path):
+    def test_storing_an_item_as_it_was_read_changes_nothing(self, stored, path):
         item = stored.get(f"/{path}")["results"][0]
         method = "POST" if path == "queries" else "PUT"
         status, answer = stored.rest(method, f"/{path}/{item['id']}", item)
@@ -79,19 +79,19 @@ class TestEveryKind:
 
 
 class TestRules:
-    def test_each_is_in_the_list_of_its_kind_alone(self, stored):
+    def test_each_rule_is_only_in_the_list_of_its_kind(self, stored):
         ids = {path: {r["id"] for r in stored.get(f"/{path}")["results"]} for path in PATHS[:3]}
         assert {BLOCKLIST, FAILED_ATTEMPTS} < ids["rules"]
         assert ids["simple-rules"] == {"Test.Simple"}
         assert CORRELATION not in ids["rules"] | ids["scheduled-rules"]
 
-    def test_has_its_body_filters_and_tests(self, stored):
+    def test_a_rule_has_its_body_filters_and_tests(self, stored):
         rule = stored.get(f"/rules/{BLOCKLIST}")
         assert "def rule(event)" in rule["body"] and rule["severity"] == "HIGH"
         assert yaml.safe_load(rule["inlineFilters"])
         assert json.loads(rule["tests"][0]["resource"])["eventName"] == "AssumeRole"
 
-    def test_each_filter_leaves_what_it_says(self, stored):
+    def test_each_filter_selects_what_it_names(self, stored):
         whole = stored.get("/rules")["results"]
 
         def ids(**parameters):
@@ -109,13 +109,13 @@ class TestRules:
         (user,) = stored.get("/users")["results"]
         assert ids(created_by=user["id"]) == ids() and ids(last_modified_by="else") == []
 
-    def test_a_simple_rule_shows_its_python_when_asked(self, stored):
+    def test_a_simple_rule_has_its_python_if_requested(self, stored):
         plain = stored.get("/simple-rules/Test.Simple")
         python = stored.get("/simple-rules/Test.Simple", include_python="true")
         assert "pythonBody" not in plain and "def " in python["pythonBody"]
         assert yaml.safe_load(plain["detection"]) == SIMPLE["Detection"]
 
-    def test_can_be_disabled_and_keeps_all_else(self, stored):
+    def test_a_rule_can_be_disabled_and_keeps_all_else(self, stored):
         rule = stored.get(f"/rules/{FAILED_ATTEMPTS}")
         path = f"/rules/{FAILED_ATTEMPTS}"
         parameters = {"run_tests_first": "false"}
@@ -127,7 +127,7 @@ class TestRules:
         status, again = stored.rest("PUT", path, rule, **parameters)
         assert status == 200 and again["enabled"]
 
-    def test_a_life(self, stored):
+    def test_a_rule_can_be_created_read_replaced_and_deleted(self, stored):
         rule = {
             "id": "Test.New",
             "severity": "LOW",
@@ -156,7 +156,7 @@ class TestRules:
             ({"threshold": "ten"}, "Threshold"),
         ),
     )
-    def test_that_is_wrong_is_refused_as_an_upload_of_it_is(self, stored, wrong, named):
+    def test_an_invalid_rule_is_refused_as_in_an_upload(self, stored, wrong, named):
         rule = {
             "id": "Test.Wrong",
             "severity": "LOW",
@@ -167,20 +167,20 @@ class TestRules:
         assert status == 400 and named in answer["message"]
         assert stored.rest("GET", "/rules/Test.Wrong")[0] == 404
 
-    def test_unit_tests_in_a_change_are_refused_with_what_to_do(self, stored):
+    def test_running_unit_tests_in_a_change_is_refused_with_advice(self, stored):
         rule = stored.get(f"/rules/{BLOCKLIST}")
         status, answer = stored.rest("PUT", f"/rules/{BLOCKLIST}", rule, run_tests_first="true")
         assert status == 400 and "send run-tests-first=false" in answer["message"]
 
 
 class TestOthers:
-    def test_a_query_has_an_id_beside_its_name_and_its_schedule(self, stored):
+    def test_a_query_has_an_id_besides_its_name_and_its_schedule(self, stored):
         queries = stored.get("/queries")["results"]
         for query in queries:
             assert uuid.UUID(query["id"]) and query["sql"]
         assert any(query.get("schedule") for query in queries)
 
-    def test_a_policy_has_no_status_of_compliance(self, stored):
+    def test_a_policy_has_no_compliance_status(self, stored):
         (policy,) = stored.get("/policies", resource_type="AWS.S3.Bucket")["results"]
         assert policy["suppressions"] == POLICY["Suppressions"]
         status, answer = stored.rest("GET", "/policies", compliance_status="FAIL")
@@ -216,15 +216,15 @@ class TestOthers:
         ("OPTIONS", "/alerts"),
     ),
 )
-def test_a_path_that_is_not_served_says_so(lake, method, path):
+def test_an_unknown_path_is_reported(lake, method, path):
     status, answer = lake.rest(method, path, {} if method == "POST" else None)
     assert status in (404, 405)
     assert f"{method} {path}: not supported by the local Panther" in answer["message"]
 
 
 @pytest.mark.attack("serve")
-def test_an_item_of_any_id_that_is_stored_can_be_read_and_deleted(instance, record_property):
-    """Line breaks, slashes and dots among them; Panther takes any but a few characters."""
+def test_a_stored_item_of_any_id_can_be_read_and_deleted(instance, record_property):
+    """Panther accepts all but a few characters in an ID, for example line breaks and slashes."""
     whole = [text.encode(errors="ignore").decode() for text in hostile.SHORT.values()]
     ids = {re.sub(r'[<>&\\"%\0]', "", text) for text in whole} | {".", "..", "a/b", "a\nb"}
     ids = {name for name in ids if re.search(r"[^ -~]|[/.]", name) and not name.isspace()}

@@ -1,4 +1,4 @@
-"""What every path of every API asks for before it answers."""
+"""The checks that every path of both APIs makes before it answers."""
 
 import http.client
 import json
@@ -33,7 +33,7 @@ BODY = json.dumps({"query": "{generalSettings {pantherVersion}}"}).encode()
 
 
 def status(lake, method: str, path: str, **headers: str | None) -> int:
-    """Send a request with these headers beside, or in place of, the proper ones."""
+    """Send a request with headers added to the valid ones, or replacing them."""
     address = urlsplit(lake.url)
     client = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
     all_headers = {"Host": address.netloc, "X-API-Key": TOKEN, "Content-Type": "application/json"}
@@ -55,15 +55,15 @@ class TestEveryPath:
         "wrong",
         (*FOREIGN, {"X-API-Key": "wrong"}, {"X-API-Key": None}),
     )
-    def test_refuses_other_names_origins_and_tokens(self, lake, method, path, wrong):
+    def test_other_host_names_origins_and_tokens_are_refused(self, lake, method, path, wrong):
         assert status(lake, method, path, **wrong) == 403
 
-    def test_takes_no_body_but_json(self, lake, method, path):
+    def test_only_a_body_of_json_is_accepted(self, lake, method, path):
         if method in ("POST", "PUT", "PATCH"):
             for kind in ("text/plain", "application/x-www-form-urlencoded", None):
                 assert status(lake, method, path, **{"Content-Type": kind}) == 415
 
-    def test_answers_the_proper_request(self, lake, method, path):
+    def test_a_valid_request_is_answered(self, lake, method, path):
         assert status(lake, method, path) in (200, 400, 404, 405)
 
 

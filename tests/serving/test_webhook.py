@@ -1,4 +1,4 @@
-"""Deliveries to a webhook: each alert, signed, at least once, to that address alone."""
+"""Each alert is delivered to the webhook, signed, at least once, and to no other address."""
 
 import http.server
 import json
@@ -30,7 +30,7 @@ SECRET = b"key for a test"
 
 
 class Receiver(http.server.ThreadingHTTPServer):
-    """A webhook that answers with one status after the other, the last of them from then on."""
+    """A webhook that answers with given statuses in turn, and then with the last one."""
 
     daemon_threads = True
 
@@ -38,7 +38,7 @@ class Receiver(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.statuses = list(statuses)
         self.received: list[tuple[dict, bytes]] = []
-        self.refused = ""  # an alert that it never takes
+        self.refused = ""  # the ID of an alert that it never accepts
         self.url = f"http://127.0.0.1:{self.server_address[1]}/hook"
 
     @property
@@ -126,7 +126,7 @@ def states(instance: Instance, count: int) -> list[str | None]:
 def test_each_alert_is_delivered_once_in_the_shape_of_panther(found):
     with receiver() as hook, sender(found, hook.url, "http://here"):
         take(found, alert(0), alert(1))
-        take(found, alert(1, event_count=2), alert(2))  # which is known is not new
+        take(found, alert(1, event_count=2), alert(2))  # a known alert is not new
         assert eventually(lambda: states(found, 3) == ["done"] * 3)
         time.sleep(0.1)
     assert sorted(hook.alerts) == [alert(number).id for number in range(3)]
@@ -152,7 +152,7 @@ def test_each_alert_is_delivered_once_in_the_shape_of_panther(found):
         assert abs(int(header[TIME]) - time.time()) < 60
 
 
-def test_one_that_is_not_taken_is_tried_again_until_it_is(found):
+def test_a_failed_delivery_is_tried_again_until_it_succeeds(found):
     with receiver(500, 302, 404, 204) as hook, sender(found, hook.url):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["done"])
@@ -173,7 +173,7 @@ def test_a_redirect_is_not_followed(found):
         }
 
 
-def test_after_ten_further_attempts_it_has_failed_and_says_why(found):
+def test_a_delivery_fails_after_ten_further_attempts_with_the_reason(found):
     with receiver(503) as hook, sender(found, hook.url):
         take(found, alert(0))
         assert eventually(lambda: states(found, 1) == ["failed"], 20)
@@ -183,8 +183,10 @@ def test_after_ten_further_attempts_it_has_failed_and_says_why(found):
 
 
 @pytest.mark.attack("serve")
-def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(found, monkeypatch):
-    """Real requests, by a clock of the test's own: an alert every five minutes for two hours."""
+def test_a_webhook_that_fails_for_an_hour_gets_a_bounded_number_of_requests_and_is_reported(
+    found, monkeypatch
+):
+    """Sends real requests, by a fake clock: an alert every five minutes for two hours."""
     clock, told, minutes = [1_767_607_200.0], [], range(0, 120, 5)
     monkeypatch.setattr(webhook, "time", SimpleNamespace(time=lambda: clock[0]))
     monkeypatch.setattr(webhook, "FIRST_WAIT", 1.0)
@@ -204,13 +206,13 @@ def test_a_webhook_that_fails_for_an_hour_gets_bounded_requests_and_is_told_of(f
     assert len(hook.received) == sum(entry.attempts for entry in kept)
     given_up = [entry for entry in kept if entry.state == "failed"]
     assert len(given_up) == len([line for line in told if "is given up: HTTP 503" in line])
-    # What came at most ten attempts before the end of the trouble is delivered.
+    # Alerts are delivered if they had attempts left when the webhook recovered.
     assert [entry.state for entry in kept] == ["failed"] * 10 + ["done"] * 14
     assert [line for line in told if "accepts alerts again" in line] == told[-1:]
     assert len(told) == len(given_up) + 2
 
 
-def test_an_alert_that_a_webhook_never_takes_holds_up_no_other(found):
+def test_an_alert_that_a_webhook_never_accepts_delays_no_other(found):
     poison = 3
     with receiver() as hook, sender(found, hook.url):
         hook.refused = alert(poison).id
@@ -223,7 +225,7 @@ def test_an_alert_that_a_webhook_never_takes_holds_up_no_other(found):
 
 
 class SlowReceiver(Receiver):
-    """A webhook that goes on answering and never ends."""
+    """A webhook that never ends its answer."""
 
     def __init__(self, first: bytes, again: bytes, pause: float) -> None:
         super().__init__(200)
@@ -264,7 +266,7 @@ def slow_receiver(name: str):
 
 @pytest.mark.attack("serve")
 @pytest.mark.parametrize("name", SLOW)
-def test_a_webhook_that_never_ends_its_answer_holds_no_delivery(found, monkeypatch, name):
+def test_a_webhook_that_never_ends_its_answer_delays_no_delivery(found, monkeypatch, name):
     monkeypatch.setattr(webhook, "ANSWER_SECONDS", 0.3)
     told = []
     with (
@@ -278,16 +280,16 @@ def test_a_webhook_that_never_ends_its_answer_holds_no_delivery(found, monkeypat
 
 @pytest.mark.attack("serve")
 @pytest.mark.parametrize("name", SLOW)
-def test_a_webhook_that_never_ends_its_answer_does_not_hold_the_stop(found, monkeypatch, name):
+def test_a_webhook_that_never_ends_its_answer_does_not_delay_the_stop(found, monkeypatch, name):
     monkeypatch.setattr(webhook, "ANSWER_SECONDS", 600)
     with slow_receiver(name) as hook:
         with sender(found, hook.url):
             take(found, alert(0))
             assert eventually(lambda: hook.received)
-        assert states(found, 1) == ["pending"]  # and so it is tried after the next start
+        assert states(found, 1) == ["pending"]  # so it is tried again after the next start
 
 
-def test_a_clock_that_was_ahead_keeps_no_delivery_waiting(found):
+def test_a_clock_that_was_ahead_delays_no_delivery(found):
     take_later = time.time() + 365 * 86400
     with receiver() as hook:
         found.alerts.webhook_queue.enabled = True
@@ -304,7 +306,7 @@ def test_a_clock_that_was_ahead_keeps_no_delivery_waiting(found):
             assert eventually(lambda: states(found, 1) == ["done"])
 
 
-def test_the_terminal_is_told_when_deliveries_fail_and_go_again(found):
+def test_failing_and_succeeding_deliveries_are_reported(found):
     told = []
     with receiver(500, 500, 200) as hook, sender(found, hook.url, "", told.append):
         take(found, alert(0))
@@ -312,7 +314,7 @@ def test_the_terminal_is_told_when_deliveries_fail_and_go_again(found):
     assert len(told) == 2 and "HTTP 500" in told[0] and "accepts alerts again" in told[1]
 
 
-def test_a_number_that_json_does_not_have_is_a_text_in_what_is_delivered(found):
+def test_a_number_that_json_does_not_have_is_delivered_as_text(found):
     with receiver() as hook, sender(found, hook.url):
         take(found, alert(0, context={"size": float("inf"), "none": float("nan")}))
         assert eventually(lambda: states(found, 1) == ["done"])
@@ -321,7 +323,7 @@ def test_a_number_that_json_does_not_have_is_a_text_in_what_is_delivered(found):
 
 
 @pytest.mark.attack("output")
-def test_hostile_texts_are_the_same_texts_in_what_is_delivered(found, record_property):
+def test_hostile_texts_are_delivered_unchanged(found, record_property):
     texts = list(hostile.TEXTS.values())
     record_property("tried", len(texts))
     with receiver() as hook, sender(found, hook.url, "http://here"):
@@ -340,7 +342,7 @@ def test_hostile_texts_are_the_same_texts_in_what_is_delivered(found, record_pro
         assert "X-Owned" not in headers
 
 
-def test_a_name_and_password_in_the_address_are_sent_to_it(found):
+def test_a_user_name_and_password_in_the_address_are_sent(found):
     with receiver() as hook:
         url = hook.url.replace("://", "://user:pass@")
         with sender(found, url):
@@ -349,7 +351,7 @@ def test_a_name_and_password_in_the_address_are_sent_to_it(found):
     assert hook.received[0][0]["Authorization"].startswith("Basic ")
 
 
-def test_what_was_not_delivered_is_after_a_restart(tmp_path):
+def test_pending_alerts_are_delivered_after_a_restart(tmp_path):
     with closing(Instance(tmp_path / "state")) as instance:
         nowhere = Webhook("http://127.0.0.1:9/", SECRET)
         with WebhookSender(instance.alerts, instance.library, nowhere, ""):
@@ -375,7 +377,7 @@ def test_what_is_not_an_address_is_refused(url):
         Webhook(url, SECRET)
 
 
-def test_serve_delivers_what_its_replay_finds(tmp_path):
+def test_serve_delivers_the_alerts_of_its_replay(tmp_path):
     trail = write_lines(tmp_path / "trail", [call("ListRoles")])
     with receiver() as hook:
         options = ("--deliver", hook.url, "--replay", str(trail))
@@ -391,7 +393,7 @@ def test_serve_delivers_what_its_replay_finds(tmp_path):
         assert link == f"http://127.0.0.1:{running.port}/console/incidents/{found['id']}"
 
 
-def test_serve_without_a_key_says_what_to_set(tmp_path):
+def test_serve_without_a_key_names_the_variable_to_set(tmp_path):
     command = [*COMMAND, "serve", "--state", str(tmp_path / "s"), "--deliver", "http://localhost"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "PANTHER_WEBHOOK_SECRET" in done.stderr
