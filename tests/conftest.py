@@ -23,7 +23,7 @@ from tests.tiers import Tiers
 # The sample is the same in every run, so that a failure comes from the change, not from chance; the
 # full run tries new examples each time. Neither fails for being slow on a busy machine.
 settings.register_profile("sample", derandomize=True, deadline=None)
-settings.register_profile("quick", settings.get_profile("sample"), max_examples=25)
+settings.register_profile("quick", settings.get_profile("sample"), max_examples=10)
 settings.register_profile("full", deadline=None)
 # mutmut runs the tests again and again in one process.
 rerun = [HealthCheck.differing_executors]

@@ -14,7 +14,7 @@ def examples(sample: int, full: int) -> int:
     if FULL:
         return full
     if QUICK:
-        return max(sample // 4, min(sample, 5))
+        return max(sample // 10, min(sample, 3))
     return max(sample // 4, 10) if MUTATION else sample
 
 

@@ -43,7 +43,12 @@ def outcomes(rules, records, store):
         items = caching.kv_table().scan()["Items"]
     assert all(result.fatal_error is None for result in results)
     answers = [
-        (result.trigger_alert, result.alert_context_output, result.dedup_output, result.title_output)
+        (
+            result.trigger_alert,
+            result.alert_context_output,
+            result.dedup_output,
+            result.title_output,
+        )
         for result in results
     ]
     return answers, {item["key"]: item["stringSet"] for item in items}
