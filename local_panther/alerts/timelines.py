@@ -34,7 +34,7 @@ MINUTES_AROUND = "minutes_around"
 MAX_TOGETHER = 50  # alerts in one run of a query: faster than one by one, and in bounded memory
 
 Rows = list[dict[str, Any]]
-Values = tuple[tuple[str, str], ...]  # of parameters, by name
+Values = tuple[tuple[str, str], ...]  # names and values of parameters
 
 
 class Timelines:

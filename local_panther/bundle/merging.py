@@ -42,7 +42,7 @@ def merged(path: str, mine: bytes, base: bytes, new: bytes, names: tuple[str, st
     except UnicodeDecodeError:
         return Merged(mine, has_edits=True, conflicts=1, notes=("is not UTF-8",))
     has_crlf = "\r\n" in texts[0] and "\r\n" not in texts[1]
-    if has_crlf:  # as git checks out on Windows
+    if has_crlf:  # git on Windows checks files out with these line ends
         texts[0] = texts[0].replace("\r\n", "\n")
     ours, shipped, theirs = texts
     settings = changed_settings(path, ours, shipped)

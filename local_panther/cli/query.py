@@ -78,7 +78,7 @@ def query(
     from local_panther.records.workers import usable_cores
     from local_panther.text import printable
 
-    asked = period(start, end)
+    chosen_period = period(start, end)
     messages = message_console()
     with content_errors(messages):
         queries = saved_queries(content_folder(content))
@@ -104,7 +104,7 @@ def query(
             with reading_progress(messages) as watch:
                 trail = Trail(
                     paths or [],
-                    asked,
+                    chosen_period,
                     workers=workers or usable_cores(),
                     cluster=cluster,
                     requester_pays=requester_pays,

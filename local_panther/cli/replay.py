@@ -138,7 +138,7 @@ def replay(
     from local_panther.records.workers import usable_cores
     from local_panther.replay import replay as run
 
-    asked = period(start, end)
+    chosen_period = period(start, end)
     messages = message_console(report, write_expected)
     if expect and write_expected:
         raise typer.BadParameter("--expect and --write-expected exclude each other")
@@ -153,7 +153,7 @@ def replay(
     with content_errors(messages), reading_progress(messages) as watch:
         trail = Trail(
             paths,
-            asked,
+            chosen_period,
             workers=workers or usable_cores(),
             cluster=cluster,
             requester_pays=requester_pays,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def set_values(
-    asked: Annotated[
+    wanted: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[NAME=VALUE]...", help="Settings to change; without any, all are listed."
@@ -62,12 +62,12 @@ def set_values(
             finish(folder)  # an interrupted `init` or `set`
     with content_errors(messages):
         repository = Repository(folder)
-        if not asked:
+        if not wanted:
             _print_settings(repository, output_console())
             raise typer.Exit(OK)
         try:
             with write_errors(folder, messages):
-                texts = repository.changed(asked)
+                texts = repository.changed(wanted)
         except (LookupError, ValueError) as error:
             raise typer.BadParameter(str(error.args[0])) from error
     if not texts:

@@ -50,12 +50,12 @@ def summary(
     from local_panther.roles.settings import read_settings
     from local_panther.roles.summary import summarised
 
-    asked = period(start, end)
+    chosen_period = period(start, end)
     messages = message_console()
     with content_errors(messages), reading_progress(messages) as watch:
         trail = Trail(
             paths,
-            asked,
+            chosen_period,
             workers=workers or usable_cores(),
             cluster=cluster,
             requester_pays=requester_pays,

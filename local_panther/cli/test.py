@@ -118,7 +118,7 @@ def test(
         if changed is not None:
             only = _touched(dependencies, changed, messages)
             if not only:
-                if junit:  # else the file of an earlier run would seem to be this one's
+                if junit:  # a file of an earlier run would be taken for this run's
                     _report(tool.results(), junit, github=False)
                 raise typer.Exit
             narrowed = narrowed_to(dependencies, only)

@@ -57,14 +57,14 @@ def tune(
     from local_panther.records.workers import usable_cores
     from local_panther.tuning.run import tune as run
 
-    asked = period(start, end)
+    chosen_period = period(start, end)
     messages = message_console(report)
     folder = content_folder(content)
     enter_box(paths, cluster, (report,), messages, trust=trust_content)
     with content_errors(messages), reading_progress(messages) as watch:
         trail = Trail(
             paths,
-            asked,
+            chosen_period,
             workers=workers or usable_cores(),
             cluster=cluster,
             requester_pays=requester_pays,

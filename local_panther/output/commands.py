@@ -1,4 +1,4 @@
-"""Arguments of the commands that an analyst is told to run."""
+"""Arguments of the commands that are printed for an analyst to run."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from local_panther.report.page import write_page
 from local_panther.tuning.run import Tuning
 from local_panther.tuning.sweep import Trial
 
-WIDTH, HEIGHT, MARGIN = 640, 220, 30  # of the plot, in SVG units
+WIDTH, HEIGHT, MARGIN = 640, 220, 30  # size of the plot in SVG units
 DASHES = ("", "6 3", "2 3", "10 3 2 3", "1 5")  # lines also differ without colours
 
 

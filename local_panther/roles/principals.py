@@ -12,12 +12,12 @@ from typing import Any
 from local_panther.roles.settings import RoleSettings
 from local_panther.text import text_of
 
-# Prefixes of principals without an ARN of their own
-IDENTITY_CENTER = "identity-center:"  # then the person's name
-WEB_IDENTITY = "web-identity:"  # then the OpenID Connect provider and the subject's name
-SAML = "saml:"  # then the provider and the person's name
-ROLES_ANYWHERE = "roles-anywhere:"  # then the name of the certificate
-OTHER_ACCOUNT = "other-account:"  # then the account and the principal's ID
+# Prefixes of principals without an ARN of their own, and what follows each
+IDENTITY_CENTER = "identity-center:"  # the person's name
+WEB_IDENTITY = "web-identity:"  # the OpenID Connect provider and the subject's name
+SAML = "saml:"  # the provider and the person's name
+ROLES_ANYWHERE = "roles-anywhere:"  # the name of the certificate
+OTHER_ACCOUNT = "other-account:"  # the account and the principal's ID
 # An account's provider by its ARN, or a public one by a name without colons; then a name
 PROVIDED = re.compile(
     r"(?:arn:[a-z0-9-]+:iam::(?P<account>[0-9]{12}):(?:oidc|saml)-provider/)?"

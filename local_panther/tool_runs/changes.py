@@ -87,16 +87,16 @@ class _Git:
 
     def contents(self, paths: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield the path and content of files at the revision."""
-        asked = [path for path in paths if "\n" not in path]
+        wanted = [path for path in paths if "\n" not in path]
         top = self._folder.resolve()
         lines = [
             f"{self._commit}:{os.path.relpath(top / path, self._top)}\n".encode(
                 errors="surrogateescape"
             )
-            for path in asked
+            for path in wanted
         ]
-        found = self._run("cat-file", "--batch", given=b"".join(lines)) if asked else b""
-        for path in asked:
+        found = self._run("cat-file", "--batch", given=b"".join(lines)) if wanted else b""
+        for path in wanted:
             head, _, rest = found.partition(b"\n")
             if not head.endswith(b" missing"):
                 size = int(head.rsplit(b" ", 1)[1])

@@ -18,7 +18,7 @@ from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.replays import replayed, search_alerts
 
 DAY, DAYS = 86_400, 9
-RATE_MINUTES = 30  # of the correlation rule
+RATE_MINUTES = 30  # minutes between runs of the correlation rule
 ORDINARY = min(6, THRESHOLD - 1)  # roles on which a person sometimes fails
 CONTENT = ("rules", "correlation_rules", "global_helpers", "data_models", "queries")
 
@@ -128,7 +128,7 @@ def test_every_place_to_change_for_a_threshold_is_named(trail, content):
 def test_a_companion_is_near_if_the_stream_or_a_run_of_a_correlation_rule_sees_both(
     tmp_path, before
 ):
-    lead = before * 60  # of discovery, before the first attempt
+    lead = before * 60  # seconds from discovery to the first attempt
     trail = write(tmp_path / "trail.jsonl", Searches().burst("mallory", 0, THRESHOLD, lead))
     alerts = len(search_alerts(replayed(tmp_path / "trail.jsonl")))
     assert tune(Trail([trail]), REPO).trial(THRESHOLD).alerts == alerts
