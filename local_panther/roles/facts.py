@@ -113,7 +113,7 @@ class RoleFacts:
 
     @property
     def listed(self) -> float | None:
-        """Seconds between the last listing of roles and the first attempt after it.
+        """Seconds from the last listing of roles before the first attempt to that attempt.
 
         Negative if roles were listed only later; None if they were not listed.
         """
