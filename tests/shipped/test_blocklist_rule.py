@@ -88,6 +88,11 @@ class TestMatches:
     def test_nothing_else_matches(self, load, record):
         assert not matches(load(), record)
 
+    def test_a_type_that_is_not_text_is_nobody(self, load, monkeypatch):
+        rule = load()
+        monkeypatch.setattr(rule.module, "PERSON_TYPES", {"IAMUser"})
+        assert not matches(rule, assumed(ADMIN, ALICE | {"type": ["IAMUser"]}))
+
     @pytest.mark.parametrize(
         "condition, value, hit, miss",
         [

@@ -179,13 +179,20 @@ class TestFailedAttempts:
                 errorMessage="User: x is not authorized to perform: sts:AssumeRole because no role "
                 "trust policy allows the sts:AssumeRole action",
             ),
-            denied(role_arn("X"), eventTime="soon"),
             call("AssumeRole", requestParameters={"roleArn": role_arn("X")}),
             call("DescribeInstances"),
             {},
         ],
     )
-    def test_a_record_that_does_not_count_is_not_stored(self, load, record):
+    def test_a_record_that_does_not_count_is_not_stored(self, load, monkeypatch, record):
+        rule = load(FAILED_ATTEMPTS)
+        assert not matches(rule, event(record))
+        assert caching.kv_table().scan()["Items"] == []
+        monkeypatch.setattr(rule.module, "burst_pattern", lambda event: "any")
+        assert not matches(rule, event(record))
+
+    def test_an_attempt_without_a_valid_time_is_not_stored(self, load):
+        record = denied(role_arn("X"), eventTime="soon")
         assert not matches(load(FAILED_ATTEMPTS), event(record))
         assert caching.kv_table().scan()["Items"] == []
 
