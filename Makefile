@@ -1,20 +1,20 @@
-# make setup  the virtual environment in .venv, with everything in it
-# make demo   generated attacks, replayed: the detections fire, and a report shows how
+# make setup  the virtual environment in .venv, with all dependencies
+# make demo   a replay of generated attacks, with a report of the alerts
 # make bench  speed and cost, each figure beside its alternative
 # make docs   the documentation as a site in build/site; fails if a page is not current
-# make docs-assets  runs the commands whose output the documentation shows
+# make docs-assets  renews the output of commands in the documentation and the examples
 # make test-full  the random tests of make test-all with many more examples
-# make test-configured  the tests in copies that are configured as users do: six ways
-# make test-users  what users do with the built wheel, from installing it to an upload
-# make test-matrix  the wheel beside other versions of panther_analysis_tool and its like
-# make attacks  what a hostile or unlucky world tries: how many attacks were tried and held, by area
+# make test-configured  the tests in copies of the repository with six configurations of users
+# make test-users  the steps of a user with the built wheel, from the installation to an upload
+# make test-matrix  the wheel with other versions of panther_analysis_tool and other dependencies
+# make attacks  hostile input, kills and failures: attacks tried and withstood, by area
 # make mutants  mutation testing of the helpers and the correlation evaluator
 # make audit  known vulnerabilities of the exact versions in constraints.txt
 # make sbom   the bill of materials of an installation, as CycloneDX, in build/sbom.cdx.json
 # make release  all checks, then the wheel, its bill of materials, hashes, notes and the tag
 # make lint   formatting, types, layers, and panther-analysis' own lint of the content
-# make test   a quick answer: formatting, types, panther_analysis_tool test, tests without programs
-# make test-all  what CI runs: lint, panther_analysis_tool test without and with an instance, all tests
+# make test   quick checks: formatting, types, panther_analysis_tool test, tests without programs
+# make test-all  the checks of CI: lint, panther_analysis_tool test without and with an instance, all tests
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -42,7 +42,7 @@ bench: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(BIN)/python -m benchmarks
 
-# An environment of its own: mkdocs wants a newer Pygments than panther_analysis_tool.
+# A separate environment: mkdocs needs a newer Pygments than panther_analysis_tool.
 docs: .venv/ready-dev
 	$(BIN)/python docs/tools/outputs.py --check
 	$(PYTHON) -m venv .venv/docs
@@ -81,16 +81,16 @@ mutants:
 	$(PYTHON) -m venv .venv/mutation
 	.venv/mutation/bin/pip install --quiet --disable-pip-version-check \
 		-r tests/mutation/requirements.txt . -c constraints.txt
-	.venv/mutation/bin/pip uninstall --quiet --yes local-panther # what is mutated is a copy
+	.venv/mutation/bin/pip uninstall --quiet --yes local-panther # a copy is mutated
 	.venv/mutation/bin/python tests/mutation/run.py
 
-# --strict: a version that could not be looked up is a failure and not a pass
+# --strict: a version that cannot be looked up is a failure
 audit:
 	$(PYTHON) -m venv .venv/audit
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
-# What a release is made of: all that an installation of it brings, with versions and licences.
+# All packages of an installation, with versions and licences.
 sbom:
 	$(PYTHON) -m venv .venv/sbom
 	.venv/sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
@@ -133,7 +133,7 @@ clean:
 
 .venv/ready: constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv
-	@rm -rf local_panther.egg-info # of an older set-up, with its versions
+	@rm -rf local_panther.egg-info # an older set-up leaves it, with old versions
 	$(BIN)/pip install --quiet --disable-pip-version-check -e . -c constraints.txt
 	@touch $@
 
