@@ -1,4 +1,4 @@
-"""The figures that a sceptical engineer would ask for, each measured beside its alternative.
+"""Benchmarks of speed, memory and cost, each compared with an alternative.
 
 make bench
 .venv/bin/python -m benchmarks [SECTION…] [--json] [--records N]

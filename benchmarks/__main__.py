@@ -30,11 +30,13 @@ SECTIONS = (
 
 
 def main() -> None:
-    """Run the sections that were asked for."""
+    """Run the requested sections."""
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
     parser.add_argument("--json", action="store_true", help="print one object a line")
-    parser.add_argument("--records", type=int, default=2_000_000, help="of the largest replay")
+    parser.add_argument(
+        "--records", type=int, default=2_000_000, help="records of the largest replay"
+    )
     options = parser.parse_args()
     unknown = set(options.sections) - set(SECTIONS)
     if unknown:

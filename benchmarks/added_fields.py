@@ -1,4 +1,4 @@
-"""What the fields that an instance adds cost the reading: on wanted records, on none and on all."""
+"""Measures the cost of the fields that an instance adds: to wanted records, to none and to all."""
 
 import time
 from unittest.mock import patch
@@ -16,7 +16,7 @@ RUNS = 5
 
 
 def measure(records: int) -> list[Figure]:
-    """Return records a second of a reader that looks for what this repository's rules want."""
+    """Return records a second of a reader that looks for calls of this repository's rules."""
     count = min(records, MOST_RECORDS)
     files = [str(path) for path in generated_files(count, days=1.0)]
     with loaded_content(REPO) as content:

@@ -1,4 +1,4 @@
-"""Seconds of a test run, without and with an instance, on this repository and an empty one."""
+"""Measures a test run, without and with an instance, on this repository and on one empty rule."""
 
 import subprocess
 import sys

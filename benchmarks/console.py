@@ -1,7 +1,6 @@
-"""Processor time and memory of the console's pages with 10,000 alerts in the instance.
+"""Measures processor time and memory of the console's pages with 10,000 alerts in the instance.
 
-The time is that of the whole process, with the server and the client that asks: what a page costs
-is less.
+The time is that of the whole process, which includes the client: the cost of a page is lower.
 """
 
 import http.client
@@ -33,7 +32,7 @@ TOKEN = "benchmark"
 
 
 def measure(_: int) -> list[Figure]:
-    """Return the processor seconds of a first page and of others, and the memory that they take."""
+    """Return the processor seconds of the first page of each list, and their memory."""
     sessions = Sessions(TOKEN)
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder) / "state"

@@ -1,4 +1,4 @@
-"""CloudTrail to measure on: recorded if it lies beside the repository, else generated."""
+"""CloudTrail for the benchmarks: recorded if it lies beside the repository, else generated."""
 
 import gzip
 import itertools
@@ -25,17 +25,17 @@ Record = dict[str, Any]
 
 
 def event_mix() -> list[Record]:
-    """Return a few thousand events, eight role calls in a thousand.
+    """Return a few thousand events, of which 0.8 % are role calls.
 
-    Recorded events if there are any, in which role calls are thinned out: the recorded five minutes
-    of production have four times as many. Otherwise generated ones.
+    The events are recorded if possible, with fewer role calls: the recorded five minutes of
+    production have four times as many. Otherwise they are generated.
     """
     recorded = [json.loads(line) for path in recorded_files() for line in path.open()]
     if not recorded:
         share = ROLE_CALLS_A_THOUSAND / 1000
         return list(OrdinaryWork(Random(1), share).records(GENERATED_EVENTS, START, DAY))
     role_calls = [record for record in recorded if record["eventName"] in ROLE_CALLS]
-    Random(1).shuffle(role_calls)  # otherwise they would all be those of the first file
+    Random(1).shuffle(role_calls)  # otherwise all would come from the first file
     more = itertools.cycle(role_calls)
     others = [record for record in recorded if record["eventName"] not in ROLE_CALLS]
     every = 1000 // ROLE_CALLS_A_THOUSAND
@@ -48,7 +48,7 @@ def event_mix() -> list[Record]:
 
 
 def event_mix_name() -> str:
-    """Return which events `event_mix` returns, for the table."""
+    """Return the source of the events of `event_mix`, for the table."""
     return "recorded events" if recorded_files() else "generated events"
 
 
@@ -61,11 +61,11 @@ def generated_files(
 ) -> list[Path]:
     """Return gzipped files of generated records, as AWS delivers them.
 
-    No record repeats another. They are kept for the next run.
+    No record repeats another. The files are kept for the next run.
 
     Args:
         records: Number of records.
-        days: The time that they are spread over.
+        days: Period of the records.
         role_calls: Share (0 to 1) of the records that are AssumeRole or ListRoles.
         in_file: Records in each file.
     """
@@ -86,12 +86,12 @@ def generated_files(
 
 
 def mixed_files(records: int) -> Path:
-    """Return a folder of gzipped files of 1,000 records of the mix each, spread over a day.
+    """Return a folder of gzipped files with 1,000 records of the mix each, spread over a day.
 
     The mix is repeated, each time with other eventIDs and times.
 
     Args:
-        records: Number of records, in thousands.
+        records: Number of records, a multiple of 1,000.
     """
     folder = BUILD / f"{records}-of-the-mix"
     shutil.rmtree(folder, ignore_errors=True)
@@ -112,5 +112,5 @@ def mixed_files(records: int) -> Path:
 
 
 def recorded_files() -> list[Path]:
-    """Return the files of recorded CloudTrail, none if they are not beside the repository."""
+    """Return the files of recorded CloudTrail beside the repository; none if they are missing."""
     return sorted(RECORDED.glob("cloudtrail-*.jsonl"))

@@ -1,7 +1,7 @@
-"""Processor seconds of an engineer's loop: testing a repository again, one rule, one change.
+"""Measures an engineer's loop: testing a repository again, testing one rule, testing one change.
 
-The tool is panther_analysis_tool alone. `PANTHER_ANALYSIS` names the repository to test; without
-it, one of 130 generated rules is tested.
+The alternative is panther_analysis_tool alone. `PANTHER_ANALYSIS` names the repository to test;
+without it, a repository of 130 generated rules is tested.
 """
 
 import os
@@ -26,7 +26,7 @@ HELPER = "def is_named(event, name):\n    return event.get('eventName') == name\
 
 
 def measure(records: int) -> list[Figure]:
-    """Return what each way costs, beside the tool's run over everything."""
+    """Return the cost of each kind of test, compared with the tool's run over everything."""
     with tempfile.TemporaryDirectory() as folder:
         content, cache = Path(folder) / "content", Path(folder) / "cache"
         source = os.environ.get("PANTHER_ANALYSIS")
@@ -65,7 +65,7 @@ def _seconds(content: Path, cache: Path, program: str, *arguments: str) -> float
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = ENVIRONMENT | {"XDG_CACHE_HOME": str(cache)}
     command = [str(BIN / program), *arguments]
-    # Some content needs packages that are not installed: the status does not matter here.
+    # Some content needs packages that are not installed, so the exit status is ignored.
     subprocess.run(command, cwd=content, env=environment, capture_output=True, check=False)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -1,8 +1,8 @@
-"""Floods of failed attempts through the whole replay: speed, and memory for many principals.
+"""Measures replays of floods of failed attempts: speed, and memory for many principals.
 
 Speed is in processor time (user and system, of all processes of the command), since the machine may
-be busy with other things. Start-up is measured by itself and subtracted. With the default of two
-million records it is a hundred thousand attempts, and a million principals.
+be busy with other things. Start-up is measured separately and subtracted. The default of 2,000,000
+records means a hundred thousand attempts, and a million principals.
 """
 
 import json
@@ -17,9 +17,9 @@ from benchmarks.measure import ENVIRONMENT, Figure
 from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity
 from local_panther.times import event_time
 
-ATTEMPTS_A_SECOND = 10  # of event time
-TARGETS = 5  # of each principal in a flood below the threshold
-ROLES = 60  # that each principal tries in a flood of searches
+ATTEMPTS_A_SECOND = 10  # in event time
+TARGETS = 5  # roles that each principal tries in a flood below the threshold
+ROLES = 60  # roles that each principal tries in a flood of searches
 MEMORY_MB = 1024
 
 REPLAY = [sys.executable, "-m", "local_panther", "replay"]
@@ -29,8 +29,8 @@ def measure(records: int) -> list[Figure]:
     """Return attempts a processor second, and peak memory.
 
     Args:
-        records: Twenty times the attempts whose speed is measured, and twice the principals whose
-            memory is.
+        records: Twenty times the number of attempts for the speed, and twice the number of
+            principals for the memory.
     """
     attempts, principals = max(records // 20, ROLES), max(records // 2, 10)
     start_up, _ = _run(_flood("one", 1, 1))
@@ -51,7 +51,7 @@ def measure(records: int) -> list[Figure]:
 
 
 def _flood(name: str, count: int, principals: int) -> Path:
-    """Write failed attempts, those of each principal on one role after the other."""
+    """Write failed attempts, in which each principal tries one role after the other."""
     path = BUILD / f"flood {name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
@@ -80,7 +80,7 @@ def _attempts(count: int, principals: int) -> Iterator[dict[str, object]]:
 
 
 def _run(trail: Path) -> tuple[float, float]:
-    """Replay a file and remove it; return processor seconds and peak memory in MB."""
+    """Replay and remove a file; return processor seconds and peak memory in MB."""
     command = [*REPLAY, str(trail)]
     process = subprocess.Popen(
         command,

@@ -1,7 +1,7 @@
-"""Processor time of one more delivered file for `serve --follow`, beside a replay of all files.
+"""Measures `serve --follow`: one more delivered file, compared with a replay of all files.
 
-The content is this repository's. The time is that of the process that replays, with those that it
-forks; Linux tells it.
+The content is this repository's. Linux reports the processor time of the process that replays,
+including the processes that it forks.
 """
 
 import itertools
@@ -29,7 +29,7 @@ def measure(records: int) -> list[Figure]:
     """Return the seconds of both ways for each number of files.
 
     Args:
-        records: Sizes beyond it are left out.
+        records: Larger sizes are left out.
     """
     count = max(SIZES) + RUNS
     paths = generated_files(count * RECORDS_A_FILE, days=count / FILES_A_DAY)
@@ -55,7 +55,7 @@ def measure(records: int) -> list[Figure]:
 
 
 def _seconds(folder: Path, paths: list[Path], later: list[Path] | None = None) -> list[float]:
-    """Return the seconds of a start with some files, and of each file that comes later."""
+    """Return the seconds of a start with some files, and of each file that is added later."""
     files: Files = {str(path): Stamp(0, 0) for path in paths}
     work = TemporaryFolder("follow-", inside=folder)
     trail = [str(paths[0].parent)]
@@ -79,7 +79,7 @@ def _copy_content(target: Path) -> None:
 
 
 def _processor_seconds(process: int) -> float:
-    """Return what a process and all that it started have used, those that ended, too."""
+    """Return the processor seconds of a process and of all its children, also of exited ones."""
     folder = Path(f"/proc/{process}")
     fields = (folder / "stat").read_text().rpartition(")")[2].split()
     children = [task.read_text().split() for task in folder.glob("task/*/children")]

@@ -1,4 +1,4 @@
-"""What the state costs: calls, write units and bytes, beside adding every target to one set."""
+"""Measures the state's calls, write units and bytes, compared with one set of all targets."""
 
 import math
 from collections import Counter
@@ -27,7 +27,7 @@ Take = Callable[[PantherEvent], Any]
 
 
 class _Meter:
-    """Counts calls and write units: one for each KB of the whole item that is written."""
+    """A counter of calls and of write units: one for each KB of the whole item that is written."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
@@ -64,7 +64,7 @@ class _Meter:
 
     @property
     def total(self) -> int:
-        """All calls."""
+        """Number of all calls."""
         return self.calls.total()
 
 
@@ -79,10 +79,9 @@ def _length(value: Any) -> int:
 def measure(records: int) -> list[Figure]:
     """Return calls on the mix, and write units of bursts of growing size.
 
-    An attempt is written twice, for its principal and for the account of its role; within a burst
-    what is remembered of the principal is read. A new item costs a further call, as
-    panther_detection_helpers first asks for one that has not expired, and so does a clean-up, which
-    comes once in twenty roles.
+    An attempt is written twice, for its principal and for the account of its role. Within a burst,
+    the marks of the principal are read. A new item costs another call, as panther_detection_helpers
+    first looks for one that has not expired. So does a clean-up, once in twenty roles.
     """
     figures = [_mix()]
     for roles in (10, 100, 1000, 10_000):

@@ -1,4 +1,4 @@
-"""Minutes from the record that decides to the alert, over all phases of the schedules."""
+"""Measures the minutes from the deciding record to the alert, over all phases of the schedules."""
 
 import json
 import statistics
@@ -17,9 +17,9 @@ from local_panther.simulate.scenario import Scenario, attack
 from local_panther.times import parse_time
 
 START = 1_767_607_200  # 2026-01-05T10:00:00Z
-CYCLE = 30 * 60  # seconds; every schedule of the content repeats in it
+CYCLE = 30 * 60  # seconds; every schedule of the content repeats within this time
 STEP = 67  # seconds between phases, so that they fall on different seconds of each minute
-GOAL_MINUTES = 5  # from the tenth failure, CloudTrail's delivery included
+GOAL_MINUTES = 5  # from the tenth failure, including CloudTrail's delivery
 STREAM = "AWS.CloudTrail.RoleSearch"
 CORRELATION = "AWS.CloudTrail.ListRoles.WITH.MultipleFailedRoleAttempts"
 SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
@@ -27,13 +27,13 @@ SUCCEEDED = "AWS.CloudTrail.RoleEscalationSucceeded"
 
 @dataclass(frozen=True)
 class Case:
-    """An attack, and the alert that is waited for.
+    """An attack, and the alert that it raises.
 
     Attributes:
-        name: As the table shows it.
+        name: Name in the table.
         scenario: Options of the attack.
-        rule_id: Whose alert it is.
-        number: Which failure decides, from one on; 0 for the first success.
+        rule_id: Rule of the alert.
+        number: Number of the deciding failure, from 1 on; 0 for the first success.
         has_goal: True if the alert has to come within GOAL_MINUTES.
     """
 
@@ -64,9 +64,9 @@ CASES = (
 
 
 def measure(records: int) -> list[Figure]:
-    """Replay each attack at every phase of the schedules and measure how long its alert takes.
+    """Replay each attack at every phase of the schedules and measure the time until its alert.
 
-    The average time of CloudTrail's delivery is in all of them; it can be 15 minutes.
+    Each time includes the average delivery of CloudTrail, which can take up to 15 minutes.
     """
     return [figure for case in CASES for figure in _figures(case)]
 

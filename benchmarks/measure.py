@@ -1,4 +1,4 @@
-"""Measuring ways of doing one thing side by side."""
+"""Figures, and the timing of several ways to do the same thing."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 RUNS = 5
 Name = TypeVar("Name", bound=Hashable)
-# Of commands that are measured: with Python's compiled files, as users have them
+# Environment of measured commands: with Python's compiled files, as users have them
 ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
@@ -17,11 +17,12 @@ class Figure:
     """One line of the table.
 
     Attributes:
-        name: What was measured.
-        value: The figure, and `beside` that of the alternative, in `unit`.
-        ratio: How they compare; None if there is no alternative.
-        goal: What the ratio or value should be, in words; "" if there is none.
-        met: Whether it is.
+        name: Name of the measurement.
+        value: The figure, in `unit`.
+        beside: The figure of the alternative, in `unit`; None if there is no alternative.
+        ratio: Ratio of the two; None if there is no alternative.
+        goal: Goal for the ratio or the value, in words; "" if there is none.
+        met: True if the goal is met.
     """
 
     name: str
@@ -40,12 +41,13 @@ def best_seconds(
 ) -> dict[Name, float]:
     """Run all ways in turns and return the best time of each in seconds.
 
-    In turns, so that whatever else the machine does hits all of them alike.
+    They run in turns, so that other work of the machine affects all of them equally.
 
     Args:
-        ways: By name.
-        runs: Of each way.
-        clock: `time.process_time` for what this process alone does: a busy machine changes little.
+        ways: Functions to measure, by name.
+        runs: Number of runs of each way.
+        clock: `time.process_time` for work in this process alone, which a busy machine changes
+            little.
     """
     best = dict.fromkeys(ways, float("inf"))
     for _ in range(runs):

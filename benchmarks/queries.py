@@ -1,8 +1,8 @@
-"""Processor time and memory of saved queries over everything, beside ClickHouse.
+"""Measures processor time and memory of saved queries over all records, compared with ClickHouse.
 
-The records are recorded ones where they lie beside the repository, each with an eventID and a time
-of its own. The principal and the address that are asked about are those with the most records, as
-what a query finds costs more than what it passes over. ClickHouse answers the same questions.
+The records are recorded if such records lie beside the repository; each has a unique eventID and
+time. The queries ask about the principal and the address with the most records, as a record in the
+result costs more than one that is skipped. ClickHouse answers the same questions.
 """
 
 import importlib.util
@@ -43,14 +43,15 @@ SETTINGS max_threads = 2, input_format_skip_unknown_fields = 1,
 
 
 class Question(NamedTuple):
-    """A saved query, and what asks the same of ClickHouse.
+    """A saved query, and the parts of the equivalent query for ClickHouse.
 
     Attributes:
-        query: Its name.
-        parameter: What is looked for.
-        time: Of the alert.
-        groups: What is counted by, and `columns` what else is shown of it.
-        condition: On a record `r`, with `{value}` for what is looked for.
+        query: Name of the saved query.
+        parameter: Name of the parameter that varies.
+        time: Time of the alert.
+        groups: Columns to group by.
+        columns: Further columns of the result.
+        condition: Condition on a record `r`, with `{value}` for the value of the parameter.
         period: The first and last time, in ClickHouse's notation.
     """
 
@@ -90,7 +91,7 @@ def measure(records: int) -> list[Figure]:
     """Return the seconds of both ways and the memory, for each question and size.
 
     Args:
-        records: Sizes beyond it are left out.
+        records: Larger sizes are left out.
     """
     figures: list[Figure] = []
     for size in SIZES:
@@ -140,7 +141,7 @@ def _figures(question: Question, size: int, folder: Path) -> Iterator[Figure]:
 
 
 def _most_frequent(parameter: str) -> str:
-    """Return the name of a principal, or the address, that the most records of the mix have."""
+    """Return the most frequent name of a principal, or address, in the mix."""
     values = _names() if parameter == "name" else _addresses()
     ((value, _),) = Counter(values).most_common(1)
     return value

@@ -1,9 +1,9 @@
-"""Speed and memory of whole `local-panther replay` commands, beside other ways.
+"""Measures speed and memory of whole `local-panther replay` commands, compared with other ways.
 
 The data is generated: records that do not repeat, 0.8 % of them role calls, in gzipped files as AWS
-delivers them; dense (all of them on one day) and sparse (over ten years). Recorded trails have up
-to 46 % role calls, so larger shares are measured too, and so are small files. Start-up counts, as
-it does for a user.
+delivers them; dense (all on one day) and sparse (over ten years). Recorded trails have up to 46 %
+role calls, so larger shares are measured too, and so are small files. The times include start-up,
+as for a user.
 """
 
 import importlib.util
@@ -18,11 +18,11 @@ from typing import NamedTuple
 from benchmarks.data import REPO, generated_files
 from benchmarks.measure import ENVIRONMENT, Figure
 
-ROLE_CALLS, SHARES = 100_000, (0.008, 0.1, 0.4)  # records, and which part of them are role calls
-TIMES_CLICKHOUSE = {0.4: 7.0}  # its processor time, at most
+ROLE_CALLS, SHARES = 100_000, (0.008, 0.1, 0.4)  # records, and shares of role calls among them
+TIMES_CLICKHOUSE = {0.4: 7.0}  # goal, by share of role calls
 SMALL_FILES, RECORDS_IN_SMALL = (5_000, 20_000), 4
-RUNS = 2  # of half a minute for the slowest
-MEMORY_MB = 512  # the 20,000 records that are put in order of time among it
+RUNS = 2  # the slowest takes half a minute
+MEMORY_MB = 512  # includes the 20,000 records that are being sorted by time
 CLICKHOUSE_NAME = "ClickHouse, two threads"
 
 
@@ -30,9 +30,9 @@ class Data(NamedTuple):
     """Generated data.
 
     Attributes:
-        days: The time that the records are spread over.
-        of_clickhouse: The share of ClickHouse's speed that is aimed at.
-        of_decompression: The share of the speed of bare decompression that is aimed at.
+        days: Period of the records.
+        of_clickhouse: Goal for the speed, as a share of ClickHouse's.
+        of_decompression: Goal for the speed, as a share of that of bare decompression.
     """
 
     name: str
@@ -43,10 +43,10 @@ class Data(NamedTuple):
 
 
 class Seconds(NamedTuple):
-    """What a command took, its workers included in the processor time.
+    """Time and memory of a command; the processor time includes its workers.
 
     Attributes:
-        memory: The most MB that one of its processes held at once.
+        memory: Peak memory of one of its processes, in MB.
     """
 
     wall: float
@@ -87,7 +87,7 @@ GROUP BY 1 HAVING targets >= 10
 SETTINGS max_threads = 2, input_format_skip_unknown_fields = 1,
     input_format_json_defaults_for_missing_elements_in_named_tuple = 1'''))
 """
-# The naive loop, over the content and the folder of files that are its arguments.
+# The naive loop. Its arguments are the content and the folder of files.
 LOOP = """
 import gzip, json, sys
 from pathlib import Path
@@ -114,7 +114,7 @@ def measure(records: int) -> list[Figure]:
     """Return records per second of each way, and the memory for all files and for a tenth.
 
     Args:
-        records: Of the largest data; less than the usual two millions leaves out what is larger.
+        records: Records of the largest data; with fewer than two million, larger data is left out.
     """
     figures: list[Figure] = []
     for data in DATA:
@@ -187,7 +187,7 @@ def _beside_clickhouse() -> list[Figure]:
     for count in SMALL_FILES:
         files = generated_files(count * RECORDS_IN_SMALL, days=1, in_file=RECORDS_IN_SMALL)
         cases[f"{count:,} files of {RECORDS_IN_SMALL} records"] = (files, 0.0)
-    largest = list(cases)[-1]  # in which the start counts least
+    largest = list(cases)[-1]  # its start counts least
     cases[largest] = (cases[largest][0], 1.2)
     figures = []
     for name, (files, most) in cases.items():
@@ -204,7 +204,7 @@ def _beside_clickhouse() -> list[Figure]:
 def best_of(ways: Mapping[str, list[str]], runs: int) -> dict[str, Seconds]:
     """Run all commands in turns and return the best time of each.
 
-    In turns, so that whatever else the machine does hits all of them alike.
+    They run in turns, so that other work of the machine affects all of them equally.
     """
     best = {way: Seconds(*[float("inf")] * 3) for way in ways}
     for _ in range(runs):
@@ -225,7 +225,7 @@ def _taken(command: list[str]) -> Seconds:
 
 
 def _peak_memory(paths: list[Path]) -> float:
-    """Return the most memory in MB that a process of the command took at once."""
+    """Return the peak memory of a process of the command, in MB."""
     command = [*REPLAY, *map(str, paths)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=REPO, env=ENVIRONMENT)
     _, _, usage = os.wait4(process.pid, 0)

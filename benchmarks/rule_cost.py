@@ -1,4 +1,4 @@
-"""What each rule costs an event, beside a plain Python rule with the same logic."""
+"""Measures the cost of each rule per event, compared with a plain Python rule of the same logic."""
 
 import os
 import time
@@ -46,7 +46,7 @@ def rule(event):
     "AWS.CloudTrail.RoleSearch": FAILED_ATTEMPT,
 }
 
-# What no rule for several calls can be cheaper than: one IsIn that never holds.
+# Lower bound for a rule about several calls: one IsIn that never holds.
 LEAST = {"statement": {"target": "eventName", "operator": "in", "value": ["never", "ever"]}}
 
 

@@ -1,6 +1,6 @@
-"""What a terabyte of CloudTrail is made of, and what grows in memory: the figures of docs/scale.md.
+"""Measures the figures of docs/scale.md: the records of a terabyte of CloudTrail, and memory.
 
-Processor time, not wall time: what one core works at a record is the same on a busy machine.
+Times are processor time, not wall time: the work for a record is the same on a busy machine.
 """
 
 import gzip
@@ -32,7 +32,7 @@ LISTED, ALERTS, IDS = 100_000, 10_000, 400_000
 
 
 def measure(_: int) -> list[Figure]:
-    """Return sizes and processor time of a record, and bytes of memory of what grows."""
+    """Return sizes and processor time of a record, and the memory of data that grows, in bytes."""
     paths = generated_files(RECORDS, days=1)
     packed = sum(path.stat().st_size for path in paths)
     plain = sum(len(_unpacked(path)) for path in paths)
@@ -93,7 +93,7 @@ def _processor_seconds(work: Callable[[], Any]) -> float:
 
 
 def _memory(make: Callable[[], Any]) -> int:
-    """Return the bytes that what is made takes."""
+    """Return the memory of the objects that a function creates, in bytes."""
     tracemalloc.start()
     made = make()
     size = tracemalloc.get_traced_memory()[0]
@@ -103,13 +103,13 @@ def _memory(make: Callable[[], Any]) -> int:
 
 
 class _Client:
-    """A client whose bucket is made up: what is measured is what is kept of its answers."""
+    """A client of an imaginary bucket, to measure the memory that its answers take."""
 
     def get_paginator(self, _: str) -> "_Client":
         return self
 
     def paginate(self, **_: Any) -> Iterator[dict[str, Any]]:
-        """Yield pages as `list_objects_v2` has them."""
+        """Yield pages in the form of `list_objects_v2`."""
         logs = "AWSLogs/123456789012/CloudTrail/eu-west-1/2026/01/05"
         name = "123456789012_CloudTrail_eu-west-1_20260105T{:04}Z_{:016}.json.gz"
         for start in range(0, LISTED, PAGE):
@@ -126,7 +126,7 @@ class _Client:
 
 
 class _Bucket(S3):
-    """S3 with that client."""
+    """S3 with a `_Client` in place of a real one."""
 
     def _client(self) -> _Client:
         return _Client()
@@ -138,7 +138,7 @@ def _listed() -> tuple[S3, Any]:
 
 
 def _alerting_rule() -> PythonRule:
-    """Return a rule that makes an alert of each signal."""
+    """Return a rule that raises an alert for each signal."""
     with loaded_content(REPO) as content:
         return next(r for r in content.rules if r.metadata.creates_alert and r.threshold == 1)
 

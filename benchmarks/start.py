@@ -1,8 +1,8 @@
-"""Processor time of commands that read one file, which is mostly their start.
+"""Measures processor time of commands that read one file, which is mostly their start.
 
-Beside the start of panther_analysis_tool, or, where `BASE` names a checkout of another version of
-this repository, beside the same command of that version. `PANTHER_ANALYSIS` names a large
-repository of content to start with, too.
+They are compared with the start of panther_analysis_tool, or, if `BASE` names a checkout of another
+version of this repository, with the same command of that version. `PANTHER_ANALYSIS` names a large
+repository of content to measure as well.
 """
 
 import os

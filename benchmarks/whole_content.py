@@ -1,10 +1,10 @@
-"""Processor time of a replay with a whole content repository, beside the naive loop.
+"""Measures a replay with a whole content repository, compared with the naive loop.
 
-The content is panther-analysis where `PANTHER_ANALYSIS` names a checkout (what it imports has to be
-installed: `.[panther-analysis]`), else a generated one of 130 rules of the usual kinds. The records
-are recorded ones where they lie beside the repository, each with an eventID and a time of its own.
+The content is panther-analysis if `PANTHER_ANALYSIS` names a checkout (its dependencies have to be
+installed: `.[panther-analysis]`), else a generated repository of 130 rules of the usual kinds. The
+records are recorded if such records lie beside the repository; each has a unique eventID and time.
 The loop unpacks, parses and calls `Rule.run` of panther_core for each rule, one after the other,
-without what a replay adds to it.
+without the other work of a replay.
 """
 
 import os
@@ -58,12 +58,12 @@ def measure(records: int) -> list[Figure]:
     """Return the seconds of both ways for each size.
 
     Args:
-        records: Sizes beyond it are left out.
+        records: Larger sizes are left out.
     """
     folder = os.environ.get("PANTHER_ANALYSIS")
     if folder:
         return _figures(Path(folder).resolve(), "panther-analysis", records)
-    with TemporaryDirectory() as temporary:  # in this repository it would be its content
+    with TemporaryDirectory() as temporary:  # outside, or this repository would contain it
         _generate_content(Path(temporary))
         return _figures(Path(temporary), f"{RULES} generated rules", records)
 

@@ -1,10 +1,10 @@
 """Makes a release of the version in pyproject.toml: wheel, bill of materials, hashes, notes, tag.
 
-`make release` runs it, after all checks and `make sbom`. The wheel holds what git tracks, no more
-and no less.
+`make release` runs it, after all checks and `make sbom`. The wheel contains exactly the files that
+git tracks.
 
-It wants a clean tree, and a section of that version on top of CHANGELOG.md with a date and nothing
-left above it. The tag is made last, so a release that fails can be tried again.
+The tree has to be clean, and CHANGELOG.md has to begin with a dated section of that version. The
+tag is created last, so that a failed release can be repeated.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ SECTION = re.compile(r"(?ms)^## (?P<name>[^\n]+)\n(?P<text>.*?)(?=^## |\Z)")
 
 
 def main() -> None:
-    """Make the release, or say what is missing; exit status 1 then."""
+    """Make the release; if something is missing, exit with status 1 and a message."""
     try:
         version = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["version"]
         notes = release_notes((REPO / "CHANGELOG.md").read_text(encoding="utf-8"), version)
@@ -66,7 +66,7 @@ def release_notes(changes: str, version: str) -> str:
 
     Args:
         changes: The change log.
-        version: The version, which has to be the newest one there.
+        version: The version, which has to be the newest in the change log.
 
     Raises:
         ValueError: Its section is missing, has no date or is not the newest.
@@ -86,7 +86,7 @@ def check_contents(wheel: Path, tracked: Iterable[str]) -> None:
     """Check that a wheel holds the tracked files of the package and the content, and its metadata.
 
     Raises:
-        ValueError: It lacks one, or has another.
+        ValueError: A file is missing or unexpected.
     """
     wanted = set()
     for name in tracked:
@@ -109,7 +109,7 @@ def _check_sbom(version: str) -> None:
     """Check that there is a bill of materials of this version.
 
     Raises:
-        ValueError: There is none.
+        ValueError: It is missing.
     """
     try:
         plain = json.loads(SBOM.read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""Builds what the documentation shows from the commands that it documents."""
+"""Generates the output and the pictures in the documentation."""

@@ -1,4 +1,4 @@
-"""A hook of mkdocs: links to files outside the site become text."""
+"""A hook of mkdocs that turns links to files outside the site into text."""
 
 import re
 
@@ -11,5 +11,5 @@ FOLDERS += ("SECURITY.md", "README.md", "CHANGELOG.md", "action.yml")
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Return the text of a page in which links that leave the site are names of files."""
+    """Return the text of a page in which names of files replace the links to them."""
     return OUTSIDE.sub(lambda link: link[1] if link[2].startswith(FOLDERS) else link[0], markdown)

@@ -33,7 +33,7 @@ BLOCK = re.compile(
 )
 CONSOLE = re.compile(r"(^```console\n)(.*?)(^```$)", re.DOTALL | re.MULTILINE)
 SERVES = re.compile("local-panther serve (?!.*-h$)")
-# Progress on a slow machine, and the tool's hint that there is a newer version.
+# Progress on a slow machine, and the tool's hint about a newer version.
 PASSING = re.compile("^reading: |pip3 install panther_analysis_tool")
 SIMULATE = "local-panther simulate trail --succeed 2 --background 300 --blocklisted {} --quiet"
 BLOCKLISTED = "arn:aws:iam::123456789012:role/FullAdminRole"
@@ -97,7 +97,7 @@ def _session(shown: str, folder: Path) -> str:
 
 
 def _run(command: str, folder: Path) -> str:
-    """Run a command as its reader would; return what it prints, without what differs each time."""
+    """Run a command as a reader would; return its output without the parts that vary."""
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "HOME": str(folder),
@@ -115,9 +115,9 @@ def _run(command: str, folder: Path) -> str:
     )
     assert process.stdout
     text = ""
-    if SERVES.match(command):  # until it has printed how to reach it
+    if SERVES.match(command):  # it runs until it is stopped, after the lines with its address
         text = "".join(process.stdout.readline() for _ in range(4))
-        os.killpg(process.pid, signal.SIGTERM)  # as Ctrl-C, which a job in the background ignores
+        os.killpg(process.pid, signal.SIGTERM)  # like Ctrl-C, which background jobs ignore
     text += process.communicate()[0]
     lines = (line.rstrip() for line in text.replace(f"{folder}/", "").splitlines())
     text = "".join(f"{line}\n" for line in lines if not PASSING.search(line))

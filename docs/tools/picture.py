@@ -1,4 +1,4 @@
-"""Takes the pictures of the report and of the console: `make docs-assets`. Needs chromium."""
+"""Takes the pictures of the report and of the console for `make docs-assets`; needs chromium."""
 
 import os
 import re
@@ -20,7 +20,7 @@ TOOL = Path(sys.executable).with_name("panther_analysis_tool")
 BLOCKLISTED = "arn:aws:iam::123456789012:role/FullAdminRole"
 BLOCKLIST = "rules/aws_cloudtrail_rules/aws_iam_assume_role_blocklist_ignored.yml"
 LINK = re.compile(r"http://\S+/console/login\?code=\S+")
-# The console's pictures: a name, the size of the screen, its colours, and whether of an incident.
+# Pictures of the console: name, size of the screen, colours, and True for the page of an incident.
 CONSOLE = (
     ("console", (1200, 900), "light", False),
     ("console-incident", (1200, 1000), "light", True),
@@ -30,7 +30,7 @@ CONSOLE = (
 
 
 def main() -> None:
-    """Replay a generated attack and take pictures of what a person sees of it."""
+    """Replay a generated attack and take pictures of its report and its pages."""
     browser_path = shutil.which("chromium")
     if not browser_path:
         sys.exit("the pictures need chromium; install it, or keep those that are there")
@@ -85,7 +85,7 @@ def _take_console(browser: Browser, link: str) -> None:
 
 @contextmanager
 def _served(folder: Path) -> Iterator[str]:
-    """Serve the content and the trail in a folder; gives the link that signs in."""
+    """Serve the content and the trail in a folder; yield the link that signs in."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PANTHER_")}
     with (folder / "messages").open("w+") as messages:
         serving = subprocess.Popen(
