@@ -13,7 +13,7 @@
 # make sbom   the bill of materials of an installation, as CycloneDX, in build/sbom.cdx.json
 # make release  all checks, then the wheel, its bill of materials, hashes, notes and the tag
 # make lint   formatting, types, layers, and panther-analysis' own lint of the content
-# make test   quick checks: formatting, types, panther_analysis_tool test, tests without programs
+# make test   quick checks: formatting, types, panther_analysis_tool test, the quick tests
 # make test-all  the checks of CI: lint, panther_analysis_tool test without and with an instance, all tests
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -58,7 +58,7 @@ test: .venv/ready-dev
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy --strict local_panther
 	$(BIN)/panther_analysis_tool test --show-failures-only
-	TEST_SCALE=quick $(BIN)/pytest --numprocesses auto --dist worksteal -m "not process"
+	TEST_SCALE=quick $(BIN)/pytest --numprocesses auto --dist worksteal -m "not long and not process"
 
 test-all: lint content-test pytest
 

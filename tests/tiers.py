@@ -1,8 +1,9 @@
-"""Separates two tiers of tests: those that stay in their process, and those that start programs.
+"""Separates two tiers of tests: quick ones that stay in their process, and all others.
 
-`make test` runs the first tier, for a quick result; `make test-all` and CI run both. A test that
-starts programs (commands, servers, browsers) must have the mark `process`; `make test` fails it
-otherwise. At the end of a run, the most expensive files are printed.
+`make test` runs the first tier; `make test-all` and CI run both. A test that starts programs
+(commands, servers, browsers) must have the mark `process`; `make test` fails it otherwise. A test
+that takes seconds of processor time has the mark `long`. At the end of a run, the most expensive
+files are printed.
 """
 
 import resource

@@ -114,6 +114,7 @@ def test_each_kind_of_caller_has_its_own_step(run, principal, keys, begins, oper
     assert operations == ([operation] if operation else [])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["a;id", "$(id)", "a b", "`id`", "x\ny", "'"])
 def test_a_name_that_iam_does_not_allow_is_in_no_command(name):
     assert containment(f"arn:aws:iam::123456789012:user/{name}", [f"AKIA{name}"], None) == ()
@@ -139,6 +140,7 @@ def test_no_role_is_left_out_however_many_were_entered(run):
     assert sorted(ended) == sorted(names)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", PrincipalKind)
 def test_each_attacker_of_a_simulation_can_be_stopped_and_looked_for(tmp_path, kind):
     trail = simulated(tmp_path / "t", principal=kind, succeed=1, ordinary=0)

@@ -49,6 +49,7 @@ def answers(trail, command):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [*COMMANDS[1:], *MORE])
 def test_each_command_has_an_answer(trail, command):
     assert answers(trail, command)

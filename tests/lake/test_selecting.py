@@ -222,6 +222,7 @@ def whole_answer(sql, paths, values=None, period=ALWAYS):
         return lake.query(transpile_sql(query, values), latest + 1), tally
 
 
+@pytest.mark.long
 @settings(max_examples=examples(60, 3000), suppress_health_check=[HealthCheck.too_slow])
 @given(files(), queries(), st.sampled_from([ALWAYS, ALWAYS, Period(START + 60, START + 300)]))
 def test_every_answer_and_count_is_that_of_a_lake_with_all_records(
@@ -252,6 +253,7 @@ def values_of(spec, record):
     }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SPECS)
 def test_each_query_of_the_package_answers_the_same_on_recorded_cloudtrail(name):
     if not recorded_files():

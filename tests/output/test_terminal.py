@@ -40,6 +40,7 @@ def hostile_alert(text, kind):
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["rule", "correlation_rule"])
 @pytest.mark.attack("output")
 @pytest.mark.parametrize("text", hostile.TEXTS.values(), ids=hostile.TEXTS)

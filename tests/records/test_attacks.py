@@ -214,6 +214,7 @@ class TestTime:
             for moved in (time - 366 * 86_400, time + 366 * 86_400):
                 assert iso(moved) and sql_timestamp(moved)
 
+    @pytest.mark.long
     def test_a_time_at_the_end_of_9999_does_not_stop_a_replay(self, tmp_path):
         found = [*records(2), call("ListRoles", eventTime="9999-12-31T23:58:00Z", eventID="far")]
         path = tmp_path / "a.jsonl"

@@ -96,6 +96,7 @@ def streams(draw, most):
     return sorted(records, key=lambda record: record["eventTime"])
 
 
+@pytest.mark.long
 @settings(max_examples=examples(25, 600), suppress_health_check=list(HealthCheck))
 @given(
     threshold=st.integers(2, 6),
@@ -133,6 +134,7 @@ def test_rule_sql_summary_nearest_and_verdict_agree(
             assert incident.sentence.startswith("DENIED AssumeRole on")
 
 
+@pytest.mark.long
 def test_sessions_of_a_shared_role_are_distinguished_by_every_command(content):
     shipped(content)
     change_settings(content, PERSON_ROLE_PREFIXES=[ROLE], COLLAPSE_SESSIONS=True)

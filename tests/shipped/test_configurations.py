@@ -145,6 +145,7 @@ def alerts(changes, content, tmp_path):
     return {principal: tuple(sorted(kinds)) for principal, kinds in found.items()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_alerts_change_as_configured(content_copy, tmp_path, name):
     changes = CHANGES[name]
