@@ -69,7 +69,8 @@ test-configured: .venv/ready-dev
 	$(BIN)/python -m tests.configured
 
 test-users: .venv/ready-dev
-	TEST_SCALE=full $(BIN)/pytest tests/test_user_paths.py tests/test_installation.py tests/ci
+	TEST_SCALE=full $(BIN)/pytest --numprocesses auto --dist loadfile \
+		tests/test_user_paths.py tests/test_installation.py tests/ci
 
 test-matrix: .venv/ready-dev
 	$(BIN)/python -m tests.matrix
