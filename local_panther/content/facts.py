@@ -26,7 +26,7 @@ TEMPLATE_SOURCE = re.compile(r"\{%-?\s*(?:import|from|include|extends)\s+['\"]([
 # Names by which Python code loads code from a computed place, or data from a file
 CODE = frozenset(("__import__", "compile", "eval", "exec", "importlib", "pkgutil", "runpy"))
 COMPUTED = CODE | {"__file__", "open", "read_bytes", "read_text"}
-SYSTEM = frozenset(("meta_path", "modules", "path", "path_hooks"))  # of sys
+SYSTEM = frozenset(("meta_path", "modules", "path", "path_hooks"))  # attributes of `sys`
 MAX_FIELD_LENGTH = 500  # characters of a value that the tool's `--filter` can compare
 
 

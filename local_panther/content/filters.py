@@ -50,7 +50,7 @@ OPERATORS = {
 }
 NAMES = {operator: condition for condition, operator in OPERATORS.items()}
 COMBINATORS = {"All": "and", "Any": "or"}
-# The other operators raise for types that they cannot compare, or for a text that is no address.
+# The other operators raise for types that they cannot compare, or for text that is not an address.
 NEVER_RAISING = {
     "==",
     "!=",

@@ -98,9 +98,7 @@ class Repository:
         if not found and not module:
             stems = dict.fromkeys(path.stem for path in files_with(self._folder, ".py"))
             for stem in stems:
-                with suppress(
-                    ContentError
-                ):  # no comment names this file, so its error is no concern
+                with suppress(ContentError):  # unrelated to settings, as no comment names the file
                     found += [s for s in self._settings_in(stem) if s.name == name]
         if len(found) > 1:
             choice = " or ".join(f"{setting.module}.{name}" for setting in found)

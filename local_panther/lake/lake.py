@@ -47,7 +47,7 @@ MAX_ROWS = 100_000  # most rows that Python accepts from a query
 MAX_REASONS = 3
 MAX_REASON = 200  # characters
 EVENT_ID = re.compile(rb'"eventID" ?: ?"([^"\\]{1,100})"')
-FORGET_BYTES = 32 * 1024 * 1024  # at least so much is stored before old records are dropped again
+FORGET_BYTES = 32 * 1024 * 1024  # least bytes stored before old records are dropped again
 TIDY_BYTES = 1024 * 1024
 
 

@@ -34,7 +34,7 @@ TRANSLATED = "translated for runs"
 GATE = "gate"
 READS_ADDED = "reads added fields"
 ORDERED = "ordered"
-MAX_TIME_OUTS = 3  # a query with so many time-outs is not run again
+MAX_TIME_OUTS = 3  # after this many, a query is not run again
 
 
 @dataclass

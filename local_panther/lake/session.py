@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 NOW = "CAST($now AS TIMESTAMP)"  # the time of the run, in a query in DuckDB's dialect
 UNUSABLE = "?*\\"  # DuckDB takes these for patterns or options in a path
-MEMORY_LIMIT = "512MB"  # of one connection; beyond it DuckDB uses the disk
+MEMORY_LIMIT = "512MB"  # for one connection; beyond it DuckDB uses the disk
 THREADS = 2  # each needs memory of its own
 
 

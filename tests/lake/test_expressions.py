@@ -122,7 +122,7 @@ def run(request, zone, tmp_path_factory) -> Runner:
     return request.param(tmp_path_factory.mktemp("lake"))
 
 
-def alike(found, expected) -> bool:
+def are_equal(found, expected) -> bool:
     if isinstance(expected, float) and isinstance(found, float):
         return found == pytest.approx(expected, abs=1e-6)
     return found == expected and isinstance(found, bool) == isinstance(expected, bool)
@@ -134,7 +134,7 @@ def assert_values(run: Runner, table: list, source: str) -> None:
     wrong = {
         sql: (row.get(f"c{number}"), expected, page)
         for number, (sql, expected, page) in enumerate(table)
-        if not alike(row.get(f"c{number}"), expected)
+        if not are_equal(row.get(f"c{number}"), expected)
     }
     assert not wrong
 

@@ -69,7 +69,7 @@ class TestBatches:
 
     @pytest.mark.parametrize("is_refused", [False, True])
     def test_every_gate_is_passed_if_a_failed_call_was_refused(self, is_refused):
-        """Otherwise the call could hide from the query behind the gate."""
+        """Otherwise the call could hide from the query that the gate decides on."""
 
         def insert(lake, lines, table):
             if is_refused and table == FAILED_TABLE:
