@@ -150,8 +150,9 @@ def _entry(node: yaml.Node, condition: str, path: str) -> str | None:
     value, (part, prefix, _) = _text(node), COMPARISONS[condition]
     is_whole, is_role = part == "whole", ROLE_ARN_PATH.search(path) is not None
     if len(value) > 1 and any(char in value for char in WILDCARDS) and (is_whole or is_role):
-        knows = "compares whole values and knows no wildcards" if is_whole else "knows no wildcards"
-        matches = f"{condition} {knows}, so {value!r} matches only that very text"
+        compares = "whole values" if is_whole else "text"
+        matches = f"{condition} compares {compares}, without wildcards, so {value!r} matches only "
+        matches += "that exact text"
         return f"{matches}; {_instead(value, condition)}"
     never = _never(condition, value)
     if (is_role or path in ACCOUNT_PATHS) and node.tag != TEXT_TAG:

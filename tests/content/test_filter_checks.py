@@ -57,8 +57,8 @@ def test_filters_that_can_match_are_not_reported(tmp_path, filters):
         (
             condition("IsIn", ARN, "arn:aws:iam::*:role/Admin"),
             7,
-            "IsIn compares whole values and knows no wildcards, so 'arn:aws:iam::*:role/Admin' "
-            "matches only that very text; "
+            "IsIn compares whole values, without wildcards, so 'arn:aws:iam::*:role/Admin' "
+            "matches only that exact text; "
             "write Condition: StartsWith with Value: arn:aws:iam:: and "
             "Condition: EndsWith with Value: :role/Admin",
         ),
@@ -161,7 +161,8 @@ def test_filters_that_can_match_are_not_reported(tmp_path, filters):
         (
             one("Contains", "role/cdk-*-deploy"),
             5,
-            "Contains knows no wildcards, so 'role/cdk-*-deploy' matches only that very text; "
+            "Contains compares text, without wildcards, so 'role/cdk-*-deploy' "
+            "matches only that exact text; "
             "write Condition: Contains with Value: role/cdk- and "
             "Condition: Contains with Value: -deploy",
         ),
