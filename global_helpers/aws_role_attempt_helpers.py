@@ -1,6 +1,6 @@
 """Keeps the failed attempts and discovery calls of each principal, and decides what alerts.
 
-The state is in Panther's key-value store. `aws_role_activity_helpers` reads the single record.
+The state is in Panther's key-value store. `aws_role_activity_helpers` reads a single record.
 """
 
 import re

@@ -27,7 +27,7 @@ T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * 60
 
 ALICE_IN_CHINA = ALICE | {"arn": "arn:aws-cn:iam::123456789012:user/alice"}
 SESSION = identity(PrincipalKind.ROLE, "DeployRole", "s-4711")
-DANA = identity(PrincipalKind.SSO, "dana@example.com", "")
+EVE = identity(PrincipalKind.SSO, "eve@example.com", "")
 TO_UPDATE = "User: x is not authorized to perform: iam:UpdateAssumeRolePolicy on resource: "
 POLICY = "arn:aws:organizations::111122223333:policy/o-example/service_control_policy/p-example"
 TRAILER = (
@@ -134,7 +134,7 @@ class TestFailedAttempts:
             denied(role_arn("p/X"), tail=" with an explicit deny in an identity-based policy"),
             denied("arn:aws-cn:iam::123456789012:role/X", ALICE_IN_CHINA, errorCode=None),
             denied(role_arn("X"), SESSION),
-            denied(role_arn("X"), DANA),
+            denied(role_arn("X"), EVE),
             call(
                 "AssumeRole",
                 requestParameters={"roleArn": role_arn("X"), "durationSeconds": 43_200},
