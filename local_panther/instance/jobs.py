@@ -56,11 +56,12 @@ class Jobs(Generic[J]):
         """Start without jobs.
 
         Args:
-            name: What messages call the jobs, in the plural.
+            name: The noun for the jobs in messages, in the plural.
             failed: Returns the outcome of a job whose work raised an exception.
-            workers: How many jobs run at the same time; the others wait, in order.
-            most_running: How many may run or wait; a further one is refused.
-            most_remembered: How many are kept; of more, the oldest that have ended are forgotten.
+            workers: Number of jobs that run at the same time; the others wait, in order.
+            most_running: Highest number of jobs that run or wait; a further one is refused.
+            most_remembered: Number of jobs to keep; above it, the oldest that have ended are
+                forgotten.
         """
         self._name = name
         self._failed = failed
@@ -94,7 +95,7 @@ class Jobs(Generic[J]):
         return job
 
     def poll(self, job_id: str) -> J | None:
-        """Return a job; None if there was none with this ID, or it is forgotten."""
+        """Return a job; None if its ID is unknown or it is forgotten."""
         return self._jobs.get(job_id)
 
     def latest(self) -> list[J]:
@@ -118,9 +119,10 @@ class Jobs(Generic[J]):
         """
         with self._lock:
             self._is_closed = True
-        for job in self.latest() if stop else ():
-            if stop and job.is_running:
-                stop(job)
+        if stop:
+            for job in self.latest():
+                if job.is_running:
+                    stop(job)
         self._threads.shutdown(wait=stop is not None, cancel_futures=True)
 
     def _run(self, job: J, work: Callable[[], Any]) -> None:

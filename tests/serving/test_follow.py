@@ -71,7 +71,7 @@ def test_later_files_are_replayed_and_uploads_count_from_then_on(tmp_path):
 
         for name in ("ListUsers", "ListGroups"):
             assert client.upload(rule(name))["status"] == "COMPLETED"
-        tell.wait_for("in use for what comes from now on")
+        tell.wait_for("in use for records from now on")
         assert counts(client) == {"ListRoles": 2}  # not of what came before
 
         deliver(folder, 2, "ListUsers")
@@ -168,7 +168,7 @@ def test_new_objects_of_a_bucket_are_replayed_and_a_bucket_that_fails_loses_noth
             {"eventID": name} for name in ("ListRoles-0", "ListRoles-2", "ListUsers-0")
         ]
         assert client.upload(rule("ListUsers"))["status"] == "COMPLETED"
-        tell.wait_for("in use for what comes from now on")
+        tell.wait_for("in use for records from now on")
         assert counts(client).keys() == {"ListRoles"}
 
         monkeypatch.setattr(S3, "objects", no_answer)
