@@ -117,6 +117,7 @@ lint: .venv/ready-dev
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(CONTENT)
 	$(BIN)/hadolint Dockerfile
 	$(BIN)/zizmor --quiet --offline --no-progress .github examples action.yml
+	$(BIN)/codespell
 
 content-test: .venv/ready
 	$(BIN)/panther_analysis_tool test --show-failures-only

@@ -3,7 +3,7 @@
 #
 # One would expect: the grammar is loaded once for a dialect, and a call costs what its query costs.
 # What is so: the configuration of each call is copied in depth, and the expanded dialect is a part of
-# it: thousands of objects are made anew for a query of two words. A program that parses
+# it: thousands of objects are created for a query of two words. A program that parses
 # many queries pays for it each time; panther_analysis_tool test does so for every scheduled query.
 #
 # Exit status: 0 if it is still so, 1 if it has changed.

@@ -2,7 +2,7 @@
 # An AWS account number without quotes in InlineFilters is accepted, and never matches or raises.
 #
 # One would expect: `panther_analysis_tool test` refuses a number where panther_core compares text,
-# or panther_core compares it as text; and all account numbers behave alike.
+# or panther_core compares it as text; and all account numbers behave in the same way.
 # What is so: the tool's schema takes numbers under Value and Values and exits with 0. panther_core
 # finds no text equal to the number under IsIn and Equals, and under Contains raises TypeError for
 # each event. Which account numbers are numbers at all depends on their digits: by YAML 1.1, one that
