@@ -24,7 +24,7 @@ SQL_FIELDS = ("SnowflakeQuery", "Query")
 OTHER_FIELDS = ("DatabricksQuery", "AthenaQuery")  # queries in the SQL of other databases
 ELSEWHERE = "reads other tables"
 LINE = re.compile(r"(\w+): line (\d+): (.*)", re.DOTALL)
-ALIKE = 0.85  # a table name this similar to CloudTrail's is taken for a typing error
+SIMILAR = 0.85  # a table name this similar to CloudTrail's is taken for a typing error
 
 
 class QueryCheck(Protocol):
@@ -134,7 +134,7 @@ def _check_spelling(table: "exp.Table") -> None:
 
     name = table.name.lower()
     known = {log_type.lower().replace(".", "_") for log_type in managed_log_types()}
-    near = difflib.SequenceMatcher(None, name, CLOUDTRAIL).ratio() >= ALIKE
+    near = difflib.SequenceMatcher(None, name, CLOUDTRAIL).ratio() >= SIMILAR
     if near and name not in known and name != CLOUDTRAIL:
         line = min(
             (part.meta["line"] for part in table.walk() if "line" in part.meta), default=None

@@ -1,7 +1,7 @@
 """Records of ordinary work by hundreds of principals and services, in the proportions of real ones.
 
 Calls are spread unevenly over principals and actions, as in recorded accounts: a few workloads make
-most calls. No two records are alike: IDs, times, sessions, resources and addresses vary.
+most calls. No two records are equal: IDs, times, sessions, resources and addresses vary.
 """
 
 from collections.abc import Callable, Iterator

@@ -419,7 +419,7 @@ class TestWrongClocks:
     def test_a_backlog_and_the_live_events_beside_it_are_both_counted(
         self, store, age, quiet, random
     ):
-        """The backlog is hours or days late and in order; the same principal fails meanwhile."""
+        """The backlog is hours or days late and in order; the same principal also fails now."""
         forget()
         subject, hits = next(SUBJECTS), {"old": [], "live": []}
         for i in range(60):

@@ -1,6 +1,6 @@
-"""The rules that keep state, on moto's DynamoDB and on the table of replays: alike in all.
+"""The rules that keep state answer the same on DynamoDB, as moto emulates it, and in replays.
 
-Other tests of this folder use the second, which is a tenth of the cost.
+Other tests of this folder use the table of replays, which is a tenth of the cost.
 """
 
 import random
