@@ -117,12 +117,14 @@ class TestDelivery:
     def expected(self, tmp_path, simulated):
         return self.facts(simulated(tmp_path / "plain.jsonl"))
 
+    @pytest.mark.long
     @pytest.mark.parametrize("name", ["t.json", "t.jsonl.gz", "t.json.gz", "folder"])
     def test_the_alert_does_not_depend_on_the_form_of_files(
         self, tmp_path, simulated, expected, name
     ):
         assert self.facts(simulated(tmp_path / name)) == expected
 
+    @pytest.mark.long
     @pytest.mark.parametrize("seed", range(3))
     def test_the_alert_does_not_depend_on_order_and_duplicates(
         self, tmp_path, simulated, expected, seed
@@ -228,6 +230,7 @@ def alerting_signal(content_copy):
     return content_copy
 
 
+@pytest.mark.long
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

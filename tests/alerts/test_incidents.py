@@ -250,6 +250,7 @@ class TestRoleFacts:
         assert incident.roles is None and (incident.tried, incident.entered) == (0, 0)
 
 
+@pytest.mark.long
 def test_a_trust_policy_attack_has_its_true_successes_and_the_times_of_its_events(tmp_path):
     trail = simulated(tmp_path / "t", api=Api.UPDATE_TRUST_POLICY, succeed=2)
     (incident,) = replayed(trail).incidents

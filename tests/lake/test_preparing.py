@@ -153,6 +153,7 @@ def test_a_replay_from_the_cache_gives_the_same_alerts(content_copy, cache, tmp_
     assert command(content_copy, "replay", trail, "--format", "json") == new
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("content", [b"", b"not a database", b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_damaged_cache_is_replaced(content_copy, cache, content):
     database = cache / "local-panther" / "queries.sqlite"
@@ -186,6 +187,7 @@ def test_the_oldest_entries_of_a_full_cache_are_dropped(cache, monkeypatch):
     assert found == [None, None, "2", "3", "4"]
 
 
+@pytest.mark.long
 def test_a_cache_that_cannot_be_written_is_ignored(content_copy, monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
@@ -193,6 +195,7 @@ def test_a_cache_that_cannot_be_written_is_ignored(content_copy, monkeypatch, tm
     assert list(problems_of(content_copy)) == []
 
 
+@pytest.mark.long
 def test_strict_loading_names_each_invalid_query(content_copy):
     write(content_copy, WRONG[1][0])
     expected = pytest.raises(ContentError, match="did you mean aws_cloudtrail")

@@ -156,6 +156,7 @@ arrivals = st.lists(
 ).map(lambda found: sorted(((m, m + late) for m, late in found), key=lambda pair: pair[1]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sql", QUERIES)
 @settings(max_examples=examples(15, 60))
 @given(arrivals=arrivals)
@@ -297,6 +298,7 @@ def gates() -> dict[str, Gate]:
     return {name: gate_for(q.sql, windows_of(q).needs) for name, q in queries.items()}
 
 
+@pytest.mark.long
 def test_a_gate_that_needs_a_failed_call_is_not_run_without_one(monkeypatch):
     assert gates()["ours"].needs_calls
     with Lake() as lake:

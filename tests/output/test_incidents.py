@@ -124,6 +124,7 @@ def busy_month(tmp_path_factory):
     return replayed(folder)
 
 
+@pytest.mark.long
 def test_the_two_criticals_of_a_month_with_500_alerts_come_first_on_one_screen(busy_month):
     assert len(busy_month.alerts) >= 500
     out = io.StringIO()

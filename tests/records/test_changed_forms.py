@@ -263,6 +263,7 @@ def test_a_changed_attack_has_the_records_of_the_attack(tmp_path, change):
     assert [essence(event) for event in found] == [essence(event) for event in expected]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("change", ["lower case", "dotted CSV", "objects as text"])
 def test_a_changed_attack_gives_three_alerts(tmp_path, change):
     path = tmp_path / "trail"

@@ -54,6 +54,7 @@ def outcomes(rules, records, store):
     return answers, {item["key"]: item["stringSet"] for item in items}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", PrincipalKind)
 @pytest.mark.parametrize("load", [in_place, from_body])
 def test_answers_and_items_are_those_of_dynamodb(kind, load, tmp_path):

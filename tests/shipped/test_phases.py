@@ -70,6 +70,7 @@ def alerts_by_phase(tmp_path, discovery, delay):
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("delay", "discovery"),
     itertools.product(DELAYS, (1, PROMISED // 2, PROMISED)),
@@ -83,6 +84,7 @@ def test_discovery_up_to_the_promised_time_after_the_last_failure_leads_to_the_a
     assert max(found[1].values()) <= discovery + delay + RATE
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delay", DELAYS)
 def test_discovery_first_alerts_as_soon_as_the_last_failure_has_arrived(tmp_path, delay):
     for before in (1, SPAN + 1, PROMISED, LOOKBACK):
@@ -90,6 +92,7 @@ def test_discovery_first_alerts_as_soon_as_the_last_failure_has_arrived(tmp_path
         assert found == {SEARCH: dict.fromkeys(PHASES, delay)}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delay", DELAYS)
 def test_the_promise_could_reach_as_far_as_the_lookback_less_rate_and_delay(tmp_path, delay):
     """Up to that time every phase has the alert; a minute later, one phase has none."""

@@ -94,6 +94,7 @@ def outcome(tmp_path_factory):
     return replayed(folder, include_disabled=True)
 
 
+@pytest.mark.long
 def test_every_command_of_every_alert_finds_something(outcome):
     followed = set()
     for incident in outcome.incidents:

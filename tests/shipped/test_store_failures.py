@@ -122,6 +122,7 @@ def failing(request, monkeypatch):
             yield
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [FAILED_ATTEMPTS, ROLE_SEARCH])
 def test_an_attempt_is_a_visible_rule_error(failing, name):
     result = in_place(name).run(event(denied(role_arn("X"))), {}, {}, batch_mode=True)
@@ -132,12 +133,14 @@ def test_discovery_is_still_a_signal(failing):
     assert matches(in_place(LIST_ROLES), event(call("ListRoles")))
 
 
+@pytest.mark.long
 def test_no_other_event_is_an_error(failing):
     rules = [in_place(name) for name in (BLOCKLIST, LIST_ROLES, FAILED_ATTEMPTS, ROLE_SEARCH)]
     for record in (call("AssumeRole"), call("DescribeInstances"), {}):
         assert not any(matches(rule, event(record)) for rule in rules)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [FAILED_ATTEMPTS, ROLE_SEARCH])
 def test_the_context_of_a_burst_does_not_need_discovery(failing, name):
     module = in_place(name).module

@@ -450,6 +450,7 @@ def kinds(outcome):
     return dict(Counter(found))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", STREAMS)
 def test_a_stream_has_the_alerts_that_an_analyst_wants(tmp_path, name):
     records, alerts, patterns = STREAMS[name]
@@ -491,6 +492,7 @@ class TestSettings:
         trail.write_text("".join(json.dumps(record) + "\n" for record in records))
         assert replayed(trail, content=content).alerts == []
 
+    @pytest.mark.long
     def test_people_of_a_listed_saml_role_are_principals(self, tmp_path, with_settings):
         content = with_settings(PERSON_ROLE_PREFIXES=["OktaSSO-"])
         person = identity(PrincipalKind.ROLE, "OktaSSO-Dev", "p1@x.org")

@@ -129,6 +129,7 @@ PAGE = (REPO / "docs" / "commands" / "simulate.md").read_text()
 ATTACKERS = re.findall(r"^\| [^|]+ \| `(local-panther simulate [^|]+)` \| ([^|]+) \|$", PAGE, re.M)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("command", "alerts"), ATTACKERS)
 def test_each_attacker_on_the_page_alerts_as_stated(tmp_path, monkeypatch, command, alerts):
     monkeypatch.chdir(tmp_path)

@@ -93,6 +93,7 @@ def followed(printed, number, content, monkeypatch):
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.long
 def test_the_printed_threshold_works_when_it_is_pasted(trail, content, monkeypatch):
     printed = CliRunner().invoke(app, ["tune", trail, "--content", str(content)]).stdout
     assert printed.splitlines()[1].startswith(f"Set the threshold to {THRESHOLD + 3}")
@@ -101,6 +102,7 @@ def test_the_printed_threshold_works_when_it_is_pasted(trail, content, monkeypat
     assert check_agreements(content) == [] and tuning.settings.threshold == THRESHOLD + 3
 
 
+@pytest.mark.long
 def test_the_printed_exemption_works_when_it_is_pasted(trail, content, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     before = tune(Trail([trail]), content).settings.exemption.entries
@@ -112,6 +114,7 @@ def test_the_printed_exemption_works_when_it_is_pasted(trail, content, monkeypat
     assert tuning.advice.threshold == ORDINARY + 1 and tuning.advice.automation == ()
 
 
+@pytest.mark.long
 def test_every_place_to_change_for_a_threshold_is_named(trail, content):
     for place in tune(Trail([trail]), content).settings.places:
         file, line = place.split(":")
@@ -124,6 +127,7 @@ def test_every_place_to_change_for_a_threshold_is_named(trail, content):
     assert tune(Trail([trail]), content).settings.threshold == 23
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", [-200, -160, -130, -100, 0, 100, 130, 160, 200])
 def test_a_companion_is_near_if_the_stream_or_a_run_of_a_correlation_rule_sees_both(
     tmp_path, before

@@ -100,6 +100,7 @@ def test_a_near_miss_shows_at_the_threshold_that_would_have_caught_it(tmp_path):
     assert (tuning.settings.threshold, tuning.settings.window) == (THRESHOLD, WINDOW_MINUTES)
 
 
+@pytest.mark.long
 def test_a_window_that_the_rule_does_not_import_counts(tmp_path):
     copy = copy_content(tmp_path / "content")
     done = CliRunner().invoke(app, ["set", "WINDOW_MINUTES=240", "--content", str(copy)])
