@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from local_panther.records.json_lines import JsonLines
     from local_panther.records.reader import Reader
 
-RUNS_TOGETHER = 8  # due runs of a scheduled query that are worth executing ahead, together
-MAX_FAILED_RUNS = 100  # at the end; each error costs one run, and the others still take place
+RUNS_TOGETHER = 8  # fewest waiting runs of a scheduled query that are worth executing early
+MAX_FAILED_RUNS = 100  # attempts to run all that is due at the end; an unexpected error ends one
 
 
 class Observer(Protocol):
@@ -61,7 +61,7 @@ class Observer(Protocol):
         """Observe a match of a correlation rule, whether it alerts or not."""
 
     def joined(self, alert: Alert, found: Signal | CorrelationMatch) -> None:
-        """Observe that a match was added to an alert; called after the match itself."""
+        """Observe that a match was added to an alert; called after `signal` or `match`."""
 
 
 @dataclass
@@ -74,7 +74,7 @@ class Outcome:
         signals: Number of matches by rule ID; 0 for rules that never matched.
         errors: Errors of rules and queries.
         content: The content that ran.
-        interrupted: True if reading was stopped before the end.
+        interrupted: True if the replay was stopped before the end.
         role_log: The calls about roles that were read.
         paths: The files and folders that were read.
         folder: The content repository.
@@ -99,7 +99,7 @@ class Outcome:
 
     @property
     def complete(self) -> bool:
-        """True if everything was read, no item of the content is invalid, and no rule failed."""
+        """True if all was read and replayed, no item is invalid, and no rule or query failed."""
         failed = self.errors.counts or self.content.problems
         return not (self.tally.skipped or failed or self.interrupted)
 
@@ -121,7 +121,8 @@ def replay(
     Args:
         trail: The records.
         folder: The root of the content repository.
-        include_disabled: Run items with `Enabled: false` too.
+        include_disabled: Also run items with `Enabled: false`, and those that an upload skips
+            because of their Status.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
         with_timelines: Run the content's timeline queries for each alert at the end.
         delivery_delay: Seconds between an event and its arrival. Queries that run in between do
@@ -131,7 +132,8 @@ def replay(
         schema: The log type of the files, which must then be JSON lines; CloudTrail if omitted.
 
     Raises:
-        ContentError: An item is invalid and `strict` is set, or no content loads at all.
+        ContentError: The folder holds no content, or an item is invalid and either `strict` is
+            set or no rule runs.
         UnusableCluster: The cluster cannot be reached, or has no usable worker.
     """
     tally = Tally()
@@ -222,13 +224,15 @@ def running(
 
     Args:
         folder: The root of the content repository.
-        include_disabled: Run items with `Enabled: false` too.
+        include_disabled: Also run items with `Enabled: false`, and those that an upload skips
+            because of their Status.
         strict: Refuse content with any invalid item; otherwise such an item is left out.
-        saved_queries: Also load the saved queries with this tag; "" for none.
+        saved_queries: Also load the saved queries that have a tag with this prefix; "" for none.
         log_type: The log type of the records.
 
     Raises:
-        ContentError: An item is invalid and `strict` is set, or no content loads at all.
+        ContentError: The folder holds no content, or an item is invalid and either `strict` is
+            set or no rule runs.
     """
     clock = EventClock()
     with (
@@ -251,8 +255,9 @@ def running(
 class Stream:
     """Processes records one after the other: rules, the lake, queries, correlations and alerts.
 
-    A record arrives some time after it happened; scheduled queries and correlation rules due by
-    then run first. A record that is read after later ones arrives together with them.
+    A record arrives some time after its event. Scheduled queries and correlation rules that are due
+    before its arrival run first. A record never arrives before one that was read earlier, even if
+    its event is older.
     """
 
     def __init__(
@@ -352,9 +357,10 @@ class Stream:
             self.role_log.store()
 
     def ask_ahead(self) -> None:
-        """Run scheduled queries that are due now instead of at the end.
+        """Query the rows of scheduled runs that are due now, before they are passed to rules.
 
-        The lake then drops records that no later query can see.
+        Queries with fewer than RUNS_TOGETHER such runs are skipped. The lake then drops records
+        that no later run can see.
         """
         with self._errors.caught("what is due"):
             self._scheduled.ask(RUNS_TOGETHER)
@@ -382,13 +388,14 @@ class Stream:
         )
 
     def _needed(self) -> Reach:
-        """Return the records that scheduled queries and timelines can still read in the lake."""
+        """Return the times of the records that scheduled queries and timelines can still read."""
         horizon = self._scheduled.horizon
         if self._timelines is None:
             return Reach(horizon)
         if self._timelines.seconds_around is None:
             return Reach()
-        # Later alerts cannot be earlier: records arrive in order, and all due runs are done.
+        # No alert to come is earlier: arrivals never go back, correlation rules that were due have
+        # run, and `next_run` covers the scheduled runs that wait.
         earliest = min(self._now - self._delay, self._scheduled.next_run)
         around = self._timelines.seconds_around
         times = (alert.created_at for alert in self.alerts)

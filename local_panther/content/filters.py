@@ -80,7 +80,8 @@ def transpile_filters(filters: Any) -> dict[str, Any] | None:
         filters: The list as written in the YAML; all entries must hold.
 
     Returns:
-        `{"statement": …}` as an instance answers `transpileFilters`, or None if the list is empty.
+        `{"statement": …}`, as an instance's `transpileFilters` returns it; None if the filters hold
+        for all events.
 
     Raises:
         FieldError: An entry is invalid; the message says where it is and what is wrong.
@@ -215,6 +216,7 @@ def _value(expression: Mapping[str, Any], operator: str, where: str) -> Any:
 
 
 def _paths(expression: Mapping[str, Any]) -> list[Any]:
+    """Return the path of a condition under each key that can hold it; None for an absent key."""
     deep = expression.get("DeepKey")
     single = deep[0] if isinstance(deep, list) and len(deep) == 1 else None
     return [expression.get("KeyPath"), expression.get("Key"), single]

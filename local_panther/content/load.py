@@ -1,4 +1,4 @@
-"""Loads a folder of Panther content: the items that run, and those that do not with the reasons."""
+"""Loads the items of a content folder that run, and notes why the others do not."""
 
 import contextlib
 import logging
@@ -63,11 +63,11 @@ def loaded_content(
             False, only items that can run over the log type are loaded, and invalid ones are left
             out.
         log_type: The log type of the events that streaming rules will get.
-        checks: Opens a check of parsed queries, which is closed once they are loaded.
+        checks: Opens a check of parsed queries; it is closed once the content is loaded.
 
     Raises:
-        ContentError: An item is invalid; every problem has its file and field. If not `strict`:
-            there are problems and no rule runs.
+        ContentError: The folder holds no content, or an item is invalid and either `strict` is set
+            or no rule runs. Every problem of an item has its file and field.
     """
     with _loaded(
         folder,
@@ -111,6 +111,10 @@ def _loaded(
     include_kept_back: bool,
     strict: bool,
 ) -> Iterator[Content]:
+    """Yield the content, whatever its problems; see `loaded_content` for the arguments.
+
+    Items that are kept back are those that an upload skips because of their Status.
+    """
     specs = read_specs(folder)
     with Importer() as importer:
         with checks() as check:
@@ -137,7 +141,7 @@ def _loaded(
 
 
 class _Loader:
-    """A loader of checked items into content that runs; it notes which do not run, and why."""
+    """A loader that adds the items that run to the content, and notes why the others do not."""
 
     def __init__(
         self,
@@ -271,7 +275,7 @@ class _Loader:
         self._content.correlation_rules.append(rule)
 
     def _add_query(self, item: ClassifiedAnalysis) -> None:
-        """Add a query that the lake can run; one over other tables is not replayed."""
+        """Check a query; add it if it reads CloudTrail and has a schedule or a selected tag."""
         spec, name = item.analysis_spec, item.analysis_id()
         tags = tuple(spec.get("Tags") or ())
         prefix = self._saved_queries

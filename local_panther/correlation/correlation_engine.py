@@ -74,7 +74,7 @@ class _State:
         rule: The rule.
         index: The signals that later matches may need.
         fresh: Signals that no run has seen yet, each with its step.
-        waiting: The time of the run that decides a match, by binding.
+        waiting: The time of the first run that decides a waiting match, by binding.
         reported: Signals of reported matches, by binding.
         next_run: Seconds since 1970; infinity while no run is due.
         tidied: The time when old bindings were last dropped.
@@ -117,15 +117,15 @@ class CorrelationEngine:
 
     A step with Absence or MaxMatchCount allows a later signal to contradict a match. Such a match,
     of a Group or a Sequence, waits until no signal can contradict it any more. At the latest, it is
-    decided by the last run that looks at all of its signals (low confidence). The signals of an
-    Absence step are searched in the lookback of the match, even before the lookback of the run.
-    Otherwise a match would become true once the signal that contradicts it is too old.
+    decided by the last run that looks at all of its signals (low confidence). Signals that can
+    contradict a match are searched in the lookback of the match, even before the lookback of the
+    run. Otherwise a run would report the match once the signal that contradicts it is too old.
     """
 
     def __init__(self, rules: Sequence[CorrelationRule]) -> None:
         """Start without signals."""
         self._states = [_State(rule) for rule in rules]
-        # By ID of the rule whose signals they get: rules, and their steps.
+        # States with the IDs of their steps, by ID of the rule whose signals those steps get
         self._steps: dict[str, list[tuple[_State, list[str]]]] = {}
         for state in self._states:
             by_rule: dict[str, list[str]] = {}
@@ -272,7 +272,10 @@ def _decided_at(logic: CorrelationLogic, match: Match) -> float:
 
 
 def _forget(state: _State, now: float) -> None:
-    """Drop signals older than two lookbacks: one for a match, one for absences before it."""
+    """Drop signals and reported matches older than two lookbacks.
+
+    One lookback is for a match, the other for earlier signals that can contradict the match.
+    """
     oldest = now - 2 * state.logic.lookback
     state.index.forget(oldest)
     if now - state.tidied > state.logic.lookback:

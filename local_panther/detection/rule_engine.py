@@ -15,13 +15,17 @@ from local_panther.errors import RunErrors
 from local_panther.records.model import Record
 from local_panther.records.panther_fields import normalised_time
 
-# Evaluations before any decision is learned, as analysing the code of the rules takes as long
+# Decisions are learned after this many evaluations in all, or this many for each rule if that is
+# more, as analysing the code of the rules takes as long.
 FEW, FEW_OF_A_RULE = 2000, 50
 MAX_STOPPED = 3  # interrupted calls of a rule before it is left out; each takes the time limit
 
 
 class Engine:
     """The streaming rules of a content repository.
+
+    After some evaluations, the engine remembers the values of a record that a pure rule did not
+    match, and does not evaluate the rule for these values again; see `detection.decisions`.
 
     Args:
         content: The content with its rules and data models.

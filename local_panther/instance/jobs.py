@@ -38,7 +38,7 @@ J = TypeVar("J", bound=Job[Any])
 
 
 class JobRefusedError(Exception):
-    """A job cannot be started; the message says why."""
+    """A refusal to start a job; the message says why."""
 
 
 class Jobs(Generic[J]):
@@ -60,8 +60,8 @@ class Jobs(Generic[J]):
             failed: Returns the outcome of a job whose work raised an exception.
             workers: Number of jobs that run at the same time; the others wait, in order.
             most_running: Highest number of jobs that run or wait; a further one is refused.
-            most_remembered: Number of jobs to keep; above it, the oldest that have ended are
-                forgotten.
+            most_remembered: Number of jobs to keep; if it is exceeded, the oldest that have ended
+                are forgotten.
         """
         self._name = name
         self._failed = failed
@@ -115,7 +115,7 @@ class Jobs(Generic[J]):
 
         Args:
             stop: Called with each job that has not ended; the work of all of them is then waited
-                for. Without it, work that has begun is left to end by itself.
+                for. Without it, work that has begun continues and is not waited for.
         """
         with self._lock:
             self._is_closed = True

@@ -48,7 +48,7 @@ MAX_REASONS = 3
 MAX_REASON = 200  # characters
 EVENT_ID = re.compile(rb'"eventID" ?: ?"([^"\\]{1,100})"')
 FORGET_BYTES = 32 * 1024 * 1024  # least bytes stored before old records are dropped again
-TIDY_BYTES = 1024 * 1024
+TIDY_BYTES = 1024 * 1024  # the same for `tidy`
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class TooManyRowsError(Exception):
 
 
 class Lake:
-    """The table `panther_logs.public.aws_cloudtrail`; a context manager that drops it.
+    """The table `panther_logs.public.aws_cloudtrail`; a context manager that closes its database.
 
     Attributes:
-        added_bytes: JSON bytes of all records ever stored.
+        added_bytes: JSON bytes of all records ever added.
         refused: Number of records that could not be stored.
         reasons: The first MAX_REASONS reasons for that, each with the eventID of a record.
     """
@@ -194,8 +194,8 @@ class Lake:
             record: The record.
             arrival: When it arrived, in seconds since 1970; when it happened if omitted.
             needed: Called from time to time for the records that must stay; others may be dropped.
-            unread: Leave the record unread until a query other than a gate is run. It must be the
-                same for all records before the first query.
+            unread: Leave the record unread until a query needs it; a gate of failed calls does not.
+                The argument must be the same for all records before the first query.
         """
         line = line_of(record, arrival)
         if unread:
@@ -409,7 +409,7 @@ class Lake:
             self._refuse(lines, error, table)
 
     def _insert_halves(self, lines: list[bytes], table: str) -> None:
-        """Insert all valid lines by bisection: a bad record costs a few inserts and only itself."""
+        """Insert lines; halve a batch that fails, so that only the bad records are refused."""
         try:
             self._insert(lines, table)
         except (duckdb.Error, OSError) as error:
@@ -423,7 +423,7 @@ class Lake:
             self._insert_halves(lines[middle:], table)
 
     def _refuse(self, lines: list[bytes], error: Exception, table: str) -> None:
-        if table == FAILED_TABLE:  # the same lines are counted when the log gets them
+        if table == FAILED_TABLE:  # the lines are counted when LAKE_TABLE gets them
             self._lacks_failed = True
             return
         self.refused += len(lines)

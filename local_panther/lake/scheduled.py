@@ -26,14 +26,16 @@ from local_panther.lake.windows import Gate, Needs, Sight, windows_of
 from local_panther.remembered import found_before, remembered
 from local_panther.times import iso
 
-BATCH_RUNS = 2048  # runs of one statement
+BATCH_RUNS = 2048  # number of a query's waiting runs at which they are executed
 MIN_GATED_RUNS = 32  # for fewer waiting runs, the gate would cost as much as the query
 BATCH_BYTES = 64 * 1024 * 1024  # most bytes of records kept in the lake for waiting runs
 MAX_RUNS_BETWEEN = 50_000  # more runs of a query between two records mean a wrong clock
+# Kinds of results about queries in the cache on disk
 TRANSLATED = "translated for runs"
 GATE = "gate"
 READS_ADDED = "reads added fields"
 ORDERED = "ordered"
+
 MAX_TIME_OUTS = 3  # after this many, a query is not run again
 
 
@@ -96,7 +98,7 @@ class _Job:
 
     @cached_property
     def gate(self) -> Gate | None:
-        """The query that decides whether it can have rows at all; None if there is none."""
+        """A cheaper query that has a row whenever this one can have any; None if none is known."""
         needs = self.sight.windows.needs
         if not (needs.gate and self.sight.windows.repeatable):
             return None
@@ -177,7 +179,7 @@ class ScheduledQueries:
 
     @property
     def horizon(self) -> float:
-        """The earliest event time that later runs can see; -infinity for any."""
+        """The earliest event time that later runs can see; -infinity for any, infinity for none."""
         return min((_sees_from(job) for job in self._jobs), default=math.inf)
 
     @property
@@ -192,7 +194,10 @@ class ScheduledQueries:
                 job.sight.note(time)
 
     def advance(self, now: float) -> Iterator[Signal]:
-        """Execute the runs that are due before a time, and yield a signal for each match."""
+        """Add the runs that are due before a time to the waiting runs.
+
+        Once enough runs wait, execute all of them and yield a signal for each match.
+        """
         for job in self._jobs:
             if job.next_run == math.inf:
                 job.next_run = job.schedule.next_run(now)
@@ -209,6 +214,11 @@ class ScheduledQueries:
         yield from self._work_off()
 
     def _collect(self, job: _Job, now: float) -> None:
+        """Add the runs of a query that are due before a time to its waiting runs.
+
+        Runs that lack a record they need are left out, and so are those that see the same records
+        as the last waiting run.
+        """
         sight = job.sight
         while job.next_run < now:
             run = job.next_run
@@ -236,7 +246,7 @@ class ScheduledQueries:
     def ask(self, at_least: int = 1) -> None:
         """Query the rows of the waiting runs now, before they are passed to rules.
 
-        The rows are the same later, as all records that had arrived by these runs are stored.
+        The rows would be the same later, as all records that had arrived by these runs are stored.
 
         Args:
             at_least: Skip queries with fewer waiting runs, as DuckDB takes as long for a hundred

@@ -28,10 +28,10 @@ class Reader:
         s3: Opens files in S3.
         keep_repeated: Yield records whose eventID was seen before; they are counted either way.
         period: Yield only records in this period.
-        selection: The wanted records and fields that are needed; None for all. Other wanted records
+        selection: The records and fields that a query can need; None for all. Other wanted records
             are counted but not yielded.
-        with_added: Have the workers compute the fields that Panther adds. Otherwise they are
-            computed when a record's event is first used.
+        with_added: Have the workers compute the fields that Panther adds. Otherwise `Record.event`
+            computes them.
 
     Attributes:
         latest_passed: The time of the latest record that was counted but not yielded, in seconds
@@ -65,7 +65,7 @@ class Reader:
         self._ids = RecentIds()
 
     def read(self, files: Iterable[str]) -> Generator[Record]:
-        """Yield the wanted records of all files, in order of reading, each once."""
+        """Yield the wanted records of all files in the order of reading, repeated ones if kept."""
         found = scans(
             files,
             self._wanted,
@@ -117,7 +117,7 @@ class Reader:
             tally.duplicates += new.count(False)
             times = times if self._keep_repeated else list(compress(times, new))
         tally.wanted += len(times)
-        if times:  # they also sort as text
+        if times:  # the texts of the times sort in order of time
             self.latest_passed = max(self.latest_passed, self._times.read(max(times)) or 0.0)
 
 

@@ -37,7 +37,7 @@ class RecordBatch:
     Attributes:
         records: Objects of simdjson, which read the text in place, or plain Python objects.
         position: Returns the place of a record, given its index.
-        is_envelope: True if they come from AWS' envelope, and so must be records.
+        is_envelope: True if the values come from AWS' envelope; each must then be a record.
     """
 
     records: list[Any]
@@ -69,7 +69,7 @@ def batches(document: Document, name: str, skip: Skip) -> Iterator[RecordBatch]:
 def unwrapped(
     batch: RecordBatch, skip: Skip, other: Other, depth: int = 0
 ) -> Iterator[RecordBatch]:
-    """Yield the records of a batch, at any depth.
+    """Yield the records of a batch, also those inside up to MAX_DEPTH other forms.
 
     Args:
         batch: Values of any form.
@@ -166,7 +166,10 @@ def _array(text: bytes) -> list[Any]:
 
 
 def _parsed_text(text: bytes, where: str, skip: Skip) -> Iterator[RecordBatch]:
-    """Parse one document: a record, a list of records, or a value that contains them."""
+    """Parse one document: a record, a list of records, or a value that contains them.
+
+    If it is malformed, yield the values that can be salvaged from it.
+    """
     try:
         document = simdjson.Parser().parse(text)
     except REFUSED:
