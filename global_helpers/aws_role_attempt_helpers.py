@@ -1,4 +1,4 @@
-"""Keeps the failed attempts and discovery calls of each principal, and decides what alerts.
+"""Keeps the failed attempts and discovery calls of each principal, and decides which of them alert.
 
 The state is in Panther's key-value store. `aws_role_activity_helpers` reads a single record.
 """
@@ -31,23 +31,24 @@ from distinct_window_helpers import (
 )
 from panther_detection_helpers.caching import get_string_set
 
-# Marks that are stored for a principal besides its attempts: it listed roles, an attempt alerted on
-# its own, an attempt was left to the correlation rules.
+# Kinds of marks that are stored for a principal besides its attempts. A mark is the time of a call:
+# a listing of roles, an attempt that alerted High or Critical on its own, or an attempt that was
+# left to the correlation rules.
 DISCOVERY, ALERTED, LEFT = "discovery", "alerted", "left"
-MARKS = 3
-MARK_BLOCK = 60 * 60  # seconds; the first and last mark of each hour are kept
+MARKS = 3  # number of these kinds
+MARK_BLOCK = 60 * 60  # seconds; the first and last mark of each kind in each hour are kept
 MARK_SPACING = 60  # seconds; repeated or paged calls within this time are stored once
 
 TARGET = re.compile(r"arn:([a-z0-9-]+):iam::([0-9]{12}):role/(.*/)?([^/]+)")
 ORDINARY_PARTITION = "aws"
-NO_ARN = "?"
-LONG_PATH = ".../"
-MAX_PATH = 24
+NO_ARN = "?"  # stored in place of a path if the call named the role without its ARN
+LONG_PATH = ".../"  # stored in place of a path that is longer than MAX_PATH
+MAX_PATH = 24  # characters, like the other limits; the store keeps few for each attempt
 MAX_ERROR = 34
-MAX_KEY = 512
+MAX_KEY = 512  # characters of the principal in a key of the store
 MAX_TARGETS_SHOWN = 50
 
-# Added to the stored error of an attempt that would succeed with a proper request
+# Added to the stored error of an attempt that would succeed with a valid request (see `is_open`)
 OPEN = " (open)"
 
 # A search has at least THRESHOLD roles in one account, a fan-out has fewer in each. Attempts in
@@ -61,7 +62,7 @@ NO_ALERT = ""
 
 
 class _Judged(NamedTuple):
-    """The decision on an attempt, kept because each function of a rule asks for the latest."""
+    """The decision on the latest attempt, kept because every function of a rule asks for it."""
 
     attempt: Any
     pattern: str
@@ -78,7 +79,7 @@ def burst_pattern(event: Any) -> str:
     A burst is at least THRESHOLD distinct roles of one principal by one API within some window of
     event time that contains this attempt. The attempt that completes a burst or a search is always
     recognised, in whatever order attempts arrive. An attempt that only repeats what this process
-    knows may be answered from memory.
+    knows may be answered from memory, without a write to the store.
 
     Args:
         event: A failed attempt of a known principal on a known role.
@@ -99,8 +100,9 @@ def own_alert(event: Any) -> str:
 
     CRITICAL if AWS has restricted the caller because its key has leaked; HIGH for a search after
     discovery; MEDIUM for a person's fan-out after discovery; HIGH, or MEDIUM for a role, for a
-    large search without discovery. A burst that was left to the correlation rules, because
-    discovery was not known then, stays with them, so that no burst alerts High in both ways.
+    large search without discovery. A search that was left to the correlation rules because no
+    discovery was known does not alert when discovery becomes known, so that no burst alerts High
+    in both ways.
 
     Args:
         event: As for `burst_pattern`.
@@ -120,7 +122,7 @@ def known_severity(event: Any) -> str:
 
 
 def burst_context(event: Any) -> dict[str, Any]:
-    """Describe the burst that an attempt belongs to, as `burst_pattern` read it. Never raises.
+    """Describe the burst that an attempt belongs to, from memory, without the store. Never raises.
 
     Args:
         event: The attempt that `burst_pattern` or `own_alert` was just called with.
@@ -128,7 +130,8 @@ def burst_context(event: Any) -> dict[str, Any]:
     Returns:
         JSON-serialisable fields for `alert_context`. `distinctTargetsIsMinimum` is True if there
         may be more targets than the store has kept. `searchPrincipal` or `fanOutPrincipal`, which
-        the correlation rules match on, is present if the attempt does not alert on its own.
+        the correlation rules match on, is present if the attempt does not alert on its own and no
+        attempt near it alerted High or Critical.
     """
     principal = principal_arn(event)
     attempt = _attempt(event, attempt_target(event))
@@ -162,24 +165,25 @@ def burst_context(event: Any) -> dict[str, Any]:
 
 
 def remember_discovery(event: Any, principal: str) -> None:
-    """Store when a principal listed roles. Never raises: a rule matches all the same."""
+    """Store when a principal listed roles. Never raises: the rule matches even if this fails."""
     _remember(principal, event_epoch(event), DISCOVERY)
 
 
 def has_alerted(event: Any, principal: str | None) -> bool:
-    """Return whether attempts around a discovery alerted High on their own. Never raises."""
+    """Return whether attempts near a discovery alerted High or Critical. Never raises."""
     time = event_epoch(event)
     if time is None or principal is None:
         return False
-    # Recording the discovery has just returned all marks: the store need not be asked again.
+    # `remember_discovery` has just read all marks into memory: the store need not be asked again.
     return bool(_near(known(_marks_key(principal)), time, ALERTED))
 
 
 def discovery_times(event: Any) -> str:
-    """Return when the principal of an attempt listed roles: ISO 8601 times separated by spaces.
+    """Return when the principal of an event listed roles: ISO 8601 times separated by spaces.
 
-    It is one string because a unit test's `Mocks` can only return strings and booleans. Empty if
-    nothing is known, the event is not an attempt or the store does not answer; never raises.
+    The times are one string because a unit test's `Mocks` can only return strings and booleans. The
+    string is empty if no discovery is stored, the principal is unknown or the store does not
+    answer. Never raises.
     """
     principal = principal_arn(event)
     judged = _known_judgement(event, principal) if principal else None
@@ -188,7 +192,10 @@ def discovery_times(event: Any) -> str:
 
 
 def _judge(event: Any) -> _Judged | None:
-    """Record an attempt, decide, and remember the decision; None if it is not part of a burst."""
+    """Record an attempt and return the decision on it; None if it is not part of a burst.
+
+    The decision is kept in `_latest`: a second call for the same attempt records nothing.
+    """
     principal, attempt = principal_arn(event), _attempt(event, attempt_target(event))
     if principal is None or attempt is None:
         return None
@@ -225,7 +232,7 @@ def _pattern(event: Any, principal: str, attempt: Sighting) -> str:
     in_account = record(f"{key} {account}", attempt, window, large)
     seen = record(key, attempt, window, threshold)
     if _distinct(seen) < threshold:
-        return ""  # true of most attempts, and saves looking for the fullest window
+        return ""  # so most attempts need no search for the fullest window
     if _distinct(fullest_window(seen, attempt.time, window)) < threshold:
         return ""
     roles = _distinct(fullest_window(in_account, attempt.time, window))
@@ -245,7 +252,7 @@ def _alert(event: Any, principal: str, pattern: str, marks: list[Sighting], time
 
 
 def _near(marks: list[Sighting], time: int, value: str) -> list[Sighting]:
-    """Return the marks of one kind within the lookback of a correlation rule."""
+    """Return the marks of one kind that are within a correlation rule's lookback of a time."""
     within = config.LOOKBACK_MINUTES * 60
     return [mark for mark in marks if mark.value == value and abs(mark.time - time) <= within]
 
@@ -306,7 +313,10 @@ def _path(target: str) -> str:
 
 
 def _targets(burst: list[Sighting]) -> list[str]:
-    """Return the roles of a burst as the attempts named them, each once, in order of time."""
+    """Return the roles of a burst, each once, in order of time.
+
+    A role is an ARN if any of its attempts named one; otherwise it is the account and name.
+    """
     shown: dict[str, str] = {}
     for sighting in burst:
         path = sighting.details[1] if len(sighting.details) > 1 else ""
@@ -326,7 +336,7 @@ def _details(burst: list[Sighting], index: int) -> list[str]:
 
 
 def _roles_by_source_identity(burst: list[Sighting]) -> dict[str, int]:
-    """Count the roles of each source identity, which tells people who share a role apart."""
+    """Count the roles of each source identity, to distinguish people who share a role."""
     pairs = {(s.details[4], s.value) for s in burst if len(s.details) > 4 and s.details[4]}
     counts = Counter(identity for identity, _ in pairs)
     return dict(counts.most_common(MAX_TARGETS_SHOWN))

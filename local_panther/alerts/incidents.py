@@ -18,30 +18,30 @@ from local_panther.roles.log import RoleLog
 from local_panther.roles.principals import IDENTITY_CENTER, described, principal_of
 from local_panther.text import first_of, is_address, most_frequent
 
-GAP = 3 * 3600  # most seconds between two alerts of one incident
-MAX_ADDRESSES = 20  # most frequent addresses by which related incidents are found
-MAX_OF_ADDRESS = 20  # incidents of one address; an address with more is taken for a gateway
+GAP = 3 * 3600  # maximum seconds between two successive alerts of one incident
+MAX_ADDRESSES = 20  # an incident's most frequent addresses, by which related ones are found
+MAX_OF_ADDRESS = 20  # incidents with one address; an address with more is taken for a gateway
 CONTAINED = ("CRITICAL", "HIGH")  # severities at which stopping the caller comes first
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFO")  # most severe first
 
 
 @dataclass(frozen=True)
 class Incident:
-    """Alerts of one principal, each at most GAP after the one before it.
+    """Alerts of one principal, each beginning at most GAP after those before it ended.
 
-    It has all texts and values that an analyst reads; outputs only lay them out.
+    An alert whose principal is unknown is an incident by itself. An incident has all texts and
+    values that an analyst reads; outputs only lay them out.
 
     Attributes:
         number: Rank among all incidents, from 1 for the most severe.
         principal: Principal of the alerts; "" if it is unknown.
         alerts: Alerts, most severe first, then by time.
-        first: Time of the first event, in seconds since 1970.
-        last: Time of the last event.
-        roles: Facts about the principal and roles; None if the alerts are about something else.
+        first: Time of the first event or attempt on a role, in seconds since 1970.
+        last: Time of the last event or attempt on a role.
+        roles: Facts about the principal and roles; None if no alert is about attempts on roles.
         queries: SQL of the saved queries that runbooks name, by name.
         session_of: Number of the incident in which its access key was issued; 0 for none.
-        same_address: Numbers of other incidents with calls from one of its addresses at about the
-            same time.
+        same_address: Numbers of other incidents with one of its addresses, at most GAP away.
     """
 
     number: int
@@ -163,7 +163,7 @@ class Incident:
 
     @cached_property
     def event_count(self) -> int:
-        """Number of distinct events of the alerts that have IDs."""
+        """Number of distinct events of the alerts; events without an ID do not count."""
         return len({event_id for alert in self.alerts for event_id in alert.event_ids})
 
     @cached_property
@@ -184,8 +184,9 @@ class Incident:
     def _known(self) -> Mapping[str, str]:
         """Values for parameters of queries, by name.
 
-        They are `principal`; `name`, the last part of its ARN; `address`, the most frequent one;
-        `role_name` and `account` of the first role that was entered, or else tried.
+        The parameters are `principal`; `name`, the last part of its ARN; `address`, the most
+        frequent one; and `role_name` and `account` of the first role that was entered, or else of
+        the first one that was tried.
         """
         roles = self.roles
         key = roles.entered[0].role if roles and roles.entered else roles.tried[0] if roles else ""
@@ -208,7 +209,8 @@ def incidents_of(
 ) -> list[Incident]:
     """Join alerts into incidents, in the order in which an analyst should read them.
 
-    They are sorted by severity, then by most roles entered, most roles tried, and earliest start.
+    Incidents are sorted by severity, then by most roles entered, most roles tried, and earliest
+    start.
 
     Args:
         alerts: All alerts, in any order.
@@ -236,9 +238,9 @@ def incidents_of(
 def principal_of_alert(alert: Alert, log: RoleLog) -> str:
     """Return the principal that an alert is about; "" if it is unknown.
 
-    It is the principal in the alert's context, or the value that a correlation rule matched on;
-    else the caller of the matching event; else, for the row of a query, a value that is the name of
-    a principal.
+    The first of these that is found: the principal in the alert's context or event; the value that
+    a correlation rule matched on, if the log has calls of that principal; the caller of the event;
+    any value in the context or event that is a principal in the log.
     """
     contexts = list(_contexts(alert))
     named = [context.get("principal") for context in contexts]
@@ -316,7 +318,7 @@ def _incident(principal: str, alerts: list[Alert], log: RoleLog) -> Incident:
 
 
 def _role_values(key: str) -> dict[str, str]:
-    """Return the parameters of queries for a role by its key, or for none by ""."""
+    """Return a role's query parameters from its key; empty ones for ""."""
     return {"role_name": name_of(key) if key else "", "account": key.partition(":")[0]}
 
 

@@ -171,6 +171,7 @@ def replay(
         )
     if output_format is AlertFormat.TEXT:
         console = output_console()
+        # If no record of the period was read, "No alert" would be false
         if print_basis(outcome.tally, console) or outcome.incidents:
             print_incidents(outcome, console, details=details)
         print_summary(outcome, console)
@@ -187,6 +188,7 @@ def replay(
         from local_panther.report.page import write_report
 
         write_file(lambda: write_report(outcome, report, paths), report, messages)
+    # Content whose code was refused something may have missed alerts
     is_doubtful = print_refusals(messages) or is_doubtful
     is_answered = outcome.complete and not (is_doubtful or without_answer(outcome.tally))
     checks = [is_answered]

@@ -1,4 +1,4 @@
-"""The verdict on what happened to roles, in words.
+"""Words the verdict: one sentence on the roles that a principal tried, and the outcome.
 
 ENTERED 1 of 300 roles: mallory (IAM user, 123456789012) from 198.51.100.23 by aws-cli, over 25 min;
 listed roles 2 min 30 s before; first success NetworkOperatorRole10 10:31:30Z
@@ -13,7 +13,7 @@ from local_panther.times import clock, event_time, span
 
 
 def answer(facts: RoleFacts) -> str:
-    """Return what was tried and the outcome, such as "ENTERED 1 of 12 roles"."""
+    """Return the outcome and the number of roles that were tried: "ENTERED 1 of 12 roles"."""
     opens = facts.open
     if len(facts.tried) == 1 and not opens:
         return f"{_ended(facts)} role {name_of(facts.tried[0])}"
@@ -57,7 +57,7 @@ def _count(number: int, what: str) -> str:
 
 
 def sentence(facts: RoleFacts, who: str) -> str:
-    """Return the verdict as one sentence, which an analyst reads first.
+    """Return the whole verdict: the sentence that an analyst reads first.
 
     Args:
         facts: Facts about a principal and roles.
@@ -105,7 +105,7 @@ def _successes(entered: Sequence[RoleCall], facts: RoleFacts) -> list[str]:
         time = clock(first.time, "%H:%M:%SZ") if is_same_day else event_time(first.time)
         what = "first success" if facts.assumed else "first change"
         parts.append(f"{what} {name_of(first.role)} {time}")
-    # A single change is already in the answer and the first change.
+    # If a single change is the only success, the answer or the first change names its role.
     if facts.changed and (facts.assumed or len(facts.changed) > 1):
         parts.append(f"changed the trust policy of {first_of([name_of(r) for r in facts.changed])}")
     return parts

@@ -8,16 +8,16 @@ from aws_role_activity_helpers import (
 )
 from sidecar_filter_helpers import offline_filters
 
-# Who counts as a person. Workloads and services assume roles as AssumedRole and AWSService. Remove
-# the # to include:
+# Who counts as a person. Workloads and services call as AssumedRole and AWSService, which are not
+# here. Remove the # before a type to include it:
 PERSON_TYPES = (
     "IAMUser",
     "FederatedUser",
     # "IdentityCenterSession",  # people of IAM Identity Center who chain into the role
     # "SAMLUser",  # people who sign in directly to the role (AssumeRoleWithSAML)
     # "WebIdentityUser",  # the same with OpenID Connect, and workloads such as IRSA and CI jobs
-    # "OtherAccountUser",  # users of other accounts, from the copy in the role's account;
-    #   if the user's own trail is here as well, both copies are one alert
+    # "OtherAccountUser",  # users of other accounts: the role's account gets a copy of the record.
+    #   If the record in the user's account is here as well, both raise one alert
 )
 
 # All known types, and the call with which each of them assumes a role
@@ -31,7 +31,8 @@ CALLS = {
 }
 
 # The blocklist itself is in the YAML file beside this one, under InlineFilters. A Panther instance
-# applies it before it calls rule(); offline it is read from there.
+# applies these filters before it calls rule(), and is_blocklisted passes every event; offline,
+# is_blocklisted applies them.
 is_blocklisted = offline_filters(__file__)
 
 
@@ -46,14 +47,14 @@ def rule(event):
 
 def title(event):
     who, role_name = person(event), role_arn(event).rsplit("/", 1)[-1]
-    if caller_type(event) == "OtherAccountUser":  # an ID that only its account can resolve
+    if caller_type(event) == "OtherAccountUser":  # `who` is an ID of that account
         who += f" of account {event.deep_get('userIdentity', 'accountId')}"
     return f"[{who}] assumed the blocklisted role [{role_name}] in [{account(event)}]"
 
 
 def dedup(event):
-    # A cross-account call is recorded in both accounts, and only the caller's copy has an ARN. The
-    # user's unique ID is in both:
+    # A cross-account call is recorded in both accounts, and only the copy in the caller's account
+    # has the caller's ARN. The user's unique ID is in both copies:
     # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html
     user_id = principal_id(event) if is_user_id(principal_id(event)) else None
     return f"{user_id or principal_arn(event) or person(event)} {role_arn(event)}"
@@ -70,6 +71,7 @@ def alert_context(event):
     return cloudtrail_context(event) | bounded_fields(names)
 
 
+# A function, because unit tests can mock a function but not a constant
 def person_types():
     return PERSON_TYPES
 
