@@ -51,9 +51,9 @@ def gate_for(query: exp.Expr, needs: Needs) -> Gate:
                 for table in list(gate.find_all(exp.Table)):
                     if _is_log(table):
                         table.replace(exp.to_table(FAILED_TABLE))
-                sql = gate.sql("duckdb", identify=True)
-                return Gate(sql, of_failures=True, needs_calls=needs_of(plain).window < math.inf)
-    return Gate(transpile_sql(gate_of(query, needs.gate), arrived=True), of_failures=False)
+                of_failures = gate.sql("duckdb", identify=True)
+                return Gate(sql, of_failures, needs_calls=needs_of(plain).window < math.inf)
+    return Gate(transpile_sql(gate_of(query, needs.gate), arrived=True))
 
 
 class _Proof:

@@ -106,7 +106,8 @@ class Lake:
         self._unread = UnreadLines(self._folder.path)
         self._failed: list[bytes] = []  # failed calls that are not stored for gates yet
         self._failed_bytes = 0  # bytes of failed calls since old ones were last dropped
-        self._has_failed = False  # True once a failed call was added
+        self._has_failed = False  # True once a failed call was added unread
+        self._has_read = False  # True once a call was added that the table of failed calls lacks
         self._queries = Queries()
         self._lacks_failed = False  # True if a failed call could not be stored for gates
         self.added_bytes = 0
@@ -201,6 +202,7 @@ class Lake:
         if unread:
             self._add_unread(line, record, needed)
             return
+        self._has_read = True
         self._waiting.append(line)
         self._waiting_bytes += len(line)
         self.added_bytes += len(line)
@@ -281,14 +283,18 @@ class Lake:
             gate: The gate.
             times: Times of the runs (`$now`), in seconds since 1970.
         """
-        if not gate.of_failures:
+        if self._has_read or not gate.of_failures:
             self._flush()
-        elif gate.needs_calls and not self._has_failed and self.has_unread:
+            return self._times_with_rows(gate.sql, times)
+        if gate.needs_calls and not self._has_failed and self.has_unread:
             return set()
         self._flush_failed()
-        if gate.of_failures and self._lacks_failed:
+        if self._lacks_failed:
             return set(times)
-        return {time for time, rows in self._runs(gate.sql, times).items() if rows}
+        return self._times_with_rows(gate.of_failures, times)
+
+    def _times_with_rows(self, sql: str, times: Sequence[float]) -> set[float]:
+        return {time for time, rows in self._runs(sql, times).items() if rows}
 
     def try_out(self, sql: str, time: float) -> list[dict[str, Any]] | QueryFailed:
         """Run a query over the records stored so far, to find its errors."""

@@ -175,7 +175,7 @@ class ScheduledQueries:
         Then records can stay unread in the lake.
         """
         gates = [job.gate for job in self._jobs]
-        return bool(gates) and all(gate is not None and gate.of_failures for gate in gates)
+        return bool(gates) and all(gate is not None and bool(gate.of_failures) for gate in gates)
 
     @property
     def horizon(self) -> float:

@@ -43,13 +43,13 @@ class Gate(NamedTuple):
 
     Attributes:
         sql: The gate in DuckDB's dialect.
-        of_failures: True if calls without an error cannot change its result. It then reads only the
-            table of failed calls.
+        of_failures: The same gate over the table of failed calls alone, if calls without an error
+            cannot change its result; otherwise "".
         needs_calls: True if it never has a row without any call.
     """
 
     sql: str
-    of_failures: bool
+    of_failures: str = ""
     needs_calls: bool = False
 
 

@@ -77,7 +77,8 @@ class TestBatches:
             return ordinary(lake, lines, table)
 
         ordinary = Lake._insert
-        gate = Gate(f"SELECT 1 FROM {FAILED_TABLE} WHERE awsRegion = 'nowhere'", of_failures=True)
+        sql = f"SELECT 1 FROM {LAKE_TABLE} WHERE awsRegion = 'nowhere'"
+        gate = Gate(sql, sql.replace(LAKE_TABLE, FAILED_TABLE))
         failed = read_record(call("ListRoles", errorCode="AccessDenied"))
         with patch.object(Lake, "_insert", insert), Lake() as lake:
             lake.add(failed, unread=True)

@@ -70,32 +70,50 @@ QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED, HABITS, SETTINGS, 
 
 
 class Rows:
-    """A replacement for a scheduled rule that collects the rows it is called with."""
+    """A replacement for scheduled rules that collects the rows that "Own.Rule" is called with."""
 
     def __init__(self, monkeypatch) -> None:
         self.seen: list[tuple[float, dict]] = []
         monkeypatch.setattr("local_panther.lake.scheduled.run_rule", self._collect)
 
     def _collect(self, rule, row, moment, where, errors) -> None:
-        self.seen.append((moment, row))
+        if rule.metadata.rule_id == "Own.Rule":
+            self.seen.append((moment, row))
+
+    def in_order(self) -> list[tuple[float, list[str]]]:
+        return in_order(self.seen)
 
     def times(self) -> list[float]:
         return [(moment - START) / MINUTE for moment, _ in self.seen]
 
 
-def content_of(sql: str, rate: int = 15 * MINUTE) -> Content:
-    query = Query("Own", sql, Schedule(rate_seconds=rate), ())
-    rule = type("Rule", (), {"metadata": type("Metadata", (), {"rule_id": "Own.Rule"})})
-    scheduled = ScheduledRule(rule, ("Own",))
-    return Content(queries={"Own": query}, scheduled_rules=[scheduled])
+def in_order(seen: list[tuple[float, dict]]) -> list[tuple[float, list[str]]]:
+    return sorted((at, sorted(map(str, row.items()))) for at, row in seen)
 
 
-def run(sql, arrivals, monkeypatch, rate=15 * MINUTE) -> tuple[Rows, RunErrors]:
-    """Run a scheduled query while records arrive, given as event time and arrival in minutes."""
+def content_of(queries: dict[str, str], rate: int = 15 * MINUTE) -> Content:
+    """Return content with scheduled queries, given as SQL by name, and a rule for each."""
+    schedule = Schedule(rate_seconds=rate)
+    rules = {
+        name: type("Rule", (), {"metadata": type("Metadata", (), {"rule_id": f"{name}.Rule"})})
+        for name in queries
+    }
+    return Content(
+        queries={name: Query(name, sql, schedule, ()) for name, sql in queries.items()},
+        scheduled_rules=[ScheduledRule(rule, (name,)) for name, rule in rules.items()],
+    )
+
+
+def run(sql, arrivals, monkeypatch, rate=15 * MINUTE, beside="") -> tuple[Rows, RunErrors]:
+    """Run a scheduled query while records arrive, given as event time and arrival in minutes.
+
+    Another query may run beside it.
+    """
     rows, errors = Rows(monkeypatch), RunErrors()
     monkeypatch.setattr(scheduled_module, "MIN_GATED_RUNS", 1)
     with Lake() as lake:
-        scheduled = ScheduledQueries(content_of(sql, rate), lake, errors)
+        queries = {"Own": sql} | ({"Other": beside} if beside else {})
+        scheduled = ScheduledQueries(content_of(queries, rate), lake, errors)
         latest = -math.inf
         for number, (minute, arrival) in enumerate(arrivals):
             moment, latest = START + minute * MINUTE, max(latest, START + arrival * MINUTE)
@@ -186,10 +204,23 @@ def compare_with_single_runs(sql, arrivals):
             if moment - 900 >= last:
                 break
 
-    def in_order(seen):
-        return sorted((at, sorted(map(str, row.items()))) for at, row in seen)
+    assert rows.in_order() == in_order(expected)
 
-    assert in_order(rows.seen) == in_order(expected)
+
+@pytest.mark.long
+@settings(max_examples=examples(25, 3000))
+@given(sql=st.sampled_from(QUERIES), beside=st.sampled_from(QUERIES), arrivals=arrivals)
+def test_a_query_has_the_same_rows_beside_any_other_query(sql, beside, arrivals):
+    with pytest.MonkeyPatch.context() as patch:
+        alone, _ = run(sql, arrivals, patch)
+        together, errors = run(sql, arrivals, patch, beside=beside)
+    assert not errors.counts and together.in_order() == alone.in_order()
+
+
+@pytest.mark.parametrize("beside", [WINDOW, EVERYTHING, REFUSED])
+def test_a_query_about_failed_calls_finds_them_beside_any_other_query(monkeypatch, beside):
+    rows, _ = run(REFUSED, [(20 * n, 20 * n) for n in range(9)], monkeypatch, beside=beside)
+    assert {row["eventID"] for _, row in rows.seen} == {"1", "4", "7"}
 
 
 sides = st.sampled_from(
@@ -281,7 +312,7 @@ def test_a_gate_reads_only_failures_if_other_calls_cannot_matter(
     text = SEEN.format(columns=columns, table=TABLE, more=more)
     query = parse_sql(text + PARTS.format(table=TABLE, condition=condition, join=join))
     needs = windows_of(Query("Own", query.sql("snowflake"), None, ())).needs
-    assert needs.gate and gate_for(query, needs).of_failures == expected
+    assert needs.gate and bool(gate_for(query, needs).of_failures) == expected
 
 
 COUNTED = f"""WITH
@@ -357,7 +388,7 @@ class TestLimits:
             monkeypatch.setattr(scheduled_module, "BATCH_BYTES", batch_bytes)
             rows, most = Rows(monkeypatch), 0
             with Lake() as lake:
-                scheduled = ScheduledQueries(content_of(WINDOW), lake, RunErrors())
+                scheduled = ScheduledQueries(content_of({"Own": WINDOW}), lake, RunErrors())
                 for number in range(1500):
                     moment = START + number * MINUTE
                     list(scheduled.advance(moment))
