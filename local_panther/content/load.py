@@ -249,7 +249,7 @@ class _Loader:
         for log_type in spec["LogTypes"]:
             if log_type in self._content.data_models:
                 raise FieldError(f"LogTypes: {log_type} already has an enabled data model")
-            self._content.data_models[log_type] = model
+        self._content.data_models |= dict.fromkeys(spec["LogTypes"], model)
 
     def _add_rule(self, item: ClassifiedAnalysis) -> None:
         if "Filename" in item.analysis_spec or "Detection" in item.analysis_spec:

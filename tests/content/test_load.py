@@ -152,11 +152,13 @@ def test_a_second_data_model_for_a_log_type_is_refused(content_copy):
         "AnalysisType": "datamodel",
         "DataModelID": "Another",
         "Enabled": True,
-        "LogTypes": ["AWS.CloudTrail"],
+        "LogTypes": ["Okta.SystemLog", "AWS.CloudTrail"],
         "Mappings": [{"Name": "x", "Path": "y"}],
     }
     (content_copy / "data_models" / "second.yml").write_text(yaml.safe_dump(second))
     assert "AWS.CloudTrail already has an enabled data model" in problems(content_copy)
+    with loaded_content(content_copy, strict=False) as content:
+        assert "Okta.SystemLog" not in content.data_models
 
 
 def test_a_step_whose_rule_does_not_exist_is_refused(content_copy):
