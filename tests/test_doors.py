@@ -159,4 +159,4 @@ def test_a_query_in_another_language_is_counted_and_named(tmp_path):
     assert outcome.content.ids_left_out(Reason.LANGUAGE) == ["Mine"]
     command = [sys.executable, "-m", "local_panther", "query", "--content", content]
     listed = subprocess.run(command, capture_output=True, text=True).stdout
-    assert "Mine" in listed and "has a AthenaQuery only" in listed
+    assert "Mine" in listed and "has only AthenaQuery" in listed

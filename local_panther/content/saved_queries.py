@@ -52,7 +52,7 @@ class SavedQuery:
         with self._named():
             if self.language:
                 raise FieldError(
-                    f"has only a {self.language}, but Snowflake's SQL runs here: add SnowflakeQuery"
+                    f"has only {self.language}, but Snowflake's SQL runs here: add SnowflakeQuery"
                 )
             text = self.texts.rendered(self.written)
             if self.is_imported_only:
