@@ -285,6 +285,7 @@ def test_sessions_that_the_content_distinguishes_are_distinguished():
     assert [incident.tried for incident in incidents] == [3, 3]
 
 
+@pytest.mark.long
 def test_an_event_that_every_run_of_a_query_finds_counts_once(tmp_path):
     outcome = replayed(simulated(tmp_path / "t", succeed=3, roles=15))
     (incident,) = outcome.incidents

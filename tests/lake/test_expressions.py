@@ -147,6 +147,7 @@ def test_aggregates_have_the_documented_values(run):
     assert_values(run, AGGREGATES, f"{TABLE} WHERE eventID >= '10'")
 
 
+@pytest.mark.long
 def test_queries_have_the_documented_rows(run):
     wrong = {}
     for sql, expected, page in QUERIES:

@@ -736,6 +736,7 @@ def attacks(draw):
     return records
 
 
+@pytest.mark.long
 @settings(max_examples=examples(25, 1000), deadline=None, suppress_health_check=list(HealthCheck))
 @given(attacks())
 def test_the_hunt_and_the_streaming_detection_agree(tmp_path, records):

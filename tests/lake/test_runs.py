@@ -341,6 +341,7 @@ def test_a_gate_that_needs_a_failed_call_is_not_run_without_one(monkeypatch):
         assert lake.passed(gates()["ours"], [START]) == {START}
 
 
+@pytest.mark.long
 def test_a_gate_that_has_a_row_without_any_call_is_always_run():
     assert gates()["counted"].of_failures and not gates()["counted"].needs_calls
 

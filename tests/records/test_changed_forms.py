@@ -495,6 +495,7 @@ def case(name):
     return path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", THREE_ALERTS)
 def test_a_shared_case_gives_the_three_alerts(name):
     assert severities(case(name)) == ALERTS

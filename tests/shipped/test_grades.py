@@ -350,6 +350,7 @@ def role_of(record):
     return given.get("roleName") or given["roleArn"].rsplit("/", 1)[-1]
 
 
+@pytest.mark.long
 @settings(
     max_examples=examples(40, 1500),
     suppress_health_check=list(HealthCheck),

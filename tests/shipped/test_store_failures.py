@@ -129,6 +129,7 @@ def test_an_attempt_is_a_visible_rule_error(failing, name):
     assert result.detection_exception is not None and not result.trigger_alert
 
 
+@pytest.mark.long
 def test_discovery_is_still_a_signal(failing):
     assert matches(in_place(LIST_ROLES), event(call("ListRoles")))
 

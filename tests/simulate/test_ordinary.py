@@ -49,6 +49,7 @@ def test_role_calls_have_the_requested_share(share):
     assert sum(names[name] for name in ROLE_CALLS) / 20_000 == pytest.approx(share, abs=0.01)
 
 
+@pytest.mark.long
 def test_a_day_of_ordinary_work_raises_no_alert(tmp_path):
     random = Random(3)
     ordinary = OrdinaryWork(random, role_calls=0.5).records(20_000, START, DAY)
