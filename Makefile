@@ -21,6 +21,9 @@ BIN := .venv/bin
 DEMO := build/demo
 CONTENT := rules global_helpers data_models
 
+# Tests start hundreds of processes; without compiled modules, each compiles this package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench docs docs-assets test test-all test-full test-configured test-users \
 	test-matrix attacks mutants audit sbom release lint content-test pytest format clean
