@@ -71,8 +71,12 @@ def answers(content, records):
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):
+    """A copy of the content with the queries that are run: after a change of settings, each is translated again."""
     copy = copy_content(tmp_path_factory.mktemp("settings") / "content")
     shipped(copy)
+    for file in (copy / "queries").iterdir():
+        if not any(name in file.name for name in ("macros", "hunt_query", "succeeded")):
+            file.unlink()
     return copy
 
 
@@ -97,7 +101,7 @@ def streams(draw, most):
 
 
 @pytest.mark.long
-@settings(max_examples=examples(25, 600), suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(9, 200), suppress_health_check=list(HealthCheck))
 @given(
     threshold=st.integers(2, 6),
     window=st.sampled_from([5, 30, 60, 240]),
@@ -117,7 +121,13 @@ def test_rule_sql_summary_nearest_and_verdict_agree(
         COLLAPSE_SESSIONS=collapse,
         EXPECTED_PRINCIPALS=expected,
     )
-    outcome, by_rule, by_hunt, summaries = answers(content, data.draw(streams(threshold + 2)))
+    for records in data.draw(st.lists(streams(threshold + 2), min_size=3, max_size=3)):
+        assert_answers_agree(content, records)
+
+
+def assert_answers_agree(content, records):
+    """Assert that the rule, the hunt, the summary, "Nearest" and the incidents agree."""
+    outcome, by_rule, by_hunt, summaries = answers(content, records)
     by_name = {summary.principal: summary for summary in summaries}
     bursts = {name for name, summary in by_name.items() if summary.is_burst}
     expected_ones = {name for name, summary in by_name.items() if summary.is_expected}
