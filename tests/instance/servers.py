@@ -16,7 +16,7 @@ TOKEN = "test-token"
 
 
 class Server:
-    """A `local-panther serve` on a free port of loopback."""
+    """A process of `local-panther serve` on a free port of loopback."""
 
     def __init__(self, state: Path, *arguments: str, **environment: str) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
@@ -56,7 +56,7 @@ FOREIGN: tuple[dict[str, str], ...] = (
 
 
 def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
-    """Return whether a condition comes true in time."""
+    """Wait for a condition; return whether it became true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

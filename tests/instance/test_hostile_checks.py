@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -50,7 +51,9 @@ def sleepers(seconds: str) -> list[int]:
 
 class TestDaemons:
     @pytest.mark.parametrize("more", ["pass", "os.close(0); os.close(1); os.close(2)"])
-    def test_a_daemon_is_killed_with_the_check_and_delays_nobody(self, instance, tmp_path, more):
+    def test_a_daemon_is_killed_with_the_check_which_does_not_wait_for_it(
+        self, instance, tmp_path, more
+    ):
         seconds = f"3{os.getpid()}.{len(more)}"
         note = str(tmp_path / "note")
         body = DAEMON.format(more=more, note=note, seconds=seconds, then="")
@@ -60,7 +63,7 @@ class TestDaemons:
 
     @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
     def test_a_daemon_is_killed_with_the_server(self, tmp_path, stop):
-        """However the server ends, all processes of its check are gone a second later."""
+        """However the server stops, all processes of its check are gone two seconds later."""
         seconds = f"4{os.getpid()}.{int(stop)}"
         note = tmp_path / "note"
         then = "import time; time.sleep(300)"
@@ -115,11 +118,12 @@ class TestLimits:
         assert instance.upload(archive(one_rule(body)))["status"] == "COMPLETED"
         assert "PATH" in seen.read_text() and "secret-value" not in seen.read_text()
 
-    def test_a_body_cannot_signal_its_guard(self, instance, tmp_path):
-        """The body runs in its own process namespace, or can see its parent."""
-        body = "import os, signal, time\n"
-        body += "if os.getppid() == 0:\n    raise ValueError('alone')\nraise ValueError('seen')\n"
-        assert "ValueError: " in instance.refused(archive(one_rule(body)))
+    def test_a_body_cannot_see_its_guard(self, instance):
+        """In a process namespace of its own, the first process has no parent to signal."""
+        if subprocess.run(["unshare", "--user", "--pid", "true"], capture_output=True).returncode:
+            pytest.skip("this system does not allow process namespaces")
+        body = "import os\nraise ValueError(f'the parent is {os.getppid()}')\n"
+        assert "ValueError: the parent is 0" in instance.refused(archive(one_rule(body)))
 
 
 FORGE = """
@@ -167,13 +171,13 @@ class TestForgedResults:
         ],
         ids=str,
     )
-    def test_paths_that_leave_the_folder_are_refused(self, instance, changes):
+    def test_a_forged_result_with_invalid_fields_is_refused(self, instance, changes):
         assert instance.upload(archive({"queries/q.yml": QUERY}))["status"] == "COMPLETED"
         message = instance.refused(forged_result(**changes))
         assert "invalid result" in message or "the check failed" in message
         assert set(stored(instance)) == {"q"}
 
-    def test_links_in_the_candidate_are_not_followed(self, instance, tmp_path):
+    def test_a_body_that_replaces_a_file_by_a_link_is_refused(self, instance, tmp_path):
         (tmp_path / "secret").write_text("a secret")
         action = (
             "path = os.path.join(sys.argv[3], 'rules', 'Test.Rule.py'); os.remove(path); "
@@ -181,7 +185,7 @@ class TestForgedResults:
         )
         assert "cannot be stored" in instance.refused(forged(action))
 
-    def test_folders_that_became_links_are_not_followed(self, instance, tmp_path):
+    def test_a_body_that_replaces_a_folder_by_a_link_is_refused(self, instance, tmp_path):
         (tmp_path / "rules").mkdir()
         action = (
             "import shutil; path = os.path.join(sys.argv[3], 'rules'); shutil.rmtree(path); "
@@ -194,7 +198,7 @@ class TestForgedResults:
         action = f"os.path.lexists(result) and os.remove(result); {what}"
         assert "the check failed" in instance.refused(forged(action))
 
-    def test_other_stored_items_stay_unchanged(self, instance):
+    def test_a_body_cannot_change_other_stored_items(self, instance):
         """A body that changes and removes other items in the candidate."""
         body = BODY + "\n# the original\n"
         assert instance.upload(archive(one_rule(body)))["status"] == "COMPLETED"
@@ -217,7 +221,7 @@ def stored(instance) -> dict:
 
 
 class TestMergeKeys:
-    """YAML that is small once loaded, but expands without end while it is loaded."""
+    """YAML that is small once loaded, but expands exponentially while it is loaded."""
 
     def bomb(self) -> str:
         lines = ["a0: &a0 {x: 1, y: 2}"]
@@ -239,7 +243,7 @@ class TestMergeKeys:
             time.monotonic() - started < 20
         )  # not a test of speed: without the limit it takes hours
 
-    def test_nesting_is_bounded(self, instance):
+    def test_deeply_nested_yaml_is_refused(self, instance):
         text = "mutation($i: TestCorrelationRuleYAMLInput!) "
         text += "{testCorrelationRuleYAML(input: $i) {results {name}}}"
         (error,) = instance.send(text, i={"yaml": "[" * 100_000})["errors"]
@@ -253,7 +257,7 @@ class TestMergeKeys:
         assert found["status"] == "COMPLETED", found
 
 
-def test_many_hostile_bodies_leave_the_server_unchanged(instance, monkeypatch):
+def test_an_upload_after_many_hostile_ones_is_accepted(instance, monkeypatch):
     monkeypatch.setattr(checker, "CHECK_SECONDS", 3)
     bodies = ["import os; os.kill(os.getpid(), 9)", "import os; os._exit(0)", "while True: pass"]
     bodies += ["import os, signal; os.kill(0, signal.SIGKILL)", "import sys; sys.exit(0)"]

@@ -145,7 +145,7 @@ class TestLocalTest:
         assert "Passed: 7" in done.stdout and "Skipped: 0" in done.stdout
         assert "Several principals, one of which does both" in done.stdout
 
-    def test_a_correlation_test_with_another_expectation_fails(self, content_copy):
+    def test_a_correlation_test_with_a_wrong_expectation_fails(self, content_copy):
         path = content_copy / CORRELATION
         spec = yaml.safe_load(path.read_text())
         spec["Tests"][0]["ExpectedResult"] = False
@@ -163,13 +163,13 @@ class TestLocalTest:
         assert done.returncode == 1
         assert "LookbackWindowMinutes: 9 is not between 15 and 21600" in done.stdout
 
-    def test_arguments_are_passed_on(self, content_copy):
+    def test_arguments_of_test_are_passed_to_the_tool(self, content_copy):
         done = run("local-panther", "test", "--filter", "Severity=Info", cwd=content_copy)
         assert done.returncode == 0 and "Passed: 1" in done.stdout
         helped = run("local-panther", "test", "--help", cwd=content_copy)
         assert "Validate analysis specifications" in helped.stdout
 
-    def test_any_content_repository_can_be_tested(self, tmp_path):
+    def test_another_content_repository_can_be_tested(self, tmp_path):
         """Simple detections, inline filters and sequences of another repository."""
         rules = tmp_path / "rules"
         rules.mkdir()
@@ -224,7 +224,9 @@ class TestServe:
         return upload
 
     @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-    def test_a_stop_during_an_upload_keeps_all_of_it_or_nothing(self, tmp_path, content_copy, stop):
+    def test_a_stop_during_an_upload_keeps_the_whole_upload_or_nothing(
+        self, tmp_path, content_copy, stop
+    ):
         state = tmp_path / "kept"
         process = self.start(tmp_path, "--state", "kept", token="token")
         upload = self.upload_to(process, state, content_copy)
@@ -262,7 +264,7 @@ class TestServe:
         outcome = replayed(simulated(tmp_path / "trail", ordinary=0), content=content_copy)
         assert outcome.complete and not outcome.content.unread
 
-    def test_content_of_an_older_version_is_read(self, tmp_path):
+    def test_a_content_folder_of_an_older_version_is_read(self, tmp_path):
         state = tmp_path / "state"
         library = Library(state)
         archived = archive({"rules/a.yml": RULE, "rules/a.py": "def rule(_):\n    return True\n"})
@@ -285,7 +287,9 @@ class TestServe:
         assert (tmp_path / "content-1" / "mine").exists()
 
     @pytest.mark.parametrize("index", ["{", "[]", '{"items": 7, "content": "content-1"}'])
-    def test_a_folder_that_is_not_a_state_gives_status_2(self, tmp_path, index):
+    def test_serve_with_an_invalid_index_exits_with_2_and_leaves_it_unchanged(
+        self, tmp_path, index
+    ):
         (tmp_path / "state.json").write_text(index)
         done = run("local-panther", "serve", "--port", "0", "--state", tmp_path, cwd=tmp_path)
         assert done.returncode == 2 and "invalid index of uploads" in done.stderr
@@ -317,7 +321,7 @@ class TestServe:
         process.communicate(timeout=20)
         assert len(token) >= 32
 
-    def test_a_port_in_use_gives_status_2(self, tmp_path, instance):
+    def test_serve_on_a_port_in_use_exits_with_2(self, tmp_path, instance):
         port = instance.url.split(":")[2].split("/")[0]
         done = run("local-panther", "serve", "--port", port, cwd=tmp_path)
         assert done.returncode == 2 and f"port {port}" in done.stderr
