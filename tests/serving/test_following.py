@@ -77,7 +77,7 @@ def content(tmp_path_factory) -> Path:
 
 
 class Follower:
-    """A replay in this process that adds delivered files, or starts again if it has to."""
+    """A replay in this process that adds delivered files, or starts again for a late one."""
 
     def __init__(self, content: Path, logs: Path, folder: Path) -> None:
         self.content, self.logs, self.folder = content, logs, folder
@@ -206,10 +206,10 @@ def test_files_in_any_order_give_the_results_of_a_replay_of_all(
         patch.object(recorder, "PART_RECORDS", part),
         patch.object(findings, "PART_BYTES", 2000 * part),
     ):
-        hold_against_replays_of_all(tmp_path_factory, content, random, count)
+        assert_equal_to_replays_of_all(tmp_path_factory, content, random, count)
 
 
-def hold_against_replays_of_all(tmp_path_factory, content, random, count):
+def assert_equal_to_replays_of_all(tmp_path_factory, content, random, count):
     folder = tmp_path_factory.mktemp("split")
     logs = folder / "logs"
     logs.mkdir()

@@ -67,7 +67,7 @@ def tool(instance, tmp_path):
     return tool
 
 
-# Each command, its arguments, and the end of its output.
+# Each command, its arguments, its exit status, and a part of its output.
 COMMANDS = (
     ("check-connection", (), 0, "connection successful"),
     ("test", (), 0, "Passed: 1"),
@@ -86,7 +86,7 @@ COMMANDS = (
 )
 
 
-def test_every_command_ends_with_its_own_message(tool, instance):
+def test_every_command_prints_its_own_message(tool, instance):
     rows = []
     for command, arguments, status, message in COMMANDS:
         found, out = tool(command, *arguments)
@@ -104,7 +104,7 @@ def test_every_command_ends_with_its_own_message(tool, instance):
     assert yaml.safe_load(edge["node"]["spec"]) == SCHEMA
 
 
-def test_a_benchmark_can_be_repeated_as_the_tool_says_and_fails_with_its_rule(tool, instance):
+def test_a_benchmark_can_be_repeated_as_the_tool_suggests_and_fails_with_its_rule(tool, instance):
     assert tool("upload", "--out", ".")[0] == 0
     instance.messages.wait_for("new alerts")
     once = ("benchmark", "--out", ".", "--iterations", "1")
