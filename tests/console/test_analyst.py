@@ -11,6 +11,7 @@ from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.report.page import write_report
 from tests.builders.browser import watched_page
+from tests.builders.content import write_files
 from tests.builders.events import START
 from tests.builders.replays import simulated
 from tests.instance.conftest import TOKEN, archive
@@ -114,10 +115,7 @@ def test_new_alerts_appear_on_an_open_page_and_the_focus_stays(tmp_path, signed_
 
 
 def test_an_incident_has_the_same_text_as_in_the_report(found, signed_in, tmp_path, browser):
-    content = tmp_path / "content"
-    for name, text in content_files().items():
-        (content / name).parent.mkdir(parents=True, exist_ok=True)
-        (content / name).write_text(text)
+    content = write_files(tmp_path / "content", content_files())
     (trail,) = found.state.parent.glob("*.gz")
     outcome = replay(Trail([str(trail)]), content, with_timelines=True)
     write_report(outcome, tmp_path / "report.html")

@@ -26,19 +26,14 @@ from local_panther.instance.alerts.store import FIRST, AlertStore
 from local_panther.instance.instance import Instance
 from local_panther.roles.log import RoleLog
 from local_panther.serving.recorder import found_alert, id_of
-from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.alerts import alert
-from tests.builders.events import ALICE, START
+from tests.builders.events import ALICE, START, user
 from tests.scale import examples
 from tests.serving.test_webhook import alert as stored_alert
 
 pytestmark = pytest.mark.process
 
 SESSION = Session("csrf", 0)
-
-
-def user(name):
-    return identity(PrincipalKind.USER, name, "")
 
 
 def asked(path="", **query):

@@ -17,6 +17,7 @@ from local_panther.errors import ContentError
 from local_panther.instance.store.index import stored_content
 from local_panther.instance.store.library import Library
 from tests.builders.correlations import FIELD, sequence
+from tests.builders.environments import clean_environment
 from tests.builders.replays import replayed, search_alerts, simulated, started
 from tests.instance.conftest import TOKEN, archive
 from tests.instance.servers import server
@@ -38,11 +39,10 @@ CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attemp
 
 
 def run(*command, cwd, **environment) -> subprocess.CompletedProcess:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
     return subprocess.run(
         [BIN / command[0], *map(str, command[1:])],
         cwd=cwd,
-        env=clean | environment,
+        env=clean_environment(**environment),
         capture_output=True,
         text=True,
         timeout=120,

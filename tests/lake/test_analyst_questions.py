@@ -13,7 +13,7 @@ from local_panther.content.sql import parameters_in, parse_sql
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.simulate.identities import PrincipalKind, identity
-from tests.builders.events import ALICE, REPO, START, call, denied, read_record, role_arn
+from tests.builders.events import ALICE, REPO, START, call, denied, read_record, role_arn, user
 from tests.builders.queries import query_specs
 from tests.scale import examples
 
@@ -21,7 +21,7 @@ CASES = REPO.parent / "shared" / "cases" / "inputs"
 SPECS = query_specs()
 ALERT_TIME = "2026-01-05 10:30:00"
 ISSUED = "aws_role_sessions_issued_query"
-BOB = identity(PrincipalKind.USER, "bob", "")
+BOB = user("bob")
 EMPTY = {"arn": "", "accessKeyId": "", "userName": "", "principalId": ""}
 
 

@@ -1,7 +1,6 @@
 """Tests of the package's queries over generated records."""
 
 import itertools
-import json
 import re
 from collections import Counter
 from functools import cache
@@ -19,9 +18,11 @@ from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.simulate.identities import ACCOUNT, SSO_PATH, PrincipalKind, identity, service
 from local_panther.times import event_time
+from tests.builders.content import write_lines
 from tests.builders.events import (
     ALICE,
     START,
+    burst,
     call,
     denied,
     denied_update,
@@ -29,6 +30,7 @@ from tests.builders.events import (
     event,
     read_record,
     role_arn,
+    user,
 )
 from tests.builders.queries import MACROS, WRITTEN, query_specs
 from tests.builders.replays import replayed
@@ -38,7 +40,7 @@ SPECS = query_specs()
 SUCCEEDED = "aws_role_escalation_succeeded_query"
 HUNT = "aws_role_escalation_hunt_query"
 ALERT = {"principal": ALICE["arn"], "alert_time": "2026-01-05 10:30:00"}
-BOB = identity(PrincipalKind.USER, "bob", "")
+BOB = user("bob")
 MINUTE = 60
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * MINUTE
 DISCOVERY = set(activity.DISCOVERIES)
@@ -56,11 +58,6 @@ def rows_of(name, records, now=START + 7200, **options):
             lake.add(read_record({"eventID": str(number), **record}))
         sql = transpile_sql(sql_of(name), **options)
         return lake.query(sql, now)
-
-
-def burst(count=T + 2, who=ALICE, start=START, step=30, make=denied, **fields):
-    target = role_arn if make is denied else str
-    return [make(target(f"Role{i}"), who, start + i * step, **fields) for i in range(count)]
 
 
 def sql_time(time):
@@ -171,16 +168,16 @@ class TestSucceeded:
 
     def test_the_row_has_roles_times_and_the_parameters_of_other_queries(self):
         who = ALICE | {"sessionContext": {"attributes": {"mfaAuthenticated": "true"}}}
-        success = assumed("Role3", who) | {
+        success = assumed("Role03", who) | {
             "responseElements": {"credentials": {"accessKeyId": "ASIAEXAMPLE0NEW00001"}},
-            "requestParameters": {"roleArn": role_arn("Role3"), "roleSessionName": "loot"},
+            "requestParameters": {"roleArn": role_arn("Role03"), "roleSessionName": "loot"},
         }
-        (row,) = self.found(*burst(), success)
+        (row,) = self.found(*burst(T + 2), success)
         assert row == {
             "principal": ALICE["arn"],
             "successful_roles": 1,
-            "roles": role_arn("Role3"),
-            "roles_failed_before": role_arn("Role3"),
+            "roles": role_arn("Role03"),
+            "roles_failed_before": role_arn("Role03"),
             "roles_reopened": 0,
             "failed_roles": T + 2,
             "most_roles_in_account": T + 2,
@@ -207,17 +204,17 @@ class TestSucceeded:
 
     def test_the_row_lists_every_role_and_those_that_had_failed_before(self):
         other = assumed("Other", time=START + 10 * MINUTE)
-        (row,) = self.found(*burst(), other, assumed("Role3"), assumed("Role3"))
-        assert row["roles"] == f"{role_arn('Other')}, {role_arn('Role3')}"
-        assert row["roles_failed_before"] == role_arn("Role3") and row["successful_roles"] == 2
+        (row,) = self.found(*burst(T + 2), other, assumed("Role03"), assumed("Role03"))
+        assert row["roles"] == f"{role_arn('Other')}, {role_arn('Role03')}"
+        assert row["roles_failed_before"] == role_arn("Role03") and row["successful_roles"] == 2
 
     def test_a_changed_trust_policy_of_a_role_that_could_not_be_assumed_counts(self):
-        (row,) = self.found(*burst(), trusted("Role3"))
-        assert row["roles_failed_before"] == "123456789012:role/Role3"
+        (row,) = self.found(*burst(T + 2), trusted("Role03"))
+        assert row["roles_failed_before"] == "123456789012:role/Role03"
 
     def test_a_role_assumed_after_its_trust_policy_could_not_be_changed_counts(self):
-        (row,) = self.found(*burst(make=denied_update), assumed("team/Role3"))
-        assert row["roles_failed_before"] == role_arn("team/Role3")
+        (row,) = self.found(*burst(T + 2, make=denied_update), assumed("team/Role03"))
+        assert row["roles_failed_before"] == role_arn("team/Role03")
 
     @pytest.mark.parametrize("place", [0, 5])
     def test_a_success_in_the_middle_of_the_burst_counts(self, place):
@@ -236,19 +233,19 @@ class TestSucceeded:
         ],
     )
     def test_successes_count_from_ten_minutes_before_to_an_hour_after_the_burst(self, time, counts):
-        rows = self.found(*burst(), assumed("Other", time=time))
+        rows = self.found(*burst(T + 2), assumed("Other", time=time))
         assert bool(rows) is counts
 
     def test_a_role_that_had_failed_counts_however_late_it_is_entered(self):
         late = START + (T + 1) * 30 + 60 * MINUTE + 1
-        assert self.roles(*burst(), assumed("Role3", time=late)) == ["Role3"]
+        assert self.roles(*burst(T + 2), assumed("Role03", time=late)) == ["Role03"]
 
     def test_successes_count_from_a_discovery_up_to_an_hour_before_the_burst(self):
         early = assumed("Other", time=START - 50 * MINUTE)
-        assert self.found(*burst(), early) == []
+        assert self.found(*burst(T + 2), early) == []
         listing = call("ListRoles", time=START - 51 * MINUTE)
-        assert self.roles(*burst(), early, listing) == ["Other"]
-        assert self.found(*burst(), early, listing | {"userIdentity": BOB}) == []
+        assert self.roles(*burst(T + 2), early, listing) == ["Other"]
+        assert self.found(*burst(T + 2), early, listing | {"userIdentity": BOB}) == []
 
     @pytest.mark.parametrize(("hours", "counts"), [(-27, True), (-25, False), (-1, False)])
     def test_successes_that_the_principal_also_had_on_the_day_before_are_left_out(
@@ -257,35 +254,35 @@ class TestSucceeded:
         """A role must be the same; for trust policies, a change of any role is enough."""
         before = START + hours * 60 * MINUTE
         routine = [assumed("Daily", time=before), trusted("X", time=before)]
-        assert bool(self.found(*burst(), *routine, assumed("Daily"))) is counts
-        assert bool(self.found(*burst(), *routine, trusted("Y"))) is counts
-        assert self.roles(*burst(), *routine, assumed("New")) == ["New"]
+        assert bool(self.found(*burst(T + 2), *routine, assumed("Daily"))) is counts
+        assert bool(self.found(*burst(T + 2), *routine, trusted("Y"))) is counts
+        assert self.roles(*burst(T + 2), *routine, assumed("New")) == ["New"]
 
     @pytest.mark.parametrize(
         ("more", "reopened"),
         [
             ([], 1),
-            ([trusted("Role3", BOB, START + 60)], 0),  # somebody let it in
-            ([assumed("Role3", time=START + 80)], 0),  # it had been in before it failed
+            ([trusted("Role03", BOB, START + 60)], 0),  # somebody let it in
+            ([assumed("Role03", time=START + 80)], 0),  # it had been in before it failed
         ],
     )
     def test_roles_that_open_by_themselves_soon_after_a_refusal_are_counted(self, more, reopened):
-        success = assumed("Role3", time=START + 90 + config.PROPAGATION_MINUTES * MINUTE)
-        (row,) = self.found(*burst(), *more, success)
+        success = assumed("Role03", time=START + 90 + config.PROPAGATION_MINUTES * MINUTE)
+        (row,) = self.found(*burst(T + 2), *more, success)
         assert (row["successful_roles"], row["roles_reopened"]) == (1, reopened)
-        (row,) = self.found(*burst(), assumed("Role3", time=START + 9 * MINUTE))
+        (row,) = self.found(*burst(T + 2), assumed("Role03", time=START + 9 * MINUTE))
         assert row["roles_reopened"] == 0
 
     @pytest.mark.parametrize(
         "records",
         [
             burst(T + 2),
-            [*burst(T - 1), assumed("Role3")],
-            [*burst(T + 2), assumed("Role3", BOB)],
+            [*burst(T - 1), assumed("Role03")],
+            [*burst(T + 2), assumed("Role03", BOB)],
             # a new role that propagates: failed on, assumed within two minutes, no burst
             [denied(role_arn("New"), time=START), assumed("New", time=START + 90)],
-            [*burst(T + 2, who=service("lambda.amazonaws.com")), assumed("Role3")],
-            [*burst(T + 2, errorCode="ExpiredToken"), assumed("Role3")],
+            [*burst(T + 2, who=service("lambda.amazonaws.com")), assumed("Role03")],
+            [*burst(T + 2, errorCode="ExpiredToken"), assumed("Role03")],
         ],
     )
     def test_there_is_no_row_if_nobody_got_in_around_a_burst(self, records):
@@ -308,13 +305,13 @@ class TestSucceeded:
 class TestTriage:
     def records(self):
         listing = call("ListRoles", time=START - 60)
-        others = [denied(role_arn("Role1"), BOB), assumed("Role1", BOB), assumed("Free", BOB)]
-        return [listing, *burst(), denied(role_arn("Role0"), time=START + 500), *others]
+        others = [denied(role_arn("Role01"), BOB), assumed("Role01", BOB), assumed("Free", BOB)]
+        return [listing, *burst(T + 2), denied(role_arn("Role00"), time=START + 500), *others]
 
     def test_calls_of_a_principal_are_listed_in_order_with_the_crossing(self):
         rows = rows_of(
             "aws_role_calls_of_principal_query",
-            [*self.records(), assumed("Role3")],
+            [*self.records(), assumed("Role03")],
             parameters=ALERT,
         )
         marks = [row["mark"] for row in rows]
@@ -332,8 +329,8 @@ class TestTriage:
         rows = rows_of("aws_role_attempt_targets_query", self.records(), parameters=ALERT)
         assert len(rows) == T + 2
         assert rows[0] == {
-            "role": "123456789012:role/Role0",
-            "target": role_arn("Role0"),
+            "role": "123456789012:role/Role00",
+            "target": role_arn("Role00"),
             "api": "AssumeRole",
             "attempts": 2,
             "errors": "AccessDenied",
@@ -349,20 +346,20 @@ class TestTriage:
         rows = rows_of("aws_role_attempt_targets_query", [near, *burst(1)], parameters=ALERT)
         assert {row["role"][18:]: row["may_assume"] for row in rows} == {
             "Open": True,
-            "Role0": False,
+            "Role00": False,
         }
 
     def test_every_success_around_the_burst_is_found_and_whether_the_role_had_failed(self):
-        early = assumed("Role9", time=START - 300)
-        records = [*self.records(), early, assumed("Role3"), assumed("Free"), trusted("Role4")]
-        late = assumed("Role2", time=START + max((T + 1) * 30, 500) + 61 * MINUTE)
+        early = assumed("Role09", time=START - 300)
+        records = [*self.records(), early, assumed("Role03"), assumed("Free"), trusted("Role04")]
+        late = assumed("Role02", time=START + max((T + 1) * 30, 500) + 61 * MINUTE)
         query = "aws_role_successes_after_failures_query"
         rows = rows_of(query, [*records, late], parameters=ALERT)
         assert [(row["role"][18:], row["api"], row["failed_before"]) for row in rows] == [
-            ("Role3", "AssumeRole", True),
-            ("Role4", "UpdateAssumeRolePolicy", True),
-            ("Role2", "AssumeRole", True),
-            ("Role9", "AssumeRole", False),
+            ("Role03", "AssumeRole", True),
+            ("Role04", "UpdateAssumeRolePolicy", True),
+            ("Role02", "AssumeRole", True),
+            ("Role09", "AssumeRole", False),
             ("Free", "AssumeRole", False),
         ]
         assert all(row["new"] for row in rows)
@@ -370,19 +367,19 @@ class TestTriage:
         assert rows[3]["seconds_after_first_failure"] is None
 
     def test_trust_policy_attacks_show_the_roles_that_were_entered(self):
-        records = [*burst(make=denied_update), assumed("team/Role3"), trusted("Role4")]
+        records = [*burst(T + 2, make=denied_update), assumed("team/Role03"), trusted("Role04")]
         query = "aws_role_successes_after_failures_query"
         rows = rows_of(query, records, parameters=ALERT)
         assert [(row["target"], row["failed_before"]) for row in rows] == [
-            (role_arn("team/Role3"), True),
-            ("123456789012:role/Role4", True),
+            (role_arn("team/Role03"), True),
+            ("123456789012:role/Role04", True),
         ]
 
     @pytest.mark.parametrize("make", [denied, denied_update])
     def test_other_principals_on_the_same_targets_are_found(self, make):
-        others = [denied(role_arn("Role1"), BOB), assumed("Role1", BOB), assumed("Free", BOB)]
+        others = [denied(role_arn("Role01"), BOB), assumed("Role01", BOB), assumed("Free", BOB)]
         query = "aws_role_targets_other_principals_query"
-        rows = rows_of(query, [*burst(make=make), *others], parameters=ALERT)
+        rows = rows_of(query, [*burst(T + 2, make=make), *others], parameters=ALERT)
         assert {(row["principal"], row["outcome"], row["calls"]) for row in rows} == {
             (BOB["arn"], "failure", 1),
             (BOB["arn"], "success", 1),
@@ -402,7 +399,7 @@ class TestTriage:
             denied("", BOB, errorMessage=f"User: {role_arn(f'x{i}')} {tail}") for i in (1, 2)
         ]
         mfa = denied("", errorMessage="MultiFactorAuthentication failed with invalid MFA code 123.")
-        records = [*unknown, mfa, *burst(), assumed("Role1"), call("ListRoles")]
+        records = [*unknown, mfa, *burst(T + 2), assumed("Role01"), call("ListRoles")]
         rows = rows_of("aws_role_attempts_without_target_query", records)
         assert [(row["message_shape"], row["attempts"]) for row in rows] == [
             (f"User: <arn> {tail}", 2),
@@ -534,7 +531,7 @@ class TestChain:
 
 class TestHunt:
     def test_each_burst_has_one_row(self):
-        bursts = [burst(start=START + day * 86_400) for day in range(3)]
+        bursts = [burst(T + 2, start=START + day * 86_400) for day in range(3)]
         long = burst(3 * T, BOB, step=WINDOW // T)  # never a whole window without an attempt
         rows = rows_of(HUNT, [*itertools.chain(*bursts), *long], START + 4 * 86_400)
         assert [row["principal"] for row in rows] == [
@@ -544,7 +541,7 @@ class TestHunt:
         assert {row["distinct_targets"] for row in rows} == {T + 2, 3 * T}
 
     def test_both_apis_of_a_burst_share_a_row(self):
-        both = [*burst(), *burst(make=denied_update, start=START + 900)]
+        both = [*burst(T + 2), *burst(T + 2, make=denied_update, start=START + 900)]
         (row,) = rows_of(HUNT, both)
         assert row["apis"] == "AssumeRole, UpdateAssumeRolePolicy"
         assert row["distinct_targets"] == T + 2
@@ -561,7 +558,7 @@ class TestHunt:
         assert row["addresses"] == "203.0.113.10"
 
     def test_the_hunt_by_address_joins_principals_that_split_the_work(self):
-        people = [identity(PrincipalKind.USER, f"user-{i}", "") for i in range(T + 2)]
+        people = [user(f"user-{i}") for i in range(T + 2)]
         tries = [denied(role_arn(f"R{i}"), who, START + i) for i, who in enumerate(people)]
         lister = call("GetAccountAuthorizationDetails", BOB, START - 60)
         elsewhere = denied(role_arn("X"), BOB, sourceIPAddress="192.0.2.99")
@@ -572,7 +569,7 @@ class TestHunt:
         assert row["discovery_at"] == "2026-01-05 09:59:00.000"
 
     def test_the_hunt_by_address_leaves_out_names_of_services(self):
-        internal = [record | {"sourceIPAddress": "AWS Internal"} for record in burst()]
+        internal = [record | {"sourceIPAddress": "AWS Internal"} for record in burst(T + 2)]
         assert rows_of("aws_role_escalation_hunt_by_address_query", internal) == []
 
 
@@ -746,7 +743,7 @@ def test_the_hunt_and_the_streaming_detection_agree(tmp_path, records):
     """
     records = [record | {"eventID": str(i)} for i, record in enumerate(records)]
     trail = tmp_path / f"{next(NUMBERS)}.jsonl"
-    trail.write_text("".join(json.dumps(record) + "\n" for record in records))
+    write_lines(trail, records)
     outcome = replayed(trail)
     assert outcome.complete
     found = rows_of(HUNT, records, now=START + 86_400)

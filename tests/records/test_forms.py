@@ -8,9 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from local_panther.records.files import find_files
-from local_panther.records.model import Tally
-from local_panther.records.reader import Reader
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.times import parse_time
 from tests.builders.events import REPO, START, call
@@ -23,6 +20,7 @@ from tests.builders.forms import (
     parquet,
     text_parquet,
 )
+from tests.builders.reading import read
 from tests.builders.replays import replayed, simulated
 from tests.records.test_changed_forms import CHANGES
 from tests.scale import FULL
@@ -37,12 +35,6 @@ def attacks(tmp_path_factory):
         trail = simulated(folder / f"{i}.jsonl", seed=i, ordinary=20, principal=kind, succeed=1)
         found += [json.loads(line) for line in trail.read_text().splitlines()]
     return found
-
-
-def read(*paths):
-    tally = Tally()
-    found = list(Reader(None, tally).read(find_files(map(str, paths), tally)))
-    return found, tally
 
 
 def essence(records):

@@ -1,7 +1,6 @@
 """Every command that reads role calls uses the settings of the replayed repository."""
 
 import itertools
-import json
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +18,8 @@ from local_panther.roles.settings import read_settings, shipped_settings
 from local_panther.roles.summary import nearest, summarised
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.configurations import SETTINGS, change_settings, shipped
-from tests.builders.events import ALICE, START, call, denied, role_arn
+from tests.builders.content import write_lines
+from tests.builders.events import ALICE, START, assumed, call, denied, role_arn
 from tests.builders.replays import FAILED_ATTEMPTS
 from tests.conftest import copy_content
 from tests.scale import examples
@@ -31,11 +31,6 @@ ROLE = "SharedAdmin"
 
 def session(name):
     return identity(PrincipalKind.ROLE, ROLE, name)
-
-
-def assumed(name, who, time):
-    parameters = {"roleArn": role_arn(name), "roleSessionName": "x"}
-    return call("AssumeRole", who, time, requestParameters=parameters)
 
 
 @dataclass
@@ -60,7 +55,7 @@ def answers(content, records):
     with tempfile.TemporaryDirectory() as folder:
         trail = Path(folder) / "trail.jsonl"
         numbered = [record | {"eventID": str(i)} for i, record in enumerate(records)]
-        trail.write_text("".join(json.dumps(record) + "\n" for record in numbered))
+        write_lines(trail, numbered)
         seen = Seen()
         outcome = replay(Trail([str(trail)]), content, observer=seen)
         assert outcome.complete
@@ -96,7 +91,7 @@ def streams(draw, most):
         names = [f"R{first + i}" for i in range(draw(st.integers(1, most)))]
         records += [denied(role_arn(n), who, start + i * step) for i, n in enumerate(names)]
         if draw(st.booleans()):
-            records.append(assumed(f"In{draw(st.integers(0, 2))}", who, start + 600))
+            records.append(assumed(role_arn(f"In{draw(st.integers(0, 2))}"), who, start + 600))
     return sorted(records, key=lambda record: record["eventTime"])
 
 
@@ -151,7 +146,7 @@ def test_sessions_of_a_shared_role_are_distinguished_by_every_command(content):
     alice, bob = session("alice"), session("bob")
     records = [call("ListRoles", alice, START - 60)]
     records += [denied(role_arn(f"Role{i:02}"), alice, START + i * 20) for i in range(12)]
-    records += [assumed(f"BobJob{i}", bob, START + 600 + i * 10) for i in range(5)]
+    records += [assumed(role_arn(f"BobJob{i}"), bob, START + 600 + i * 10) for i in range(5)]
     outcome, by_rule, by_hunt, summaries = answers(content, records)
     assert by_rule == by_hunt == {alice["arn"]}
     counts = {one.principal: (len(one.failed), len(one.entered)) for one in summaries}

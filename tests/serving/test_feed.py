@@ -21,7 +21,7 @@ from local_panther.instance.alerts.store import AlertStore
 from local_panther.instance.instance import Instance
 from local_panther.records.trail import Trail
 from local_panther.replay import replay
-from tests.builders.content import write_lines
+from tests.builders.content import write_files, write_lines
 from tests.builders.events import call
 from tests.builders.replays import BLOCKLIST, CORRELATION, FAILED_ATTEMPTS
 from tests.instance.conftest import TOKEN, archive
@@ -61,12 +61,9 @@ class EveryRecord:
 
 
 def test_an_instance_stores_the_alerts_of_a_replay(lake, store, tmp_path):
-    for name, text in content_files().items():
-        path = tmp_path / "content" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    content = write_files(tmp_path / "content", content_files())
     (trail,) = lake.state.parent.glob("*.gz")
-    outcome = replay(Trail([str(trail)]), tmp_path / "content", observer=EveryRecord())
+    outcome = replay(Trail([str(trail)]), content, observer=EveryRecord())
     wanted = {(a.metadata.rule_id, a.title, a.severity, a.event_count) for a in outcome.alerts}
     found = [kept.found for kept in store.find(AlertFilter(), 50)]
     assert {(a.rule_id, a.title, a.severity, a.event_count) for a in found} == wanted

@@ -24,7 +24,7 @@ from local_panther.serving.recorder import Recorder
 from local_panther.serving.results import Results
 from local_panther.simulate.ordinary import background
 from local_panther.simulate.scenario import Scenario, attack
-from tests.builders.content import write_lines
+from tests.builders.content import write_files, write_lines
 from tests.builders.events import START, call
 from tests.scale import examples
 from tests.serving.conftest import content_files
@@ -68,12 +68,8 @@ DedupPeriodMinutes: 15
 
 @pytest.fixture(scope="session")
 def content(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("followed")
     counting = {"rules/counting.py": COUNTING, "rules/counting.yml": SPEC}
-    for name, text in {**content_files(), **counting}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
+    return write_files(tmp_path_factory.mktemp("followed"), content_files() | counting)
 
 
 class Follower:

@@ -1,6 +1,5 @@
 """Every command of the unmodified panther_analysis_tool that talks to an instance."""
 
-import os
 import re
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.builders.environments import clean_environment
 from tests.builders.replays import simulated
 from tests.instance.conftest import TOKEN
 from tests.instance.test_uploads import RULE
@@ -48,15 +48,13 @@ def tool(instance, tmp_path):
     (rules / "rule.yml").write_text(yaml.safe_dump(RULE | {"Tests": [test]}))
     (rules / "rule.py").write_text(BODY)
     (schemas / "application.yml").write_text(yaml.safe_dump(SCHEMA))
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
+    server = {"PANTHER_API_HOST": instance.url, "PANTHER_API_TOKEN": TOKEN}
 
     def tool(*arguments: str, **environment: str) -> tuple[int, str]:
         done = subprocess.run(
             [TOOL, *map(str, arguments)],
             cwd=tmp_path / "content",
-            env=clean
-            | {"PANTHER_API_HOST": instance.url, "PANTHER_API_TOKEN": TOKEN}
-            | environment,
+            env=clean_environment(**server | environment),
             capture_output=True,
             text=True,
             timeout=120,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from local_panther.detection.store import key_value_store
 from local_panther.simulate.identities import PrincipalKind, identity
-from tests.builders.events import ALICE, START, call, denied, discovery, event, role_arn
+from tests.builders.events import ALICE, START, assumed, call, denied, discovery, event, role_arn
 from tests.builders.rules import FAILED_ATTEMPTS, LIST_ROLES, in_place
 from tests.lake.test_queries import HUNT, SUCCEEDED, rows_of
 from tests.scale import examples
@@ -27,7 +27,6 @@ from tests.shipped.test_streams import (
     SEARCH,
     SERVICE_LINKED,
     accounts,
-    assumed,
     kinds,
     listed,
     outcome_of,
