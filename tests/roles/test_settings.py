@@ -96,7 +96,7 @@ def streams(draw, most):
 
 
 @pytest.mark.long
-@settings(max_examples=examples(9, 200), suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(6, 150), suppress_health_check=list(HealthCheck))
 @given(
     threshold=st.integers(2, 6),
     window=st.sampled_from([5, 30, 60, 240]),
@@ -116,7 +116,7 @@ def test_rule_sql_summary_nearest_and_verdict_agree(
         COLLAPSE_SESSIONS=collapse,
         EXPECTED_PRINCIPALS=expected,
     )
-    for records in data.draw(st.lists(streams(threshold + 2), min_size=3, max_size=3)):
+    for records in data.draw(st.lists(streams(threshold + 2), min_size=4, max_size=4)):
         assert_answers_agree(content, records)
 
 
