@@ -3,7 +3,6 @@
 import itertools
 import re
 from collections import Counter
-from functools import cache
 from unittest.mock import patch
 
 import aws_role_activity_helpers as activity
@@ -18,6 +17,7 @@ from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.simulate.identities import ACCOUNT, SSO_PATH, PrincipalKind, identity, service
 from local_panther.times import event_time
+from tests.builders import queries
 from tests.builders.content import write_lines
 from tests.builders.events import (
     ALICE,
@@ -32,7 +32,7 @@ from tests.builders.events import (
     role_arn,
     user,
 )
-from tests.builders.queries import MACROS, WRITTEN, query_specs
+from tests.builders.queries import MACROS, WRITTEN, query_specs, sql_of
 from tests.builders.replays import replayed
 from tests.scale import examples
 
@@ -47,17 +47,8 @@ DISCOVERY = set(activity.DISCOVERIES)
 ROLE_CALLS = {*activity.ATTEMPTS, *DISCOVERY}
 
 
-@cache
-def sql_of(name):
-    return parse_sql(SPECS[name]["SnowflakeQuery"])
-
-
-def rows_of(name, records, now=START + 7200, **options):
-    with Lake() as lake:
-        for number, record in enumerate(records):
-            lake.add(read_record({"eventID": str(number), **record}))
-        sql = transpile_sql(sql_of(name), **options)
-        return lake.query(sql, now)
+def rows_of(name, records, now=START + 7200, parameters=None):
+    return queries.rows_of(name, records, now, parameters)
 
 
 def sql_time(time):

@@ -66,7 +66,10 @@ def answers(content, records):
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory):
-    """A copy of the content with the queries that are run: after a change of settings, each is translated again."""
+    """A copy of the content without queries that the tests do not run.
+
+    After a change of settings, each query is translated again.
+    """
     copy = copy_content(tmp_path_factory.mktemp("settings") / "content")
     shipped(copy)
     for file in (copy / "queries").iterdir():
