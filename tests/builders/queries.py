@@ -1,6 +1,6 @@
 """The queries of this repository, and their rows over generated records."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from functools import cache
 from typing import Any
@@ -8,10 +8,14 @@ from typing import Any
 import yaml
 from sqlglot import exp
 
+from local_panther.content.saved_queries import SavedQuery
 from local_panther.content.sql import parse_sql
 from local_panther.content.sql_text import QueryTexts
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
+from local_panther.records.model import Tally
+from local_panther.records.reader import Reader
+from local_panther.times import ALWAYS, Period
 from tests.builders.events import read_record
 from tests.builders.unlisted import CONTENT
 
@@ -44,6 +48,22 @@ def rows_of(
         for number, record in enumerate(records):
             lake.add(read_record({"eventID": str(number), **record}))
         return lake.query(_translated(stem, tuple((parameters or {}).items())), now)
+
+
+def saved(sql: str) -> SavedQuery:
+    """Return a saved query of a text."""
+    return SavedQuery("Own", "own.yml", "", sql, QueryTexts({"Own": sql}), "")
+
+
+def fill(
+    lake: Lake, names: frozenset[str] | None, paths: Sequence[str], period: Period = ALWAYS
+) -> tuple[Tally, float]:
+    """Add all records of some calls to a lake; return the counts and the latest time."""
+    tally, latest = Tally(), 0.0
+    for record in Reader(names, tally, period=period).read(paths):
+        lake.add(record)
+        latest = max(latest, record.time)
+    return tally, latest
 
 
 @cache

@@ -5,16 +5,12 @@ The expected answer comes from a lake with all records and all columns, read wit
 
 import gzip
 import json
-from contextlib import ExitStack
-from functools import cache
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from local_panther.content.saved_queries import SavedQuery
 from local_panther.content.sql import parse_sql, scanned_event_names
-from local_panther.content.sql_text import QueryTexts
 from local_panther.lake.dialect import transpile_sql, transpiled
 from local_panther.lake.lake import Lake
 from local_panther.lake.saved import run_saved
@@ -25,12 +21,10 @@ from local_panther.records.selection import Selection, Sieve, Trait
 from local_panther.records.trail import Trail
 from local_panther.times import ALWAYS, Period
 from tests.builders.events import ALICE, START, call
-from tests.builders.queries import query_specs
-from tests.conftest import RECORDED, recorded_files
+from tests.builders.queries import fill, saved
 from tests.scale import examples
 
 LOG = "panther_logs.public.aws_cloudtrail"
-SPECS = query_specs()
 
 # Strings that JSON can write in several ways, that depend on case, or look like numbers or JSON
 TEXTS = (
@@ -210,38 +204,12 @@ def queries(draw):
     return select.format(log=LOG, columns=draw(shown), condition=draw(condition))
 
 
-def saved(sql):
-    return SavedQuery("Own", "own.yml", "", sql, QueryTexts({"Own": sql}), "")
-
-
 def whole_answer(sql, paths, values=None, period=ALWAYS):
     """Return the answer of a lake with every record in it, and the counts of what was read."""
     query = parse_sql(sql)
     with Lake() as lake:
         tally, latest = fill(lake, scanned_event_names(query), paths, period)
         return lake.query(transpile_sql(query, values), latest + 1), tally
-
-
-def fill(lake, names, paths, period=ALWAYS):
-    """Add all records of some calls to a lake; return the counts and the latest time."""
-    tally, latest = Tally(), 0.0
-    for record in Reader(names, tally, period=period).read(paths):
-        lake.add(record)
-        latest = max(latest, record.time)
-    return tally, latest
-
-
-@pytest.fixture(scope="module")
-def recorded_lakes():
-    """Return a function from the names of calls to a lake with all that were recorded."""
-    with ExitStack() as stack:
-
-        @cache
-        def filled(names):
-            lake = stack.enter_context(Lake())
-            return lake, *fill(lake, names, [str(path) for path in recorded_files()])
-
-        yield filled
 
 
 @pytest.mark.long
@@ -256,41 +224,6 @@ def test_every_answer_and_count_is_that_of_a_lake_with_all_records(
     answer = run_saved(saved(sql), Trail([str(trail)], period), {})
     assert answer.rows == rows
     assert answer.tally == tally
-
-
-def values_of(spec, record):
-    """Return values for the parameters of a query that match a record."""
-    identity = record.get("userIdentity") or {}
-    known = {
-        "name": (identity.get("arn") or "").rpartition("/")[2],
-        "principal": identity.get("arn") or "",
-        "address": record.get("sourceIPAddress") or "",
-        "alert_time": record["eventTime"],
-    }
-    query = saved(spec["SnowflakeQuery"])
-    return {
-        name: known.get(name, known["name"])
-        for name, default in query.parameters.items()
-        if name in known or default.is_string
-    }
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("name", SPECS)
-def test_each_query_of_the_package_answers_the_same_on_recorded_cloudtrail(name, recorded_lakes):
-    if not recorded_files():
-        pytest.skip(f"no recorded CloudTrail in {RECORDED}")
-    sql, paths = SPECS[name]["SnowflakeQuery"], [str(path) for path in recorded_files()]
-    names = scanned_event_names(parse_sql(sql))
-    lake, tally, latest = recorded_lakes(names)
-    lines = [line for path in recorded_files() for line in path.read_text().splitlines()]
-    for record in map(json.loads, lines[:: len(lines) // 3]):
-        values = values_of(SPECS[name], record)
-        rows = lake.query(transpile_sql(parse_sql(sql), values), latest + 1)
-        answer = run_saved(saved(sql), Trail(paths, workers=2), values)
-        # Some queries leave the order of rows open that are equal in their ORDER BY.
-        assert sorted(answer.rows, key=json.dumps) == sorted(rows, key=json.dumps)
-        assert answer.tally == tally
 
 
 class TestSelection:
