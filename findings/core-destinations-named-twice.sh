@@ -1,13 +1,13 @@
 #!/bin/sh
-# A destination that destinations() names twice makes panther_core drop all that it named.
+# If destinations() names one destination twice, panther_core ignores all that it returned.
 #
-# One would expect: a name that is there twice counts once, as in a set.
-# What is so: the second one is taken for an unknown destination. In batch mode, in which events are
-# analysed, the override is then dropped as a whole (None: the alert goes where the rule's YAML or the
-# severity says), with a line at level INFO only; otherwise UnknownDestinationError is raised, with
-# the name of a destination that is known.
+# Expected: a repeated name counts once, as in a set.
+# Actual: the repeated name is treated as an unknown destination. In batch mode, which is used
+# to analyse events, the whole result is then replaced by None, so that the rule's YAML or the severity
+# decides where the alert goes. Only a message at level INFO reports it. Outside batch mode,
+# UnknownDestinationError is raised, with the name of a known destination.
 #
-# Exit status: 0 if it is still so, 1 if it has changed.
+# Exit status: 0 if the behaviour is unchanged, 1 if it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,9 +1,13 @@
 #!/bin/sh
-# One would expect a cursor of a DuckDB connection to have the session's settings: a cursor is the
-# way to run a second query, and Python's other databases share them.
-# It does not: `SET TimeZone` on the connection is lost on its cursors, which have the machine's zone
-# again. The same comparison of a TIMESTAMP with a TIMESTAMPTZ is true on one and false on the other.
-# `SET GLOBAL TimeZone` reaches both.
+# Cursors of a DuckDB connection do not have its time zone.
+#
+# Expected: a cursor, with which a second query is run, has the settings of its connection, as in
+# Python's other database modules.
+# Actual: `SET TimeZone` on a connection does not apply to its cursors, which use the machine's zone.
+# The same comparison of a TIMESTAMP with a TIMESTAMPTZ is true on the connection and false on a
+# cursor. `SET GLOBAL TimeZone` applies to both.
+#
+# Exit status: 0 if the behaviour is unchanged, 1 if it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,8 +1,13 @@
 #!/bin/sh
-# One would expect date_diff('week', …) of DuckDB to count the Mondays between two dates, as it counts
-# the midnights for 'day' and the firsts for 'month', and as DATEDIFF(week, …) of Snowflake does.
-# It counts whole weeks of seven days in between: from a Sunday to the Monday after it are 0 weeks,
-# although date_trunc('week', …) of the two differs. sqlglot hands one over as the other.
+# DuckDB's date_diff('week', …) counts whole periods of seven days, not starts of weeks.
+#
+# Expected: date_diff('week', …) counts the Mondays between two dates, as 'day' counts the midnights
+# and 'month' the first days of months, and as Snowflake's DATEDIFF(week, …) does.
+# Actual: it counts whole periods of seven days. From a Sunday to the next day are 0 weeks, although
+# date_trunc('week', …) differs for these days. sqlglot translates Snowflake's function to DuckDB's
+# without correcting the difference.
+#
+# Exit status: 0 if the behaviour is unchanged, 1 if it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Each sqlfluff.parse() copies the whole grammar of its dialect, which no query changes.
+# Each call of sqlfluff.parse() copies the whole grammar of its dialect, which no query changes.
 #
-# One would expect: the grammar is loaded once for a dialect, and a call costs what its query costs.
-# What is so: the configuration of each call is copied in depth, and the expanded dialect is a part of
-# it: thousands of objects are created for a query of two words. A program that parses
-# many queries pays for it each time; panther_analysis_tool test does so for every scheduled query.
+# Expected: the grammar of a dialect is loaded once, and the time of a call depends on its query.
+# Actual: each call makes a deep copy of its configuration, which contains the expanded dialect. A
+# query of two words creates thousands of objects. panther_analysis_tool test makes such a call for
+# every scheduled query.
 #
-# Exit status: 0 if it is still so, 1 if it has changed.
+# Exit status: 0 if the behaviour is unchanged, 1 if it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,8 +1,12 @@
 #!/bin/sh
-# One would expect sqlglot to parse `x NOT IN (SELECT …)` of Snowflake as it parses `NOT x IN
-# (SELECT …)`: Not(In), which is what code that looks for IN looks for.
-# It makes NEQ(x, All(…)) of it, in Snowflake's dialect only; the same text without a dialect, and a
-# list of values, are Not(In). An analysis of IN misses every NOT IN with a subquery.
+# In Snowflake's dialect, sqlglot does not parse NOT IN with a subquery as IN.
+#
+# Expected: `x NOT IN (SELECT …)` is parsed like `NOT x IN (SELECT …)`, as Not(In).
+# Actual: the result is NEQ(x, All(…)), in Snowflake's dialect only. Without a dialect, and with a list
+# of values, the result is Not(In). So code that searches a parsed query for In misses every NOT IN
+# with a subquery.
+#
+# Exit status: 0 if the behaviour is unchanged, 1 if it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

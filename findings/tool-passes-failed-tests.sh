@@ -1,13 +1,13 @@
 #!/bin/sh
 # panther_analysis_tool exits with 0 although it has marked a test with [FAIL].
 #
-# One would expect: a test that is printed as [FAIL] is counted under "Failed", and the exit status
-# is 1, so that a pipeline stops before the upload.
-# What is so: the tool counts a failure where it prints a failed function, and there is none to print
-# if unique() raises, or if any function raises in a rule with `CreateAlert: false`. The line says
-# [FAIL], the summary "Failed: 0", and the status is 0.
+# Expected: a test marked with [FAIL] is counted under "Failed", and the exit status is 1, so that a
+# pipeline stops before the upload.
+# Actual: the tool counts a failure when it prints the result of a failed function. It prints no such
+# result if unique() raises, or if any function raises in a rule with `CreateAlert: false`. The test
+# is marked with [FAIL], the summary has "Failed: 0", and the exit status is 0.
 #
-# Exit status: 0 if it is still so, 1 if it has changed.
+# Exit status: 0 if the behaviour is unchanged, 1 if it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,15 +1,14 @@
 #!/bin/sh
-# panther_analysis_tool does not render query templates: it passes one that cannot be rendered.
+# panther_analysis_tool does not render query templates, so it passes invalid ones.
 #
-# One would expect: `panther_analysis_tool test` parses the SQL of scheduled queries (it validates
-# the names of their tables), so a template that imports macros from a query that is nowhere in the
-# repository fails.
-# What is so: the tool cannot parse any template (`-- pragma: template`, as panther-analysis has in
-# eleven queries), says "Failed to parse query … Skipping table name validation" at level INFO, and
-# exits with 0, whether the macros exist or not. And the syntax of these imports is not Jinja's but
-# pongo2's: Jinja2 refuses both of its statements, so that it cannot be used for the check as it is.
+# Expected: `panther_analysis_tool test` parses the SQL of scheduled queries (to validate the names of
+# their tables), so a template that imports macros from a missing query fails.
+# Actual: the tool cannot parse any template (`-- pragma: template`, found in eleven queries of
+# panther-analysis). It logs "Failed to parse query … Skipping table name validation" at level INFO and
+# exits with 0, whether the macros exist or not. The syntax of macros and imports in these templates is
+# pongo2's. Jinja2 rejects both statements, so it cannot be used for the check without changes.
 #
-# Exit status: 0 if it is still so, 1 if it has changed.
+# Exit status: 0 if the behaviour is unchanged, 1 if it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,14 +1,14 @@
 #!/bin/sh
-# An AWS account number without quotes in InlineFilters is accepted, and never matches or raises.
+# An AWS account number without quotes in InlineFilters is accepted, but never matches, or raises.
 #
-# One would expect: `panther_analysis_tool test` refuses a number where panther_core compares text,
-# or panther_core compares it as text; and all account numbers behave in the same way.
-# What is so: the tool's schema takes numbers under Value and Values and exits with 0. panther_core
-# finds no text equal to the number under IsIn and Equals, and under Contains raises TypeError for
-# each event. Which account numbers are numbers at all depends on their digits: by YAML 1.1, one that
-# begins with 0 is octal, so another number, unless it has an 8 or a 9: then it is text and works.
+# Expected: `panther_analysis_tool test` refuses a number where panther_core compares text, or
+# panther_core compares the number as text; and all account numbers behave in the same way.
+# Actual: the tool's schema accepts numbers as Value and in Values, and the tool exits with 0. In
+# panther_core, IsIn and Equals then never match, and Contains raises TypeError for each event. It
+# depends on the digits whether YAML 1.1 reads an account number as a number: one that begins with 0
+# is octal, so it gets another value; with an 8 or a 9 as well, it is text, and the filter works.
 #
-# Exit status: 0 if it is still so, 1 if it has changed.
+# Exit status: 0 if the behaviour is unchanged, 1 if it has changed.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -1,6 +1,7 @@
 """Settings and fixtures shared by all tests."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -67,8 +68,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Use a temporary cache instead of the user's, and yield its folder."""
-    folder = tmp_path_factory.mktemp("cache")
+    """Use a temporary cache instead of the user's, and yield its folder.
+
+    The processes of one run share it, so that each query is translated once.
+    """
+    is_one_of_several = "PYTEST_XDIST_WORKER" in os.environ
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if is_one_of_several else base) / "cache"
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         yield folder

@@ -1,6 +1,5 @@
 """All commands work on a repository of a thousand items such as others could have written."""
 
-import json
 import os
 import re
 import socket
@@ -17,6 +16,7 @@ from local_panther.content.sql import parse_sql
 from local_panther.content.sql_text import QueryTexts, parsable_macros
 from local_panther.errors import ContentError, FieldError
 from local_panther.lake.dialect import transpile_sql
+from tests.builders.content import write_lines
 from tests.builders.events import START, call
 from tests.builders.replays import replayed
 from tests.builders.repositories import repository
@@ -37,10 +37,8 @@ def small(tmp_path) -> Path:
 
 
 def trail(folder: Path, *names: str) -> Path:
-    path = folder / "trail.jsonl"
     records = [call(name, time=START + i, eventID=str(i)) for i, name in enumerate(names)]
-    path.write_text("\n".join(map(json.dumps, records)))
-    return path
+    return write_lines(folder / "trail.jsonl", records)
 
 
 def edit(folder: Path, name: str, **fields) -> None:

@@ -1,7 +1,6 @@
 """The example repositories: they do what their READMEs show, here and on an instance."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from local_panther.content.files import names_with
+from tests.builders.environments import clean_environment
 from tests.builders.events import CONTENT_FOLDERS, REPO
 from tests.ci.test_action import STEPS, replayed, runner
 from tests.instance.conftest import TOKEN
@@ -66,11 +66,10 @@ OF_CLOUDTRAIL = [name for name, (_, options, _) in REPLAYS.items() if options !=
 
 def run(program: str, *arguments: str | Path, cwd: Path, **environment: str) -> str:
     """Run a program that must succeed; return its output."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PANTHER_")}
     done = subprocess.run(
         [BIN / program, *arguments],
         cwd=cwd,
-        env=clean | environment,
+        env=clean_environment(**environment),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

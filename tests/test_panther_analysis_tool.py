@@ -1,6 +1,5 @@
 """The unmodified panther_analysis_tool, as users run it: no instance, no token."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 import yaml
 
 from tests.builders.configurations import EXACT, change_blocklist
+from tests.builders.environments import clean_environment
 from tests.builders.events import CONTENT_FOLDERS, REPO
 
 pytestmark = pytest.mark.process
@@ -19,9 +19,9 @@ TOOL = Path(sys.executable).parent / "panther_analysis_tool"
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    without_token = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
+    environment = clean_environment()
     return subprocess.run(
-        [TOOL, *arguments], cwd=folder, env=without_token, capture_output=True, text=True
+        [TOOL, *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )
 
 

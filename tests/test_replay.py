@@ -17,7 +17,8 @@ from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.scenario import Api
-from tests.builders.events import REPO, START, call, denied, denied_update, role_arn
+from tests.builders.content import write_lines
+from tests.builders.events import REPO, START, call, denied, denied_update, role_arn, user
 from tests.builders.replays import (
     BLOCKLIST,
     CORRELATION,
@@ -182,8 +183,8 @@ def test_a_rule_that_raises_is_reported_and_affects_no_other(tmp_path, content_c
 
 
 PEOPLE = [
-    identity(PrincipalKind.USER, "alice", ""),
-    identity(PrincipalKind.USER, "bob", ""),
+    user("alice"),
+    user("bob"),
     identity(PrincipalKind.ROLE, "Deploy", "s1"),
 ]
 WINDOW = WINDOW_MINUTES * 60
@@ -243,7 +244,7 @@ def test_the_verdict_per_principal_equals_the_definition(tmp_path, alerting_sign
     records += random.sample(records, len(records) // 4)
     random.shuffle(records)
     trail = tmp_path / f"{next(NUMBERS)}.jsonl"
-    trail.write_text("".join(json.dumps(record) + "\n" for record in records))
+    write_lines(trail, records)
     outcome = replayed(trail, content=alerting_signal)
     assert outcome.complete
     alerted = {
@@ -265,7 +266,7 @@ def test_discovery_long_before_the_attack_is_not_paired(tmp_path):
     for offset, expected in ((later - WINDOW, 1), (0, 0)):
         listing = call("ListRoles", time=START + offset, eventID="listing")
         trail = tmp_path / f"{offset}.jsonl"
-        trail.write_text("".join(json.dumps(record) + "\n" for record in [listing, *burst]))
+        write_lines(trail, [listing, *burst])
         assert len(search_alerts(replayed(trail))) == expected
 
 

@@ -17,9 +17,8 @@ from local_panther.alerts.expected import (
 from local_panther.alerts.incidents import SEVERITIES, incidents_of
 from local_panther.alerts.model import RULE_ERROR
 from local_panther.errors import FieldError
-from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.alerts import alert, log_of
-from tests.builders.events import ALICE, START
+from tests.builders.events import ALICE, START, user
 
 ANY_ALERT = st.builds(
     ExpectedAlert,
@@ -59,7 +58,7 @@ def test_no_difference_means_that_both_are_the_same(expected, found):
 
 
 def test_alerts_are_compared_by_rule_principal_and_severity_whatever_their_order():
-    bob = identity(PrincipalKind.USER, "bob", "")
+    bob = user("bob")
     alerts = [
         alert(rule_id="A", who=ALICE),
         alert(rule_id="A", who=ALICE, first=START + 90_000),

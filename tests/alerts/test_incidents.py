@@ -14,13 +14,13 @@ from local_panther.roles.settings import shipped_settings
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.simulate.scenario import Api
 from tests.builders.alerts import alert, log_of
-from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn
+from tests.builders.events import ALICE, START, call, denied, denied_update, role_arn, user
 from tests.builders.replays import replayed, simulated
 
 SETTINGS = shipped_settings()
 PAUSE = SETTINGS.window
 LEAD, LAG = SETTINGS.lead_seconds, SETTINGS.success_seconds
-BOB = identity(PrincipalKind.USER, "bob", "")
+BOB = user("bob")
 
 
 class TestJoining:
@@ -64,7 +64,7 @@ class TestJoining:
 class TestOrder:
     def test_incidents_are_in_order_of_severity_roles_entered_roles_tried_and_time(self):
         def attack(name, entered, tried, first, severity="HIGH"):
-            who = identity(PrincipalKind.USER, name, "")
+            who = user(name)
             records = [
                 denied(role_arn(f"R{i}"), who, first + i, eventID=f"{name}-{i}")
                 for i in range(tried)
@@ -142,7 +142,7 @@ class TestChains:
 
     def test_incidents_of_one_address_at_one_time_name_each_other(self):
         def of(name, first, address):
-            who = identity(PrincipalKind.USER, name, "")
+            who = user(name)
             event = call("DeleteBucket", who, first, eventID=name, sourceIPAddress=address)
             return alert(event, who=who, first=first)
 
@@ -162,7 +162,7 @@ class TestChains:
         assert found["anna"].sentence.endswith(f"same address as incident {found['berta'].number}")
 
     def test_an_address_of_many_incidents_links_none(self):
-        people = [identity(PrincipalKind.USER, f"p{i}", "") for i in range(30)]
+        people = [user(f"p{i}") for i in range(30)]
         alerts = [alert(call("DeleteBucket", who, eventID=who["arn"]), who=who) for who in people]
         assert not any(incident.same_address for incident in incidents_of(alerts, RoleLog()))
 

@@ -9,6 +9,7 @@ import yaml
 from local_panther.alerts.rule_errors import noisy_rules
 from local_panther.output.facts import alert_facts
 from local_panther.output.jsonlines import write_alerts
+from tests.builders.content import write_lines
 from tests.builders.events import START, call
 from tests.builders.replays import replayed
 
@@ -37,7 +38,7 @@ def alerts(tmp_path, body, names=("a",), seconds=60, **fields):
 def outcome_of(tmp_path, body, names=("a",), seconds=60, **fields):
     trail = tmp_path / "trail.jsonl"
     records = (call(name, time=START + i * seconds, eventID=str(i)) for i, name in enumerate(names))
-    trail.write_text("\n".join(map(json.dumps, records)))
+    write_lines(trail, records)
     return replayed(trail, content=content(tmp_path / "content", body, **fields))
 
 

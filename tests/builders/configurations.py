@@ -78,7 +78,7 @@ def patterns(folder: Path) -> None:
 
 def everything_shown(folder: Path) -> None:
     """Apply all examples of lists in comments and pages: expected principals, people, roles."""
-    from tests.builders.examples import apply_together  # which builds on this module
+    from tests.builders.examples import apply_together  # here, since it imports this module
 
     shipped(folder)
     apply_together(folder)

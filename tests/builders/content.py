@@ -1,6 +1,7 @@
 """Content repositories for tests, written from bodies."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from textwrap import dedent
 
@@ -25,9 +26,19 @@ def write_rules(folder: Path, **bodies: str) -> Path:
     return folder
 
 
-def write_lines(path: Path, records: list[dict]) -> Path:
-    """Write records as JSON lines."""
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+def write_files(folder: Path, files: dict[str, str]) -> Path:
+    """Write texts by their paths within a folder, and return the folder."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def write_lines(path: Path, records: Iterable[dict]) -> Path:
+    """Write records as JSON lines, one after the other."""
+    with path.open("w") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
     return path
 
 

@@ -1,6 +1,7 @@
 """Generated CloudTrail events for tests, in the forms of recorded ones."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,13 @@ REPO = Path(__file__).parents[2]
 CONTENT_FOLDERS = ("rules", "correlation_rules", "global_helpers", "data_models", "queries")
 START = 1_767_607_200  # 2026-01-05T10:00:00Z
 
-ALICE = identity(PrincipalKind.USER, "alice", "")
+
+def user(name: str) -> dict[str, Any]:
+    """Return the `userIdentity` of an IAM user."""
+    return identity(PrincipalKind.USER, name, "")
+
+
+ALICE = user("alice")
 
 
 def role_arn(name: str, account: str = ACCOUNT) -> str:
@@ -39,6 +46,14 @@ def call(name: str, who: dict[str, Any] | None = None, time: float = START, **fi
         "eventType": "AwsApiCall",
         **fields,
     }
+
+
+def assumed(
+    target: str, who: dict[str, Any] | None = None, time: float = START, **fields: Any
+) -> dict:
+    """Return an AssumeRole that succeeded."""
+    parameters = {"roleArn": target, "roleSessionName": "x"}
+    return call("AssumeRole", who, time, **{"requestParameters": parameters, **fields})
 
 
 def denied(
@@ -67,6 +82,31 @@ def denied_update(
     )
     error = {"errorCode": "AccessDenied", "errorMessage": message}
     return call("UpdateAssumeRolePolicy", who, time, **{**error, **fields})
+
+
+def burst(
+    count: int,
+    who: dict[str, Any] | None = None,
+    start: float = START,
+    step: float = 30,
+    make: Callable[..., dict] = denied,
+    prefix: str = "Role",
+    **fields: Any,
+) -> list[dict]:
+    """Return attempts of one caller on distinct roles, at regular intervals.
+
+    Args:
+        count: Number of attempts and of roles.
+        who: The caller.
+        start: Time of the first attempt.
+        step: Seconds between two attempts.
+        make: Creates an attempt, such as `denied` or `denied_update`.
+        prefix: Beginning of the names of the roles, before the number of the attempt.
+        **fields: Fields of every record.
+    """
+    names = [f"{prefix}{i:02}" for i in range(count)]
+    targets = map(role_arn, names) if make is denied else names
+    return [make(target, who, start + i * step, **fields) for i, target in enumerate(targets)]
 
 
 def event(record: dict) -> PantherEvent:

@@ -1,6 +1,6 @@
 """CloudTrail in every form in which people keep it, written from the same records.
 
-`python -m tests.builders.forms` writes the tables of docs/inputs.md from this module.
+docs/inputs.md describes each form and names its file.
 """
 
 import bz2
@@ -9,7 +9,6 @@ import gzip
 import io
 import json
 import lzma
-import re
 import tarfile
 import tempfile
 import zipfile
@@ -37,14 +36,10 @@ class Form:
     """A form of CloudTrail records.
 
     Attributes:
-        origin: Where it comes from.
-        shape: What it looks like.
         name: Name of such a file.
-        write: Writes records to the bytes of a file.
+        write: Converts records to the bytes of a file.
     """
 
-    origin: str
-    shape: str
     name: str
     write: Callable[[Records], bytes]
 
@@ -216,72 +211,38 @@ def tarred(records: Records) -> bytes:
 
 
 DELIVERED = "123456789012_CloudTrail_us-east-1_20260105T1005Z_Ab12Cd34Ef56Gh78.json.gz"
-S3, LAKE, LOGS = "S3, as delivered", "CloudTrail Lake, Athena", "CloudWatch Logs"
-ANY = "Packed again"
 
 FORMS = (
-    Form(S3, '`{"Records": […]}`, gzip', DELIVERED, lambda r: gzip.compress(envelope(r))),
-    Form(
-        S3,
-        "concatenated objects, without newlines",
-        "joined.json",
-        lambda r: envelope(r[::2]) + envelope(r[1::2]),
-    ),
-    Form(S3, "formatted", "formatted.json", lambda r: envelope(r, indent=2)),
-    Form("Lines", "one record a line", "lines.jsonl", lines),
-    Form("Lines", "a list of records", "list.json", lambda r: json.dumps(r).encode()),
-    Form(
-        "`aws cloudtrail lookup-events`",
-        '`{"Events": [{"CloudTrailEvent": "…"}]}`',
-        "lookup.json",
-        lookup_events,
-    ),
-    Form("Event history", "JSON", "event_history.json", envelope),
-    Form(
-        LOGS,
-        '`get-log-events`, `filter-log-events`: `{"events": [{"message": "…"}]}`',
-        "filtered.json",
-        lambda r: json.dumps({"events": log_events(r)}, indent=4).encode(),
-    ),
-    Form(LOGS, "subscription, by Firehose: joined messages", "firehose", subscription),
-    Form(
-        LOGS,
-        "subscription, gzip",
-        "subscription.gz",
-        lambda r: gzip.compress(subscription(r)),
-    ),
-    Form(LOGS, "export to S3: a time, a space and the record", "000000.gz", exported),
-    Form("EventBridge", '`{"detail-type": …, "detail": {…}}`', "eventbridge.jsonl", eventbridge),
-    Form(LAKE, "CSV with the record in `eventData`", "lake.csv", event_data_csv),
-    Form(LAKE, "CSV with a column for each field, JSON in them", "columns.csv", column_csv),
-    Form(LAKE, "CSV with a column for each field, Athena's structs", "athena.csv", athena_csv),
-    Form(LAKE, "parquet with the record in `eventData`", "lake.parquet", text_parquet),
-    Form(LAKE, "parquet with a column for each field", "athena.parquet", column_parquet),
-    Form("A data lake", "rows as JSON, names in one case", "rows.jsonl", database_rows),
-    Form("Splunk", '`{"result": {"_raw": "…"}}`', "splunk.json", splunk),
-    Form("Splunk", "CSV with `_raw`", "splunk.csv", splunk_csv),
-    Form("Elastic", "documents with `event.original`", "elastic.ndjson", elastic),
-    Form("Elastic", "the response of a search", "elastic.json", elastic_search),
-    Form(
-        "Panther", "records with `p_` fields and times as an instance has", "panther.jsonl", panther
-    ),
-    Form(ANY, "zip", "logs.zip", zipped),
-    Form(ANY, "tar, gzip", "logs.tar.gz", tarred),
-    Form(ANY, "zstd", "a.json.zst", lambda r: zstandard.compress(envelope(r))),
-    Form(ANY, "bzip2", "a.json.bz2", lambda r: bz2.compress(envelope(r))),
-    Form(ANY, "xz", "a.json.xz", lambda r: lzma.compress(envelope(r))),
-    Form(
-        "PowerShell",
-        "UTF-16",
-        "utf-16.json",
-        lambda r: lines(r).decode().encode("utf-16"),
-    ),
-    Form(
-        "PowerShell",
-        "UTF-8 with a byte order mark",
-        "mark.json",
-        lambda r: b"\xef\xbb\xbf" + lines(r),
-    ),
+    Form(DELIVERED, lambda r: gzip.compress(envelope(r))),
+    Form("joined.json", lambda r: envelope(r[::2]) + envelope(r[1::2])),
+    Form("formatted.json", lambda r: envelope(r, indent=2)),
+    Form("lines.jsonl", lines),
+    Form("list.json", lambda r: json.dumps(r).encode()),
+    Form("lookup.json", lookup_events),
+    Form("event_history.json", envelope),
+    Form("filtered.json", lambda r: json.dumps({"events": log_events(r)}, indent=4).encode()),
+    Form("firehose", subscription),
+    Form("subscription.gz", lambda r: gzip.compress(subscription(r))),
+    Form("000000.gz", exported),
+    Form("eventbridge.jsonl", eventbridge),
+    Form("lake.csv", event_data_csv),
+    Form("columns.csv", column_csv),
+    Form("athena.csv", athena_csv),
+    Form("lake.parquet", text_parquet),
+    Form("athena.parquet", column_parquet),
+    Form("rows.jsonl", database_rows),
+    Form("splunk.json", splunk),
+    Form("splunk.csv", splunk_csv),
+    Form("elastic.ndjson", elastic),
+    Form("elastic.json", elastic_search),
+    Form("panther.jsonl", panther),
+    Form("logs.zip", zipped),
+    Form("logs.tar.gz", tarred),
+    Form("a.json.zst", lambda r: zstandard.compress(envelope(r))),
+    Form("a.json.bz2", lambda r: bz2.compress(envelope(r))),
+    Form("a.json.xz", lambda r: lzma.compress(envelope(r))),
+    Form("utf-16.json", lambda r: lines(r).decode().encode("utf-16")),
+    Form("mark.json", lambda r: b"\xef\xbb\xbf" + lines(r)),
 )
 
 DIGEST = {"awsAccountId": "1", "digestStartTime": "x", "digestEndTime": "y", "logFiles": []}
@@ -342,30 +303,3 @@ OTHERS = (
     ("__init__.py", b"", "other files"),
     ("picture.png", b"\x89PNG\r\n\x1a\n\0\0", "other files"),
 )
-
-PAGE = Path(__file__).parents[2] / "docs" / "inputs.md"
-TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-def page(text: str) -> str:
-    """Return the text of docs/inputs.md with its tables regenerated."""
-    from tests.records.test_changed_forms import CHANGES
-
-    tables = {
-        "forms": ["| From | Form |", *(f"| {form.origin} | {form.shape} |" for form in FORMS)],
-        "changes": ["| Changed |", *(f"| {change} |" for change in CHANGES)],
-        "others": [
-            "| File | Counted as |",
-            *(f"| `{name}` | {kind} |" for name, _, kind in OTHERS),
-        ],
-    }
-    return TABLE.sub(lambda found: found[1] + _table(tables[found[2]]) + found[3], text)
-
-
-def _table(rows: list[str]) -> str:
-    header, *others = rows
-    return "\n".join([header, "|---" * (header.count("|") - 1) + "|", *others]) + "\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))

@@ -86,7 +86,7 @@ LONG = {
     "very long, of characters of three bytes": "日" * 30_000,
 }
 TEXTS = {**SHORT, **LONG}
-# All short texts in one, formula first: protecting against one must not expose to another.
+# All short texts in one, formula first: a protection against one must not disable another.
 ALL = SHORT["formula"] + "".join(SHORT.values())
 
 # Python's JSON readers reject integers of more than 4300 digits.

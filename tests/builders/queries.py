@@ -1,20 +1,51 @@
-"""The queries of this repository."""
+"""The queries of this repository, and their rows over generated records."""
+
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from functools import cache
+from typing import Any
 
 import yaml
+from sqlglot import exp
 
+from local_panther.content.sql import parse_sql
 from local_panther.content.sql_text import QueryTexts
+from local_panther.lake.dialect import transpile_sql
+from local_panther.lake.lake import Lake
+from tests.builders.events import read_record
 from tests.builders.unlisted import CONTENT
 
 MACROS = "aws_role_macros"
 WRITTEN = {path.stem: path.read_text() for path in sorted((CONTENT / "queries").glob("*.yml"))}
-TEXTS = QueryTexts(
-    {spec["QueryName"]: spec["SnowflakeQuery"] for spec in map(yaml.safe_load, WRITTEN.values())}
-)
+_SPECS = {stem: yaml.safe_load(text) for stem, text in WRITTEN.items()}
+TEXTS = QueryTexts({spec["QueryName"]: spec["SnowflakeQuery"] for spec in _SPECS.values()})
 
 
 def query_specs() -> dict[str, dict]:
     """Return the specs of all runnable queries by file stem, with the text an instance runs."""
-    specs = {stem: yaml.safe_load(text) for stem, text in WRITTEN.items() if stem != MACROS}
     return {
-        stem: {**spec, "SnowflakeQuery": TEXTS[spec["QueryName"]]} for stem, spec in specs.items()
+        stem: {**deepcopy(spec), "SnowflakeQuery": TEXTS[spec["QueryName"]]}
+        for stem, spec in _SPECS.items()
+        if stem != MACROS
     }
+
+
+@cache
+def sql_of(stem: str) -> exp.Query:
+    """Return the parsed SQL of a query; nothing may change it."""
+    return parse_sql(TEXTS[_SPECS[stem]["QueryName"]])
+
+
+def rows_of(
+    stem: str, records: Iterable[Mapping], now: float, parameters: Mapping[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Return the rows of a query at a time over records, whose event IDs are their numbers."""
+    with Lake() as lake:
+        for number, record in enumerate(records):
+            lake.add(read_record({"eventID": str(number), **record}))
+        return lake.query(_translated(stem, tuple((parameters or {}).items())), now)
+
+
+@cache
+def _translated(stem: str, parameters: tuple[tuple[str, str], ...]) -> str:
+    return transpile_sql(sql_of(stem), dict(parameters))

@@ -27,7 +27,7 @@ WITH recent AS (SELECT * FROM panther_logs.public.aws_cloudtrail WHERE p_occurs_
 
 
 def repository(folder: Path, items: int = 1000) -> Path:
-    """Write a repository with about `items` items: rules of many log types, and every obstacle."""
+    """Write a repository with about `items` items of every kind, for several log types."""
     put = _Writer(folder)
     put.python("global_helpers/shared_helper", {"AnalysisType": "global", "GlobalID": "shared"})
     others = ("Okta.SystemLog", "GCP.AuditLog", "Custom.Own.Logs", "Windows.EventLogs")

@@ -3,6 +3,8 @@
 From the body, with translated filters, is how an instance loads them.
 """
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -20,7 +22,12 @@ FAILED_ATTEMPTS = "aws_multiple_failed_role_attempts"
 
 
 def spec_of(name: str, folder: Path = RULES) -> dict:
-    return yaml.safe_load((folder / f"{name}.yml").read_text())
+    return deepcopy(_parsed((folder / f"{name}.yml").read_text()))
+
+
+@cache
+def _parsed(text: str) -> dict:
+    return yaml.safe_load(text)
 
 
 def in_place(name: str, folder: Path = RULES) -> Rule:

@@ -1,8 +1,8 @@
 """The content that tests replay: this repository's, without the principals that its settings list.
 
 Tests invent their principals, and one of them may have the name of a principal that the owner of
-this repository expects. The copy omits the owner's lists; threshold and window stay. It
-also makes replays faster, which would walk through the whole repository otherwise.
+this repository expects. The copy omits the owner's lists; threshold and window stay. Replays of the
+copy are also faster, since they do not walk through the whole repository.
 """
 
 import atexit

@@ -1,7 +1,6 @@
 """Exits of commands: no process and no folder is left, and broken streams give a message."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -10,44 +9,16 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 
 from local_panther.processes import TemporaryFolder
-from tests.builders.content import write_rules
 from tests.builders.events import REPO
+from tests.builders.processes import STOPS, all_below, children
 from tests.builders.replays import simulated, started
 from tests.cli.test_command_line import COMMAND
-from tests.instance.servers import eventually, is_running, processes_with
+from tests.instance.servers import eventually, is_running
 from tests.scale import examples
 
 pytestmark = [pytest.mark.attack("processes"), pytest.mark.process]
-
-STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
-
-
-def children(process: int) -> list[int]:
-    path = f"/proc/{process}/task/{process}/children"
-    try:
-        return [int(child) for child in Path(path).read_text().split()]
-    except OSError:
-        return []
-
-
-def all_below(process: int) -> list[int]:
-    found = children(process)
-    return found + [deeper for child in found for deeper in all_below(child)]
-
-
-def forks_of(process: int) -> list[int]:
-    """Return the children of a process that run the same command."""
-    command = Path(f"/proc/{process}/cmdline").read_text()
-    return [p for p in processes_with(command) if p in children(process)]
-
-
-def busy_seconds(process: int) -> float:
-    """Return the seconds of processor time that a process has used."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
-    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
 
 
 class TestReplay:
@@ -92,109 +63,6 @@ def test_ctrl_c_twice_stops_a_command_at_once(tmp_path, command, number):
     assert b"Traceback" not in err
     assert process.returncode == 1
     assert eventually(lambda: not any(map(is_running, below)), 5)
-
-
-class TestOneCallOfDuckDB:
-    """Queries during which DuckDB notices no interrupt, and one during which it does."""
-
-    TABLE = "panther_logs.public.aws_cloudtrail"
-    ONE_CALL = "SELECT EDITDISTANCE({0}, REVERSE({0})) AS n FROM " + TABLE
-    QUERIES = {  # noqa: RUF012
-        "of one call": ONE_CALL.format("REPEAT(eventID, 100000)"),
-        "of constants, in one call": ONE_CALL.format("REPEAT('ab', 1000000)"),
-        "that generates rows": f"SELECT COUNT(*) AS n FROM {TABLE} a, {TABLE} b, {TABLE} c, "
-        f"{TABLE} d, {TABLE} e WHERE a.eventID || b.eventID || c.eventID <> d.eventID || e.eventID",
-    }
-
-    @pytest.mark.parametrize("stop", STOPS)
-    @pytest.mark.parametrize(
-        ("command", "query"),
-        [*(("query", query) for query in QUERIES), ("replay", "of constants, in one call")],
-    )
-    def test_a_query_can_be_stopped_at_any_time(self, tmp_path, command, query, stop):
-        (temporary := tmp_path / "tmp").mkdir()
-        trail = simulated(tmp_path / "t.jsonl")
-        content = write_rules(tmp_path / "content", a="def rule(event):\n    return False\n")
-        (content / "queries").mkdir()
-        spec = {"QueryName": "Endless", "SnowflakeQuery": self.QUERIES[query]}
-        if command == "query":
-            spec |= {"AnalysisType": "saved_query"}
-        else:
-            schedule = {"RateMinutes": 60, "TimeoutMinutes": 5}
-            spec |= {"AnalysisType": "scheduled_query", "Enabled": True, "Schedule": schedule}
-        (content / "queries/endless.yml").write_text(yaml.safe_dump(spec))
-        name = ["Endless"] if command == "query" else []
-        process = started(
-            [COMMAND, command, *name, trail, "--content", content],
-            cwd=REPO,
-            env=os.environ | {"TMPDIR": str(temporary)},
-        )
-        assert eventually(lambda: busy_seconds(process.pid) > 3 or process.poll() is not None, 60)
-        assert process.poll() is None, process.communicate()
-        below = all_below(process.pid)
-        process.send_signal(stop)
-        _, err = process.communicate(timeout=10)
-        if stop != signal.SIGKILL:
-            assert err.splitlines()[-1] == b"interrupted" and b"Traceback" not in err
-        assert process.returncode == (-9 if stop == signal.SIGKILL else 1)
-        assert eventually(lambda: not any(map(is_running, below)), 2)
-        assert eventually(lambda: not list(temporary.iterdir()), 2)
-
-
-class TestToolRun:
-    """`local-panther test` while a unit test of the content runs."""
-
-    @pytest.fixture
-    def slow_content(self, content_copy):
-        rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
-        text = rule.read_text().replace(
-            "def rule(event):", "def rule(event):\n    import time; time.sleep(300)"
-        )
-        rule.write_text(text)
-        return content_copy
-
-    @pytest.mark.parametrize("stop", STOPS)
-    def test_a_stopped_test_run_leaves_no_tool_and_no_folder(self, slow_content, tmp_path, stop):
-        temporary = tmp_path / "tmp"
-        temporary.mkdir()
-        environment = os.environ | {"TMPDIR": str(temporary)}
-        process = started([COMMAND, "test"], cwd=slow_content, env=environment)
-        assert eventually(
-            lambda: [
-                p
-                for p in children(process.pid)
-                if p in processes_with("local_panther.tool_runs.process")
-            ],
-            30,
-        )
-        time.sleep(2)
-        below = all_below(process.pid)
-        process.send_signal(stop)
-        _, err = process.communicate(timeout=30)
-        assert b"Traceback" not in err
-        assert process.returncode == (-9 if stop == signal.SIGKILL else 1)
-        assert eventually(lambda: not any(map(is_running, below)), 2)
-        assert eventually(lambda: not list(temporary.iterdir()), 2)
-
-    @pytest.mark.parametrize("stop", STOPS)
-    def test_a_test_run_can_be_stopped_while_content_is_checked(self, content_copy, stop):
-        rule = content_copy / "rules" / "aws_cloudtrail_rules" / "aws_iam_list_roles.py"
-        rule.write_text("import time\ntime.sleep(300)\n" + rule.read_text())
-        process = started([COMMAND, "test"], cwd=content_copy)
-        assert eventually(lambda: len(forks_of(process.pid)) == 1, 30)
-        time.sleep(0.5)
-        below = all_below(process.pid)
-        process.send_signal(stop)
-        _, err = process.communicate(timeout=30)
-        assert b"Traceback" not in err
-        assert eventually(lambda: not any(map(is_running, below)), 2)
-
-    def test_two_test_runs_do_not_disturb_each_other(self, content_copy):
-        both = [started([COMMAND, "test"], cwd=content_copy) for _ in range(2)]
-        for process in both:
-            out, err = process.communicate(timeout=120)
-            assert process.returncode == 0, err
-            assert b"Failed: 0" in out
 
 
 def test_signals_that_are_ignored_stay_ignored(tmp_path):
@@ -298,73 +166,3 @@ class TestTemporaryFolder:
             with TemporaryFolder(name, tmp_path) as folder:
                 assert folder.parent == tmp_path
         assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.attack("kills")
-def test_the_report_and_cache_of_a_killed_replay_are_valid(tmp_path, record_property):
-    """The report is the old or the new one, and the cache is right or empty."""
-    trail = simulated(tmp_path / "t.jsonl")
-    report = tmp_path / "out" / "report.html"
-    report.parent.mkdir()
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
-    command = [COMMAND, "replay", trail, "--report", report, "--format", "json"]
-
-    def run() -> bytes:
-        done = subprocess.run(command, cwd=REPO, env=environment, capture_output=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    begun = time.monotonic()
-    right = run()
-    takes, moments = time.monotonic() - begun, random.Random(5)
-    record_property("tried", tries := examples(5, 200))
-    for _ in range(tries):
-        report.write_text("old")
-        process = started(command, cwd=REPO, env=environment)
-        time.sleep(moments.uniform(0.2, 1) * takes)
-        process.kill()
-        process.communicate(timeout=30)
-        assert eventually(lambda: len(list(report.parent.iterdir())) == 1)
-        text = report.read_text()
-        assert text == "old" or text.rstrip().endswith("</html>")
-    assert run() == right
-
-
-@pytest.mark.attack("kills")
-@pytest.mark.parametrize(
-    ("arguments", "name"),
-    [
-        (["simulate", "trail.jsonl", "--force", "--background", "3000"], "trail.jsonl"),
-        (["replay", "t.jsonl", "--write-expected", "expected.yml"], "expected.yml"),
-        (["test", "--junit", "junit.xml"], "junit.xml"),
-    ],
-)
-def test_a_file_that_a_killed_command_writes_is_the_old_or_the_new_one(
-    tmp_path, arguments, name, record_property
-):
-    simulated(tmp_path / "t.jsonl")
-    write_rules(tmp_path, role="def rule(event):\n    return event.get('errorCode') is not None\n")
-    command, file = [COMMAND, *arguments], tmp_path / name
-    for _ in range(2):  # the first run fills the cache
-        begun = time.monotonic()
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr
-    takes, moments = time.monotonic() - begun, random.Random(29)
-    right = file.read_bytes()
-    record_property("tried", tries := examples(4, 200))
-    for number in range(tries):
-        file.write_bytes(b"old")
-        before = file.stat(), {*tmp_path.iterdir()}
-        process = started(command, cwd=tmp_path)
-        if number % 2:  # as soon as something changes in the folder, or a moment later
-            while process.poll() is None and before == (file.stat(), {*tmp_path.iterdir()}):
-                time.sleep(0.0005)
-            time.sleep(moments.uniform(0, 0.002))
-        else:
-            time.sleep(moments.uniform(0.3, 1.1) * takes)
-        process.kill()
-        process.communicate(timeout=30)
-        # The process that writes for a command in the box may exit a moment after it.
-        assert eventually(lambda: file.read_bytes() in (b"old", right))
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
-    assert file.read_bytes() == right

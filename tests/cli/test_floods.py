@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from tests.builders.events import REPO, START, call, denied, role_arn
+from tests.builders.content import write_lines
+from tests.builders.events import REPO, START, assumed, call, denied, role_arn
 from tests.builders.replays import MEASURED, SUCCEEDED
 from tests.scale import FULL
 
@@ -46,11 +47,8 @@ def user(name):
 
 
 def succeeded(role, who, time, **fields):
-    parameters = {"roleArn": role, "roleSessionName": "s"}
     keys = {"credentials": {"accessKeyId": "ASIAEXAMPLE"}}
-    return call(
-        "AssumeRole", who, time, requestParameters=parameters, responseElements=keys, **fields
-    )
+    return assumed(role, who, time, responseElements=keys, **fields)
 
 
 def search_that_gets_in(time, who=None, names="Searched", **fields):
@@ -64,12 +62,6 @@ def search_that_gets_in(time, who=None, names="Searched", **fields):
     return [*records, gained]
 
 
-def write(path, records):
-    with path.open("w") as file:
-        file.writelines(json.dumps(record) + "\n" for record in records)
-    return path
-
-
 def test_a_flood_of_successes_takes_bounded_memory(tmp_path):
     def records():
         yield from search_that_gets_in(START)
@@ -79,7 +71,7 @@ def test_a_flood_of_successes_takes_bounded_memory(tmp_path):
             yield succeeded(role, who, time, eventID=f"event-{number}")
 
     report = tmp_path / "report.html"
-    trail = write(tmp_path / "t.jsonl", records())
+    trail = write_lines(tmp_path / "t.jsonl", records())
     alerts, messages, memory = replayed(trail, "--report", report)
     assert SUCCEEDED in [alert["rule_id"] for alert in alerts], messages
     assert "Searched11" in report.read_text()
@@ -94,7 +86,7 @@ def test_large_attempts_use_the_disk_and_the_critical_query_runs(tmp_path):
             yield denied(target, who, START + number, eventID=f"event-{number}", **large)
         yield from search_that_gets_in(START + LARGE_ATTEMPTS, **large)
 
-    alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))
+    alerts, messages, memory = replayed(write_lines(tmp_path / "t.jsonl", records()))
     found = [alert for alert in alerts if alert["rule_id"] == SUCCEEDED]
     assert "Searched11" in str(found), messages
     assert memory < MEMORY_MB, messages
@@ -110,7 +102,7 @@ def test_a_search_of_any_number_of_roles_that_gets_in_is_found(tmp_path):
             time = START + 61 + number * 3000 // SEARCHED_ROLES
             yield denied(role_arn(f"Invented{number}"), mallory, time, eventID=f"event-{number}")
 
-    alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))
+    alerts, messages, memory = replayed(write_lines(tmp_path / "t.jsonl", records()))
     severities = [alert["severity"] for alert in alerts]
     assert sorted(severities) == ["CRITICAL", "HIGH"], messages
     assert all(alert["verdict"].startswith("ENTERED 1 of ") for alert in alerts)
@@ -123,7 +115,7 @@ def test_a_hundred_thousand_alerts_are_all_made(tmp_path):
             who, time = user(f"user-{number}"), START + number * 300
             yield succeeded(role_arn("FullAdminRole"), who, time, eventID=f"event-{number}")
 
-    trail = write(tmp_path / "t.jsonl", records())
+    trail = write_lines(tmp_path / "t.jsonl", records())
     alerts, messages, memory = replayed(trail, "--include-disabled")
     assert len({alert["event_ids"][0] for alert in alerts}) == len(alerts) == ALERTS, messages
     assert memory < MEMORY_MB, messages
@@ -138,7 +130,7 @@ def test_a_year_of_bursts_has_an_alert_for_each_day(tmp_path):
                 for record in search_that_gets_in(time, who, names):
                     yield record | {"eventID": f"{day}-{number}-{record['eventID']}"}
 
-    alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))
+    alerts, messages, memory = replayed(write_lines(tmp_path / "t.jsonl", records()))
     severities = Counter(alert["severity"] for alert in alerts)
     assert severities == {"CRITICAL": 10 * DAYS, "HIGH": 10 * DAYS}, messages
     assert memory < MEMORY_MB, messages
@@ -152,7 +144,7 @@ def test_a_flood_of_principals_hides_no_burst(tmp_path):
             if number == PRINCIPALS // 2:
                 yield from search_that_gets_in(time)
 
-    alerts, messages, memory = replayed(write(tmp_path / "t.jsonl", records()))
+    alerts, messages, memory = replayed(write_lines(tmp_path / "t.jsonl", records()))
     severities = [alert["severity"] for alert in alerts]
     assert sorted(severities) == ["CRITICAL", "HIGH"], messages
     assert memory < MEMORY_MB, messages

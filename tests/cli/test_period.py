@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from tests.builders.content import write_lines
 from tests.builders.events import START, call
 from tests.builders.replays import simulated
 from tests.cli.test_command_line import run
@@ -26,9 +27,7 @@ def trail(tmp_path):
         | {"sourceIPAddress": f"192.0.2.{i}"}
         for i in range(24)
     ]
-    path = tmp_path / "trail.jsonl"
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return path
+    return write_lines(tmp_path / "trail.jsonl", records)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,14 @@ import pytest
 
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.content import write_lines
-from tests.builders.events import ACCOUNT, START, call, denied, denied_update, role_arn
+from tests.builders.events import ACCOUNT, START, call, denied, denied_update, role_arn, user
 from tests.builders.replays import simulated
 from tests.builders.unlisted import CONTENT
 from tests.cli.test_command_line import COMMAND, run
 
 pytestmark = pytest.mark.process
 
-BOB = identity(PrincipalKind.USER, "bob", "")
+BOB = user("bob")
 WORKFLOW = {
     "type": "WebIdentityUser",
     "userName": "repo:o/r:ref:refs/heads/main",

@@ -11,6 +11,7 @@ from local_panther.records.trail import Trail
 from local_panther.replay import replay
 from local_panther.report.page import write_report
 from tests.builders.browser import watched_page
+from tests.builders.content import write_files
 from tests.builders.events import START
 from tests.builders.replays import simulated
 from tests.instance.conftest import TOKEN, archive
@@ -114,10 +115,7 @@ def test_new_alerts_appear_on_an_open_page_and_the_focus_stays(tmp_path, signed_
 
 
 def test_an_incident_has_the_same_text_as_in_the_report(found, signed_in, tmp_path, browser):
-    content = tmp_path / "content"
-    for name, text in content_files().items():
-        (content / name).parent.mkdir(parents=True, exist_ok=True)
-        (content / name).write_text(text)
+    content = write_files(tmp_path / "content", content_files())
     (trail,) = found.state.parent.glob("*.gz")
     outcome = replay(Trail([str(trail)]), content, with_timelines=True)
     write_report(outcome, tmp_path / "report.html")
@@ -199,7 +197,7 @@ def test_the_page_of_the_content_has_the_counts_of_each_rule(found, signed_in):
     assert page.locator("tr[data-row]").count() == 1
 
 
-def test_everything_works_without_script(worked, signed_in):
+def test_an_incident_can_be_resolved_without_script(worked, signed_in):
     page = signed_in(worked, java_script_enabled=False)
     assert page.locator(".keys").is_hidden()
     page.get_by_label("Status").select_option("ANY")
@@ -249,7 +247,7 @@ def axe(tmp_path_factory):
     """The source of axe, from its npm package."""
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("npm is not installed, which fetches axe")
+        pytest.skip("npm, which fetches axe, is not installed")
     folder = tmp_path_factory.mktemp("axe")
     fetched = subprocess.run(
         [npm, "pack", AXE, "--silent"], cwd=folder, capture_output=True, text=True, timeout=120
@@ -287,7 +285,7 @@ def test_every_page_fits_the_screen(found, signed_in, name, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_page_is_printed_without_its_controls(found, signed_in):
+def test_an_incident_is_printed_without_its_controls(found, signed_in):
     page = signed_in(found)
     page.locator("tr[data-row] a").first.click()
     page.locator("#state").wait_for()

@@ -34,18 +34,18 @@ def test_text_of_a_log_or_a_rule_stays_text(hostile_instance, signed_in, record_
         "console/sql",
     ):
         page.goto(client.home + path)
-        harmless(page)
+        assert_harmless(page)
         texts += page.locator("main").evaluate("(e) => e.textContent")
     for link in links:
         page.goto(link)
-        harmless(page)
+        assert_harmless(page)
         texts += page.locator("main").evaluate("(e) => e.textContent")
     assert [text for text in SHOWN if text not in texts] == []
     assert page.trouble == []
     assert all(url.startswith(client.home) for url in page.requests)
 
 
-def harmless(page):
+def assert_harmless(page):
     assert page.evaluate("window.owned") is None
     assert page.locator("body script").count() == 1
     assert page.locator("iframe, img, b:not(.lane > b, .bar b), [style], [onerror]").count() == 0
@@ -63,7 +63,7 @@ def test_rows_and_names_of_columns_stay_text(hostile_instance, signed_in):
     )
     page.get_by_role("button", name="Run").click()
     page.locator(".result table").wait_for()
-    harmless(page)
+    assert_harmless(page)
     texts = page.locator(".result").evaluate("(e) => e.textContent")
     assert [text for text in SHOWN if text not in texts] == [] and "<b onclick=x>" in texts
     page.get_by_role("link", name="<b onclick=x>").click()

@@ -26,19 +26,14 @@ from local_panther.instance.alerts.store import FIRST, AlertStore
 from local_panther.instance.instance import Instance
 from local_panther.roles.log import RoleLog
 from local_panther.serving.recorder import found_alert, id_of
-from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.alerts import alert
-from tests.builders.events import ALICE, START
+from tests.builders.events import ALICE, START, user
 from tests.scale import examples
 from tests.serving.test_webhook import alert as stored_alert
 
 pytestmark = pytest.mark.process
 
 SESSION = Session("csrf", 0)
-
-
-def user(name):
-    return identity(PrincipalKind.USER, name, "")
 
 
 def asked(path="", **query):
@@ -80,7 +75,7 @@ def some_alerts(random: Random, count: int) -> list[Alert]:
 
 @settings(max_examples=examples(10, 200))
 @given(st.integers(0, 10**6), st.integers(1, 60))
-def test_the_order_is_that_of_a_report(tmp_path_factory, seed, count):
+def test_incidents_are_listed_in_the_order_of_a_report(tmp_path_factory, seed, count):
     with closing(AlertStore(tmp_path_factory.mktemp("order"))) as store:
         incidents = take(store, some_alerts(Random(seed), count))
         rows = store.incidents.find(IncidentFilter(), 1000)
@@ -118,7 +113,7 @@ def test_an_incident_may_have_more_alerts_than_a_statement_has_parameters(store)
     assert [row.id for row in store.incidents.by_number(range(1, 100))] == [incident.id]
 
 
-def test_neighbours_are_those_of_the_list(instance):
+def test_the_previous_and_the_next_incident_are_those_of_the_list(instance):
     take(instance.alerts, some_alerts(Random(3), 40))
     pages = Incidents(instance)
     rows = instance.alerts.incidents.find(IncidentFilter(severities=("HIGH",)), 100)
@@ -128,7 +123,7 @@ def test_neighbours_are_those_of_the_list(instance):
         assert (values["previous"], values["next"]) == (previous, following)
 
 
-def test_each_filter_selects_what_it_names(store):
+def test_each_filter_selects_only_matching_incidents(store):
     take(
         store,
         [
@@ -152,7 +147,7 @@ def test_each_filter_selects_what_it_names(store):
         assert sum(store.incidents.counts(wanted).values()) == len(users)
 
 
-def test_the_status_is_that_of_the_least_finished_alert(store):
+def test_an_incident_has_the_status_of_its_least_finished_alert(store):
     one, two = alert(first=START), alert(first=START + 60, rule_id="Test.Two")
     (incident,) = take(store, [one, two])
 
@@ -166,7 +161,7 @@ def test_the_status_is_that_of_the_least_finished_alert(store):
             assert status() == min(first, second, key=STATUSES.index)
     store.update([id_of(one), id_of(two)], status="RESOLVED")
     take(store, [one, two])
-    assert status() == "RESOLVED"  # another replay leaves it
+    assert status() == "RESOLVED"  # another replay keeps it
     take(store, [one, two, alert(first=START + 120, rule_id="Test.Three")])
     assert status() == "OPEN"
 
@@ -181,7 +176,7 @@ def test_a_stored_incident_is_read_back_unchanged(seed, count):
         assert again.caller == incident.caller and again.containment == incident.containment
 
 
-def test_a_flood_of_alerts_is_stored_in_bounded_size(instance, monkeypatch):
+def test_an_incident_with_a_flood_of_alerts_has_a_bounded_size(instance, monkeypatch):
     monkeypatch.setattr(incident_model, "MAX_ALERTS", 50)
     monkeypatch.setattr(incident_model, "MAX_EVENT_BYTES", 2_000)
     (incident,) = take(instance.alerts, [alert(first=START + 60 * n) for n in range(80)])
@@ -212,13 +207,13 @@ def test_incidents_that_content_code_has_forged_are_refused(broken):
         FoundIncident.from_json({**kept, **broken})
 
 
-def test_an_alert_without_an_incident_is_one(store):
+def test_an_alert_without_an_incident_is_listed_as_one(store):
     store.take([stored_alert(1), stored_alert(2, severity="LOW", title="Small")], [], {})
     rows = store.incidents.find(IncidentFilter(), 10)
     assert [(row.severity, row.headline) for row in rows] == [("HIGH", "a title"), ("LOW", "Small")]
 
 
-def test_alerts_that_join_leave_no_incident_behind(store):
+def test_incidents_that_later_alerts_join_become_one(store):
     one, two = alert(first=START), alert(first=START + 7 * 86_400)
     assert len(take(store, [one, two])) == 2
     between = [alert(first=START + n * 3600, title=str(n)) for n in range(1, 168)]

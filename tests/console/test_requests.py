@@ -1,6 +1,8 @@
 """Access to the console and its changes, tested with plain requests."""
 
 import json
+import re
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
@@ -16,7 +18,7 @@ from local_panther.console.sessions import (
 from tests.builders import hostile
 from tests.console.conftest import Visitor
 from tests.instance.conftest import TOKEN
-from tests.instance.servers import FOREIGN, eventually, server
+from tests.instance.servers import FOREIGN, server
 
 pytestmark = [pytest.mark.attack("serve"), pytest.mark.process]
 
@@ -53,7 +55,7 @@ def changes(found):
 
 class TestWithoutASession:
     @pytest.mark.parametrize("path", PAGES)
-    def test_no_page_shows_anything(self, found, path):
+    def test_no_page_is_shown_without_a_session(self, found, path):
         status, text, headers = Visitor(found).get(path)
         if path == "/console/live":
             assert status == 403
@@ -61,7 +63,7 @@ class TestWithoutASession:
             assert status == 303 and headers["Location"].startswith("/console/login?next=")
         assert "mallory" not in text
 
-    def test_no_request_changes_anything(self, found, changes):
+    def test_no_request_without_a_session_changes_anything(self, found, changes):
         before, queries = states(found), len(found.feed._instance.lake.all())
         for path, fields in changes:
             assert Visitor(found).post(path, fields)[0] == 403
@@ -119,7 +121,7 @@ class TestASession:
         assert visitor.post("/console/logout", {})[0] == 303
         assert visitor.get("/")[0] == 303
 
-    def test_the_apis_do_not_accept_its_cookie(self, found, visitor):
+    def test_the_apis_do_not_accept_the_cookie_of_the_console(self, found, visitor):
         body = json.dumps({"query": "{generalSettings {pantherVersion}}"})
         headers = {"Cookie": visitor.cookie, "Content-Type": "application/json"}
         assert visitor.ask("POST", "/public/graphql", body, headers)[0] == 403
@@ -150,7 +152,7 @@ class TestASession:
         assert states(found) == before
 
     @pytest.mark.parametrize("kind", ["application/json", "text/plain", "multipart/form-data"])
-    def test_only_forms_are_accepted(self, visitor, changes, kind):
+    def test_a_change_that_is_not_a_form_is_refused(self, visitor, changes, kind):
         for path, fields in changes:
             assert visitor.post(path, fields, **{"Content-Type": kind})[0] == 415
 
@@ -173,11 +175,11 @@ class TestASession:
             *("/console/queries/x/csv", "/console/incidents/%00", "/console/nothing"),
         ),
     )
-    def test_an_invalid_request_gets_an_error_in_words(self, visitor, path):
+    def test_an_invalid_request_gets_a_page_with_the_error(self, visitor, path):
         status, text, _ = visitor.get(path)
         assert status in (400, 404) and 'role="alert"' in text
 
-    def test_its_short_address_leads_to_the_list(self, visitor):
+    def test_the_short_address_of_the_console_leads_to_the_list(self, visitor):
         for path in ("/console", "/console/"):
             assert "data-row" in visitor.get(path)[1]
 
@@ -189,7 +191,7 @@ class TestASession:
         assert visitor.post("/console/queries", {"name": "no such query"})[0] == 404
         assert visitor.post("/console/queries", {"sql": " "})[0] == 400
 
-    def test_the_headers_of_every_answer_exclude_other_sites(self, visitor):
+    def test_the_headers_of_every_page_forbid_frames_caching_and_type_guessing(self, visitor):
         for path in PAGES[:-1]:
             if path != "/console/live":
                 _, _, headers = visitor.get(path)
@@ -216,11 +218,17 @@ def test_open_pages_that_are_notified_are_limited(found, visitor, monkeypatch):
     assert visitor.get("/console/live")[0] == 204
 
 
-def test_the_printed_link_signs_in_and_never_contains_a_given_token(tmp_path):
+def test_a_link_that_signs_in_is_printed_only_for_a_generated_token(tmp_path):
     with server(tmp_path / "state") as given:
         _, messages = given.end()
-    assert "sign in with the token" in messages and "code=" not in messages
+    assert "sign in with the token" in messages
+    assert "code=" not in messages and TOKEN not in messages
     with server(tmp_path / "state", PANTHER_API_TOKEN="") as made:
-        assert eventually(lambda: made.process.poll() is None)
-        _, messages = made.end()
-    assert "/console/login?code=" in messages
+        line = ""
+        while "/console/login?code=" not in line:
+            line = made.process.stderr.readline()
+            assert line
+        visitor = Visitor(SimpleNamespace(home=made.url))
+        code = re.search(r"login\?code=(\S+)", line)[1]
+        assert visitor.get(f"/console/login?code={code}")[0] == 303
+        assert visitor.get("/")[0] == 200

@@ -1,22 +1,21 @@
 """Runs commands of the environment, and the unmodified panther_analysis_tool with an instance."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.builders.environments import clean_environment
 from tests.instance.conftest import TOKEN, Client
 
 BIN = Path(sys.executable).parent
 
 
 def run(*command: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
     return subprocess.run(
         [BIN / str(command[0]), *map(str, command[1:])],
         cwd=cwd,
-        env=clean | environment,
+        env=clean_environment(**environment),
         capture_output=True,
         text=True,
         timeout=120,

@@ -87,7 +87,7 @@ class Client:
         return found
 
     def refused(self, archive: bytes) -> str:
-        """Upload an archive that must be refused; check the state, and return the problems."""
+        """Upload an archive; assert that it is refused and changes nothing; return the problems."""
         before = self.files()
         found = self.upload(archive)
         assert found["status"] == "FAILED", found
@@ -96,7 +96,7 @@ class Client:
         return "\n".join(f"{issue['path']}: {issue['errorMessage']}" for issue in issues)
 
     def files(self) -> dict[str, bytes]:
-        """Return the files of uploads in a state folder, without the database of the alerts."""
+        """Return the files of the state folder, without the database of the alerts."""
         found = (path for path in self.state.rglob("*") if path.is_file())
         return {
             str(path.relative_to(self.state)): path.read_bytes()
@@ -121,6 +121,6 @@ def archive(files: dict[str, str | bytes]) -> bytes:
 
 
 def repo_files() -> dict[str, str]:
-    """This repository's content, as panther_analysis_tool packs it."""
+    """Return this repository's content as panther_analysis_tool packs it."""
     paths = (p for folder in CONTENT_FOLDERS for p in (REPO / folder).rglob("*"))
     return {str(p.relative_to(REPO)): p.read_text() for p in paths if p.suffix in (".py", ".yml")}

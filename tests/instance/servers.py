@@ -1,13 +1,13 @@
 """Real servers in processes of their own, for tests that attack or kill them."""
 
 import contextlib
-import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.builders.environments import clean_environment
 from tests.builders.replays import started
 from tests.instance.conftest import Client
 
@@ -16,11 +16,10 @@ TOKEN = "test-token"
 
 
 class Server:
-    """A `local-panther serve` on a free port of loopback."""
+    """A process of `local-panther serve` on a free port of loopback."""
 
     def __init__(self, state: Path, *arguments: str, **environment: str) -> None:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
-        variables = clean | {"PANTHER_API_TOKEN": TOKEN} | environment
+        variables = clean_environment(**{"PANTHER_API_TOKEN": TOKEN} | environment)
         command = [*COMMAND, "serve", "--port", "0", "--state", state, *arguments]
         self.process = started(command, cwd=state.parent, env=variables, text=True)
         line = self.process.stdout.readline()
@@ -56,7 +55,7 @@ FOREIGN: tuple[dict[str, str], ...] = (
 
 
 def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
-    """Return whether a condition comes true in time."""
+    """Wait for a condition; return whether it became true in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if condition():

@@ -77,7 +77,7 @@ class TestHalfOpen:
         opened = [connection(running, sent=sent) for sent in self.HALVES]
         assert [is_closed(half, 20) for half in opened] == [True] * len(self.HALVES)
 
-    def test_a_connection_that_sends_a_byte_now_and_then_is_closed_too(self, running):
+    def test_a_connection_that_sends_a_byte_now_and_then_is_closed(self, running):
         opened = connection(running, sent=b"POST /public/graphql HTTP/1.1\r\nX: ")
         deadline = time.monotonic() + 20
         closed = False
@@ -126,7 +126,7 @@ class TestHalfOpen:
         assert process.returncode == 0
         assert (tmp_path / "log").stat().st_size < 10_000
 
-    def test_an_upload_continues_while_other_clients_connect(self, running):
+    def test_an_upload_is_stored_while_hundreds_of_clients_are_connected(self, running):
         crowd = [connection(running) for _ in range(MAX_CONNECTIONS + 100)]
         assert running.client.upload(archive(one_rule()))["status"] == "COMPLETED"
         for opened in crowd:
@@ -156,15 +156,15 @@ class TestRequests:
         assert status in (400, 403) and "panther_core" not in text
 
     @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1", "[::1]:8097"])
-    def test_its_own_host_names_are_accepted(self, running, host):
+    def test_host_names_of_the_server_are_accepted(self, running, host):
         assert answer(running, host=host)[0] == 200
 
     @pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1", ""])
-    def test_another_origin_is_refused(self, running, origin):
+    def test_a_request_from_another_origin_is_refused(self, running, origin):
         status, text = answer(running, Origin=origin)
         assert status == 403 and "another origin" in text
 
-    def test_its_own_origin_is_accepted(self, running):
+    def test_a_request_from_the_origin_of_the_server_is_accepted(self, running):
         assert answer(running, Origin=f"http://127.0.0.1:{running.port}")[0] == 200
 
     @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ class TestListening:
         assert done.returncode == 2 and "--allow-remote" in done.stderr
         assert not list(tmp_path.iterdir())
 
-    def test_an_address_beyond_loopback_gives_a_warning(self, tmp_path):
+    def test_serving_beyond_loopback_warns_and_answers_only_allowed_hosts(self, tmp_path):
         arguments = ("--host", "0.0.0.0", "--allow-remote", "--allow-host", "panther.example")
         with server(tmp_path / "state", *arguments) as found:
             for host, status in (("panther.example", 200), ("other.example", 403)):
@@ -249,7 +249,7 @@ def test_hundreds_of_clients_that_connect_together_are_all_answered(running, rec
     assert statuses == [200] * clients
 
 
-def test_thousands_of_connections_do_not_increase_its_memory(running):
+def test_closed_connections_do_not_increase_the_memory_of_the_server(running):
     def memory() -> int:
         status = Path(f"/proc/{running.process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])

@@ -1,4 +1,4 @@
-"""The database of the alerts, between threads."""
+"""Threads read a database of the instance while another thread changes it."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing

@@ -69,13 +69,13 @@ class TestForgedResults:
         ],
         ids=str,
     )
-    def test_paths_that_leave_the_folder_are_refused(self, instance, changes):
+    def test_a_forged_result_with_invalid_fields_is_refused(self, instance, changes):
         assert instance.upload(archive({"queries/q.yml": QUERY}))["status"] == "COMPLETED"
         message = instance.refused(forged_result(**changes))
         assert "invalid result" in message or "the check failed" in message
         assert set(stored(instance)) == {"q"}
 
-    def test_links_in_the_candidate_are_not_followed(self, instance, tmp_path):
+    def test_a_body_that_replaces_a_file_by_a_link_is_refused(self, instance, tmp_path):
         (tmp_path / "secret").write_text("a secret")
         action = (
             "path = os.path.join(sys.argv[3], 'rules', 'Test.Rule.py'); os.remove(path); "
@@ -83,7 +83,7 @@ class TestForgedResults:
         )
         assert "cannot be stored" in instance.refused(forged(action))
 
-    def test_folders_that_became_links_are_not_followed(self, instance, tmp_path):
+    def test_a_body_that_replaces_a_folder_by_a_link_is_refused(self, instance, tmp_path):
         (tmp_path / "rules").mkdir()
         action = (
             "import shutil; path = os.path.join(sys.argv[3], 'rules'); shutil.rmtree(path); "
@@ -96,7 +96,7 @@ class TestForgedResults:
         action = f"os.path.lexists(result) and os.remove(result); {what}"
         assert "the check failed" in instance.refused(forged(action))
 
-    def test_other_stored_items_stay_unchanged(self, instance):
+    def test_a_body_cannot_change_other_stored_items(self, instance):
         """A body that changes and removes other items in the candidate."""
         body = BODY + "\n# the original\n"
         assert instance.upload(archive(one_rule(body)))["status"] == "COMPLETED"
@@ -112,7 +112,7 @@ class TestForgedResults:
 
 
 class TestMergeKeys:
-    """YAML that is small once loaded, but expands without end while it is loaded."""
+    """YAML that is small once loaded, but expands exponentially while it is loaded."""
 
     def bomb(self) -> str:
         lines = ["a0: &a0 {x: 1, y: 2}"]
@@ -134,7 +134,7 @@ class TestMergeKeys:
             time.monotonic() - started < 20
         )  # not a test of speed: without the limit it takes hours
 
-    def test_nesting_is_bounded(self, instance):
+    def test_deeply_nested_yaml_is_refused(self, instance):
         text = "mutation($i: TestCorrelationRuleYAMLInput!) "
         text += "{testCorrelationRuleYAML(input: $i) {results {name}}}"
         (error,) = instance.send(text, i={"yaml": "[" * 100_000})["errors"]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -47,7 +48,9 @@ def sleepers(seconds: str) -> list[int]:
 
 class TestDaemons:
     @pytest.mark.parametrize("more", ["pass", "os.close(0); os.close(1); os.close(2)"])
-    def test_a_daemon_is_killed_with_the_check_and_delays_nobody(self, instance, tmp_path, more):
+    def test_a_daemon_is_killed_with_the_check_which_does_not_wait_for_it(
+        self, instance, tmp_path, more
+    ):
         seconds = f"3{os.getpid()}.{len(more)}"
         note = str(tmp_path / "note")
         body = DAEMON.format(more=more, note=note, seconds=seconds, then="")
@@ -57,7 +60,7 @@ class TestDaemons:
 
     @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
     def test_a_daemon_is_killed_with_the_server(self, tmp_path, stop):
-        """However the server ends, all processes of its check are gone a second later."""
+        """However the server stops, all processes of its check are gone two seconds later."""
         seconds = f"4{os.getpid()}.{int(stop)}"
         note = tmp_path / "note"
         then = "import time; time.sleep(300)"
@@ -112,14 +115,15 @@ class TestLimits:
         assert instance.upload(archive(one_rule(body)))["status"] == "COMPLETED"
         assert "PATH" in seen.read_text() and "secret-value" not in seen.read_text()
 
-    def test_a_body_cannot_signal_its_guard(self, instance, tmp_path):
-        """The body runs in its own process namespace, or can see its parent."""
-        body = "import os, signal, time\n"
-        body += "if os.getppid() == 0:\n    raise ValueError('alone')\nraise ValueError('seen')\n"
-        assert "ValueError: " in instance.refused(archive(one_rule(body)))
+    def test_a_body_cannot_see_its_guard(self, instance):
+        """In a process namespace of its own, the first process has no parent to signal."""
+        if subprocess.run(["unshare", "--user", "--pid", "true"], capture_output=True).returncode:
+            pytest.skip("this system does not allow process namespaces")
+        body = "import os\nraise ValueError(f'the parent is {os.getppid()}')\n"
+        assert "ValueError: the parent is 0" in instance.refused(archive(one_rule(body)))
 
 
-def test_many_hostile_bodies_leave_the_server_unchanged(instance, monkeypatch):
+def test_an_upload_after_many_hostile_ones_is_accepted(instance, monkeypatch):
     monkeypatch.setattr(checker, "CHECK_SECONDS", 3)
     bodies = ["import os; os.kill(os.getpid(), 9)", "import os; os._exit(0)", "while True: pass"]
     bodies += ["import os, signal; os.kill(0, signal.SIGKILL)", "import sys; sys.exit(0)"]

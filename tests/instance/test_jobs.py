@@ -23,7 +23,7 @@ def table(workers=1, running=10, remembered=10):
 
 @contextmanager
 def holding(jobs: Jobs, count=1):
-    """Start jobs that end only after the context, and wait until the first of them is working."""
+    """Start jobs that run until the context exits, and wait until the first one works."""
     begun, end = threading.Event(), threading.Event()
 
     def work():
@@ -64,7 +64,7 @@ def test_an_unknown_job_is_polled_as_none():
         assert jobs.poll("no-such-id") is None
 
 
-def test_no_more_jobs_run_at_the_same_time_than_there_are_workers():
+def test_as_many_jobs_run_at_once_as_there_are_workers():
     at_once, most, lock = 0, 0, threading.Lock()
 
     def work():
@@ -159,7 +159,7 @@ class TestLimits:
 
 
 class TestClosing:
-    def test_every_job_that_has_not_ended_is_stopped_and_none_is_started(self):
+    def test_closing_stops_all_jobs_that_run_or_wait_and_refuses_new_ones(self):
         end = threading.Event()
         jobs = Jobs("jobs", repr, workers=1, most_running=5, most_remembered=5)
         done = jobs.start(Job(), lambda: "done")
@@ -175,7 +175,7 @@ class TestClosing:
         with pytest.raises(JobRefusedError, match="stopping"):
             jobs.start(Job(), str)
 
-    def test_without_a_way_to_stop_them_running_jobs_are_not_waited_for(self):
+    def test_closing_without_a_stop_function_does_not_wait_for_running_jobs(self):
         jobs = Jobs("jobs", repr, workers=1, most_running=5, most_remembered=5)
         with holding(jobs, 2) as ((first, waiting), _):
             jobs.close()

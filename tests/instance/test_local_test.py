@@ -59,7 +59,7 @@ def test_the_tests_of_every_correlation_rule_run(content_copy):
     assert "Several principals, one of which does both" in done.stdout
 
 
-def test_a_correlation_test_with_another_expectation_fails(tmp_path):
+def test_a_correlation_test_with_a_wrong_expectation_fails(tmp_path):
     done = run("local-panther", "test", cwd=repository(tmp_path, is_chain=False))
     assert done.returncode == 1
     assert "FAIL" in done.stdout and "Failed: 1" in done.stdout
@@ -71,7 +71,7 @@ def test_an_invalid_correlation_rule_fails_with_the_reason(tmp_path):
     assert "LookbackWindowMinutes: 9 is not between 15 and 21600" in done.stdout
 
 
-def test_arguments_are_passed_on(tmp_path):
+def test_arguments_of_test_are_passed_to_the_tool(tmp_path):
     content = repository(tmp_path)
     done = run("local-panther", "test", "--filter", "RuleID=Rule.a", cwd=content)
     assert done.returncode == 0 and "Passed: 1" in done.stdout
@@ -79,7 +79,7 @@ def test_arguments_are_passed_on(tmp_path):
     assert "Validate analysis specifications" in helped.stdout
 
 
-def test_any_content_repository_can_be_tested(tmp_path):
+def test_another_content_repository_can_be_tested(tmp_path):
     """Simple detections, inline filters and sequences of another repository."""
     done = run("local-panther", "test", cwd=repository(tmp_path))
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""Malformed requests and values of wrong types get an answer and cause no traceback."""
+"""Malformed requests and values of wrong types are answered without a traceback."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ ODD = (
 )
 
 
-def test_malformed_requests_leave_nothing_in_the_terminal(tmp_path, record_property):
+def test_malformed_requests_print_neither_tracebacks_nor_the_token(tmp_path, record_property):
     record_property("tried", len(SECRET_FORMS) + len(ODD))
     with server(tmp_path / "state") as running:
         for text in (*SECRET_FORMS, *ODD):
@@ -66,7 +66,7 @@ def test_a_query_without_a_database_uses_the_default_one(instance):
 
 @pytest.mark.parametrize("method", [1, 6, 12, 14, 93, 97, 99, 65535])
 @pytest.mark.parametrize("content", [b"", b"\xff" * 40, b"\0" * 40])
-def test_an_archive_of_any_compression_gets_an_answer(instance, method, content):
+def test_an_archive_of_any_compression_method_gets_an_error(instance, method, content):
     """zipfile and its decompressors raise different exceptions for each compression."""
     packed = bytearray(archive(one_rule()))
     for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):

@@ -1,4 +1,4 @@
-"""Every operation that the installed panther_analysis_tool sends is answered or refused."""
+"""Operations of panther_analysis_tool are answered, and other requests refused."""
 
 import json
 from pathlib import Path
@@ -164,7 +164,7 @@ class TestAccess:
             b"[" * 100_000,
         ],
     )
-    def test_a_request_of_an_unknown_form_is_refused(self, instance, body):
+    def test_a_malformed_request_is_refused(self, instance, body):
         status, answer = instance.post(body)
         assert status == 400 and answer["errors"]
 
@@ -181,7 +181,7 @@ class TestAccess:
             "fragment f on Query {...f} {...f}",
         ],
     )
-    def test_a_query_of_an_unknown_form_is_an_error(self, instance, query):
+    def test_an_invalid_query_is_an_error(self, instance, query):
         assert instance.send(query)["errors"]
 
 
@@ -196,7 +196,7 @@ SCALARS = {
 
 
 class TestFuzz:
-    """Any request gets data or an error, and the server continues."""
+    """Generated requests: each gets data or an error, and the server answers the next one."""
 
     def check(self, instance, query, **variables):
         body = json.dumps({"query": query, "variables": variables}).encode()
@@ -247,7 +247,7 @@ class TestFuzz:
         self.check(instance, TestAnswers.TEST_RULE, i={"yaml": yaml.safe_dump(spec)})
 
 
-def test_the_schema_defines_nothing_twice():
+def test_no_query_has_the_name_of_a_mutation():
     text = (
         Path(__file__).parents[2] / "local_panther/instance/apis/graphql/schema.graphql"
     ).read_text()

@@ -118,7 +118,7 @@ class TestRefusing:
         message = "Test.Rule: is stored as a rule, not as a saved_query"
         assert f"queries/own.yml: {message}" in found
 
-    def test_a_body_that_never_ends_is_refused(self, instance, monkeypatch):
+    def test_a_body_that_loops_forever_is_refused(self, instance, monkeypatch):
         monkeypatch.setattr(checker, "CHECK_SECONDS", 4)
         assert "does a body loop" in instance.refused(archive(one_rule("while True: pass")))
 
@@ -132,14 +132,16 @@ class TestRefusing:
         found = instance.refused(archive(one_rule() | {"rules/rule.yml": text}))
         assert "rules/rule.yml: has too many values" in found
 
-    def test_the_server_accepts_the_next_upload(self, instance):
+    def test_the_upload_after_a_refused_one_is_accepted(self, instance):
         instance.refused(archive(one_rule("raise SystemExit")))
         assert instance.upload(archive(one_rule()))["result"]["rules"]["new"] == 1
 
     @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
-    def test_archives_with_changed_bytes_do_no_harm(self, tmp_path_factory, data):
-        """Unpacking fails with a message, or writes only into its folder."""
+    def test_an_archive_with_changed_bytes_is_unpacked_only_into_its_folder(
+        self, tmp_path_factory, data
+    ):
+        """Otherwise, unpacking fails with a message."""
         packed = bytearray(archive(one_rule()))
         for _ in range(data.draw(st.integers(1, 6))):
             packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))

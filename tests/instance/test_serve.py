@@ -37,7 +37,7 @@ def upload_to(process, state, content):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
-def test_a_stop_during_an_upload_keeps_all_of_it_or_nothing(tmp_path, stop):
+def test_a_stop_during_an_upload_keeps_the_whole_upload_or_nothing(tmp_path, stop):
     content = write_rules(tmp_path / "content", slow=SLOW)
     state = tmp_path / "kept"
     process = start(tmp_path, "--state", "kept", token="token")
@@ -88,7 +88,7 @@ def test_a_missing_token_is_generated(tmp_path):
     assert len(token) >= 32
 
 
-def test_a_port_in_use_gives_status_2(tmp_path, instance):
+def test_serve_on_a_port_in_use_exits_with_2(tmp_path, instance):
     port = instance.url.split(":")[2].split("/")[0]
     done = run("local-panther", "serve", "--port", port, cwd=tmp_path)
     assert done.returncode == 2 and f"port {port}" in done.stderr

@@ -1,4 +1,4 @@
-"""The state folder is private and locked, and stays intact whatever happens to a server."""
+"""The state folder is private and locked, and survives kills, links and a full disk."""
 
 import json
 import os
@@ -34,8 +34,10 @@ def stored(state: Path) -> dict:
 
 class TestKilled:
     @pytest.mark.attack("kills")
-    def test_a_kill_during_uploads_loses_nothing_that_was_answered(self, tmp_path, record_property):
-        """Kills servers on one state at random moments, each followed by the next server."""
+    def test_a_kill_during_uploads_loses_no_upload_that_was_answered(
+        self, tmp_path, record_property
+    ):
+        """Kill servers of one state at random moments, and start the next one after each."""
         state = tmp_path / "state"
         moments = random.Random(12)
         answered: set[str] = set()
@@ -68,10 +70,7 @@ class TestKilled:
     def test_a_kill_between_any_two_steps_of_a_change_leaves_the_state_before_or_after(
         self, tmp_path
     ):
-        """A server that is killed between two steps leaves the state before or after the change.
-
-        The process is killed at each of the system calls that change a folder.
-        """
+        """Kill a process before each call that renames or removes a file, or changes a folder."""
         script = (
             "import os, sys; from pathlib import Path\n"
             "from local_panther.instance.store.state_folder import *\n"
@@ -130,7 +129,7 @@ class TestTwoServers:
             assert found[0]["status"] == "COMPLETED"
         assert set(stored(state)) == {"Test.Rule"}
 
-    def test_a_server_whose_port_is_in_use_touches_no_state(self, tmp_path):
+    def test_a_server_whose_port_is_in_use_leaves_the_state_unchanged(self, tmp_path):
         state = tmp_path / "other"
         state.mkdir()
         (state / ".upload-x").mkdir()
@@ -140,7 +139,7 @@ class TestTwoServers:
             assert "Traceback" not in done.stderr
         assert [path.name for path in state.iterdir()] == [".upload-x"]
 
-    def test_a_state_can_be_opened_as_soon_as_its_server_has_stopped(self, tmp_path):
+    def test_a_state_can_be_opened_as_soon_as_its_server_was_killed(self, tmp_path):
         for _ in range(3):
             with server(tmp_path / "state") as running:
                 assert running.client.upload(rule("a"))["status"] == "COMPLETED"
@@ -231,7 +230,7 @@ INDEXES = {
         "content": "content-1",
         "items": {"a": {"kind": "rule", "spec": "rules/a.yml", "body": "", "digest": ""}},
     },
-    "is of something else": {"version": 3, "name": "terraform"},
+    "belongs to another program": {"version": 3, "name": "terraform"},
 }
 
 
@@ -251,7 +250,7 @@ def test_an_invalid_index_is_refused_and_nothing_is_deleted(tmp_path, index):
 
 
 class TestFullDisk:
-    """A real file system of 3 MB that is full; skipped if the system does not allow mounting it."""
+    """A real file system of 3 MB; skipped if the system does not allow mounting it."""
 
     SCRIPT = """
 import base64, json, sys
@@ -266,7 +265,9 @@ library.close()
 """
 
     @pytest.mark.process
-    def test_an_upload_that_does_not_fit_is_refused_and_the_next_is_stored(self, tmp_path):
+    def test_an_upload_that_does_not_fit_on_the_disk_is_refused_and_the_next_is_stored(
+        self, tmp_path
+    ):
         disk = tmp_path / "disk"
         disk.mkdir()
         (tmp_path / "script.py").write_text(self.SCRIPT)
@@ -277,7 +278,7 @@ library.close()
         mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
         mount = f"mount -t tmpfs -o size=3m none {disk}"
         if subprocess.run([*mounted, mount], capture_output=True).returncode:
-            pytest.skip("this system lets nobody mount a file system")
+            pytest.skip("this system does not allow mounting a file system")
         run = f"{mount} && exec {sys.executable} {tmp_path / 'script.py'} {disk} "
         run += str(tmp_path / "archives.json")
         done = subprocess.run([*mounted, run], capture_output=True, text=True, timeout=120)
@@ -288,7 +289,7 @@ library.close()
 
 
 @pytest.mark.process
-def test_a_replay_of_a_state_reads_what_was_stored(tmp_path):
+def test_a_state_stands_for_its_stored_content_and_another_folder_for_itself(tmp_path):
     library = Library(tmp_path / "state")
     assert not library.upload(_base64(rule(RULE["RuleID"]))).problems
     library.close()

@@ -47,7 +47,7 @@ def test_a_state_inside_a_repository_is_not_content_of_it(tmp_path, name):
     assert outcome.complete and not outcome.content.unread
 
 
-def test_content_of_an_older_version_is_read(tmp_path):
+def test_a_content_folder_of_an_older_version_is_read(tmp_path):
     state = tmp_path / "state"
     library = Library(state)
     archived = archive({"rules/a.yml": RULE, "rules/a.py": "def rule(_):\n    return True\n"})
@@ -72,7 +72,7 @@ def test_a_folder_that_is_not_a_state_is_left_unchanged(tmp_path):
 
 
 @pytest.mark.parametrize("index", ["{", "[]", '{"items": 7, "content": "content-1"}'])
-def test_a_folder_that_is_not_a_state_gives_status_2(tmp_path, index):
+def test_serve_with_an_invalid_index_exits_with_2_and_leaves_it_unchanged(tmp_path, index):
     (tmp_path / "state.json").write_text(index)
     done = run("local-panther", "serve", "--port", "0", "--state", tmp_path, cwd=tmp_path)
     assert done.returncode == 2 and "invalid index of uploads" in done.stderr

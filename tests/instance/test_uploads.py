@@ -47,12 +47,12 @@ class TestStoring:
         assert edited == {"new": 0, "modified": 1, "total": 1}
         assert other_body["result"]["rules"] == {"new": 0, "modified": 1, "total": 1}
 
-    def test_other_items_are_kept(self, instance):
+    def test_an_upload_keeps_the_items_that_it_does_not_contain(self, instance):
         instance.upload(archive(one_rule()))
         instance.upload(archive({"queries/a.yml": query("a")}))
         assert json.loads(instance.files()["state.json"])["items"].keys() == {"Test.Rule", "a"}
 
-    def test_items_survive_a_restart(self, tmp_path):
+    def test_stored_items_survive_a_restart(self, tmp_path):
         state = tmp_path / "state"
         for _ in range(2):
             with running(state, TOKEN) as url:
@@ -100,7 +100,7 @@ class TestStoring:
         (issue,) = found["result"]["issues"]
         assert issue["path"] == "rules/rule.yml" and "Severity" in issue["errorMessage"]
 
-    def test_the_synchronous_operation_stores_too(self, instance):
+    def test_the_synchronous_upload_stores_items(self, instance):
         import base64
 
         kind = "UploadDetectionEntitiesInput"
@@ -131,7 +131,7 @@ class TestDeleting:
     def items(self, instance):
         return set(json.loads(instance.files()["state.json"])["items"])
 
-    def test_a_dry_run_only_returns_the_ids(self, stored):
+    def test_a_dry_run_of_a_deletion_returns_the_ids_and_deletes_nothing(self, stored):
         options = {"dryRun": True, "ids": ["Test.Rule", "nothing"], "includeSavedQueries": True}
         found = stored.ask(self.DETECTIONS, i=options)
         assert found == {"ids": ["Test.Rule"], "savedQueryNames": ["q"]}
@@ -143,13 +143,13 @@ class TestDeleting:
         assert self.items(stored) == {"q"}
         assert not [name for name in stored.files() if name.endswith(".py")]
 
-    def test_linked_items_are_deleted_too(self, stored):
+    def test_deleting_a_query_can_include_the_detections_that_use_it(self, stored):
         options = {"names": ["q"], "includeDetections": True}
         found = stored.ask(self.QUERIES, i=options)
         assert found == {"names": ["q"], "detectionIDs": ["Test.Rule"]}
         assert self.items(stored) == set()
 
-    def test_queries_are_not_confused_with_detections(self, stored):
+    def test_a_detection_cannot_be_deleted_as_a_query_nor_a_query_as_a_detection(self, stored):
         assert stored.ask(self.DETECTIONS, i={"ids": ["q"]})["ids"] == []
         assert stored.ask(self.QUERIES, i={"names": ["Test.Rule"]})["names"] == []
         assert self.items(stored) == {"Test.Rule", "q"}

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.attack("state")
 
 
 def state_of_0_1_0(folder):
-    """A state folder as 0.1.0 wrote it: no version, no times, a folder without a dot."""
+    """Write a state folder as 0.1.0 wrote it: no version, no times, a folder without a dot."""
     rules = folder / "content-1" / "rules"
     rules.mkdir(parents=True)
     (rules / "Test.Rule.yml").write_text(json.dumps(RULE | {"Filename": "Test.Rule.py"}))
@@ -73,7 +73,7 @@ class TestDatabase:
     def opened(self, path, version, steps=STEPS):
         return closing(SqliteDatabase(path, FIRST, version, steps))
 
-    def test_an_earlier_version_is_upgraded_step_by_step(self, tmp_path):
+    def test_a_database_of_an_earlier_version_is_upgraded_step_by_step(self, tmp_path):
         with self.opened(tmp_path / "db", 1) as first, first.change() as change:
             change.execute("INSERT INTO t VALUES (7)")
         for _ in range(2):
@@ -81,7 +81,7 @@ class TestDatabase:
                 assert third.rows("SELECT a, b FROM t") == [(7, 7)]
                 assert third.rows("PRAGMA user_version") == [(3,)]
 
-    def test_a_step_that_fails_leaves_the_earlier_version(self, tmp_path):
+    def test_a_failed_step_of_an_upgrade_leaves_the_earlier_version(self, tmp_path):
         with self.opened(tmp_path / "db", 1):
             pass
         with pytest.raises(ContentError):
@@ -89,7 +89,7 @@ class TestDatabase:
         with self.opened(tmp_path / "db", 1) as first:
             assert first.rows("SELECT name FROM sqlite_master") == [("t",)]
 
-    def test_versions_without_a_step_and_later_versions_are_refused(self, tmp_path):
+    def test_databases_of_later_versions_or_without_a_step_are_refused(self, tmp_path):
         with self.opened(tmp_path / "db", 2):
             pass
         for version, steps in ((3, {}), (1, {})):
@@ -98,7 +98,7 @@ class TestDatabase:
 
 
 def commands() -> list[str]:
-    """The commands of the page on backups."""
+    """Return the commands of the section on backups."""
     page = (REPO / "docs" / "serve.md").read_text().split("## Backup")[1]
     return page.split("```sh\n")[1].split("```")[0].splitlines()
 

@@ -9,33 +9,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local_panther.content.sql import parameters_in, parse_sql
-from local_panther.lake.dialect import transpile_sql
-from local_panther.lake.lake import Lake
+from local_panther.content.sql import parameters_in
 from local_panther.simulate.identities import PrincipalKind, identity
-from tests.builders.events import ALICE, REPO, START, call, denied, read_record, role_arn
-from tests.builders.queries import query_specs
+from tests.builders import queries
+from tests.builders.events import ALICE, REPO, START, call, denied, role_arn, user
+from tests.builders.queries import query_specs, sql_of
 from tests.scale import examples
 
 CASES = REPO.parent / "shared" / "cases" / "inputs"
 SPECS = query_specs()
 ALERT_TIME = "2026-01-05 10:30:00"
 ISSUED = "aws_role_sessions_issued_query"
-BOB = identity(PrincipalKind.USER, "bob", "")
+BOB = user("bob")
 EMPTY = {"arn": "", "accessKeyId": "", "userName": "", "principalId": ""}
 
 
 def rows_of(name, records, /, **values):
     """Run a saved query with parameters; strings that are not given are empty, as offline."""
-    sql = parse_sql(SPECS[name]["SnowflakeQuery"])
-    columns = parameters_in(sql)
+    columns = parameters_in(sql_of(name))
     texts = [name for name, column in columns.items() if column.this.is_string]
     given = dict.fromkeys(texts, "") | {"alert_time": ALERT_TIME} | values
     given = {key: value for key, value in given.items() if key in columns}
-    with Lake() as lake:
-        for number, record in enumerate(records):
-            lake.add(read_record({"eventID": str(number), **record}))
-        return lake.query(transpile_sql(sql, parameters=given), START + 7200)
+    return queries.rows_of(name, records, START + 7200, given)
 
 
 def case(name):

@@ -15,6 +15,7 @@ from local_panther.lake.lines import repaired
 from local_panther.lake.windows import Gate
 from local_panther.records.trail import Trail
 from local_panther.replay import replay
+from tests.builders.content import write_lines
 from tests.builders.events import REPO, call, read_record
 
 pytestmark = pytest.mark.attack("records")
@@ -122,7 +123,7 @@ def test_two_hostile_strings_in_one_batch_hide_no_attack(tmp_path, monkeypatch):
         elif event["eventName"] == "ListRoles":
             event["userAgent"] = "aws-cli \ud800"
     hostile = tmp_path / "hostile.jsonl"
-    hostile.write_text("".join(json.dumps(event) + "\n" for event in events))
+    write_lines(hostile, events)
     outcome = replay(Trail([str(hostile)]), REPO)
     assert outcome.complete and outcome.signals == plain.signals
     assert [a.severity for a in outcome.alerts] == [a.severity for a in plain.alerts]

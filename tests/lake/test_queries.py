@@ -1,66 +1,43 @@
 """Tests of the package's queries over generated records."""
 
 import itertools
-import json
 import re
 from collections import Counter
-from functools import cache
-from unittest.mock import patch
 
 import aws_role_activity_helpers as activity
 import aws_role_escalation_config as config
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from local_panther.content.sql import parse_sql, scanned_event_names
-from local_panther.lake.dialect import transpile_sql
-from local_panther.lake.lake import Lake
-from local_panther.simulate.identities import ACCOUNT, SSO_PATH, PrincipalKind, identity, service
+from local_panther.content.sql import scanned_event_names
+from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity, service
 from local_panther.times import event_time
+from tests.builders import queries
 from tests.builders.events import (
     ALICE,
     START,
+    burst,
     call,
     denied,
     denied_update,
-    discovery,
-    event,
-    read_record,
     role_arn,
+    user,
 )
-from tests.builders.queries import MACROS, WRITTEN, query_specs
-from tests.builders.replays import replayed
-from tests.scale import examples
+from tests.builders.queries import MACROS, WRITTEN, query_specs, sql_of
 
 SPECS = query_specs()
 SUCCEEDED = "aws_role_escalation_succeeded_query"
 HUNT = "aws_role_escalation_hunt_query"
 ALERT = {"principal": ALICE["arn"], "alert_time": "2026-01-05 10:30:00"}
-BOB = identity(PrincipalKind.USER, "bob", "")
+BOB = user("bob")
 MINUTE = 60
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * MINUTE
 DISCOVERY = set(activity.DISCOVERIES)
 ROLE_CALLS = {*activity.ATTEMPTS, *DISCOVERY}
 
 
-@cache
-def sql_of(name):
-    return parse_sql(SPECS[name]["SnowflakeQuery"])
-
-
-def rows_of(name, records, now=START + 7200, **options):
-    with Lake() as lake:
-        for number, record in enumerate(records):
-            lake.add(read_record({"eventID": str(number), **record}))
-        sql = transpile_sql(sql_of(name), **options)
-        return lake.query(sql, now)
-
-
-def burst(count=T + 2, who=ALICE, start=START, step=30, make=denied, **fields):
-    target = role_arn if make is denied else str
-    return [make(target(f"Role{i}"), who, start + i * step, **fields) for i in range(count)]
+def rows_of(name, records, now=START + 7200, parameters=None):
+    return queries.rows_of(name, records, now, parameters)
 
 
 def sql_time(time):
@@ -171,16 +148,16 @@ class TestSucceeded:
 
     def test_the_row_has_roles_times_and_the_parameters_of_other_queries(self):
         who = ALICE | {"sessionContext": {"attributes": {"mfaAuthenticated": "true"}}}
-        success = assumed("Role3", who) | {
+        success = assumed("Role03", who) | {
             "responseElements": {"credentials": {"accessKeyId": "ASIAEXAMPLE0NEW00001"}},
-            "requestParameters": {"roleArn": role_arn("Role3"), "roleSessionName": "loot"},
+            "requestParameters": {"roleArn": role_arn("Role03"), "roleSessionName": "loot"},
         }
-        (row,) = self.found(*burst(), success)
+        (row,) = self.found(*burst(T + 2), success)
         assert row == {
             "principal": ALICE["arn"],
             "successful_roles": 1,
-            "roles": role_arn("Role3"),
-            "roles_failed_before": role_arn("Role3"),
+            "roles": role_arn("Role03"),
+            "roles_failed_before": role_arn("Role03"),
             "roles_reopened": 0,
             "failed_roles": T + 2,
             "most_roles_in_account": T + 2,
@@ -207,17 +184,17 @@ class TestSucceeded:
 
     def test_the_row_lists_every_role_and_those_that_had_failed_before(self):
         other = assumed("Other", time=START + 10 * MINUTE)
-        (row,) = self.found(*burst(), other, assumed("Role3"), assumed("Role3"))
-        assert row["roles"] == f"{role_arn('Other')}, {role_arn('Role3')}"
-        assert row["roles_failed_before"] == role_arn("Role3") and row["successful_roles"] == 2
+        (row,) = self.found(*burst(T + 2), other, assumed("Role03"), assumed("Role03"))
+        assert row["roles"] == f"{role_arn('Other')}, {role_arn('Role03')}"
+        assert row["roles_failed_before"] == role_arn("Role03") and row["successful_roles"] == 2
 
     def test_a_changed_trust_policy_of_a_role_that_could_not_be_assumed_counts(self):
-        (row,) = self.found(*burst(), trusted("Role3"))
-        assert row["roles_failed_before"] == "123456789012:role/Role3"
+        (row,) = self.found(*burst(T + 2), trusted("Role03"))
+        assert row["roles_failed_before"] == "123456789012:role/Role03"
 
     def test_a_role_assumed_after_its_trust_policy_could_not_be_changed_counts(self):
-        (row,) = self.found(*burst(make=denied_update), assumed("team/Role3"))
-        assert row["roles_failed_before"] == role_arn("team/Role3")
+        (row,) = self.found(*burst(T + 2, make=denied_update), assumed("team/Role03"))
+        assert row["roles_failed_before"] == role_arn("team/Role03")
 
     @pytest.mark.parametrize("place", [0, 5])
     def test_a_success_in_the_middle_of_the_burst_counts(self, place):
@@ -236,19 +213,19 @@ class TestSucceeded:
         ],
     )
     def test_successes_count_from_ten_minutes_before_to_an_hour_after_the_burst(self, time, counts):
-        rows = self.found(*burst(), assumed("Other", time=time))
+        rows = self.found(*burst(T + 2), assumed("Other", time=time))
         assert bool(rows) is counts
 
     def test_a_role_that_had_failed_counts_however_late_it_is_entered(self):
         late = START + (T + 1) * 30 + 60 * MINUTE + 1
-        assert self.roles(*burst(), assumed("Role3", time=late)) == ["Role3"]
+        assert self.roles(*burst(T + 2), assumed("Role03", time=late)) == ["Role03"]
 
     def test_successes_count_from_a_discovery_up_to_an_hour_before_the_burst(self):
         early = assumed("Other", time=START - 50 * MINUTE)
-        assert self.found(*burst(), early) == []
+        assert self.found(*burst(T + 2), early) == []
         listing = call("ListRoles", time=START - 51 * MINUTE)
-        assert self.roles(*burst(), early, listing) == ["Other"]
-        assert self.found(*burst(), early, listing | {"userIdentity": BOB}) == []
+        assert self.roles(*burst(T + 2), early, listing) == ["Other"]
+        assert self.found(*burst(T + 2), early, listing | {"userIdentity": BOB}) == []
 
     @pytest.mark.parametrize(("hours", "counts"), [(-27, True), (-25, False), (-1, False)])
     def test_successes_that_the_principal_also_had_on_the_day_before_are_left_out(
@@ -257,35 +234,35 @@ class TestSucceeded:
         """A role must be the same; for trust policies, a change of any role is enough."""
         before = START + hours * 60 * MINUTE
         routine = [assumed("Daily", time=before), trusted("X", time=before)]
-        assert bool(self.found(*burst(), *routine, assumed("Daily"))) is counts
-        assert bool(self.found(*burst(), *routine, trusted("Y"))) is counts
-        assert self.roles(*burst(), *routine, assumed("New")) == ["New"]
+        assert bool(self.found(*burst(T + 2), *routine, assumed("Daily"))) is counts
+        assert bool(self.found(*burst(T + 2), *routine, trusted("Y"))) is counts
+        assert self.roles(*burst(T + 2), *routine, assumed("New")) == ["New"]
 
     @pytest.mark.parametrize(
         ("more", "reopened"),
         [
             ([], 1),
-            ([trusted("Role3", BOB, START + 60)], 0),  # somebody let it in
-            ([assumed("Role3", time=START + 80)], 0),  # it had been in before it failed
+            ([trusted("Role03", BOB, START + 60)], 0),  # somebody let it in
+            ([assumed("Role03", time=START + 80)], 0),  # it had been in before it failed
         ],
     )
     def test_roles_that_open_by_themselves_soon_after_a_refusal_are_counted(self, more, reopened):
-        success = assumed("Role3", time=START + 90 + config.PROPAGATION_MINUTES * MINUTE)
-        (row,) = self.found(*burst(), *more, success)
+        success = assumed("Role03", time=START + 90 + config.PROPAGATION_MINUTES * MINUTE)
+        (row,) = self.found(*burst(T + 2), *more, success)
         assert (row["successful_roles"], row["roles_reopened"]) == (1, reopened)
-        (row,) = self.found(*burst(), assumed("Role3", time=START + 9 * MINUTE))
+        (row,) = self.found(*burst(T + 2), assumed("Role03", time=START + 9 * MINUTE))
         assert row["roles_reopened"] == 0
 
     @pytest.mark.parametrize(
         "records",
         [
             burst(T + 2),
-            [*burst(T - 1), assumed("Role3")],
-            [*burst(T + 2), assumed("Role3", BOB)],
+            [*burst(T - 1), assumed("Role03")],
+            [*burst(T + 2), assumed("Role03", BOB)],
             # a new role that propagates: failed on, assumed within two minutes, no burst
             [denied(role_arn("New"), time=START), assumed("New", time=START + 90)],
-            [*burst(T + 2, who=service("lambda.amazonaws.com")), assumed("Role3")],
-            [*burst(T + 2, errorCode="ExpiredToken"), assumed("Role3")],
+            [*burst(T + 2, who=service("lambda.amazonaws.com")), assumed("Role03")],
+            [*burst(T + 2, errorCode="ExpiredToken"), assumed("Role03")],
         ],
     )
     def test_there_is_no_row_if_nobody_got_in_around_a_burst(self, records):
@@ -308,13 +285,13 @@ class TestSucceeded:
 class TestTriage:
     def records(self):
         listing = call("ListRoles", time=START - 60)
-        others = [denied(role_arn("Role1"), BOB), assumed("Role1", BOB), assumed("Free", BOB)]
-        return [listing, *burst(), denied(role_arn("Role0"), time=START + 500), *others]
+        others = [denied(role_arn("Role01"), BOB), assumed("Role01", BOB), assumed("Free", BOB)]
+        return [listing, *burst(T + 2), denied(role_arn("Role00"), time=START + 500), *others]
 
     def test_calls_of_a_principal_are_listed_in_order_with_the_crossing(self):
         rows = rows_of(
             "aws_role_calls_of_principal_query",
-            [*self.records(), assumed("Role3")],
+            [*self.records(), assumed("Role03")],
             parameters=ALERT,
         )
         marks = [row["mark"] for row in rows]
@@ -332,8 +309,8 @@ class TestTriage:
         rows = rows_of("aws_role_attempt_targets_query", self.records(), parameters=ALERT)
         assert len(rows) == T + 2
         assert rows[0] == {
-            "role": "123456789012:role/Role0",
-            "target": role_arn("Role0"),
+            "role": "123456789012:role/Role00",
+            "target": role_arn("Role00"),
             "api": "AssumeRole",
             "attempts": 2,
             "errors": "AccessDenied",
@@ -349,20 +326,20 @@ class TestTriage:
         rows = rows_of("aws_role_attempt_targets_query", [near, *burst(1)], parameters=ALERT)
         assert {row["role"][18:]: row["may_assume"] for row in rows} == {
             "Open": True,
-            "Role0": False,
+            "Role00": False,
         }
 
     def test_every_success_around_the_burst_is_found_and_whether_the_role_had_failed(self):
-        early = assumed("Role9", time=START - 300)
-        records = [*self.records(), early, assumed("Role3"), assumed("Free"), trusted("Role4")]
-        late = assumed("Role2", time=START + max((T + 1) * 30, 500) + 61 * MINUTE)
+        early = assumed("Role09", time=START - 300)
+        records = [*self.records(), early, assumed("Role03"), assumed("Free"), trusted("Role04")]
+        late = assumed("Role02", time=START + max((T + 1) * 30, 500) + 61 * MINUTE)
         query = "aws_role_successes_after_failures_query"
         rows = rows_of(query, [*records, late], parameters=ALERT)
         assert [(row["role"][18:], row["api"], row["failed_before"]) for row in rows] == [
-            ("Role3", "AssumeRole", True),
-            ("Role4", "UpdateAssumeRolePolicy", True),
-            ("Role2", "AssumeRole", True),
-            ("Role9", "AssumeRole", False),
+            ("Role03", "AssumeRole", True),
+            ("Role04", "UpdateAssumeRolePolicy", True),
+            ("Role02", "AssumeRole", True),
+            ("Role09", "AssumeRole", False),
             ("Free", "AssumeRole", False),
         ]
         assert all(row["new"] for row in rows)
@@ -370,19 +347,19 @@ class TestTriage:
         assert rows[3]["seconds_after_first_failure"] is None
 
     def test_trust_policy_attacks_show_the_roles_that_were_entered(self):
-        records = [*burst(make=denied_update), assumed("team/Role3"), trusted("Role4")]
+        records = [*burst(T + 2, make=denied_update), assumed("team/Role03"), trusted("Role04")]
         query = "aws_role_successes_after_failures_query"
         rows = rows_of(query, records, parameters=ALERT)
         assert [(row["target"], row["failed_before"]) for row in rows] == [
-            (role_arn("team/Role3"), True),
-            ("123456789012:role/Role4", True),
+            (role_arn("team/Role03"), True),
+            ("123456789012:role/Role04", True),
         ]
 
     @pytest.mark.parametrize("make", [denied, denied_update])
     def test_other_principals_on_the_same_targets_are_found(self, make):
-        others = [denied(role_arn("Role1"), BOB), assumed("Role1", BOB), assumed("Free", BOB)]
+        others = [denied(role_arn("Role01"), BOB), assumed("Role01", BOB), assumed("Free", BOB)]
         query = "aws_role_targets_other_principals_query"
-        rows = rows_of(query, [*burst(make=make), *others], parameters=ALERT)
+        rows = rows_of(query, [*burst(T + 2, make=make), *others], parameters=ALERT)
         assert {(row["principal"], row["outcome"], row["calls"]) for row in rows} == {
             (BOB["arn"], "failure", 1),
             (BOB["arn"], "success", 1),
@@ -402,7 +379,7 @@ class TestTriage:
             denied("", BOB, errorMessage=f"User: {role_arn(f'x{i}')} {tail}") for i in (1, 2)
         ]
         mfa = denied("", errorMessage="MultiFactorAuthentication failed with invalid MFA code 123.")
-        records = [*unknown, mfa, *burst(), assumed("Role1"), call("ListRoles")]
+        records = [*unknown, mfa, *burst(T + 2), assumed("Role01"), call("ListRoles")]
         rows = rows_of("aws_role_attempts_without_target_query", records)
         assert [(row["message_shape"], row["attempts"]) for row in rows] == [
             (f"User: <arn> {tail}", 2),
@@ -534,7 +511,7 @@ class TestChain:
 
 class TestHunt:
     def test_each_burst_has_one_row(self):
-        bursts = [burst(start=START + day * 86_400) for day in range(3)]
+        bursts = [burst(T + 2, start=START + day * 86_400) for day in range(3)]
         long = burst(3 * T, BOB, step=WINDOW // T)  # never a whole window without an attempt
         rows = rows_of(HUNT, [*itertools.chain(*bursts), *long], START + 4 * 86_400)
         assert [row["principal"] for row in rows] == [
@@ -544,7 +521,7 @@ class TestHunt:
         assert {row["distinct_targets"] for row in rows} == {T + 2, 3 * T}
 
     def test_both_apis_of_a_burst_share_a_row(self):
-        both = [*burst(), *burst(make=denied_update, start=START + 900)]
+        both = [*burst(T + 2), *burst(T + 2, make=denied_update, start=START + 900)]
         (row,) = rows_of(HUNT, both)
         assert row["apis"] == "AssumeRole, UpdateAssumeRolePolicy"
         assert row["distinct_targets"] == T + 2
@@ -561,7 +538,7 @@ class TestHunt:
         assert row["addresses"] == "203.0.113.10"
 
     def test_the_hunt_by_address_joins_principals_that_split_the_work(self):
-        people = [identity(PrincipalKind.USER, f"user-{i}", "") for i in range(T + 2)]
+        people = [user(f"user-{i}") for i in range(T + 2)]
         tries = [denied(role_arn(f"R{i}"), who, START + i) for i, who in enumerate(people)]
         lister = call("GetAccountAuthorizationDetails", BOB, START - 60)
         elsewhere = denied(role_arn("X"), BOB, sourceIPAddress="192.0.2.99")
@@ -572,255 +549,5 @@ class TestHunt:
         assert row["discovery_at"] == "2026-01-05 09:59:00.000"
 
     def test_the_hunt_by_address_leaves_out_names_of_services(self):
-        internal = [record | {"sourceIPAddress": "AWS Internal"} for record in burst()]
+        internal = [record | {"sourceIPAddress": "AWS Internal"} for record in burst(T + 2)]
         assert rows_of("aws_role_escalation_hunt_by_address_query", internal) == []
-
-
-DANA_ELSEWHERE = identity(PrincipalKind.SSO, "dana@example.com", "") | {
-    "arn": "arn:aws:sts::111122223333:assumed-role/AWSReservedSSO_ReadOnly_f0/dana@example.com",
-    "sessionContext": {
-        "sessionIssuer": {
-            "arn": f"arn:aws:iam::111122223333:role/{SSO_PATH}eu-west-1/AWSReservedSSO_ReadOnly_f0"
-        }
-    },
-}
-PEOPLE = [
-    ALICE,
-    BOB,
-    identity(PrincipalKind.ROLE, "Deploy", "s1"),
-    identity(PrincipalKind.ROLE, "Deploy", "s2"),
-    identity(PrincipalKind.ROLE, "Okta.SSO-Admin", "erin@example.com"),
-    identity(PrincipalKind.ROLE, "AWSReservedSSO_x", "dana@example.com"),
-    identity(PrincipalKind.SSO, "dana@example.com", ""),
-    identity(PrincipalKind.SSO, "eve@example.com", ""),
-    DANA_ELSEWHERE,
-    identity(PrincipalKind.FEDERATED, "carol", ""),
-    identity(PrincipalKind.ROOT, "root", ""),
-    {
-        k: v
-        for k, v in identity(PrincipalKind.ROLE, "Deploy", "s3").items()
-        if k != "sessionContext"
-    },
-    service("lambda.amazonaws.com"),
-    {"type": "AWSAccount", "principalId": "AIDAEXAMPLEFRANK00001", "accountId": "111122223333"},
-    {"type": "WebIdentityUser", "userName": "repo:example", "identityProvider": "ci.example.com"},
-    {"type": "WebIdentityUser", "userName": "repo:example"},
-]
-TAILS = [
-    "",
-    " because no identity-based policy allows the action",
-    " with an explicit deny in a service control policy: arn:aws:organizations::1:policy/x",
-    ". Go to https://docs.aws.amazon.com/ for complete details.",
-    " because no session policy allows the action. Go to https://docs.aws.amazon.com/ for more.",
-]
-
-
-@st.composite
-def role_calls(draw, name=None, who=None, time=START):
-    """Return a call on a role, in any of the forms that CloudTrail records."""
-    name = name or draw(st.sampled_from(["A", "B", "C.", "with+=,.@-_signs"]))
-    who = who or draw(st.sampled_from(PEOPLE))
-    account = draw(st.sampled_from([ACCOUNT, "111122223333"]))
-    arn = role_arn(draw(st.sampled_from(["", "", "team/a/"])) + name, account)
-    tail = draw(st.sampled_from(TAILS))
-    code = draw(st.sampled_from(["AccessDenied"] * 8 + ODD_CODES))
-    forms = ["denied", "named", "arn", "kept", "kept update", "too long", "oidc", "success"]
-    match draw(st.sampled_from(forms)):
-        case "denied":
-            return denied(arn, who, time, tail=tail, errorCode=code)
-        case "named":
-            return denied_trust(f"role {name}", who, time, tail, errorCode=code)
-        case "arn":
-            return denied_trust(arn, who, time, tail, errorCode=code)
-        case "kept":
-            parameters = {"requestParameters": {"roleArn": arn}}
-            return call("AssumeRole", who, time, errorCode=code, **parameters)
-        case "too long":
-            message = f"{activity.TOO_LONG_SESSION}{tail}"
-            error = {"errorCode": "ValidationError", "errorMessage": message}
-            return call("AssumeRole", who, time, requestParameters={"roleArn": arn}, **error)
-        case "oidc":
-            parameters = {"requestParameters": {"roleArn": arn}}
-            made = call("AssumeRole", who, time, errorCode=code, **parameters)
-            return made | {"eventName": "AssumeRoleWithWebIdentity"}
-        case "kept update":
-            parameters = {"requestParameters": {"roleName": draw(st.sampled_from([name, arn]))}}
-            return call("UpdateAssumeRolePolicy", who, time, errorCode=code, **parameters)
-        case _:
-            return call("AssumeRole", who, time, requestParameters={"roleArn": arn})
-
-
-ODD_CODES = [
-    *("Throttling", "Client.RequestLimitExceeded", "ExpiredTokenException", "NoSuchEntity"),
-    *("Client.UnauthorizedOperation", "MalformedPolicyDocumentException", "LimitExceeded"),
-    *("ConcurrentModification", "ValidationError", "UnheardOf", ""),
-]
-
-
-def denied_trust(resource, who, time, tail, **fields):
-    start = f"User: {who.get('arn')} is not authorized to perform: iam:UpdateAssumeRolePolicy "
-    message = {"errorMessage": f"{start}on resource: {resource}{tail}"}
-    return denied_update("", who, time, **{**message, **fields})
-
-
-def by_sql(records, collapse=True, person_roles=""):
-    """Return the row of the CTE role_calls for each record."""
-    text = SPECS[HUNT]["SnowflakeQuery"]
-    text = text[: text.index(",\nattempts AS")].replace("30 d", "9000 d")
-    settings = f"{str(collapse).upper()} AS collapse_sessions"
-    text = re.sub("[A-Z]+ AS collapse_sessions", settings, text)
-    text = re.sub("'[^']*' AS person_roles", f"'{person_roles}' AS person_roles", text)
-    text += (
-        "\nSELECT event_id::int AS number, principal, role, outcome, is_open, denied_by"
-        " FROM role_calls ORDER BY 1"
-    )
-    with Lake() as lake:
-        for number, record in enumerate(records):
-            lake.add(read_record(record | {"eventID": str(number)}))
-        rows = lake.query(transpile_sql(parse_sql(text)), START + 86_400 * 365)
-    named = ("principal", "role", "outcome", "is_open", "denied_by")
-    return [tuple(row[name] for name in named) for row in rows]
-
-
-def by_python(record):
-    found = event(record)
-    target = activity.attempt_target(found)
-    outcome = "failure" if activity.is_failed_role_attempt(found) else "fault"
-    outcome = outcome if activity.is_failed_call(found) else "success"
-    role = target and activity.role_key(target)
-    policy = activity.denying_policy(found)
-    return activity.principal_arn(found), role, outcome, activity.is_open(found), policy
-
-
-@settings(max_examples=examples(60, 3000), deadline=None, suppress_health_check=list(HealthCheck))
-@given(
-    st.lists(role_calls(), min_size=1, max_size=20),
-    st.booleans(),
-    st.sampled_from([[], ["Okta.SSO"], ["Dep", "Okta+"], ["OktaXSSO"]]),
-)
-def test_sql_and_python_classify_every_call_in_the_same_way(records, collapse, prefixes):
-    pattern = config.person_role_pattern(prefixes)
-    with patch.multiple(config, COLLAPSE_SESSIONS=collapse, PERSON_ROLE_PREFIXES=prefixes):
-        expected = [by_python(record) for record in records]
-    assert by_sql(records, collapse, pattern) == expected
-
-
-def test_sql_and_python_classify_recorded_calls_in_the_same_way(recorded_events):
-    records = [e.to_dict() for e in recorded_events if e.get("eventName") in ROLE_CALLS - DISCOVERY]
-    records = [record for record in records if "Z" in str(record.get("eventTime"))]
-    assert len(records) > 50
-    assert by_sql(records) == [by_python(record) for record in records]
-
-
-@st.composite
-def attacks(draw):
-    """Return bursts of several callers near the threshold, some with a discovery near or far."""
-    records = []
-    for who in draw(st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=4)):
-        start = START + draw(st.integers(0, 4)) * 1800 + draw(st.integers(-2, 2))
-        count = draw(st.integers(T - 2, T + 3))
-        step = draw(st.sampled_from([1, WINDOW // (T + 2), WINDOW // (T - 1), WINDOW // T + 60]))
-        for i in range(count):
-            name = f"R{i % draw(st.sampled_from([T - 1, T + 2, 99]))}"
-            records.append(draw(role_calls(name, who, start + i * step)))
-        if draw(st.booleans()):
-            lookback = config.LOOKBACK_MINUTES * MINUTE
-            far = [-9 * WINDOW, -lookback - 9, -60, 0, WINDOW, lookback + 9 * WINDOW]
-            records.append(
-                discovery(
-                    draw(st.sampled_from(sorted(DISCOVERY))),
-                    who,
-                    start + draw(st.sampled_from(far)),
-                )
-            )
-    return records
-
-
-@pytest.mark.long
-@settings(max_examples=examples(25, 1000), deadline=None, suppress_health_check=list(HealthCheck))
-@given(attacks())
-def test_the_hunt_and_the_streaming_detection_agree(tmp_path, records):
-    """Compare two independent implementations of one definition.
-
-    One is SQL over the lake, the other rules over the stream with state in the key-value store.
-    """
-    records = [record | {"eventID": str(i)} for i, record in enumerate(records)]
-    trail = tmp_path / f"{next(NUMBERS)}.jsonl"
-    trail.write_text("".join(json.dumps(record) + "\n" for record in records))
-    outcome = replayed(trail)
-    assert outcome.complete
-    found = rows_of(HUNT, records, now=START + 86_400)
-    by_pair = {alert.match_value for alert in outcome.alerts if alert.is_correlation}
-    own = [
-        alert for alert in outcome.alerts if alert.metadata.rule_id == "AWS.CloudTrail.RoleSearch"
-    ]
-    by_themselves = {alert.context["principal"] for alert in own}
-    discovered = {row["principal"] for row in found if row["discovery_at"]}
-    assert by_pair | by_themselves == discovered
-    searches = {row["principal"] for row in found if row["pattern"] == SEARCH} & discovered
-    assert searches <= {a.context["principal"] for a in own if a.severity == "HIGH"} | by_pair
-    assert bool(found) == bool(outcome.signals["AWS.CloudTrail.MultipleFailedRoleAttempts"])
-
-
-NUMBERS = itertools.count()
-SEARCH = "many roles in one account"
-
-
-@st.composite
-def crowded_attempts(draw):
-    """Return attempts as (API, role, time), many of them at once or exactly a window apart."""
-    times = st.builds(
-        lambda half_windows, seconds: START + half_windows * WINDOW // 2 + seconds,
-        st.integers(0, 5),
-        st.integers(0, 1),
-    )
-    found = draw(st.sets(st.tuples(st.integers(0, 1), st.integers(0, T), times), max_size=2 * T))
-    # Add windows that have just enough roles, which random attempts hardly ever make.
-    for time in draw(st.lists(times, max_size=2)):
-        found |= {(0, role, time) for role in range(T - 1)}
-        found.add((0, T, time - WINDOW + draw(st.integers(-1, 1))))
-    return sorted(found, key=lambda attempt: attempt[2])
-
-
-def bursts_of(attempts):
-    """Return the bursts among attempts by definition, as (first, crossed, last, roles)."""
-    taking_part = []
-    for api, role, time in attempts:
-        own = [a for a in attempts if a[0] == api]
-        crossed = [
-            end
-            for _, _, end in own
-            if time <= end <= time + WINDOW
-            and len({r for _, r, at in own if end - WINDOW <= at <= end}) >= T
-        ]
-        if crossed:
-            taking_part.append((time, role, time in crossed))
-    bursts = []
-    for one in taking_part:
-        if not bursts or one[0] > bursts[-1][-1][0] + WINDOW:
-            bursts.append([])
-        bursts[-1].append(one)
-    return [
-        (
-            burst[0][0],
-            min(time for time, _, ends_window in burst if ends_window),
-            burst[-1][0],
-            len({role for _, role, _ in burst}),
-        )
-        for burst in bursts
-    ]
-
-
-@settings(max_examples=examples(40, 2000), deadline=None)
-@given(crowded_attempts())
-def test_bursts_are_those_of_the_definition(attempts):
-    records = [
-        denied_update(f"Role{role}", time=time)
-        if api
-        else denied(role_arn(f"Role{role}"), time=time)
-        for api, role, time in attempts
-    ]
-    found = rows_of(HUNT, records, now=START + 86_400)
-    keys = ("first_attempt", "crossed_at", "last_attempt", "distinct_targets")
-    expected = [(*map(sql_time, times), roles) for *times, roles in bursts_of(attempts)]
-    assert [tuple(row[key] for key in keys) for row in reversed(found)] == expected

@@ -191,6 +191,7 @@ def compare_with_single_runs(sql, arrivals):
     first = START + arrivals[0][1] * MINUTE
     last = START + max(arrival for _, arrival in arrivals) * MINUTE
     moment = math.ceil(first / 900) * 900
+    translated = transpile_sql(parse_sql(sql))
     with Lake() as lake:
         waiting = list(enumerate(arrivals))
         while moment < last + 900:
@@ -198,7 +199,7 @@ def compare_with_single_runs(sql, arrivals):
                 number, (minute, arrival) = waiting.pop(0)
                 at, came = START + minute * MINUTE, START + arrival * MINUTE
                 lake.add(numbered(number, at), came)
-            found = lake.query(transpile_sql(parse_sql(sql)), moment)
+            found = lake.query(translated, moment)
             expected += [(moment, row) for row in found]
             moment += 900
             if moment - 900 >= last:

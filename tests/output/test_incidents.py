@@ -18,7 +18,7 @@ from local_panther.roles.log import RoleLog
 from local_panther.roles.settings import shipped_settings
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.alerts import alert, log_of
-from tests.builders.events import START, call, denied, role_arn
+from tests.builders.events import START, call, denied, role_arn, user
 from tests.builders.months import month
 from tests.builders.replays import replayed
 
@@ -39,10 +39,7 @@ def printed(outcome, width=80, **options):
 
 
 def users(count, **fields):
-    return [
-        alert(who=identity(PrincipalKind.USER, f"user{i:03}", ""), first=START + i, **fields)
-        for i in range(count)
-    ]
+    return [alert(who=user(f"user{i:03}"), first=START + i, **fields) for i in range(count)]
 
 
 def test_incidents_are_listed_worst_first_with_counts_of_the_rest():
@@ -63,9 +60,9 @@ def test_every_line_of_the_overview_has_times_and_address_and_fits(width):
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_principals_with_one_name_are_distinguished_in_the_overview(width):
-    user = identity(PrincipalKind.USER, "admin", "")
-    other = user | {"arn": "arn:aws:iam::210987654321:user/admin", "accountId": "210987654321"}
-    callers = [user, other, identity(PrincipalKind.ROLE, "admin", "x")]
+    admin = user("admin")
+    other = admin | {"arn": "arn:aws:iam::210987654321:user/admin", "accountId": "210987654321"}
+    callers = [admin, other, identity(PrincipalKind.ROLE, "admin", "x")]
     admins = [alert(who=who, first=START + i) for i, who in enumerate(callers)]
     settings = replace(shipped_settings(), collapse_sessions=True, person_role_prefixes=())
     lines = printed(outcome_of(*admins, *users(MAX_CARDS), log=RoleLog(settings)), width)
@@ -103,11 +100,11 @@ def test_a_command_is_on_one_line_to_be_copied():
 
 
 def test_without_an_alert_the_nearest_principals_are_listed():
-    bob = identity(PrincipalKind.USER, "bob", "")
+    bob = user("bob")
     parameters = {"requestParameters": {"roleArn": role_arn("R1")}}
     records = [denied(role_arn(f"R{i}"), bob, START + i, eventID=f"{i}") for i in range(3)]
     records += [call("AssumeRole", bob, START + 60, **parameters), denied(role_arn("R1"))]
-    records += [call("AssumeRole", identity(PrincipalKind.USER, "fine", ""), **parameters)]
+    records += [call("AssumeRole", user("fine"), **parameters)]
     lines = printed(outcome_of(log=log_of(*records)), 140)
     assert lines[0] == "No alert in 0 records."
     settings = shipped_settings()

@@ -8,24 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from local_panther.records.files import find_files
-from local_panther.records.model import Tally
-from local_panther.records.reader import Reader
 from local_panther.simulate.identities import PrincipalKind
 from local_panther.times import parse_time
-from tests.builders.events import START, call
+from tests.builders.events import REPO, START, call
 from tests.builders.forms import (
     FORMS,
     OTHERS,
-    PAGE,
     csv_table,
     event_data_csv,
     lines,
-    page,
     parquet,
     text_parquet,
 )
+from tests.builders.reading import read
 from tests.builders.replays import replayed, simulated
+from tests.records.test_changed_forms import CHANGES
 from tests.scale import FULL
 
 
@@ -38,12 +35,6 @@ def attacks(tmp_path_factory):
         trail = simulated(folder / f"{i}.jsonl", seed=i, ordinary=20, principal=kind, succeed=1)
         found += [json.loads(line) for line in trail.read_text().splitlines()]
     return found
-
-
-def read(*paths):
-    tally = Tally()
-    found = list(Reader(None, tally).read(find_files(map(str, paths), tally)))
-    return found, tally
 
 
 def essence(records):
@@ -62,7 +53,7 @@ def _essence(value):
     return str(value).lower() if isinstance(value, bool) else value
 
 
-@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.origin}, {form.shape}")
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 class TestForm:
     def test_a_form_has_the_same_records_by_path_and_in_a_folder(self, tmp_path, attacks, form):
         path = tmp_path / form.name
@@ -208,10 +199,19 @@ def test_forms_within_forms_are_read(tmp_path):
     assert len(read(tmp_path)[0]) == 1
 
 
-def test_the_tables_of_docs_inputs_are_generated_from_these_forms():
-    written = PAGE.read_text()
-    assert written == page(written), "python -m tests.builders.forms"
-    assert written.count("<!-- table:") == 3
+def table_below(header):
+    """Return the rows of a table of docs/inputs.md, without the marks of code."""
+    _, _, below = (REPO / "docs" / "inputs.md").read_text().partition(f"{header}\n")
+    rows = below.partition("\n\n")[0].splitlines()[1:]
+    return [[cell.strip(" `") for cell in row.strip("|").split(" | ")] for row in rows]
+
+
+def test_the_documentation_lists_exactly_the_tested_forms_changes_and_other_files():
+    forms = table_below("| From | Form | File in the test |")
+    assert [file for _, _, file in forms] == [form.name for form in FORMS]
+    assert [name for _, name in table_below("| Change | Name in the test |")] == list(CHANGES)
+    others = [[name, kind] for name, _, kind in OTHERS]
+    assert table_below("| File | Counted as |") == others
 
 
 def test_tables_and_archives_within_archives_are_read(tmp_path):

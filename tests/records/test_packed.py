@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from local_panther.records.files import find_files
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
-from tests.builders.events import START, call
-from tests.builders.forms import parquet
+from tests.builders.forms import lines, parquet
+from tests.builders.reading import listings, read_ids
 
 pytestmark = pytest.mark.attack("records")
 
@@ -25,22 +25,6 @@ COMPRESSED = {
     "xz": lzma.compress,
 }
 SKIPPABLE = b"\x50\x2a\x4d\x18\x04\x00\x00\x00\x10\x00\x00\x00"  # pzstd writes these first
-
-
-def records(count, start=0):
-    return [
-        call("ListRoles", time=START + i, eventID=f"event-{i}") for i in range(start, start + count)
-    ]
-
-
-def lines(found):
-    return "".join(json.dumps(record) + "\n" for record in found).encode()
-
-
-def read(path):
-    tally = Tally()
-    found = list(Reader(None, tally).read(find_files([str(path)], tally)))
-    return [json.loads(record.raw)["eventID"] for record in found], tally
 
 
 def expected(count):
@@ -56,43 +40,43 @@ def path(tmp_path):
 class TestMembers:
     def test_concatenated_members_are_all_read(self, path, name):
         pack = COMPRESSED[name]
-        path.write_bytes(b"".join(pack(lines(records(5, start=i * 5))) for i in range(4)))
-        ids, tally = read(path)
+        path.write_bytes(b"".join(pack(lines(listings(5, start=i * 5))) for i in range(4)))
+        ids, tally = read_ids(path)
         assert ids == expected(20) and not tally.problems
 
     @pytest.mark.parametrize("padding", [b"\n", b"\r\n", b"\0" * 600])
     def test_padding_after_the_last_member_is_ignored(self, path, name, padding):
-        path.write_bytes(COMPRESSED[name](lines(records(40))) + padding)
-        ids, tally = read(path)
+        path.write_bytes(COMPRESSED[name](lines(listings(40))) + padding)
+        ids, tally = read_ids(path)
         assert ids == expected(40) and not tally.problems
 
     def test_other_data_after_the_last_member_is_reported_and_loses_no_record(self, path, name):
-        path.write_bytes(COMPRESSED[name](lines(records(40))) + b"something else")
-        ids, tally = read(path)
+        path.write_bytes(COMPRESSED[name](lines(listings(40))) + b"something else")
+        ids, tally = read_ids(path)
         assert ids == expected(40)
         assert f"broken {name}" in tally.problems[0].message
 
     def test_an_almost_empty_first_member_does_not_hide_the_others(self, path, name):
         pack = COMPRESSED[name]
-        path.write_bytes(pack(b"\n") + pack(b"") + pack(lines(records(3))))
-        ids, tally = read(path)
+        path.write_bytes(pack(b"\n") + pack(b"") + pack(lines(listings(3))))
+        ids, tally = read_ids(path)
         assert ids == expected(3) and not tally.problems
 
     def test_a_truncated_second_member_is_an_error_and_the_first_is_read(self, path, name):
         pack = COMPRESSED[name]
-        second = pack(lines(records(20, start=20)))
-        path.write_bytes(pack(lines(records(20))) + second[: len(second) // 2])
-        ids, tally = read(path)
+        second = pack(lines(listings(20, start=20)))
+        path.write_bytes(pack(lines(listings(20))) + second[: len(second) // 2])
+        ids, tally = read_ids(path)
         assert ids[:20] == expected(20)
         assert any(f"broken {name}" in problem.message for problem in tally.problems)
 
     @given(data=st.data())
     def test_a_truncated_member_is_an_error(self, tmp_path_factory, name, data):
-        whole = COMPRESSED[name](lines(records(6)))
+        whole = COMPRESSED[name](lines(listings(6)))
         cut = data.draw(st.integers(6, len(whole) - 1))  # after the longest magic number
         path = tmp_path_factory.mktemp("cut") / "trail.jsonl"
         path.write_bytes(whole[:cut])
-        ids, tally = read(path)
+        ids, tally = read_ids(path)
         assert tally.skipped and ids == expected(len(ids))
 
 
@@ -101,26 +85,26 @@ class TestZstd:
         packer = zstandard.ZstdCompressor().compressobj()
         flush = zstandard.COMPRESSOBJ_FLUSH_BLOCK
         whole = b"".join(
-            packer.compress(lines([record])) + packer.flush(flush) for record in records(40)
+            packer.compress(lines([record])) + packer.flush(flush) for record in listings(40)
         )
         path.write_bytes(whole[: len(whole) // 2])
-        ids, tally = read(path)
+        ids, tally = read_ids(path)
         assert 0 < len(ids) < 40 and ids == expected(len(ids))
         assert "broken zstd" in tally.problems[-1].message
 
     def test_skippable_frames_are_skipped(self, path):
-        packed = zstandard.compress(lines(records(3)))
+        packed = zstandard.compress(lines(listings(3)))
         path.write_bytes(SKIPPABLE + packed + SKIPPABLE)
-        ids, tally = read(path)
+        ids, tally = read_ids(path)
         assert ids == expected(3) and not tally.problems
 
 
 class TestDamagedGzip:
     def test_a_wrong_checksum_is_reported_and_the_records_are_read(self, path):
-        packed = bytearray(gzip.compress(lines(records(200))))
+        packed = bytearray(gzip.compress(lines(listings(200))))
         packed[-6] ^= 1
         path.write_bytes(packed)
-        ids, tally = read(path)
+        ids, tally = read_ids(path)
         assert ids == expected(len(ids)) and len(ids) > 150
         assert "broken gzip" in tally.problems[-1].message
 
@@ -128,7 +112,7 @@ class TestDamagedGzip:
 class TestParquet:
     def test_byte_arrays_without_an_annotation_are_text(self, path):
         found = [
-            record | {"userIdentity": json.dumps(record["userIdentity"])} for record in records(3)
+            record | {"userIdentity": json.dumps(record["userIdentity"])} for record in listings(3)
         ]
         names = ("eventTime", "eventSource", "eventName", "eventID", "userIdentity")
         columns = ", ".join(f"encode({name}::VARCHAR) AS {name.lower()}" for name in names)

@@ -18,26 +18,8 @@ from local_panther.records.model import Tally
 from local_panther.records.order import RecentIds, in_time_order
 from local_panther.records.reader import Reader
 from tests.builders.events import START, call
-
-
-def records(count, start=0):
-    return [
-        call("ListRoles", time=START + i, eventID=f"event-{i}") for i in range(start, start + count)
-    ]
-
-
-def lines(found):
-    return "".join(json.dumps(record) + "\n" for record in found).encode()
-
-
-def envelope(found, **style):
-    return json.dumps({"Records": found}, **style).encode()
-
-
-def read(*paths, wanted=None):
-    tally = Tally()
-    found = list(Reader(wanted, tally).read(find_files(map(str, paths), tally)))
-    return found, tally
+from tests.builders.forms import envelope, lines
+from tests.builders.reading import listings, read
 
 
 def ids(found):
@@ -45,14 +27,14 @@ def ids(found):
 
 
 SOUND = {
-    "envelope.json": envelope(records(3)),
-    "formatted.json": envelope(records(3), indent=2),
-    "lines.jsonl": lines(records(3)),
-    "lines-as.json": lines(records(3)),
-    "lines.ndjson": lines(records(3)).rstrip(b"\n"),
-    "blank-lines.jsonl": b"\n\n" + lines(records(3)).replace(b"\n", b"\r\n\r\n"),
-    "array.json": json.dumps(records(3)).encode(),
-    "envelopes.jsonl": envelope(records(2)) + b"\n" + envelope(records(1, start=2)),
+    "envelope.json": envelope(listings(3)),
+    "formatted.json": envelope(listings(3), indent=2),
+    "lines.jsonl": lines(listings(3)),
+    "lines-as.json": lines(listings(3)),
+    "lines.ndjson": lines(listings(3)).rstrip(b"\n"),
+    "blank-lines.jsonl": b"\n\n" + lines(listings(3)).replace(b"\n", b"\r\n\r\n"),
+    "array.json": json.dumps(listings(3)).encode(),
+    "envelopes.jsonl": envelope(listings(2)) + b"\n" + envelope(listings(1, start=2)),
 }
 
 
@@ -67,35 +49,35 @@ class TestForms:
         assert (tally.files, tally.records, tally.problems) == (1, 3, [])
 
     def test_a_single_record_is_read(self, tmp_path):
-        (tmp_path / "one.json").write_text(json.dumps(records(1)[0], indent=1))
+        (tmp_path / "one.json").write_text(json.dumps(listings(1)[0], indent=1))
         assert ids(read(tmp_path)[0]) == ["event-0"]
 
     def test_standard_input_is_read(self, monkeypatch):
-        buffer = io.BufferedReader(io.BytesIO(gzip.compress(lines(records(2)))))
+        buffer = io.BufferedReader(io.BytesIO(gzip.compress(lines(listings(2)))))
         monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=buffer))
         assert ids(read("-")[0]) == ["event-0", "event-1"]
 
     def test_gzip_is_recognised_by_content_not_name(self, tmp_path):
-        (tmp_path / "named.json").write_bytes(gzip.compress(lines(records(2))))
-        (tmp_path / "named.json.gz").write_bytes(lines(records(1, start=2)))
+        (tmp_path / "named.json").write_bytes(gzip.compress(lines(listings(2))))
+        (tmp_path / "named.json.gz").write_bytes(lines(listings(1, start=2)))
         assert sorted(ids(read(tmp_path)[0])) == ["event-0", "event-1", "event-2"]
 
     def test_gzip_files_of_several_members_are_read_whole(self, tmp_path):
-        members = [gzip.compress(lines(records(1, start=i))) for i in range(3)]
+        members = [gzip.compress(lines(listings(1, start=i))) for i in range(3)]
         (tmp_path / "joined.jsonl.gz").write_bytes(b"".join(members))
         assert ids(read(tmp_path)[0]) == ["event-0", "event-1", "event-2"]
 
     @pytest.mark.parametrize("size", [1, 7, 64, 1000])
     def test_lines_do_not_depend_on_the_size_of_a_chunk(self, tmp_path, monkeypatch, size):
         monkeypatch.setattr(documents, "PIECE_BYTES", size)
-        (tmp_path / "a.jsonl").write_bytes(lines(records(20)))
-        (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines(records(20, start=20))))
+        (tmp_path / "a.jsonl").write_bytes(lines(listings(20)))
+        (tmp_path / "b.jsonl.gz").write_bytes(gzip.compress(lines(listings(20, start=20))))
         assert ids(read(tmp_path)[0]) == [f"event-{i}" for i in range(40)]
 
     def test_folders_are_searched_and_other_files_set_aside(self, tmp_path):
         deep = tmp_path / "AWSLogs" / "123456789012" / "CloudTrail"
         deep.mkdir(parents=True)
-        (deep / "a.json.gz").write_bytes(gzip.compress(envelope(records(1))))
+        (deep / "a.json.gz").write_bytes(gzip.compress(envelope(listings(1))))
         (deep / "README.md").write_text("not CloudTrail")
         (deep / ".hidden.json").write_text("{")
         (tmp_path / "loop").symlink_to(tmp_path)
@@ -131,7 +113,7 @@ class TestBroken:
 
     def test_truncated_gzip_is_read_up_to_the_end(self, tmp_path):
         path = tmp_path / "a.jsonl.gz"
-        whole = gzip.compress(lines(records(2000)), compresslevel=1)
+        whole = gzip.compress(lines(listings(2000)), compresslevel=1)
         path.write_bytes(whole[: len(whole) // 2])
         found, tally = read(path)
         assert len(found) > 500
@@ -140,7 +122,7 @@ class TestBroken:
 
     def test_a_truncated_envelope_in_gzip_is_read_up_to_the_end(self, tmp_path):
         path = tmp_path / "a.json.gz"
-        whole = gzip.compress(envelope(records(2000)), compresslevel=1)
+        whole = gzip.compress(envelope(listings(2000)), compresslevel=1)
         path.write_bytes(whole[: len(whole) // 2])
         found, tally = read(path)
         assert len(found) > 500
@@ -151,23 +133,23 @@ class TestBroken:
 
     def test_the_whole_records_of_a_truncated_envelope_are_read(self, tmp_path):
         path = tmp_path / "a.json"
-        path.write_bytes(envelope(records(3))[:-40])
+        path.write_bytes(envelope(listings(3))[:-40])
         self.check(path, ["event-0", "event-1"], "malformed JSON", f"{path}, record 3")
 
     def test_a_broken_line_loses_no_other(self, tmp_path):
         path = tmp_path / "a.jsonl"
-        path.write_bytes(lines(records(1)) + b'{"eventName": \n' + lines(records(1, start=1)))
+        path.write_bytes(lines(listings(1)) + b'{"eventName": \n' + lines(listings(1, start=1)))
         self.check(path, ["event-0", "event-1"], "malformed JSON", f"{path}, line 2")
 
     def test_a_broken_last_line_of_a_long_file_is_reported(self, tmp_path, monkeypatch):
         monkeypatch.setattr(documents, "PIECE_BYTES", 500)
         path = tmp_path / "a.jsonl"
-        path.write_bytes(lines(records(3)) + b'{"eventName": ')
+        path.write_bytes(lines(listings(3)) + b'{"eventName": ')
         self.check(path, [f"event-{i}" for i in range(3)], "malformed JSON", f"{path}, line 4")
 
     def test_the_whole_records_of_a_truncated_indented_list_are_read(self, tmp_path):
         path = tmp_path / "a.json"
-        path.write_bytes(envelope(records(3), indent=3)[:-60])
+        path.write_bytes(envelope(listings(3), indent=3)[:-60])
         self.check(path, ["event-0", "event-1"], "malformed JSON", f"{path}, record 3")
 
     def test_text_that_is_not_json_is_reported(self, tmp_path):
@@ -178,7 +160,7 @@ class TestBroken:
     @pytest.mark.parametrize("intruder", [7, "text", None, True, [1]])
     def test_a_record_that_is_not_an_object_is_reported(self, tmp_path, intruder):
         path = tmp_path / "a.json"
-        path.write_bytes(envelope([*records(1), intruder, *records(1, start=1)]))
+        path.write_bytes(envelope([*listings(1), intruder, *listings(1, start=1)]))
         self.check(path, ["event-0", "event-1"], "not an object", f"{path}, record 2")
 
     @pytest.mark.parametrize(
@@ -187,7 +169,7 @@ class TestBroken:
     def test_a_missing_or_malformed_time_is_reported(self, tmp_path, time):
         path = tmp_path / "a.jsonl"
         bad = call("ListRoles", eventTime=time)
-        path.write_bytes(lines([*records(1), bad]))
+        path.write_bytes(lines([*listings(1), bad]))
         self.check(path, ["event-0"], "eventTime", f"{path}, line 2")
 
     def test_a_malformed_time_of_a_record_that_no_rule_wants_is_reported(self, tmp_path):
@@ -218,7 +200,7 @@ class TestBroken:
 
     def test_numbers_too_large_for_simdjson_are_read(self, tmp_path):
         path = tmp_path / "a.json"
-        path.write_bytes(envelope([records(1)[0] | {"big": 10**30}, *records(1, start=1)]))
+        path.write_bytes(envelope([listings(1)[0] | {"big": 10**30}, *listings(1, start=1)]))
         found, tally = read(path)
         assert ids(found) == ["event-0", "event-1"] and not tally.problems
 
@@ -237,21 +219,21 @@ class TestBroken:
     )
     def test_hostile_content_is_reported_and_the_next_file_is_read(self, tmp_path, content):
         (tmp_path / "a.json").write_bytes(content)
-        (tmp_path / "b.jsonl").write_bytes(lines(records(2)))
+        (tmp_path / "b.jsonl").write_bytes(lines(listings(2)))
         found, tally = read(tmp_path)
         assert ids(found) == ["event-0", "event-1"]
         assert tally.problems and all("a.json" in problem.where for problem in tally.problems)
 
     def test_deeply_nested_records_are_read(self, tmp_path):
         deep = "[" * 900 + "]" * 900
-        line = json.dumps(records(1)[0])[:-1] + f', "deep": {deep}}}\n'
-        (tmp_path / "a.jsonl").write_text(line + lines(records(1, start=1)).decode())
+        line = json.dumps(listings(1)[0])[:-1] + f', "deep": {deep}}}\n'
+        (tmp_path / "a.jsonl").write_text(line + lines(listings(1, start=1)).decode())
         assert ids(read(tmp_path)[0]) == ["event-0", "event-1"]
 
     def test_a_file_may_shrink_while_it_is_read(self, tmp_path, monkeypatch):
         monkeypatch.setattr(documents, "PIECE_BYTES", 1000)
         path = tmp_path / "a.jsonl"
-        path.write_bytes(lines(records(50)))
+        path.write_bytes(lines(listings(50)))
         tally = Tally()
         reading = Reader(None, tally).read([str(path)])
         first = next(reading)
@@ -267,14 +249,14 @@ class TestBroken:
 
 class TestDuplicates:
     def test_duplicates_are_dropped_and_counted(self, tmp_path):
-        (tmp_path / "a.jsonl").write_bytes(lines(records(3)))
-        (tmp_path / "b.jsonl").write_bytes(lines(records(4)))
+        (tmp_path / "a.jsonl").write_bytes(lines(listings(3)))
+        (tmp_path / "b.jsonl").write_bytes(lines(listings(4)))
         found, tally = read(tmp_path, tmp_path)
         assert ids(found) == ["event-0", "event-1", "event-2", "event-3"]
         assert (tally.records, tally.duplicates) == (14, 10)
 
     def test_duplicates_of_unwanted_records_are_not_counted(self, tmp_path):
-        (tmp_path / "a.jsonl").write_bytes(lines(records(3)) * 2)
+        (tmp_path / "a.jsonl").write_bytes(lines(listings(3)) * 2)
         _, tally = read(tmp_path, wanted=frozenset())
         assert (tally.records, tally.duplicates, tally.wanted) == (6, 0, 0)
 

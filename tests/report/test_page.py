@@ -22,6 +22,7 @@ from local_panther.tuning.run import tune
 from tests.builders import hostile
 from tests.builders.alerts import alert
 from tests.builders.browser import watched_page
+from tests.builders.content import write_lines
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.months import month
 from tests.builders.replays import simulated
@@ -309,7 +310,7 @@ def test_hostile_text_from_a_log_stays_text(opened, tmp_path):
     for number, record in enumerate(records):
         record["eventID"] = str(number)
     trail = tmp_path / "trail.jsonl"
-    trail.write_text("".join(json.dumps(record) + "\n" for record in records))
+    write_lines(trail, records)
     outcome = written(tmp_path / "report.html", trail)
     assert len(outcome.alerts) == len(HOSTILE)
     page = opened(tmp_path / "report.html")

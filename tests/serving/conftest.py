@@ -46,7 +46,7 @@ def fed(
     follow: bool = False,
     trust: bool = False,
 ) -> Iterator[Client]:
-    """An instance that has replayed some paths, or has printed the message that is waited for."""
+    """Run an instance; yield its client after a message, by default that of the first replay."""
     messages = Messages()
     feeds: list[Feed] = []
 
@@ -80,7 +80,7 @@ def attack(folder: Path) -> Path:
 
 
 def content_files() -> dict[str, str]:
-    """The repository's content, with the blocklist enabled."""
+    """Return the repository's content with the blocklist enabled."""
     files = repo_files()
     files[ENABLED] = files[ENABLED].replace("Enabled: false", "Enabled: true")
     return files

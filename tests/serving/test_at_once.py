@@ -55,7 +55,7 @@ def test_pages_repeat_and_omit_nothing_while_alerts_arrive(instance, direction, 
             if "next" not in page:
                 break
             cursor = {"cursor": page["next"]}
-            # Some are known by now: their counts grow, and their positions stay.
+            # For known alerts, the counts grow, and the positions stay.
             added = [alert(number) for number in islice(more, 3)]
             added += [alert(random.choice(there), event_count=9, last=1_767_700_000.0)]
             added += [alert(base + 9_999 + len(shown), created=alert(random.choice(there)).created)]

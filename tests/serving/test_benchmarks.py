@@ -127,7 +127,7 @@ def test_a_benchmark_beyond_the_limit_is_refused(lake):
         lake.ask(STOP, i={"id": benchmark})
 
 
-def test_missing_records_are_reported(lake, instance):
+def test_missing_records_and_unknown_benchmarks_are_reported(lake, instance):
     for client, log_type in ((lake, "AWS.S3ServerAccess"), (instance, "AWS.CloudTrail")):
         (error,) = client.send(CREATE, i=asked(one_rule(BODY), log_type))["errors"]
         assert f"there are no records of {log_type}" in error["message"]

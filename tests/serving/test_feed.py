@@ -1,4 +1,4 @@
-"""The results of a replay in the instance, which stay there."""
+"""An instance stores the results of its replays and keeps them."""
 
 import gzip
 import json
@@ -21,7 +21,7 @@ from local_panther.instance.alerts.store import AlertStore
 from local_panther.instance.instance import Instance
 from local_panther.records.trail import Trail
 from local_panther.replay import replay
-from tests.builders.content import write_lines
+from tests.builders.content import write_files, write_lines
 from tests.builders.events import call
 from tests.builders.replays import BLOCKLIST, CORRELATION, FAILED_ATTEMPTS
 from tests.instance.conftest import TOKEN, archive
@@ -44,7 +44,7 @@ def store(lake, tmp_path):
 
 
 def settled(state):
-    """Return a state once its server has removed what it needed for a run."""
+    """Wait until a server has removed the temporary folders of a replay; return its state."""
     ends = time.monotonic() + 30
     while list(state.glob(".upload-*")) and time.monotonic() < ends:
         time.sleep(0.05)
@@ -52,7 +52,7 @@ def settled(state):
 
 
 class EveryRecord:
-    """An observer, with which a replay reads also records that no rule wants, as in an instance."""
+    """An observer for which a replay reads all records, as in an instance."""
 
     def record(self, record, arrived): ...
     def signal(self, signal): ...
@@ -60,13 +60,10 @@ class EveryRecord:
     def joined(self, alert, found): ...
 
 
-def test_the_alerts_are_those_of_a_replay(lake, store, tmp_path):
-    for name, text in content_files().items():
-        path = tmp_path / "content" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+def test_an_instance_stores_the_alerts_of_a_replay(lake, store, tmp_path):
+    content = write_files(tmp_path / "content", content_files())
     (trail,) = lake.state.parent.glob("*.gz")
-    outcome = replay(Trail([str(trail)]), tmp_path / "content", observer=EveryRecord())
+    outcome = replay(Trail([str(trail)]), content, observer=EveryRecord())
     wanted = {(a.metadata.rule_id, a.title, a.severity, a.event_count) for a in outcome.alerts}
     found = [kept.found for kept in store.find(AlertFilter(), 50)]
     assert {(a.rule_id, a.title, a.severity, a.event_count) for a in found} == wanted
@@ -103,7 +100,7 @@ def test_only_the_owner_can_read_the_state(lake):
         assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
 
 
-def test_the_lake_holds_every_record_and_knows_the_alerts_of_signals(lake, store):
+def test_the_lake_has_every_record_and_the_alerts_of_signals(lake, store):
     (folder,) = lake.state.glob("lake-*")
     (trail,) = lake.state.parent.glob("*.gz")
     records = json.loads(gzip.decompress(trail.read_bytes()))["Records"]
@@ -170,7 +167,7 @@ class TestContentCode:
         ((alert,), errors) = self.alerts(state)
         assert alert.found.title == "[]" and not errors
 
-    def test_content_code_that_fails_gives_a_detection_error(self, tmp_path):
+    def test_content_code_that_fails_creates_a_detection_error(self, tmp_path):
         body = "def rule(event):\n    raise ValueError('no')\n"
         state, trail = tmp_path / "state", write_lines(tmp_path / "trail", [call("ListRoles")])
         with fed(state, trail, content=self.rule(body)):
@@ -178,7 +175,7 @@ class TestContentCode:
         alerts, (error,) = self.alerts(state)
         assert not alerts and "ValueError" in error.found.title
 
-    def test_content_code_that_exits_stops_the_replay_and_not_the_server(self, tmp_path):
+    def test_content_code_that_crashes_stops_the_replay_and_not_the_server(self, tmp_path):
         body = "import ctypes\ndef rule(event):\n    ctypes.string_at(0)\n"
         state, trail = tmp_path / "state", write_lines(tmp_path / "trail", [call("ListRoles")])
         options = {"content": self.rule(body), "until": "replay: failed"}

@@ -54,28 +54,28 @@ def counts(client) -> dict[str, int]:
     return {alert["title"]: alert["eventCount"] for alert in client.get("/alerts")["results"]}
 
 
-def test_later_files_are_replayed_and_uploads_count_from_then_on(tmp_path):
+def test_later_files_are_replayed_and_uploads_apply_to_later_records(tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
     deliver(folder, 0, "ListRoles", "ListUsers", "ListGroups")
     with fed(tmp_path / "state", folder, content=rule("ListRoles"), follow=True) as client:
-        tell = client.messages
+        messages = client.messages
         assert counts(client) == {"ListRoles": 1}
         (alert,) = client.get("/alerts")["results"]
         client.rest("PATCH", "/alerts", {"ids": [alert["id"]], "status": "TRIAGED"})
 
         deliver(folder, 1, "ListRoles")
-        tell.wait_for("new alerts", times=2)
+        messages.wait_for("new alerts", times=2)
         (again,) = client.get("/alerts")["results"]
         assert (again["id"], again["status"], again["eventCount"]) == (alert["id"], "TRIAGED", 2)
 
         for name in ("ListUsers", "ListGroups"):
             assert client.upload(rule(name))["status"] == "COMPLETED"
-        tell.wait_for("in use for records from now on")
-        assert counts(client) == {"ListRoles": 2}  # not of what came before
+        messages.wait_for("in use for records from now on")
+        assert counts(client) == {"ListRoles": 2}  # new rules do not see earlier records
 
         deliver(folder, 2, "ListUsers")
-        tell.wait_for("new alerts: 1", times=2)
+        messages.wait_for("new alerts: 1", times=2)
         assert counts(client).keys() == {"ListRoles", "ListUsers"}
         assert len(client.get("/alerts")["results"]) == 2
     # Another start runs the content in use over everything.
@@ -83,7 +83,7 @@ def test_later_files_are_replayed_and_uploads_count_from_then_on(tmp_path):
         assert counts(client) == {"ListRoles": 2, "ListUsers": 2, "ListGroups": 1}
 
 
-def test_one_more_file_does_not_read_the_others_again(tmp_path):
+def test_a_new_file_is_read_without_reading_the_others_again(tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
     for number in range(3):
@@ -103,20 +103,20 @@ def test_one_more_file_does_not_read_the_others_again(tmp_path):
         assert len(rows(client, f"SELECT eventID FROM {LOGS}")) == 7
 
 
-def test_a_late_changed_or_removed_file_makes_all_files_be_replayed(tmp_path):
+def test_a_late_or_removed_file_causes_a_replay_of_all_files(tmp_path):
     folder = tmp_path / "logs"
     folder.mkdir()
     deliver(folder, 60, "ListRoles")
     deliver(folder, 100, "ListUsers")
     with fed(tmp_path / "state", folder, content=rule("ListRoles"), follow=True) as client:
-        tell = client.messages
+        messages = client.messages
         deliver(folder, 50, "ListRoles")
-        line = tell.wait_for("new alerts", times=2)
+        line = messages.wait_for("new alerts", times=2)
         assert "(everything again: " in line and "is 50 minutes late)" in line
         deliver(folder, 55, "ListRoles")
-        assert ", 1 of them new" in tell.wait_for("new alerts", times=3)  # it waits longer now
+        assert ", 1 of them new" in messages.wait_for("new alerts", times=3)  # it waits longer now
         (folder / "50.json").unlink()
-        gone = tell.wait_for("new alerts", times=4)
+        gone = messages.wait_for("new alerts", times=4)
         assert "3 records of 3 files (everything again: a file has changed or is gone)" in gone
         assert len(rows(client, f"SELECT eventID FROM {LOGS}")) == 3
 
@@ -155,24 +155,24 @@ def test_new_objects_of_a_bucket_are_replayed_and_a_bucket_that_fails_loses_noth
     put(bucket, 0, "ListRoles", "ListUsers")
     url = f"s3://{BUCKET}/logs/"
     with fed(tmp_path / "state", url, content=rule("ListRoles"), follow=True) as client:
-        tell = client.messages
+        messages = client.messages
         assert counts(client) == {"ListRoles": 1}
         put(bucket, 9, "ListRoles", key="elsewhere/9.json")
         put(bucket, 1, "ListRoles")
-        tell.wait_for("new alerts", times=2)
+        messages.wait_for("new alerts", times=2)
         assert counts(client) == {"ListRoles": 2}
 
-        put(bucket, 2, "ListRoles", key="logs/1.json")  # in its place
-        tell.wait_for("new alerts", times=3)
+        put(bucket, 2, "ListRoles", key="logs/1.json")  # replaces the object
+        messages.wait_for("new alerts", times=3)
         assert rows(client, f"SELECT eventID FROM {LOGS} ORDER BY eventID") == [
             {"eventID": name} for name in ("ListRoles-0", "ListRoles-2", "ListUsers-0")
         ]
         assert client.upload(rule("ListUsers"))["status"] == "COMPLETED"
-        tell.wait_for("in use for records from now on")
+        messages.wait_for("in use for records from now on")
         assert counts(client).keys() == {"ListRoles"}
 
         monkeypatch.setattr(S3, "objects", no_answer)
-        tell.wait_for(f"--follow: {url}: cannot be listed: no answer; its known files stay")
+        messages.wait_for(f"--follow: {url}: cannot be listed: no answer; its known files stay")
         assert len(rows(client, f"SELECT eventID FROM {LOGS}")) == 3
         monkeypatch.undo()
 
@@ -208,7 +208,7 @@ def test_a_failed_replay_is_reported_and_tried_again(tmp_path, monkeypatch):
 
 
 @pytest.mark.attack("processes")
-def test_nothing_that_content_starts_outlives_the_replay(tmp_path):
+def test_no_process_that_content_starts_outlives_the_replay(tmp_path):
     seconds = f"5{os.getpid()}.25"
     folder = tmp_path / "live"
     folder.mkdir()
@@ -223,7 +223,7 @@ def test_nothing_that_content_starts_outlives_the_replay(tmp_path):
 
 
 @pytest.mark.attack("processes")
-def test_a_thread_that_a_rule_leaves_behind_does_not_delay_the_replay(tmp_path):
+def test_a_thread_that_a_rule_started_does_not_delay_the_replay(tmp_path):
     folder = tmp_path / "live"
     folder.mkdir()
     deliver(folder, 1, "ListRoles")

@@ -24,7 +24,7 @@ from local_panther.serving.recorder import Recorder
 from local_panther.serving.results import Results
 from local_panther.simulate.ordinary import background
 from local_panther.simulate.scenario import Scenario, attack
-from tests.builders.content import write_lines
+from tests.builders.content import write_files, write_lines
 from tests.builders.events import START, call
 from tests.scale import examples
 from tests.serving.conftest import content_files
@@ -68,16 +68,12 @@ DedupPeriodMinutes: 15
 
 @pytest.fixture(scope="session")
 def content(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("followed")
     counting = {"rules/counting.py": COUNTING, "rules/counting.yml": SPEC}
-    for name, text in {**content_files(), **counting}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    return folder
+    return write_files(tmp_path_factory.mktemp("followed"), content_files() | counting)
 
 
 class Follower:
-    """A replay in this process that adds delivered files, or starts again if it has to."""
+    """A replay in this process that adds delivered files, or starts again for a late one."""
 
     def __init__(self, content: Path, logs: Path, folder: Path) -> None:
         self.content, self.logs, self.folder = content, logs, folder
@@ -206,10 +202,10 @@ def test_files_in_any_order_give_the_results_of_a_replay_of_all(
         patch.object(recorder, "PART_RECORDS", part),
         patch.object(findings, "PART_BYTES", 2000 * part),
     ):
-        hold_against_replays_of_all(tmp_path_factory, content, random, count)
+        assert_equal_to_replays_of_all(tmp_path_factory, content, random, count)
 
 
-def hold_against_replays_of_all(tmp_path_factory, content, random, count):
+def assert_equal_to_replays_of_all(tmp_path_factory, content, random, count):
     folder = tmp_path_factory.mktemp("split")
     logs = folder / "logs"
     logs.mkdir()

@@ -49,7 +49,7 @@ def fed_with_hostile_texts(folder):
 
 
 @pytest.mark.attack("output")
-def test_every_alert_event_and_row_is_stored(tmp_path, record_property):
+def test_every_alert_event_and_row_with_a_hostile_text_is_stored(tmp_path, record_property):
     """A lone surrogate in one title once kept all alerts of a replay from being stored."""
     record_property("tried", len(TEXTS))
     with fed_with_hostile_texts(tmp_path) as client:

@@ -36,7 +36,7 @@ class Answered:
     def __init__(self) -> None:
         self.alerts: set[str] = set()
         self.statuses: dict[str, str] = {}
-        self.asked: dict[str, str] = {}  # not answered, and it may have happened
+        self.asked: dict[str, str] = {}  # requested statuses, which may be stored without an answer
         self.comments: set[str] = set()
         self.rules = {"Test.Rule"}
 

@@ -82,11 +82,13 @@ class TestTemplates:
             ("{{ 'x' * 10 ** 11 }}", "the rendering of the template failed"),
         ],
     )
-    def test_a_template_that_cannot_be_rendered_only_fails_itself(self, lake, template, message):
+    def test_a_template_that_cannot_be_rendered_only_fails_its_own_query(
+        self, lake, template, message
+    ):
         assert message in failure(lake, f"-- pragma: template\n{template}")
         assert rows(lake, "SELECT 1 AS one") == [{"one": 1}]
 
-    def test_a_template_without_an_end_is_stopped(self, lake, monkeypatch):
+    def test_a_template_that_takes_too_long_to_render_is_stopped(self, lake, monkeypatch):
         monkeypatch.setattr(rendering, "SECONDS", 1.0)
         loops = "{% for i in range(99999) %}" * 3 + "{% endfor %}" * 3
         message = failure(lake, f"-- pragma: template\n{loops}")
@@ -150,7 +152,7 @@ class TestSnowflake:
             ("'inf'::float", "inf"),
         ),
     )
-    def test_functions_of_snowflake_give_its_values(self, lake, expression, value):
+    def test_functions_have_the_values_of_snowflake(self, lake, expression, value):
         assert rows(lake, f"SELECT {expression} AS v") == [{"v": value}]
 
     def test_indicators_are_lists(self, lake):
@@ -163,7 +165,7 @@ class TestSnowflake:
             f"SELECT eventID FROM {LOGS} WHERE ARRAY_CONTAINS('{arn}'::variant, p_any_aws_arns)",
         )
 
-    def test_flatten_gives_the_elements_of_a_list(self, lake):
+    def test_flatten_returns_the_elements_of_a_list(self, lake):
         found = rows(
             lake,
             """WITH t AS (SELECT PARSE_JSON('[{"ARN": "a"}, {"ARN": "b"}]') AS resources)
@@ -190,7 +192,7 @@ class TestSnowflake:
         whole = rows(lake, f"SELECT count(*) AS n FROM {LOGS}")
         assert rows(lake, f"SELECT count(*) AS n FROM {table}", database=database) == whole
 
-    def test_rule_matches_and_signals_know_their_alerts(self, lake):
+    def test_rule_matches_and_signals_have_the_id_of_their_alert(self, lake):
         (alert,) = alerts(lake, detection_id=BLOCKLIST)
         where = f"WHERE p_alert_id = '{alert['id']}'"
         (match,) = rows(
@@ -256,7 +258,7 @@ class TestErrors:
             ("x" * 100_001, "more than 100,000 characters"),
         ),
     )
-    def test_an_error_names_the_line(self, lake, sql, message):
+    def test_an_invalid_query_is_refused_with_the_reason(self, lake, sql, message):
         assert message in failure(lake, sql)
 
     def test_the_error_for_an_unknown_column_suggests_similar_ones(self, lake):
@@ -362,7 +364,7 @@ class TestLimits:
         assert rows(lake, "SELECT 1 AS one") == [{"one": 1}]
 
     @pytest.mark.attack("lake")
-    def test_the_lake_is_open_once_after_any_number_of_replays(self, lake, tmp_path):
+    def test_only_the_lake_of_the_latest_replay_is_open(self, lake, tmp_path):
         (folder,) = lake.state.glob("lake-*")
         current = []
         queries = LakeQueries(lambda: current[-1])
@@ -391,7 +393,7 @@ class TestLimits:
                 lake.ask(CANCEL, i={"id": query_id})
         assert {finished(lake, query_id)["status"] for query_id in ids} == {"cancelled"}
 
-    def test_only_the_latest_are_remembered(self):
+    def test_only_the_latest_queries_are_remembered(self):
         queries = LakeQueries(lambda: None)
         try:
             for _ in range(MAX_REMEMBERED + 5):
@@ -474,14 +476,14 @@ def test_the_bytes_of_a_replay_count_for_the_last_full_hour_before_it(lake):
     assert lake.ask(metrics, i=events)["bytesProcessedPerSource"] == []
 
 
-def test_there_is_one_source(lake):
+def test_the_only_source_is_cloudtrail(lake):
     (edge,) = lake.ask(
         "{sources {edges {node {integrationLabel isHealthy logTypes lastEventReceivedAtTime}}}}"
     )["edges"]
     assert edge["node"]["isHealthy"] and edge["node"]["logTypes"] == ["AWS.CloudTrail"]
 
 
-def test_ai_is_refused_in_words(lake):
+def test_ai_is_refused_as_not_supported(lake):
     query = "mutation($i: AISummarizeAlertInput!) {aiSummarizeAlert(input: $i) {streamId}}"
     (error,) = lake.send(query, i={"alertId": "x"})["errors"]
     assert "not supported by the local Panther" in error["message"]
@@ -513,7 +515,7 @@ class TestSize:
         assert message in error["message"]
 
 
-def test_queries_before_the_first_replay_are_answered(instance):
+def test_requests_before_the_first_replay_are_answered(instance):
     (error,) = instance.send('{dataLakeQuery(id: "x") {id}}')["errors"]
     assert "query not found" in error["message"]
     assert "no replay has filled the lake yet" in failure(instance, f"SELECT 1 FROM {LOGS}")

@@ -1,6 +1,7 @@
-"""Panther's unmodified MCP server against the local instance: all of its tools, and a story.
+"""Panther's unmodified MCP server against the local instance: its tools, and an investigation.
 
-With TEST_SCALE=full it is installed into `build/mcp-panther`; otherwise it must be there already.
+With TEST_SCALE=full, the server is installed into `build/mcp-panther`; otherwise the tests need it
+there.
 """
 
 import json
@@ -65,7 +66,7 @@ class Tools:
 
     Attributes:
         names: The names of all tools.
-        answers: "data" for each tool that was called, or why it gave none.
+        answers: "data" or the error message, for each tool that was called.
     """
 
     def __init__(self, python: Path, url: str, log: Path) -> None:
@@ -144,7 +145,7 @@ def test_an_analyst_can_investigate_and_resolve_an_alert(tools):
     assert left["alerts"] == []
 
 
-def test_every_tool_answers_with_data_or_says_that_it_is_not_supported(tools):
+def test_every_tool_returns_data_or_is_reported_as_not_supported(tools):
     call = tools.call
     alerts = call("list_alerts", **JANUARY)["alerts"]
     ids = [alert["id"] for alert in alerts]
@@ -202,8 +203,8 @@ def test_every_tool_answers_with_data_or_says_that_it_is_not_supported(tools):
     assert_documented("mcp-panther", ["| tool | answer |", "|---|---|", *rows])
 
 
-def test_the_same_story_over_http(lake):
-    """Sends the requests of mcp-panther, without needing it."""
+def test_the_requests_of_an_investigation_succeed_over_http(lake):
+    """Send the requests of mcp-panther, without its installation."""
     (alert,) = lake.get("/alerts", severity="CRITICAL", limit=25, sort_dir="desc")["results"]
     (event, *_) = lake.get(f"/alerts/{alert['id']}/events", limit=10)["results"]
     sql = f"""SELECT eventName, count(*) AS calls FROM aws_cloudtrail

@@ -20,9 +20,9 @@ pytestmark = pytest.mark.process
 
 FILE = Path(os.environ.get("PANTHER_OPENAPI", REPO / "build" / "panther-openapi.yaml"))
 # The description has the schemas of an actor's ID and type swapped: the ID allows only the names of
-# kinds. Its prose has IDs of users there, which clients send and get.
+# kinds, while its prose has IDs of users, which clients send and get.
 ACTOR = {"id", "type"}
-# The description lacks it for some kinds; mcp-panther reads it for all kinds.
+# The description omits this field for some kinds; mcp-panther reads it for all kinds.
 UNDESCRIBED = {"managed": {"type": "boolean"}}
 
 
@@ -38,7 +38,7 @@ def description() -> dict:
         if fields.keys() == ACTOR and "enum" in fields["id"]:
             fields["id"], fields["type"] = fields["type"], fields["id"]
         node["properties"] = UNDESCRIBED | fields
-        node.setdefault("additionalProperties", False)  # it would be our mistake
+        node.setdefault("additionalProperties", False)  # an undescribed field is a mistake
     return found
 
 

@@ -53,7 +53,7 @@ class TestLists:
             cursor = {"cursor": page["next"]}
         assert found == whole
 
-    def test_each_filter_selects_what_it_names(self, lake, alerts):
+    def test_each_filter_selects_only_matching_alerts(self, lake, alerts):
         def ids(**parameters):
             return [alert["id"] for alert in lake.get("/alerts", **parameters)["results"]]
 
@@ -109,7 +109,7 @@ def test_errors_and_failures_are_json(tmp_path):
 
 
 class TestEvents:
-    def test_events_are_paged(self, lake):
+    def test_pages_have_every_event_of_an_alert_once(self, lake):
         (alert,) = lake.get("/alerts", detection_id=CORRELATION)["results"]
         path = f"/alerts/{alert['id']}/events"
         whole = lake.get(path, limit=50)["results"]
@@ -125,7 +125,7 @@ class TestEvents:
 
 
 class TestChanges:
-    def test_a_status_and_an_assignee_stay(self, lake, alert):
+    def test_a_changed_status_and_assignee_are_stored(self, lake, alert):
         (user,) = lake.get("/users")["results"]
         change = {"ids": [alert["id"]], "status": "TRIAGED", "assignee": user["id"]}
         assert lake.rest("PATCH", "/alerts", change) == (204, None)
@@ -136,7 +136,7 @@ class TestChanges:
         status, answer = lake.rest("PATCH", f"/alerts/{alert['id']}", {"assignee": ""})
         assert status == 200 and "assignee" not in answer and answer["status"] == "TRIAGED"
 
-    def test_all_of_several_alerts_or_none_are_changed(self, lake, alert):
+    def test_a_change_of_several_alerts_with_an_unknown_one_changes_none(self, lake, alert):
         change = {"ids": [alert["id"], NOBODY], "status": "CLOSED"}
         status, answer = lake.rest("PATCH", "/alerts", change)
         assert status == 404 and NOBODY in answer["message"]
@@ -165,7 +165,7 @@ class TestChanges:
 
 
 class TestComments:
-    def test_comments_stay_in_their_order(self, lake, alert):
+    def test_comments_are_listed_in_the_order_of_creation(self, lake, alert):
         before = lake.get("/alert-comments", alert_id=alert["id"])["results"]
         for text in ("first <b>", "second ☂"):
             body = {"alertId": alert["id"], "body": text, "format": "PLAIN_TEXT"}

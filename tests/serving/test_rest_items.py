@@ -91,7 +91,7 @@ class TestRules:
         assert yaml.safe_load(rule["inlineFilters"])
         assert json.loads(rule["tests"][0]["resource"])["eventName"] == "AssumeRole"
 
-    def test_each_filter_selects_what_it_names(self, stored):
+    def test_each_filter_selects_only_matching_rules(self, stored):
         whole = stored.get("/rules")["results"]
 
         def ids(**parameters):
@@ -115,7 +115,7 @@ class TestRules:
         assert "pythonBody" not in plain and "def " in python["pythonBody"]
         assert yaml.safe_load(plain["detection"]) == SIMPLE["Detection"]
 
-    def test_a_rule_can_be_disabled_and_keeps_all_else(self, stored):
+    def test_a_disabled_rule_keeps_all_its_other_fields(self, stored):
         rule = stored.get(f"/rules/{FAILED_ATTEMPTS}")
         path = f"/rules/{FAILED_ATTEMPTS}"
         parameters = {"run_tests_first": "false"}
@@ -174,13 +174,13 @@ class TestRules:
 
 
 class TestOthers:
-    def test_a_query_has_an_id_besides_its_name_and_its_schedule(self, stored):
+    def test_a_query_has_an_id_its_sql_and_its_schedule(self, stored):
         queries = stored.get("/queries")["results"]
         for query in queries:
             assert uuid.UUID(query["id"]) and query["sql"]
         assert any(query.get("schedule") for query in queries)
 
-    def test_a_policy_has_no_compliance_status(self, stored):
+    def test_a_policy_can_be_read_and_its_compliance_status_is_not_supported(self, stored):
         (policy,) = stored.get("/policies", resource_type="AWS.S3.Bucket")["results"]
         assert policy["suppressions"] == POLICY["Suppressions"]
         status, answer = stored.rest("GET", "/policies", compliance_status="FAIL")
@@ -190,7 +190,7 @@ class TestOthers:
         (model,) = stored.get("/data-models")["results"]
         assert {"name", "method"} in [set(mapping) for mapping in model["mappings"]]
 
-    def test_there_is_one_user_with_one_role_and_the_token_is_not_shown(self, stored):
+    def test_the_only_user_has_the_only_role_and_the_token_is_not_shown(self, stored):
         (user,), (role,) = stored.get("/users")["results"], stored.get("/roles")["results"]
         assert user["role"] == {"id": role["id"], "name": role["name"]}
         assert stored.get(f"/users/{user['id']}") == stored.get(f"/users/{user['email']}") == user

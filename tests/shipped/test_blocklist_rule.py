@@ -20,7 +20,8 @@ from panther_core.filter import Filter
 from local_panther.content import filters
 from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity, service
 from tests.builders.configurations import EXACT, change_blocklist, include_people, shipped
-from tests.builders.events import ALICE, START, call, denied, event, role_arn
+from tests.builders.content import write_lines
+from tests.builders.events import ALICE, START, call, denied, event, role_arn, user
 from tests.builders.replays import replayed
 from tests.builders.rules import BLOCKLIST, RULES, from_body, in_place, matches, spec_of
 
@@ -171,7 +172,7 @@ class TestOptIns:
         assert not matches(rule, assumed(ADMIN, SAML))
 
 
-BOB = identity(PrincipalKind.USER, "bob", "")
+BOB = user("bob")
 ROLE_ACCOUNT = "111122223333"
 ROLE = role_arn("FullAdminRole", ROLE_ACCOUNT)
 NIGHT = role_arn("FullAdminNight", ROLE_ACCOUNT)
@@ -232,7 +233,7 @@ class TestCopiesOfOneCall:
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
     def test_copies_are_one_alert_of_a_replay_in_any_order(self, with_other_accounts, records):
         trail = with_other_accounts.parent / "trail.jsonl"
-        trail.write_text("\n".join(map(json.dumps, records)))
+        write_lines(trail, records)
         outcome = replayed(trail, content=with_other_accounts)
         assert outcome.complete
         assert sorted(alert.event_count for alert in outcome.alerts) == [2, 2, 4]
@@ -323,7 +324,7 @@ class TestAlert:
     def test_dedup_groups_one_persons_use_of_one_role(self):
         dedup = in_place(BLOCKLIST).module.dedup
         again = assumed(ADMIN, eventID="another", sourceIPAddress="192.0.2.1")
-        bob = identity(PrincipalKind.USER, "bob", "")
+        bob = user("bob")
         assert dedup(assumed(ADMIN)) == dedup(again)
         assert len({dedup(r) for r in (again, assumed(ADMIN, bob), assumed(role_arn("B")))}) == 3
 

@@ -11,7 +11,7 @@ import pytest
 
 from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.configurations import CONFIGURATIONS, shipped
-from tests.builders.events import START, call, denied, role_arn
+from tests.builders.events import START, burst, call, denied, role_arn, user
 from tests.builders.replays import replayed
 
 BUILD_RUNNER = identity(PrincipalKind.ROLE, "BuildRunnerRole", "job-1")
@@ -38,13 +38,8 @@ class Change(NamedTuple):
     after: tuple = ()
 
 
-def user(name):
-    return identity(PrincipalKind.USER, name, "")
-
-
-def burst(who, count, step):
-    tries = [denied(role_arn(f"Role{i:02}"), who, START + i * step) for i in range(count)]
-    return [call("ListRoles", who, START - 60), *tries]
+def search(who, count, step):
+    return [call("ListRoles", who, START - 60), *burst(count, who, step=step)]
 
 
 def assumed(who, arn, name="AssumeRole", time=START):
@@ -59,7 +54,7 @@ def each_one_role(callers):
 
 
 def theft(who):
-    return [*burst(who, 20, step=10), *assumed(who, role_arn("Role05"), time=START + 600)]
+    return [*search(who, 20, step=10), *assumed(who, role_arn("Role05"), time=START + 600)]
 
 
 # Changes by configuration, then by the principal as alerts name it
@@ -67,12 +62,12 @@ USER = "arn:aws:iam::123456789012:user/"
 ROLE = "arn:aws:iam::123456789012:role/"
 CHANGES = {
     "five": {
-        f"{USER}five": Change(burst(user("five"), 5, step=60), (), (SEARCH,)),
-        f"{USER}four": Change(burst(user("four"), 4, step=60)),
+        f"{USER}five": Change(search(user("five"), 5, step=60), (), (SEARCH,)),
+        f"{USER}four": Change(search(user("four"), 4, step=60)),
     },
     "window": {
-        f"{USER}slow": Change(burst(user("slow"), 10, step=1200), (), (SEARCH,)),
-        f"{USER}slower": Change(burst(user("slower"), 10, step=1601)),
+        f"{USER}slow": Change(search(user("slow"), 10, step=1200), (), (SEARCH,)),
+        f"{USER}slower": Change(search(user("slower"), 10, step=1601)),
         f"{USER}thief": Change(theft(user("thief")), (SUCCESS, SEARCH), (SUCCESS, SEARCH)),
         "arn:aws:iam::123456789012:role/BuildRunnerRole": Change(
             theft(BUILD_RUNNER), (SUCCESS, SEARCH), ()
@@ -119,7 +114,7 @@ CHANGES = {
     },
     "sessions": {
         f"{ROLE}AgentRole": Change(each_one_role(ROTATING), (SEARCH,), ()),
-        f"{ROLE}BuildRunnerRole": Change(burst(BUILD_RUNNER, 20, step=10), (SEARCH,), ()),
+        f"{ROLE}BuildRunnerRole": Change(search(BUILD_RUNNER, 20, step=10), (SEARCH,), ()),
         BUILD_RUNNER["arn"]: Change([], (), (SEARCH,)),
     },
 }

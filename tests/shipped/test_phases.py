@@ -12,9 +12,8 @@ import yaml
 
 from local_panther.records.trail import Trail
 from local_panther.replay import replay
-from local_panther.simulate.identities import PrincipalKind, identity
 from tests.builders.content import write_lines
-from tests.builders.events import REPO, START, call, denied, role_arn
+from tests.builders.events import REPO, START, call, denied, role_arn, user
 from tests.builders.replays import CORRELATION
 
 MINUTE = 60
@@ -51,7 +50,7 @@ def alerts_by_phase(tmp_path, discovery, delay):
     """
     last, records = {}, []
     for phase in PHASES:
-        who = identity(PrincipalKind.USER, f"user-{phase}", "")
+        who = user(f"user-{phase}")
         last[who["arn"]] = phase, START + phase + SPAN
         records += [
             denied(role_arn(f"Role{i:03}"), who, START + phase + i * STEP) for i in range(T)

@@ -13,14 +13,14 @@ from local_panther.output.commands import source_arguments
 from local_panther.simulate.identities import PrincipalKind, identity
 from local_panther.times import parse_time
 from tests.builders.content import write_lines
-from tests.builders.events import REPO, START, call, denied, role_arn
+from tests.builders.events import REPO, START, call, denied, role_arn, user
 from tests.builders.queries import query_specs
 from tests.builders.replays import replayed, simulated
 
 SIDECARS = sorted([*REPO.glob("rules/*/*.yml"), *REPO.glob("correlation_rules/*.yml")])
 QUERIES = {spec["QueryName"] for spec in query_specs().values()}
 HOUR = 3600
-BOB = identity(PrincipalKind.USER, "bob", "")
+BOB = user("bob")
 
 
 def runbooks():

@@ -12,12 +12,14 @@ from local_panther.simulate.identities import PrincipalKind, identity, service
 from tests.builders.events import (
     ALICE,
     START,
+    burst,
     call,
     denied,
     denied_update,
     discovery,
     event,
     role_arn,
+    user,
 )
 from tests.builders.rules import FAILED_ATTEMPTS, LIST_ROLES, from_body, in_place, matches
 
@@ -43,12 +45,6 @@ def load(request, tmp_path, store):
     if request.param == "in place":
         return in_place
     return lambda name: from_body(name, tmp_path)
-
-
-def burst(count, who=ALICE, start=START, step=30, make=denied, prefix="Role"):
-    """Return denied calls of one caller on `count` distinct roles."""
-    target = (lambda name: role_arn(name)) if make is denied else (lambda name: name)
-    return [make(target(f"{prefix}{i}"), who, start + i * step) for i in range(count)]
 
 
 def verdicts(rule, records):
@@ -92,7 +88,7 @@ class TestFailedAttempts:
 
     def test_items_are_stored_under_the_whole_name_of_the_principal(self, load):
         path = "long-path/" * 12
-        people = [identity(PrincipalKind.USER, f"{path}{name}", "") for name in ("eve", "bob")]
+        people = [user(f"{path}{name}") for name in ("eve", "bob")]
         for who in people:
             matches(load(FAILED_ATTEMPTS), event(denied(role_arn("X"), who)))
         keys = {item["key"] for item in caching.kv_table().scan()["Items"]}
@@ -102,7 +98,7 @@ class TestFailedAttempts:
     @pytest.mark.parametrize("rule, record", [(FAILED_ATTEMPTS, denied), (LIST_ROLES, None)])
     def test_keys_have_a_length_that_dynamodb_accepts(self, load, rule, record):
         """DynamoDB accepts partition keys of up to 2,048 bytes."""
-        who = identity(PrincipalKind.USER, "x" * 5000, "")
+        who = user("x" * 5000)
         matches(load(rule), event(denied(role_arn("X"), who) if record else call("ListRoles", who)))
         keys = [item["key"] for item in caching.kv_table().scan()["Items"]]
         assert keys and all(len(key) < 1000 for key in keys)
@@ -112,7 +108,7 @@ class TestFailedAttempts:
 
     def test_one_role_in_parameters_and_message_counts_once(self, load):
         with_parameters = [
-            denied("", requestParameters={"roleArn": role_arn(f"Role{i}")}) for i in range(T - 1)
+            denied("", requestParameters={"roleArn": role_arn(f"Role{i:02}")}) for i in range(T - 1)
         ]
         assert not any(verdicts(load(FAILED_ATTEMPTS), burst(T - 1) + with_parameters))
 
@@ -120,12 +116,14 @@ class TestFailedAttempts:
         records = []
         for i, record in enumerate(burst(T)):
             who = identity(PrincipalKind.ROLE, "Deploy", f"s{i}")
-            records.append(denied(role_arn(f"Role{i}"), who) | {"eventTime": record["eventTime"]})
+            records.append(
+                denied(role_arn(f"Role{i:02}"), who) | {"eventTime": record["eventTime"]}
+            )
         assert verdicts(load(FAILED_ATTEMPTS), records)[-1]
 
     def test_people_of_one_identity_center_role_are_counted_separately(self, load):
         people = [identity(PrincipalKind.SSO, f"p{i}@example.com", "") for i in range(T + 2)]
-        records = [denied(role_arn(f"Role{i}"), who) for i, who in enumerate(people)]
+        records = [denied(role_arn(f"Role{i:02}"), who) for i, who in enumerate(people)]
         assert not any(verdicts(load(FAILED_ATTEMPTS), records))
 
     @pytest.mark.parametrize(
@@ -216,7 +214,7 @@ class TestFailedAttempts:
         assert context["api"] == "AssumeRole"
         assert context["distinctTargets"] == T + 2
         assert context["distinctTargetsIsMinimum"] is False
-        assert context["targets"] == [role_arn(f"Role{i}") for i in range(T + 2)]
+        assert context["targets"] == [role_arn(f"Role{i:02}") for i in range(T + 2)]
         assert context["targetAccounts"] == ["123456789012"]
         assert context["firstAttempt"] == "2026-01-05T10:00:00Z"
         assert context["lastAttempt"] == iso_time(START + (T + 1) * 10)
@@ -266,7 +264,7 @@ class TestFailedAttempts:
     def test_the_context_says_which_correlation_rule_it_is_for(self, load):
         search = last_context(load(FAILED_ATTEMPTS), burst(T))
         assert search["searchPrincipal"] == ALICE["arn"] and "fanOutPrincipal" not in search
-        bob = identity(PrincipalKind.USER, "bob", "")
+        bob = user("bob")
         records = [
             denied(role_arn("Audit", f"1111222233{i:02}"), bob, START + i) for i in range(2 * T)
         ]
@@ -304,7 +302,7 @@ class TestFailedAttempts:
 
     def test_the_context_names_targets_of_trust_policy_changes_by_account(self, load):
         context = last_context(load(FAILED_ATTEMPTS), burst(T, make=denied_update))
-        assert context["targets"][0] == "123456789012:role/Role0"
+        assert context["targets"][0] == "123456789012:role/Role00"
         assert context["targetAccounts"] == ["123456789012"]
 
     def test_the_context_leaves_out_discovery_of_another_day(self, load):
@@ -349,7 +347,7 @@ class TestFailedAttempts:
 
 @pytest.mark.parametrize("name", [FAILED_ATTEMPTS, LIST_ROLES])
 def test_a_field_of_any_size_leaves_the_other_names_in_the_context(load, name):
-    huge = call({"x": ["y" * 1000] * 40}, identity(PrincipalKind.USER, "z" * 3000, ""))
+    huge = call({"x": ["y" * 1000] * 40}, user("z" * 3000))
     context = load(name).module.alert_context(event(huge))
     assert context["principal"].startswith("arn:aws:iam::123456789012:user/zzz")
     assert len(json.dumps(context)) < 50_000

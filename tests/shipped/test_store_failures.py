@@ -20,8 +20,7 @@ import pytest
 from botocore.config import Config
 from panther_detection_helpers import caching
 
-from local_panther.simulate.identities import PrincipalKind, identity
-from tests.builders.events import call, denied, event, role_arn
+from tests.builders.events import call, denied, event, role_arn, user
 from tests.builders.rules import (
     BLOCKLIST,
     FAILED_ATTEMPTS,
@@ -158,5 +157,5 @@ def test_an_item_that_is_not_a_string_set_is_an_error_for_its_principal_only(sto
     distinct_window_helpers._known.clear()
     result = rule.run(attempt, {}, {}, batch_mode=True)
     assert "ValidationException" in str(result.detection_exception) and not result.trigger_alert
-    other = event(denied(role_arn("X"), identity(PrincipalKind.USER, "bob", "")))
+    other = event(denied(role_arn("X"), user("bob")))
     assert not matches(rule, other)

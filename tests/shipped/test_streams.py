@@ -15,9 +15,12 @@ import pytest
 
 from local_panther.simulate.identities import ACCOUNT, SSO_PATH, PrincipalKind, identity, service
 from tests.builders.configurations import change_settings, shipped
+from tests.builders.content import write_lines
 from tests.builders.events import (
     ALICE,
     START,
+    assumed,
+    burst,
     call,
     denied,
     denied_update,
@@ -49,14 +52,8 @@ def accounts(count):
     return [f"{111122220000 + i}" for i in range(count)]
 
 
-def spray(who=ALICE, count=MANY, start=START, step=20, make=denied, **fields):
-    target = role_arn if make is denied else str
-    return [make(target(f"Role{i:02}"), who, start + i * step, **fields) for i in range(count)]
-
-
-def assumed(arn, who=ALICE, time=START):
-    parameters = {"roleArn": arn, "roleSessionName": "x"}
-    return call("AssumeRole", who, time, requestParameters=parameters)
+def spray(who=ALICE, count=MANY, start=START, step=20, **more):
+    return burst(count, who, start, step, **more)
 
 
 def trusted(name, who=ALICE, time=START):
@@ -489,7 +486,7 @@ class TestSettings:
         content = with_settings(EXPECTED_PRINCIPALS=expected, COLLAPSE_SESSIONS=True)
         records = [listed(), *spray(), assumed(IN, time=LAST + 60), *terraform()]
         trail = tmp_path / "t.jsonl"
-        trail.write_text("".join(json.dumps(record) + "\n" for record in records))
+        write_lines(trail, records)
         assert replayed(trail, content=content).alerts == []
 
     @pytest.mark.long
@@ -498,7 +495,7 @@ class TestSettings:
         person = identity(PrincipalKind.ROLE, "OktaSSO-Dev", "p1@x.org")
         trail = tmp_path / "t.jsonl"
         records = [listed(person), *shared_role()]
-        trail.write_text("".join(json.dumps(record) + "\n" for record in records))
+        write_lines(trail, records)
         assert replayed(trail).alerts and not replayed(trail, content=content).alerts
 
     @pytest.fixture
@@ -521,7 +518,7 @@ class TestWhatThePageAdvises:
             for rule in [rule for rule in rules if old in rule.read_text()]:
                 rule.write_text(rule.read_text().replace(old, new, 1))
             trail = tmp_path / "t.jsonl"
-            trail.write_text("".join(json.dumps(record) + "\n" for record in records))
+            write_lines(trail, records)
             outcome = replayed(trail, content=content_copy)
             return Counter((a.metadata.rule_id, a.severity) for a in outcome.alerts)
 

@@ -1,6 +1,6 @@
 """Following the advice on a generated trail of several days has the stated effect."""
 
-import json
+import itertools
 import re
 import shlex
 import shutil
@@ -14,6 +14,7 @@ from local_panther.cli import app
 from local_panther.content.agreements import check_agreements
 from local_panther.records.trail import Trail
 from local_panther.tuning.run import tune
+from tests.builders.content import write_lines
 from tests.builders.events import REPO, START, call, denied, role_arn
 from tests.builders.replays import replayed, search_alerts
 
@@ -49,9 +50,7 @@ class Searches:
 
 
 def write(path, *bursts):
-    records = [record for burst in bursts for record in burst]
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    return str(path)
+    return str(write_lines(path, itertools.chain(*bursts)))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """The unmodified panther_analysis_tool, an instance with a replay, and content for both."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.builders.environments import clean_environment
 from tests.builders.replays import simulated
 from tests.instance.conftest import TOKEN
 from tests.instance.test_uploads import RULE
@@ -44,15 +44,13 @@ def tool(instance, tmp_path):
     (rules / "rule.yml").write_text(yaml.safe_dump(RULE | {"Tests": [test]}))
     (rules / "rule.py").write_text(BODY)
     (schemas / "application.yml").write_text(yaml.safe_dump(SCHEMA))
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("PANTHER_")}
+    server = {"PANTHER_API_HOST": instance.url, "PANTHER_API_TOKEN": TOKEN}
 
     def tool(*arguments: str, **environment: str) -> tuple[int, str]:
         done = subprocess.run(
             [TOOL, *map(str, arguments)],
             cwd=tmp_path / "content",
-            env=clean
-            | {"PANTHER_API_HOST": instance.url, "PANTHER_API_TOKEN": TOKEN}
-            | environment,
+            env=clean_environment(**server | environment),
             capture_output=True,
             text=True,
             timeout=120,
@@ -63,7 +61,7 @@ def tool(instance, tmp_path):
     return tool
 
 
-# Each command, its arguments, and the end of its output.
+# Each command, its arguments, its exit status, and a part of its output.
 COMMANDS = (
     ("check-connection", (), 0, "connection successful"),
     ("test", (), 0, "Passed: 1"),

@@ -12,7 +12,7 @@ from tests.serving.tables import assert_documented
 pytestmark = pytest.mark.process
 
 
-def test_every_command_ends_with_its_own_message(tool, instance):
+def test_every_command_prints_its_own_message(tool, instance):
     rows = []
     for command, arguments, status, message in COMMANDS:
         found, out = tool(command, *arguments)
@@ -30,7 +30,7 @@ def test_every_command_ends_with_its_own_message(tool, instance):
     assert yaml.safe_load(edge["node"]["spec"]) == SCHEMA
 
 
-def test_a_benchmark_can_be_repeated_as_the_tool_says_and_fails_with_its_rule(tool, instance):
+def test_a_benchmark_can_be_repeated_as_the_tool_suggests_and_fails_with_its_rule(tool, instance):
     assert tool("upload", "--out", ".")[0] == 0
     instance.messages.wait_for("new alerts")
     once = ("benchmark", "--out", ".", "--iterations", "1")
