@@ -63,6 +63,7 @@ class Store:
         self._limit = limit
         self._versions = versions
         self._local = threading.local()
+        self._copy: sqlite3.Connection | None = None
 
     def get(self, kind: str, text: str) -> str | None:
         """Return the value kept for a text; None if there is none by the present versions."""
@@ -92,6 +93,15 @@ class Store:
     def keep(self, kind: str, values: dict[str, str]) -> None:
         """Keep values by their texts."""
         self._write({self._key(kind, text): value for text, value in values.items()})
+
+    def detach(self) -> None:
+        """Copy the values into memory, and use the copy alone from now on."""
+        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        with self._connection() as connection:
+            connection.backup(copy)
+            connection.close()
+        copy.execute(CREATE)
+        self._local.opened, self._copy = None, copy
 
     def _write(self, values: dict[str, str]) -> None:
         if not values:
@@ -132,6 +142,8 @@ class Store:
         Opening takes longer than a query, so the connection is kept. It is opened again once the
         file has changed, and in a forked process.
         """
+        if self._copy:
+            return self._copy
         path = self._file()
         opened: _Opened | None = getattr(self._local, "opened", None)
         with contextlib.suppress(OSError):
@@ -166,6 +178,15 @@ def cache_folder() -> str:
     """
     folder = os.environ.get("XDG_CACHE_HOME") or f"{Path.home()}/.cache"
     return f"{folder}/local-panther"
+
+
+def cache_folders() -> list[Path]:
+    """Return the folder of the databases, created if it is missing; none if it cannot be made."""
+    with contextlib.suppress(OSError, RuntimeError):  # everything is then computed again
+        folder = Path(cache_folder())
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return [folder]
+    return []
 
 
 class WaitingStore(Store):
@@ -262,6 +283,17 @@ def _version(name: str) -> str:
 _queries = Store("queries.sqlite", lambda: MAX_REMEMBERED, _versions)
 verdicts = WaitingStore("verdicts.sqlite", lambda: MAX_VERDICTS, _judges)
 folders = Store("folders.sqlite", lambda: MAX_FOLDERS, _judges)
+
+
+def detach() -> None:
+    """Use copies of all caches in memory from now on, before this process runs untrusted code.
+
+    The code can read the copies, and change them only for this process.
+    """
+    verdicts.flush()
+    for store in (_queries, verdicts, folders):
+        store.detach()
+    os.environ.pop("XDG_CACHE_HOME", None)
 
 
 def remembered(kind: str, text: str) -> str | None:

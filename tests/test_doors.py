@@ -3,6 +3,7 @@
 import base64
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -12,26 +13,26 @@ from local_panther.content.load import loaded_content
 from local_panther.errors import ContentError
 from local_panther.instance.store.library import Library
 from local_panther.lake.preparing import empty_lake
-from tests.builders.configurations import shipped
-from tests.builders.content import write_lines, write_rules
+from tests.builders.content import write_helper, write_lines, write_rules
+from tests.builders.correlations import sequence
 from tests.builders.events import START, call
 from tests.builders.replays import replayed
 from tests.instance.conftest import archive
 
 pytestmark = pytest.mark.process
 
-CORRELATION = "correlation_rules/aws_list_roles_with_multiple_failed_role_attempts.yml"
-SCHEDULED = "queries/aws_role_escalation_succeeded_query.yml"
-SAVED = "queries/aws_console_switch_role_query.yml"
-RULE = "rules/aws_cloudtrail_rules/aws_iam_list_roles.yml"
+CORRELATION = "correlation_rules/chain.yml"
+SCHEDULED = "queries/scheduled.yml"
+SAVED = "queries/saved.yml"
+RULE = "rules/a.yml"
+BODY = "def rule(event):\n    return True\n"
+TEST = {"Name": "one", "ExpectedResult": True, "Log": {"eventName": "ListRoles"}}
+SQL = "SELECT {} FROM panther_logs.public.aws_cloudtrail WHERE eventName = 'ListRoles'"
 BROKEN = {
-    "a step with an unknown rule": (
-        CORRELATION,
-        "AWS.CloudTrail.IAMListRoles",
-        "AWS.CloudTrail.ListRolez",
-    ),
+    "a step with an unknown rule": (CORRELATION, "Test.a", "Test.z"),
     "invalid SQL in a scheduled query": (SCHEDULED, "SELECT", "SELEC"),
-    "an unknown column in a scheduled query": (SCHEDULED, "{{ role_calls", "{{ role_callz"),
+    "an unknown macro in a scheduled query": (SCHEDULED, "{{ failed", "{{ failex"),
+    "an unknown column in a scheduled query": (SCHEDULED, "eventID", "eventIDs"),
     "invalid SQL in a saved query": (SAVED, "SELECT", "SELEC"),
     "an unknown column in a saved query": (SAVED, "additionalEventData", "additionalEventDate"),
     "a mistyped table in a saved query": (SAVED, "aws_cloudtrail", "aws_cloudtrial"),
@@ -42,6 +43,32 @@ BROKEN = {
         "InlineFilters: [{KeyPath: a-b, Condition: Equals, Value: x}]\nTests:",
     ),
 }
+MACROS = "-- pragma: template\n{% macro failed() export %}errorCode IS NOT NULL{% endmacro %}\n"
+TEMPLATE = "-- pragma: template\n{% import 'Macros' failed %}\n"
+
+
+def small_content(folder: Path) -> Path:
+    """Write a valid repository of rules, a correlation, macros, and queries of both kinds."""
+    write_rules(folder, a=BODY, b=BODY)
+    rule = folder / RULE
+    rule.write_text(rule.read_text() + yaml.safe_dump({"Tests": [TEST]}))
+    chain = sequence({"ID": "a", "RuleID": "Test.a"}, {"ID": "b", "RuleID": "Test.b"})
+    schedule = {"RateMinutes": 60, "TimeoutMinutes": 5}
+    saved = {"AnalysisType": "saved_query"}
+    scheduled = {"AnalysisType": "scheduled_query", "Enabled": True, "Schedule": schedule}
+    queries = {
+        "queries/macros.yml": saved | {"QueryName": "Macros", "Query": MACROS},
+        SAVED: saved | {"QueryName": "Saved", "Query": SQL.format("additionalEventData")},
+        SCHEDULED: scheduled
+        | {
+            "QueryName": "Scheduled",
+            "Query": f"{TEMPLATE}{SQL.format('eventID')} AND {{{{ failed() }}}}",
+        },
+    }
+    for path, spec in {CORRELATION: chain, **queries}.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(yaml.safe_dump(spec, sort_keys=False, width=1000))
+    return folder
 
 
 def broken(folder, path, old, new) -> None:
@@ -66,23 +93,39 @@ def archived(folder) -> str:
 
 
 @pytest.mark.parametrize(("path", "old", "new"), BROKEN.values(), ids=BROKEN)
-def test_content_refused_by_one_command_is_refused_by_all(tmp_path, content_copy, path, old, new):
-    shipped(content_copy)
-    broken(content_copy, path, old, new)
+def test_content_refused_by_one_command_is_refused_by_all(tmp_path, path, old, new):
+    content = small_content(tmp_path / "content")
+    broken(content, path, old, new)
     command = [sys.executable, "-m", "local_panther", "test", "--show-failures-only"]
-    done = subprocess.run(command, cwd=content_copy, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=content, capture_output=True, text=True)
     assert done.returncode == 1 and path in done.stdout + done.stderr, done.stderr
     with (
         pytest.raises(ContentError, match=path),
-        loaded_content(content_copy, strict=True, checks=empty_lake),
+        loaded_content(content, strict=True, checks=empty_lake),
     ):
         pass
     library = Library(tmp_path / "state")
     try:
         for store in (False, True):
-            problems = library.upload(archived(content_copy), store=store).problems
+            problems = library.upload(archived(content), store=store).problems
             assert problems and problems[0].where == path
         assert not library.items
+    finally:
+        library.close()
+
+
+def test_content_accepted_by_one_command_is_accepted_by_all(tmp_path):
+    """Without this, the content of the test above could be refused for another reason."""
+    content = small_content(tmp_path / "content")
+    command = [sys.executable, "-m", "local_panther", "test", "--show-failures-only"]
+    done = subprocess.run(command, cwd=content, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with loaded_content(content, strict=True, checks=empty_lake):
+        pass
+    library = Library(tmp_path / "state")
+    try:
+        assert library.upload(archived(content)).problems == []
+        assert len(library.items) == 6
     finally:
         library.close()
 
@@ -92,13 +135,6 @@ YES = """
     def rule(event):
         return yes
 """
-
-
-def helper(folder, name) -> None:
-    folder.mkdir(parents=True)
-    spec = {"AnalysisType": "global", "GlobalID": name, "Filename": f"{name}.py"}
-    (folder / f"{name}.yml").write_text(yaml.safe_dump(spec))
-    (folder / f"{name}.py").write_text("yes = True\n")
 
 
 def trail(folder, *names):
@@ -111,16 +147,15 @@ def trail(folder, *names):
 )
 def test_helpers_are_found_in_the_same_folders_as_by_the_tool(tmp_path, where):
     content = write_rules(tmp_path / "content", a=YES.format("my_helper"))
-    helper(tmp_path / where, "my_helper")
+    write_helper(tmp_path / where, "my_helper", "yes = True\n")
     outcome = replayed(trail(tmp_path, "x"), content=content)
     assert outcome.complete and outcome.signals["Test.a"] == 1
 
 
 def test_a_helper_inside_the_content_wins_over_one_above_it(tmp_path):
     content = write_rules(tmp_path / "content", a=YES.format("my_helper"))
-    helper(content / "global_helpers", "my_helper")
-    helper(tmp_path / "global_helpers", "my_helper")
-    (tmp_path / "global_helpers" / "my_helper.py").write_text("yes = False\n")
+    write_helper(content / "global_helpers", "my_helper", "yes = True\n")
+    write_helper(tmp_path / "global_helpers", "my_helper", "yes = False\n")
     outcome = replayed(trail(tmp_path, "x"), content=content)
     assert outcome.complete and outcome.signals["Test.a"] == 1
 

@@ -1,6 +1,5 @@
 """Puts commands that run content into the box, unless the user trusts the content."""
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +49,7 @@ def enter_box(
     from local_panther.box.environment import OF_A_CLUSTER, OF_S3
     from local_panther.box.writing import write_by_another_process
     from local_panther.records.s3 import is_s3
+    from local_panther.remembered import cache_folders
 
     if trust:
         run_content_here()
@@ -82,17 +82,6 @@ def note_limits(messages: Console, *, trust: bool) -> None:
 
     if not trust and (found := missing()):
         note(without(found), messages)
-
-
-def cache_folders() -> list[Path]:
-    """Return the cache folder, created if it is missing; an empty list if it cannot be created."""
-    from local_panther.remembered import cache_folder
-
-    with contextlib.suppress(OSError, RuntimeError):  # the command then runs without a cache
-        folder = Path(cache_folder())
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return [folder]
-    return []
 
 
 def print_refusals(messages: Console) -> bool:

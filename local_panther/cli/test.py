@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from local_panther.cli.boxed import TrustContent, cache_folders, note_limits, run_content_here
+from local_panther.cli.boxed import TrustContent, note_limits, run_content_here
 from local_panther.cli.common import (
     PIPE_WIDTH,
     UNUSABLE,
@@ -101,6 +101,7 @@ def test(
         from local_panther.content.dependencies import Dependencies
         from local_panther.instance.http.on_demand import running_on_demand
         from local_panther.instance.store.index import is_stored
+        from local_panther.remembered import cache_folders
         from local_panther.tool_runs.doubts import check_content, checked_apart
         from local_panther.tool_runs.narrowing import Filters, narrowed_to
         from local_panther.tool_runs.tool import Box

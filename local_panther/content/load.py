@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,35 @@ def checked_content(folder: Path, checks: Checks) -> Content:
         return content
 
 
+def remember_queries(folder: Path, checks: Checks) -> None:
+    """Cache the results about all valid queries of a folder, without importing any Python of it.
+
+    Args:
+        folder: The root of a content repository.
+        checks: As for `loaded_content`.
+
+    Raises:
+        ContentError: The folder holds no content.
+    """
+    items = read_specs(folder).items
+    texts = _query_texts(items)
+    with checks() as check:
+        for item in items:
+            if item.analysis_type() in QUERY_KINDS and sql_field(item.analysis_spec):
+                with contextlib.suppress(FieldError):
+                    read_query(item, texts, check)
+
+
+def _query_texts(items: Iterable[ClassifiedAnalysis]) -> QueryTexts:
+    return QueryTexts(
+        {
+            item.analysis_id(): item.analysis_spec[key]
+            for item in items
+            if item.analysis_type() in QUERY_KINDS and (key := sql_field(item.analysis_spec))
+        }
+    )
+
+
 @contextlib.contextmanager
 def _loaded(
     folder: Path,
@@ -185,13 +214,7 @@ class _Loader:
                     self._leave_out(item, Reason.STATUS)
             items = [item for item in items if is_uploaded(item)]
         self._known_ids = {item.analysis_id() for item in items}
-        self._content.query_texts = QueryTexts(
-            {
-                item.analysis_id(): item.analysis_spec[key]
-                for item in items
-                if item.analysis_type() in QUERY_KINDS and (key := sql_field(item.analysis_spec))
-            }
-        )
+        self._content.query_texts = _query_texts(items)
         for item in sorted(items, key=lambda item: LOADED_FIRST.get(item.analysis_type(), 2)):
             self._add(item)
         for rule_id, problem in check_steps(self._content, self._known_ids, self._files):

@@ -14,6 +14,7 @@ https://docs.panther.com/search/scheduled-searches/templated-searches,
 https://github.com/flosch/pongo2
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
@@ -90,7 +91,7 @@ class QueryTexts(Mapping[str, str]):
         if not is_template(sql):
             return sql
         self.check_imports(sql)
-        key = "\n".join([sql, *self._written.values()])
+        key = json.dumps([sql, self._written])
         found = remembered(RENDERED, key)
         if found is None:
             found = self._newly_rendered(sql)

@@ -61,18 +61,18 @@ class _Preparer:
         from local_panther.lake.dialect import transpile_sql
 
         sql = transpile_sql(query)
-        try:
-            values = {"now": "2026-01-05"} if "$now" in sql else None
-            self._queries.fetch(self._connection, f"EXPLAIN {sql}", values)
-        except duckdb.Error as error:
-            raise FieldError(str(error).strip().splitlines()[0]) from error
-        self._new[text] = ""
-        try:
+        values = {"now": "2026-01-05"} if "$now" in sql else None
+        try:  # which also prepares it
             self._queries.fetch(self._connection, sql, values, seconds=PROOF_SECONDS)
-        except duckdb.Error as error:  # for example a division by the number of records
-            logging.debug("not proven: %s", error)
+        except duckdb.Error as unproven:  # for example a division by the number of records
+            try:
+                self._queries.fetch(self._connection, f"EXPLAIN {sql}", values)
+            except duckdb.Error as error:
+                raise FieldError(str(error).strip().splitlines()[0]) from error
+            logging.debug("not proven: %s", unproven)
         else:
             remember(PROVEN, {text: ""})
+        self._new[text] = ""
 
     @cached_property
     def _connection(self) -> "duckdb.DuckDBPyConnection":

@@ -24,6 +24,7 @@ from local_panther.instance.check.guarded import TRUSTED
 from local_panther.processes import collect_garbage_rarely, end_with_parent
 from local_panther.records.arrivals import OutOfPlace
 from local_panther.records.s3 import is_s3
+from local_panther.remembered import detach
 from local_panther.serving.following import Following, following
 from local_panther.serving.orders import ANSWERS, BYTE, ORDERS, Answer, Order, next_order
 
@@ -40,6 +41,7 @@ def main() -> int:
     if first is None:
         return 0
     if sys.argv[5] != TRUSTED:
+        detach()
         _enter_box(first, folder)
     with (folder / ORDERS).open("rb", buffering=0) as orders:
         try:

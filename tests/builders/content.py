@@ -51,3 +51,11 @@ def write_data_model(folder: Path, code: str, name: str, method: str) -> None:
         "AnalysisType: datamodel\nDataModelID: M\nEnabled: true\nLogTypes: [AWS.CloudTrail]\n"
         f"Filename: model.py\nMappings:\n  - {{Name: {name}, Method: {method}}}\n"
     )
+
+
+def write_helper(folder: Path, name: str, code: str) -> None:
+    """Write a helper into a new folder; its ID is its name."""
+    folder.mkdir(parents=True)
+    spec = {"AnalysisType": "global", "GlobalID": name, "Filename": f"{name}.py"}
+    (folder / f"{name}.yml").write_text(yaml.safe_dump(spec))
+    (folder / f"{name}.py").write_text(code)

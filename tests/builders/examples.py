@@ -29,7 +29,10 @@ SUCH_AS = re.compile(r'such as ("[^"]+")')
 OTHERWISE = re.compile(r"\b(True|False):")
 ASSIGNED = re.compile(r"`([A-Z_]+) = ([^`]+)`")
 CONDITION = re.compile(r"`(KeyPath: \w+)`,\s+`(Condition: \w+)`,\s+`(Value: [^`]+)`")
+CHANGE = re.compile(r"\b[A-Z_]+[+-]?=")
 COMMANDS = re.compile(r"(?m)^ *(local-panther set [A-Z_]+[+-]?=.*)$")
+
+KINDS = ("setting", "command", "combination", "condition")
 
 
 class Example(NamedTuple):
@@ -52,6 +55,17 @@ def examples() -> list[Example]:
     text = "\n".join(path.read_text() for path in pages)
     found = [*_of_settings(), *_of_blocklist(), *_of_pages(text)]
     return list({example.name: example for example in found}.values())
+
+
+def examples_of(kind: str) -> dict[str, Example]:
+    """Return the examples of one of KINDS, by name."""
+    return {example.name: example for example in examples() if _kind(example.name) == kind}
+
+
+def _kind(name: str) -> str:
+    if name.startswith("local-panther set "):
+        return "combination" if len(CHANGE.findall(name)) > 1 else "command"
+    return "setting" if re.match("[A-Z_]+ = ", name) else "condition"
 
 
 def apply_together(folder: Path) -> None:

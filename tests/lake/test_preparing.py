@@ -9,6 +9,7 @@ import yaml
 
 from local_panther.content.left_out import Reason
 from local_panther.content.load import checked_content, loaded_content
+from local_panther.content.sql_text import QueryTexts
 from local_panther.errors import ContentError
 from local_panther.instance.check.check import check
 from local_panther.lake import dialect
@@ -218,3 +219,13 @@ def test_strict_loading_names_each_invalid_query(content_copy):
     expected = pytest.raises(ContentError, match="did you mean aws_cloudtrail")
     with expected, loaded_content(content_copy, checks=empty_lake):
         pass
+
+
+MACRO = "-- pragma: template\n{{% macro column() export %}}{}{{% endmacro %}}\n"
+TEMPLATE = "-- pragma: template\n{% import 'one' column %}\nSELECT {{ column() }} FROM t\n"
+
+
+def test_a_template_is_rendered_again_if_the_names_of_its_macros_change():
+    first, second = MACRO.format("first"), MACRO.format("second")
+    assert "SELECT first" in QueryTexts({"one": first, "two": second}).rendered(TEMPLATE)
+    assert "SELECT second" in QueryTexts({"two": first, "one": second}).rendered(TEMPLATE)

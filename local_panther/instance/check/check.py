@@ -3,6 +3,10 @@
 The check imports the uploaded bodies, as an instance must: one that loops or uses up all memory
 harms this process and not the server. `guard.py` starts it and sets the limits.
 
+Before that, a fork of this process reads the items and checks the queries, which runs none of the
+uploaded Python. So the fork may write the user's cache: most of the time of a check is saved if the
+queries are known. The process that imports the bodies has only a copy of the cache.
+
     python -m local_panther.instance.check.check UPLOAD STORED CANDIDATE RESULT BOX
 
 UPLOAD is an unpacked archive and STORED the folder of the stored content, which may be missing.
@@ -10,20 +14,23 @@ CANDIDATE is an empty folder, to which both are copied in the local Panther's ow
 the file for the outcome as JSON (`CheckedUpload`), BOX says whether uploaded code runs in the box.
 """
 
+import contextlib
 import hashlib
 import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import yaml
 
+from local_panther.box.apart import apart
 from local_panther.box.watch import refused
 from local_panther.containment import contained
 from local_panther.content.items import ClassifiedAnalysis
 from local_panther.content.kinds import FOLDERS
-from local_panther.content.load import loaded_content
+from local_panther.content.load import loaded_content, remember_queries
 from local_panther.content.log_types import check_log_types
 from local_panther.content.queries import located
 from local_panther.content.tool import classify_analysis, load_analysis_specs
@@ -32,6 +39,7 @@ from local_panther.instance.check.guarded import enter_box
 from local_panther.instance.check.model import CheckedUpload, StoredItem
 from local_panther.instance.check.safe_yaml import TOO_LARGE, is_too_large
 from local_panther.lake.preparing import empty_lake
+from local_panther.remembered import cache_folders, detach, verdicts
 
 # The dumper of libyaml is fifteen times as fast; wheels of PyYAML always have it.
 SafeDumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -49,11 +57,16 @@ def check(upload: Path, stored: Path, candidate: Path) -> CheckedUpload:
         stored: The folder of the stored content; it may be missing.
         candidate: An empty folder, to which the stored and the uploaded items are copied.
     """
+    return _loaded(_assembled(upload, stored, candidate), upload, candidate)
+
+
+def _assembled(upload: Path, stored: Path, candidate: Path) -> CheckedUpload:
+    """Copy the stored and the uploaded items to the candidate, without importing any body."""
     items, problems = _read(upload)
     if stored.is_dir():
         shutil.copytree(stored, candidate, dirs_exist_ok=True)
     entries: dict[str, StoredItem] = {}
-    sources: dict[str, str] = {}
+    files: dict[str, str] = {}
     for item in items:
         source = str(Path(item.file_name).relative_to(upload))
         try:
@@ -62,19 +75,25 @@ def check(upload: Path, stored: Path, candidate: Path) -> CheckedUpload:
             problems.append(Problem(source, str(error)))
             continue
         entries[item.analysis_id()] = entry
-        sources[entry.spec] = source
-    if not problems:
-        try:
-            with loaded_content(candidate, include_disabled=True, checks=empty_lake):
-                pass
-        except ContentError as error:
-            problems += [
-                Problem(place, located(problem.message, upload / place))
-                for problem in error.problems
-                if (place := sources.get(problem.where))
-            ]
-    files = {item_id: sources[entry.spec] for item_id, entry in entries.items()}
+        files[item.analysis_id()] = source
     return CheckedUpload(problems, entries, files)
+
+
+def _loaded(found: CheckedUpload, upload: Path, candidate: Path) -> CheckedUpload:
+    """Add the problems of the uploaded items that loading the candidate finds."""
+    if found.problems:
+        return found
+    sources = {entry.spec: found.files[item_id] for item_id, entry in found.items.items()}
+    try:
+        with loaded_content(candidate, include_disabled=True, checks=empty_lake):
+            pass
+    except ContentError as error:
+        found.problems.extend(
+            Problem(place, located(problem.message, upload / place))
+            for problem in error.problems
+            if (place := sources.get(problem.where))
+        )
+    return found
 
 
 def _read(upload: Path) -> tuple[list[ClassifiedAnalysis], list[Problem]]:
@@ -144,9 +163,22 @@ def file_name(item_id: str) -> str:
 def main() -> None:
     """Run the check and write its outcome."""
     upload, stored, candidate, result = map(Path, sys.argv[1:5])
+    upload = upload.resolve()
+
+    def assemble() -> dict[str, Any]:
+        verdicts.take_over()
+        found = _assembled(upload, stored, candidate)
+        if not found.problems:
+            with contextlib.suppress(ContentError):
+                remember_queries(candidate, empty_lake)
+        verdicts.flush()
+        return found.as_json()
+
+    assembled, _ = apart(assemble, writable=[candidate, *cache_folders()])
+    detach()
     enter_box()
     with contained():
-        outcome = check(upload.resolve(), stored, candidate)
+        outcome = _loaded(CheckedUpload.from_json(assembled), upload, candidate)
     outcome.problems.extend(Problem("", f"refused: {found}") for found in sorted(refused()))
     result.write_text(json.dumps(outcome.as_json()), encoding="utf-8")
 

@@ -19,7 +19,7 @@ class Checker:
         Args:
             trust: Run uploaded code without the box.
         """
-        self._guarded = Guarded("check", trust=trust)
+        self._guarded = Guarded("check", trust=trust, has_cache=True)
 
     def check(self, work: Path, unpacked: Path, stored: Path, candidate: Path) -> CheckedUpload:
         """Check an upload; see `local_panther.instance.check.check`.

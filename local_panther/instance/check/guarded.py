@@ -15,6 +15,7 @@ from local_panther.box.environment import AWS
 from local_panther.instance.check import guard
 from local_panther.instance.check.files import read_file
 from local_panther.processes import OWN_CODE
+from local_panther.remembered import cache_folders
 
 END_SECONDS = 10  # to wait for the guard to kill its processes
 MAX_RESULT_BYTES = 20 * 1024 * 1024
@@ -56,14 +57,17 @@ class GuardedError(Exception):
 class Guarded:
     """Runs modules one after the other, within the limits of `guard.py`."""
 
-    def __init__(self, name: str, *, trust: bool = False) -> None:
+    def __init__(self, name: str, *, trust: bool = False, has_cache: bool = False) -> None:
         """Prepare.
 
         Args:
             name: The noun for a run in messages, such as "check".
             trust: Run uploaded code without the box.
+            has_cache: Let modules find the user's cache. They must `detach` from it before they
+                run uploaded code.
         """
         self._name = name
+        self._has_cache = has_cache
         self._box = TRUSTED if trust else BOXED
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -123,7 +127,7 @@ class Guarded:
                 return guard.STOPPED
             self._process = process = subprocess.Popen(
                 guarded,
-                env=_environment(home),
+                env=_environment(home) | (cache_environment() if self._has_cache else {}),
                 cwd=work,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -154,6 +158,12 @@ def inherited_environment(*more: str) -> dict[str, str]:
     """
     kept = {name: os.environ[name] for name in (*ENVIRONMENT, *more) if name in os.environ}
     return kept | OWN_CODE
+
+
+def cache_environment() -> dict[str, str]:
+    """Return the variable that leads to the user's cache; none if the user has no cache."""
+    found = cache_folders()
+    return {"XDG_CACHE_HOME": str(found[0].parent)} if found else {}
 
 
 def _environment(home: Path) -> dict[str, str]:
