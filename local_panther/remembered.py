@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 MAX_REMEMBERED = 5000
 MAX_VERDICTS = 50_000  # enough for all files of a large repository and many changes to it
 MAX_FOLDERS = 40  # results for whole repositories; 5 MB for a large one
+MAX_COPIED_FOLDERS = 4  # in memory; the latest is that of the content that is checked
 MAX_WAITING = 2000  # verdicts not yet written
 ROOMS = ("content", "lake")  # whose code decides results about queries
 JUDGING_ROOMS = ("content", "tool_runs")  # whose code decides results about files and items
@@ -94,13 +95,19 @@ class Store:
         """Keep values by their texts."""
         self._write({self._key(kind, text): value for text, value in values.items()})
 
-    def detach(self) -> None:
-        """Copy the values into memory, and use the copy alone from now on."""
+    def detach(self, most: int) -> None:
+        """Copy the latest values into memory, and use the copy alone from now on.
+
+        Args:
+            most: Number of values to copy at most.
+        """
         copy = sqlite3.connect(":memory:", check_same_thread=False)
-        with self._connection() as connection:
-            connection.backup(copy)
-            connection.close()
         copy.execute(CREATE)
+        latest = "SELECT key, value, digest FROM remembered ORDER BY rowid DESC LIMIT ?"
+        with self._connection() as connection:
+            rows = connection.execute(latest, [most]).fetchall()
+            connection.close()
+            copy.executemany("INSERT INTO remembered VALUES (?, ?, ?)", rows)
         self._local.opened, self._copy = None, copy
 
     def _write(self, values: dict[str, str]) -> None:
@@ -291,8 +298,9 @@ def detach() -> None:
     The code can read the copies, and change them only for this process.
     """
     verdicts.flush()
-    for store in (_queries, verdicts, folders):
-        store.detach()
+    _queries.detach(MAX_REMEMBERED)
+    verdicts.detach(MAX_VERDICTS)
+    folders.detach(MAX_COPIED_FOLDERS)
     os.environ.pop("XDG_CACHE_HOME", None)
 
 
