@@ -51,7 +51,7 @@ class TestOneCallOfDuckDB:
             cwd=REPO,
             env=os.environ | {"TMPDIR": str(temporary)},
         )
-        assert eventually(lambda: busy_seconds(process.pid) > 2 or process.poll() is not None, 60)
+        assert eventually(lambda: busy_seconds(process.pid) > 1.5 or process.poll() is not None, 60)
         assert process.poll() is None, process.communicate()
         below = all_below(process.pid)
         process.send_signal(stop)
