@@ -6,10 +6,10 @@ import signal
 import pytest
 import yaml
 
-from tests.builders.content import write_rules
-from tests.builders.events import REPO
+from tests.builders.content import write_lines, write_rules
+from tests.builders.events import REPO, call
 from tests.builders.processes import STOPS, all_below, busy_seconds
-from tests.builders.replays import simulated, started
+from tests.builders.replays import started
 from tests.cli.test_command_line import COMMAND
 from tests.instance.servers import eventually, is_running
 
@@ -35,7 +35,8 @@ class TestOneCallOfDuckDB:
     )
     def test_a_query_can_be_stopped_at_any_time(self, tmp_path, command, query, stop):
         (temporary := tmp_path / "tmp").mkdir()
-        trail = simulated(tmp_path / "t.jsonl")
+        records = [call("ListRoles", eventID=f"event-{number}") for number in range(100)]
+        trail = write_lines(tmp_path / "t.jsonl", records)
         content = write_rules(tmp_path / "content", a="def rule(event):\n    return False\n")
         (content / "queries").mkdir()
         spec = {"QueryName": "Endless", "SnowflakeQuery": self.QUERIES[query]}

@@ -2,11 +2,9 @@
 
 import json
 import multiprocessing
-import os
 import shutil
 import socket
 import subprocess
-import sys
 import time
 from random import Random
 
@@ -14,13 +12,12 @@ import boto3
 import pytest
 
 from tests.builders.events import ACCOUNT, REPO, START
+from tests.builders.sharing import TABLE, THRESHOLD, WINDOW, worker
 from tests.shipped.test_distinct_window import reaches
 
 DYNALITE = "dynalite@4.0.0"
 NODE_FOLDER = REPO / "build" / "node"
-TABLE = "panther-kv-store"
 WORKERS = 8
-WINDOW, THRESHOLD = 3600, 10
 
 
 @pytest.fixture(scope="module")
@@ -70,34 +67,13 @@ def _create_table(address):
     raise TimeoutError("dynalite did not start")
 
 
-def _worker(address, subject, sightings, barrier, results):
-    """Record a share of the stream with the real helper, as a process of an instance does."""
-    os.environ |= {
-        "AWS_ENDPOINT_URL_DYNAMODB": address,
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "KV_STORE_TABLE_NAME": TABLE,
-    }
-    sys.path.insert(0, str(REPO / "global_helpers"))
-    from distinct_window_helpers import Sighting, fullest_window, record
-
-    barrier.wait()
-    hits = 0
-    for when, value in sightings:
-        seen = record(subject, Sighting(when, value), WINDOW, THRESHOLD)
-        found = fullest_window(seen, when, WINDOW)
-        hits += len({s.value for s in found}) >= THRESHOLD
-    results.put(hits)
-
-
 def share(address, subject, stream):
     """Split a stream among workers, start them at the same moment, and return the hits of each."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(WORKERS), context.Queue()
     shares = [stream[i::WORKERS] for i in range(WORKERS)]
     processes = [
-        context.Process(target=_worker, args=(address, subject, part, barrier, results))
+        context.Process(target=worker, args=(address, subject, part, barrier, results))
         for part in shares
     ]
     for process in processes:
