@@ -27,7 +27,7 @@ WITHOUT_CONTENT = (
     *("tests/test_installation.py", "tests/test_any_repository.py"),
     *("tests/cli/test_endings.py", "tests/cli/test_s3.py", "tests/cli/test_sizes.py"),
     *("tests/cli/test_killed.py", "tests/cli/test_stopped_queries.py"),
-    *("tests/cli/test_stopped_tests.py",),
+    *("tests/cli/test_stopped_tests.py", "tests/cli/test_stopped_replays.py"),
     *("tests/cli/test_basis.py", "tests/cli/test_hostile_text.py", "tests/box"),
     *("tests/cli/test_odd_surroundings.py", "tests/lake/test_preparing.py"),
     *("tests/test_release.py", "tests/test_workflows.py", "tests/lake/test_dialect.py"),

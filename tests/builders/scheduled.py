@@ -56,7 +56,9 @@ REFUSED = (
     f"before AS (SELECT eventID, p_event_time AS t FROM {TABLE} WHERE p_occurs_since('4 h')) "
     "SELECT r.eventID, b.eventID AS other FROM refused r LEFT JOIN before b ON b.t < r.t"
 )
-QUERIES = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED, JOINED, HABITS, SETTINGS, REFUSED)
+PLAIN = (WINDOW, ABSENCE, NOW, EVERYTHING, ARRIVED)
+JOINING = (JOINED, HABITS, SETTINGS, REFUSED)
+QUERIES = (*PLAIN, *JOINING)
 
 
 class Rows:

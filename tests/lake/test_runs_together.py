@@ -3,12 +3,12 @@
 import pytest
 from hypothesis import given, settings
 
-from tests.builders.scheduled import QUERIES, arrivals, compare_with_single_runs
+from tests.builders.scheduled import PLAIN, arrivals, compare_with_single_runs
 from tests.scale import examples
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("sql", QUERIES)
+@pytest.mark.parametrize("sql", PLAIN)
 @settings(max_examples=examples(15, 60))
 @given(arrivals=arrivals)
 def test_runs_executed_together_have_the_rows_of_each_run_alone(sql, arrivals):

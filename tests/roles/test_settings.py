@@ -99,7 +99,7 @@ def streams(draw, most):
 
 
 @pytest.mark.long
-@settings(max_examples=examples(5, 150), suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(4, 150), suppress_health_check=list(HealthCheck))
 @given(
     threshold=st.integers(2, 6),
     window=st.sampled_from([5, 30, 60, 240]),

@@ -1,0 +1,54 @@
+"""Queries that do not end by themselves, and the check that they can be stopped."""
+
+import os
+import signal
+
+import yaml
+
+from tests.builders.content import write_lines, write_rules
+from tests.builders.events import REPO, call
+from tests.builders.processes import all_below, busy_seconds
+from tests.builders.replays import started
+from tests.cli.test_command_line import COMMAND
+from tests.instance.servers import eventually, is_running
+
+TABLE = "panther_logs.public.aws_cloudtrail"
+ONE_CALL = "SELECT EDITDISTANCE({0}, REVERSE({0})) AS n FROM " + TABLE
+QUERIES = {
+    "of one call": ONE_CALL.format("REPEAT(eventID, 100000)"),
+    "of constants, in one call": ONE_CALL.format("REPEAT('ab', 1000000)"),
+    "that generates rows": f"SELECT COUNT(*) AS n FROM {TABLE} a, {TABLE} b, {TABLE} c, "
+    f"{TABLE} d, {TABLE} e WHERE a.eventID || b.eventID || c.eventID <> d.eventID || e.eventID",
+}
+
+
+def assert_stops(tmp_path, command: str, query: str, stop: signal.Signals) -> None:
+    """Assert that a signal stops a command during a query, and that nothing is left of it."""
+    (temporary := tmp_path / "tmp").mkdir()
+    records = [call("ListRoles", eventID=f"event-{number}") for number in range(100)]
+    trail = write_lines(tmp_path / "t.jsonl", records)
+    content = write_rules(tmp_path / "content", a="def rule(event):\n    return False\n")
+    (content / "queries").mkdir()
+    spec = {"QueryName": "Endless", "SnowflakeQuery": QUERIES[query]}
+    if command == "query":
+        spec |= {"AnalysisType": "saved_query"}
+    else:
+        schedule = {"RateMinutes": 60, "TimeoutMinutes": 5}
+        spec |= {"AnalysisType": "scheduled_query", "Enabled": True, "Schedule": schedule}
+    (content / "queries/endless.yml").write_text(yaml.safe_dump(spec))
+    name = ["Endless"] if command == "query" else []
+    process = started(
+        [COMMAND, command, *name, trail, "--content", content],
+        cwd=REPO,
+        env=os.environ | {"TMPDIR": str(temporary)},
+    )
+    assert eventually(lambda: busy_seconds(process.pid) > 1.5 or process.poll() is not None, 60)
+    assert process.poll() is None, process.communicate()
+    below = all_below(process.pid)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=10)
+    if stop != signal.SIGKILL:
+        assert err.splitlines()[-1] == b"interrupted" and b"Traceback" not in err
+    assert process.returncode == (-9 if stop == signal.SIGKILL else 1)
+    assert eventually(lambda: not any(map(is_running, below)), 2)
+    assert eventually(lambda: not list(temporary.iterdir()), 2)
