@@ -107,7 +107,8 @@ class Store:
         with self._connection() as connection:
             rows = connection.execute(latest, [most]).fetchall()
             connection.close()
-            copy.executemany("INSERT INTO remembered VALUES (?, ?, ?)", rows)
+            # In the order of the file, as a full store drops its first rows.
+            copy.executemany("INSERT INTO remembered VALUES (?, ?, ?)", reversed(rows))
         self._local.opened, self._copy = None, copy
 
     def _write(self, values: dict[str, str]) -> None:

@@ -103,6 +103,8 @@ def checked_content(folder: Path, checks: Checks) -> Content:
 def remember_queries(folder: Path, checks: Checks) -> None:
     """Cache the results about all valid queries of a folder, without importing any Python of it.
 
+    Errors of queries are not reported: `loaded_content` finds them again.
+
     Args:
         folder: The root of a content repository.
         checks: As for `loaded_content`.
@@ -115,7 +117,7 @@ def remember_queries(folder: Path, checks: Checks) -> None:
     with checks() as check:
         for item in items:
             if item.analysis_type() in QUERY_KINDS and sql_field(item.analysis_spec):
-                with contextlib.suppress(FieldError):
+                with contextlib.suppress(Exception):  # SQL that is nested too deeply, for example
                     read_query(item, texts, check)
 
 

@@ -51,6 +51,26 @@ def test_a_check_uses_what_the_cache_has(instance, database):
 
 @pytest.mark.attack("uploads")
 @pytest.mark.parametrize(
+    "value",
+    ["(" * 3000 + "1" + ")" * 3000, "+".join(["1"] * 20_000), "CASE " * 1500],
+    ids=["parentheses", "sum", "cases"],
+)
+def test_a_query_that_cannot_be_analysed_is_refused_with_its_file(instance, database, value):
+    sql = f"SELECT {value} AS a FROM aws_cloudtrail"
+    assert "queries/q.yml: " in instance.refused(archive(query("q", sql)))
+
+
+def test_a_copy_of_a_full_store_keeps_the_latest_values(database):
+    store = remembered.Store("test.sqlite", lambda: 3, str)
+    store.keep("kind", {str(number): "x" for number in range(4)})
+    store.detach(3)
+    store.keep("kind", {"new": "x"})
+    found = store.get_all("kind", ["0", "1", "2", "3", "new"])
+    assert sorted(found) == ["2", "3", "new"]
+
+
+@pytest.mark.attack("uploads")
+@pytest.mark.parametrize(
     "action",
     [
         "remembered.remember('prepared', {SQL: ''})",
