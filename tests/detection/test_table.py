@@ -143,6 +143,24 @@ def test_other_calls_get_the_same_answers_as_from_moto(sequence):
         assert answers(caching.kv_table()) == ordinary
 
 
+@pytest.mark.parametrize("length", [10, 200_000], ids=["one page", "two pages"])
+def test_a_scan_has_the_items_counts_and_pages_of_moto(length):
+    """A page of DynamoDB has at most 1 MB."""
+
+    def answer(table):
+        for name in "abcdefgh":
+            caching.put_string_set(name, {name * length})
+        found = table.scan()
+        keys = {item["key"] for item in found["Items"]}
+        return keys, found["Count"], found["ScannedCount"], found.get("LastEvaluatedKey")
+
+    with ordinary_table() as table:
+        ordinary = answer(table)
+    with key_value_store():
+        assert answer(caching.kv_table()) == ordinary
+    assert (ordinary[1] < 8) == (ordinary[3] is not None) == (length > 10)
+
+
 def test_an_oversized_item_is_refused():
     with key_value_store():
         with pytest.raises(ClientError):
