@@ -13,24 +13,11 @@ import pytest
 from local_panther import containment
 from local_panther.containment import ContentCodeError, call, contained
 from local_panther.detection.rule_engine import Engine
-from tests.builders.content import write_lines, write_rules
-from tests.builders.events import START
-from tests.builders.events import call as api_call
+from tests.builders.content import EACH_EVENT, write_calls, write_rules
 from tests.builders.replays import replayed
 from tests.scale import FULL
 
 pytestmark = [pytest.mark.attack("rules"), pytest.mark.process]
-
-GOOD = """
-def rule(event):
-    return True
-
-def title(event):
-    return "seen"
-
-def dedup(event):
-    return event["eventID"]
-"""
 
 FAILING = {
     "loop": "while True: pass",
@@ -83,8 +70,7 @@ def indented(body, spaces=4):
 
 @pytest.fixture
 def trail(tmp_path):
-    records = [api_call("ListRoles", time=START + i, eventID=f"event-{i}") for i in range(3)]
-    return write_lines(tmp_path / "trail.jsonl", records)
+    return write_calls(tmp_path / "trail.jsonl", 3)
 
 
 @pytest.fixture
@@ -97,7 +83,7 @@ class TestRule:
     @pytest.mark.parametrize("name", CHOSEN)
     def test_a_failing_rule_affects_no_other(self, tmp_path, trail, name):
         bad = f"def rule(event):\n{indented(FAILING[name])}\n    return True\n"
-        content = write_rules(tmp_path / "content", bad=bad, good=GOOD)
+        content = write_rules(tmp_path / "content", bad=bad, good=EACH_EVENT)
         outcome = replayed(trail, content=content)
         assert outcome.errors.counts == {"Test.bad": 3}
         assert outcome.signals == {"Test.bad": 0, "Test.good": 3}
@@ -131,7 +117,7 @@ class TestRule:
         self, tmp_path, trail, name
     ):
         body = indented(FAILING[name], 0) + "\ndef rule(event):\n    return True\n"
-        content = write_rules(tmp_path / "content", bad=body, good=GOOD)
+        content = write_rules(tmp_path / "content", bad=body, good=EACH_EVENT)
         outcome = replayed(trail, content=content)
         (problem,) = outcome.content.problems
         assert "bad.yml" in problem.where and outcome.signals == {"Test.good": 3}
@@ -213,7 +199,7 @@ class TestRun:
             return run(self, record, *arguments)
 
         monkeypatch.setattr(Engine, "run", failing)
-        outcome = replayed(trail, content=write_rules(tmp_path / "content", good=GOOD))
+        outcome = replayed(trail, content=write_rules(tmp_path / "content", good=EACH_EVENT))
         assert outcome.signals == {"Test.good": 2}
         assert outcome.errors.counts == {"local-panther": 1}
         (problem,) = outcome.errors.examples

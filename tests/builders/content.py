@@ -7,6 +7,20 @@ from textwrap import dedent
 
 import yaml
 
+from tests.builders.events import START, call
+
+# A rule that matches each event, with an alert for each
+EACH_EVENT = """
+def rule(event):
+    return True
+
+def title(event):
+    return "seen"
+
+def dedup(event):
+    return event["eventID"]
+"""
+
 
 def write_rules(folder: Path, **bodies: str) -> Path:
     """Write a repository with one streaming rule for each body; the rule's ID is `Test.<name>`."""
@@ -33,6 +47,14 @@ def write_files(folder: Path, files: dict[str, str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return folder
+
+
+def write_calls(path: Path, count: int) -> Path:
+    """Write calls of ListRoles, a second apart, with the IDs event-0, event-1 and so on."""
+    numbers = range(count)
+    return write_lines(
+        path, (call("ListRoles", time=START + n, eventID=f"event-{n}") for n in numbers)
+    )
 
 
 def write_lines(path: Path, records: Iterable[dict]) -> Path:

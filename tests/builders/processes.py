@@ -2,11 +2,36 @@
 
 import os
 import signal
+import subprocess
 from pathlib import Path
 
-from tests.instance.servers import processes_with
+from tests.instance.servers import eventually, is_running, processes_with
 
 STOPS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+
+
+def assert_stops(
+    process: subprocess.Popen[bytes],
+    stop: signal.Signals,
+    temporary: Path,
+    seconds: int = 30,
+) -> bytes:
+    """Send a signal, and assert that nothing is left of a command; return its standard error.
+
+    Args:
+        process: The command.
+        stop: The signal.
+        temporary: Its folder for temporary files, which must be empty afterwards.
+        seconds: The time it may take to exit.
+    """
+    below = all_below(process.pid)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=seconds)
+    assert b"Traceback" not in err
+    assert process.returncode == (-9 if stop == signal.SIGKILL else 1)
+    assert eventually(lambda: not any(map(is_running, below)), 2)
+    assert eventually(lambda: not list(temporary.iterdir()), 2)
+    return err
 
 
 def children(process: int) -> list[int]:

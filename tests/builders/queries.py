@@ -15,11 +15,13 @@ from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.records.model import Tally
 from local_panther.records.reader import Reader
-from local_panther.times import ALWAYS, Period
-from tests.builders.events import read_record
+from local_panther.times import ALWAYS, Period, event_time
+from tests.builders.events import START, read_record
 from tests.builders.unlisted import CONTENT
 
 MACROS = "aws_role_macros"
+SUCCEEDED = "aws_role_escalation_succeeded_query"
+HUNT = "aws_role_escalation_hunt_query"
 WRITTEN = {path.stem: path.read_text() for path in sorted((CONTENT / "queries").glob("*.yml"))}
 _SPECS = {stem: yaml.safe_load(text) for stem, text in WRITTEN.items()}
 TEXTS = QueryTexts({spec["QueryName"]: spec["SnowflakeQuery"] for spec in _SPECS.values()})
@@ -41,7 +43,10 @@ def sql_of(stem: str) -> exp.Query:
 
 
 def rows_of(
-    stem: str, records: Iterable[Mapping], now: float, parameters: Mapping[str, str] | None = None
+    stem: str,
+    records: Iterable[Mapping],
+    now: float = START + 7200,
+    parameters: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Return the rows of a query at a time over records, whose event IDs are their numbers."""
     with Lake() as lake:
@@ -64,6 +69,11 @@ def fill(
         lake.add(record)
         latest = max(latest, record.time)
     return tally, latest
+
+
+def sql_time(time: float) -> str:
+    """Return a time as a query writes it."""
+    return event_time(time).replace("T", " ").replace("Z", ".000")
 
 
 @cache

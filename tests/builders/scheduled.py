@@ -16,7 +16,7 @@ from local_panther.lake.reach import Reach
 from local_panther.lake.scheduled import ScheduledQueries
 from tests.builders.events import START, call, read_record
 
-MINUTE, HOUR, DAY = 60, 3600, 86_400
+MINUTE = 60
 TABLE = "panther_logs.public.aws_cloudtrail"
 WINDOW = f"SELECT eventID FROM {TABLE} WHERE p_occurs_since('1 h')"
 ABSENCE = f"SELECT COUNT(*) AS n FROM {TABLE} WHERE p_occurs_since('1 h') HAVING COUNT(*) = 0"

@@ -8,30 +8,19 @@ import time
 
 import pytest
 
-from tests.builders.content import write_lines, write_rules
-from tests.builders.events import REPO, START, call
+from tests.builders.content import EACH_EVENT, write_calls, write_rules
+from tests.builders.events import REPO
 from tests.builders.replays import started
 
 pytestmark = [pytest.mark.attack("rules"), pytest.mark.process]
 
 # The rules here write files to show that they run, which the box would refuse.
 COMMAND = [sys.executable, "-m", "local_panther", "replay", "--trust-content"]
-SEEN = """
-def rule(event):
-    return True
-
-def title(event):
-    return "seen"
-
-def dedup(event):
-    return event["eventID"]
-"""
 
 
 @pytest.fixture
 def trail(tmp_path):
-    records = [call("ListRoles", time=START + i, eventID=f"event-{i}") for i in range(3)]
-    return write_lines(tmp_path / "trail.jsonl", records)
+    return write_calls(tmp_path / "trail.jsonl", 3)
 
 
 def test_output_of_rules_goes_to_standard_error(tmp_path, trail):
@@ -70,7 +59,7 @@ def test_the_first_signal_during_a_rule_stops_the_run(tmp_path, trail, function,
         {function} = hang
     """
     body = hang if function == "rule" else hang + "\n        def rule(event): return True\n"
-    content = write_rules(tmp_path / "content", good=SEEN, hanging=body)
+    content = write_rules(tmp_path / "content", good=EACH_EVENT, hanging=body)
     process = started([*COMMAND, trail, "--content", content], cwd=REPO)
     while not ready.exists():
         assert process.poll() is None

@@ -12,7 +12,7 @@ import pytest
 
 from local_panther.processes import TemporaryFolder
 from tests.builders.events import REPO
-from tests.builders.processes import STOPS, all_below, children
+from tests.builders.processes import STOPS, all_below, assert_stops, children
 from tests.builders.replays import simulated, started
 from tests.cli.test_command_line import COMMAND
 from tests.instance.servers import eventually, is_running
@@ -35,13 +35,7 @@ class TestReplay:
         assert eventually(lambda: list(temporary.iterdir()), 30)
         assert eventually(lambda: len(children(process.pid)) >= 4, 30)  # workers and removers
         time.sleep(0.5)
-        below = all_below(process.pid)
-        process.send_signal(stop)
-        _, err = process.communicate(timeout=30)
-        assert b"Traceback" not in err
-        assert process.returncode == (-9 if stop == signal.SIGKILL else 1)
-        assert eventually(lambda: not any(map(is_running, below)), 2)
-        assert eventually(lambda: not list(temporary.iterdir()), 2)
+        assert_stops(process, stop, temporary)
 
 
 @pytest.mark.parametrize("number", range(examples(4, 25)))

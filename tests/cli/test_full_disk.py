@@ -6,22 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders.replays import simulated
-from tests.builders.unlisted import copy_content
 from tests.cli.shortages import COMMANDS, Shortage, arguments, run
 from tests.scale import FULL
 
 pytestmark = [pytest.mark.attack("processes"), pytest.mark.process]
-
-
-@pytest.fixture(scope="module")
-def content(tmp_path_factory) -> Path:
-    return copy_content(tmp_path_factory.mktemp("starved") / "content")
-
-
-@pytest.fixture(scope="module")
-def trail(tmp_path_factory) -> Path:
-    return simulated(tmp_path_factory.mktemp("starved") / "trail.jsonl")
 
 
 @pytest.fixture

@@ -7,16 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders.replays import simulated
 from tests.builders.unlisted import copy_content
 from tests.cli.shortages import Shortage, run
 
 pytestmark = [pytest.mark.attack("processes"), pytest.mark.process]
-
-
-@pytest.fixture(scope="module")
-def trail(tmp_path_factory) -> Path:
-    return simulated(tmp_path_factory.mktemp("starved") / "trail.jsonl")
 
 
 @pytest.fixture(scope="module")

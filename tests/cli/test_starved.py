@@ -1,12 +1,9 @@
 """Commands under limits of the machine: each does its work, or fails with a message."""
 
 import resource
-from pathlib import Path
 
 import pytest
 
-from tests.builders.replays import simulated
-from tests.builders.unlisted import copy_content
 from tests.cli.shortages import COMMANDS, Shortage, arguments, run
 from tests.scale import FULL
 
@@ -31,16 +28,6 @@ TRIED = [
     for place, command in enumerate(COMMANDS)
     if FULL or shortage == "no room at all" or place == number
 ]
-
-
-@pytest.fixture(scope="module")
-def content(tmp_path_factory) -> Path:
-    return copy_content(tmp_path_factory.mktemp("starved") / "content")
-
-
-@pytest.fixture(scope="module")
-def trail(tmp_path_factory) -> Path:
-    return simulated(tmp_path_factory.mktemp("starved") / "trail.jsonl")
 
 
 @pytest.mark.parametrize(("shortage", "command"), TRIED)

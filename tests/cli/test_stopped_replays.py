@@ -1,8 +1,8 @@
-"""`replay` can be stopped while DuckDB notices no interrupt."""
+"""`replay` can be stopped during a call in which DuckDB notices no interrupt."""
 
 import pytest
 
-from tests.builders.endless import assert_stops
+from tests.builders.endless import assert_query_stops
 from tests.builders.processes import STOPS
 
 pytestmark = [pytest.mark.attack("processes"), pytest.mark.process]
@@ -10,4 +10,4 @@ pytestmark = [pytest.mark.attack("processes"), pytest.mark.process]
 
 @pytest.mark.parametrize("stop", STOPS)
 def test_a_replay_can_be_stopped_during_a_query(tmp_path, stop):
-    assert_stops(tmp_path, "replay", "of constants, in one call", stop)
+    assert_query_stops(tmp_path, "replay", "of constants, in one call", stop)

@@ -1,12 +1,11 @@
 """`local-panther test` can be stopped, and runs beside another one."""
 
 import os
-import signal
 import time
 
 import pytest
 
-from tests.builders.processes import STOPS, all_below, children, forks_of
+from tests.builders.processes import STOPS, all_below, assert_stops, children, forks_of
 from tests.builders.replays import started
 from tests.cli.test_command_line import COMMAND
 from tests.instance.servers import eventually, is_running, processes_with
@@ -41,13 +40,7 @@ class TestToolRun:
             30,
         )
         time.sleep(2)
-        below = all_below(process.pid)
-        process.send_signal(stop)
-        _, err = process.communicate(timeout=30)
-        assert b"Traceback" not in err
-        assert process.returncode == (-9 if stop == signal.SIGKILL else 1)
-        assert eventually(lambda: not any(map(is_running, below)), 2)
-        assert eventually(lambda: not list(temporary.iterdir()), 2)
+        assert_stops(process, stop, temporary)
 
     @pytest.mark.parametrize("stop", STOPS)
     def test_a_test_run_can_be_stopped_while_content_is_checked(self, content_copy, stop):

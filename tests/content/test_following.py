@@ -1,5 +1,6 @@
 """Places that follow a setting agree with it after any change."""
 
+import json
 import re
 
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +10,6 @@ from local_panther.content.agreements import Settings, check_agreements
 from local_panther.content.following import Repository
 from tests.scale import examples
 
-CONFIG = "global_helpers/aws_role_escalation_config.py"
 MACROS = "queries/aws_role_macros.yml"
 
 
@@ -24,8 +24,6 @@ names = st.text("abcXYZ019+=,.@-_'\"", min_size=1, max_size=9)
 @settings(max_examples=examples(40, 600), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_all_places_agree_after_any_valid_values_and_a_disagreement_is_found(data, content_copy):
-    import json
-
     drawn = {
         "THRESHOLD": data.draw(st.integers(1, 500)),
         "WINDOW_MINUTES": data.draw(st.integers(1, 20_000)),

@@ -11,8 +11,6 @@ import yaml
 
 from local_panther.content.sql import scanned_event_names
 from local_panther.simulate.identities import ACCOUNT, PrincipalKind, identity, service
-from local_panther.times import event_time
-from tests.builders import queries
 from tests.builders.events import (
     ALICE,
     START,
@@ -23,25 +21,24 @@ from tests.builders.events import (
     role_arn,
     user,
 )
-from tests.builders.queries import MACROS, WRITTEN, query_specs, sql_of
+from tests.builders.queries import (
+    HUNT,
+    MACROS,
+    SUCCEEDED,
+    WRITTEN,
+    query_specs,
+    rows_of,
+    sql_of,
+    sql_time,
+)
 
 SPECS = query_specs()
-SUCCEEDED = "aws_role_escalation_succeeded_query"
-HUNT = "aws_role_escalation_hunt_query"
 ALERT = {"principal": ALICE["arn"], "alert_time": "2026-01-05 10:30:00"}
 BOB = user("bob")
 MINUTE = 60
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * MINUTE
 DISCOVERY = set(activity.DISCOVERIES)
 ROLE_CALLS = {*activity.ATTEMPTS, *DISCOVERY}
-
-
-def rows_of(name, records, now=START + 7200, parameters=None):
-    return queries.rows_of(name, records, now, parameters)
-
-
-def sql_time(time):
-    return event_time(time).replace("T", " ").replace("Z", ".000")
 
 
 def assumed(name, who=ALICE, time=START + 20 * MINUTE):

@@ -1,4 +1,4 @@
-"""Property tests of the queries: they say what rules and definitions say, over any calls."""
+"""Property tests: queries agree with the rules and with definitions, for any calls."""
 
 import itertools
 import re
@@ -15,8 +15,6 @@ from local_panther.content.sql import parse_sql
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
 from local_panther.simulate.identities import ACCOUNT, SSO_PATH, PrincipalKind, identity, service
-from local_panther.times import event_time
-from tests.builders import queries
 from tests.builders.content import write_lines
 from tests.builders.events import (
     ALICE,
@@ -30,25 +28,16 @@ from tests.builders.events import (
     role_arn,
     user,
 )
-from tests.builders.queries import query_specs
+from tests.builders.queries import HUNT, query_specs, rows_of, sql_time
 from tests.builders.replays import replayed
 from tests.scale import examples
 
 SPECS = query_specs()
-HUNT = "aws_role_escalation_hunt_query"
 BOB = user("bob")
 MINUTE = 60
 T, WINDOW = config.THRESHOLD, config.WINDOW_MINUTES * MINUTE
 DISCOVERY = set(activity.DISCOVERIES)
 ROLE_CALLS = {*activity.ATTEMPTS, *DISCOVERY}
-
-
-def rows_of(name, records, now):
-    return queries.rows_of(name, records, now)
-
-
-def sql_time(time):
-    return event_time(time).replace("T", " ").replace("Z", ".000")
 
 
 DANA_ELSEWHERE = identity(PrincipalKind.SSO, "dana@example.com", "") | {

@@ -1,6 +1,5 @@
 """Every command that reads role calls uses the settings of the replayed repository."""
 
-import itertools
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,6 @@ from tests.conftest import copy_content
 from tests.scale import examples
 
 HUNT = "AWS Role Escalation Hunt"
-NUMBERS = itertools.count()
 ROLE = "SharedAdmin"
 
 
