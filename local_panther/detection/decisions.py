@@ -410,7 +410,7 @@ class Known:
             decisions = entry.decisions
             if decisions is not None:
                 decision = decisions.of(answers)
-                if decision is UNKNOWN and decisions.is_useful:
+                if decision is UNKNOWN and decisions.are_worth_learning():
                     decision = decisions.learn(entry.rule.detection, answers, self._seen)
                 if decision is NO_MATCH:
                     if not entry.is_checked:
@@ -447,7 +447,20 @@ class Decisions:
         self._root: Any = UNKNOWN
         self._leaves = 0
         self._watched = 0
+        self._in_vain = 0  # watched evaluations since the last one that found no match
+        self._unwatched = 0  # evaluations to come before the next one is watched
         self.is_useful = True
+
+    def are_worth_learning(self) -> bool:
+        """Return whether the next evaluation should be watched; called before each one.
+
+        The more evaluations in a row found nothing to reuse, the more are not watched: a rule that
+        reads the time of a failed call, for example, asks about it each time.
+        """
+        if self._unwatched:
+            self._unwatched -= 1
+            return False
+        return self.is_useful
 
     def of(self, answers: Answers) -> str | None:
         """Return the decision for an event: NO_MATCH, EVALUATE or UNKNOWN."""
@@ -490,6 +503,8 @@ class Decisions:
         is_odd = ODD in event.path.values()
         self._remember(event.path, EVALUATE if is_odd else verdict)
         self._watched += 1
+        self._in_vain = 0 if verdict is NO_MATCH and not is_odd else self._in_vain + 1
+        self._unwatched = self._in_vain // 4
         self.is_useful = self._watched < TRIAL or self._watched < seen // 4
         return verdict
 

@@ -135,7 +135,7 @@ def test_reuse_changes_no_signal_of_any_rules_over_any_events(
     parts = "def parts(event):\n    return [event.get('a') or {}]\n"
     write_data_model(folder, parts, "parts", "parts")
     records = [
-        read_record(call("AssumeRole") | fields | {"eventID": str(number)}, number)
+        read_record(call("AssumeRole") | fields | {"eventID": str(number)})
         for number, fields in enumerate(events * 2)
     ]
     plain = signals(folder, monkeypatch, records, few=NEVER_WATCHED)
@@ -152,7 +152,7 @@ def test_a_rule_without_matches_for_a_few_values_is_not_evaluated_again(tmp_path
         nested="def rule(event):\n    return event.deep_get('userIdentity', 'type') == 'Root'\n",
         error="def rule(event):\n    return event['missing']\n",
     )
-    records = [read_record(call("AssumeRole") | {"eventID": str(n)}, n) for n in range(50)]
+    records = [read_record(call("AssumeRole") | {"eventID": str(n)}) for n in range(50)]
     found, errors, evaluated = signals(tmp_path, monkeypatch, records)
     assert evaluated == {"match": 50, "error": 50} and len(found) == 50
     assert errors[0] == {"Test.error": 50} and errors[1] == {"Test.error": ("KeyError", 50)}
@@ -167,9 +167,7 @@ def test_a_rule_is_not_evaluated_again_for_fields_that_it_does_not_read(tmp_path
         whole="def rule(event):\n    return 'Root' in str(event.get('userIdentity'))\n",
     )
     records = [
-        read_record(
-            call("AssumeRole") | {"userIdentity": {"type": "IAMUser", "userName": str(n)}}, n
-        )
+        read_record(call("AssumeRole") | {"userIdentity": {"type": "IAMUser", "userName": str(n)}})
         for n in range(50)
     ]
     evaluated = watched(tmp_path, monkeypatch, records)
@@ -182,7 +180,7 @@ def test_a_missing_field_differs_from_an_empty_one(tmp_path, monkeypatch, field)
     empty = call("AssumeRole") | {field: ""}
     missing = {name: value for name, value in empty.items() if name != field}
     records = [
-        read_record(record | {"eventID": str(n)}, n)
+        read_record(record | {"eventID": str(n)})
         for n, record in enumerate([empty, empty, missing])
     ]
     found, _, _ = signals(tmp_path, monkeypatch, records)
@@ -203,9 +201,7 @@ def test_reading_a_copy_or_a_part_counts_as_reading_the_event(tmp_path, monkeypa
     parts = "def parts(event):\n    return [event.get('userIdentity')]\n"
     write_data_model(tmp_path, parts, "parts", "parts")
     records = [
-        read_record(
-            call("AssumeRole") | {"eventID": str(n), "userIdentity": {"userName": str(n)}}, n
-        )
+        read_record(call("AssumeRole") | {"eventID": str(n), "userIdentity": {"userName": str(n)}})
         for n in range(9)
     ]
     found, _, _ = signals(tmp_path, monkeypatch, records)
@@ -234,7 +230,7 @@ def test_a_filter_reads_only_its_own_fields(tmp_path, monkeypatch, filters, rule
     write_rules(tmp_path, own=f"def rule(event):\n    return {rule}\n")
     path = tmp_path / "rules" / "own.yml"
     path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"InlineFilters": filters}))
-    records = [read_record(call("AssumeRole") | {"eventID": str(n)}, n) for n in range(50)]
+    records = [read_record(call("AssumeRole") | {"eventID": str(n)}) for n in range(50)]
     found, errors, counted = signals(tmp_path, monkeypatch, records)
     assert counted["own"] == evaluated
     assert (found, errors) == signals(tmp_path, monkeypatch, records, few=NEVER_WATCHED)[:2]
@@ -309,7 +305,7 @@ def test_rules_with_state_or_a_clock_give_the_same_signals(tmp_path, monkeypatch
     write_rules(tmp_path, **STATEFUL)
     names = ["AssumeRole", "ListRoles", "AssumeRole", "DeleteTrail"]
     records = [
-        read_record(call(names[n % 4], time=1_767_600_000 + 37 * n) | {"eventID": str(n)}, n)
+        read_record(call(names[n % 4], time=1_767_600_000 + 37 * n) | {"eventID": str(n)})
         for n in range(40)
     ]
     plain = signals(tmp_path, monkeypatch, records, few=NEVER_WATCHED)
@@ -331,7 +327,7 @@ def test_without_columns_of_instructions_a_rule_is_stopped_by_line(tmp_path):
     code = (
         "import sys, pathlib; from tests.detection.test_decisions import *; "
         "folder = pathlib.Path(sys.argv[1]); patch = pytest.MonkeyPatch(); "
-        "records = [read_record(call('AssumeRole') | {'eventID': str(n)}, n) for n in range(9)]; "
+        "records = [read_record(call('AssumeRole') | {'eventID': str(n)}) for n in range(9)]; "
         "print(signals(folder, patch, records)[0] == "
         "signals(folder, patch, records, few=NEVER_WATCHED)[0])"
     )
@@ -340,11 +336,24 @@ def test_without_columns_of_instructions_a_rule_is_stopped_by_line(tmp_path):
     assert result.stdout == "True\n"
 
 
+def test_a_rule_that_asks_anew_for_each_match_is_watched_less_and_less(tmp_path, monkeypatch):
+    write_rules(
+        tmp_path,
+        a="def rule(event):\n    return event.get('eventName') == 'AssumeRole'"
+        " and event.get('eventID') != 'x'\n",
+    )
+    attempts = [read_record(call("AssumeRole") | {"eventID": str(n)}) for n in range(400)]
+    others = [read_record(call("GetUser") | {"eventID": str(n)}) for n in range(400)]
+    assert watched(tmp_path, monkeypatch, attempts)["a"] < 80
+    found, _, evaluated = signals(tmp_path, monkeypatch, attempts + others)
+    assert len(found) == 400 and evaluated["a"] < 600  # the others are learned after a while
+
+
 def test_the_memory_for_a_rule_that_never_repeats_a_path_is_limited(tmp_path, monkeypatch):
     write_rules(tmp_path, a="def rule(event):\n    return event.get('eventID') == 'x'\n")
     with running(tmp_path, monkeypatch) as (engine, _, _):
         for number in range(MAX_LEAVES + 500):
-            record = read_record(call("AssumeRole") | {"eventID": str(number)}, number)
+            record = read_record(call("AssumeRole") | {"eventID": str(number)})
             assert not list(engine.run(record))
         (decisions,) = engine._known._decisions.values()
         assert not decisions.is_useful and decisions._leaves < MAX_LEAVES
@@ -358,7 +367,7 @@ def test_reuse_changes_no_signal_of_panther_analysis(monkeypatch):
     if not files:
         pytest.skip("no recorded CloudTrail beside the repository")
     lines = [line for file in files for line in file.open()] * 3
-    records = [read_record(json.loads(line), number) for number, line in enumerate(lines)]
+    records = [read_record(json.loads(line)) for number, line in enumerate(lines)]
     plain = signals(folder, monkeypatch, records, few=NEVER_WATCHED, strict=False)
     reused = signals(folder, monkeypatch, records, strict=False)
     assert reused[:2] == plain[:2] and len(plain[0]) > 100
