@@ -112,6 +112,21 @@ class TestStreams:
         assert done.returncode == 0 and "1 incident (1 HIGH)" in done.stdout
 
 
+def test_a_command_runs_what_is_registered_for_its_exit(tmp_path):
+    code = (
+        "import atexit, sys; from local_panther.cli import main\n"
+        "atexit.register(lambda: print('at exit'))\n"
+        "sys.argv = ['local-panther', *sys.argv[1:]]\n"
+        "main()\n"
+    )
+    command = [sys.executable, "-c", code, "replay", str(tmp_path / "missing")]
+    buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+    done = subprocess.run(
+        command, cwd=REPO, env=buffered, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 1 and done.stdout.splitlines()[-1] == "at exit"
+
+
 class TestTemporaryFolder:
     def test_a_temporary_folder_is_removed_at_the_end(self):
         with TemporaryFolder("test-") as folder:
