@@ -156,3 +156,49 @@ def test_a_function_of_a_lazy_module_imports_it_when_called(module):
         early = heavy_one.Client
         assert "HEAVY" not in os.environ or os.environ["HEAVY"] == ""
         assert early("a").name == "a" and heavy_one.Client("b").name == "b"
+
+
+def test_the_conditions_of_a_package_are_imported_without_its_own_code(tmp_path, monkeypatch):
+    package = tmp_path / "heavy_four"
+    package.mkdir()
+    (package / "__init__.py").write_text("from heavy_four.errors import Failed\nNUMBER = 7\n")
+    (package / "errors.py").write_text("class Failed(Exception): pass\n")
+    (package / "conditions.py").write_text(
+        "from heavy_four.errors import Failed\nclass Attr:\n    error = Failed\n"
+    )
+    (tmp_path / "user_of_part.py").write_text(
+        "import heavy_four\nfrom heavy_four.conditions import Attr\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    acted = []
+    try:
+        with deferred("heavy_four", "heavy_four.conditions"):
+            import user_of_part
+        with once_imported("heavy_four", acted.append):
+            made = user_of_part.Attr()
+            assert "NUMBER" not in vars(sys.modules["heavy_four"]) and acted == []
+            import heavy_four
+
+            assert heavy_four.NUMBER == 7 and acted == [heavy_four]
+        assert heavy_four.Failed is made.error is heavy_four.errors.Failed
+        assert heavy_four.conditions.Attr is type(made)
+    finally:
+        for name in [name for name in sys.modules if name.startswith(("heavy_four", "user_of_p"))]:
+            del sys.modules[name]
+
+
+def test_a_rule_with_state_and_then_a_session_of_boto3_use_one_package():
+    code = """
+import sys
+from local_panther.detection.store import key_value_store
+with key_value_store():
+    from panther_detection_helpers import caching
+    assert caching.add_to_string_set("key", ["value"], 2_000_000_000) == {"value"}
+    print("boto3.session" in sys.modules)
+    import boto3
+    print(boto3.client("sts").get_caller_identity()["Account"], boto3.dynamodb.conditions.Attr)
+"""
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=REPO, check=True)
+    attribute = "<class 'boto3.dynamodb.conditions.Attr'>"
+    assert result.stdout.splitlines() == ["False", f"123456789012 {attribute}"]
