@@ -217,7 +217,8 @@ def inner(values: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """Return a nested object; an empty one if it or a parent is missing or not an object."""
     for name in names:
         inner = values.get(name)
-        values = inner if isinstance(inner, Mapping) else {}
+        # most are of type dict; a check against Mapping takes five times as long
+        values = inner if type(inner) is dict or isinstance(inner, Mapping) else {}
     return values
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from local_panther.roles.calls import SUCCESS, RoleCall, role_call
+from local_panther.roles.calls import FAILED, SUCCESS, RoleCall, role_call
 from local_panther.roles.principals import role_of_session
 from local_panther.roles.settings import RoleSettings, shipped_settings
 from local_panther.text import without_halves
@@ -104,9 +104,18 @@ class RoleLog:
         """Iterate over the principals."""
         return (principal for (principal,) in self._rows("SELECT DISTINCT principal FROM calls"))
 
+    def of_failures(self) -> Iterator[str]:
+        """Iterate over the principals that failed on a role."""
+        outcomes = ", ".join(f"'{outcome}'" for outcome in FAILED)
+        whose = f"SELECT DISTINCT principal FROM calls WHERE outcome IN ({outcomes}) AND role <> ''"
+        return (principal for (principal,) in self._rows(whose))
+
     @property
     def left_out(self) -> dict[str, int]:
         """Number of calls beyond the limit, which are not returned, by principal."""
+        ((count,),) = self._rows("SELECT COUNT(*) FROM calls")
+        if count <= MAX_CALLS:
+            return {}
         counts = f"""
             SELECT principal, SUM(n - {MAX_CALLS}) FROM (
                 SELECT principal, COUNT(*) AS n FROM calls

@@ -5,7 +5,7 @@ A summary counts every way into a role (`entries`); a burst counts only calls th
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,18 +120,20 @@ class Summary:
 
 def summaries(log: RoleLog) -> list[PrincipalSummary]:
     """Return a summary of each principal, by most failed roles, then by most tried roles."""
-    return sorted(_each(log), key=_rank)
+    return sorted(_each(log, log), key=_rank)
 
 
 def nearest(log: RoleLog, count: int) -> list[PrincipalSummary]:
     """Return at most `count` principals that failed on any role, nearest to a burst first."""
-    return heapq.nsmallest(count, (s for s in _each(log) if s.failed), key=_distance)
+    return heapq.nsmallest(
+        count, (s for s in _each(log, log.of_failures()) if s.failed), key=_distance
+    )
 
 
-def _each(log: RoleLog) -> Iterator[PrincipalSummary]:
+def _each(log: RoleLog, principals: Iterable[str]) -> Iterator[PrincipalSummary]:
     """Yield a summary of each principal, one by one: a flood has more than memory holds."""
     left_out = log.left_out
-    for principal in log:
+    for principal in principals:
         calls = log.of(principal)
         summary = PrincipalSummary(principal, calls[0].time, calls[0].time)
         for call in calls:
