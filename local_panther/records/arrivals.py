@@ -129,7 +129,7 @@ class Arrivals:
         file sorts last, the record is late in the same way when all files are read at once;
         `_check_overlap` handles the other files.
         """
-        if (record.time, file, record.sequence) < self._buffer.settled:
+        if (record.time, file) < self._buffer.settled:
             behind = max(0.0, self._latest - record.time)
             raise OutOfPlace(f"{record.where}: is {behind / 60:,.0f} minutes late", behind)
 

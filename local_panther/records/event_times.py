@@ -19,6 +19,8 @@ MAX_CACHED = 10_000
 USUAL = r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\dZ"
 ALL_USUAL = re.compile(rf"(?:{USUAL} )*", re.ASCII)
 DAY = slice(0, len("2026-01-05"))
+MINUTE = slice(0, len("2026-01-05T10:00:"))
+SECOND = slice(len("2026-01-05T10:00:"), len("2026-01-05T10:00:00"))
 
 # The units in which databases count time, in parts of a second. No number is a time within the
 # years above in two of them.
@@ -47,6 +49,14 @@ class EventTimes:
             self._known.clear()
         self._known[text] = time
         return time
+
+    def read_usual(self, text: str) -> float | None:
+        """Return a time in the format of CloudTrail in seconds since 1970; None for no such day.
+
+        Most times differ, but not in their minutes.
+        """
+        minute = self.read(f"{text[MINUTE]}00Z")
+        return None if minute is None else minute + int(text[SECOND])
 
     def ends(self, texts: Collection[str]) -> tuple[float, float] | None:
         """Return the first and last of some eventTimes; None if any is not a time."""

@@ -94,8 +94,8 @@ class JsonLines:
         name = event.get("eventName")
         yield Record(
             time,
-            tally.wanted,
             name if isinstance(name, str) else "",
+            None,
             json.dumps(given).encode(),
             json.dumps({n: v for n, v in added.items() if n not in given}).encode(),
             where,

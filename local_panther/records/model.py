@@ -25,8 +25,8 @@ class Record(NamedTuple):
 
     Attributes:
         time: Its eventTime in seconds since 1970.
-        sequence: Its number in the order of reading, which breaks ties between equal times.
         name: Its eventName, or "" if it has none.
+        event_id: Its eventID; None if it has none, or if the reader did not read it.
         raw: The record as JSON.
         added: The fields that Panther adds, as JSON; empty if the reader did not compute them.
         where: The file and the place in it.
@@ -36,8 +36,8 @@ class Record(NamedTuple):
     """
 
     time: float
-    sequence: int
     name: str
+    event_id: str | None
     raw: bytes
     added: bytes
     where: str

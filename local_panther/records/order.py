@@ -9,8 +9,8 @@ BUFFER_RECORDS = 20_000
 BUFFER_BYTES = 128 * 1024 * 1024
 REMEMBERED_IDS = 200_000
 
-Rank = tuple[float, tuple[str, ...], int]  # time, sort key of the file, sequence
-FIRST: Rank = (float("-inf"), (), 0)
+Rank = tuple[float, tuple[str, ...]]  # time, sort key of the file
+FIRST: Rank = (float("-inf"), ())
 
 
 def in_time_order(
@@ -40,8 +40,7 @@ class TimeBuffer:
     """A buffer that holds records until no earlier one is expected; see `in_time_order`.
 
     Attributes:
-        settled: The rank of the latest record that `until` has yielded: its time, file and
-            sequence.
+        settled: The rank of the latest record that `until` has yielded: its time and file.
     """
 
     def __init__(
@@ -50,7 +49,9 @@ class TimeBuffer:
         self._tally = tally
         self._size = size
         self._size_bytes = size_bytes
-        self._heap: list[tuple[Rank, Record]] = []
+        # time, file and number of each record; the number breaks ties in order of reading
+        self._heap: list[tuple[float, tuple[str, ...], int, Record]] = []
+        self._added = 0
         self._bytes = 0
         self.settled = FIRST
         self._newest = float("-inf")  # latest time of a record that has left the buffer
@@ -67,7 +68,8 @@ class TimeBuffer:
             file: Sort key of its file, for records of equal time; empty if records are added in
                 order of reading.
         """
-        heapq.heappush(self._heap, ((record.time, file, record.sequence), record))
+        self._added += 1
+        heapq.heappush(self._heap, (record.time, file, self._added, record))
         self._bytes += len(record.raw)
         while len(self._heap) > self._size or (
             self._bytes > self._size_bytes and len(self._heap) > 1
@@ -79,7 +81,7 @@ class TimeBuffer:
 
     def until(self, time: float) -> Iterator[Record]:
         """Remove and yield the records up to a time, in seconds since 1970, inclusive."""
-        while self._heap and self._heap[0][0][0] <= time:
+        while self._heap and self._heap[0][0] <= time:
             self.settled, record = self._pop()
             self._newest = max(self._newest, record.time)
             yield record
@@ -89,10 +91,10 @@ class TimeBuffer:
         while self._heap:
             yield self._pop()[1]
 
-    def _pop(self) -> "tuple[Rank, Record]":
-        rank, record = heapq.heappop(self._heap)
+    def _pop(self) -> tuple[Rank, Record]:
+        time, file, _, record = heapq.heappop(self._heap)
         self._bytes -= len(record.raw)
-        return rank, record
+        return (time, file), record
 
 
 class RecentIds:

@@ -18,6 +18,7 @@ from local_panther.text import is_address
 from local_panther.times import EPOCH
 
 START = EPOCH.replace(tzinfo=None)  # times are written without a zone
+YEAR_10000 = 253_402_300_800  # its first second, in seconds since 1970
 SOURCE_ID = "00000000-0000-4000-8000-000000000000"
 SOURCE_LABEL = "local-panther"
 
@@ -100,11 +101,19 @@ def normalised_time(time: float) -> str:
 
     A time after the year 9999 is written as the last second of that year.
     """
+    if 0 <= time < YEAR_10000 and time % 1 == 0:  # as the times of CloudTrail
+        minute, second = divmod(int(time), 60)
+        return f"{_minute(minute)}:{second:02}.000000000"
     try:
         moment = START + timedelta(seconds=time)
     except OverflowError:
         moment = datetime.max
     return moment.isoformat(" ", "microseconds") + "000"
+
+
+@lru_cache(CACHED_VALUES)
+def _minute(number: int) -> str:
+    return (START + timedelta(minutes=number)).isoformat(" ", "minutes")
 
 
 def remove_nulls(record: dict[str, Any]) -> None:

@@ -80,30 +80,20 @@ class Reader:
     def _records(self, scan: Scan) -> Iterator[Record]:
         tally = self._tally
         tally.add(scan.tally)
+        is_limited = self._period != ALWAYS
         for found in scan.records:
             if isinstance(found, PassedOver):
                 self._count(found)
                 continue
-            time, event_id = found.time, found.event_id
-            if time not in self._period:
+            if is_limited and found.time not in self._period:
                 tally.outside += 1
                 continue
-            if event_id is not None and self._ids.is_repeated(event_id):
+            if found.event_id is not None and self._ids.is_repeated(found.event_id):
                 tally.duplicates += 1
                 if not self._keep_repeated:
                     continue
             tally.wanted += 1
-            yield Record(
-                time,
-                tally.wanted,
-                found.name,
-                found.raw,
-                found.added,
-                found.where,
-                found.source,
-                found.caller_type,
-                found.has_failed,
-            )
+            yield found
 
     def _count(self, passed: PassedOver) -> None:
         """Count records that were passed over as if they had been yielded."""

@@ -32,42 +32,17 @@ from local_panther.records.forms.recognise import (
 )
 from local_panther.records.forms.source import read_source
 from local_panther.records.forms.tables import plain
-from local_panther.records.model import Tally
+from local_panther.records.model import Record, Tally
 from local_panther.records.panther_fields import panther_fields, remove_nulls
 from local_panther.records.s3 import S3
-from local_panther.records.selection import Selection, usual_records
+from local_panther.records.selection import CALLER, Selection, Usual, usual_records
 
 NO_TIME = "missing or malformed eventTime"
 UNEXPECTED = "unexpected error"
 CANNOT_BE_OPENED = "unreadable file"
 NO_CALLER = "records without a caller"
 ENCODER = json.JSONEncoder(default=str)
-
-
-class ScannedRecord(NamedTuple):
-    """A wanted record of a file, before duplicates are recognised.
-
-    Attributes:
-        time: Its eventTime in seconds since 1970.
-        name: Its eventName, or "" if it has none.
-        event_id: Its eventID, or None if it has none.
-        raw: The record as JSON.
-        added: The fields that Panther adds, as JSON; empty if they were not computed.
-        where: The file and the place in it.
-        source: Its eventSource, or "" if that is not a text.
-        caller_type: The type of its caller, or "" if it has none.
-        has_failed: False if it has neither errorCode nor errorMessage.
-    """
-
-    time: float
-    name: str
-    event_id: str | None
-    raw: bytes
-    added: bytes
-    where: str
-    source: str = ""
-    caller_type: str = ""
-    has_failed: bool = True
+ERROR_FIELDS = ("errorCode", "errorMessage")
 
 
 class PassedOver(NamedTuple):
@@ -115,13 +90,13 @@ class Scan:
     """
 
     tally: Tally = field(default_factory=Tally)
-    records: list[ScannedRecord | PassedOver] = field(default_factory=list)
+    records: list[Record | PassedOver] = field(default_factory=list)
     path: str = ""
 
     @property
     def size(self) -> int:
         """Approximate size in bytes."""
-        return sum(len(r.raw) for r in self.records if isinstance(r, ScannedRecord))
+        return sum(len(r.raw) for r in self.records if isinstance(r, Record))
 
 
 class Scanner:
@@ -236,35 +211,28 @@ class Scanner:
         self._callers.note(records)
         scan.tally.note_times(ends)
         scan.tally.records += len(records)
-        if wanted and self._selection:
-            indexes = [index for index, name in enumerate(names) if name in wanted]
-            self._collect_selected(batch, indexes, self._selection, scan)
-        elif wanted:
-            collect = self._collect_wanted
-            for index, name in enumerate(names):
-                if name in wanted:
-                    self._collect_guarded(collect, records[index], batch.position(index), scan)
+        indexes = [index for index, name in enumerate(names) if name in wanted] if wanted else []
+        if self._selection or not self._with_added:
+            self._collect_together(batch, indexes, scan)
+        else:
+            for index in indexes:
+                position = batch.position(index)
+                self._collect_guarded(self._collect_wanted, records[index], position, scan)
         return True
 
-    def _collect_selected(
-        self, batch: RecordBatch, indexes: list[int], selection: Selection, scan: Scan
-    ) -> None:
-        """Collect the needed fields of wanted records; unusual records are collected as a whole."""
+    def _collect_together(self, batch: RecordBatch, indexes: list[int], scan: Scan) -> None:
+        """Collect wanted records, those of the usual form without parsing them."""
         records = batch.records
         rest = set(indexes)  # without the records that are passed over
-        narrowed: dict[int, ScannedRecord] = {}
+        copied: dict[int, Record] = {}
         for usual in usual_records(records, indexes):
-            possible = selection.possible_in(usual)
-            rest.difference_update(compress(usual.indexes, map(not_, possible)))
-            for index in compress(usual.indexes, possible):
-                record = records[index]
-                time = self._times.read(record["eventTime"])
-                found = None if time is None else selection.narrowed(record, usual.names, time)
-                if time is not None and found:
-                    name, (event_id,) = record["eventName"], _event_ids([record])
-                    where = batch.position(index)
-                    narrowed[index] = ScannedRecord(time, name, event_id, *found, where)
-        collect = self._collect_wanted
+            if self._selection:
+                possible = self._selection.possible_in(usual)
+                rest.difference_update(compress(usual.indexes, map(not_, possible)))
+                chosen = compress(usual.indexes, possible)
+                copied |= self._narrowed(self._selection, usual.names, chosen, batch)
+            else:
+                copied |= self._copied(usual, batch)
         for is_rest, run in groupby(indexes, rest.__contains__):
             if not is_rest:
                 passed = [records[index] for index in run]
@@ -272,10 +240,58 @@ class Scanner:
                 scan.records.append(PassedOver(times, _event_ids(passed)))
                 continue
             for index in run:
-                if index in narrowed:
-                    scan.records.append(narrowed[index])
+                if index in copied:
+                    scan.records.append(copied[index])
                 else:
-                    self._collect_guarded(collect, records[index], batch.position(index), scan)
+                    position = batch.position(index)
+                    self._collect_guarded(self._collect_wanted, records[index], position, scan)
+
+    def _narrowed(
+        self,
+        selection: Selection,
+        names: frozenset[str],
+        indexes: Iterable[int],
+        batch: RecordBatch,
+    ) -> dict[int, Record]:
+        """Return the needed fields of usual records, by index; without those to copy whole."""
+        narrowed = {}
+        for index in indexes:
+            record = batch.records[index]
+            time = self._times.read_usual(record["eventTime"])
+            found = None if time is None else selection.narrowed(record, names, time)
+            if time is not None and found:
+                name, (event_id,) = record["eventName"], _event_ids([record])
+                where = batch.position(index)
+                narrowed[index] = Record(time, name, event_id, *found, where)
+        return narrowed
+
+    def _copied(self, usual: Usual, batch: RecordBatch) -> dict[int, Record]:
+        """Return usual records without nulls, by index, and without the fields that Panther adds.
+
+        `_collect_wanted` would return the same: nothing in them has to be changed.
+        """
+        copied = {}
+        has_failed = not usual.names.isdisjoint(ERROR_FIELDS)
+        ids = _event_ids(usual.records)
+        columns = usual.indexes, usual.records, usual.times, ids
+        for index, record, moment, event_id in zip(*columns, strict=True):
+            raw = record.mini
+            time = self._times.read_usual(moment)
+            if time is None or b"null" in raw:
+                continue
+            caller_type = record[CALLER].get("type") if usual.have_callers else None
+            copied[index] = Record(
+                time,
+                record["eventName"],
+                event_id,
+                raw,
+                b"",
+                batch.position(index),
+                record["eventSource"],
+                caller_type if isinstance(caller_type, str) else "",
+                has_failed,
+            )
+        return copied
 
     def _collect_any(self, record: Any, where: str, scan: Scan) -> None:
         """Collect one record of any form."""
@@ -335,7 +351,7 @@ class Scanner:
         source, identity = values.get("eventSource"), values.get("userIdentity")
         caller_type = identity.get("type") if isinstance(identity, dict) else None
         scan.records.append(
-            ScannedRecord(
+            Record(
                 time,
                 name,
                 _id_of(values, event_id),
@@ -344,7 +360,7 @@ class Scanner:
                 where,
                 source if isinstance(source, str) else "",
                 caller_type if isinstance(caller_type, str) else "",
-                "errorCode" in values or "errorMessage" in values,
+                any(name in values for name in ERROR_FIELDS),
             )
         )
 

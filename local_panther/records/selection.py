@@ -9,7 +9,8 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from json.encoder import encode_basestring_ascii
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
@@ -41,7 +42,8 @@ PLAIN_RUN = re.compile(r"[ !#-+\-./0-9:;<=>@A-Z^_`a-z|~]+")
 NUMBER_PART = re.compile(r"[-+.0-9eE]*")
 
 
-class Usual(NamedTuple):
+@dataclass
+class Usual:
     """Records of a batch that have the same fields, all in CloudTrail's own form.
 
     Attributes:
@@ -50,14 +52,20 @@ class Usual(NamedTuple):
         records: Objects of simdjson. Looking up a missing field costs as much as reading ten
             present ones.
         times: The eventTime of each as CloudTrail writes it, which also sorts as text.
-        callers: The userIdentity of each as JSON; empty if any has none that is an object.
+        have_callers: True if the userIdentity of each is an object that repeats no name.
     """
 
     names: frozenset[str]
     indexes: list[int]
     records: list[Any]
     times: list[str]
-    callers: list[bytes]
+    have_callers: bool
+
+    @cached_property
+    def callers(self) -> list[bytes]:
+        """The userIdentity of each as JSON; empty if any has none that is an object."""
+        identities = _values(CALLER, self.records) if self.have_callers else []
+        return list(map(attrgetter("mini"), identities))
 
 
 class Trait(NamedTuple):
@@ -261,7 +269,9 @@ def _is_usual_shape(names: tuple[str, ...]) -> bool:
     )
 
 
-_is_usual_identity = lru_cache(CACHED_SHAPES)(has_own_identity)
+@lru_cache(CACHED_SHAPES)
+def _is_usual_identity(names: tuple[str, ...]) -> bool:
+    return len({*names}) == len(names) and has_own_identity(names)
 
 
 def _usual(names: tuple[str, ...], indexes: list[int], records: list[Any]) -> Usual | None:
@@ -271,10 +281,7 @@ def _usual(names: tuple[str, ...], indexes: list[int], records: list[Any]) -> Us
     if any(str in map(type, _values(name, records)) for name in NESTED.intersection(names)):
         return None
     identities = _values(CALLER, records) if CALLER in names else []
-    are_objects = {*map(type, identities)} == {simdjson.Object}
-    callers = list(map(attrgetter("mini"), identities)) if are_objects else []
-    distinct = dict(zip(callers, identities, strict=True)).values() if callers else identities
-    shapes = {tuple(value) for value in distinct if isinstance(value, simdjson.Object)}
+    shapes = {tuple(value) for value in identities if isinstance(value, simdjson.Object)}
     sources, kinds = {*_values("eventSource", records)}, {*_values("eventType", records)}
     times = _values("eventTime", records)
     if (
@@ -285,7 +292,8 @@ def _usual(names: tuple[str, ...], indexes: list[int], records: list[Any]) -> Us
         or not ALL_USUAL.fullmatch(" ".join([*times, ""]))
     ):
         return None
-    return Usual(frozenset(names), indexes, records, times, callers)
+    have_callers = {*map(type, identities)} == {simdjson.Object}
+    return Usual(frozenset(names), indexes, records, times, have_callers)
 
 
 def _json(value: Any) -> bytes:

@@ -113,7 +113,7 @@ def event(record: dict) -> PantherEvent:
     return PantherEvent(record)
 
 
-def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
+def read_record(content: dict[str, Any] | bytes) -> Record:
     """Return a record as the reader yields it, from values or, for unusual JSON, from bytes."""
     raw = content if isinstance(content, bytes) else json.dumps(content).encode()
     values = json.loads(raw)
@@ -127,7 +127,8 @@ def read_record(content: dict[str, Any] | bytes, sequence: int = 0) -> Record:
     texts = (name, values.get("eventSource"), who.get("type") if isinstance(who, dict) else None)
     name, source, kind = (text if isinstance(text, str) else "" for text in texts)
     has_failed = "errorCode" in values or "errorMessage" in values
-    return Record(time, sequence, name, raw, added, "test", source, kind, has_failed)
+    event_id = values.get("eventID")
+    return Record(time, name, event_id, raw, added, "test", source, kind, has_failed)
 
 
 def discovery(name: str, who: dict[str, Any] | None = None, time: float = START) -> dict[str, Any]:

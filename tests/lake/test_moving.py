@@ -18,7 +18,7 @@ LOGS = "panther_logs.public.aws_cloudtrail"
 
 
 def record(number: int):
-    return read_record(call("ListRoles", time=START + number, eventID=str(number)), number)
+    return read_record(call("ListRoles", time=START + number, eventID=str(number)))
 
 
 def ids(lake: Lake) -> list[str]:

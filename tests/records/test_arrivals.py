@@ -67,7 +67,7 @@ def test_settled_and_waiting_records_equal_those_of_reading_all_at_once(
             done += delivered(arrivals, new)
             waiting = sorted(arrivals._buffer._heap)
             wanted, whole = at_once(there, size)
-            assert seen(done) + [s for _, r in waiting for s in seen([r])] == seen(wanted)
+            assert seen(done) + seen([record for *_, record in waiting]) == seen(wanted)
             counts = ("files", "records", "wanted", "duplicates", "first", "last")
             assert [getattr(tally, name) for name in counts] == [
                 getattr(whole, name) for name in counts

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from local_panther.records.event_times import EventTimes
+from local_panther.records.event_times import ALL_USUAL, EventTimes
 from tests.scale import examples
 
 moments = st.datetimes(datetime(1969, 12, 30), datetime(2101, 1, 1)).map(
@@ -38,6 +38,13 @@ def test_ends_are_the_first_and_last_time_or_none_if_any_is_invalid(found):
     each = [EventTimes().read(text) for text in found]
     expected = None if None in each else (min(each), max(each))
     assert times.ends(set(found)) == expected
+
+
+@given(moments | digits)
+@example("2026-02-30T10:00:07Z")
+def test_a_usual_time_is_the_same_read_by_its_minute(text):
+    if ALL_USUAL.fullmatch(f"{text} "):
+        assert EventTimes().read_usual(text) == EventTimes().read(text)
 
 
 def test_the_cache_of_times_is_bounded(monkeypatch):

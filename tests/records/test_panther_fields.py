@@ -1,9 +1,10 @@
 """Records as an instance stores them: times, nulls, and the fields that Panther adds."""
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from local_panther.content.log_schema import INDICATORS, LogSchema
@@ -171,3 +172,12 @@ def test_indicators_of_any_record_are_sorted_and_not_empty(record):
 @given(st.floats(min_value=-62e9, max_value=1e13))
 def test_every_time_can_be_written(time):
     assert len(normalised_time(time)) == 29
+
+
+@given(st.integers(-62_000_000_000, 253_402_300_799))
+@example(0)
+@example(-1)
+@example(253_402_300_799)  # the last second of the year 9999
+def test_whole_seconds_are_written_like_all_other_times(seconds):
+    moment = datetime(1970, 1, 1) + timedelta(seconds=seconds)
+    assert normalised_time(float(seconds)) == f"{moment}.000000000"
