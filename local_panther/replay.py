@@ -162,7 +162,7 @@ def replay(
         interrupted = False
         try:
             with closing(reader.read(opened.taken())) as records:
-                for record in in_time_order(records, tally):
+                for record in in_time_order(stream.foreseen(records), tally):
                     stream.process(record)
         except KeyboardInterrupt:
             interrupted = True
@@ -322,16 +322,30 @@ class Stream:
         """Number of signals that arrived too late to be paired, by correlation rule."""
         return self._correlation.late
 
+    def foreseen(self, records: Iterable[Record]) -> Iterator[Record]:
+        """Yield records that will be processed, and open the lake once one shows that it is needed.
+
+        At that time, this process would only wait for those that scan files.
+        """
+        waits = self._is_cloudtrail and self._scheduled.sees_failures_first
+        for record in records:
+            if waits and record.has_failed and includes(self._lake_names, record.name):
+                self._lake.open()
+                waits = False
+            yield record
+
     def process(self, record: Record) -> None:
         """Process a record, after everything that is due before it."""
         self._now = max(self._now, record.time + self._delay)
         self._clock.reach(self._now)
-        with self._errors.caught(f"what is due before {record.where}"):
-            self._advance(self._now)
+        if self._scheduled.is_due(self._now) or self._correlation.is_due(self._now):
+            with self._errors.caught(f"what is due before {record.where}"):
+                self._advance(self._now)
+        caught = self._errors.caught(record.where)
         if self._observer:
-            with self._errors.caught(record.where):
+            with caught:
                 self._observer.record(record, self._now)
-        with self._errors.caught(record.where):
+        with caught:
             if self._is_cloudtrail and includes(self._lake_names, record.name):
                 unread = self._scheduled.sees_failures_first
                 self._lake.add(record, self._now, self._needed, unread=unread)
@@ -339,11 +353,12 @@ class Stream:
         fields = None
         is_role_call = self._is_cloudtrail and record.name in ROLE_CALLS
         if self._has_log and is_role_call and record.caller_type != SERVICE:
-            with self._errors.caught(record.where):
+            with caught:
                 fields = record.fields()
                 self.role_log.add(fields, record.time)
-        with self._errors.caught(record.where):
+        with caught:
             for signal in self._engine.run(record, self._now, fields):
+                self._correlate(self._now)  # nothing is due, but the time has to be known
                 self._take(signal)
 
     def finish(self) -> None:

@@ -151,6 +151,10 @@ class CorrelationEngine:
             source = StepSignal(signal.time, {}, signal.event_id, packed)
             self._add(signal.metadata.rule_id, source, signal.fields)
 
+    def is_due(self, now: float) -> bool:
+        """Return whether a run is due before a time."""
+        return any(state.next_run < now for state in self._states)
+
     def advance(self, now: float) -> Iterator[CorrelationMatch]:
         """Execute the runs that are due before a time, and yield their matches.
 

@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -22,9 +23,9 @@ from local_panther.lake.columns import (
     create_table,
     insert_lines,
 )
-from local_panther.lake.lines import line_of, repaired
+from local_panther.lake.lines import line_of, packed, repaired
 from local_panther.lake.reach import Reach
-from local_panther.lake.session import NOW, THREADS, begin, check_path, quoted
+from local_panther.lake.session import NOW, THREADS, NeededFunctions, begin, check_path, quoted
 from local_panther.lake.unread import UnreadLines
 from local_panther.lake.waiting import Queries
 from local_panther.lake.windows import Gate
@@ -158,7 +159,8 @@ class Lake:
         # Use a file: memory of an in-memory database is never released from the limit.
         is_new = not (self._databases / DATABASE).exists()
         connection.execute(f"ATTACH {quoted(self._databases / DATABASE)} AS panther_logs")
-        begin(connection)
+        begin(connection, functions=False)
+        self._functions = NeededFunctions()
         if self._databases == self._folder.path:  # deleted anyway, so do not write it on closing
             connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         connection.execute(f"SET threads = {THREADS}")
@@ -175,6 +177,11 @@ class Lake:
             if not self._is_kept:  # a kept database is for people, who use no gates
                 connection.execute(create.replace(LAKE_TABLE, FAILED_TABLE))
         return connection
+
+    def open(self) -> None:
+        """Open the database, which takes 0.1 s, before it is needed; its errors come up then."""
+        with suppress(duckdb.Error, OSError):
+            _ = self._connection
 
     @property
     def has_unread(self) -> bool:
@@ -198,10 +205,11 @@ class Lake:
             unread: Leave the record unread until a query needs it; a gate of failed calls does not.
                 The argument must be the same for all records before the first query.
         """
-        line = line_of(record, arrival)
+        kept = packed(record, arrival)
         if unread:
-            self._add_unread(line, record, needed)
+            self._add_unread(kept, record, needed)
             return
+        line = line_of(kept)
         self._has_read = True
         self._waiting.append(line)
         self._waiting_bytes += len(line)
@@ -212,15 +220,15 @@ class Lake:
         if self._can_forget(FORGET_BYTES):
             self._forget(needed())
 
-    def _add_unread(self, line: bytes, record: Record, needed: Callable[[], Reach]) -> None:
-        self.added_bytes += len(line)
+    def _add_unread(self, kept: bytes, record: Record, needed: Callable[[], Reach]) -> None:
+        self.added_bytes += len(kept)
         if record.has_failed:
             self._has_failed = True
-            self._failed.append(line)
-            self._failed_bytes += len(line)
+            self._failed.append(line_of(kept))
+            self._failed_bytes += len(kept)
             if len(self._failed) >= BATCH_RECORDS:
                 self._flush_failed()
-        if self._unread.add(line, record.time):
+        if self._unread.add(kept, record.time):
             reach = needed()
             self._unread.forget(reach)
             if self._can_forget(FORGET_BYTES):
@@ -375,8 +383,10 @@ class Lake:
         return self._rows(sql, {**moment, **(values or {})} or None)
 
     def _rows(self, sql: str, values: dict[str, Any] | None) -> list[dict[str, Any]]:
+        connection = self._connection
+        self._functions.add(connection, sql)
         found = self._queries.fetch(
-            self._connection, sql, values, seconds=QUERY_SECONDS, most=MAX_ROWS + 1
+            connection, sql, values, seconds=QUERY_SECONDS, most=MAX_ROWS + 1
         )
         if len(found.rows) > MAX_ROWS:
             raise TooManyRowsError(f"more than {MAX_ROWS:,} rows")
@@ -389,7 +399,8 @@ class Lake:
         ]
 
     def _flush(self) -> None:
-        for lines in self._unread.take():
+        for unread in self._unread.take():
+            lines = list(map(line_of, unread))
             self._store(lines)
             self._stored_bytes += sum(map(len, lines))
         self._flush_waiting()

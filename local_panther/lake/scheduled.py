@@ -153,6 +153,7 @@ class ScheduledQueries:
         # A correlation rule needs its signals in time, so runs must not wait for others.
         ids = {rule.metadata.rule_id for job in self._jobs for rule in job.rules}
         self._batch = 1 if ids & steps else BATCH_RUNS
+        self._due = -math.inf  # the earliest `next_run` of all jobs
         self._worked_off_at = 0  # bytes added to the lake when the waiting runs were last executed
 
     @property
@@ -193,6 +194,14 @@ class ScheduledQueries:
             if includes(job.query.event_names, event_name):
                 job.sight.note(time)
 
+    def is_due(self, now: float) -> bool:
+        """Return whether `advance` has anything to do."""
+        return self._due < now or self._is_full
+
+    @property
+    def _is_full(self) -> bool:
+        return self._lake.added_bytes - self._worked_off_at >= BATCH_BYTES
+
     def advance(self, now: float) -> Iterator[Signal]:
         """Add the runs that are due before a time to the waiting runs.
 
@@ -202,8 +211,8 @@ class ScheduledQueries:
             if job.next_run == math.inf:
                 job.next_run = job.schedule.next_run(now)
             self._collect(job, now)
-        is_full = self._lake.added_bytes - self._worked_off_at >= BATCH_BYTES
-        if any(len(job.waiting) >= (1 if is_full else self._batch) for job in self._jobs):
+        self._due = min((job.next_run for job in self._jobs), default=math.inf)
+        if any(len(job.waiting) >= (1 if self._is_full else self._batch) for job in self._jobs):
             yield from self._work_off()
 
     def finish(self, now: float) -> Iterator[Signal]:

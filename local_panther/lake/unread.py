@@ -50,7 +50,10 @@ class UnreadLines:
         """
         self._lines.append(line)
         self._size += len(line)
-        self._first, self._last = min(self._first, time), max(self._last, time)
+        if time < self._first:
+            self._first = time
+        if time > self._last:
+            self._last = time
         is_full = self._size >= FILE_BYTES
         if is_full:
             path = self._folder / f"unread-{self._written}.ndjson"

@@ -7,7 +7,7 @@ from local_panther.content.sql import parse_sql, reads_only_cloudtrail, scanned_
 from local_panther.errors import FieldError
 from local_panther.lake.dialect import transpile_sql
 from local_panther.lake.lake import Lake
-from local_panther.lake.session import begin
+from local_panther.lake.session import NeededFunctions, _macros, begin
 from local_panther.times import sql_timestamp
 from tests.builders.events import START, call, read_record
 
@@ -172,3 +172,17 @@ def test_anything_but_one_query_is_refused(sql, message):
     with pytest.raises(FieldError) as caught:
         parse_sql(sql)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("name", list(_macros()))
+def test_a_function_of_snowflake_is_added_with_all_that_it_calls(name):
+    with duckdb.connect() as alone, duckdb.connect() as complete:
+        begin(alone, functions=False)
+        functions = NeededFunctions()
+        functions.add(alone, f"SELECT {name.upper()}(x)")
+        functions.add(alone, f"SELECT {name}(x), {name}(y)")  # is there already
+        begin(complete)
+        body = "SELECT macro_definition FROM duckdb_functions() WHERE function_name = ?"
+        assert alone.execute(body, [name]).fetchall() == complete.execute(body, [name]).fetchall()
+        for called in _macros()[name].calls:
+            assert alone.execute(body, [called]).fetchall()
