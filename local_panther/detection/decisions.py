@@ -31,6 +31,7 @@ from local_panther.records.model import Record
 from local_panther.records.panther_fields import is_added
 
 MAX_LEAVES = 1_000  # in the tree of a rule, which is rebuilt beyond them
+FEW_IN_VAIN = 3  # watched evaluations in a row without a result to reuse, before some are unwatched
 TRIAL = 200  # evaluations after which a rule that hardly ever repeats a path is no longer watched
 
 # The path of a field in an event. CONTENT at the end stands for its whole value, () for all fields.
@@ -504,7 +505,7 @@ class Decisions:
         self._remember(event.path, EVALUATE if is_odd else verdict)
         self._watched += 1
         self._in_vain = 0 if verdict is NO_MATCH and not is_odd else self._in_vain + 1
-        self._unwatched = self._in_vain // 4
+        self._unwatched = max(0, self._in_vain - FEW_IN_VAIN)
         self.is_useful = self._watched < TRIAL or self._watched < seen // 4
         return verdict
 

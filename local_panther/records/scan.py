@@ -225,7 +225,8 @@ class Scanner:
         records = batch.records
         rest = set(indexes)  # without the records that are passed over
         copied: dict[int, Record] = {}
-        for usual in usual_records(records, indexes):
+        with_callers = self._selection is not None and self._selection.reads_callers
+        for usual in usual_records(records, indexes, with_callers=with_callers):
             if self._selection:
                 possible = self._selection.possible_in(usual)
                 rest.difference_update(compress(usual.indexes, map(not_, possible)))

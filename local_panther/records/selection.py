@@ -9,8 +9,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
@@ -42,8 +41,7 @@ PLAIN_RUN = re.compile(r"[ !#-+\-./0-9:;<=>@A-Z^_`a-z|~]+")
 NUMBER_PART = re.compile(r"[-+.0-9eE]*")
 
 
-@dataclass
-class Usual:
+class Usual(NamedTuple):
     """Records of a batch that have the same fields, all in CloudTrail's own form.
 
     Attributes:
@@ -53,6 +51,7 @@ class Usual:
             present ones.
         times: The eventTime of each as CloudTrail writes it, which also sorts as text.
         have_callers: True if the userIdentity of each is an object that repeats no name.
+        callers: The userIdentity of each as JSON; empty if they were not asked for or are none.
     """
 
     names: frozenset[str]
@@ -60,12 +59,7 @@ class Usual:
     records: list[Any]
     times: list[str]
     have_callers: bool
-
-    @cached_property
-    def callers(self) -> list[bytes]:
-        """The userIdentity of each as JSON; empty if any has none that is an object."""
-        identities = _values(CALLER, self.records) if self.have_callers else []
-        return list(map(attrgetter("mini"), identities))
+    callers: list[bytes]
 
 
 class Trait(NamedTuple):
@@ -171,6 +165,12 @@ class Selection(NamedTuple):
     fields: tuple[str, ...] | None = None
     sieves: tuple[Sieve, ...] = ()
 
+    @property
+    def reads_callers(self) -> bool:
+        """True if a condition is on the caller as a whole."""
+        clauses = (clause for sieve in self.sieves for clause in sieve.clauses)
+        return any(trait.field == CALLER for clause in clauses for trait in clause)
+
     def possible_in(self, usual: Usual) -> list[bool]:
         """Return for each record whether the query may need it."""
         if not self.sieves:
@@ -235,7 +235,9 @@ def _without_nulls(raw: bytes) -> str:
     return json.dumps(plain[""])
 
 
-def usual_records(records: Sequence[Any], indexes: Iterable[int]) -> list[Usual]:
+def usual_records(
+    records: Sequence[Any], indexes: Iterable[int], *, with_callers: bool = False
+) -> list[Usual]:
     """Return the usual records of a batch, grouped by their fields.
 
     A record is usual if copying it whole does not change it. Records with other names, repeated
@@ -244,6 +246,7 @@ def usual_records(records: Sequence[Any], indexes: Iterable[int]) -> list[Usual]
     Args:
         records: All records of the batch, with valid times.
         indexes: Indexes of the records to consider.
+        with_callers: Also return the userIdentity of each record as JSON.
     """
     groups: defaultdict[str, list[int]] = defaultdict(list)
     objects = [index for index in indexes if type(records[index]) is OBJECT]
@@ -251,7 +254,12 @@ def usual_records(records: Sequence[Any], indexes: Iterable[int]) -> list[Usual]
     for index, shape in zip(objects, shapes, strict=True):
         groups[shape].append(index)
     found = (
-        _usual(tuple(joined.split(BETWEEN_NAMES)), indexes, [records[index] for index in indexes])
+        _usual(
+            tuple(joined.split(BETWEEN_NAMES)),
+            indexes,
+            [records[index] for index in indexes],
+            with_callers=with_callers,
+        )
         for joined, indexes in groups.items()
     )
     return [group for group in found if group]
@@ -274,14 +282,20 @@ def _is_usual_identity(names: tuple[str, ...]) -> bool:
     return len({*names}) == len(names) and has_own_identity(names)
 
 
-def _usual(names: tuple[str, ...], indexes: list[int], records: list[Any]) -> Usual | None:
+def _usual(
+    names: tuple[str, ...], indexes: list[int], records: list[Any], *, with_callers: bool
+) -> Usual | None:
     """Return records of the same fields as a group; None if any of them is unusual."""
     if not _is_usual_shape(names) or {*map(len, records)} != {len(names)}:
         return None
-    if any(str in map(type, _values(name, records)) for name in NESTED.intersection(names)):
+    nested = {name: _values(name, records) for name in NESTED.intersection(names)}
+    if any(str in map(type, values) for values in nested.values()):
         return None
-    identities = _values(CALLER, records) if CALLER in names else []
-    shapes = {tuple(value) for value in identities if isinstance(value, simdjson.Object)}
+    identities = nested.get(CALLER, [])
+    have_callers = {*map(type, identities)} == {simdjson.Object}
+    callers = list(map(attrgetter("mini"), identities)) if with_callers and have_callers else []
+    distinct = dict(zip(callers, identities, strict=True)).values() if callers else identities
+    shapes = {tuple(value) for value in distinct if isinstance(value, simdjson.Object)}
     sources, kinds = {*_values("eventSource", records)}, {*_values("eventType", records)}
     times = _values("eventTime", records)
     if (
@@ -292,8 +306,7 @@ def _usual(names: tuple[str, ...], indexes: list[int], records: list[Any]) -> Us
         or not ALL_USUAL.fullmatch(" ".join([*times, ""]))
     ):
         return None
-    have_callers = {*map(type, identities)} == {simdjson.Object}
-    return Usual(frozenset(names), indexes, records, times, have_callers)
+    return Usual(frozenset(names), indexes, records, times, have_callers, callers)
 
 
 def _json(value: Any) -> bytes:
