@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import pickle
 import re
 
 import pytest
@@ -84,6 +85,15 @@ def test_records_of_any_form_are_the_same_however_they_are_copied(tmp_path, foun
     path = tmp_path / "trail.json.gz"
     path.write_bytes(gzip.compress(text.encode()))
     assert scanned(path, short=True) == scanned(path, short=False)
+
+
+@settings(max_examples=examples(50, 500), suppress_health_check=list(HealthCheck))
+@given(records)
+def test_what_a_worker_sends_is_what_it_found(tmp_path, found):
+    path = tmp_path / "trail.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in found))
+    scans = scanned(path, short=True)
+    assert pickle.loads(pickle.dumps(scans)) == scans
 
 
 def test_most_records_of_the_usual_form_are_not_parsed(tmp_path, monkeypatch):
