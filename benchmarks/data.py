@@ -13,7 +13,7 @@ from local_panther.times import event_time
 
 REPO = Path(__file__).parent.parent
 RECORDED = REPO.parent / "shared" / "data"
-BUILD = REPO / "build" / "benchmark"
+BUILD = REPO / "build" / ".benchmark"  # hidden, so that it is not searched for content
 RECORDS_A_FILE = 1000
 ROLE_CALLS = ("AssumeRole", "UpdateAssumeRolePolicy", "ListRoles")
 ROLE_CALLS_A_THOUSAND = 8  # under 1 %
