@@ -323,15 +323,18 @@ class Stream:
         return self._correlation.late
 
     def foreseen(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Yield records that will be processed, and open the lake once one shows that it is needed.
+        """Yield records that will be processed, and prepare what many or failed calls need.
 
         At that time, this process would only wait for those that scan files.
         """
-        waits = self._is_cloudtrail and self._scheduled.sees_failures_first
+        waits = self._is_cloudtrail
         for record in records:
+            with self._errors.caught(record.where):
+                self._engine.foresee(record)
             if waits and record.has_failed and includes(self._lake_names, record.name):
-                self._lake.open()
                 waits = False
+                if self._scheduled.sees_failures_first:
+                    self._lake.open()
             yield record
 
     def process(self, record: Record) -> None:

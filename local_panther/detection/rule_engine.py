@@ -39,6 +39,7 @@ class Engine:
         self._modules = content.modules
         self._errors = errors
         self._evaluated = 0
+        self._foreseen = 0  # evaluations at most, for the records that are foreseen
         self._left_out: set[str] = set()  # IDs of rules that were interrupted too often
         self._few = max(FEW, FEW_OF_A_RULE * len(self._rules))
 
@@ -46,6 +47,13 @@ class Engine:
     def event_names(self) -> EventNames:
         """The eventNames that a rule can match, according to the rules' filters; None for all."""
         return united(rule.event_names for rule in self._rules)
+
+    def foresee(self, record: Record) -> None:
+        """Prepare for a record that `run` will get, after others that it has not got yet."""
+        if self._foreseen < self._few:
+            self._foreseen += len(self._for_name(record.name))
+            if self._foreseen >= self._few:
+                _ = self._known
 
     def run(
         self, record: Record, arrival: float | None = None, fields: dict[str, Any] | None = None
