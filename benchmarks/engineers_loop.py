@@ -18,6 +18,7 @@ from benchmarks.measure import ENVIRONMENT, Figure
 
 BIN = Path(sys.executable).parent
 RULES = 130
+RUNS = 2
 RULE = (
     "from generated_helper import is_named\n\n\n"
     "def rule(event):\n    return is_named(event, '{}')\n"
@@ -28,7 +29,7 @@ HELPER = "def is_named(event, name):\n    return event.get('eventName') == name\
 def measure(records: int) -> list[Figure]:
     """Return the cost of each kind of test, compared with the tool's run over everything."""
     with tempfile.TemporaryDirectory() as folder:
-        content, cache = Path(folder) / "content", Path(folder) / "cache"
+        content = Path(folder) / "content"
         source = os.environ.get("PANTHER_ANALYSIS")
         if source:
             shutil.copytree(source, content, ignore=shutil.ignore_patterns(".git"))
@@ -38,19 +39,33 @@ def measure(records: int) -> list[Figure]:
         rule = sorted((content / "rules").rglob("*.py"))[0]
         spec = yaml.safe_load(rule.with_suffix(".yml").read_text())
         one = ("--filter", f"RuleID={spec['RuleID']}")
-        tool = _seconds(content, cache, "panther_analysis_tool", "test")
-        tool_one = _seconds(content, cache, "panther_analysis_tool", "test", *one)
-        first = _seconds(content, cache, "local-panther", "test")
-        second = _seconds(content, cache, "local-panther", "test")
-        _edit(rule)
-        filtered = _seconds(content, cache, "local-panther", "test", *one)
-        _edit(rule)
-        changed = _seconds(content, cache, "local-panther", "test", "--changed")
+        best: dict[str, float] = {}
+
+        def run(name: str, program: str, *arguments: str) -> None:
+            seconds = _seconds(content, cache, program, *arguments)
+            best[name] = min(seconds, best.get(name, seconds))
+
+        for number in range(RUNS):  # in turns, so that other work affects all of them equally
+            cache = Path(folder) / f"cache-{number}"
+            run("tool", "panther_analysis_tool", "test")
+            run("first", "local-panther", "test")
+            run("second", "local-panther", "test")
+            run("tool, one rule", "panther_analysis_tool", "test", *one)
+            _edit(rule)
+            run("filtered", "local-panther", "test", *one)
+            _edit(rule)
+            run("changed", "local-panther", "test", "--changed")
+            _commit(content)
+    tool, tool_one = best["tool"], best["tool, one rule"]
     return [
-        _figure("first local-panther test", first, tool, "≤ 0.9" if source else ""),
-        _figure("second local-panther test", second, tool, "≤ 0.25" if source else ""),
-        _figure("--filter for one edited rule", filtered, tool_one, "≤ 0.06" if source else ""),
-        _figure("--changed, one edited rule", changed, tool_one, "≤ 0.06" if source else ""),
+        _figure("first local-panther test", best["first"], tool, "≤ 0.9" if source else ""),
+        _figure("second local-panther test", best["second"], tool, "≤ 0.25" if source else ""),
+        _figure(
+            "--filter for one edited rule", best["filtered"], tool_one, "≤ 0.06" if source else ""
+        ),
+        _figure(
+            "--changed, one edited rule", best["changed"], tool_one, "≤ 0.06" if source else ""
+        ),
     ]
 
 

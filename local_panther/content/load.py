@@ -250,9 +250,11 @@ class _Loader:
                 f"Filename: import failed: ModuleNotFoundError: {error}; {_how_to_get(error.name)}",
             )
         except Exception as error:
-            # A body can raise anything when it is imported.
+            # A body can raise anything when it is imported; a query can be nested too deeply.
             logging.debug("loading %s", item.file_name, exc_info=True)
-            self._problem(item, f"Filename: import failed: {type(error).__name__}: {error}")
+            key = sql_field(item.analysis_spec)
+            failed = f"{key}: cannot be analysed" if key else "Filename: import failed"
+            self._problem(item, f"{failed}: {type(error).__name__}: {error}")
 
     def _check_base(self, item: ClassifiedAnalysis) -> None:
         base = item.analysis_spec.get("BaseDetection")
