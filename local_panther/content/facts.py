@@ -19,7 +19,6 @@ from local_panther.content.agreements import COMMENT
 from local_panther.remembered import verdicts
 
 ANYTHING = "anything"
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # PyYAML may be built without libyaml
 ID_KEYS = ("RuleID", "PolicyID", "QueryName", "GlobalID", "DataModelID", "PackID", "LookupName")
 SQL_KEYS = ("SnowflakeQuery", "Query", "DatabricksQuery", "AthenaQuery")
 TEMPLATE_SOURCE = re.compile(r"\{%-?\s*(?:import|from|include|extends)\s+['\"]([^'\"]+)['\"]")
@@ -84,9 +83,11 @@ def facts_of(files: Mapping[str, bytes]) -> dict[str, Facts]:
 
 
 def _yaml_facts(content: bytes) -> Facts:
+    from local_panther.content.tool import load_yaml  # takes 0.2 s, and most facts are cached
+
     try:
         text = content.decode()
-        spec = yaml.load(text, Loader=LOADER)
+        spec = load_yaml(content)
     except (UnicodeDecodeError, ValueError, yaml.YAMLError, RecursionError):
         return Facts(is_readable=False)
     settings = [f"stem:{found['module']}" for found in COMMENT.finditer(text)]
