@@ -4,6 +4,8 @@ import importlib
 import sys
 from collections.abc import Callable, Mapping
 from functools import partialmethod
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any
 
@@ -104,7 +106,27 @@ class BodyRule(Rule):
 
     @staticmethod
     def _load_detection(identifier: str, config: Mapping[str, Any]) -> ModuleType:
-        return RawStringImporter(config["folder"]).get_module(identifier, config["body"])
+        return _BodyImporter(config["folder"]).get_module(identifier, config["body"])
+
+
+class _BodyImporter(RawStringImporter):
+    """An importer that does not write the compiled module, which no later run could use."""
+
+    @staticmethod
+    def from_file(identifier: str, path: str) -> ModuleType:
+        """Import a file as a module."""
+        loader = _Uncached(identifier, path)
+        spec = spec_from_file_location(identifier, path, loader=loader)
+        if spec is None:
+            raise ImportError(f"{path} cannot be imported")
+        module = module_from_spec(spec)
+        loader.exec_module(module)
+        return module
+
+
+class _Uncached(SourceFileLoader):
+    def set_data(self, path: str, data: Any, *, _mode: int = 0) -> None:
+        """Write nothing."""
 
 
 class Importer:
