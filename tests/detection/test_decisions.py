@@ -336,7 +336,7 @@ def test_without_columns_of_instructions_a_rule_is_stopped_by_line(tmp_path):
     assert result.stdout == "True\n"
 
 
-def test_a_rule_that_asks_anew_for_each_match_is_watched_less_and_less(tmp_path, monkeypatch):
+def test_a_rule_whose_matches_all_differ_is_watched_less_and_less(tmp_path, monkeypatch):
     write_rules(
         tmp_path,
         a="def rule(event):\n    return event.get('eventName') == 'AssumeRole'"
