@@ -1,5 +1,6 @@
 """The state folder is private and locked, and survives kills, links and a full disk."""
 
+import fcntl
 import json
 import os
 import random
@@ -145,6 +146,14 @@ class TestTwoServers:
                 assert running.client.upload(rule("a"))["status"] == "COMPLETED"
                 running.process.kill()
                 running.process.communicate()
+
+    def test_a_state_is_opened_once_the_last_worker_of_a_killed_server_has_exited(self, tmp_path):
+        state = tmp_path / "state"
+        Library(state).close()
+        held = os.open(state, os.O_RDONLY)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        threading.Timer(0.3, os.close, [held]).start()
+        Library(state).close()
 
 
 def run_serve(folder: Path, *arguments) -> subprocess.CompletedProcess:

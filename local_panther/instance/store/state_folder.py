@@ -31,6 +31,7 @@ WORK_PREFIX = ".upload-"
 CHANGE_PREFIX = ".change-"
 LEFTOVERS = (WORK_PREFIX, CHANGE_PREFIX)
 ALERTS_PREFIX = "alerts.sqlite"  # also of the further files of SQLite
+LOCK_SECONDS, LOCK_POLL_SECONDS = 2.0, 0.02  # wait for a lock, and between attempts to get it
 LAKE_NAME = re.compile(r"lake-[0-9]{1,15}")
 
 
@@ -56,7 +57,7 @@ class StateFolder:
         if self.folder.is_symlink():
             raise _refused(folder, "is a symbolic link; name the folder itself")
         self.folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
-        self._lock = _locked(self.folder)
+        self._lock: int | None = _locked(self.folder)
         try:
             self._index = read_index(self.folder)
             self._refuse_other_folders()
@@ -203,18 +204,27 @@ class StateFolder:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _locked(folder: Path) -> int | None:
-    """Lock a folder and return a descriptor; closing that releases the lock."""
+def _locked(folder: Path) -> int:
+    """Lock a folder and return a descriptor; closing that releases the lock.
+
+    The workers of a server that was killed hold its lock until they have exited too.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-            message = "is in use by another local-panther serve; name another --state"
-            raise _refused(folder, message) from error
-        raise
-    return descriptor
+    given_up = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            is_held = error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+            if is_held and time.monotonic() < given_up:
+                time.sleep(LOCK_POLL_SECONDS)
+                continue
+            os.close(descriptor)
+            if is_held:
+                message = "is in use by another local-panther serve; name another --state"
+                raise _refused(folder, message) from error
+            raise
+        return descriptor
 
 
 def _refused(folder: Path, message: str) -> ContentError:
