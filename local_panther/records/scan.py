@@ -297,7 +297,8 @@ class Scanner:
             time = self._times.read_usual(moment)
             if time is None or b"null" in raw:
                 continue
-            caller_type = record[CALLER].get("type") if usual.have_callers else None
+            caller = record[CALLER] if CALLER in usual.names else None
+            caller_type = caller.get("type") if isinstance(caller, simdjson.Object) else None
             copied[index] = Record(
                 time,
                 record["eventName"],

@@ -50,15 +50,14 @@ class Usual(NamedTuple):
         records: Objects of simdjson. Looking up a missing field costs as much as reading ten
             present ones.
         times: The eventTime of each as CloudTrail writes it, which also sorts as text.
-        have_callers: True if the userIdentity of each is an object that repeats no name.
-        callers: The userIdentity of each as JSON; empty if they were not asked for or are none.
+        callers: The userIdentity of each as JSON; empty if it was not asked for, or if any record
+            has none that is an object.
     """
 
     names: frozenset[str]
     indexes: list[int]
     records: list[Any]
     times: list[str]
-    have_callers: bool
     callers: list[bytes]
 
 
@@ -241,7 +240,8 @@ def usual_records(
     """Return the usual records of a batch, grouped by their fields.
 
     A record is usual if copying it whole does not change it. Records with other names, repeated
-    fields, objects as text, another source or another format of time are left out.
+    fields, also of the caller, objects as text, another source or another format of time are left
+    out.
 
     Args:
         records: All records of the batch, with valid times.
@@ -292,8 +292,8 @@ def _usual(
     if any(str in map(type, values) for values in nested.values()):
         return None
     identities = nested.get(CALLER, [])
-    have_callers = {*map(type, identities)} == {simdjson.Object}
-    callers = list(map(attrgetter("mini"), identities)) if with_callers and have_callers else []
+    are_objects = {*map(type, identities)} == {simdjson.Object}
+    callers = list(map(attrgetter("mini"), identities)) if with_callers and are_objects else []
     distinct = dict(zip(callers, identities, strict=True)).values() if callers else identities
     shapes = {tuple(value) for value in distinct if isinstance(value, simdjson.Object)}
     sources, kinds = {*_values("eventSource", records)}, {*_values("eventType", records)}
@@ -306,7 +306,7 @@ def _usual(
         or not ALL_USUAL.fullmatch(" ".join([*times, ""]))
     ):
         return None
-    return Usual(frozenset(names), indexes, records, times, have_callers, callers)
+    return Usual(frozenset(names), indexes, records, times, callers)
 
 
 def _json(value: Any) -> bytes:

@@ -6,7 +6,7 @@ import pickle
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from local_panther.records import scan
@@ -52,6 +52,7 @@ def usual(name, time, event_id):
     return {field: value for field, value in record.items() if value is not None}
 
 
+NO_CALLER = usual("AssumeRole", START, "2") | {"userIdentity": None}
 records = st.lists(
     st.builds(
         lambda name, changes, seconds: [
@@ -78,6 +79,7 @@ def scanned(path, *, short):
 
 @settings(max_examples=examples(200, 3000), suppress_health_check=list(HealthCheck))
 @given(records, st.sampled_from([None, *REPEATED]))
+@example([usual("AssumeRole", START, "1"), NO_CALLER], None)
 def test_records_of_any_form_are_the_same_however_they_are_copied(tmp_path, found, repeated):
     text = json.dumps({"Records": found}, separators=(",", ":"))
     if repeated:
