@@ -327,14 +327,17 @@ class Stream:
 
         At that time, this process would only wait for those that scan files.
         """
-        waits = self._is_cloudtrail
+        has_rules, has_lake = False, not self._is_cloudtrail  # True once they are prepared
         for record in records:
-            with self._errors.caught(record.where):
-                self._engine.foresee(record)
-            if waits and record.has_failed and includes(self._lake_names, record.name):
-                waits = False
-                if self._scheduled.sees_failures_first:
-                    self._lake.open()
+            if not has_rules and self._engine.has_many_with(record):
+                has_rules = True
+                with self._errors.caught(record.where):
+                    self._engine.prepare()
+            if not has_lake and record.has_failed and includes(self._lake_names, record.name):
+                has_lake = True
+                with self._errors.caught(record.where):
+                    if self._scheduled.sees_failures_first:
+                        self._lake.open()
             yield record
 
     def process(self, record: Record) -> None:

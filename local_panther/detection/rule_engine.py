@@ -48,12 +48,14 @@ class Engine:
         """The eventNames that a rule can match, according to the rules' filters; None for all."""
         return united(rule.event_names for rule in self._rules)
 
-    def foresee(self, record: Record) -> None:
-        """Prepare for a record that `run` will get, after others that it has not got yet."""
-        if self._foreseen < self._few:
-            self._foreseen += len(self._for_name(record.name))
-            if self._foreseen >= self._few:
-                _ = self._known
+    def has_many_with(self, record: Record) -> bool:
+        """Count a record that `run` will get; return whether they are enough for `prepare`."""
+        self._foreseen += len(self._for_name(record.name))
+        return self._foreseen >= self._few
+
+    def prepare(self) -> None:
+        """Analyse the rules now; otherwise `run` does so after some evaluations."""
+        _ = self._known
 
     def run(
         self, record: Record, arrival: float | None = None, fields: dict[str, Any] | None = None

@@ -8,7 +8,9 @@ from local_panther.content.sql import parse_sql
 from local_panther.lake.gates import gate_for
 from local_panther.lake.lake import Lake
 from local_panther.lake.windows import Gate, windows_of
-from tests.builders.events import REPO, START, call, read_record
+from tests.builders.content import write_lines
+from tests.builders.events import REPO, START, call, denied, read_record, role_arn
+from tests.builders.replays import replayed
 from tests.builders.scheduled import TABLE
 
 SEEN = "WITH seen AS (SELECT eventID, {columns} FROM {table} WHERE p_occurs_since('1 h'){more})"
@@ -71,3 +73,20 @@ def test_a_gate_that_needs_a_failed_call_is_not_run_without_one(monkeypatch):
 @pytest.mark.long
 def test_a_gate_that_has_a_row_without_any_call_is_always_run():
     assert gates()["counted"].of_failures and not gates()["counted"].needs_calls
+
+
+@pytest.mark.parametrize("broken", ["lake.scheduled._gate", "detection.rule_engine.Purity"])
+def test_what_is_prepared_while_files_are_scanned_ends_no_replay_if_it_fails(
+    tmp_path, monkeypatch, broken
+):
+    def fail(*_):
+        raise RuntimeError("unexpected")
+
+    monkeypatch.setattr(f"local_panther.{broken}", fail)
+    monkeypatch.setattr("local_panther.lake.scheduled.found_before", lambda _, __, find: find())
+    monkeypatch.setattr("local_panther.detection.rule_engine.FEW", 1)
+    monkeypatch.setattr("local_panther.detection.rule_engine.FEW_OF_A_RULE", 0)
+    failed = [denied(role_arn(f"Role{n}"), time=START + n, eventID=str(n)) for n in range(3)]
+    outcome = replayed(write_lines(tmp_path / "trail.jsonl", failed))
+    assert outcome.tally.wanted == 3 and not outcome.complete
+    assert "RuntimeError: unexpected" in str(outcome.errors.examples)
