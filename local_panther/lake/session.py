@@ -59,15 +59,15 @@ class NeededFunctions:
         """Add the functions that a query names, and those that they call."""
         macros = _macros()
         waiting = [name for name in set(MACRO_NAME.findall(sql.lower())) if name in macros]
-        missing = set()
+        missing = set[str]()
         while waiting:
             name = waiting.pop()
-            if name not in self._added:
-                self._added.add(name)
+            if name not in self._added | missing:
                 missing.add(name)
                 waiting += macros[name].calls
         if missing:  # each is defined after those that it calls
             connection.execute("".join(macros[name].text for name in macros if name in missing))
+            self._added |= missing
 
 
 class _Macro(NamedTuple):

@@ -56,7 +56,7 @@ class UnreadLines:
             self._last = time
         is_full = self._size >= FILE_BYTES
         if is_full:
-            path = self._folder / f"unread-{self._written}.ndjson"
+            path = self._folder / f"unread-{self._written}.lines"
             path.write_bytes(b"\n".join(self._lines))
             self._files.append(_File(path, self._first, self._last))
             self._written += 1
